@@ -1,0 +1,148 @@
+"""What a bundle says of itself: `manifest.json` as closed structs.
+
+Times are seconds; a bundle with `time_unit = "cycle"` counts one second a cycle, and only what is printed differs.
+"""
+
+from typing import Literal
+
+import msgspec
+
+SCHEMA_VERSION = 1
+
+
+class Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A struct that refuses what it does not know."""
+
+
+class CreatedFrom(Closed):
+    """Enough to make the bundle again."""
+
+    data_sha256: str
+    config: str
+    code_version: str
+    seed: int
+    fit_devices: tuple[str, ...]
+    calibrate_devices: tuple[str, ...]
+    play_devices: tuple[str, ...]
+
+
+class Channel(Closed):
+    """One input column of `x`; `low` and `high` are its range over the training devices."""
+
+    name: str
+    unit: str
+    description: str
+    low: float
+    high: float
+    may_be_missing: bool = False
+
+
+class Cadence(Closed):
+    """Rows come every `every_s`; more than twice that since the last row is a `gap`, more than `dt_max_s` lost history."""
+
+    every_s: float
+    dt_max_s: float
+
+
+class StateBlock(Closed):
+    """One named run of columns in `state`."""
+
+    name: str
+    size: int
+
+
+class Numerics(Closed):
+    """`exact`: equal to the bit for any batch on one machine. `tolerance`: golden values may differ by this much."""
+
+    kind: Literal["exact", "tolerance"]
+    tolerance: float
+
+
+class RiskHead(Closed):
+    """`risk` float32 [b, K]: calibrated P(fault within horizon k), non-decreasing in k."""
+
+    horizons_s: tuple[float, ...]
+
+
+class RulHead(Closed):
+    """`rul` float32 [b, Q]: quantiles of remaining useful life; trained on min(RUL, cap_s)."""
+
+    quantiles: tuple[float, ...]
+    cap_s: float
+
+
+class JudgePolicy(Closed):
+    """How scores become alerts. Fixed with the bundle, since the threshold table was measured under it.
+
+    horizon         index into `risk.horizons_s` of the probability that is compared with the threshold
+    m, n            raise after m of the last n `ok` rows over the threshold
+    clear_ratio     clear under threshold * clear_ratio ...
+    clear_after_s   ... for this long in event time
+    severity_risk   risk at a shorter horizon from which severity rises
+    """
+
+    horizon: int
+    m: int
+    n: int
+    clear_ratio: float
+    clear_after_s: float
+    severity_risk: float
+
+
+class ThresholdRow(Closed):
+    """The judge's own record at one threshold over the calibration devices."""
+
+    threshold: float
+    false_alarms: int
+    rate_upper95_per_s: float
+    detected: int
+    mean_lead_s: float
+
+
+class ThresholdTable(Closed):
+    """One row a threshold, rising. True alerts fall in [t_fail - h_max_s, t_fail - h_min_s]."""
+
+    h_max_s: float
+    h_min_s: float
+    exposure_s: float
+    n_devices: int
+    rows: tuple[ThresholdRow, ...]
+
+
+class Member(Closed):
+    """Size and digest of another file in the bundle."""
+
+    sha256: str
+    size_bytes: int
+
+
+class Manifest(Closed):
+    """The whole of `manifest.json`."""
+
+    schema_version: int
+    name: str
+    version: str
+    created_from: CreatedFrom
+    trained_for: Literal["from_new", "joined"]
+    time_unit: Literal["s", "cycle"]
+    channels: tuple[Channel, ...]
+    out_of_domain_margin: float
+    cadence: Cadence
+    state: tuple[StateBlock, ...]
+    warmup_rows: int
+    numerics: Numerics
+    risk: RiskHead
+    rul: RulHead | None
+    judge: JudgePolicy
+    thresholds: ThresholdTable
+    lives_s: tuple[float, ...]
+    metrics: dict[str, float]
+    members: dict[str, Member]
+
+    @property
+    def n_channels(self) -> int:
+        return len(self.channels)
+
+    @property
+    def state_size(self) -> int:
+        return sum(block.size for block in self.state)

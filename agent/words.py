@@ -1,0 +1,107 @@
+"""The nouns that leave the hot path as types. No logic."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+Bool = npt.NDArray[np.bool_]
+Float32 = npt.NDArray[np.float32]
+Int64 = npt.NDArray[np.int64]
+UInt8 = npt.NDArray[np.uint8]
+
+Severity = Literal["warning", "minor", "major", "critical"]
+SEVERITIES: tuple[Severity, ...] = ("warning", "minor", "major", "critical")
+
+TimeUnit = Literal["s", "ms", "us", "ns", "iso8601", "cycle", "arrival"]
+
+
+class Quality(IntEnum):
+    """How good a score is. Rows that are not OK neither raise nor clear (law 4)."""
+
+    OK = 0
+    WARMING_UP = 1
+    GAP = 2
+    OUT_OF_DOMAIN = 3
+    STALE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A topic pattern and how to read its messages.
+
+    topic        MQTT topic with one level `{device}`, e.g. `plant/{device}/telemetry`
+    time_field   payload field with the event time, "" with unit `arrival`
+    time_unit    `cycle` is a counter (one second a cycle) that is never compared with arrival time
+    fields       payload field of each channel, in the bundle's channel order
+    future_max_s a reading further ahead of its arrival than this is dropped (`future`)
+    report_extra count payload fields that no channel names
+    """
+
+    name: str
+    topic: str
+    time_field: str
+    time_unit: TimeUnit
+    fields: tuple[str, ...]
+    future_max_s: float = 300.0
+    report_extra: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What one `take` scored, as columns in the order of the entries.
+
+    entry int64 [n] number of the message; slot int64 [n]; t_ns int64 [n] event time; quality uint8 [n];
+    risk float32 [n, K]; rul float32 [n, Q], Q = 0 when the bundle has none, in seconds (or cycles).
+    """
+
+    entry: Int64
+    slot: Int64
+    t_ns: Int64
+    quality: UInt8
+    risk: Float32
+    rul: Float32
+
+
+class AlertEvent(msgspec.Struct, frozen=True):
+    """One step in the life of an alert, complete enough to be published and stored."""
+
+    kind: Literal["raised", "updated", "cleared"]
+    alert: str
+    sequence: int
+    source: str
+    device: str
+    head: str
+    state: Literal["unacknowledged", "normal"]
+    severity: Severity
+    entry: int
+    t_ns: int
+    raised_t_ns: int
+    quality: str
+    risk: tuple[float, ...]
+    rul: tuple[float, ...]
+    cause: Literal["risk", "below_threshold", "forgotten"]
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """One dropped or doubtful message, a sample of what `Core.counts` counts."""
+
+    source: str
+    device: str
+    topic: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What one `take` or `tick` gives back."""
+
+    scores: Scores
+    alerts: Sequence[AlertEvent]
+    drops: Sequence[Drop]
