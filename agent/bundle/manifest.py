@@ -14,7 +14,7 @@ class Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A struct that refuses what it does not know."""
 
 
-class CreatedFrom(Closed):
+class CreatedFrom(Closed, frozen=True):
     """Enough to make the bundle again."""
 
     data_sha256: str
@@ -26,7 +26,7 @@ class CreatedFrom(Closed):
     play_devices: tuple[str, ...]
 
 
-class Channel(Closed):
+class Channel(Closed, frozen=True):
     """One input column of `x`; `low` and `high` are its range over the training devices."""
 
     name: str
@@ -37,41 +37,41 @@ class Channel(Closed):
     may_be_missing: bool = False
 
 
-class Cadence(Closed):
+class Cadence(Closed, frozen=True):
     """Rows come every `every_s`; more than twice that since the last row is a `gap`, more than `dt_max_s` lost history."""
 
     every_s: float
     dt_max_s: float
 
 
-class StateBlock(Closed):
+class StateBlock(Closed, frozen=True):
     """One named run of columns in `state`."""
 
     name: str
     size: int
 
 
-class Numerics(Closed):
+class Numerics(Closed, frozen=True):
     """`exact`: equal to the bit for any batch on one machine. `tolerance`: golden values may differ by this much."""
 
     kind: Literal["exact", "tolerance"]
     tolerance: float
 
 
-class RiskHead(Closed):
+class RiskHead(Closed, frozen=True):
     """`risk` float32 [b, K]: calibrated P(fault within horizon k), non-decreasing in k."""
 
     horizons_s: tuple[float, ...]
 
 
-class RulHead(Closed):
+class RulHead(Closed, frozen=True):
     """`rul` float32 [b, Q]: quantiles of remaining useful life; trained on min(RUL, cap_s)."""
 
     quantiles: tuple[float, ...]
     cap_s: float
 
 
-class JudgePolicy(Closed):
+class JudgePolicy(Closed, frozen=True):
     """How scores become alerts. Fixed with the bundle, since the threshold table was measured under it.
 
     horizon         index into `risk.horizons_s` of the probability that is compared with the threshold
@@ -89,7 +89,7 @@ class JudgePolicy(Closed):
     severity_risk: float
 
 
-class ThresholdRow(Closed):
+class ThresholdRow(Closed, frozen=True):
     """The judge's own record at one threshold over the calibration devices."""
 
     threshold: float
@@ -99,7 +99,7 @@ class ThresholdRow(Closed):
     mean_lead_s: float
 
 
-class ThresholdTable(Closed):
+class ThresholdTable(Closed, frozen=True):
     """One row a threshold, rising. True alerts fall in [t_fail - h_max_s, t_fail - h_min_s]."""
 
     h_max_s: float
@@ -109,14 +109,14 @@ class ThresholdTable(Closed):
     rows: tuple[ThresholdRow, ...]
 
 
-class Member(Closed):
+class Member(Closed, frozen=True):
     """Size and digest of another file in the bundle."""
 
     sha256: str
     size_bytes: int
 
 
-class Manifest(Closed):
+class Manifest(Closed, frozen=True):
     """The whole of `manifest.json`."""
 
     schema_version: int

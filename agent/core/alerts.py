@@ -1,0 +1,56 @@
+"""What the judge decided, as events with everything that a reader of an alert needs."""
+
+from collections.abc import Callable, Iterator
+
+from agent.judge.evidence import Evidence, Verdict
+from agent.judge.lifecycle import FIRST_CLOCK_EPOCH, HEAD, TRANSITIONS, alert_id
+from agent.words import SEVERITIES, AlertEvent, Quality, Scores
+
+
+def decided(
+    verdict: Verdict, scores: Scores, evidence: Evidence, name: Callable[[int], tuple[str, str]]
+) -> Iterator[AlertEvent]:
+    """One event for each row of a batch that raises, updates or clears; `name` gives a slot's source and device."""
+    for row in verdict.rows.tolist():
+        slot = int(scores.slot[row])
+        source, device = name(slot)
+        raised_t_ns = int(evidence.raised_t_ns[slot])
+        yield AlertEvent(
+            kind="raised" if verdict.raised[row] else "cleared" if verdict.cleared[row] else "updated",
+            alert=alert_id(device, HEAD, FIRST_CLOCK_EPOCH, raised_t_ns),
+            sequence=int(evidence.sequence[slot]),
+            source=source,
+            device=device,
+            head=HEAD,
+            state=TRANSITIONS["unacknowledged", "clear"] if verdict.cleared[row] else TRANSITIONS["normal", "raise"],
+            severity=SEVERITIES[evidence.severity[slot]],
+            entry=int(scores.entry[row]),
+            t_ns=int(scores.t_ns[row]),
+            raised_t_ns=raised_t_ns,
+            quality=Quality(scores.quality[row]).name.lower(),
+            risk=tuple(scores.risk[row].tolist()),
+            rul=tuple(scores.rul[row].tolist()),
+            cause="below_threshold" if verdict.cleared[row] else "risk",
+        )
+
+
+def forgotten(evidence: Evidence, slot: int, device: str, source: str, entry: int, t_ns: int) -> AlertEvent:
+    """The end of the alert of a device that fell silent for good; `t_ns` is the time of its newest row."""
+    raised_t_ns = int(evidence.raised_t_ns[slot])
+    return AlertEvent(
+        kind="cleared",
+        alert=alert_id(device, HEAD, FIRST_CLOCK_EPOCH, raised_t_ns),
+        sequence=int(evidence.sequence[slot]) + 1,
+        source=source,
+        device=device,
+        head=HEAD,
+        state=TRANSITIONS["unacknowledged", "clear"],
+        severity=SEVERITIES[evidence.severity[slot]],
+        entry=entry,
+        t_ns=t_ns,
+        raised_t_ns=raised_t_ns,
+        quality=Quality.STALE.name.lower(),
+        risk=(),
+        rul=(),
+        cause="forgotten",
+    )

@@ -1,0 +1,31 @@
+"""How good a score is, from its row and the device's past (law 4)."""
+
+import numpy as np
+
+from agent.bundle.manifest import Manifest
+from agent.words import Bool, Float32, Int64, Quality, UInt8
+
+
+class QualityRule:
+    """The manifest's warm-up and training ranges, ready to compare with rows."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        low = np.array([channel.low for channel in manifest.channels])
+        high = np.array([channel.high for channel in manifest.channels])
+        margin = manifest.out_of_domain_margin * (high - low)
+        self._low = (low - margin).astype(np.float32)
+        self._high = (high + margin).astype(np.float32)
+        self._may_be_missing = np.array([channel.may_be_missing for channel in manifest.channels])
+        self._warmup_rows = manifest.warmup_rows
+
+    def quality(self, x: Float32, rows_before: Int64, is_gap: Bool) -> UInt8:
+        """Quality uint8 [b] of rows x [b, F]: the first that holds of gap, warming_up, out_of_domain, ok.
+
+        rows_before int64 [b] rows stepped since the state was zero, without this one; is_gap bool [b].
+        """
+        with np.errstate(invalid="ignore"):
+            outside = (x < self._low) | (x > self._high) | (np.isnan(x) & ~self._may_be_missing)
+        quality = np.where(outside.any(axis=1), Quality.OUT_OF_DOMAIN, Quality.OK).astype(np.uint8)
+        quality[rows_before + 1 < self._warmup_rows] = Quality.WARMING_UP
+        quality[is_gap] = Quality.GAP
+        return quality

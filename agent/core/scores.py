@@ -1,0 +1,34 @@
+"""Columns of scores: none, joined, in another order."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+
+from agent.bundle.manifest import Manifest
+from agent.words import Int64, Scores
+
+
+def no_scores(manifest: Manifest) -> Scores:
+    """Zero rows with the widths of the manifest's heads."""
+    n_quantiles = len(manifest.rul.quantiles) if manifest.rul else 0
+    return Scores(
+        entry=np.empty(0, np.int64),
+        slot=np.empty(0, np.int64),
+        t_ns=np.empty(0, np.int64),
+        quality=np.empty(0, np.uint8),
+        risk=np.empty((0, len(manifest.risk.horizons_s)), np.float32),
+        rul=np.empty((0, n_quantiles), np.float32),
+    )
+
+
+def joined(parts: Sequence[Scores]) -> Scores:
+    """The rows of all parts, part after part."""
+    if len(parts) == 1:
+        return parts[0]
+    return Scores(**{one.name: np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Scores)})
+
+
+def picked(scores: Scores, rows: Int64) -> Scores:
+    """The given rows, in the given order."""
+    return Scores(**{one.name: getattr(scores, one.name)[rows] for one in fields(Scores)})

@@ -1,0 +1,36 @@
+"""Row -> score: one ONNX Runtime session on one thread.
+
+The graph optimization level is fixed, because it can change the bits a bundle computes, and the bundle's golden
+vectors were recorded and are checked at this level.
+"""
+
+import numpy as np
+import onnxruntime as ort
+
+from agent.bundle.manifest import Manifest
+from agent.words import Float32
+
+
+class Engine:
+    """Steps a batch. `model` has been checked by agent.bundle before it comes here."""
+
+    def __init__(self, model: bytes, manifest: Manifest) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.log_severity_level = 3
+        self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        self._outputs = ["state_out", "risk", "rul"] if manifest.rul else ["state_out", "risk"]
+
+    def run(self, x: Float32, dt: Float32, state: Float32) -> tuple[Float32, Float32, Float32]:
+        """Step b devices once.
+
+        x float32 [b, F] raw units, NaN = missing; dt float32 [b] seconds; state float32 [b, S].
+        Returns state_out [b, S], risk [b, K], rul [b, Q] (Q = 0 for a bundle without `rul`), all float32.
+        """
+        outputs = self._session.run(self._outputs, {"x": x, "dt": dt, "state": state})
+        state_out, risk = outputs[0], outputs[1]
+        rul = outputs[2] if len(outputs) == 3 else np.empty((len(x), 0), np.float32)
+        return state_out, risk, rul

@@ -1,0 +1,87 @@
+"""Device -> slot -> state. One array a property; a new device takes a free slot or the next one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.columns import Columns, column
+from agent.words import Bool, Float32, Int64, Quality, UInt8
+
+NEVER = -1
+NO_SOURCE = -1
+
+
+@dataclass(slots=True)
+class DeviceColumns(Columns):
+    """What the core knows of each device.
+
+    state         float32 [capacity, S]  the model's state, zeros for a new device
+    t_ns          int64    event time of the newest row, NEVER for none
+    heard_ns      int64    log time of the newest accepted row, NEVER for none
+    rows          int64    rows stepped since the state was zero
+    history_lost  bool     the next row says `gap`
+    quality       uint8    Quality of the newest row, or STALE
+    source        int64    index of the source the device belongs to
+    """
+
+    state: Float32 = column(np.float32, 0)
+    t_ns: Int64 = column(np.int64, NEVER)
+    heard_ns: Int64 = column(np.int64, NEVER)
+    rows: Int64 = column(np.int64, 0)
+    history_lost: Bool = column(np.bool_, False)
+    quality: UInt8 = column(np.uint8, Quality.WARMING_UP)
+    source: Int64 = column(np.int64, NO_SOURCE)
+
+
+class Slab:
+    """Slots of at most `max_devices` devices; `columns` grows by doubling up to that bound."""
+
+    def __init__(self, state_size: int, max_devices: int) -> None:
+        self.max_devices = max_devices
+        self.capacity = min(64, max_devices)
+        self.columns = DeviceColumns.empty(self.capacity, state=state_size)
+        self.devices: list[str | None] = []  # by slot; None is a free slot
+        self._slots: dict[str, int] = {}
+        self._free: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def find(self, device: str) -> int | None:
+        return self._slots.get(device)
+
+    def claim(self, device: str, source: int) -> int | None:
+        """The slot of a new device, or None when `max_devices` are taken: a live one is never evicted for it."""
+        if len(self._slots) >= self.max_devices:
+            return None
+        if self._free:
+            slot = self._free.pop()
+            self.devices[slot] = device
+        else:
+            slot = len(self.devices)
+            self.devices.append(device)
+            if slot == self.capacity:
+                self.capacity = min(2 * self.capacity, self.max_devices)
+                self.columns.grow(self.capacity)
+        self._slots[device] = slot
+        self.columns.source[slot] = source
+        return slot
+
+    def release(self, slot: int) -> None:
+        """Give a slot back; the device starts as new when it is heard again."""
+        device = self.devices[slot]
+        assert device is not None, f"slot {slot} is free already"
+        del self._slots[device]
+        self.devices[slot] = None
+        self._free.append(slot)
+        self.columns.clear(slot)
+
+    def refill(self, devices: Sequence[str | None]) -> None:
+        """Take over the slot table of a snapshot; the caller fills the columns."""
+        self.devices = list(devices)
+        self._slots = {device: slot for slot, device in enumerate(devices) if device is not None}
+        self._free = [slot for slot, device in enumerate(devices) if device is None]
+        while self.capacity < len(devices):
+            self.capacity = min(2 * self.capacity, self.max_devices)
+        self.columns = DeviceColumns.empty(self.capacity, state=self.columns.state.shape[1])
