@@ -1,0 +1,174 @@
+"""The training TOML as closed, frozen models: every key has a default, a bound and a sentence.
+
+Times are in the data's own unit (cycles for C-MAPSS); a bundle stores them as seconds, one second a cycle.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agent.errors import ConfigurationRefused
+
+
+class Section(BaseModel):
+    """A closed table of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(Section):
+    """Where the histories come from."""
+
+    dataset: Literal["cmapss"] = Field(description="Reader of the recorded histories.")
+    subset: Literal["FD001", "FD003"] = Field(description="Part of the data set; FD002 and FD004 need regimes.")
+    channels: tuple[str, ...] = Field(min_length=1, description="Channels the model reads, in the order of `x`.")
+    out_of_domain_margin: float = Field(
+        default=0.25, ge=0, description="Share of a channel's training range by which a row may leave it."
+    )
+
+
+class Split(Section):
+    """Devices, never rows, are dealt out by this seed; it is not the training seed, so that runs stay comparable."""
+
+    seed: int = Field(default=0, ge=0)
+    fit: int = Field(default=70, ge=1, description="Devices the weights are trained on.")
+    calibrate: int = Field(default=10, ge=2, description="Devices for probabilities, intervals and thresholds.")
+    play: int = Field(default=20, ge=1, description="Devices nothing is fitted on; evaluated and replayed.")
+
+
+class Model(Section):
+    """The streaming network."""
+
+    hidden: int = Field(default=64, ge=4, le=512, description="Width of each LSTM layer.")
+    layers: int = Field(default=2, ge=1, le=4)
+    clip_sigma: float = Field(default=4.0, gt=0, description="A scaled channel is clipped here.")
+    mean_rates: tuple[float, float] = Field(default=(0.05, 0.02), description="Rates of the two running means.")
+    age_unit: float = Field(default=200.0, gt=0, description="Time seen is divided by this.")
+    cadence: float = Field(default=1.0, gt=0, description="Time between rows.")
+    dt_max: float = Field(default=60.0, gt=0, description="A longer silence is lost history.")
+
+
+class Train(Section):
+    """One run of the loop."""
+
+    epochs: int = Field(default=150, ge=1)
+    batch: int = Field(default=10, ge=1, description="Whole histories a step.")
+    learning_rate: float = Field(default=6e-3, gt=0, description="Peak of the one-cycle schedule.")
+    weight_decay: float = Field(default=1e-2, ge=0)
+    clip_norm: float = Field(default=1.0, gt=0)
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="Between the layers.")
+    init: Literal["forget_one", "chrono"] = Field(default="forget_one", description="Start of the gate biases.")
+    chrono_max: float = Field(default=100.0, gt=2, description="Longest memory that `chrono` starts with, in rows.")
+    average: float = Field(default=0.99, ge=0, lt=1, description="Decay of the averaged weights.")
+    above_cap_share: float = Field(default=0.15, gt=0, lt=1, description="Loss share of rows beyond `rul.cap`.")
+
+
+class Augment(Section):
+    """Fresh at every visit of a training history; never used on any other."""
+
+    probability: float = Field(default=0.8, ge=0, le=1)
+    smooth_rows: float = Field(default=6.0, gt=0, description="Width of the smoother that parts wear from noise.")
+    warp: tuple[float, float] = Field(default=(0.8, 1.25), description="A life is stretched by a factor from here.")
+    join_share: float = Field(default=0.0, ge=0, le=1, description="Share of histories that start in mid-life.")
+    join_rows_max: int = Field(default=160, ge=1, description="Most rows such a history loses at its start.")
+
+
+class Risk(Section):
+    """P(fault within each horizon)."""
+
+    horizons: tuple[float, ...] = Field(default=(15.0, 30.0, 60.0), min_length=1)
+
+    @model_validator(mode="after")
+    def _horizons_rise(self) -> Self:
+        if any(a >= b for a, b in zip((0.0, *self.horizons), self.horizons, strict=False)):
+            raise ValueError(f"horizons {self.horizons} must be positive and rise")
+        return self
+
+
+class Rul(Section):
+    """Remaining useful life: the estimate and an interval around it."""
+
+    cap: float = Field(default=125.0, gt=0, description="Longer lives are trained as this.")
+    low: float = Field(default=0.05, gt=0, lt=0.5)
+    high: float = Field(default=0.95, gt=0.5, lt=1)
+
+
+class Judge(Section):
+    """How scores become alerts, and what counts as a true one."""
+
+    horizon: float = Field(default=60.0, gt=0, description="Horizon of the risk that is compared.")
+    m: int = Field(default=2, ge=1)
+    n: int = Field(default=3, ge=1)
+    clear_ratio: float = Field(default=0.8, gt=0, le=1)
+    clear_after: float = Field(default=10.0, ge=0)
+    severity_risk: float = Field(default=0.5, gt=0, lt=1)
+    h_max: float = Field(default=60.0, gt=0, description="An alert earlier than this before the fault is false.")
+    h_min: float = Field(default=5.0, ge=0, description="An alert later than this before the fault is late.")
+    thresholds: int = Field(default=60, ge=2, description="Rows of the threshold table.")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.m > self.n:
+            raise ValueError(f"m ({self.m}) is above n ({self.n}): no alert could be raised")
+        if self.h_min >= self.h_max:
+            raise ValueError(f"h_min ({self.h_min}) must be below h_max ({self.h_max})")
+        return self
+
+
+class Config(Section):
+    """The whole file."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of the bundle.")
+    version: str = Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$", description="Version of the bundle.")
+    seed: int = Field(default=0, ge=0, description="Of weights, batches and augmentation.")
+    data: Data
+    split: Split = Split()
+    model: Model = Model()
+    train: Train = Train()
+    augment: Augment = Augment()
+    risk: Risk = Risk()
+    rul: Rul = Rul()
+    judge: Judge = Judge()
+
+    @model_validator(mode="after")
+    def _judged_horizon_exists(self) -> Self:
+        if self.judge.horizon not in self.risk.horizons:
+            raise ValueError(f"judge.horizon ({self.judge.horizon:g}) is none of risk.horizons {self.risk.horizons}")
+        return self
+
+
+def read_config(path: Path) -> Config:
+    """Read a training TOML. Raises ConfigurationRefused with every problem at once."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationRefused(path, str(error.strerror), next_step="Give the path of a TOML file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationRefused(path, f"is not TOML: {error}", next_step="Mend the line it names.") from error
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        found = "\n  ".join(problem(details["loc"], details["type"], details["msg"]) for details in error.errors())
+        raise ConfigurationRefused(path, found, next_step="configs/train/ holds commented examples.") from error
+
+
+def problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    """One line a problem: the key, what is wrong with it, and the nearest valid name of an unknown one."""
+    key = ".".join(str(part) for part in location) or "file"
+    if kind != "extra_forbidden":
+        return f"{key}: {message.removeprefix('Value error, ')}"
+    near = difflib.get_close_matches(str(location[-1]), names_of(location[:-1]), n=1)
+    return f"{key}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def names_of(location: tuple[int | str, ...]) -> list[str]:
+    """The keys that a table of the file may hold."""
+    fields: Mapping[str, object] = Config.model_fields
+    for part in location:
+        section = Config.model_fields[str(part)].annotation
+        fields = section.model_fields if isinstance(section, type) and issubclass(section, Section) else {}
+    return list(fields)

@@ -1,0 +1,138 @@
+"""NASA C-MAPSS turbofan engines (Saxena et al., PHM08), read from `$FOREWARN_DATA/cmapss`.
+
+A training engine runs to its failure, which is its last cycle; a test engine stops before, and the RUL file says how
+many cycles it had left. A line is unit, cycle, 3 settings and 21 sensors.
+"""
+
+import lzma
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from agent.errors import DataRefused
+from trainer.data.history import ChannelInfo, History
+
+CHANNELS: tuple[ChannelInfo, ...] = (
+    ChannelInfo("setting_1", "kft", "altitude"),
+    ChannelInfo("setting_2", "", "Mach number"),
+    ChannelInfo("setting_3", "deg", "throttle resolver angle"),
+    ChannelInfo("T2", "degR", "fan inlet temperature"),
+    ChannelInfo("T24", "degR", "low-pressure compressor outlet temperature"),
+    ChannelInfo("T30", "degR", "high-pressure compressor outlet temperature"),
+    ChannelInfo("T50", "degR", "low-pressure turbine outlet temperature"),
+    ChannelInfo("P2", "psia", "fan inlet pressure"),
+    ChannelInfo("P15", "psia", "bypass duct pressure"),
+    ChannelInfo("P30", "psia", "high-pressure compressor outlet pressure"),
+    ChannelInfo("Nf", "rpm", "fan speed"),
+    ChannelInfo("Nc", "rpm", "core speed"),
+    ChannelInfo("epr", "", "engine pressure ratio"),
+    ChannelInfo("Ps30", "psia", "static pressure at the high-pressure compressor outlet"),
+    ChannelInfo("phi", "pps/psi", "fuel flow over Ps30"),
+    ChannelInfo("NRf", "rpm", "corrected fan speed"),
+    ChannelInfo("NRc", "rpm", "corrected core speed"),
+    ChannelInfo("BPR", "", "bypass ratio"),
+    ChannelInfo("farB", "", "burner fuel-air ratio"),
+    ChannelInfo("htBleed", "", "bleed enthalpy"),
+    ChannelInfo("Nf_dmd", "rpm", "demanded fan speed"),
+    ChannelInfo("PCNfR_dmd", "rpm", "demanded corrected fan speed"),
+    ChannelInfo("W31", "lbm/s", "high-pressure turbine coolant bleed"),
+    ChannelInfo("W32", "lbm/s", "low-pressure turbine coolant bleed"),
+)
+"""Columns 3 to 26. Names after Saxena 2008; NASA's readme gives none."""
+
+LINES_MAX = 200_000
+ASK_FOR_DATA = "Set FOREWARN_DATA to the folder that holds cmapss/, or give that folder."
+
+
+def cmapss_folder(data: Path) -> Path:
+    """The cmapss folder, given itself or its parent. Raises DataRefused if there is none."""
+    for folder in (data / "cmapss", data):
+        if (folder / "RUL_FD001.txt").exists() or any(folder.glob("train_FD00?.txt*")):
+            return folder
+    raise DataRefused(data, "holds no C-MAPSS files such as train_FD001.txt.xz", next_step=ASK_FOR_DATA)
+
+
+def read_train(folder: Path, subset: str) -> list[History]:
+    """Every training engine of `subset`, all 24 channels, failing at its last cycle. Raises DataRefused."""
+    histories = read_engines(folder / f"train_{subset}.txt.xz")
+    return [replace(history, t_fail=float(history.t_s[-1])) for history in histories]
+
+
+def read_test(folder: Path, subset: str) -> list[History]:
+    """Every test engine of `subset`, failing `RUL` cycles after its last row. Raises DataRefused."""
+    histories = read_engines(folder / f"test_{subset}.txt.xz")
+    path = folder / f"RUL_{subset}.txt"
+    left = [numbers(path, line, text, columns=1)[0] for line, text in lines_of(path)]
+    if len(left) != len(histories):
+        what = f"has {len(left)} lines for {len(histories)} test engines"
+        raise DataRefused(path, what, next_step=f"It must have one line an engine of test_{subset}.txt.xz.")
+    return [replace(history, t_fail=float(history.t_s[-1]) + rul) for history, rul in zip(histories, left, strict=True)]
+
+
+def pick(histories: list[History], names: tuple[str, ...]) -> list[History]:
+    """The same histories with the named channels only, in that order. Raises DataRefused for an unknown name."""
+    index = {channel.name: column for column, channel in enumerate(CHANNELS)}
+    if unknown := [name for name in names if name not in index]:
+        raise DataRefused("data.channels", f"no channel {unknown[0]!r}", next_step=f"Known: {', '.join(index)}.")
+    columns = [index[name] for name in names]
+    return [replace(history, x=history.x[:, columns]) for history in histories]
+
+
+def info(names: tuple[str, ...]) -> tuple[ChannelInfo, ...]:
+    """Unit and description of the named channels."""
+    return tuple(next(channel for channel in CHANNELS if channel.name == name) for name in names)
+
+
+def read_engines(path: Path) -> list[History]:
+    """Engines of one file, failure unknown. Raises DataRefused naming file, line and column."""
+    rows: dict[int, list[list[float]]] = {}
+    newest = 0
+    for line, text in lines_of(path):
+        row = numbers(path, line, text, columns=2 + len(CHANNELS))
+        unit, cycle = row[:2]
+        if unit != newest and unit in rows:
+            raise DataRefused(path, f"line {line}: unit {unit:g} comes back", next_step="Rows of a unit stay together.")
+        before = rows.setdefault(int(unit), [])
+        if before and cycle <= before[-1][1]:
+            what = f"line {line}, column 2: cycle {cycle:g} of unit {unit:g} follows cycle {before[-1][1]:g}"
+            raise DataRefused(path, what, next_step="Sort the rows of each unit by cycle, without repeats.")
+        before.append(row)
+        newest = int(unit)
+    if not rows:
+        raise DataRefused(path, "is empty", next_step="Fetch the file again.")
+    tables = {unit: np.array(table, dtype=np.float64) for unit, table in rows.items()}
+    return [History(str(unit), table[:, 1], table[:, 2:].astype(np.float32), None) for unit, table in tables.items()]
+
+
+def lines_of(path: Path) -> list[tuple[int, str]]:
+    """Numbered lines that hold something. Raises DataRefused when the file is absent, torn or not text."""
+    try:
+        stored = path.read_bytes()
+        text = (lzma.decompress(stored) if path.suffix == ".xz" else stored).decode("ascii")
+    except FileNotFoundError as error:
+        raise DataRefused(path, "does not exist", next_step=ASK_FOR_DATA) from error
+    except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
+        raise DataRefused(path, f"cannot be read: {error}", next_step="Fetch the file again.") from error
+    found = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    if len(found) > LINES_MAX:
+        raise DataRefused(path, f"has {len(found)} lines, at most {LINES_MAX} are read", next_step="Split the file.")
+    return found
+
+
+def numbers(path: Path, line: int, text: str, *, columns: int) -> list[float]:
+    """The finite numbers of one line. Raises DataRefused naming line and column."""
+    words = text.split()
+    if len(words) != columns:
+        raise DataRefused(path, f"line {line}: {len(words)} columns, expected {columns}", next_step="Mend that line.")
+    values = []
+    for column, word in enumerate(words, start=1):
+        try:
+            value = float(word)
+        except ValueError:
+            value = np.nan
+        if not np.isfinite(value):
+            what = f"line {line}, column {column}: {word!r} is not a finite number"
+            raise DataRefused(path, what, next_step="Mend that line.")
+        values.append(value)
+    return values

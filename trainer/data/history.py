@@ -1,0 +1,45 @@
+"""A device's recorded life, as every reader returns it and everything in the trainer takes it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.words import Float32
+
+Float64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelInfo:
+    """Name, unit and meaning of one column."""
+
+    name: str
+    unit: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All rows of one device in time order.
+
+    t_s     float64 [T]     event time in seconds (one second a cycle), rising
+    x       float32 [T, F]  raw engineering values, NaN where one is missing
+    t_fail  when it failed, or None when it did not or nobody knows
+    """
+
+    device: str
+    t_s: Float64
+    x: Float32
+    t_fail: float | None
+
+    def life_left(self, t_fail: float) -> Float64:
+        """float64 [T]: seconds from each row to the failure at `t_fail`."""
+        return t_fail - self.t_s
+
+
+def failure_time(history: History) -> float:
+    """When a run-to-failure history ended. Raises ValueError for a device that did not fail."""
+    if history.t_fail is None:
+        raise ValueError(f"device {history.device} did not fail: training needs run-to-failure histories")
+    return history.t_fail

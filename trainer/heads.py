@@ -1,0 +1,46 @@
+"""From the last hidden state to remaining life and risk.
+
+Only the estimate of the remaining life teaches the LSTM; spread and hazards read it without pulling at it, since a
+shared loss made the estimate worse.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the heads say of each row, before calibration.
+
+    estimate [...]     remaining life / cap
+    spread   [..., 2]  distance from the estimate to the low and the high quantile / cap, within 0 and 1
+    hazard   [..., K]  logit of P(fault within horizon k | not within horizon k - 1)
+    """
+
+    estimate: Tensor
+    spread: Tensor
+    hazard: Tensor
+
+
+class Heads(nn.Module):
+    """Three linear maps of the hidden state [..., H]."""
+
+    def __init__(self, width: int, n_horizons: int) -> None:
+        super().__init__()
+        self.estimate = nn.Linear(width, 1)
+        self.spread = nn.Linear(width, 2)
+        self.hazard = nn.Linear(width, n_horizons)
+        for head in (self.estimate, self.spread, self.hazard):
+            nn.init.xavier_uniform_(head.weight)
+            nn.init.zeros_(head.bias)
+
+    def forward(self, hidden: Tensor) -> Answers:
+        still = hidden.detach()
+        return Answers(self.estimate(hidden)[..., 0], self.spread(still).sigmoid(), self.hazard(still))
+
+
+def risk_of(hazard: Tensor) -> Tensor:
+    """[..., K] logits of hazards to P(fault within horizon k): never falls from one horizon to the next."""
+    return 1 - torch.cumprod(1 - hazard.sigmoid(), dim=-1)
