@@ -13,6 +13,7 @@ Bool = npt.NDArray[np.bool_]
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
 UInt8 = npt.NDArray[np.uint8]
+Devices = npt.NDArray[np.object_]  # of str: references to the ids, not copies
 
 Severity = Literal["warning", "minor", "major", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("warning", "minor", "major", "critical")
@@ -55,12 +56,12 @@ class Source:
 class Scores:
     """What one `take` scored, as columns in the order of the entries.
 
-    entry int64 [n] number of the message; slot int64 [n]; t_ns int64 [n] event time; quality uint8 [n];
+    entry int64 [n] number of the message; device [n] its device's id; t_ns int64 [n] event time; quality uint8 [n];
     risk float32 [n, K]; rul float32 [n, Q], Q = 0 when the bundle has none, in seconds (or cycles).
     """
 
     entry: Int64
-    slot: Int64
+    device: Devices
     t_ns: Int64
     quality: UInt8
     risk: Float32

@@ -37,9 +37,14 @@ def small_manifest() -> Manifest:
         name="small",
         version="1.0.0",
         created_from=CreatedFrom(
-            data_sha256="0" * 64, config="", code_version="test", seed=0,
-            fit_devices=(), calibrate_devices=(), play_devices=(),
-        ),  # fmt: skip
+            data_sha256="0" * 64,
+            config="",
+            code_version="test",
+            seed=0,
+            fit_devices=(),
+            calibrate_devices=(),
+            play_devices=(),
+        ),
         trained_for="from_new",
         time_unit="cycle",
         channels=tuple(

@@ -4,22 +4,21 @@ from collections.abc import Callable, Iterator
 
 from agent.judge.evidence import Evidence, Verdict
 from agent.judge.lifecycle import FIRST_CLOCK_EPOCH, HEAD, TRANSITIONS, alert_id
-from agent.words import SEVERITIES, AlertEvent, Quality, Scores
+from agent.words import SEVERITIES, AlertEvent, Int64, Quality, Scores
 
 
 def decided(
-    verdict: Verdict, scores: Scores, evidence: Evidence, name: Callable[[int], tuple[str, str]]
+    verdict: Verdict, scores: Scores, slots: Int64, evidence: Evidence, source_of: Callable[[int], str]
 ) -> Iterator[AlertEvent]:
-    """One event for each row of a batch that raises, updates or clears; `name` gives a slot's source and device."""
+    """One event for each row of a batch that raises, updates or clears; `source_of` names a slot's source."""
     for row in verdict.rows.tolist():
-        slot = int(scores.slot[row])
-        source, device = name(slot)
+        slot, device = int(slots[row]), str(scores.device[row])
         raised_t_ns = int(evidence.raised_t_ns[slot])
         yield AlertEvent(
             kind="raised" if verdict.raised[row] else "cleared" if verdict.cleared[row] else "updated",
             alert=alert_id(device, HEAD, FIRST_CLOCK_EPOCH, raised_t_ns),
             sequence=int(evidence.sequence[slot]),
-            source=source,
+            source=source_of(slot),
             device=device,
             head=HEAD,
             state=TRANSITIONS["unacknowledged", "clear"] if verdict.cleared[row] else TRANSITIONS["normal", "raise"],

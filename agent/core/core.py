@@ -152,13 +152,6 @@ class Core:
         now = np.array([names.index(name) if name in names else NO_SOURCE for name in header.sources] + [NO_SOURCE])
         self._slab.columns.source[:n_slots] = now[columns["source"]]  # index -1 is the NO_SOURCE at the end
 
-    def device(self, slot: int) -> str:
-        """The device in a slot that `Scores` names."""
-        device = self._slab.devices[slot]
-        if device is None:
-            raise LookupError(f"slot {slot} is free")
-        return device
-
     def devices_by_quality(self) -> dict[str, int]:
         """How many devices are ok, warming_up, gap, out_of_domain, stale: silence must not look like health."""
         used = [slot for slot, device in enumerate(self._slab.devices) if device is not None]
@@ -183,24 +176,24 @@ class Core:
     def _notice_silence(self, tick_ns: int) -> list[AlertEvent]:
         """Mark devices `stale`, and let those unheard of for `forget_after` go, their alerts ended with the cause."""
         columns = self._slab.columns
-        columns.heard_ns[columns.heard_ns == NEVER] = tick_ns  # known from the alert table, not heard yet
-        silent_ns = tick_ns - columns.heard_ns
+        is_known = columns.t_ns != NEVER
+        columns.heard_ns[is_known & (columns.heard_ns == NEVER)] = tick_ns  # from the alert table, not heard yet
+        silent_ns = np.where(is_known, tick_ns - columns.heard_ns, 0)
         columns.quality[silent_ns > round(self._bounds.stale_after_s * 1e9)] = Quality.STALE
         ended: list[AlertEvent] = []
         for slot in np.flatnonzero(silent_ns > round(self._bounds.forget_after_s * 1e9)).tolist():
-            source, device = self._name(slot)
+            source, t_ns = self._source_of(slot), int(columns.t_ns[slot])
+            device = self._slab.release(slot)
             if self._evidence.standing[slot]:
-                t_ns = int(columns.t_ns[slot])
                 ended.append(forgotten(self._evidence, slot, device, source, self.entry, t_ns))
-            self.counts[source, "forgotten"] += 1
             self._evidence.clear(slot)
-            self._slab.release(slot)
+            self.counts[source, "forgotten"] += 1
         return ended
 
-    def _name(self, slot: int) -> tuple[str, str]:
-        """Source and device of a slot; the source is "" when the configuration no longer has it."""
+    def _source_of(self, slot: int) -> str:
+        """Name of the source that a slot's device belongs to, "" when the configuration no longer has it."""
         source = int(self._slab.columns.source[slot])
-        return self.sources[source].name if source != NO_SOURCE else "", self.device(slot)
+        return self.sources[source].name if source != NO_SOURCE else ""
 
     def _slot(self, device: str, source: int) -> int | None:
         """The device's slot, a new one if it has none; None when `max_devices` are known already."""
@@ -214,7 +207,7 @@ class Core:
     def _slots_of(self, readings: Readings, topics: Sequence[str]) -> Int64:
         """int64 [n], -1 where a reading gets none. Only here does a device come to be, so junk makes none."""
         slots = np.full(len(readings.device), -1, np.int64)
-        for row, (device, source) in enumerate(zip(readings.device, readings.source.tolist(), strict=True)):
+        for row, (device, source) in enumerate(zip(readings.device.tolist(), readings.source.tolist(), strict=True)):
             slot = self._slot(device, source)
             owner = self._slab.columns.source
             if slot is not None and owner[slot] == source:
@@ -257,6 +250,8 @@ class Core:
                 self._drop_reading(readings, row, topics, reason)
         new = ~(spacing.late | spacing.repeated)
         rows, slots = rows[new], slots[new]
+        if len(rows) == 0:
+            return no_scores(self._manifest), []
         is_lost, is_gap = spacing.is_lost[new], spacing.is_gap[new]
         x, t_ns = readings.x[rows], readings.t_ns[rows]
         columns.state[slots[is_lost]] = 0
@@ -276,14 +271,15 @@ class Core:
         columns.quality[slots] = quality
 
         entry = self.entry + readings.message[rows]
-        scores = picked(Scores(entry, slots, t_ns, quality, risk, rul), np.flatnonzero(sound))
-        verdict = judge(
-            self._evidence, scores.slot, scores.t_ns, scores.quality, scores.risk, self._threshold, self._manifest.judge
-        )
-        return scores, list(decided(verdict, scores, self._evidence, self._name))
+        scores = Scores(entry, readings.device[rows], t_ns, quality, risk, rul)
+        if not sound.all():
+            scores, slots = picked(scores, np.flatnonzero(sound)), slots[sound]
+        policy = self._manifest.judge
+        verdict = judge(self._evidence, slots, scores.t_ns, scores.quality, scores.risk, self._threshold, policy)
+        return scores, list(decided(verdict, scores, slots, self._evidence, self._source_of))
 
     def _drop_reading(self, readings: Readings, row: int, topics: Sequence[str], reason: str) -> None:
-        source, device = int(readings.source[row]), readings.device[row]
+        source, device = int(readings.source[row]), str(readings.device[row])
         topic = topics[readings.message[row]]
         detail = f"event time {readings.t_ns[row]} ns"
         readings.drops.append(Drop(self.sources[source].name, device, topic, reason, detail))

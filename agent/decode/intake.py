@@ -11,7 +11,7 @@ import numpy as np
 
 from agent.decode.json_object import JsonObjectCodec, Undecodable
 from agent.decode.topic import Pattern, device_id_problem
-from agent.words import Bool, Drop, Float32, Int64, Source
+from agent.words import Bool, Devices, Drop, Float32, Int64, Source
 
 ADDRESSES_MAX = 100_000  # topics remembered; beyond it the memory starts anew
 
@@ -28,14 +28,14 @@ class Address:
 class Readings:
     """Decoded messages in their order.
 
-    message int64 [n] index into the lists given; source int64 [n] index; device list of n ids;
+    message int64 [n] index into the lists given; source int64 [n] index; device [n] ids;
     t_ns int64 [n] event time; x float32 [n, F], NaN = missing, infinite = beyond float32.
     drops are messages left out, doubts messages that were used all the same.
     """
 
     message: Int64
     source: Int64
-    device: list[str]
+    device: Devices
     t_ns: Int64
     x: Float32
     drops: list[Drop]
@@ -90,7 +90,7 @@ class Intake:
         return Readings(
             message=message,
             source=np.fromiter((address.source for address in addresses), np.int64, len(addresses)),
-            device=[address.device for address in addresses],
+            device=np.array([address.device for address in addresses], np.object_),
             t_ns=t_ns[order],
             x=x[order],
             drops=drops,

@@ -14,7 +14,7 @@ import numpy as np
 
 from agent.words import Bool, Int64, Source, TimeUnit
 
-NS_PER: dict[TimeUnit, int] = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1, "cycle": 10**9}
+NS_PER: dict[TimeUnit, float] = {"s": 1e9, "ms": 1e6, "us": 1e3, "cycle": 1e9}
 Reading = tuple[Any, ...]  # time as it came, then one float | None a channel
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _T_NS_MAX = 2**62
@@ -60,16 +60,15 @@ class JsonObjectCodec:
         """Event times int64 [n] in ns since 1970 (or in cycles times 1e9), and which of them cannot be: bool [n]."""
         if self._time_unit == "arrival":
             return arrived_ns, np.zeros(len(arrived_ns), np.bool_)
-        if self._time_unit == "iso8601":
-            exact = [_since_epoch_ns(time) for time in times]
-        elif self._time_unit == "ns":
-            exact = times
-        else:
-            scale = NS_PER[self._time_unit]
-            exact = [round(time * scale) for time in times]
-        bad = np.fromiter((not 0 <= time < _T_NS_MAX for time in exact), np.bool_, len(exact))
-        t_ns = np.fromiter((time if 0 <= time < _T_NS_MAX else 0 for time in exact), np.int64, len(exact))
-        return t_ns, bad
+        if self._time_unit in ("iso8601", "ns"):
+            exact = times if self._time_unit == "ns" else [_since_epoch_ns(time) for time in times]
+            possible = np.fromiter((0 <= time < _T_NS_MAX for time in exact), np.bool_, len(exact))
+            t_ns = np.array([time if 0 <= time < _T_NS_MAX else 0 for time in exact], np.int64)
+            return t_ns, ~possible
+        with np.errstate(over="ignore"):
+            scaled = np.array(times, np.float64) * NS_PER[self._time_unit]
+        possible = (scaled >= 0) & (scaled < _T_NS_MAX)
+        return np.where(possible, np.rint(scaled), 0).astype(np.int64), ~possible
 
 
 def _decoder(source: Source, *, forbid_unknown: bool) -> Callable[[bytes], msgspec.Struct]:

@@ -68,14 +68,16 @@ class Slab:
         self.columns.source[slot] = source
         return slot
 
-    def release(self, slot: int) -> None:
-        """Give a slot back; the device starts as new when it is heard again."""
+    def release(self, slot: int) -> str:
+        """Give a slot back; its device, returned, starts as new when it is heard again."""
         device = self.devices[slot]
-        assert device is not None, f"slot {slot} is free already"
+        if device is None:
+            raise LookupError(f"slot {slot} is free already")
         del self._slots[device]
         self.devices[slot] = None
         self._free.append(slot)
         self.columns.clear(slot)
+        return device
 
     def refill(self, devices: Sequence[str | None]) -> None:
         """Take over the slot table of a snapshot; the caller fills the columns."""

@@ -1,0 +1,99 @@
+"""Law 1, the part that the core alone can break: any split of the input gives the same result, and a snapshot at any
+point is the same core again. (Evaluate = inline = through a broker is in test_parity.py.)"""
+
+from itertools import chain, pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.core import Bounds
+from agent.words import Taken
+from tests.streams import Message, core, interleaved, life, message, take
+
+STREAM = interleaved(
+    [*life("p1", 60), *life("p1", 60, start=61, wear_from=1000)],
+    [*life("p2", 60, seed=2), message("p2", 3, wear=1.0), message("p2", 60, wear=1.0)],
+    [message("p3", cycle, wear=2.0) for cycle in range(1, 4)] + [("plant/p3/cycle", b"{")] * 5,
+    [("nowhere", b"1")] * 3,
+)
+ARRIVED_NS = [10**12 + 40_000_000 * index for index in range(len(STREAM))]  # a tick every 25 messages
+BOUNDS = Bounds(stale_after_s=0.7, forget_after_s=1.3)  # short, so that ticks mark and forget devices mid-stream
+
+
+def whole(taken: list[Taken]) -> tuple[bytes, list[object]]:
+    """All scores as bytes, and all alerts."""
+    names = ("entry", "t_ns", "quality", "risk", "rul")
+    columns = [getattr(part.scores, name).tobytes() for name in names for part in taken]
+    devices = [part.scores.device.tolist() for part in taken]
+    return b"".join(columns) + repr(list(chain(*devices))).encode(), list(chain(*(part.alerts for part in taken)))
+
+
+def cut(stream: list[Message], at: list[int]) -> list[slice]:
+    places = [0, *sorted(at), len(stream)]
+    return [slice(start, end) for start, end in pairwise(places)]
+
+
+def once() -> tuple[bytes, list[object], object]:
+    into = core(bounds=BOUNDS)
+    told = whole([into.take([t for t, _ in STREAM], [p for _, p in STREAM], ARRIVED_NS)])
+    return *told, into.counts
+
+
+def test_the_stream_has_everything_in_it():
+    """The streams below prove nothing unless raises, clears, forgotten devices and drops occur in them."""
+    _, alerts, counts = once()
+    assert {event.kind for event in alerts} == {"raised", "updated", "cleared"}
+    assert {event.cause for event in alerts} == {"risk", "below_threshold", "forgotten"}
+    assert {reason for _, reason in counts} >= {"late", "repeated", "malformed", "no_source", "forgotten"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, len(STREAM)), max_size=12))
+def test_any_split_of_the_input_gives_the_same_scores_alerts_and_counts(at):
+    """Cut one stream at random places into several takes, empty ones among them; compare bytes, alerts and counts."""
+    into = core(bounds=BOUNDS)
+    parts = [
+        into.take([t for t, _ in STREAM[part]], [p for _, p in STREAM[part]], ARRIVED_NS[part])
+        for part in cut(STREAM, at)
+    ]
+    assert (*whole(parts), into.counts) == once()
+
+
+def test_one_message_a_take_gives_the_same():
+    into = core(bounds=BOUNDS)
+    parts = [into.take([t], [p], [a]) for (t, p), a in zip(STREAM, ARRIVED_NS, strict=True)]
+    assert (*whole(parts), into.counts) == once()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, len(STREAM)))
+def test_a_core_restored_from_a_snapshot_goes_on_to_the_bit(at):
+    """Snapshot at a random message, restore into a new core, go on there; compare with the uninterrupted run."""
+    first, second = core(bounds=BOUNDS), core(bounds=BOUNDS)
+    before, after = cut(STREAM, [at])
+    told = [first.take([t for t, _ in STREAM[before]], [p for _, p in STREAM[before]], ARRIVED_NS[before])]
+    saved = first.snapshot()
+    second.restore(saved)
+    assert second.snapshot() == saved
+    told.append(second.take([t for t, _ in STREAM[after]], [p for _, p in STREAM[after]], ARRIVED_NS[after]))
+    assert whole(told) == once()[:2]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 40), max_size=6))
+def test_heartbeats_change_only_when_silence_is_noticed(at):
+    """Heartbeats between messages at the messages' own log time give the same scores and alerts."""
+    into = core(bounds=BOUNDS)
+    told = []
+    for index, ((topic, payload), arrived) in enumerate(zip(STREAM, ARRIVED_NS, strict=True)):
+        told.append(into.take([topic], [payload], [arrived]))
+        if index in at:
+            told.append(into.tick(arrived))
+    assert whole(told) == once()[:2]
+
+
+def test_arrival_times_that_step_back_do_not_move_log_time_back():
+    into = core()
+    take(into, life("p1", 2), arrived_ns=5 * 10**9)
+    take(into, life("p1", 2, start=3), arrived_ns=10**9)
+    assert into.log_time_ns == 5 * 10**9 + 10**7
