@@ -14,7 +14,7 @@ import numpy as np
 
 from agent.words import Bool, Int64, Source, TimeUnit
 
-NS_PER: dict[TimeUnit, float] = {"s": 1e9, "ms": 1e6, "us": 1e3, "cycle": 1e9}
+NS_PER: dict[TimeUnit, int] = {"s": 10**9, "ms": 10**6, "us": 10**3, "cycle": 10**9}
 Reading = tuple[Any, ...]  # time as it came, then one float | None a channel
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _T_NS_MAX = 2**62
@@ -34,7 +34,6 @@ class JsonObjectCodec:
 
     def __init__(self, source: Source) -> None:
         self._time_unit = source.time_unit
-        self._n_channels = len(source.fields)
         strict, lenient = (_decoder(source, forbid_unknown=forbid) for forbid in (True, False))
         self._strict = strict if source.report_extra else lenient
         self._lenient = lenient
@@ -42,7 +41,7 @@ class JsonObjectCodec:
     def decode(self, payload: bytes) -> tuple[Reading, str]:
         """A reading, and what was doubtful about it ("" or `extra_channel`). Raises Undecodable."""
         try:
-            return msgspec.structs.astuple(self._strict(payload)), ""
+            return self._reading(self._strict(payload)), ""
         except msgspec.ValidationError as error:
             if "unknown field" not in str(error):
                 raise Undecodable(*_reason(error)) from None
@@ -50,11 +49,15 @@ class JsonObjectCodec:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Undecodable("empty" if not payload else "malformed", str(error)) from None
         try:
-            return msgspec.structs.astuple(self._lenient(payload)), doubt
+            return self._reading(self._lenient(payload)), doubt
         except msgspec.ValidationError as error:
             raise Undecodable(*_reason(error)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Undecodable("malformed", str(error)) from None
+
+    def _reading(self, decoded: msgspec.Struct) -> Reading:
+        values = msgspec.structs.astuple(decoded)
+        return (None, *values) if self._time_unit == "arrival" else values
 
     def times_ns(self, times: list[Any], arrived_ns: Int64) -> tuple[Int64, Bool]:
         """Event times int64 [n] in ns since 1970 (or in cycles times 1e9), and which of them cannot be: bool [n]."""
@@ -65,22 +68,21 @@ class JsonObjectCodec:
             possible = np.fromiter((0 <= time < _T_NS_MAX for time in exact), np.bool_, len(exact))
             t_ns = np.array([time if 0 <= time < _T_NS_MAX else 0 for time in exact], np.int64)
             return t_ns, ~possible
-        with np.errstate(over="ignore"):
-            scaled = np.array(times, np.float64) * NS_PER[self._time_unit]
-        possible = (scaled >= 0) & (scaled < _T_NS_MAX)
-        return np.where(possible, np.rint(scaled), 0).astype(np.int64), ~possible
+        scale = NS_PER[self._time_unit]
+        given = np.array(times, np.float64)
+        possible = (given >= 0) & (given < _T_NS_MAX / scale)
+        given = np.where(possible, given, 0)
+        whole = np.floor(given)  # kept apart: a float64 of nanoseconds since 1970 would be off by up to 128 of them
+        return whole.astype(np.int64) * scale + np.rint((given - whole) * scale).astype(np.int64), ~possible
 
 
 def _decoder(source: Source, *, forbid_unknown: bool) -> Callable[[bytes], msgspec.Struct]:
     time_type: type = {"iso8601": datetime, "ns": int}.get(source.time_unit, float)
     members: list[Any] = []
-    if source.time_unit == "arrival":
-        members.append(("t", None, None))
-    else:
+    if source.time_unit != "arrival":
         members.append(("t", time_type))
     members += [(f"c{index}", float | None, math.nan) for index in range(len(source.fields))]
-    names = {f"c{index}": name for index, name in enumerate(source.fields)}
-    names["t"] = source.time_field or "\0 arrival time is used"
+    names = {f"c{index}": name for index, name in enumerate(source.fields)} | {"t": source.time_field}
     reading = msgspec.defstruct("Reading", members, gc=False, rename=names, forbid_unknown_fields=forbid_unknown)
     return msgspec.json.Decoder(reading).decode
 
