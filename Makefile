@@ -1,0 +1,49 @@
+# Every command here sets up what it needs on a machine that has Python 3.11 with venv, make and a C library.
+PYTHON ?= python3
+TORCH_INDEX ?=
+DATA ?=
+VENV := .venv
+PY := $(VENV)/bin/python
+CURRENT := $(VENV)/.current
+DEMO := build/demo/$(DATA)
+
+.PHONY: setup mosquitto lint test test-fast demo clean
+
+setup: $(CURRENT)
+
+# TORCH_INDEX names an index with a CPU build of torch, where the default one has only the large CUDA build.
+$(CURRENT): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "forewarn needs Python 3.11 or newer; name it: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock \
+		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$$(grep '^torch==' requirements.lock)"
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[train,dev]'
+	@touch $(CURRENT)
+
+# Installs mosquitto where that may be done without asking; elsewhere says so and goes on.
+mosquitto:
+	@sh .ci/mosquitto
+
+lint: setup
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+test: lint mosquitto
+	$(PY) -m pytest
+
+test-fast: setup
+	$(PY) -m pytest -m "not slow" --ignore tests/broker
+
+demo: setup mosquitto
+	@test "$(DATA)" = cmapss-fd001 || { echo "usage: make demo DATA=cmapss-fd001   (and FOREWARN_DATA=folder that holds cmapss/)" >&2; exit 2; }
+	@test -d "$(FOREWARN_DATA)/cmapss" || { echo "FOREWARN_DATA must name a folder that holds cmapss/train_FD001.txt.xz; it is '$(FOREWARN_DATA)'" >&2; exit 2; }
+	@mkdir -p $(DEMO)
+	$(PY) -m trainer.cli fit configs/train/$(DATA).toml --out $(DEMO)
+	@cp $(DEMO)/*-[0-9]*.fwb $(DEMO)/bundle.fwb
+	$(PY) -m trainer.cli evaluate --bundle $(DEMO)/bundle.fwb --data "$(FOREWARN_DATA)" --json $(DEMO)/evaluate.json
+	$(PY) -m agent.cli replay --bundle $(DEMO)/bundle.fwb --data $(DEMO)/play.csv --truth $(DEMO)/truth.csv \
+		--through mqtt --live --out $(DEMO)/replay
+
+clean:
+	rm -rf build
