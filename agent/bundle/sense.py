@@ -1,0 +1,115 @@
+"""Whether a manifest makes sense: what its types cannot say."""
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+
+from agent.bundle.manifest import JudgePolicy, Manifest, ThresholdTable
+
+CHANNELS_MAX = 1024
+STATE_SIZE_MAX = 65_536
+HORIZONS_MAX = 64
+QUANTILES_MAX = 64
+WINDOW_MAX = 32  # `judge` keeps the last n rows as bits of a uint32
+THRESHOLDS_MAX = 10_000
+WARMUP_ROWS_MAX = 1_000_000
+TIME_S_MAX = 1e10
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def faults(manifest: Manifest) -> list[str]:
+    """Everything that is wrong, in words; none means the rest of forewarn can rely on the manifest."""
+    return list(_faults(manifest))
+
+
+def _faults(manifest: Manifest) -> Iterator[str]:
+    if manifest.schema_version < 1:
+        yield f"schema_version is {manifest.schema_version}, must be at least 1"
+    for what, text in (("name", manifest.name), ("version", manifest.version)):
+        if not _NAME.fullmatch(text):
+            yield f"{what} {text!r} must be up to 64 letters, digits and . _ + -"
+    if not _SHA256.fullmatch(manifest.created_from.data_sha256):
+        yield "created_from.data_sha256 is not a SHA-256"
+    yield from _channel_faults(manifest)
+    yield from _state_faults(manifest)
+    cadence = manifest.cadence
+    if not (_is_positive(cadence.every_s) and _is_positive(cadence.dt_max_s) and cadence.every_s <= cadence.dt_max_s):
+        yield f"cadence: every_s {cadence.every_s} and dt_max_s {cadence.dt_max_s} must be > 0 and in this order"
+    if not 0 <= manifest.numerics.tolerance <= 1:
+        yield f"numerics.tolerance is {manifest.numerics.tolerance}, must be 0 to 1"
+    yield from _rising("risk.horizons_s", manifest.risk.horizons_s, HORIZONS_MAX, TIME_S_MAX)
+    if manifest.rul is not None:
+        yield from _rising("rul.quantiles", manifest.rul.quantiles, QUANTILES_MAX, 1.0)
+        if not _is_positive(manifest.rul.cap_s):
+            yield f"rul.cap_s is {manifest.rul.cap_s}, must be > 0"
+    yield from _judge_faults(manifest.judge, len(manifest.risk.horizons_s))
+    yield from _table_faults(manifest.thresholds)
+    if not all(_is_positive(life) for life in manifest.lives_s):
+        yield "lives_s holds a life that is not > 0"
+    for name, value in manifest.metrics.items():
+        if not math.isfinite(value):
+            yield f"metrics.{name} is not finite"
+
+
+def _channel_faults(manifest: Manifest) -> Iterator[str]:
+    names = [channel.name for channel in manifest.channels]
+    if not 1 <= len(names) <= CHANNELS_MAX:
+        yield f"it has {len(names)} channels, must be 1 to {CHANNELS_MAX}"
+    for name in {name for name in names if names.count(name) > 1}:
+        yield f"the channel {name!r} is there twice"
+    for channel in manifest.channels:
+        if not channel.name or not channel.name.isprintable():
+            yield f"the channel name {channel.name!r} cannot be printed"
+        if not (math.isfinite(channel.low) and math.isfinite(channel.high) and channel.low <= channel.high):
+            yield f"the channel {channel.name!r} has the range {channel.low} to {channel.high}"
+    margin = manifest.out_of_domain_margin
+    if not (math.isfinite(margin) and margin >= 0):
+        yield f"out_of_domain_margin is {margin}, must be >= 0"
+
+
+def _state_faults(manifest: Manifest) -> Iterator[str]:
+    if not all(block.size > 0 for block in manifest.state) or not 1 <= manifest.state_size <= STATE_SIZE_MAX:
+        yield f"the state has {manifest.state_size} columns, must be 1 to {STATE_SIZE_MAX} in blocks of at least 1"
+    names = [block.name for block in manifest.state]
+    if len(set(names)) < len(names):
+        yield "two blocks of the state have one name"
+    if not 0 <= manifest.warmup_rows <= WARMUP_ROWS_MAX:
+        yield f"warmup_rows is {manifest.warmup_rows}, must be 0 to {WARMUP_ROWS_MAX}"
+
+
+def _judge_faults(judge: JudgePolicy, n_horizons: int) -> Iterator[str]:
+    if not 0 <= judge.horizon < n_horizons:
+        yield f"judge.horizon is {judge.horizon}, must be an index into {n_horizons} horizons"
+    if not 1 <= judge.m <= judge.n <= WINDOW_MAX:
+        yield f"judge: m {judge.m} of n {judge.n} must be 1 <= m <= n <= {WINDOW_MAX}"
+    if not 0 < judge.clear_ratio <= 1:
+        yield f"judge.clear_ratio is {judge.clear_ratio}, must be above 0 and at most 1"
+    if not 0 <= judge.clear_after_s <= TIME_S_MAX:
+        yield f"judge.clear_after_s is {judge.clear_after_s}, must be 0 to {TIME_S_MAX:g}"
+    if not 0 < judge.severity_risk <= 1:
+        yield f"judge.severity_risk is {judge.severity_risk}, must be above 0 and at most 1"
+
+
+def _table_faults(table: ThresholdTable) -> Iterator[str]:
+    yield from _rising("thresholds", [row.threshold for row in table.rows], THRESHOLDS_MAX, 1.0)
+    if not 0 <= table.h_min_s < table.h_max_s <= TIME_S_MAX:
+        yield f"thresholds: h_min_s {table.h_min_s} must be >= 0 and below h_max_s {table.h_max_s}"
+    if not (_is_positive(table.exposure_s) and table.n_devices >= 1):
+        yield f"thresholds: {table.exposure_s} s of {table.n_devices} devices is no exposure"
+    for row in table.rows:
+        rate, lead = row.rate_upper95_per_s, row.mean_lead_s
+        counts = row.false_alarms >= 0 and 0 <= row.detected <= max(table.n_devices, 0)
+        if not (counts and math.isfinite(rate) and rate >= 0 and math.isfinite(lead) and lead >= 0):
+            yield f"thresholds: the row at {row.threshold} has counts, a rate or a lead that cannot be"
+
+
+def _rising(what: str, values: Sequence[float], n_max: int, below: float) -> Iterator[str]:
+    if not 1 <= len(values) <= n_max:
+        yield f"{what} has {len(values)} values, must be 1 to {n_max}"
+    if not all(0 < value < below for value in values) or list(values) != sorted(set(values)):
+        yield f"{what} must rise strictly, within 0 and {below:g}"
+
+
+def _is_positive(value: float) -> bool:
+    return 0 < value <= TIME_S_MAX
