@@ -11,6 +11,7 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from agent.errors import ForewarnError
 from agent.words import Float32
 from trainer.augment import part, vary
 from trainer.config import Config
@@ -30,7 +31,7 @@ class Curves:
 def train(fit: Sequence[Life], watch: Sequence[Life], config: Config, seed: int) -> tuple[Network, Curves]:
     """Train on `fit`; `watch` is looked at and never learnt from, nor used to choose an epoch.
 
-    Deterministic by `seed` on one machine. Raises FloatingPointError when the loss is no longer finite.
+    Deterministic by `seed` on one machine. Raises ForewarnError when the loss is no longer finite.
     """
     fix_seed(seed)
     rng = np.random.default_rng(seed)
@@ -61,7 +62,8 @@ def train(fit: Sequence[Life], watch: Sequence[Life], config: Config, seed: int)
             averaged.update_parameters(network)
             epoch_loss += value.item() / len(batches)
         if not np.isfinite(epoch_loss):
-            raise FloatingPointError(f"the loss is {epoch_loss} in epoch {epoch + 1}: lower train.learning_rate")
+            what = f"the loss is {epoch_loss} in epoch {epoch + 1}"
+            raise ForewarnError(config.name, what, next_step="Lower train.learning_rate.")
         losses.append(epoch_loss)
         errors.append(rmse_over_rows(estimates(averaged.module, watch, config), watch, config.rul.cap))
         progress.set_postfix(loss=f"{losses[-1]:.4f}", rmse=f"{errors[-1]:.2f}")

@@ -1,0 +1,57 @@
+"""The training TOML: the shipped one is valid, and every mistake is named at once."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.errors import ConfigurationRefused
+from trainer.config import read_config
+
+SHIPPED = Path(__file__).parents[2] / "configs/train/cmapss-fd001.toml"
+
+
+def test_shipped_config_is_the_recipe() -> None:
+    config = read_config(SHIPPED)
+    assert (config.split.fit, config.split.calibrate, config.split.play) == (70, 10, 20)
+    assert (config.model.layers, config.model.hidden, len(config.data.channels)) == (2, 64, 14)
+    assert config.train.clip_norm == 1.0
+
+
+def test_every_problem_is_named_at_once_with_the_nearest_key(tmp_path: Path) -> None:
+    text = SHIPPED.read_text().replace("epochs =", "epoch =").replace("fit = 70", "fit = 0").replace("m = 2", "m = 4")
+    path = tmp_path / "broken.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigurationRefused) as refused:
+        read_config(path)
+    for part in (str(path), "train.epoch: unknown key; did you mean epochs?", "split.fit:", "m (4) is above n (3)"):
+        assert part in str(refused.value)
+    assert refused.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("horizons = [15, 30, 60]", "horizons = [15, 60, 30]", "must be positive and rise"),
+        ("horizon = 60", "horizon = 61", "none of risk.horizons"),
+        ("h_min = 5", "h_min = 60", "must be below h_max"),
+        ("[model]", "[modle]", "modle: unknown key; did you mean model"),
+        ('subset = "FD001"', 'subset = "FD002"', "data.subset"),
+    ],
+)
+def test_a_contradiction_is_refused(tmp_path: Path, old: str, new: str, what: str) -> None:
+    path = tmp_path / "broken.toml"
+    assert old in SHIPPED.read_text()
+    path.write_text(SHIPPED.read_text().replace(old, new, 1))
+    with pytest.raises(ConfigurationRefused) as refused:
+        read_config(path)
+    assert what in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe"])
+def test_what_is_not_toml_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "broken.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationRefused, match="is not TOML"):
+        read_config(path)
+    with pytest.raises(ConfigurationRefused, match="No such file"):
+        read_config(tmp_path / "absent.toml")

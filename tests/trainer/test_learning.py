@@ -1,0 +1,179 @@
+"""What is asked of the network: targets, losses, weights of rows, and what augmentation may change."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from agent.errors import DataRefused, ForewarnError
+from tests.trainer.fleet import NAMES, fleet, small_config
+from trainer.augment import joined, part, vary, warped
+from trainer.config import Augment, Split
+from trainer.data.split import split
+from trainer.features import Life, batch_of, filled, fit_scaling, live, running_mean
+from trainer.heads import Answers, risk_of
+from trainer.loop import rmse_over_rows, target_of, train
+from trainer.loss import Target, hazard_targets, loss, pinball
+
+CONFIG = small_config()
+
+
+def lives(n: int = 8) -> list[Life]:
+    histories = fleet(n)
+    picked = [replace(history, x=history.x) for history in histories]
+    scaling = fit_scaling(picked, NAMES, CONFIG.model.clip_sigma)
+    return [live(history, scaling, CONFIG.model) for history in picked]
+
+
+def test_split_deals_devices_once_and_by_seed_whatever_their_order() -> None:
+    histories = fleet(14)
+    parts = split(histories, CONFIG.split)
+    dealt = [history.device for part in (parts.fit, parts.calibrate, parts.play) for history in part]
+    assert len(dealt) == len(set(dealt)) == 14
+    again = split(histories[::-1], CONFIG.split)
+    assert [h.device for h in again.play] == [h.device for h in parts.play]
+    other = split(histories, CONFIG.split.model_copy(update={"seed": 1}))
+    assert [h.device for h in other.play] != [h.device for h in parts.play]
+    with pytest.raises(DataRefused, match=r"14 devices, but split.fit \+ calibrate \+ play is 15"):
+        split(histories, Split(fit=9, calibrate=3, play=3))
+
+
+def test_a_channel_that_says_nothing_is_refused_by_name() -> None:
+    histories = [replace(history, x=np.where([0, 1, 0], np.float32(3), history.x)) for history in fleet(3)]
+    with pytest.raises(DataRefused, match="channel 'T30' takes at most two values"):
+        fit_scaling(histories, NAMES, 4.0)
+
+
+def test_missing_values_take_the_mean_so_far_and_first_ones_zero() -> None:
+    nan = np.float32(np.nan)
+    z = np.array([[nan, 1.0], [2.0, nan], [nan, 3.0]], np.float32)
+    found = filled(z, 0.5)
+    assert found[:2].tolist() == [[0.0, 1.0], [2.0, 1.0]]
+    assert found[2, 0] == np.float32(4 / 3)  # of 0 and 2, weights 1 : 2
+    assert np.isnan(z[0, 0]), "the history itself stays as it was"
+
+
+def test_running_mean_weighs_rows_by_age_and_sums_to_one() -> None:
+    z = np.array([4.0, 0.0, 0.0], np.float32)
+    np.testing.assert_allclose(running_mean(z, 0.5), [4.0, 4 / 3, 4 / 7], rtol=1e-6)
+    np.testing.assert_allclose(running_mean(np.full(50, 2.5, np.float32), 0.02), 2.5, rtol=1e-5)
+
+
+def test_batch_marks_padding_and_looks_back_only() -> None:
+    short, long = lives(2)
+    batch = batch_of([short, long], CONFIG.model)
+    assert batch.inputs.shape == (53, 2, 10)
+    assert batch.real.sum(axis=0).tolist() == [50, 53]
+    cut = batch_of([Life(long.z[:20], long.age[:20], long.left[:20])], CONFIG.model)
+    assert cut.inputs[:, 0].tobytes() == np.ascontiguousarray(batch.inputs[:20, 1]).tobytes()
+    assert batch.inputs[:3, 0, -1].tolist() == [np.float32(age / 200) for age in (1, 2, 3)]
+
+
+def test_hazards_ask_only_where_the_shorter_horizon_is_survived() -> None:
+    faulty, exposed = hazard_targets(torch.tensor([3.0, 5.0, 8.0, 99.0]), (5.0, 10.0))
+    assert faulty.tolist() == [[1, 1], [1, 1], [0, 1], [0, 0]]
+    assert exposed.tolist() == [[True, False], [True, False], [True, True], [True, True]]
+
+
+def test_risk_never_falls_with_the_horizon_and_is_the_product_of_survivals() -> None:
+    risk = risk_of(torch.randn(1000, 4) * 5)
+    assert (risk.diff(dim=1) >= 0).all()
+    half = torch.zeros(1, 3)  # hazards of 1/2
+    assert risk_of(half).tolist() == [[0.5, 0.75, 0.875]]
+
+
+def test_loss_is_weighted_over_real_rows_and_terms_touch_their_own_head() -> None:
+    target = Target(cap=100.0, above_weight=0.25, low=0.05, high=0.95, horizons=(10.0,))
+    estimate = torch.tensor([[0.5], [0.0], [9.0]], requires_grad=True)  # the last row is padding
+    spread = torch.full((3, 1, 2), 0.25, requires_grad=True)
+    hazard = torch.zeros((3, 1, 1), requires_grad=True)
+    left, real = torch.tensor([[50.0], [200.0], [0.0]]), torch.tensor([[True], [True], [False]])
+    value = loss(Answers(estimate, spread, hazard), left, real, target)
+    squared = 0.25 * 1.0**2 / 1.25
+    # row 0: truth at the centre; row 1: truth 1.0 above it, 1.25 above low, 0.75 above high
+    interval = ((0.05 * 0.25 + 0.05 * 0.25) + (0.05 * 1.25 + 0.95 * 0.75)) / 2
+    assert value.item() == pytest.approx(squared + interval + np.log(2), rel=1e-6)
+    value.backward()
+    assert estimate.grad is not None
+    np.testing.assert_allclose(estimate.grad[:, 0], [0.0, -0.25 * 2 / 1.25, 0.0], atol=1e-7)
+
+
+def test_pinball_is_least_at_its_quantile() -> None:
+    values = torch.arange(101.0)
+    losses = [pinball(values - guess, 0.95).mean().item() for guess in range(101)]
+    assert int(np.argmin(losses)) == 95
+
+
+def test_rows_beyond_the_cap_weigh_their_share() -> None:
+    some = lives()
+    target = target_of(some, CONFIG)
+    left = np.concatenate([life.left for life in some])
+    above = target.above_weight * (left > 40).sum()
+    assert above / (above + (left <= 40).sum()) == pytest.approx(CONFIG.train.above_cap_share)
+
+
+def test_rmse_over_rows_counts_the_rows_of_a_random_cut() -> None:
+    left = np.arange(60, dtype=np.float32)[::-1]
+    life = Life(np.zeros((60, 1), np.float32), left, left)
+    off = np.minimum(left, 20) + np.where(left > 20, 2, 1)
+    off[:19] = off[-6:] = 1000  # before row 20, and with fewer than 6 cycles left
+    assert rmse_over_rows([off.astype(np.float32)], [life], 20.0) == pytest.approx(np.sqrt(0.85 + 0.15 * 4))
+
+
+def test_smooth_and_residual_make_the_life_and_a_line_is_all_smooth() -> None:
+    line = np.linspace(-1, 1, 40, dtype=np.float32)[:, None]
+    wear = part(Life(line, line[:, 0], line[:, 0]), width=3)
+    np.testing.assert_allclose(wear.smooth, line, atol=1e-5)
+    life = lives(1)[0]
+    wear = part(life, width=3)
+    np.testing.assert_allclose(wear.smooth + wear.residual, life.z, atol=1e-6)
+    assert wear.smooth[30:40].std() < life.z[30:40].std()
+
+
+def test_warp_counts_the_life_anew_and_keeps_its_ends() -> None:
+    wear = part(lives(1)[0], width=3)
+    calm = replace(wear, residual=np.zeros_like(wear.residual))
+    longer = warped(calm, 1.25, 4.0, np.random.default_rng(0))
+    assert len(longer.z) == round(50 * 1.25)
+    np.testing.assert_allclose(longer.z[[0, -1]], np.clip(wear.smooth[[0, -1]], -4, 4), atol=1e-6)
+    np.testing.assert_allclose([longer.left[0], longer.left[-1]], [49 * 1.25, 0], atol=1e-5)
+    np.testing.assert_allclose([longer.age[0], longer.age[-1]], [1, 1 + 49 * 1.25], atol=1e-4)
+
+
+def test_a_joined_life_forgets_its_beginning_only() -> None:
+    life = lives(1)[0]
+    later = joined(life, 25, np.random.default_rng(0))
+    lost = len(life.z) - len(later.z)
+    assert 1 <= lost <= 25
+    assert later.z.tobytes() == life.z[lost:].tobytes()
+    assert later.left.tolist() == life.left[lost:].tolist()
+    assert later.age.tolist() == life.age[: len(later.age)].tolist()
+
+
+def test_no_augmentation_leaves_the_life_alone() -> None:
+    life = lives(1)[0]
+    same = vary(part(life, 3), Augment(probability=0, join_share=0), 4.0, np.random.default_rng(0))
+    assert same is life
+    other = vary(part(life, 3), Augment(probability=1), 4.0, np.random.default_rng(0))
+    assert other.z[:10].tobytes() != life.z[:10].tobytes()
+
+
+def test_training_is_the_same_by_seed_and_learns() -> None:
+    config = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"epochs": 30, "average": 0.5})})
+    fit, watch = lives(8)[:6], lives(8)[6:]
+    (one, curves), (two, again) = train(fit, watch, config, 0), train(fit, watch, config, 0)
+    assert curves == again
+    for mine, theirs in zip(one.parameters(), two.parameters(), strict=True):
+        assert mine.detach().numpy().tobytes() == theirs.detach().numpy().tobytes()
+    _, other = train(fit, watch, config, 1)
+    assert other.loss != curves.loss
+    assert curves.rmse[-1] < 0.6 * curves.rmse[0]
+    assert len(curves.loss) == 30
+
+
+def test_an_exploding_loss_is_named() -> None:
+    life = lives(1)[0]
+    broken = Life(np.full_like(life.z, np.nan), life.age, life.left)
+    with pytest.raises(ForewarnError, match=r"epoch 1\n  Lower train\.learning_rate"):
+        train([broken], [life], CONFIG, 0)
