@@ -1,0 +1,176 @@
+"""The bundle file: reproducible, written whole or not at all, and refused in words whatever is wrong with it."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent.bundle import file, stored_zip
+from agent.bundle.file import MANIFEST, MEMBER_BYTES_MAX
+from agent.bundle.manifest import Manifest, Member
+from agent.errors import BundleRefused
+from tests.bundles import small_members, write_small_bundle
+from tests.small_bundle import small_manifest
+
+SMALL = small_manifest()
+MEMBERS = small_members()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> bytes:
+    return write_small_bundle(tmp_path_factory.mktemp("bundle") / "small.fwb").read_bytes()
+
+
+def refused(tmp_path: Path, data: bytes, match: str | None = None) -> None:
+    path = tmp_path / "broken.fwb"
+    path.write_bytes(data)
+    with pytest.raises(BundleRefused, match=match) as caught:
+        file.read(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert caught.value.next_step
+
+
+def packed(manifest: Manifest | dict[str, object], members: dict[str, bytes] = MEMBERS, *, vouch: bool = True) -> bytes:
+    """A bundle file that `write` would not write; the manifest vouches for the members unless told not to."""
+    as_dict = msgspec.to_builtins(manifest)
+    if vouch:
+        as_dict["members"] = {
+            name: {"sha256": sha256(data).hexdigest(), "size_bytes": len(data)} for name, data in members.items()
+        }
+    return stored_zip.pack({MANIFEST: msgspec.json.encode(as_dict), **members})
+
+
+def test_what_was_written_is_read(tmp_path):
+    bundle = file.read(write_small_bundle(tmp_path / "small.fwb"))
+    assert bundle.manifest == msgspec.structs.replace(SMALL, members=bundle.manifest.members)
+    assert set(bundle.manifest.members) == set(MEMBERS)
+    assert (bundle.model, bundle.model_fp32) == (MEMBERS["model.onnx"], MEMBERS["model.fp32.onnx"])
+    assert (bundle.report, bundle.card) == (b"{}", "# small\n")
+    written = stored_zip.unpack((tmp_path / "small.fwb").read_bytes(), members_max=6)
+    assert bundle.digest == sha256(written[MANIFEST]).hexdigest()
+
+
+def test_packing_again_gives_the_same_bytes_in_any_order_of_members(tmp_path, whole):
+    file.write(tmp_path / "again.fwb", SMALL, dict(reversed(MEMBERS.items())))
+    assert (tmp_path / "again.fwb").read_bytes() == whole
+
+
+def test_a_refused_write_leaves_the_old_file_and_nothing_else(tmp_path, whole):
+    path = write_small_bundle(tmp_path / "small.fwb")
+    with pytest.raises(BundleRefused, match="warmup_rows"):
+        file.write(path, msgspec.structs.replace(SMALL, warmup_rows=-1), MEMBERS)
+    assert [each.name for each in tmp_path.iterdir()] == ["small.fwb"]
+    assert path.read_bytes() == whole
+
+
+def test_write_to_nowhere_is_refused(tmp_path):
+    with pytest.raises(BundleRefused, match="no such file or directory"):
+        file.write(tmp_path / "absent" / "small.fwb", SMALL, MEMBERS)
+
+
+def test_missing_and_wrong_paths_are_refused(tmp_path):
+    for path in (tmp_path / "absent.fwb", tmp_path, Path("/dev/zero"), tmp_path / ("n" * 300)):
+        with pytest.raises(BundleRefused):
+            file.read(path)
+
+
+def test_every_truncation_is_refused(tmp_path, whole):
+    for size in range(0, len(whole), 7):
+        refused(tmp_path, whole[:size], "is not a whole bundle")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 7000), st.integers(1, 255)), min_size=1, max_size=3))
+def test_flipped_bits_are_refused(tmp_path, whole, flips):
+    data = bytearray(whole)
+    for place, bits in flips:
+        data[place] ^= bits
+    if data != whole:
+        refused(tmp_path, bytes(data))
+
+
+CONTENT = st.binary(max_size=200) | st.sampled_from([*MEMBERS.values(), b"{}", b"[" * 10_000, b"\xff" * 9])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.sampled_from([*MEMBER_BYTES_MAX]), CONTENT, min_size=1))
+def test_any_members_are_refused_in_words(tmp_path, members):
+    """Whole zips with anything inside; the manifest, where there is one, is never the right one."""
+    refused(tmp_path, stored_zip.pack(members))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([name for name in MEMBERS if name != "MODEL_CARD.md"]), st.binary(max_size=200))
+def test_members_that_a_hostile_manifest_vouches_for_are_looked_into(tmp_path, name, content):
+    """Digests that agree prove nothing: whoever can write the members can write the manifest."""
+    refused(tmp_path, packed(SMALL, {**MEMBERS, name: content}), f"{name} .*is refused: ")
+
+
+def test_a_changed_member_is_named(tmp_path):
+    members = dict(MEMBERS)
+    data = packed(SMALL, members).replace(b"# small\n", b"# smell\n")
+    repaired = stored_zip.pack({**stored_zip_members(data)})
+    refused(tmp_path, repaired, "MODEL_CARD.md is not the one that the manifest vouches for")
+
+
+def stored_zip_members(data: bytes) -> dict[str, bytes]:
+    """The members of a stored zip whose checksums no longer agree."""
+    members, at = {}, 0
+    while data[at : at + 4] == b"PK\x03\x04":
+        size, name_size = int.from_bytes(data[at + 18 : at + 22], "little"), data[at + 26]
+        start = at + 30 + name_size
+        members[data[at + 30 : start].decode()] = data[start : start + size]
+        at = start + size
+    return members
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_a_member_that_is_missing_is_named(tmp_path, name):
+    left = {other: data for other, data in MEMBERS.items() if other != name}
+    refused(tmp_path, packed(SMALL, left), f"has no {name}")
+
+
+def test_a_member_that_nobody_knows_is_refused(tmp_path):
+    left = {name: data for name, data in MEMBERS.items() if name != "report.json"}
+    refused(tmp_path, packed(SMALL, {**left, "evil.pkl": b""}), "holds evil.pkl, which")
+    with pytest.raises(BundleRefused, match=r"holds evil\.pkl"):
+        file.write(tmp_path / "x.fwb", SMALL, {**MEMBERS, "evil.pkl": b""})
+
+
+def test_a_member_over_its_bound_is_refused(tmp_path):
+    refused(
+        tmp_path, packed(SMALL, {**MEMBERS, "MODEL_CARD.md": b" " * (2**20 + 1)}), "MODEL_CARD.md is larger than 1 MiB"
+    )
+    refused(tmp_path, packed(SMALL)[:-1] + b"\0" * 2**26, "larger than 64 MiB")
+
+
+def test_a_manifest_that_vouches_for_too_little_is_refused(tmp_path):
+    partial = msgspec.structs.replace(SMALL, members={"model.onnx": Member("0" * 64, 1)})
+    refused(tmp_path, packed(partial, vouch=False), "vouches for")
+
+
+def test_a_newer_schema_is_refused_by_its_number(tmp_path):
+    newer = msgspec.to_builtins(SMALL) | {"schema_version": 2, "unheard_of": True}
+    refused(tmp_path, packed(newer), "manifest schema 2, this forewarn reads up to 1\n  Install a newer forewarn")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"surprise": 1}, "unknown field `surprise`"),
+        ({"warmup_rows": "3"}, r"Expected `int`, got `str` - at `\$.warmup_rows`"),
+        ({"trained_for": "luck"}, "trained_for"),
+        ({"judge": None}, "judge"),
+        ({"warmup_rows": -1}, "makes no sense: warmup_rows is -1"),
+    ],
+)
+def test_a_manifest_with_other_fields_is_refused(tmp_path, change, words):
+    refused(tmp_path, packed(msgspec.to_builtins(SMALL) | change), words)
+
+
+def test_a_model_that_the_manifest_does_not_fit_is_refused(tmp_path):
+    fewer = msgspec.structs.replace(SMALL, channels=SMALL.channels[:2])
+    refused(tmp_path, packed(fewer), r"model.onnx is refused: input 'x' is \[b, 3\], the manifest promises \[b, 2\]")

@@ -1,0 +1,102 @@
+"""What a manifest's types cannot say, said in words; all of it at once."""
+
+import msgspec
+import pytest
+
+from agent.bundle import sense
+from agent.bundle.manifest import (
+    Cadence,
+    Channel,
+    JudgePolicy,
+    Manifest,
+    Numerics,
+    RiskHead,
+    RulHead,
+    StateBlock,
+    ThresholdRow,
+)
+from tests.small_bundle import small_manifest
+
+SMALL = small_manifest()
+
+
+def channel(**changes: object) -> tuple[Channel, ...]:
+    return (msgspec.structs.replace(SMALL.channels[0], **changes), *SMALL.channels[1:])
+
+
+def judge(**changes: object) -> JudgePolicy:
+    return msgspec.structs.replace(SMALL.judge, **changes)
+
+
+def table(*rows: ThresholdRow, **changes: object) -> dict[str, object]:
+    return {"thresholds": msgspec.structs.replace(SMALL.thresholds, **({"rows": rows} if rows else {}), **changes)}
+
+
+def row(threshold: float, **changes: object) -> ThresholdRow:
+    return msgspec.structs.replace(SMALL.thresholds.rows[0], threshold=threshold, **changes)
+
+
+NAN, INF = float("nan"), float("inf")
+WRONG: list[tuple[dict[str, object], str]] = [
+    ({"name": "../../etc"}, "name '../../etc'"),
+    ({"version": ""}, "version ''"),
+    ({"schema_version": 0}, "schema_version is 0"),
+    ({"channels": ()}, "it has 0 channels"),
+    ({"channels": channel(name="wear")}, "channel 'wear' is there twice"),
+    ({"channels": channel(name="a\n")}, "cannot be printed"),
+    ({"channels": channel(low=4.0)}, "range 4.0 to 3.0"),
+    ({"channels": channel(high=NAN)}, "range -2.0 to nan"),
+    ({"out_of_domain_margin": -1.0}, "out_of_domain_margin is -1.0"),
+    ({"cadence": Cadence(0.0, 1.0)}, "cadence"),
+    ({"cadence": Cadence(2.0, 1.0)}, "in this order"),
+    ({"state": ()}, "the state has 0 columns"),
+    ({"state": (StateBlock("h", -3), StateBlock("c", 7))}, "in blocks of at least 1"),
+    ({"state": (StateBlock("h", 2**40),)}, "must be 1 to 65536"),
+    ({"state": (StateBlock("h", 2), StateBlock("h", 2))}, "one name"),
+    ({"warmup_rows": -1}, "warmup_rows is -1"),
+    ({"numerics": Numerics("exact", INF)}, "numerics.tolerance is inf"),
+    ({"risk": RiskHead((30.0, 15.0, 60.0))}, "risk.horizons_s must rise"),
+    ({"risk": RiskHead(tuple(map(float, range(1, 66))))}, "risk.horizons_s has 65 values"),
+    ({"risk": RiskHead((1.0, NAN, 3.0))}, "risk.horizons_s must rise"),
+    ({"rul": RulHead((0.5, 0.5), 125.0)}, "rul.quantiles must rise"),
+    ({"rul": RulHead((0.5, 1.5), 125.0)}, "within 0 and 1"),
+    ({"rul": RulHead((0.5,), 0.0)}, "rul.cap_s is 0.0"),
+    ({"judge": judge(horizon=3)}, "judge.horizon is 3"),
+    ({"judge": judge(horizon=-1)}, "judge.horizon is -1"),
+    ({"judge": judge(m=4)}, "m 4 of n 3"),
+    ({"judge": judge(m=0)}, "m 0 of n 3"),
+    ({"judge": judge(n=33)}, "n <= 32"),
+    ({"judge": judge(clear_ratio=1.5)}, "clear_ratio is 1.5"),
+    ({"judge": judge(clear_after_s=NAN)}, "clear_after_s is nan"),
+    ({"judge": judge(severity_risk=0.0)}, "severity_risk is 0.0"),
+    (table(row(0.5), row(0.5)), "thresholds must rise"),
+    (table(row(0.0)), "within 0 and 1"),
+    (table(row(1.0)), "within 0 and 1"),
+    (table(row(0.5, false_alarms=-1)), "row at 0.5"),
+    (table(row(0.5, detected=11)), "row at 0.5"),
+    (table(row(0.5, mean_lead_s=INF)), "row at 0.5"),
+    (table(h_min_s=60.0), "below h_max_s"),
+    (table(exposure_s=0.0), "is no exposure"),
+    ({"lives_s": (100.0, -1.0)}, "lives_s"),
+    ({"metrics": {"rmse": NAN}}, "metrics.rmse"),
+]
+
+
+def changed(changes: dict[str, object]) -> Manifest:
+    return msgspec.structs.replace(SMALL, **changes)
+
+
+def test_the_small_manifest_makes_sense():
+    assert sense.faults(SMALL) == []
+    assert sense.faults(changed({"rul": None})) == []
+
+
+@pytest.mark.parametrize(("changes", "words"), WRONG, ids=[words for _, words in WRONG])
+def test_nonsense_is_named_alone(changes, words):
+    faults = sense.faults(changed(changes))
+    assert len(faults) == 1
+    assert words in faults[0]
+
+
+def test_all_faults_are_found_at_once():
+    assert len(sense.faults(changed({"name": "", "warmup_rows": -1, "lives_s": (0.0,)}))) == 3
