@@ -1,0 +1,33 @@
+"""A builder of alert events."""
+
+from typing import Literal
+
+from agent.words import AlertEvent
+
+
+def event(
+    kind: Literal["raised", "updated", "cleared"],
+    alert: str,
+    *,
+    t: float,
+    device: str = "e1",
+    cause: Literal["risk", "below_threshold", "forgotten"] | None = None,
+) -> AlertEvent:
+    """One event of `alert` at time t (seconds or cycles)."""
+    return AlertEvent(
+        kind=kind,
+        alert=alert,
+        sequence=1,
+        source="press",
+        device=device,
+        head="risk",
+        state="normal" if kind == "cleared" else "unacknowledged",
+        severity="minor",
+        entry=round(t),
+        t_ns=round(t * 1e9),
+        raised_t_ns=round(t * 1e9),
+        quality="ok",
+        risk=(0.1, 0.3, 0.7),
+        rul=(20.0, 30.0, 40.0),
+        cause=cause or ("below_threshold" if kind == "cleared" else "risk"),
+    )

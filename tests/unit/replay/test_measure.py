@@ -1,0 +1,192 @@
+"""The early-warning score against a slow obvious model, and its edges by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.replay.measure import Spell, Watched, measure, poisson_upper95, watched, wilson95
+from tests.alert_events import event
+
+H_MAX, H_MIN = 60.0, 5.0
+
+
+def engine(
+    *spells: tuple[float, float], device: str = "e1", start: float = 0, end: float = 200, fail: float = 200
+) -> Watched:
+    return Watched(device, start, end, fail, tuple(Spell(raised, cleared) for raised, cleared in spells))
+
+
+def score(*fleet: Watched):
+    return measure(fleet, h_max_s=H_MAX, h_min_s=H_MIN)
+
+
+@pytest.mark.parametrize(
+    ("raised", "outcome", "lead", "false_alarms", "late"),
+    [
+        (139, "missed", 0, 1, 0),
+        (140, "detected", 60, 0, 0),
+        (180, "detected", 20, 0, 0),
+        (195, "detected", 5, 0, 0),
+        (196, "missed", 0, 0, 1),
+        (200, "missed", 0, 0, 1),
+    ],
+)
+def test_window_of_a_true_alert_includes_both_ends(raised, outcome, lead, false_alarms, late):
+    result = score(engine((raised, math.inf))).devices[0]
+    assert (result.outcome, result.lead_s, result.false_alarms, result.late_alerts) == (
+        outcome,
+        lead,
+        false_alarms,
+        late,
+    )
+
+
+def test_early_alert_that_still_stands_is_a_detection_in_the_lenient_column_only():
+    result = score(engine((100, math.inf)))
+    assert (result.strict.detected, result.strict.mean_lead_s) == (0, 0)
+    assert (result.lenient.detected, result.lenient.mean_lead_s) == (1, 60)
+    assert result.false_alarms == 1
+    assert result.devices[0].why_missed == "raised too early, 100 before the failure, and still stood"
+
+
+def test_early_alert_that_ended_when_the_window_opened_is_no_detection():
+    assert score(engine((100, 140))).lenient.detected == 0
+    assert score(engine((100, 140.5))).lenient.detected == 1
+
+
+def test_lead_counts_from_the_first_true_alert():
+    assert score(engine((20, 30), (150, 160), (170, math.inf))).strict.mean_lead_s == 50
+
+
+def test_every_alert_of_a_device_that_does_not_fail_is_a_false_alarm():
+    result = score(engine((20, 30), (199, math.inf), fail=math.inf))
+    assert (result.failures, result.false_alarms, result.exposure_s) == (0, 2, 200)
+    assert result.devices[0].outcome == "did_not_fail"
+    assert math.isnan(result.strict.detection_rate)
+
+
+def test_a_device_cut_off_before_its_window_closed_counts_only_exposure_and_false_alarms():
+    result = score(engine((20, 30), (150, math.inf), end=170))
+    assert (result.failures, result.false_alarms, result.exposure_s) == (0, 1, 170)
+    assert result.devices[0].outcome == "cut_off"
+
+
+def test_exposure_ends_with_the_failure():
+    assert score(engine(end=400)).exposure_s == 200
+
+
+def test_missed_faults_say_why():
+    late = score(engine((198, math.inf)))
+    assert late.devices[0].why_missed == "raised too late, 2 before the failure"
+    assert late.late == ("e1",)
+    assert score(engine()).devices[0].why_missed == "never raised"
+
+
+def test_an_empty_fleet_has_no_figures_and_no_error():
+    result = score()
+    assert result.failures == 0
+    assert math.isnan(result.false_alarms_per_s)
+    assert math.isnan(result.strict.mean_lead_s_95.low)
+
+
+def test_refuses_a_window_upside_down_and_a_device_twice():
+    with pytest.raises(ValueError, match="below h_max_s"):
+        measure([], h_max_s=5, h_min_s=5)
+    with pytest.raises(ValueError, match="twice"):
+        score(engine(), engine())
+
+
+def test_events_become_spells_and_watching_begins_a_cadence_before_the_first_row():
+    events = [
+        event("raised", "a", t=57),
+        event("updated", "a", t=60),
+        event("cleared", "a", t=70),
+        event("raised", "b", t=90),
+    ]
+    found = watched("e1", np.arange(1.0, 101.0), 1.0, 100.0, events)
+    assert found == Watched("e1", 0.0, 100.0, 100.0, (Spell(57.0, 70.0), Spell(90.0)))
+
+
+def test_an_alert_that_was_forgotten_ends():
+    events = [event("raised", "a", t=5), event("cleared", "a", t=9, cause="forgotten")]
+    assert watched("e1", np.arange(10.0), 1.0, None, events).spells == (Spell(5.0, 9.0),)
+
+
+# Against a slow obvious model -----------------------------------------------------------------------------------
+
+TIME = st.integers(0, 120).map(float)
+SPELL = st.tuples(TIME, st.one_of(TIME, st.just(math.inf)))
+DEVICE = st.tuples(st.lists(SPELL, max_size=4), st.integers(30, 120), st.integers(0, 40), st.booleans())
+
+
+@settings(deadline=None)
+@given(st.lists(DEVICE, max_size=6))
+def test_agrees_with_counting_cycle_by_cycle(drawn):
+    """The model walks over whole cycles and asks of each what an operator would see."""
+    h_max, h_min = 30, 4
+    fleet = []
+    for index, (spells, life, beyond, fails) in enumerate(drawn):
+        ordered = sorted({raised: max(raised, cleared) for raised, cleared in spells}.items())
+        listed = tuple(Spell(raised, cleared) for raised, cleared in ordered if raised <= life)
+        fail = float(life + beyond) if fails else math.inf
+        fleet.append(Watched(str(index), 0.0, float(life), fail, listed))
+    got = measure(fleet, h_max_s=h_max, h_min_s=h_min)
+
+    exposure = failures = alarms = detected = lenient_detected = 0
+    leads, lenient_leads = [], []
+    for one in fleet:
+        exposure += sum(1 for cycle in range(1, 200) if cycle <= one.end_s and cycle <= one.t_fail_s)
+        raises = {spell.raised_s for spell in one.spells}
+        alarms += sum(1 for cycle in range(200) if cycle in raises and cycle < one.t_fail_s - h_max)
+        window = [cycle for cycle in range(200) if h_min <= one.t_fail_s - cycle <= h_max]
+        if one.t_fail_s == math.inf or not window or max(window) > one.end_s or max(window) <= 0:
+            continue
+        failures += 1
+        hits = [one.t_fail_s - cycle for cycle in window if cycle in raises]
+        lead = max(hits, default=0)
+        stood = any(s.raised_s < one.t_fail_s - h_max < s.cleared_s for s in one.spells)
+        leads.append(lead)
+        lenient_leads.append(h_max if stood else lead)
+        detected += bool(hits)
+        lenient_detected += bool(hits) or stood
+    assert (got.exposure_s, got.failures, got.false_alarms) == (exposure, failures, alarms)
+    assert (got.strict.detected, got.lenient.detected) == (detected, lenient_detected)
+    if failures:
+        assert got.strict.mean_lead_s == pytest.approx(sum(leads) / failures)
+        assert got.lenient.mean_lead_s == pytest.approx(sum(lenient_leads) / failures)
+        assert got.strict.median_lead_s == sorted(leads)[failures // 2] or failures % 2 == 0
+        assert got.strict.mean_lead_s_95.low <= got.strict.mean_lead_s <= got.strict.mean_lead_s_95.high
+
+
+# The intervals --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "bound"), [(0, 2.995732), (1, 4.743865), (2, 6.295794), (4, 9.153519), (10, 16.962219), (100, 118.079273)]
+)
+def test_poisson_bound_is_the_tables(count, bound):
+    """Half the chi-square quantile of 0.95 at 2 (count + 1) degrees of freedom."""
+    assert poisson_upper95(count) == pytest.approx(bound, abs=2e-5)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 5000))
+def test_poisson_bound_lies_above_the_count_and_rises(count):
+    assert count < poisson_upper95(count) < poisson_upper95(count + 1)
+
+
+@pytest.mark.parametrize(
+    ("hits", "n", "low", "high"), [(18, 20, 0.698966, 0.972134), (20, 20, 0.838875, 1.0), (0, 10, 0.0, 0.277533)]
+)
+def test_wilson_interval_is_the_tables(hits, n, low, high):
+    found = wilson95(hits, n)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=2e-6)
+
+
+def test_bootstrap_interval_is_the_same_every_time():
+    fleet = [engine((150 + i, math.inf), device=str(i)) for i in range(9)]
+    assert score(*fleet) == score(*fleet)
+    assert score(*fleet).strict.mean_lead_s_95.low < 46 < score(*fleet).strict.mean_lead_s_95.high
