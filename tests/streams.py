@@ -56,6 +56,19 @@ def interleaved(*streams: Sequence[Message]) -> list[Message]:
     return [stream[index] for index in range(longest) for stream in streams if index < len(stream)]
 
 
+def in_bursts(*streams: Sequence[Message], seed: int) -> list[Message]:
+    """The streams merged in bursts of 1 to 15 messages that `seed` fixes; each keeps its own order."""
+    rng = np.random.default_rng(seed)
+    left = [list(stream) for stream in streams]
+    found: list[Message] = []
+    while any(left):
+        stream = left[rng.choice([index for index, one in enumerate(left) if one])]
+        size = int(rng.integers(1, 16))
+        found += stream[:size]
+        del stream[:size]
+    return found
+
+
 def take(into: Core, messages: Iterable[Message], *, arrived_ns: int = 10**9, step_ns: int = 10**7) -> Taken:
     """Take all messages in one call; the i-th arrives `step_ns` after the one before it."""
     listed = list(messages)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -49,8 +51,6 @@ def test_a_state_that_is_not_finite_is_refused():
 
 
 def test_devices_of_a_source_that_is_gone_stay_until_they_are_forgotten():
-    from dataclasses import replace
-
     into = core(replace(SOURCE, name="lathe"), bounds=Bounds(forget_after_s=5))
     into.restore(saved())
     assert sum(into.devices_by_quality().values()) == 2
@@ -76,6 +76,17 @@ def test_an_adopted_alert_is_not_raised_again_and_clears_under_its_own_id():
     assert later.alerts[-1].alert == whole.alerts[0].alert
     sequence = [event.sequence for event in later.alerts]
     assert sequence == list(range(2, 2 + len(sequence)))
+
+
+def test_the_alert_table_wins_over_the_snapshot():
+    """The snapshot knows a standing alert, the table that it was cleared since: it does not stand."""
+    one, into = core(), core()
+    raised = take(one, life("p1", 60)).alerts
+    assert raised[-1].kind in ("raised", "updated")
+    into.restore(one.snapshot())
+    assert into.n_standing() == 1
+    into.adopt([], {("press", "p1"): 61 * 10**9})
+    assert into.n_standing() == 0
 
 
 def test_rows_not_newer_than_the_alert_table_are_late():

@@ -1,0 +1,72 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+
+from agent.decode import intake as intake_module
+from agent.decode.intake import Intake
+from agent.words import Source
+
+PRESS = Source(name="press", topic="press/{device}", time_field="ts", time_unit="s", fields=("temp", "load"))
+OVEN = replace(PRESS, name="oven", topic="oven/+/{device}", fields=("t", "l"), time_unit="ms")
+NOW_NS = 1_700_000_000 * 10**9
+
+
+def read(*messages, sources=(PRESS, OVEN)):
+    intake = Intake(sources, payload_bytes_max=1000, device_id_bytes_max=20)
+    topics = [topic for topic, _ in messages]
+    payloads = [json.dumps(payload).encode() for _, payload in messages]
+    return intake.read(topics, payloads, np.full(len(messages), NOW_NS))
+
+
+def test_readings_of_two_sources_keep_the_order_of_the_messages():
+    readings = read(
+        ("oven/a/o1", {"ts": 1_700_000_000_500, "t": 1, "l": 2}),
+        ("press/p1", {"ts": 1_700_000_000.25, "temp": 3, "load": 4}),
+        ("oven/b/o2", {"ts": 1_700_000_001_000, "t": 5, "l": 6}),
+    )
+    assert readings.device.tolist() == ["o1", "p1", "o2"]
+    assert readings.source.tolist() == [1, 0, 1]
+    assert readings.message.tolist() == [0, 1, 2]
+    assert (readings.t_ns - NOW_NS).tolist() == [500_000_000, 250_000_000, 1_000_000_000]
+    assert readings.x.tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_a_reading_ahead_of_its_arrival_by_more_than_future_max_is_dropped():
+    at, ahead = ({"ts": 1_700_000_000 + seconds, "temp": 1, "load": 2} for seconds in (300, 301))
+    readings = read(("press/p1", at), ("press/p1", ahead))
+    assert readings.message.tolist() == [0]
+    assert [(drop.device, drop.reason) for drop in readings.drops] == [
+        ("p1", "future")
+    ]
+
+
+def test_a_counter_of_cycles_is_never_the_future():
+    source = replace(PRESS, time_unit="cycle")
+    assert read(("press/p1", {"ts": 4_000_000_000, "temp": 1, "load": 1}), sources=(source,)).message.tolist() == [0]
+
+
+def test_a_missing_channel_is_named_and_a_reading_without_any_is_dropped():
+    readings = read(("press/p1", {"ts": 1, "temp": 1}), ("press/p2", {"ts": 1}), ("press/p3", {"ts": 1, "load": None}))
+    assert readings.device.tolist() == ["p1"]
+    assert np.isnan(readings.x).tolist() == [[False, True]]
+    assert [(drop.device, drop.reason) for drop in readings.drops] == [
+        ("p2", "no_channels"),
+        ("p3", "no_channels"),
+        ("p1", "missing_channel"),
+    ]
+
+
+def test_a_value_beyond_float32_is_infinite_not_an_error():
+    assert read(("press/p1", {"ts": 1, "temp": 1e39, "load": -1e300})).x.tolist() == [[np.inf, -np.inf]]
+
+
+def test_topics_are_forgotten_beyond_the_bound_and_read_all_the_same(monkeypatch):
+    monkeypatch.setattr(intake_module, "ADDRESSES_MAX", 3)
+    messages = [(f"press/p{index}", {"ts": 1, "temp": 1, "load": 1}) for index in range(10)]
+    assert read(*messages, *messages).device.tolist() == [f"p{index}" for index in range(10)] * 2
+
+
+def test_no_message_gives_no_reading():
+    readings = read()
+    assert (len(readings.message), readings.x.shape, readings.drops) == (0, (0, 2), [])
