@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from agent.words import Float32
 from trainer.config import Config
 from trainer.features import Life, batch_of
 from trainer.loss import hazard_targets
@@ -38,7 +39,7 @@ def calibrated(model: Streaming, network: Network, lives: Sequence[Life], config
     return replace(model, hazard=hazard, stretch=np.array([low, high], np.float32))
 
 
-def platt(logits: Tensor, faulty: Tensor, exposed: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def platt(logits: Tensor, faulty: Tensor, exposed: Tensor) -> tuple[Float32, Float32]:
     """Scale > 0 and offset [K] of each hazard's logit, by likelihood over the exposed rows (Platt, 1999).
 
     logits float32 [rows, K]; faulty float32 [rows, K]; exposed bool [rows, K]. A ridge towards scale 1 and offset 0,

@@ -55,8 +55,8 @@ def train(fit: Sequence[Life], watch: Sequence[Life], config: Config, seed: int)
             optimiser.zero_grad()
             value = loss(network(torch.from_numpy(batch.inputs)), *known(batch), target)
             value.backward()  # type: ignore[no-untyped-call]
-            for weights in (network.lstm, network.heads):
-                clip_grad_norm_(weights.parameters(), settings.clip_norm)
+            for weights in network.taught_apart():
+                clip_grad_norm_(weights, settings.clip_norm)
             optimiser.step()
             schedule.step()
             averaged.update_parameters(network)

@@ -26,6 +26,11 @@ class Network(nn.Module):
         assert isinstance(answers, Answers)
         return answers
 
+    def taught_apart(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """The weights that the estimate's error teaches, and those that it does not reach."""
+        estimate = [*self.lstm.parameters(), *self.heads.estimate.parameters()]
+        return estimate, [*self.heads.spread.parameters(), *self.heads.hazard.parameters()]
+
 
 def fix_seed(seed: int) -> None:
     """One thread and deterministic kernels: the same seed gives the same weights on one machine."""

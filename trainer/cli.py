@@ -1,0 +1,83 @@
+"""`forewarn-train`: parse, call one function, print, exit code."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from agent.bundle.file import read
+from agent.errors import ConfigurationRefused, ForewarnError
+from trainer.config import read_config
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.group()
+def cli() -> None:
+    """Train early-warning bundles and measure them.
+
+    \b
+    Example: forewarn-train fit configs/train/cmapss-fd001.toml --out build/fd001
+    """
+
+
+@cli.command()
+@click.argument("config", type=FILE)
+@click.option("--out", type=FOLDER, required=True, help="Folder for the bundle, curves and played devices.")
+@click.option("--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, help="Folder that holds cmapss/.")
+@click.option("--seed", type=click.IntRange(min=0), help="Instead of the config's: weights, batches, augmentation.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the config's.")
+def fit(config: Path, out: Path, data: Path | None, seed: int | None, epochs: int | None) -> None:
+    """Train a bundle by CONFIG.
+
+    \b
+    Example: forewarn-train fit configs/train/cmapss-fd001.toml --out build/fd001
+    """
+    from trainer.fit import fit as train_and_write  # torch takes seconds to import; --help should not
+
+    wanted = read_config(config)
+    if data is None:
+        raise ConfigurationRefused("FOREWARN_DATA", "is not set", next_step="Set it, or give --data FOLDER.")
+    if seed is not None:
+        wanted = wanted.model_copy(update={"seed": seed})
+    if epochs is not None:
+        wanted = wanted.model_copy(update={"train": wanted.train.model_copy(update={"epochs": epochs})})
+    click.echo(train_and_write(wanted, data, out))
+
+
+@cli.command()
+@click.option("--bundle", type=FILE, required=True, help="A .fwb file that `fit` made.")
+@click.option("--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, required=True, help="Holds cmapss/.")
+@click.option("--budget", default="1 per 1000 cycles", show_default=True, help="False alarms of the early warnings.")
+@click.option("--json", "json_file", type=FILE, help="Also write the figures here.")
+def evaluate(bundle: Path, data: Path, budget: str, json_file: Path | None) -> None:
+    """Print a bundle's figures on the official test set and on the devices it has never seen.
+
+    \b
+    Example: forewarn-train evaluate --bundle build/fd001/cmapss-fd001-0.1.0.fwb --data "$FOREWARN_DATA" --json e.json
+    """
+    from trainer.evaluate import as_json, as_text
+    from trainer.evaluate import evaluate as measure
+
+    try:
+        found = measure(read(bundle), data, budget)
+    except ValueError as error:
+        raise ConfigurationRefused("--budget", str(error), next_step="Give one of these forms.") from error
+    click.echo(as_text(found))
+    if json_file is not None:
+        json_file.parent.mkdir(parents=True, exist_ok=True)
+        json_file.write_bytes(as_json(found))
+
+
+def main() -> None:
+    """Run the command; an error that a user can meet is printed without a traceback."""
+    try:
+        cli(prog_name="forewarn-train")
+    except ForewarnError as error:
+        click.echo(str(error), err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""From a config and a data folder to a bundle: read, split, train, calibrate, measure, write."""
+
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from agent.bundle import file
+from agent.bundle.file import Bundle
+from agent.bundle.golden import Golden
+from agent.bundle.manifest import (
+    SCHEMA_VERSION,
+    Cadence,
+    Channel,
+    CreatedFrom,
+    JudgePolicy,
+    Manifest,
+    Numerics,
+    RiskHead,
+    RulHead,
+    ThresholdRow,
+    ThresholdTable,
+)
+from agent.step.engine import Engine
+from agent.words import Float32
+from trainer import streaming
+from trainer.calibrate import calibrated
+from trainer.card import card
+from trainer.config import Config
+from trainer.data.cmapss import cmapss_folder, info, pick, read_train
+from trainer.data.history import History, failure_time
+from trainer.data.split import Parts, split
+from trainer.digest import digest_of
+from trainer.export import export
+from trainer.features import fit_scaling, live
+from trainer.held_out import figures
+from trainer.loop import Curves, train
+from trainer.played import play
+from trainer.plot import plot_curves
+from trainer.recorded import write_recorded
+from trainer.streaming import Streaming
+from trainer.thresholds import threshold_table
+from trainer.warmup import NEVER, agreements, warmup_rows
+
+GOLDEN_DEVICES = 4
+GOLDEN_EVERY = 12
+GOLDEN_TOLERANCE = 0.02
+"""An activation that rounds to the other side on another CPU moves a cell by less than this; a wrong weight by more."""
+
+
+def fit(config: Config, data: Path, out: Path) -> Path:
+    """Train and write everything into the folder `out`; returns the bundle's path. Raises ForewarnError."""
+    histories = pick(read_train(cmapss_folder(data), config.data.subset), config.data.channels)
+    parts = split(histories, config.split)
+    scaling = fit_scaling(parts.fit, config.data.channels, config.model.clip_sigma)
+    lives, watched = ([live(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate))
+
+    network, curves = train(lives, watched, config, config.seed)
+    model = calibrated(streaming.of(network, scaling, config), network, watched, config)
+
+    bundle = unmeasured(config, parts, model, digest_of(histories))
+    bundle = amended(bundle, warmup_rows=warmup_rows(agreements(bundle, parts.calibrate)))
+    bundle = amended(bundle, thresholds=threshold_table(bundle, parts.calibrate, config.judge))
+    held_out = figures(play(bundle, bundle.model, parts.play, NEVER), parts.play, bundle.manifest)
+    measured = {"play_rmse": held_out.rmse_s, "play_interval_coverage": held_out.interval_coverage}
+    bundle = amended(bundle, metrics=measured | {f"play_brier_{h.horizon_s:g}": h.brier for h in held_out.horizons})
+
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / f"{config.name}-{config.version}.fwb"
+    members = {
+        "model.onnx": bundle.model,
+        "model.fp32.onnx": bundle.model_fp32,
+        "golden.npz": golden(bundle, parts.calibrate).pack(),
+        "report.json": report(bundle.manifest, curves, held_out),
+        "MODEL_CARD.md": card(bundle.manifest, config, held_out).encode(),
+    }
+    file.write(path, bundle.manifest, members)
+    (out / "metrics.json").write_bytes(members["report.json"])
+    (out / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
+    plot_curves(curves, out / "curves.png")
+    write_recorded(parts.play, config.data.channels, out / "play.csv", out / "truth.csv")
+    return path
+
+
+def unmeasured(config: Config, parts: Parts, model: Streaming, data_sha256: str) -> Bundle:
+    """The bundle in memory, before anything was measured with it: nothing warms up, one threshold, no golden rows."""
+    judge = config.judge
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=config.name,
+        version=config.version,
+        created_from=CreatedFrom(
+            data_sha256=data_sha256,
+            config=config.model_dump_json(),
+            code_version=importlib.metadata.version("forewarn"),
+            seed=config.seed,
+            fit_devices=tuple(history.device for history in parts.fit),
+            calibrate_devices=tuple(history.device for history in parts.calibrate),
+            play_devices=tuple(history.device for history in parts.play),
+        ),
+        trained_for="joined" if config.augment.join_share > 0 else "from_new",
+        time_unit="cycle",
+        channels=channels(config, parts.fit),
+        out_of_domain_margin=config.data.out_of_domain_margin,
+        cadence=Cadence(every_s=config.model.cadence, dt_max_s=config.model.dt_max),
+        state=model.blocks,
+        warmup_rows=0,
+        numerics=Numerics(kind="exact", tolerance=GOLDEN_TOLERANCE),
+        risk=RiskHead(horizons_s=config.risk.horizons),
+        rul=RulHead(quantiles=(config.rul.low, 0.5, config.rul.high), cap_s=config.rul.cap),
+        judge=JudgePolicy(
+            horizon=config.risk.horizons.index(judge.horizon),
+            m=judge.m,
+            n=judge.n,
+            clear_ratio=judge.clear_ratio,
+            clear_after_s=judge.clear_after,
+            severity_risk=judge.severity_risk,
+        ),
+        thresholds=ThresholdTable(judge.h_max, judge.h_min, 1.0, 1, (ThresholdRow(0.5, 0, 0.0, 0, 0.0),)),
+        lives_s=tuple(life_s(history, config.model.cadence) for history in (*parts.fit, *parts.calibrate)),
+        metrics={},
+        members={},
+    )
+    empty = np.empty((0, 0), np.float32)
+    return Bundle(
+        path=Path(f"{config.name}-{config.version}.fwb"),
+        manifest=manifest,
+        digest="0" * 64,
+        model=export(model, "int8"),
+        model_fp32=export(model, "fp32"),
+        golden=Golden(empty, empty, empty, empty, empty, empty),
+        report=b"",
+        card="",
+    )
+
+
+def amended(bundle: Bundle, **fields: object) -> Bundle:
+    """The same bundle with fields of its manifest replaced."""
+    return replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, **fields))
+
+
+def life_s(history: History, every_s: float) -> float:
+    """From one cadence before the first row to the failure."""
+    return failure_time(history) - float(history.t_s[0]) + every_s
+
+
+def channels(config: Config, fitted: Sequence[History]) -> tuple[Channel, ...]:
+    """The model's channels with their range over the fit devices."""
+    rows = np.concatenate([history.x for history in fitted])
+    low, high = np.nanmin(rows, axis=0).tolist(), np.nanmax(rows, axis=0).tolist()
+    known = info(config.data.channels)
+    return tuple(
+        Channel(name=one.name, unit=one.unit, description=one.description, low=low[column], high=high[column])
+        for column, one in enumerate(known)
+    )
+
+
+def golden(bundle: Bundle, histories: Sequence[History]) -> Golden:
+    """Every `GOLDEN_EVERY`-th row of a few devices; every fourth of them holds missing and hostile values."""
+    engine = Engine(bundle.model, bundle.manifest)
+    kept: list[tuple[Float32, ...]] = []
+    for history in histories[:GOLDEN_DEVICES]:
+        state = np.zeros((1, bundle.manifest.state_size), np.float32)
+        for row in range(len(history.t_s)):
+            x = history.x[row : row + 1].copy()
+            dt = np.array([history.t_s[row] - history.t_s[max(row - 1, 0)]], np.float32)
+            if row % (4 * GOLDEN_EVERY) == 3 * GOLDEN_EVERY:
+                x[0, ::4], x[0, 1::4], x[0, 2::4] = np.nan, np.inf, -1e30
+            after, risk, rul = engine.run(x, dt, state)
+            if row % GOLDEN_EVERY == 0:
+                kept.append((x, dt, state, after, risk, rul))
+            state = after
+    return Golden(*(np.concatenate(arrays) for arrays in zip(*kept, strict=True)))
+
+
+def report(manifest: Manifest, curves: Curves, held_out: object) -> bytes:
+    """report.json: the course of training and the figures on the held-out devices."""
+    content = {
+        "bundle": {"name": manifest.name, "version": manifest.version},
+        "trained_for": manifest.trained_for,
+        "warmup_rows": manifest.warmup_rows,
+        "held_out": held_out,
+        "curves": {"loss": curves.loss, "watched_rmse": curves.rmse},
+        "thresholds": manifest.thresholds,
+    }
+    return msgspec.json.format(msgspec.json.encode(content)) + b"\n"

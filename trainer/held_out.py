@@ -1,0 +1,59 @@
+"""Figures of the whole bundle on devices that nothing was fitted to: probabilities, interval, remaining life."""
+
+from collections.abc import Sequence
+
+import msgspec
+import numpy as np
+
+from agent.bundle.manifest import Manifest
+from trainer.data.history import History, failure_time
+from trainer.played import Played
+
+
+class HorizonFigures(msgspec.Struct, frozen=True):
+    """Brier score of the risk at one horizon beside that of always saying its base rate."""
+
+    horizon_s: float
+    base_rate: float
+    brier: float
+    brier_of_base_rate: float
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """Over all rows of some devices; rows of one device are alike, so trust them to the number of devices.
+
+    rmse_s             of the remaining life, truth capped, all rows
+    interval_coverage  share of the rows within the cap whose truth lies in the interval
+    interval_width_s   mean width of the interval over the same rows
+    """
+
+    n_devices: int
+    n_rows: int
+    rmse_s: float
+    interval_coverage: float
+    interval_width_s: float
+    horizons: tuple[HorizonFigures, ...]
+
+
+def figures(played: Played, histories: Sequence[History], manifest: Manifest) -> Figures:
+    """Compare what was told with what became of the devices; the manifest has a `rul` head."""
+    assert manifest.rul is not None
+    cap_s = manifest.rul.cap_s
+    left = np.concatenate([history.life_left(failure_time(history)) for history in histories])
+    risk = np.concatenate([told.risk for told in played.told])
+    low, centre, high = np.concatenate([told.rul for told in played.told]).T
+    within = left <= cap_s
+    horizons = []
+    for column, horizon_s in enumerate(manifest.risk.horizons_s):
+        faulty = left <= horizon_s
+        base = float(faulty.mean())
+        brier = float(np.mean((risk[:, column] - faulty) ** 2))
+        horizons.append(HorizonFigures(horizon_s, base, brier, base * (1 - base)))
+    return Figures(
+        n_devices=len(histories),
+        n_rows=len(left),
+        rmse_s=float(np.sqrt(np.mean((centre - np.minimum(left, cap_s)) ** 2))),
+        interval_coverage=float(np.mean((low <= left)[within] & (left <= high)[within])),
+        interval_width_s=float(np.mean((high - low)[within])),
+        horizons=tuple(horizons),
+    )
