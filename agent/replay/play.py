@@ -1,0 +1,96 @@
+"""What comes of playing recorded rows: the same result whichever way they went, and the way without a broker.
+
+Inline, the messages go straight into the core that the daemon runs; `through_broker.py` sends the same messages to a
+whole daemon. For the same input both give the same scores and alert events, bit for bit (law 1).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.bundle.file import Bundle
+from agent.core import Bounds, Core
+from agent.errors import DataRefused
+from agent.replay.stream import Stream
+from agent.step.engine import Engine
+from agent.words import AlertEvent, Float32, Int64, Scores, UInt8
+
+CHUNK = 500  # messages a call: warnings show while the rest is still to come
+_ARRIVAL_STEP_NS = 1000  # so that hours of log time do not pass, and nobody is stale or forgotten
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedDevice:
+    """What one device was told, a row each, and its alert events.
+
+    t_ns int64 [T]; quality uint8 [T]; risk float32 [T, K]; rul float32 [T, Q]. `entry` of an event is the number of
+    its message among those played.
+    """
+
+    device: str
+    t_ns: Int64
+    quality: UInt8
+    risk: Float32
+    rul: Float32
+    events: tuple[AlertEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Who looks on: `warned` is told each alert event as it comes, `played` how many messages more are through."""
+
+    warned: Callable[[AlertEvent], None] = lambda _: None
+    played: Callable[[int], None] = lambda _: None
+
+
+def play_inline(
+    bundle: Bundle, model: bytes, stream: Stream, threshold: float, watcher: Watcher | None = None
+) -> tuple[PlayedDevice, ...]:
+    """Play a stream through a new core that steps `model`, one of the bundle's two graphs; devices by name.
+
+    Raises DataRefused when a row was not scored.
+    """
+    watcher = watcher or Watcher()
+    bounds = Bounds()
+    core = Core((stream.source,), bundle, Engine(model, bundle.manifest), threshold, bounds)
+    begin_ns = round(float(stream.t_s.max()) * 1e9)  # no row comes before its own time
+    scores: list[Scores] = []
+    events: list[AlertEvent] = []
+    for start in range(0, len(stream), CHUNK):
+        end = min(start + CHUNK, len(stream))
+        topics, payloads = stream.messages(start, end)
+        taken = core.take(topics, payloads, [begin_ns + _ARRIVAL_STEP_NS * index for index in range(start, end)])
+        scores.append(taken.scores)
+        events += taken.alerts
+        for event in taken.alerts:
+            watcher.warned(event)
+        watcher.played(end - start)
+    check_all_scored(len(stream), sum(len(part.entry) for part in scores), {r: n for (_, r), n in core.counts.items()})
+    return by_device(stream, scores, events)
+
+
+def by_device(stream: Stream, parts: Sequence[Scores], events: Iterable[AlertEvent]) -> tuple[PlayedDevice, ...]:
+    """Sort scores, whose `entry` counts the messages of the stream, and alert events by device."""
+    owner = stream.owner[np.concatenate([part.entry for part in parts])]
+    t_ns = np.concatenate([part.t_ns for part in parts])
+    quality = np.concatenate([part.quality for part in parts])
+    risk = np.concatenate([part.risk for part in parts])
+    rul = np.concatenate([part.rul for part in parts])
+    told: dict[str, list[AlertEvent]] = {device: [] for device in stream.devices}
+    for event in events:
+        told[event.device].append(event)
+    found = []
+    for number, device in enumerate(stream.devices):
+        mine = np.flatnonzero(owner == number)
+        found.append(PlayedDevice(device, t_ns[mine], quality[mine], risk[mine], rul[mine], tuple(told[device])))
+    return tuple(found)
+
+
+def check_all_scored(sent: int, scored: int, drops: dict[str, int]) -> None:
+    """Raise DataRefused unless every message got a score: figures over the rest would be silently better or worse."""
+    if scored == sent:
+        return
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(drops.items())) or "none counted"
+    what = f"{sent} messages were played, {scored} were scored; dropped or doubtful: {reasons}"
+    raise DataRefused("replay", what, next_step="docs/sources.md says what each reason means.")

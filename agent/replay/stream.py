@@ -1,0 +1,68 @@
+"""Recorded rows -> exactly the messages that their devices would have published, in the order of time.
+
+At one time devices go by name. A float32 is printed with the fewest digits that read back as the same float32, a
+missing value is left out.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from agent.bundle.manifest import Manifest
+from agent.decode.topic import DEVICE
+from agent.replay.measure import Float64
+from agent.replay.truth import Recorded
+from agent.words import Float32, Int64, Source
+
+SOURCE_NAME = "replay"
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """All rows in playing order: owner int64 [n] indexes `devices`, t_s float64 [n], x float32 [n, F]."""
+
+    source: Source
+    devices: tuple[str, ...]
+    owner: Int64
+    t_s: Float64
+    x: Float32
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    def messages(self, start: int, end: int) -> tuple[list[str], list[bytes]]:
+        """Topics and payloads of messages `start` to `end` - 1."""
+        topics = [self.topic(self.devices[owner]) for owner in self.owner[start:end].tolist()]
+        names = [msgspec.json.encode(field).decode() + ":" for field in self.source.fields]
+        payloads = []
+        for t, cells in zip(self.t_s[start:end].tolist(), self.x[start:end].astype(np.str_).tolist(), strict=True):
+            time = str(int(t)) if t.is_integer() else repr(t)
+            values = [name + cell for name, cell in zip(names, cells, strict=True) if cell != "nan"]
+            payloads.append(f'{{"{self.source.time_field}":{time},{",".join(values)}}}'.encode())
+        return topics, payloads
+
+    def topic(self, device: str) -> str:
+        return self.source.topic.replace(DEVICE, device)
+
+
+def source_for(manifest: Manifest, topic: str) -> Source:
+    """How an agent must read what is played. `topic` holds `{device}`, and no wildcard beside it."""
+    cycles = manifest.time_unit == "cycle"
+    return Source(
+        name=SOURCE_NAME,
+        topic=topic,
+        time_field="cycle" if cycles else "t",
+        time_unit=manifest.time_unit,
+        fields=tuple(channel.name for channel in manifest.channels),
+    )
+
+
+def stream(recorded: Sequence[Recorded], source: Source) -> Stream:
+    """Merge the histories of devices, which come in the order of their names."""
+    owner = np.repeat(np.arange(len(recorded)), [len(one.t_s) for one in recorded])
+    t_s = np.concatenate([one.t_s for one in recorded])
+    order = np.lexsort((owner, t_s))  # by time, then by device
+    x = np.concatenate([one.x for one in recorded])
+    return Stream(source, tuple(one.device for one in recorded), owner[order], t_s[order], x[order])
