@@ -3,6 +3,7 @@
 It stands beside every figure of a model. It raises once, at age A, and never clears.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ def choose_age(lives_s: Sequence[float], *, h_max_s: float, rate_per_s: float) -
     the model was fitted and calibrated on, so the calendar knows as much of lives as the model does.
     """
     if not lives_s:
-        raise ValueError("without a recorded life there is no age to choose")
+        return math.inf  # knows no life, so it never warns
     exposure_s = sum(lives_s)
     candidates = sorted({0.0, *(max(life_s - h_max_s, 0.0) for life_s in lives_s)})
     for age_s in candidates:

@@ -79,7 +79,11 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class DeviceResult(msgspec.Struct, frozen=True):
-    """One device: what its alerts were worth, and why a failure was missed ("" when it was not)."""
+    """One device and what its alerts were worth.
+
+    raised_before_s  how long before the failure each alert was raised, in the order of time, negative = after it;
+                     empty for a device that did not fail
+    """
 
     device: str
     outcome: Outcome
@@ -90,7 +94,7 @@ class DeviceResult(msgspec.Struct, frozen=True):
     late_alerts: int
     false_alarms: int
     exposure_s: float
-    why_missed: str
+    raised_before_s: tuple[float, ...]
 
 
 class EarlyWarning(msgspec.Struct, frozen=True):
@@ -170,18 +174,8 @@ def _of_one(one: Watched, h_max_s: float, h_min_s: float) -> DeviceResult:
         late_alerts=len(late),
         false_alarms=len(early),
         exposure_s=one.exposure_s,
-        why_missed=_why_missed(one, early, late) if outcome == "missed" else "",
+        raised_before_s=tuple(one.t_fail_s - spell.raised_s for spell in one.spells if math.isfinite(one.t_fail_s)),
     )
-
-
-def _why_missed(one: Watched, early: Sequence[Spell], late: Sequence[Spell]) -> str:
-    told = []
-    if early:
-        stands = "and still stood" if early[-1].cleared_s >= one.t_fail_s else "and ended before"
-        told.append(f"raised too early, {one.t_fail_s - early[-1].raised_s:g} before the failure, {stands}")
-    if late:
-        told.append(f"raised too late, {one.t_fail_s - late[0].raised_s:g} before the failure")
-    return "; ".join(told) or "never raised"
 
 
 def _column(leads_s: Mapping[str, float], failed: Sequence[DeviceResult]) -> Column:

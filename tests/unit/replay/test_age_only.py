@@ -2,7 +2,6 @@
 
 import math
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +30,6 @@ def test_a_device_that_dies_younger_is_not_warned():
     assert [one.spells for one in warned_by_age([young, old], 100)] == [(), (Spell(110),)]
 
 
-def test_needs_a_life():
-    with pytest.raises(ValueError, match="without a recorded life"):
-        choose_age([], h_max_s=60, rate_per_s=1e-3)
+def test_without_a_recorded_life_it_never_warns():
+    age = choose_age([], h_max_s=60, rate_per_s=1e-3)
+    assert warned_by_age([Watched("old", 0, 300, 300, ())], age)[0].spells == ()

@@ -49,7 +49,6 @@ def test_early_alert_that_still_stands_is_a_detection_in_the_lenient_column_only
     assert (result.strict.detected, result.strict.mean_lead_s) == (0, 0)
     assert (result.lenient.detected, result.lenient.mean_lead_s) == (1, 60)
     assert result.false_alarms == 1
-    assert result.devices[0].why_missed == "raised too early, 100 before the failure, and still stood"
 
 
 def test_early_alert_that_ended_when_the_window_opened_is_no_detection():
@@ -78,11 +77,11 @@ def test_exposure_ends_with_the_failure():
     assert score(engine(end=400)).exposure_s == 200
 
 
-def test_missed_faults_say_why():
-    late = score(engine((198, math.inf)))
-    assert late.devices[0].why_missed == "raised too late, 2 before the failure"
+def test_says_how_long_before_the_failure_each_alert_was_raised():
+    late = score(engine((100, 120), (198, math.inf)))
+    assert late.devices[0].raised_before_s == (100, 2)
     assert late.late == ("e1",)
-    assert score(engine()).devices[0].why_missed == "never raised"
+    assert score(engine((100, 120), fail=math.inf)).devices[0].raised_before_s == ()
 
 
 def test_an_empty_fleet_has_no_figures_and_no_error():

@@ -1,0 +1,142 @@
+"""What a replay found, as `replay.json` holds it and the report shows it. docs/replay.md describes the fields.
+
+Nothing in it depends on the way the messages took or on the wall clock, but `through`: an inline replay and one
+through a broker write the same file.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from agent.bundle.file import Bundle
+from agent.judge.threshold import Budget, Chosen
+from agent.replay.age_only import choose_age, warned_by_age
+from agent.replay.measure import EarlyWarning, measure, watched
+from agent.replay.play import PlayedDevice
+from agent.words import AlertEvent, Float32, Quality
+
+SCHEMA_VERSION = 1
+Through = Literal["inline", "mqtt"]
+
+
+class BundleName(msgspec.Struct, frozen=True):
+    """Which bundle was played, and how exact its numbers are."""
+
+    name: str
+    version: str
+    digest: str
+    numerics: Literal["exact", "tolerance"]
+    trained_for: Literal["from_new", "joined"]
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """The budget and the threshold that keeps to it.
+
+    calibrated_rate_per_s  false alarms that the bundle's calibration devices gave at the threshold
+    extrapolated           those devices ran too short to vouch for the budget
+    """
+
+    budget: str
+    rate_per_s: float
+    threshold: float
+    calibrated_rate_per_s: float
+    extrapolated: bool
+
+
+class Timeline(msgspec.Struct, frozen=True):
+    """One device: a value a row in each list, and its alert events. float32 values read back to the same bits."""
+
+    device: str
+    t_fail_s: float | None
+    t_s: tuple[float, ...]
+    quality: tuple[str, ...]
+    risk: tuple[tuple[float, ...], ...]
+    rul_s: tuple[tuple[float, ...], ...]
+    events: tuple[AlertEvent, ...]
+
+
+class AgeOnly(msgspec.Struct, frozen=True):
+    """The detector that knows only age: what it warned at, and how it did on the same devices."""
+
+    age_s: float
+    early_warning: EarlyWarning
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """All of `replay.json`. Times are seconds, or cycles where time_unit is `cycle`."""
+
+    schema_version: int
+    bundle: BundleName
+    through: Through
+    time_unit: Literal["s", "cycle"]
+    limit: Limit
+    horizons_s: tuple[float, ...]
+    judged_horizon_s: float
+    quantiles: tuple[float, ...]
+    rows: int
+    rows_by_quality: dict[str, int]
+    early_warning: EarlyWarning
+    age_only: AgeOnly
+    devices: tuple[Timeline, ...]
+
+
+def assess(
+    bundle: Bundle,
+    through: Through,
+    budget: Budget,
+    chosen: Chosen,
+    played: Sequence[PlayedDevice],
+    truth: Mapping[str, float | None],
+) -> Replay:
+    """Measure what was played against the truth, which has an entry for every device."""
+    manifest = bundle.manifest
+    table = manifest.thresholds
+    fleet = [
+        watched(one.device, one.t_ns / 1e9, manifest.cadence.every_s, truth[one.device], one.events) for one in played
+    ]
+    age_s = choose_age(manifest.lives_s, h_max_s=table.h_max_s, rate_per_s=budget.rate_per_s)
+    qualities = Counter(name for one in played for name in _names(one))
+    return Replay(
+        schema_version=SCHEMA_VERSION,
+        bundle=BundleName(manifest.name, manifest.version, bundle.digest, manifest.numerics.kind, manifest.trained_for),
+        through=through,
+        time_unit=manifest.time_unit,
+        limit=Limit(budget.text, budget.rate_per_s, chosen.threshold, chosen.rate_per_s, chosen.extrapolated),
+        horizons_s=manifest.risk.horizons_s,
+        judged_horizon_s=manifest.risk.horizons_s[manifest.judge.horizon],
+        quantiles=manifest.rul.quantiles if manifest.rul else (),
+        rows=sum(len(one.t_ns) for one in played),
+        rows_by_quality={quality.name.lower(): qualities[quality.name.lower()] for quality in Quality},
+        early_warning=measure(fleet, h_max_s=table.h_max_s, h_min_s=table.h_min_s),
+        age_only=AgeOnly(age_s, measure(warned_by_age(fleet, age_s), h_max_s=table.h_max_s, h_min_s=table.h_min_s)),
+        devices=tuple(_timeline(one, truth[one.device]) for one in played),
+    )
+
+
+def as_json(replay: Replay) -> bytes:
+    """The bytes of `replay.json`."""
+    return msgspec.json.encode(replay) + b"\n"
+
+
+def _timeline(one: PlayedDevice, t_fail_s: float | None) -> Timeline:
+    return Timeline(
+        device=one.device,
+        t_fail_s=t_fail_s,
+        t_s=tuple((one.t_ns / 1e9).tolist()),
+        quality=tuple(_names(one)),
+        risk=_short(one.risk),
+        rul_s=_short(one.rul),
+        events=one.events,
+    )
+
+
+def _names(one: PlayedDevice) -> list[str]:
+    return [Quality(quality).name.lower() for quality in one.quality.tolist()]
+
+
+def _short(values: Float32) -> tuple[tuple[float, ...], ...]:
+    """The float64 with the fewest digits that rounds to each float32: half the bytes in JSON."""
+    return tuple(map(tuple, values.astype(np.str_).astype(np.float64).tolist()))
