@@ -34,7 +34,7 @@ class Chosen:
 def parse_budget(text: str, *, fleet_size: int) -> Budget:
     """Read "1 per device per 30d", "1 per 1000 cycles" (a device) or "6 per day" (the whole fleet of `fleet_size`).
 
-    Raises ValueError that shows the three forms.
+    `fleet_size` 0 means that nobody said. Raises ValueError that says what is missing or shows the three forms.
     """
     found = _BUDGET.fullmatch(text.strip().lower())
     if found is None or found["unit"] not in _UNIT_S:
@@ -44,6 +44,8 @@ def parse_budget(text: str, *, fleet_size: int) -> Budget:
     if alarms <= 0 or span_s <= 0:
         raise ValueError(f"{text!r} allows no false alarm at all: no detector keeps to that")
     of_one_device = found["device"] is not None or found["unit"] == "cycle"
+    if not of_one_device and fleet_size < 1:
+        raise ValueError(f"{text!r} is a budget for the whole fleet: say how many devices share it (model.fleet_size)")
     devices = 1 if of_one_device else fleet_size
     return Budget(text, alarms / span_s / devices)
 

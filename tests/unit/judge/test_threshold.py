@@ -28,6 +28,12 @@ def test_what_is_not_a_budget_is_refused_with_the_three_forms(text):
         parse_budget(text, fleet_size=1)
 
 
+def test_a_fleet_budget_needs_the_size_of_the_fleet():
+    with pytest.raises(ValueError, match=r"model\.fleet_size"):
+        parse_budget("6 per day", fleet_size=0)
+    assert parse_budget("1 per device per day", fleet_size=0).rate_per_s == pytest.approx(1 / 86_400)
+
+
 @pytest.mark.parametrize("text", ["0 per day", "1 per 0 days"])
 def test_a_budget_of_nothing_is_refused(text):
     with pytest.raises(ValueError, match="allows no false alarm"):
