@@ -1,0 +1,61 @@
+"""The commands: parse, call one function, print, exit code.
+
+Exit codes: 0 ok, 1 failure, 2 usage or configuration. An error a user can meet is printed without a traceback.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.config.load import examine
+from agent.config.summary import one_line, report
+from agent.errors import ForewarnError
+
+
+class Commands(click.Group):
+    """A group whose commands may raise ForewarnError."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ForewarnError as error:
+            click.echo(error, err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="forewarn")
+def main() -> None:
+    """Early warnings from machine telemetry over MQTT.
+
+    \b
+    forewarn check /etc/forewarn/forewarn.toml
+    """
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object: problems, and what would run.")
+def check(file: Path, as_json: bool) -> None:
+    """\b
+    forewarn check /etc/forewarn/forewarn.toml
+
+    Print every problem of a configuration at once and exit 2, or what would run and exit 0. FILE is the main file,
+    read together with conf.d/*.toml beside it and the environment; or the folder of a forewarn.toml.
+    """
+    found = report(examine(file, os.environ))
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found)))
+    elif found.would_run is not None:
+        click.echo(f"{file}: ok: {one_line(found.would_run)}")
+    else:
+        for problem in found.problems:
+            click.echo(problem, err=True)
+    sys.exit(2 if found.problems else 0)
+
+
+if __name__ == "__main__":
+    main()

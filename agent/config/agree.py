@@ -1,0 +1,123 @@
+"""Whether what the configuration names exists, fits the bundle, and keeps out of each other's way.
+
+Each table is looked at by itself as far as that goes, so that a fault in one hides none in another.
+"""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+
+from agent.bundle.manifest import Manifest
+from agent.config.lines import Key
+from agent.config.near import nearest
+from agent.config.secret import secret_fault
+from agent.config.settings import Agent, Broker, Model, Publish, SourceSettings
+from agent.decode.topic import Pattern
+from agent.judge.threshold import parse_budget
+
+Fault = tuple[Key, str]
+
+
+def agent_faults(agent: Agent) -> Iterator[Fault]:
+    """The state folder is there and writable, or can be made."""
+    folder = agent.state_dir
+    try:
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        if not folder.is_dir():
+            yield ("agent", "state_dir"), f"{folder} is not a folder"
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            missing = "" if folder == agent.state_dir else f" {agent.state_dir} does not exist, and"
+            yield ("agent", "state_dir"), f"{missing} {folder} may not be written to by this user".strip()
+    except (OSError, ValueError) as error:
+        yield ("agent", "state_dir"), str(error).lower()
+
+
+def broker_faults(table: str, broker: Broker) -> Iterator[Fault]:
+    """The files it names are there, and the secret is one."""
+    if broker.password_file:
+        fault = secret_fault(broker.password_file)
+        if fault:
+            yield (table, "password_file"), f"{broker.password_file} {fault}"
+    if broker.ca_file and not _is_readable(broker.ca_file):
+        yield (table, "ca_file"), f"{broker.ca_file} is not a file that this user may read"
+
+
+def budget_faults(model: Model, manifest: Manifest | None) -> Iterator[Fault]:
+    """It can be read, has a fleet size where it needs one, and counts in the bundle's own time."""
+    try:
+        rates = [parse_budget(model.budget, fleet_size=size).rate_per_s for size in (1, 2)]
+    except ValueError as error:
+        yield ("model", "budget"), str(error)
+        return
+    if not all(0 < rate < math.inf for rate in rates):
+        yield ("model", "budget"), f"{model.budget!r} is no number of false alarms that could be counted"
+        return
+    if rates[0] != rates[1] and not model.fleet_size:
+        yield ("model", "fleet_size"), f"must be given: the budget {model.budget!r} is for the whole fleet"
+    counts_cycles = "cycle" in model.budget.lower()
+    if manifest is not None and counts_cycles != (manifest.time_unit == "cycle"):
+        counts = "cycles" if manifest.time_unit == "cycle" else "time"
+        example = "1 per 1000 cycles" if manifest.time_unit == "cycle" else "1 per device per 30d"
+        yield ("model", "budget"), f'{model.budget!r} does not fit a bundle that counts {counts}; such as "{example}"'
+
+
+def source_faults(index: int, source: SourceSettings, manifest: Manifest) -> Iterator[Fault]:
+    """Its channels are the bundle's, each read from a field of its own; its time is of the bundle's kind."""
+    key: Key = ("source", index)
+    names = [channel.name for channel in manifest.channels]
+    for name in source.channels:
+        if name not in names:
+            meant = nearest(name, names)
+            what = f"the nearest is {meant}" if meant else f"it has {', '.join(names[:20])}"
+            yield (*key, "channels", name), f"the bundle has no channel {name!r}; {what}"
+    fields = Counter(source.channels.get(name, name) for name in names)
+    for field, n_channels in fields.items():
+        if n_channels > 1:
+            yield (*key, "channels"), f"{n_channels} channels would be read from the payload field {field!r}"
+        if field == source.time.field:
+            yield (*key, "channels"), f"the payload field {field!r} would be read as a channel and as the time"
+    if (source.time.unit == "cycle") != (manifest.time_unit == "cycle"):
+        wanted = 'unit = "cycle"' if manifest.time_unit == "cycle" else "a unit of time, or arrival"
+        counts = "cycles" if manifest.time_unit == "cycle" else "time"
+        yield (*key, "time"), f"the bundle counts {counts}, so this must be {wanted}"
+
+
+def topic_faults(
+    sources: Sequence[tuple[int, SourceSettings]], publish: Publish | None, *, one_broker: bool
+) -> Iterator[Fault]:
+    """No message belongs to two sources, and forewarn does not read what it writes."""
+    filters = [(index, source, Pattern.parse(source.topic).filter) for index, source in sources]
+    for (_, first, one), (index, _, other) in combinations(filters, 2):
+        if overlap(one, other):
+            yield ("source", index, "topic"), f"overlaps with {first.topic!r} of the source {first.name!r}"
+    if publish is None or not one_broker:
+        return
+    for index, _, topics in filters:
+        if overlap(topics, f"{publish.prefix}/#"):
+            yield ("source", index, "topic"), f"would read what forewarn itself publishes under {publish.prefix}/"
+
+
+def overlap(one: str, other: str) -> bool:
+    """Whether a topic can match both topic filters."""
+    pairs = (one.split("/"), other.split("/"))
+    for levels, others in (pairs, pairs[::-1]):
+        if levels[0] in ("+", "#") and others[0].startswith("$"):
+            return False  # a wildcard at the first level leaves the broker's own topics out
+    for level, against in zip(*pairs, strict=False):
+        if "#" in (level, against):
+            return True
+        if level != against and "+" not in (level, against):
+            return False
+    short, long = sorted(pairs, key=len)
+    return len(short) == len(long) or long[len(short) :] == ["#"]  # a/# matches a, too
+
+
+def _is_readable(file: Path) -> bool:
+    try:
+        return file.is_file() and os.access(file, os.R_OK)
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,158 @@
+"""Files -> one dict, with the place of every key.
+
+The main file, then `conf.d/*.toml` beside it in the order of their names: tables are merged key by key and the later
+one wins, `[[source]]` lists are joined.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.config.lines import Key, lines
+from agent.config.problem import Problem
+
+FILE_BYTES_MAX = 2**20
+Toml = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a key stands; for a key from the environment `file` is its variable."""
+
+    file: str
+    line: int
+    folder: Path  # that a relative path in it starts from
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What the files say, the place of each key, and what could not be read (then `is_partial`)."""
+
+    main: Path
+    tables: Toml = field(default_factory=dict)
+    sources: list[object] = field(default_factory=list)
+    places: dict[Key, Place] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    is_partial: bool = False
+
+    def values(self) -> Toml:
+        """One dict of all keys."""
+        return {"source": self.sources, **self.tables}
+
+    def place(self, key: Key) -> Place:
+        """Where a key, or what encloses it, stands."""
+        while key and key not in self.places:
+            key = key[:-1]
+        return self.places.get(key) or Place(str(self.main), 0, self.main.parent)
+
+    def report(self, key: Key, what: str) -> None:
+        place = self.place(key)
+        self.problems.append(Problem(place.file, place.line, self.text(key), what))
+
+    def text(self, key: Key) -> str:
+        """`broker.port`; a source goes by its name: `source[press].topic`."""
+        parts: list[str] = []
+        for part in key:
+            if isinstance(part, str):
+                parts.append(part)
+            else:
+                parts[-1] += f"[{_name(self.sources[part]) or part + 1}]"
+        return ".".join(parts)
+
+
+def gather(path: Path) -> Gathered:
+    """Read the main file (a folder means its forewarn.toml) and what is beside it; what cannot be is a problem."""
+    gathered = Gathered(path)
+    try:
+        main = gathered.main = path / "forewarn.toml" if path.is_dir() else path
+        files = (main, *sorted((main.parent / "conf.d").glob("*.toml")))
+    except OSError as error:
+        _refuse(gathered, path, (error.strerror or str(error)).lower())
+        return gathered
+    for file in files:
+        _read(file, gathered)
+    return gathered
+
+
+def _read(file: Path, gathered: Gathered) -> None:
+    try:
+        if file.exists() and not file.is_file():
+            raise ValueError("is not a file")
+        with file.open("rb") as opened:
+            data = opened.read(FILE_BYTES_MAX + 1)
+        if len(data) > FILE_BYTES_MAX:
+            raise ValueError(f"is larger than {FILE_BYTES_MAX // 2**20} MiB")
+        text = data.decode()
+        values = tomllib.loads(text)
+    except OSError as error:
+        _refuse(gathered, file, (error.strerror or str(error)).lower())
+    except UnicodeDecodeError as error:
+        _refuse(gathered, file, "is not UTF-8 text", error.object.count(b"\n", 0, error.start) + 1)
+    except RecursionError:
+        _refuse(gathered, file, "is nested too deeply")
+    except tomllib.TOMLDecodeError as error:
+        found = re.fullmatch(r"(.*) \(at line (\d+), column \d+\)", str(error), re.DOTALL)
+        what, line = (found[1], int(found[2])) if found else (str(error), 0)
+        _refuse(gathered, file, f"is not TOML: {what}", line)
+    except ValueError as error:
+        _refuse(gathered, file, str(error))
+    else:
+        _take(file, values, dict(lines(text)), gathered)
+
+
+def _refuse(gathered: Gathered, file: Path, what: str, line: int = 0) -> None:
+    gathered.problems.append(Problem(str(file), line, "", what))
+    gathered.is_partial = True
+
+
+def _take(file: Path, values: Toml, known_lines: Mapping[Key, int], gathered: Gathered) -> None:
+    """Join the sources, merge the rest."""
+
+    def place(key: Key) -> Place:
+        while key and key not in known_lines:
+            key = key[:-1]
+        return Place(str(file), known_lines.get(key, 0), file.parent)
+
+    sources = values.get("source")
+    if isinstance(sources, list):
+        del values["source"]
+        for index, source in enumerate(sources):
+            new: Key = ("source", len(gathered.sources))
+            for key in ((), *_keys(source)):
+                gathered.places[(*new, *key)] = place(("source", index, *key))
+            names = [_name(other) for other in gathered.sources]
+            gathered.sources.append(source)
+            if _name(source) in names and _name(source):
+                there = gathered.place(("source", names.index(_name(source)), "name"))
+                gathered.report(
+                    (*new, "name"), f"{_name(source)!r} is the name of the source at {there.file}:{there.line}"
+                )
+    merge(gathered.tables, values)
+    for key in _keys(values):
+        gathered.places[key] = place(key)
+
+
+def _name(source: object) -> str:
+    name = source.get("name") if isinstance(source, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def merge(into: Toml, values: Toml) -> None:
+    """Table by table and key by key; what comes later wins."""
+    for name, value in values.items():
+        old = into.get(name)
+        if isinstance(old, dict) and isinstance(value, dict):
+            merge(old, value)
+        else:
+            into[name] = value
+
+
+def _keys(value: object) -> Iterator[Key]:
+    """The keys of nested tables."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield (name,)
+            for key in _keys(inner):
+                yield (name, *key)

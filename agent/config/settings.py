@@ -1,0 +1,212 @@
+"""The configuration as frozen, closed models: a default and a sentence for every key.
+
+Strict: `true` is not a number and "1883" is not one either. docs/configuration.md is generated from here.
+"""
+
+import platform
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, model_validator
+
+from agent.config.quantity import Duration, Size
+from agent.decode.topic import Pattern
+from agent.words import TimeUnit
+
+MS, SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+
+
+def host_name() -> str:
+    """This machine's name, as far as it may stand in a topic."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", platform.node()).lstrip("-._")[:64] or "forewarn"
+
+
+class Table(BaseModel):
+    """A table of the file, which refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Agent(Table):
+    """The daemon itself."""
+
+    node: str = Field(
+        default_factory=host_name,
+        pattern=f"^{NAME}$",
+        description="This agent's level in its topics (default: the host name).",
+    )
+    state_dir: Path = Field(default=Path("/var/lib/forewarn"), description="Snapshots, alert table and outbox.")
+    tick_every: Duration = Field(default=SECOND, ge=10 * MS, le=MINUTE, description="How often silence is looked for.")
+    snapshot_every: Duration = Field(
+        default=30 * SECOND, ge=SECOND, le=DAY, description="At most so much state history is lost by a crash."
+    )
+    status_every: Duration = Field(
+        default=10 * SECOND, ge=100 * MS, le=HOUR, description="How often the status is published."
+    )
+    max_delay: Duration = Field(
+        default=2 * MS,
+        ge=0 * MS,
+        le=SECOND,
+        description="Nap after a small read, for larger batches and less CPU; 0s = none.",
+    )
+    max_devices: int = Field(
+        default=10_000, ge=1, le=10_000_000, description="Devices kept; a new one beyond that is refused and counted."
+    )
+    max_batch: int = Field(default=256, ge=1, le=4096, description="Devices that are stepped together.")
+    payload_bytes_max: Size = Field(
+        default=2**16, ge=64, le=2**24, description="Larger payloads are dropped and counted."
+    )
+    device_id_bytes_max: int = Field(
+        default=128, ge=1, le=1024, description="Longer device ids are refused and counted."
+    )
+    stale_after: Duration = Field(default=10 * MINUTE, ge=SECOND, description="A device silent for so long is `stale`.")
+    forget_after: Duration = Field(
+        default=30 * DAY, ge=SECOND, description="A device silent for so long is forgotten; it starts as a new one."
+    )
+
+    @model_validator(mode="after")
+    def _silence_is_stale_before_it_is_forgotten(self) -> Self:
+        if self.forget_after <= self.stale_after:
+            raise ValueError("forget_after must be longer than stale_after")
+        if self.stale_after < self.tick_every:
+            raise ValueError(
+                "stale_after must not be shorter than tick_every, which is how often silence is looked for"
+            )
+        return self
+
+
+class Broker(Table):
+    """An MQTT broker and how to get in."""
+
+    host: str = Field(default="localhost", min_length=1, max_length=253, description="Name or address of the broker.")
+    port: int = Field(default=1883, ge=1, le=65_535, description="Its port; with TLS usually 8883.")
+    client_id: str = Field(
+        default="", max_length=64, description='Prefix of the MQTT client ids ("" = `forewarn-NODE`).'
+    )
+    username: str = Field(default="", max_length=256, description='User name ("" = none).')
+    password_file: Path | None = Field(
+        default=None, description="File with the password; a name without `/` is looked up in $CREDENTIALS_DIRECTORY."
+    )
+    tls: bool = Field(default=False, description="Encrypt, and verify the broker's certificate.")
+    ca_file: Path | None = Field(default=None, description="Certificates to trust instead of the system's.")
+    keepalive: Duration = Field(default=MINUTE, ge=5 * SECOND, le=HOUR, description="MQTT keepalive.")
+    connect_timeout: Duration = Field(
+        default=10 * SECOND, ge=SECOND, le=MINUTE, description="Time a connection may take."
+    )
+    protocol: Literal["auto", "5", "3.1.1"] = Field(
+        default="auto", description="MQTT version; `auto` tries 5 and falls back to 3.1.1."
+    )
+
+    @model_validator(mode="after")
+    def _what_belongs_together_is_there(self) -> Self:
+        if self.password_file and not self.username:
+            raise ValueError("password_file needs a username")
+        if self.ca_file and not self.tls:
+            raise ValueError("ca_file needs tls = true")
+        return self
+
+
+class Model(Table):
+    """The bundle and how much it may cost the operator."""
+
+    bundle: Path = Field(description="The .fwb file.")
+    budget: str = Field(
+        default="1 per 1000 cycles",
+        description='False alarms allowed: "1 per device per 30d", "1 per 1000 cycles", or for the fleet "6 per day".',
+    )
+    fleet_size: int = Field(
+        default=0, ge=0, le=10_000_000, description="Devices that share a budget for the whole fleet; 0 = not given."
+    )
+
+
+class Time(Table):
+    """Where a payload has its event time."""
+
+    field: str = Field(
+        default="", max_length=256, description='Payload field of the event time ("" with unit `arrival`).'
+    )
+    unit: TimeUnit = Field(
+        default="arrival",
+        description="Unit of that field; `cycle` counts operating cycles, `arrival` takes the time of arrival instead.",
+    )
+
+    @model_validator(mode="after")
+    def _field_and_unit_agree(self) -> Self:
+        if (self.unit == "arrival") != (self.field == ""):
+            raise ValueError('give both: field = "ts", unit = "s"; or neither, for the time of arrival')
+        return self
+
+
+class SourceSettings(Table):
+    """A topic pattern and how to read its messages."""
+
+    name: str = Field(pattern=f"^{NAME}$", description="Name in logs, status and alerts.")
+    topic: str = Field(
+        max_length=1024,
+        description="MQTT topic with one level `{device}`, as in `plant/{device}/telemetry`; others may be `+` or `#`.",
+    )
+    qos: Literal[0, 1] = Field(default=0, description="QoS of the subscription.")
+    codec: Literal["json"] = Field(default="json", description="Format of the payload: one JSON object a message.")
+    time: Time = Field(default=Time(), description="Where a payload has its event time.")
+    channels: dict[str, str] = Field(
+        default={}, description="Payload field of a bundle's channel, where it is not the channel's own name."
+    )
+    future_max: Duration = Field(
+        default=5 * MINUTE, ge=0 * MS, description="A reading further ahead of its arrival is dropped and counted."
+    )
+    report_extra: bool = Field(default=True, description="Count payload fields that no channel reads.")
+
+    @field_validator("topic")
+    @classmethod
+    def _topic_names_a_device(cls, topic: str) -> str:
+        Pattern.parse(topic)
+        return topic
+
+
+class Publish(Table):
+    """What goes out."""
+
+    prefix: str = Field(
+        default="forewarn", max_length=256, description="First level or levels of all topics that forewarn writes."
+    )
+    scores: Literal["none", "all"] = Field(default="none", description="Whether every score is published.")
+    outbox_max: int = Field(
+        default=100_000,
+        ge=100,
+        le=10_000_000,
+        description="Events kept while the broker is away; the oldest is dropped and counted.",
+    )
+
+    @field_validator("prefix")
+    @classmethod
+    def _prefix_is_a_plain_topic(cls, prefix: str) -> str:
+        if not all(level.isprintable() and level for level in prefix.split("/")) or any(c in prefix for c in "+#{}"):
+            raise ValueError("must be one or more levels without wildcards, such as forewarn or plant/forewarn")
+        if prefix.startswith("$"):
+            raise ValueError("must not begin with $: such topics are the broker's own")
+        return prefix
+
+
+class Settings(Table):
+    """The whole configuration."""
+
+    agent: Agent = Field(default_factory=Agent, description="The daemon itself.")
+    broker: Broker = Field(default=Broker(), description="The broker that messages come from.")
+    output: Broker | None = Field(
+        default=None,
+        description="The broker that alerts go to, when it is another one; nothing is taken over from [broker].",
+    )
+    model: Model = Field(description="The bundle and how much it may cost the operator.")
+    source: Annotated[tuple[SourceSettings, ...], Strict(False)] = Field(
+        min_length=1, max_length=1000, description="A topic pattern and how to read its messages; one table for each."
+    )
+    publish: Publish = Field(default=Publish(), description="What goes out.")
+
+    @property
+    def output_broker(self) -> Broker:
+        """The broker that alerts go to."""
+        return self.output or self.broker

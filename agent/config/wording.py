@@ -1,0 +1,82 @@
+"""pydantic's errors in the words of a person who edits a TOML file."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from types import UnionType
+from typing import get_args
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+from agent.config.lines import Key
+from agent.config.near import near_miss
+from agent.config.quantity import format_duration
+from agent.config.settings import Settings
+
+SHOWN_MAX = 60
+WORDS = {
+    "missing": "must be given",
+    "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text in quotes",
+    "model_type": "must be a table",
+    "dict_type": "must be a table",
+    "tuple_type": "must be written with two brackets, [[source]]: there may be several",
+    "is_instance_of": "must be a path in quotes",
+    "string_pattern_mismatch": "must be up to 64 letters, digits and . _ -, and begin with a letter or digit",
+}
+
+
+def what_is_wrong(error: ErrorDetails) -> str:
+    """What to say beside file and key."""
+    key: Key = error["loc"]
+    if error["type"] == "extra_forbidden":
+        return _unknown(key)
+    if key == ("source",) and error["type"] in ("missing", "too_short"):
+        return "there is no [[source]]: at least one is needed"
+    if error["type"] == "value_error":
+        return error["msg"].removeprefix("Value error, ")
+    words = WORDS.get(error["type"]) or error["msg"].replace("Input should be", "must be").replace("should", "must")
+    words = words[0].lower() + words[1:]
+    return words if error["type"] == "missing" else f"{words}, not {_shown(error['input'])}"
+
+
+def _unknown(key: Key) -> str:
+    name = str(key[-1])
+    if name in ("password", "passwd", "secret"):
+        return "a secret does not belong in this file: put it in a file of its own and name that with password_file"
+    elsewhere = sorted(table for table, keys in _tables() if table and name in keys)
+    siblings = _table_at(key[:-1]).model_fields
+    said = near_miss(name, siblings)
+    if elsewhere and "nearest" not in said:
+        return f"{said} here; there is one in [{elsewhere[0]}]"
+    return said
+
+
+def _tables() -> Iterator[tuple[str, list[str]]]:
+    for name in Settings.model_fields:
+        yield name, list(_table_at((name,)).model_fields)
+
+
+def _table_at(key: Key) -> type[BaseModel]:
+    """The model of a table, Settings for ()."""
+    table: type[BaseModel] = Settings
+    for part in key:
+        if isinstance(part, str):
+            table = next(_models_in(table.model_fields[part].annotation), table)
+    return table
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    """The models in `Broker`, `Broker | None` and `tuple[SourceSettings, ...]`."""
+    if isinstance(annotation, type) and not isinstance(annotation, UnionType) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    shown = format_duration(value) if isinstance(value, timedelta) else repr(value)
+    return shown if len(shown) <= SHOWN_MAX else f"{shown[:SHOWN_MAX]}..."
