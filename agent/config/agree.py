@@ -24,6 +24,9 @@ Fault = tuple[Key, str]
 def agent_faults(agent: Agent) -> Iterator[Fault]:
     """The state folder is there and writable, or can be made."""
     folder = agent.state_dir
+    if "\0" in str(folder):
+        yield ("agent", "state_dir"), "holds a null byte"
+        return
     try:
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
@@ -32,8 +35,8 @@ def agent_faults(agent: Agent) -> Iterator[Fault]:
         elif not os.access(folder, os.W_OK | os.X_OK):
             missing = "" if folder == agent.state_dir else f" {agent.state_dir} does not exist, and"
             yield ("agent", "state_dir"), f"{missing} {folder} may not be written to by this user".strip()
-    except (OSError, ValueError) as error:
-        yield ("agent", "state_dir"), str(error).lower()
+    except OSError as error:
+        yield ("agent", "state_dir"), (error.strerror or str(error)).lower()
 
 
 def broker_faults(table: str, broker: Broker) -> Iterator[Fault]:
@@ -43,7 +46,7 @@ def broker_faults(table: str, broker: Broker) -> Iterator[Fault]:
         if fault:
             yield (table, "password_file"), f"{broker.password_file} {fault}"
     if broker.ca_file and not _is_readable(broker.ca_file):
-        yield (table, "ca_file"), f"{broker.ca_file} is not a file that this user may read"
+        yield (table, "ca_file"), f"{broker.ca_file} is not a file that may be read"
 
 
 def budget_faults(model: Model, manifest: Manifest | None) -> Iterator[Fault]:

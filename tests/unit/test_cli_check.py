@@ -1,0 +1,97 @@
+"""`forewarn check`: what would run, or every problem; exit 0 or 2; never a traceback."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent.cli import main
+from tests.bundles import write_small_bundle
+from tests.configurations import SOURCE, VALID, write_configuration
+
+ROOT = Path(__file__).parents[2]
+
+
+def check(path: Path, *options: str, **environ: str) -> Result:
+    return CliRunner(env=environ).invoke(main, ["check", str(path), *options])
+
+
+def test_what_would_run_is_told_in_one_line(tmp_path):
+    path = write_configuration(tmp_path)
+    result = check(path)
+    assert (result.exit_code, result.stderr, result.stdout.count("\n")) == (0, "", 1)
+    for words in (
+        f"{path}: ok: reads press (plant/+/cycle) from mqtt://localhost:1883",
+        "runs small 1.0.0 (",
+        'at threshold 0.5 for "1 per 1000 cycles" (extrapolated: ',
+        "publishes forewarn/gateway-1/ to mqtt://localhost:1883",
+    ):
+        assert words in result.stdout
+
+
+def test_many_sources_are_not_all_listed(tmp_path):
+    text = VALID + "".join(SOURCE.replace("press", f"p{index}").replace("plant", f"p{index}") for index in range(5))
+    assert "p2 (p2/+/cycle), 2 more from" in check(write_configuration(tmp_path, text)).stdout
+
+
+def test_problems_go_to_stderr_and_exit_with_2(tmp_path):
+    path = write_configuration(tmp_path, "[agent]\nnod = 1\n")
+    result = check(path)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"{path}:2: agent.nod: there is no such key; the nearest is node\n" in result.stderr
+    assert len(result.stderr.splitlines()) == 3
+
+
+def test_json_has_problems_or_what_would_run(tmp_path):
+    good = check(write_configuration(tmp_path), "--json")
+    found = json.loads(good.stdout)
+    assert (good.exit_code, found["problems"]) == (0, [])
+    assert found["would_run"]["bundle"]["name"] == "small"
+    assert found["would_run"]["judge"]["extrapolated"] is True
+    bad = check(write_configuration(tmp_path, "[agent]\nnod = 1\n"), "--json")
+    found = json.loads(bad.stdout)
+    assert (bad.exit_code, found["would_run"]) == (2, None)
+    assert {"file": str(tmp_path / "forewarn.toml"), "line": 2, "key": "agent.nod",
+            "what": "there is no such key; the nearest is node"} in found["problems"]  # fmt: skip
+
+
+def test_help_shows_an_example_first():
+    for arguments in (["--help"], ["check", "--help"]):
+        lines = [line.strip() for line in CliRunner().invoke(main, arguments).stdout.splitlines() if line.strip()]
+        assert any(line.startswith("forewarn check /etc/forewarn") for line in lines[1:3])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=80) | st.text("[]{}=\"'.#\n abc1-", max_size=60).map(str.encode))
+def test_no_file_content_gives_a_traceback(tmp_path, content):
+    path = write_configuration(tmp_path)
+    path.write_bytes(content)
+    result = check(path)
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    assert result.stderr.startswith(str(path))
+
+
+@pytest.mark.parametrize("name", ["forewarn.example.toml"])
+def test_the_example_is_accepted_when_its_bundle_is_there(tmp_path, name):
+    bundle = write_small_bundle(tmp_path / "small.fwb")
+    result = check(ROOT / "configs" / name, FOREWARN_MODEL__BUNDLE=str(bundle), FOREWARN_AGENT__STATE_DIR=str(tmp_path))
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_the_example_says_everything_commented_out_rightly(tmp_path):
+    """Each commented-out key is one that there is, with a value that it may have."""
+    bundle = write_small_bundle(tmp_path / "small.fwb")
+    text = (ROOT / "configs" / "forewarn.example.toml").read_text()
+    text = re.sub(r"^# (?=\[?[a-z_]+(\]| = ))", "", text, flags=re.MULTILINE)
+    path = tmp_path / "shown.toml"
+    path.write_text(text.replace("../build/demo/cmapss-fd001/bundle.fwb", str(bundle)))
+    (tmp_path / "mqtt-password").write_text("x")
+    (tmp_path / "mqtt-password").chmod(0o600)
+    lines = check(path).stderr.splitlines()
+    assert len(lines) == 1
+    assert "the bundle has no channel 'T24'" in lines[0]
