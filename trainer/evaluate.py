@@ -12,16 +12,16 @@ import numpy as np
 
 from agent.bundle.file import Bundle
 from agent.errors import DataRefused
-from agent.judge.threshold import Chosen, choose, parse_budget
-from agent.replay.age_only import choose_age, warned_by_age
-from agent.replay.measure import EarlyWarning, measure
+from agent.judge.threshold import choose, parse_budget
+from agent.replay.measure import EarlyWarning
+from agent.replay.play import PlayedDevice
+from agent.replay.result import Replay, assess
 from trainer.config import Config
 from trainer.data.cmapss import cmapss_folder, pick, read_test, read_train
 from trainer.data.history import Float64, History, failure_time
 from trainer.digest import digest_of
 from trainer.held_out import Figures, figures
-from trainer.played import Played, play
-from trainer.thresholds import early_warning, fleet_of
+from trainer.played import play
 
 BUDGET = "1 per 1000 cycles"
 FORMS = ("int8", "fp32")
@@ -45,14 +45,10 @@ class Evaluation:
     """Everything `forewarn-train evaluate` prints, int8 and fp32 by name."""
 
     name: str
-    budget: str
-    chosen: Chosen
     bytes: dict[str, int]
     test: dict[str, LastRows]
     held_out: dict[str, Figures]
-    early_warning: dict[str, EarlyWarning]
-    age_s: float
-    age_only: EarlyWarning
+    replay: dict[str, Replay]
 
 
 def evaluate(bundle: Bundle, data: Path, budget: str = BUDGET) -> Evaluation:
@@ -71,27 +67,22 @@ def evaluate(bundle: Bundle, data: Path, budget: str = BUDGET) -> Evaluation:
     kept = [history for history in recorded if history.device in manifest.created_from.play_devices]
     wanted = parse_budget(budget, fleet_size=len(kept))
     chosen = choose(manifest.thresholds, wanted)
+    truth = {history.device: history.t_fail for history in kept}
     models = {"int8": bundle.model, "fp32": bundle.model_fp32}
     tested = {form: play(bundle, models[form], test, chosen.threshold) for form in FORMS}
     played = {form: play(bundle, models[form], kept, chosen.threshold) for form in FORMS}
-    age_s = choose_age(manifest.lives_s, h_max_s=config.judge.h_max, rate_per_s=wanted.rate_per_s)
-    by_age = warned_by_age(fleet_of(played["int8"], kept, bundle), age_s)
     return Evaluation(
         name=f"{manifest.name} {manifest.version}",
-        budget=budget,
-        chosen=chosen,
         bytes={form: len(models[form]) for form in FORMS},
         test={form: last_rows(tested[form], test, config.rul.cap) for form in FORMS},
         held_out={form: figures(played[form], kept, manifest) for form in FORMS},
-        early_warning={form: early_warning(played[form], kept, bundle, config.judge) for form in FORMS},
-        age_s=age_s,
-        age_only=measure(by_age, h_max_s=config.judge.h_max, h_min_s=config.judge.h_min),
+        replay={form: assess(bundle, "inline", wanted, chosen, played[form], truth) for form in FORMS},
     )
 
 
-def last_rows(played: Played, histories: Sequence[History], cap: float) -> LastRows:
+def last_rows(played: Sequence[PlayedDevice], histories: Sequence[History], cap: float) -> LastRows:
     """The official figures: one answer an engine, at its last row."""
-    found = np.array([told.rul[-1, 1] for told in played.told], np.float64)
+    found = np.array([told.rul[-1, 1] for told in played], np.float64)
     left = np.array([failure_time(history) - history.t_s[-1] for history in histories])
     capped, raw = found - np.minimum(left, cap), found - left
     return LastRows(len(histories), rms(capped), rms(raw), nasa_score(capped), nasa_score(raw))
@@ -108,7 +99,7 @@ def nasa_score(error: Float64) -> float:
 
 def as_json(found: Evaluation) -> bytes:
     """The figures under stable names; int8 at the top, since it is what runs."""
-    int8, fp32 = found.test["int8"], found.test["fp32"]
+    int8, fp32, replay = found.test["int8"], found.test["fp32"], found.replay["int8"]
     content = {
         "bundle": found.name,
         "n_engines": int8.n_engines,
@@ -120,12 +111,10 @@ def as_json(found: Evaluation) -> bytes:
         "bytes": found.bytes,
         "held_out": found.held_out,
         "early_warning": {
-            "budget": found.budget,
-            "threshold": found.chosen.threshold,
-            "extrapolated": found.chosen.extrapolated,
-            **msgspec.to_builtins(found.early_warning["int8"]),
-            "fp32": found.early_warning["fp32"],
-            "age_only": {"age_s": found.age_s, **msgspec.to_builtins(found.age_only)},
+            "limit": replay.limit,
+            **msgspec.to_builtins(replay.early_warning),
+            "fp32": found.replay["fp32"].early_warning,
+            "age_only": replay.age_only,
         },
     }
     return msgspec.json.format(msgspec.json.encode(content)) + b"\n"
@@ -152,21 +141,20 @@ def as_text(found: Evaluation) -> str:
         )
         for int8, fp32 in zip(kept.horizons, found.held_out["fp32"].horizons, strict=True)
     ]
-    detectors = [("int8", found.early_warning["int8"]), ("fp32", found.early_warning["fp32"])]
-    detectors.append((f"age only, {found.age_s:g} cycles", found.age_only))
-    warned = [
-        ("", "detected", "95 %", "mean lead", "95 %", "median", "false alarms", "late"),
-        *map(warning_row, detectors),
-    ]
-    seen = "extrapolated, " if found.chosen.extrapolated else ""
+    replay = found.replay["int8"]
+    detectors = [(form, found.replay[form].early_warning) for form in FORMS]
+    detectors.append((f"age only, {replay.age_only.age_s:g} cycles", replay.age_only.early_warning))
+    heading = ("", "detected", "95 %", "mean lead", "95 %", "median", "false alarms", "late")
+    limit = replay.limit
+    doubt = "extrapolated: the calibration engines ran too short for it" if limit.extrapolated else "calibrated"
     return "\n".join(
         [
             f"{found.name}: last rows of {found.test['int8'].n_engines} test engines",
             *table(rows),
             f"\nall rows of {kept.n_devices} held-out engines",
             *table([("", *FORMS), *coverage]),
-            f"\nearly warning on the same engines at {found.budget} ({seen}threshold {found.chosen.threshold:.4f})",
-            *table(warned),
+            f"\nearly warning on the same engines at {limit.budget} ({doubt}), threshold {limit.threshold:.4f}",
+            *table([heading, *map(warning_row, detectors)]),
         ]
     )
 

@@ -38,12 +38,12 @@ from trainer.export import export
 from trainer.features import fit_scaling, live
 from trainer.held_out import figures
 from trainer.loop import Curves, train
-from trainer.played import play
+from trainer.played import NEVER, play
 from trainer.plot import plot_curves
 from trainer.recorded import write_recorded
 from trainer.streaming import Streaming
 from trainer.thresholds import threshold_table
-from trainer.warmup import NEVER, agreements, warmup_rows
+from trainer.warmup import agreements, warmup_rows
 
 GOLDEN_DEVICES = 4
 GOLDEN_EVERY = 12
@@ -63,7 +63,7 @@ def fit(config: Config, data: Path, out: Path) -> Path:
 
     bundle = unmeasured(config, parts, model, digest_of(histories))
     bundle = amended(bundle, warmup_rows=warmup_rows(agreements(bundle, parts.calibrate)))
-    bundle = amended(bundle, thresholds=threshold_table(bundle, parts.calibrate, config.judge))
+    bundle = amended(bundle, thresholds=threshold_table(bundle, parts.calibrate, config.judge.thresholds))
     held_out = figures(play(bundle, bundle.model, parts.play, NEVER), parts.play, bundle.manifest)
     measured = {"play_rmse": held_out.rmse_s, "play_interval_coverage": held_out.interval_coverage}
     bundle = amended(bundle, metrics=measured | {f"play_brier_{h.horizon_s:g}": h.brier for h in held_out.horizons})

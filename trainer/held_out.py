@@ -6,8 +6,8 @@ import msgspec
 import numpy as np
 
 from agent.bundle.manifest import Manifest
+from agent.replay.play import PlayedDevice
 from trainer.data.history import History, failure_time
-from trainer.played import Played
 
 
 class HorizonFigures(msgspec.Struct, frozen=True):
@@ -35,13 +35,13 @@ class Figures(msgspec.Struct, frozen=True):
     horizons: tuple[HorizonFigures, ...]
 
 
-def figures(played: Played, histories: Sequence[History], manifest: Manifest) -> Figures:
+def figures(played: Sequence[PlayedDevice], histories: Sequence[History], manifest: Manifest) -> Figures:
     """Compare what was told with what became of the devices; the manifest has a `rul` head."""
     assert manifest.rul is not None
     cap_s = manifest.rul.cap_s
     left = np.concatenate([history.life_left(failure_time(history)) for history in histories])
-    risk = np.concatenate([told.risk for told in played.told])
-    low, centre, high = np.concatenate([told.rul for told in played.told]).T
+    risk = np.concatenate([told.risk for told in played])
+    low, centre, high = np.concatenate([told.rul for told in played]).T
     within = left <= cap_s
     horizons = []
     for column, horizon_s in enumerate(manifest.risk.horizons_s):

@@ -1,58 +1,30 @@
 """Histories through the agent's own core, as messages: what the trainer measures is what a gateway will say."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
 
 from agent.bundle.file import Bundle
-from agent.core import Bounds, Core
-from agent.step.engine import Engine
-from agent.words import AlertEvent, Float32, Source, UInt8
+from agent.replay.measure import EarlyWarning, Watched, measure, watched
+from agent.replay.play import PlayedDevice, play_inline
+from agent.replay.stream import source_for, stream
+from agent.replay.truth import Recorded
 from trainer.data.history import History
 
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What one device was told, a row each: quality uint8 [T], risk float32 [T, K], rul float32 [T, 3]."""
-
-    quality: UInt8
-    risk: Float32
-    rul: Float32
+TOPIC = "recorded/{device}/row"
+NEVER = 1.0
+"""A threshold that raises nothing: only scores are wanted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Played:
-    """One `Told` a history, in the order given, and all alert events in the order they came."""
-
-    told: tuple[Told, ...]
-    alerts: tuple[AlertEvent, ...]
+def play(bundle: Bundle, model: bytes, histories: Sequence[History], threshold: float) -> tuple[PlayedDevice, ...]:
+    """Play all histories side by side; `model` is one of the bundle's two graphs. Devices in the order given."""
+    recorded = [Recorded(history.device, history.t_s, history.x) for history in histories]
+    return play_inline(bundle, model, stream(recorded, source_for(bundle.manifest, TOPIC)), threshold)
 
 
-def play(bundle: Bundle, model: bytes, histories: Sequence[History], threshold: float) -> Played:
-    """Play all histories side by side, cycle by cycle. `model` is one of the bundle's two graphs."""
-    names = tuple(channel.name for channel in bundle.manifest.channels)
-    source = Source("recorded", "recorded/{device}/row", "t", bundle.manifest.time_unit, names)
-    core = Core((source,), bundle, Engine(model, bundle.manifest), threshold, Bounds())
-    rows = sorted(
-        (float(t), number, row)
-        for number, history in enumerate(histories)
-        for row, t in enumerate(history.t_s.tolist())
-    )
-    topics = [f"recorded/{histories[number].device}/row" for _, number, _ in rows]
-    payloads = [payload(t, names, histories[number].x[row]) for t, number, row in rows]
-    taken = core.take(topics, payloads, [round(t * 1e9) for t, _, _ in rows])
-    assert len(taken.scores.entry) == len(rows), core.counts
-    owner = np.array([number for _, number, _ in rows])[taken.scores.entry]
-    told = []
-    for number in range(len(histories)):
-        mine = owner == number
-        told.append(Told(taken.scores.quality[mine], taken.scores.risk[mine], taken.scores.rul[mine]))
-    return Played(tuple(told), tuple(taken.alerts))
-
-
-def payload(t: float, names: tuple[str, ...], x: Float32) -> bytes:
-    """One row as its JSON message; a missing value is left out."""
-    values = {name: value for name, value in zip(names, x.tolist(), strict=True) if value == value}
-    return json.dumps({"t": t, **values}).encode()
+def early_warning(bundle: Bundle, played: Sequence[PlayedDevice], histories: Sequence[History]) -> EarlyWarning:
+    """The early-warning score of what was played, under the windows of the bundle's own table."""
+    table, every_s = bundle.manifest.thresholds, bundle.manifest.cadence.every_s
+    fleet: list[Watched] = [
+        watched(history.device, history.t_s, every_s, history.t_fail, told.events)
+        for history, told in zip(histories, played, strict=True)
+    ]
+    return measure(fleet, h_max_s=table.h_max_s, h_min_s=table.h_min_s)

@@ -7,20 +7,18 @@ import numpy as np
 
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import ThresholdRow, ThresholdTable
-from agent.replay.measure import EarlyWarning, Watched, measure, watched
-from trainer.config import Judge
 from trainer.data.history import History
-from trainer.played import Played, play
+from trainer.played import early_warning, play
 
 ODDS_MIN, ODDS_MAX = -4.0, 6.0
 """Log-odds of the lowest and highest threshold: false alarms thin out where risk is near 1."""
 
 
-def threshold_table(bundle: Bundle, histories: Sequence[History], judge: Judge) -> ThresholdTable:
-    """Run the core over `histories` once a threshold."""
+def threshold_table(bundle: Bundle, histories: Sequence[History], n: int) -> ThresholdTable:
+    """Run the core over `histories` once for each of n thresholds, under the bundle's policy and windows."""
     rows = []
-    for threshold in thresholds(judge.thresholds):
-        found = early_warning(play(bundle, bundle.model, histories, threshold), histories, bundle, judge)
+    for threshold in thresholds(n):
+        found = early_warning(bundle, play(bundle, bundle.model, histories, threshold), histories)
         rows.append(
             ThresholdRow(
                 threshold=threshold,
@@ -30,21 +28,8 @@ def threshold_table(bundle: Bundle, histories: Sequence[History], judge: Judge) 
                 mean_lead_s=found.strict.mean_lead_s,
             )
         )
-    return ThresholdTable(judge.h_max, judge.h_min, found.exposure_s, len(histories), tuple(rows))
-
-
-def early_warning(played: Played, histories: Sequence[History], bundle: Bundle, judge: Judge) -> EarlyWarning:
-    """The early-warning score of what was played."""
-    return measure(fleet_of(played, histories, bundle), h_max_s=judge.h_max, h_min_s=judge.h_min)
-
-
-def fleet_of(played: Played, histories: Sequence[History], bundle: Bundle) -> list[Watched]:
-    """What was said of each device, beside what became of it."""
-    every_s, events = bundle.manifest.cadence.every_s, played.alerts
-    return [
-        watched(one.device, one.t_s, every_s, one.t_fail, [event for event in events if event.device == one.device])
-        for one in histories
-    ]
+    windows = bundle.manifest.thresholds
+    return ThresholdTable(windows.h_max_s, windows.h_min_s, found.exposure_s, len(histories), tuple(rows))
 
 
 def thresholds(n: int) -> list[float]:

@@ -12,14 +12,12 @@ import numpy as np
 from agent.bundle.file import Bundle
 from agent.words import Bool
 from trainer.data.history import History
-from trainer.played import play
+from trainer.played import NEVER, play
 
 STARTS_EVERY = 6
 AGREES_WITHIN = 0.1
 AGREEING_SHARE = 0.9
 WINDOW_ROWS = 10
-NEVER = 1.0
-"""A threshold that raises nothing: only scores are wanted."""
 
 
 def agreements(bundle: Bundle, histories: Sequence[History]) -> list[Bool]:
@@ -30,8 +28,8 @@ def agreements(bundle: Bundle, histories: Sequence[History]) -> list[Bool]:
         for number, history in enumerate(histories)
         for first in range(STARTS_EVERY, len(history.t_s), STARTS_EVERY)
     ]
-    whole = play(bundle, bundle.model, histories, NEVER).told
-    started = play(bundle, bundle.model, [history for _, history in late], NEVER).told
+    whole = play(bundle, bundle.model, histories, NEVER)
+    started = play(bundle, bundle.model, [history for _, history in late], NEVER)
     return [
         np.abs(told.risk[:, horizon] - whole[number].risk[-len(told.risk) :, horizon]) <= AGREES_WITHIN
         for (number, _), told in zip(late, started, strict=True)

@@ -15,7 +15,7 @@ from agent.bundle import golden
 from agent.bundle.file import Bundle, read
 from agent.bundle.manifest import RiskHead, RulHead
 from agent.errors import DataRefused
-from agent.replay.measure import measure
+from agent.replay.play import PlayedDevice
 from agent.step.engine import Engine
 from agent.words import Quality
 from tests.small_bundle import small_manifest
@@ -27,8 +27,8 @@ from trainer.data.history import History
 from trainer.evaluate import as_json, as_text, evaluate, last_rows
 from trainer.fit import fit
 from trainer.held_out import figures
-from trainer.played import Played, Told, play
-from trainer.thresholds import early_warning, fleet_of, thresholds
+from trainer.played import early_warning, play
+from trainer.thresholds import thresholds
 from trainer.warmup import AGREEING_SHARE, agreements, warmup_rows
 
 CONFIG = small_config()
@@ -110,7 +110,7 @@ def test_table_is_the_agents_own_alerts(made: tuple[Path, Path]) -> None:
     assert table.n_devices == 3
     assert [row.threshold for row in table.rows] == thresholds(9)
     for row in table.rows[::3]:
-        found = early_warning(play(bundle, bundle.model, kept, row.threshold), kept, bundle, CONFIG.judge)
+        found = early_warning(bundle, play(bundle, bundle.model, kept, row.threshold), kept)
         assert (row.false_alarms, row.detected) == (found.false_alarms, found.strict.detected)
         assert row.mean_lead_s == found.strict.mean_lead_s
         assert row.rate_upper95_per_s == found.false_alarms_per_s_upper95
@@ -121,9 +121,10 @@ def test_no_alert_while_warming_up(made: tuple[Path, Path]) -> None:
     bundle = bundle_of(made)
     eager = replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, warmup_rows=30))
     told = play(eager, bundle.model, fleet()[:3], 0.001)
-    assert all(one.quality[:29].tolist() == [Quality.WARMING_UP] * 29 for one in told.told)
-    assert told.alerts
-    assert min(event.t_ns for event in told.alerts) >= 30 * 10**9
+    assert all(one.quality[:29].tolist() == [Quality.WARMING_UP] * 29 for one in told)
+    events = [event for one in told for event in one.events]
+    assert events
+    assert min(event.t_ns for event in events) >= 30 * 10**9
 
 
 def test_warm_up_is_measured_against_the_whole_stream(made: tuple[Path, Path]) -> None:
@@ -133,7 +134,7 @@ def test_warm_up_is_measured_against_the_whole_stream(made: tuple[Path, Path]) -
     assert len(found) == sum(len(range(6, len(history.t_s), 6)) for history in kept)
     assert bundle.manifest.warmup_rows == warmup_rows(found)
     late = replace(kept[0], t_s=kept[0].t_s[6:], x=kept[0].x[6:])
-    mine, whole = play(bundle, bundle.model, [late], 1.0).told[0], play(bundle, bundle.model, kept[:1], 1.0).told[0]
+    mine, whole = play(bundle, bundle.model, [late], 1.0)[0], play(bundle, bundle.model, kept[:1], 1.0)[0]
     assert found[0].tolist() == (np.abs(mine.risk[:, 2] - whole.risk[6:, 2]) <= 0.1).tolist()
 
 
@@ -175,6 +176,11 @@ def test_interval_holds_its_share_of_the_calibration_rows(made: tuple[Path, Path
     assert found.interval_coverage == pytest.approx(0.9, abs=0.02)
 
 
+def told(risk: np.ndarray, rul: np.ndarray) -> PlayedDevice:
+    n = len(risk)
+    return PlayedDevice("1", np.arange(n), np.zeros(n, np.uint8), risk, rul, ())
+
+
 def test_figures_count_rows_as_defined() -> None:
     history = History("1", np.arange(1.0, 5.0), np.zeros((4, 1), np.float32), 5.0)  # 4, 3, 2, 1 left
     risk = np.array([[0, 0.5], [0, 0.5], [0.5, 1], [1, 1]], np.float32)
@@ -182,7 +188,7 @@ def test_figures_count_rows_as_defined() -> None:
     manifest = msgspec.structs.replace(
         small_manifest(), risk=RiskHead(horizons_s=(2.0, 3.0)), rul=RulHead(quantiles=(0.05, 0.5, 0.95), cap_s=3.0)
     )
-    found = figures(Played((Told(np.zeros(4, np.uint8), risk, rul),), ()), [history], manifest)
+    found = figures([told(risk, rul)], [history], manifest)
     assert found.rmse_s == pytest.approx(np.sqrt((1 + 0 + 4 + 0) / 4))
     assert found.interval_coverage == pytest.approx(2 / 3)
     assert found.interval_width_s == pytest.approx(7 / 3)
@@ -197,11 +203,8 @@ def test_last_rows_are_scored_as_the_data_set_defines() -> None:
         History(str(left), np.array([1.0, 2.0]), np.zeros((2, 1), np.float32), 2.0 + left) for left in (50, 60, 150)
     ]
     answers = [37.0, 70.0, 125.0]
-    told = tuple(
-        Told(np.zeros(2, np.uint8), np.zeros((2, 1), np.float32), np.float32([[0, 9, 9], [0, answer, 125]]))
-        for answer in answers
-    )
-    found = last_rows(Played(told, ()), histories, 125.0)
+    rows = [np.array([[0, 9, 9], [0, answer, 125]], np.float32) for answer in answers]
+    found = last_rows([told(np.zeros((2, 1), np.float32), rul) for rul in rows], histories, 125.0)
     assert found.n_engines == 3
     assert found.rmse_capped == pytest.approx(np.sqrt((13**2 + 10**2) / 3))
     assert found.rmse_raw == pytest.approx(np.sqrt((13**2 + 10**2 + 25**2) / 3))
@@ -222,7 +225,7 @@ def test_evaluate_reads_the_test_set_and_the_play_devices(made: tuple[Path, Path
     assert {one["device"] for one in written["early_warning"]["devices"]} == set(
         bundle.manifest.created_from.play_devices
     )
-    assert written["early_warning"]["age_only"]["failures"] == 3
+    assert written["early_warning"]["age_only"]["early_warning"]["failures"] == 3
     text = as_text(found)
     for part in ("RMSE, true life capped", f"{found.test['int8'].rmse_capped:.3f}", "age only", "1 per 1000 cycles"):
         assert part in text
@@ -232,9 +235,8 @@ def test_early_warning_of_evaluate_is_that_of_its_alerts(made: tuple[Path, Path]
     bundle = bundle_of(made)
     found = evaluate(bundle, made[1], "1 per 50 cycles")
     kept = [history for history in fleet() if history.device in bundle.manifest.created_from.play_devices]
-    played = play(bundle, bundle.model, kept, found.chosen.threshold)
-    again = measure(fleet_of(played, kept, bundle), h_max_s=20, h_min_s=2)
-    assert found.early_warning["int8"] == again
+    played = play(bundle, bundle.model, kept, found.replay["int8"].limit.threshold)
+    assert found.replay["int8"].early_warning == early_warning(bundle, played, kept)
 
 
 def test_evaluate_refuses_other_data(made: tuple[Path, Path], tmp_path: Path) -> None:
