@@ -1,0 +1,120 @@
+"""Writes docs/configuration.md from the configuration models: `python docs/configuration_page.py`.
+
+A test fails when the page is stale. The example on it is configs/forewarn.example.toml, which is never typed twice.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Literal, get_args, get_origin
+
+from annotated_types import Ge, Le
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from agent.config.quantity import format_duration, format_size
+from agent.config.settings import Settings, SourceSettings, Time
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "configuration.md"
+SIZES = ("payload_bytes_max",)
+
+TOP = """\
+# Configuration
+
+Generated from `agent/config/settings.py` by `python docs/configuration_page.py`. How to run: [README](../README.md).
+
+`forewarn run --config FILE` and `forewarn check FILE` read
+1. FILE, or `forewarn.toml` where FILE is a folder (installed: `/etc/forewarn/forewarn.toml`);
+2. `conf.d/*.toml` beside it, in the order of their names: a later key wins, `[[source]]` tables are joined, and two
+   sources of one name are an error;
+3. the environment: `FOREWARN_BROKER__PORT=8883` is `port` in `[broker]`. Sources are set in files only.
+
+A relative path starts from the folder of the file that it stands in (from the environment: the working folder). A
+secret stands in a file of its own that not everybody may read; a name without a slash is looked up in
+`$CREDENTIALS_DIRECTORY`, where that is set.
+
+Durations are written `"250ms"`, `"30s"`, `"2m"`, `"1h"`, `"30d"`, `"2w"`; sizes `"512B"`, `"64KiB"`, `"10MB"`.
+
+**Errors.** An unknown key is one, with the nearest key there is. `forewarn check FILE` prints every problem at once as
+`FILE:LINE: KEY: WHAT` and exits with 2; with `--json` it prints `{"problems": [...], "would_run": ...}`. It also reads
+the bundle and holds it against the sources (channels, time), the budget and the topics: two sources may not share a
+topic, and forewarn may not read what it publishes.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [TOP]
+    for name, field in Settings.model_fields.items():
+        model = _model(field)
+        header = f"[[{name}]]" if model is SourceSettings else f"[{name}]"
+        parts.append(f"## `{header}`\n\n{field.description}\n")
+        if name == "output":
+            parts.append("The same keys as `[broker]`.\n")
+        else:
+            parts.append("\n".join(_rows(model)) + "\n")
+    example = (ROOT / "configs" / "forewarn.example.toml").read_text()
+    parts.append(f"## Example\n\n`configs/forewarn.example.toml`:\n\n```toml\n{example}```\n")
+    return "\n".join(parts)
+
+
+def _rows(model: type[BaseModel]) -> Iterator[str]:
+    yield "| key | value | default | |\n|---|---|---|---|"
+    for name, field in model.model_fields.items():
+        if _model(field) is Time:
+            for inner, inner_field in Time.model_fields.items():
+                yield _row(f"{name}.{inner}", inner_field)
+        else:
+            yield _row(name, field)
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    return f"| `{name}` | {_value(name, field)} | {_default(name, field)} | {field.description} |"
+
+
+def _model(field: FieldInfo) -> type[BaseModel]:
+    """The table a field holds, BaseModel for a plain value."""
+    for kind in (field.annotation, *get_args(field.annotation)):
+        if isinstance(kind, type) and not get_args(kind) and issubclass(kind, BaseModel):
+            return kind
+    return BaseModel
+
+
+def _value(name: str, field: FieldInfo) -> str:
+    """What may be given, with its bounds."""
+    kind: object = field.annotation
+    if isinstance(kind, UnionType):
+        kind = next(one for one in get_args(kind) if one is not NoneType)
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{_toml(name, value)}`" for value in get_args(kind))
+    words = {str: "text", int: "number", bool: "true or false", Path: "path", timedelta: "duration"}
+    word = "table" if get_origin(kind) is dict else "size" if name in SIZES else words[kind]  # type: ignore[index]
+    low = [_toml(name, bound.ge) for bound in field.metadata if isinstance(bound, Ge)]
+    high = [_toml(name, bound.le) for bound in field.metadata if isinstance(bound, Le)]
+    if low and high:
+        return f"{word}, `{low[0]}` to `{high[0]}`"
+    return f"{word}, at least `{low[0]}`" if low else word
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    if field.default_factory is not None or field.default is None:
+        return ""
+    return f"`{_toml(name, field.default)}`"
+
+
+def _toml(name: str, value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, timedelta):
+        return f'"{format_duration(value)}"'
+    if isinstance(value, int):
+        return f'"{format_size(value)}"' if name in SIZES else str(value)
+    return str(value) if isinstance(value, dict) else f'"{value}"'
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
