@@ -1,0 +1,285 @@
+"""The replay as one HTML file that needs nothing else: figures with their intervals first, then every device.
+
+Everything that comes from data or bundle (device ids, names) is escaped.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+
+from agent.replay import plot
+from agent.replay.measure import Column, DeviceResult, EarlyWarning, Interval
+from agent.replay.page import page
+from agent.replay.result import Replay, Timeline
+from agent.replay.told import detection, outcome_text, why_missed
+from agent.replay.unit import Unit
+
+TIMELINES_MAX = 60
+FEW_FAILURES = 100
+
+
+def render(replay: Replay, unit: Unit) -> str:
+    """The page. `unit` is the one that times are told in."""
+    name = f"{replay.bundle.name} {replay.bundle.version}"
+    sections = [
+        _header(replay, name, unit),
+        _cards(replay, unit),
+        _limits(replay, unit),
+        _comparison(replay, name, unit),
+        _timelines(replay, unit),
+        "<h2>Lead times</h2><p>How long before the failure the first true alert came.</p>"
+        f'<div class="wide">{plot.leads(replay.early_warning, replay.age_only.early_warning, name, unit)}</div>',
+        _false_alarms(replay, name, unit),
+        _missed(replay, unit),
+        _devices(replay, unit),
+        _what_was_played(replay, unit),
+    ]
+    return page(f"Replay of {escape(name)}", "\n".join(sections))
+
+
+def _header(replay: Replay, name: str, unit: Unit) -> str:
+    found = replay.early_warning
+    way = (
+        "through an MQTT broker and a whole agent" if replay.through == "mqtt" else "straight through the agent's core"
+    )
+    return (
+        f"<h1>Would {escape(name)} have warned in time?</h1>"
+        f'<p class="muted">{len(replay.devices)} recorded devices ({unit.text(found.exposure_s)} in all, '
+        f"{found.failures} failures) played {way}, at a budget of {escape(replay.limit.budget)}. A warning counts when "
+        f"it comes {unit.of(found.h_max_s):g} to {unit.text(found.h_min_s)} before the failure.</p>"
+    )
+
+
+def _cards(replay: Replay, unit: Unit) -> str:
+    found, age = replay.early_warning, replay.age_only.early_warning
+    strict, other = found.strict, age.strict
+    cards = (
+        ("Failures warned of in time", detection(strict, found.failures), f"95 %: {_percent(strict.detection_rate_95)}",
+         detection(other, age.failures)),
+        ("Mean lead time", _large(strict.mean_lead_s, unit), f"95 %: {_between(strict.mean_lead_s_95, unit)}",
+         _span(other.mean_lead_s, unit)),
+        ("Median lead time", _large(strict.median_lead_s, unit), f"95 %: {_between(strict.median_lead_s_95, unit)}",
+         _span(other.median_lead_s, unit)),
+        (f"False alarms per {unit.exposure}", _number(unit.rate(found.false_alarms_per_s)),
+         f"{found.false_alarms} in all; with 95 % confidence below "
+         f"{_number(unit.rate(found.false_alarms_per_s_upper95))}", _number(unit.rate(age.false_alarms_per_s))),
+        ("Missed", str(len(strict.missed)), f"of {found.failures} failures", str(len(other.missed))),
+        ("Late alerts on", str(len(found.late)), f"within {unit.text(found.h_min_s)} of the failure",
+         str(len(age.late))),
+    )  # fmt: skip
+    return '<div class="cards">' + "".join(
+        f'<div class="card"><span>{title}</span><b>{value}</b><span>{interval}</span>'
+        f'<span class="beside">age only: {beside}</span></div>'
+        for title, value, interval, beside in cards
+    ) + "</div>"  # fmt: skip
+
+
+def _limits(replay: Replay, unit: Unit) -> str:
+    found = replay.early_warning
+    told = []
+    if 0 < found.failures < FEW_FAILURES:
+        told.append(
+            f"<b>{found.failures} failures prove little.</b> With 95 % confidence the true detection rate lies at "
+            f"{_percent(found.strict.detection_rate_95)}, the mean lead at "
+            f"{_between(found.strict.mean_lead_s_95, unit)}."
+        )
+    if found.failures == 0:
+        told.append("<b>No recorded failure could be judged</b>, so nothing is said of detection.")
+    if replay.limit.extrapolated:
+        told.append(
+            "<b>The threshold is extrapolated:</b> the bundle's calibration devices ran too short to vouch for so fine "
+            "a budget."
+        )
+    rate = found.false_alarms_per_s_upper95
+    if not math.isnan(rate) and rate > replay.limit.rate_per_s:
+        told.append(
+            f"The recording does not prove that the budget of {escape(replay.limit.budget)} holds: after "
+            f"{found.false_alarms} in {unit.text(found.exposure_s)}, up to {_number(unit.rate(rate))} per "
+            f"{unit.exposure} cannot be ruled out."
+        )
+    cut_off = [one.device for one in found.devices if one.outcome == "cut_off"]
+    if cut_off:
+        told.append(
+            f"{len(cut_off)} device(s) were cut off before their failure came near; they count for exposure only."
+        )
+    return f'<div class="note">{"<br>".join(told)}</div>' if told else ""
+
+
+def _comparison(replay: Replay, name: str, unit: Unit) -> str:
+    age = f"age only, at {unit.text(replay.age_only.age_s)}" if math.isfinite(replay.age_only.age_s) else "age only"
+    rows = []
+    for title, found in ((name, replay.early_warning), (age, replay.age_only.early_warning)):
+        for kind, column in (("strict", found.strict), ("lenient", found.lenient)):
+            rows.append(_row(escape(title), kind, column, found, unit))
+    head = (
+        "",
+        "",
+        "in time",
+        "95 %",
+        f"mean lead, {unit.plural}",
+        "95 %",
+        "median",
+        f"false alarms per {unit.exposure}",
+    )
+    return (
+        "<h2>Beside a calendar</h2><p>The second detector knows only how old a device is; it warns at the age that "
+        "would have kept to the same budget on the devices that the bundle was made from. <i>Lenient</i> also counts "
+        f"an alert that was raised too early, but still stood {unit.text(replay.early_warning.h_max_s)} before the "
+        "failure, as a warning from then on; it is a false alarm all the same.</p>" + _table(head, rows, n_text=2)
+    )
+
+
+def _row(title: str, kind: str, column: Column, found: EarlyWarning, unit: Unit) -> tuple[str, ...]:
+    lead = column.mean_lead_s_95
+    return (
+        title,
+        kind,
+        detection(column, found.failures),
+        _percent(column.detection_rate_95),
+        _tenths(column.mean_lead_s, unit),
+        f"{_tenths(lead.low, unit)} to {_tenths(lead.high, unit)}",
+        _tenths(column.median_lead_s, unit),
+        _number(unit.rate(found.false_alarms_per_s)),
+    )
+
+
+def _timelines(replay: Replay, unit: Unit) -> str:
+    found = {one.device: one for one in replay.early_warning.devices}
+    order = {"missed": 0, "did_not_fail": 1, "cut_off": 2, "detected": 3}
+    shown = sorted(
+        replay.devices,
+        key=lambda one: (order[found[one.device].outcome], -found[one.device].false_alarms, found[one.device].lead_s),
+    )[:TIMELINES_MAX]
+    span_s = max((_span_s(one) for one in shown), default=0.0)
+    figures = [
+        f"<figure><figcaption>{escape(one.device)} <small>{outcome_text(found[one.device], unit)}</small></figcaption>"
+        f"{plot.timeline(replay, one, unit, span_s)}</figure>"
+        for one in shown
+    ]
+    left_out = len(replay.devices) - len(shown)
+    only = f" The first {len(shown)} of {len(replay.devices)} devices." if left_out else ""
+    horizon = unit.text(replay.judged_horizon_s)
+    return (
+        "<h2>Every device: risk against the true failure</h2>"
+        f"<p>Time runs in {unit.plural} up to the failure at 0 (or the end of the record, where there is no bar). "
+        f"Missed failures and false alarms come first.{only}</p>"
+        '<div class="key">'
+        f'<span class="risk">&#9472; risk of a failure within {horizon}</span>'
+        '<span class="muted">&#9472; other horizons</span><span>&#9476; threshold</span>'
+        '<span><i class="swatch" style="background:var(--window);opacity:.25"></i>where an alert is true</span>'
+        '<span class="good">&#9650; raised in time</span><span class="bad">&#10006; false alarm</span>'
+        '<span class="late">&#9670; raised late</span><span class="muted">&#9675; cleared</span>'
+        '<span class="late">| row that is not ok (warming up, gap, out of domain)</span></div>'
+        f'<div class="grid">{"".join(figures)}</div>'
+    )
+
+
+def _span_s(one: Timeline) -> float:
+    return (one.t_s[-1] if one.t_fail_s is None else one.t_fail_s) - one.t_s[0]
+
+
+def _false_alarms(replay: Replay, name: str, unit: Unit) -> str:
+    limit = replay.limit
+    return (
+        "<h2>False alarms</h2><p>The dot is what was counted, the bar reaches to its 95 % upper bound. On the "
+        f"bundle's calibration devices the threshold of {limit.threshold:.3g} gave "
+        f"{_number(unit.rate(limit.calibrated_rate_per_s))} per {unit.exposure}.</p>"
+        f'<div class="wide">{plot.false_alarms(replay, name, unit)}</div>'
+    )
+
+
+def _missed(replay: Replay, unit: Unit) -> str:
+    found = replay.early_warning
+    missed = [one for one in found.devices if one.outcome == "missed"]
+    if not missed:
+        return "<h2>Missed failures</h2><p>None.</p>" if found.failures else ""
+    timelines = {one.device: one for one in replay.devices}
+    rows = [
+        (escape(one.device), why_missed(one, found, unit), *_in_window(timelines[one.device], replay)) for one in missed
+    ]
+    head = ("device", "why", "rows in the window", "of them ok", "highest risk of an ok row")
+    return "<h2>Missed failures</h2>" + _table(head, rows, n_text=2)
+
+
+def _in_window(one: Timeline, replay: Replay) -> tuple[str, str, str]:
+    """Rows of a missed device where an alert would have been true, those that may raise, and their highest risk."""
+    assert one.t_fail_s is not None  # it was missed, so it failed
+    judged = replay.horizons_s.index(replay.judged_horizon_s)
+    opens_s, closes_s = one.t_fail_s - replay.early_warning.h_max_s, one.t_fail_s - replay.early_warning.h_min_s
+    rows = [row for row, t_s in enumerate(one.t_s) if opens_s <= t_s <= closes_s]
+    risks = [one.risk[row][judged] for row in rows if one.quality[row] == "ok"]
+    return str(len(rows)), str(len(risks)), _number(max(risks, default=math.nan))
+
+
+def _devices(replay: Replay, unit: Unit) -> str:
+    ages = {one.device: one for one in replay.age_only.early_warning.devices}
+    rows = [_device_row(one, ages[one.device], unit) for one in replay.early_warning.devices]
+    head = ("device", "outcome", f"life, {unit.plural}", "lead", "lenient", "false alarms", "late", "age only: lead")
+    return "<h2>Device by device</h2>" + _table(head, rows, n_text=2)
+
+
+def _device_row(one: DeviceResult, by_age: DeviceResult, unit: Unit) -> tuple[str, ...]:
+    return (
+        escape(one.device),
+        one.outcome.replace("_", " "),
+        _tenths(one.exposure_s, unit),
+        _tenths(one.lead_s, unit),
+        _tenths(one.lenient_lead_s, unit),
+        str(one.false_alarms),
+        str(one.late_alerts),
+        _tenths(by_age.lead_s, unit),
+    )
+
+
+def _what_was_played(replay: Replay, unit: Unit) -> str:
+    bundle, limit = replay.bundle, replay.limit
+    trained = "devices watched from new" if bundle.trained_for == "from_new" else "devices joined at any age"
+    exact = "exact: equal to the bit for any batch" if bundle.numerics == "exact" else "within the bundle's tolerance"
+    marked = ", extrapolated" if limit.extrapolated else ""
+    quality = ", ".join(f"{count} {name}" for name, count in replay.rows_by_quality.items() if count)
+    pairs = (
+        ("bundle", f"{escape(bundle.name)} {escape(bundle.version)}, trained for {trained}"),
+        ("digest", f"<code>{escape(bundle.digest)}</code>"),
+        ("numerics", exact),
+        ("budget", f"{escape(limit.budget)} = {_number(unit.rate(limit.rate_per_s))} per {unit.exposure}{marked}"),
+        ("threshold", f"{limit.threshold:.6g} on the risk within {unit.text(replay.judged_horizon_s)}"),
+        ("rows", f"{replay.rows} ({quality.replace('_', ' ')})"),
+    )
+    return "<h2>What was played</h2><dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in pairs) + "</dl>"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, n_text: int) -> str:
+    """A table whose first `n_text` columns hold text, the others numbers."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        told = (f"<{tag}{' class=text' if i < n_text else ''}>{cell}</{tag}>" for i, cell in enumerate(cells))
+        return f"<tr>{''.join(told)}</tr>"
+
+    body = "".join(line(cells, "td") for cells in rows)
+    return f'<div class="scroll"><table><thead>{line(head, "th")}</thead><tbody>{body}</tbody></table></div>'
+
+
+def _number(value: float) -> str:
+    return "&ndash;" if math.isnan(value) else f"{value:.2f}".rstrip("0").rstrip(".")
+
+
+def _tenths(span_s: float, unit: Unit) -> str:
+    return "&ndash;" if math.isnan(span_s) else f"{unit.of(span_s):.1f}".removesuffix(".0")
+
+
+def _large(span_s: float, unit: Unit) -> str:
+    return f"{_tenths(span_s, unit)} <small>{unit.plural}</small>"
+
+
+def _span(span_s: float, unit: Unit) -> str:
+    return "&ndash;" if math.isnan(span_s) else unit.text(span_s)
+
+
+def _between(interval: Interval, unit: Unit) -> str:
+    return f"{_tenths(interval.low, unit)} to {_span(interval.high, unit)}"
+
+
+def _percent(interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return "&ndash;"
+    return f"{interval.low * 100:.0f} to {interval.high * 100:.0f} %"

@@ -1,0 +1,34 @@
+"""Times in the unit of the reader."""
+
+import msgspec
+import pytest
+
+from agent.replay.unit import unit_of
+from tests.small_bundle import small_manifest
+
+
+def unit(time_unit: str, h_max_s: float):
+    manifest = small_manifest()
+    thresholds = msgspec.structs.replace(manifest.thresholds, h_max_s=h_max_s)
+    return unit_of(msgspec.structs.replace(manifest, time_unit=time_unit, thresholds=thresholds))
+
+
+@pytest.mark.parametrize(
+    ("time_unit", "h_max_s", "text", "exposure"),
+    [
+        ("cycle", 60, "60 cycles", "1000 cycles"),
+        ("s", 7 * 86_400, "7 days", "device-day"),
+        ("s", 86_400, "24 hours", "device-hour"),
+        ("s", 90 * 60, "90 minutes", "device-minute"),
+        ("s", 90, "90 seconds", "1000 seconds"),
+    ],
+)
+def test_the_horizon_decides(time_unit, h_max_s, text, exposure):
+    found = unit(time_unit, h_max_s)
+    assert (found.text(h_max_s), found.exposure) == (text, exposure)
+
+
+def test_one_is_singular_and_rates_are_per_exposure():
+    assert unit("cycle", 60).text(1) == "1 cycle"
+    assert unit("cycle", 60).rate(0.001) == 1
+    assert unit("s", 7 * 86_400).rate(1 / 86_400) == 1
