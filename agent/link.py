@@ -1,0 +1,78 @@
+"""A paho client as the configuration wants it, and which MQTT version to speak."""
+
+import ssl
+from datetime import timedelta
+from pathlib import Path
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from agent.config.secret import read_secret
+from agent.config.settings import Broker
+from agent.errors import ConfigurationRefused
+
+_EARLY_CLOSES_BEFORE_OTHER = 2
+_UNSUPPORTED_PROTOCOL = "Unsupported protocol version"
+
+
+class Protocol:
+    """MQTT 5 first, 3.1.1 where the broker refuses 5 or hangs up on it; fixed when the configuration says so."""
+
+    def __init__(self, wanted: str) -> None:
+        self._is_auto = wanted == "auto"
+        self._early_closes = 0
+        self.name = "5" if self._is_auto else wanted
+
+    @property
+    def version(self) -> MQTTProtocolVersion:
+        return MQTTProtocolVersion.MQTTv5 if self.name == "5" else MQTTProtocolVersion.MQTTv311
+
+    def refused(self, reason: ReasonCode) -> bool:
+        """The broker refused the connection; True when the other version is to be tried now."""
+        return str(reason) == _UNSUPPORTED_PROTOCOL and self._turn()
+
+    def closed_early(self) -> bool:
+        """The connection ended before an answer; True when the other version is to be tried now."""
+        self._early_closes += 1
+        return self._early_closes % _EARLY_CLOSES_BEFORE_OTHER == 0 and self._turn()
+
+    def accepted(self) -> None:
+        """The version works: keep it."""
+        self._is_auto = False
+
+    def _turn(self) -> bool:
+        if self._is_auto:
+            self.name = "3.1.1" if self.name == "5" else "5"
+        return self._is_auto
+
+
+def make_client(broker: Broker, client_id: str, protocol: Protocol, *, manual_ack: bool) -> paho.Client:
+    """A client that is not connected yet. Raises ConfigurationRefused for an unreadable secret or certificate."""
+    is_v5 = protocol.name == "5"
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=client_id,
+        clean_session=None if is_v5 else True,
+        protocol=protocol.version,
+        manual_ack=manual_ack,
+    )
+    client.connect_timeout = broker.connect_timeout.total_seconds()
+    if broker.username:
+        client.username_pw_set(broker.username, read_secret(broker.password_file) if broker.password_file else None)
+    if broker.tls:
+        client.tls_set_context(_trust(broker.ca_file))
+    return client
+
+
+def seconds(span: timedelta) -> int:
+    """A keepalive in whole seconds, as MQTT has it."""
+    return max(1, round(span.total_seconds()))
+
+
+def _trust(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        where = str(ca_file or "the system's certificates")
+        raise ConfigurationRefused(where, f"cannot be used: {error}", next_step="See broker.ca_file.") from None

@@ -1,0 +1,67 @@
+"""Structured logs on standard error: for a person on a terminal, one JSON object a line elsewhere."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from agent.words import Drop
+
+DROP_EVERY_S = 10.0
+TEXT_MAX = 120
+
+
+def configure() -> FilteringBoundLogger:
+    """The logger of this process."""
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer()
+    if sys.stderr.isatty():
+        renderer = structlog.dev.ConsoleRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )
+    logger: FilteringBoundLogger = structlog.get_logger()
+    return logger
+
+
+class DropLog:
+    """At most one line a source and reason in DROP_EVERY_S, with how many there were since the last one."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._due_s: dict[tuple[str, str], float] = {}
+        self._said: Counter[tuple[str, str]] = Counter()
+        self._samples: dict[tuple[str, str], Drop] = {}
+
+    def turn(self, drops: Iterable[Drop], counts: Counter[tuple[str, str]], now_s: float) -> None:
+        """Say what is due. `counts` are totals, `drops` samples of what has come; now_s is monotonic."""
+        for drop in drops:
+            self._samples[drop.source, drop.reason] = drop
+        for key in [key for key in self._samples if now_s >= self._due_s.get(key, now_s)]:
+            drop = self._samples.pop(key)
+            self._log.warning(
+                "reading_dropped" if drop.reason not in DOUBTS else "reading_doubtful",
+                source=drop.source,
+                device=_escaped(drop.device),
+                topic=_escaped(drop.topic),
+                reason=drop.reason,
+                detail=_escaped(drop.detail),
+                count=counts[key] - self._said[key],
+            )
+            self._said[key] = counts[key]
+            self._due_s[key] = now_s + DROP_EVERY_S
+
+
+DOUBTS = ("missing_channel", "extra_channel")  # the reading is used all the same
+
+
+def _escaped(text: str) -> str:
+    """Without control characters, and not longer than a line."""
+    return text.encode("unicode_escape", "backslashreplace").decode("ascii")[:TEXT_MAX]

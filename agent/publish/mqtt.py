@@ -1,0 +1,216 @@
+"""The output client: outbox, status and scores to the broker.
+
+paho's thread sends and reads. This side hands it messages and takes what it says from a queue, so that the database
+and the core are touched by one thread only. A message leaves the outbox on a PUBACK whose reason is success; one that
+the broker refuses stays, parked until the next connection, and is said.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+from structlog.typing import FilteringBoundLogger
+
+from agent.config.settings import Broker
+from agent.link import Protocol, make_client, seconds
+from agent.publish.topic import Topics
+from agent.store.outbox import Outbox, Outgoing
+
+IN_FLIGHT_MAX = 20  # what mosquitto holds of one client by default
+SAYING_MAX = 10_000  # scores and status that may wait in paho
+RETRY_MIN_S, RETRY_MAX_S = 1, 30
+STOP_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """The broker has accepted the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection ended or could not be made."""
+
+    why: str
+    reason: ReasonCode | None
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """A PUBACK."""
+
+    message_id: int
+    reason: ReasonCode
+
+
+@dataclass(frozen=True, slots=True)
+class Retained:
+    """A standing alert that the broker holds."""
+
+    topic: str
+
+
+class Output:
+    """The output connection of one agent."""
+
+    def __init__(
+        self, broker: Broker, client_id: str, topics: Topics, outbox: Outbox, log: FilteringBoundLogger
+    ) -> None:
+        self.connected = False
+        self.dropped = 0  # messages at QoS 0 that a slow broker left over
+        self.parked = 0  # messages that the broker refused since the connection was made
+        self.protocol = Protocol(broker.protocol)
+        self._broker = broker
+        self._client_id = client_id
+        self._topics = topics
+        self._outbox = outbox
+        self._log = log.bind(broker=f"{broker.host}:{broker.port}")
+        self._said: SimpleQueue[Connected | Lost | Acknowledged | Retained] = SimpleQueue()
+        self._in_flight: dict[int, int] = {}  # paho's message id -> number in the outbox
+        self._sent_up_to = 0
+        self._saying: set[int] = set()  # message ids at QoS 0 that paho has not written yet
+        self._client = self._start()
+
+    def turn(self, standing: Callable[[], list[Outgoing]]) -> None:
+        """Take what paho's thread said, and send what waits. Never waits itself.
+
+        standing  gives the retained message of each standing alert. When the connection has just been made they are
+                  published again, since a broker that restarted may have lost them, and others are removed.
+        """
+        done: list[int] = []
+        held: list[str] = []  # standing alerts by the broker's account
+        while True:
+            try:
+                said = self._said.get_nowait()
+            except Empty:
+                break
+            if isinstance(said, Connected):
+                self._on_connected(standing)
+            elif isinstance(said, Lost):
+                self._on_lost(said)
+            elif isinstance(said, Retained):
+                held.append(said.topic)
+            else:
+                done += self._on_acknowledged(said)
+        if done:
+            self._outbox.remove(done)
+        if held:
+            foreign = set(held) - {one.topic for one in standing()}
+            self._outbox.append([Outgoing("removed", topic, b"", retain=True) for topic in sorted(foreign)])
+        self._send()
+
+    def say(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        """Publish at QoS 0, when connected; nothing is kept for later, and what a slow broker leaves is dropped."""
+        if len(self._saying) >= SAYING_MAX:
+            self.dropped += 1
+        elif self.connected:
+            info = self._client.publish(topic, payload, qos=0, retain=retain)
+            if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
+                self._saying.add(info.mid)
+
+    def close(self) -> None:
+        """Send what waits, say `stopped`, and go; gives up after STOP_TIMEOUT_S."""
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while self.connected and len(self._outbox) > self.parked and time.monotonic() < deadline:
+            self.turn(list)
+            time.sleep(0.005)
+        if self.connected:
+            info = self._client.publish(self._topics.available, b"stopped", qos=1, retain=True)
+            while not info.is_published() and time.monotonic() < deadline:
+                time.sleep(0.005)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def _start(self) -> paho.Client:
+        client = make_client(self._broker, self._client_id, self.protocol, manual_ack=False)
+        client.will_set(self._topics.available, b"offline", qos=1, retain=True)
+        client.max_inflight_messages_set(IN_FLIGHT_MAX)
+        client.reconnect_delay_set(RETRY_MIN_S, RETRY_MAX_S)
+        client.on_connect = self._on_connect
+        client.on_connect_fail = lambda *_: self._said.put(Lost("the broker cannot be reached", None))
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = lambda _, __, mid, reason, ___: self._said.put(Acknowledged(mid, reason))
+        client.on_message = self._on_message
+        client.connect_async(self._broker.host, self._broker.port, seconds(self._broker.keepalive))
+        client.loop_start()
+        return client
+
+    # In paho's thread -------------------------------------------------------------------------------------------
+
+    def _on_connect(
+        self, client: paho.Client, _: object, __: paho.ConnectFlags, reason: ReasonCode, ___: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._said.put(Lost(f"the broker refuses: {reason}", reason))
+            return
+        client.publish(self._topics.available, b"online", qos=1, retain=True)
+        if self.protocol.name == "5":
+            client.subscribe(self._topics.alerts, options=SubscribeOptions(qos=1, noLocal=True))
+        else:
+            client.subscribe(self._topics.alerts, qos=1)
+        self._said.put(Connected())
+
+    def _on_disconnect(
+        self, _: paho.Client, __: object, ___: paho.DisconnectFlags, reason: ReasonCode, ____: Properties | None
+    ) -> None:
+        self._said.put(Lost(f"the connection ended: {reason}", None))
+
+    def _on_message(self, _: paho.Client, __: object, message: paho.MQTTMessage) -> None:
+        if message.retain and message.payload:  # what another client says now is not ours to judge
+            self._said.put(Retained(message.topic))
+
+    # In the core's thread ---------------------------------------------------------------------------------------
+
+    def _send(self) -> None:
+        room = IN_FLIGHT_MAX - len(self._in_flight)
+        if not self.connected or room <= 0:
+            return
+        under_way = set(self._in_flight.values())
+        for number, outgoing in self._outbox.waiting(self._sent_up_to, IN_FLIGHT_MAX):
+            if room and number not in under_way:
+                info = self._client.publish(outgoing.topic, outgoing.payload, qos=1, retain=outgoing.retain)
+                self._in_flight[info.mid] = number
+                room -= 1
+            if number in self._in_flight.values():
+                self._sent_up_to = number
+
+    def _on_acknowledged(self, said: Acknowledged) -> list[int]:
+        """Numbers in the outbox that the broker now has."""
+        self._saying.discard(said.message_id)
+        number = self._in_flight.pop(said.message_id, None)
+        if number is None:
+            return []
+        if not said.reason.is_failure:
+            return [number]
+        self.parked += 1
+        self._log.error("publish_refused", why=str(said.reason), next_step="Check the broker's ACL.")
+        return []
+
+    def _on_connected(self, standing: Callable[[], list[Outgoing]]) -> None:
+        self.protocol.accepted()
+        self.connected = True
+        self.parked = 0
+        self._sent_up_to = 0  # what was parked is tried again; what is under way paho sends again by itself
+        self._log.info("output_connected", protocol=self.protocol.name)
+        self._outbox.append(standing())
+
+    def _on_lost(self, lost: Lost) -> None:
+        if self.connected or lost.reason is not None:
+            self._log.warning("output_lost", why=lost.why)
+        turned = lost.reason is not None and self.protocol.refused(lost.reason)
+        if not turned and not self.connected and lost.reason is None:
+            turned = self.protocol.closed_early()
+        self.connected = False
+        self._saying.clear()
+        if turned:  # another version needs another client; what was under way waits in the outbox
+            self._client.disconnect()
+            self._client.loop_stop()
+            self._in_flight.clear()
+            self._sent_up_to = 0
+            self._client = self._start()

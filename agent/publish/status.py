@@ -1,0 +1,59 @@
+"""The status topic: whether the agent does its work, and what it could not use."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+Counts = dict[tuple[str, str], int]
+
+
+class ModelStatus(msgspec.Struct, frozen=True):
+    """What runs. `extrapolated`: the budget is finer than the calibration devices can vouch for."""
+
+    name: str
+    version: str
+    digest: str
+    budget: str
+    threshold: float
+    extrapolated: bool
+
+
+class LinkStatus(msgspec.Struct, frozen=True):
+    """A connection to a broker; `subscriptions` is empty for the output."""
+
+    connected: bool
+    protocol: str
+    subscriptions: dict[str, str]
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The payload of the status topic.
+
+    taken          messages that the core has taken since its state began
+    lag_s          age of the newest message when it was stepped, null when none has come
+    devices        by quality; `stale` ones have fallen silent
+    drops          source -> reason -> count since the agent started, doubts such as `missing_channel` included
+    """
+
+    node: str
+    version: str
+    time: str
+    taken: int
+    rates: dict[str, float]
+    lag_s: float | None
+    queues: dict[str, int]
+    devices: dict[str, int]
+    alerts: dict[str, int]
+    drops: dict[str, dict[str, int]]
+    model: ModelStatus
+    broker: dict[str, LinkStatus]
+
+
+def by_source(counts: Iterable[Counts]) -> dict[str, dict[str, int]]:
+    """Add counters of (source, reason) up, as source -> reason -> count; messages of no source stand under ""."""
+    drops: dict[str, dict[str, int]] = {}
+    for one in counts:
+        for (source, reason), count in sorted(one.items()):
+            of_source = drops.setdefault(source, {})
+            of_source[reason] = of_source.get(reason, 0) + count
+    return drops

@@ -1,0 +1,235 @@
+"""The daemon: receiver, core, store and publisher in one loop, and the signals that end it.
+
+One turn: read what is there, take it through the core, commit alerts, acknowledge, publish; then a nap when the read
+was small. State is durable by snapshots: after a crash alert life cycles come from the alert table, states from the
+newest good snapshot, and every device's next row says `gap`.
+"""
+
+import os
+import signal
+import sqlite3
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from importlib.metadata import version
+from types import FrameType
+
+import msgspec
+from structlog.typing import FilteringBoundLogger
+
+from agent.bundle import file as bundle_file
+from agent.bundle import golden
+from agent.config.plan import Plan, bounds, plan
+from agent.config.settings import Settings
+from agent.core import Core
+from agent.errors import ForewarnError
+from agent.log import DropLog
+from agent.publish.message import outgoing, score_messages
+from agent.publish.mqtt import Output
+from agent.publish.status import LinkStatus, ModelStatus, Status, by_source
+from agent.publish.topic import Topics
+from agent.receive.client import Received, Receiver
+from agent.step.engine import Engine
+from agent.store import snapshot
+from agent.store.lock import lock
+from agent.store.outbox import Outbox, Outgoing
+from agent.words import Taken
+
+ALERT_TABLE = "alerts.db"  # in the state directory
+TURN_S = 0.05  # longest wait for a message: the output and the clock get their turn
+SMALL_READ_BYTES = 16_384
+FAILED, STOPPED_TWICE = 1, 130
+
+
+def run(settings: Settings, log: FilteringBoundLogger) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code. Raises ForewarnError for what a user can mend at start."""
+    held = lock(settings.agent.state_dir)
+    try:
+        return _run(settings, log)
+    except sqlite3.Error as error:
+        where = settings.agent.state_dir / ALERT_TABLE
+        raise ForewarnError(where, f"cannot be written: {error}", next_step="Is the disk full or failing?") from error
+    except ForewarnError:
+        raise
+    except Exception:
+        log.exception("agent_failed", next_step="This is a fault of forewarn: please report it with this line.")
+        return FAILED
+    finally:
+        held.close()
+
+
+def _run(settings: Settings, log: FilteringBoundLogger) -> int:
+    daemon = Daemon(settings, log)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, daemon.stop)
+    while not daemon.stopping:
+        daemon.turn()
+    daemon.close()
+    return 0
+
+
+class Daemon:
+    """Everything that runs, wired together at its start."""
+
+    def __init__(self, settings: Settings, log: FilteringBoundLogger) -> None:
+        self.stopping = False
+        self._settings = settings
+        self._log = log
+        bundle = bundle_file.read(settings.model.bundle)
+        self._plan: Plan = plan(settings, bundle)
+        engine = Engine(bundle.model, bundle.manifest)
+        golden.verify(bundle, engine)
+        chosen = self._plan.chosen
+        self._core = Core(self._plan.sources, bundle, engine, chosen.threshold, bounds(settings.agent))
+        self._outbox = self._open_outbox()
+        self._restore()
+        self._topics = Topics.of(settings.publish.prefix, settings.agent.node)
+        client_id = settings.broker.client_id or f"forewarn-{settings.agent.node}"
+        qos = [source.qos for source in settings.source]
+        self._receiver = Receiver(settings.broker, f"{client_id}-in", self._plan.sources, qos, log)
+        self._output = Output(settings.output_broker, f"{client_id}-out", self._topics, self._outbox, log)
+        self._drop_log = DropLog(log)
+        self._lag_s: float | None = None
+        now_s = time.monotonic()
+        self._snapshot_due_s = now_s + settings.agent.snapshot_every.total_seconds()
+        self._snapshot_entry = self._core.entry
+        self._status_due_s = now_s
+        self._status_said = (now_s, self._core.entry)
+        log.info(
+            "agent_started",
+            version=version("forewarn"),
+            node=settings.agent.node,
+            bundle=f"{bundle.manifest.name} {bundle.manifest.version} {bundle.digest[:12]}",
+            budget=settings.model.budget,
+            threshold=chosen.threshold,
+            extrapolated=chosen.extrapolated,
+            standing=self._core.n_standing(),
+        )
+
+    def stop(self, number: int, _: FrameType | None) -> None:
+        """End after this turn; at once when asked a second time."""
+        if self.stopping:
+            os._exit(STOPPED_TWICE)
+        self.stopping = True
+        self._log.info("agent_stopping", signal=signal.Signals(number).name)
+
+    def turn(self) -> None:
+        """Once around: nothing here waits longer than TURN_S, but for a connection that is being made."""
+        received = self._receiver.read(TURN_S)
+        if received.history_lost:
+            self._core.mark_gap("")
+        if received.topics:
+            self._take(received)
+        else:
+            self._finish(self._core.tick(time.time_ns()))
+        self._output.turn(self._standing)
+        now_s = time.monotonic()
+        if now_s >= self._snapshot_due_s:
+            self._snapshot_due_s = now_s + self._settings.agent.snapshot_every.total_seconds()
+            self._write_snapshot()
+        if now_s >= self._status_due_s:
+            self._status_due_s = now_s + self._settings.agent.status_every.total_seconds()
+            self._output.say(self._topics.status, self._status(now_s), retain=True)
+        if received.topics and received.n_bytes < SMALL_READ_BYTES:
+            time.sleep(self._settings.agent.max_delay.total_seconds())
+
+    def close(self) -> None:
+        """Keep the state, let the outbox empty itself, say `stopped`."""
+        self._receiver.close()
+        self._write_snapshot()
+        self._output.say(self._topics.status, self._status(time.monotonic()), retain=True)
+        self._output.close()
+        self._outbox.close()
+        self._log.info("agent_stopped", taken=self._core.entry)
+
+    # One turn ---------------------------------------------------------------------------------------------------
+
+    def _take(self, received: Received) -> None:
+        taken = self._core.take(received.topics, received.payloads, received.arrived_ns)
+        self._finish(taken)
+        self._receiver.acknowledge(received.packet_ids)
+        self._lag_s = max(0.0, (time.time_ns() - received.arrived_ns[-1]) / 1e9)
+        if self._settings.publish.scores == "all":
+            for topic, payload in score_messages(taken.scores, self._plan.bundle.manifest, self._topics):
+                self._output.say(topic, payload, retain=False)
+
+    def _finish(self, taken: Taken) -> None:
+        """Commit alerts before anything is said of them, and say what was dropped."""
+        if taken.alerts:
+            messages = [one for event in taken.alerts for one in outgoing(event, self._plan.bundle, self._topics)]
+            self._outbox.commit(taken.alerts, messages)
+            for event in taken.alerts:
+                self._log.info(
+                    f"alert_{event.kind}", device=event.device, severity=event.severity, risk=event.risk, id=event.alert
+                )
+        self._drop_log.turn(taken.drops, self._core.counts, time.monotonic())
+
+    def _standing(self) -> list[Outgoing]:
+        """The retained message of each standing alert."""
+        messages = [outgoing(event, self._plan.bundle, self._topics) for event in self._outbox.standing()]
+        return [one for pair in messages for one in pair if one.retain]
+
+    def _status(self, now_s: float) -> bytes:
+        manifest, chosen = self._plan.bundle.manifest, self._plan.chosen
+        since_s, since_entry = self._status_said
+        self._status_said = (now_s, self._core.entry)
+        rate = (self._core.entry - since_entry) / (now_s - since_s) if now_s > since_s else 0.0
+        own = Counter({("", "outbox_full"): self._outbox.dropped, ("", "score_not_sent"): self._output.dropped})
+        return msgspec.json.encode(
+            Status(
+                node=self._settings.agent.node,
+                version=version("forewarn"),
+                time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+                taken=self._core.entry,
+                rates={"messages_per_s": round(rate, 3)},
+                lag_s=self._lag_s,
+                queues={"outbox": len(self._outbox), "parked": self._output.parked},
+                devices=self._core.devices_by_quality(),
+                alerts={"standing": self._core.n_standing()},
+                drops=by_source([self._core.counts, self._receiver.counts, +own]),
+                model=ModelStatus(
+                    name=manifest.name,
+                    version=manifest.version,
+                    digest=self._plan.bundle.digest,
+                    budget=self._settings.model.budget,
+                    threshold=chosen.threshold,
+                    extrapolated=chosen.extrapolated,
+                ),
+                broker={
+                    "input": LinkStatus(
+                        self._receiver.connected, self._receiver.protocol.name, self._receiver.subscriptions
+                    ),
+                    "output": LinkStatus(self._output.connected, self._output.protocol.name, {}),
+                },
+            )
+        )
+
+    # State ------------------------------------------------------------------------------------------------------
+
+    def _open_outbox(self) -> Outbox:
+        path = self._settings.agent.state_dir / ALERT_TABLE
+        outbox = Outbox(path, self._settings.publish.outbox_max)
+        if outbox.aside is not None:
+            self._log.error("alert_table_set_aside", kept=str(outbox.aside), why=outbox.why_aside)
+        return outbox
+
+    def _restore(self) -> None:
+        """States from the newest good snapshot, alerts from the table; what lies between is a gap."""
+        restored, refused = snapshot.restore(self._settings.agent.state_dir, self._core.restore)
+        for one in refused:
+            self._log.error("snapshot_set_aside", kept=str(one.aside), why=one.why)
+        self._core.adopt(self._outbox.standing(), self._outbox.newest_t_ns())
+        self._core.mark_gap("")
+        if restored is not None:
+            self._log.info("state_restored", snapshot=restored.name, taken=self._core.entry)
+
+    def _write_snapshot(self) -> None:
+        if self._core.entry == self._snapshot_entry:
+            return
+        entry = self._core.entry
+        try:
+            snapshot.write(self._settings.agent.state_dir, self._core.snapshot())
+        except OSError as error:
+            self._log.error("snapshot_failed", why=str(error), next_step="The older one is kept; tried again later.")
+            return
+        self._snapshot_entry = entry

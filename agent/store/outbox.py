@@ -1,0 +1,173 @@
+"""Alert table and outbox in one SQLite database, changed together in one transaction a batch that has alerts.
+
+A row leaves the outbox when the broker has taken it. The table has one row a device and head: its standing alert, or
+the last one that ended. WAL with `synchronous=FULL`: a commit is on the disk when it returns. One thread writes.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from agent.errors import StateRefused
+from agent.store.file import set_aside
+from agent.words import AlertEvent
+
+SCHEMA_VERSION = 1
+BUSY_TIMEOUT_S = 30.0  # a person's shell may hold the database for a while
+_TABLES = """
+CREATE TABLE alert (
+    device TEXT NOT NULL, head TEXT NOT NULL, source TEXT NOT NULL, stands INTEGER NOT NULL, t_ns INTEGER NOT NULL,
+    event BLOB NOT NULL, PRIMARY KEY (device, head)
+) WITHOUT ROWID;
+CREATE TABLE outbox (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, topic TEXT NOT NULL, payload BLOB NOT NULL,
+    retain INTEGER NOT NULL
+);
+CREATE INDEX outbox_topic ON outbox (topic);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to publish at QoS 1. `kind` is that of its event; a retained one replaces its forerunner."""
+
+    kind: str
+    topic: str
+    payload: bytes
+    retain: bool
+
+
+class Outbox:
+    """The open database. Every method raises sqlite3.Error when the disk fails: nothing is then half done."""
+
+    def __init__(self, path: Path, rows_max: int) -> None:
+        self._rows_max = rows_max
+        self.dropped = 0  # events that the bound pushed out
+        self.aside: Path | None = None  # where a database is kept that could not be used
+        try:
+            self._db = _open(path)
+        except (sqlite3.DatabaseError, msgspec.DecodeError, StateRefused) as error:
+            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
+                raise
+            self.aside, self.why_aside = set_aside(path), str(error)
+            for rest in ("-wal", "-shm"):
+                path.with_name(path.name + rest).unlink(missing_ok=True)
+            self._db = _open(path)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def commit(self, events: Sequence[AlertEvent], outgoing: Sequence[Outgoing]) -> None:
+        """Apply alert events to the table and append what is to be published, in one transaction."""
+        with self._transaction() as db:
+            for event in events:
+                key = (event.device, event.head)
+                if event.cause == "forgotten":  # the device starts as new, perhaps with an earlier clock
+                    db.execute("DELETE FROM alert WHERE device = ? AND head = ?", key)
+                    continue
+                row = (*key, event.source, event.state != "normal", event.t_ns, msgspec.json.encode(event))
+                db.execute("INSERT OR REPLACE INTO alert VALUES (?, ?, ?, ?, ?, ?)", row)
+            self._append(db, outgoing)
+
+    def append(self, outgoing: Sequence[Outgoing]) -> None:
+        """Append what is to be published without a change of the table."""
+        with self._transaction() as db:
+            self._append(db, outgoing)
+
+    def waiting(self, after: int, limit: int) -> list[tuple[int, Outgoing]]:
+        """The next messages to publish with a number above `after`, oldest first."""
+        rows = self._db.execute(
+            "SELECT number, kind, topic, payload, retain FROM outbox WHERE number > ? ORDER BY number LIMIT ?",
+            (after, limit),
+        )
+        return [(number, Outgoing(kind, topic, payload, bool(retain))) for number, kind, topic, payload, retain in rows]
+
+    def remove(self, numbers: Iterable[int]) -> None:
+        """The broker has these."""
+        with self._transaction() as db:
+            db.executemany("DELETE FROM outbox WHERE number = ?", [(number,) for number in numbers])
+
+    def __len__(self) -> int:
+        """Messages that the broker has not taken yet."""
+        count: int = self._db.execute("SELECT count(*) FROM outbox").fetchone()[0]
+        return count
+
+    def standing(self) -> list[AlertEvent]:
+        """The last event of each standing alert."""
+        return [
+            _event(row[0]) for row in self._db.execute("SELECT event FROM alert WHERE stands ORDER BY device, head")
+        ]
+
+    def newest_t_ns(self) -> dict[tuple[str, str], int]:
+        """(source, device) -> event time of the device's newest alert event."""
+        rows = self._db.execute("SELECT source, device, max(t_ns) FROM alert GROUP BY source, device")
+        return {(source, device): t_ns for source, device, t_ns in rows}
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _append(self, db: sqlite3.Connection, outgoing: Sequence[Outgoing]) -> None:
+        for one in outgoing:
+            if one.retain:
+                db.execute("DELETE FROM outbox WHERE topic = ? AND retain", (one.topic,))
+            row = (one.kind, one.topic, one.payload, one.retain)
+            db.execute("INSERT INTO outbox (kind, topic, payload, retain) VALUES (?, ?, ?, ?)", row)
+        excess = db.execute("SELECT count(*) FROM outbox").fetchone()[0] - self._rows_max
+        for which in ("kind = 'updated' AND NOT retain", "NOT retain"):  # what stands is retained and stays
+            if excess > 0:
+                oldest = f"SELECT number FROM outbox WHERE {which} ORDER BY number LIMIT ?"
+                gone = db.execute(f"DELETE FROM outbox WHERE number IN ({oldest})", (excess,)).rowcount
+                self.dropped += gone
+                excess -= gone
+
+
+def standing_alerts(path: Path) -> list[AlertEvent]:
+    """Read the standing alerts beside a running agent. Raises StateRefused when there is no database to read."""
+    if not path.exists():
+        raise StateRefused(path, "is not there", next_step="Has the agent run with this agent.state_dir?")
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
+    try:
+        rows = db.execute("SELECT event FROM alert WHERE stands ORDER BY device, head").fetchall()
+        return [_event(row[0]) for row in rows]
+    except (sqlite3.DatabaseError, msgspec.DecodeError) as error:
+        raise StateRefused(path, f"cannot be read ({error})", next_step="Start the agent: it sets it aside.") from None
+    finally:
+        db.close()
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+            return db
+        if version != SCHEMA_VERSION:
+            what = f"its schema is version {version}, this forewarn reads version {SCHEMA_VERSION}"
+            raise StateRefused(path, what, next_step="Install the forewarn that wrote it to use it again.")
+        found = db.execute("PRAGMA quick_check").fetchone()[0]
+        if found != "ok":
+            raise sqlite3.DatabaseError(found)
+        for row in db.execute("SELECT event FROM alert"):
+            _event(row[0])
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _event(data: bytes) -> AlertEvent:
+    return msgspec.json.decode(data, type=AlertEvent)

@@ -1,0 +1,53 @@
+"""The two newest snapshots of the core. The newest good one is restored; a bad one is set aside and named."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.errors import SnapshotRefused
+from agent.store import file
+
+KEPT = 2
+_NAME = "snapshot-"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A snapshot that was not restored, where it is kept now, and why."""
+
+    aside: Path
+    why: str
+
+
+def write(folder: Path, content: bytes) -> Path:
+    """Add a snapshot and remove all but the newest two. Raises OSError; the older ones are then as they were."""
+    kept = _newest_first(folder)
+    number = int(kept[0].name.removeprefix(_NAME)) + 1 if kept else 1
+    path = folder / f"{_NAME}{number:012d}"
+    file.write(path, content)
+    for old in kept[KEPT - 1 :]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def restore(folder: Path, into: Callable[[bytes], None]) -> tuple[Path | None, list[Refused]]:
+    """Give the newest good snapshot to `into`, which raises SnapshotRefused for one it cannot take.
+
+    Returns which one it was, None when there was none, and those set aside on the way.
+    """
+    refused = []
+    for path in _newest_first(folder):
+        try:
+            into(file.read(path))
+        except file.Corrupt as error:
+            refused.append(Refused(file.set_aside(path), str(error)))
+        except SnapshotRefused as error:
+            refused.append(Refused(file.set_aside(path), error.what))
+        else:
+            return path, refused
+    return None, refused
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    found = [path for path in folder.glob(f"{_NAME}*") if path.name.removeprefix(_NAME).isdecimal()]
+    return sorted(found, key=lambda path: int(path.name.removeprefix(_NAME)), reverse=True)
