@@ -14,6 +14,7 @@ from agent.config.load import examine, load
 from agent.config.summary import one_line, report
 from agent.errors import ForewarnError
 from agent.log import configure
+from agent.replay.command import replay
 from agent.run import ALERT_TABLE
 from agent.run import run as run_agent
 from agent.store.outbox import standing_alerts
@@ -100,6 +101,8 @@ def alerts(state_dir: Path, as_json: bool) -> None:
         )
     click.echo(f"{len(standing)} standing", err=True)
 
+
+main.add_command(replay)
 
 if __name__ == "__main__":
     main()

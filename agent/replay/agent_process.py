@@ -1,0 +1,109 @@
+"""A whole agent as a child process, with a configuration and a state directory of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.bundle.file import Bundle
+from agent.errors import ForewarnError
+from agent.words import Source
+
+STOP_TIMEOUT_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a broker listens, without TLS or a password."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class AgentProcess:
+    """A running agent and where its log goes."""
+
+    process: "subprocess.Popen[bytes]"
+    log: Path
+
+    def check_alive(self) -> None:
+        """Raise ForewarnError when it has ended."""
+        code = self.process.poll()
+        if code is not None:
+            raise self.failure(f"ended by itself with exit code {code}")
+
+    def stop(self) -> None:
+        """Ask it to end and wait. Raises ForewarnError when it does not end cleanly."""
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            raise self.failure(f"does not end within {STOP_TIMEOUT_S:g} s of SIGTERM") from None
+        if code != 0:
+            raise self.failure(f"ended with exit code {code}")
+
+    def failure(self, what: str) -> ForewarnError:
+        """An error that shows the end of the agent's log, which is gone afterwards."""
+        last = self.log.read_text(errors="replace").splitlines()[-8:]
+        return ForewarnError("the replay's agent", what, next_step="\n  ".join(["Its log ends:", *last]))
+
+
+@contextmanager
+def agent_process(
+    bundle: Bundle, source: Source, *, node: str, budget: str, fleet_size: int, broker: Address, folder: Path
+) -> Iterator[AgentProcess]:
+    """Run an agent that reads `source` and publishes every score; killed at exit if it still runs."""
+    configuration = folder / "forewarn.toml"
+    configuration.write_text(
+        _toml(bundle, source, node=node, budget=budget, fleet_size=fleet_size, broker=broker, folder=folder),
+        encoding="utf-8",
+    )
+    log = folder / "agent.log"
+    command = [sys.executable, "-m", "agent.cli", "run", "--config", str(configuration)]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("FOREWARN_")}
+    with log.open("wb") as sink:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=own)
+    try:
+        yield AgentProcess(process, log)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _toml(
+    bundle: Bundle, source: Source, *, node: str, budget: str, fleet_size: int, broker: Address, folder: Path
+) -> str:
+    return f"""\
+[agent]
+node = {_quoted(node)}
+state_dir = {_quoted(str(folder / "state"))}
+status_every = "100ms"
+[broker]
+host = {_quoted(broker.host)}
+port = {broker.port}
+[model]
+bundle = {_quoted(str(bundle.path.resolve()))}
+budget = {_quoted(budget)}
+fleet_size = {fleet_size}
+[publish]
+scores = "all"
+[[source]]
+name = {_quoted(source.name)}
+topic = {_quoted(source.topic)}
+qos = 1
+[source.time]
+field = {_quoted(source.time_field)}
+unit = {_quoted(source.time_unit)}
+"""
+
+
+def _quoted(text: str) -> str:
+    """A TOML basic string: JSON's escapes are among TOML's, as long as other characters stay as they are."""
+    return json.dumps(text, ensure_ascii=False)

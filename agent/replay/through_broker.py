@@ -1,0 +1,190 @@
+"""Recorded rows through an MQTT broker and a whole agent, and back: the loop is closed.
+
+At most AHEAD_MAX messages are ahead of what the agent's status reports as taken, so that no broker has to queue more.
+After the last row an end marker, an empty payload, goes through the data topic; once the agent has taken it, every
+row before it has been taken too. Events and scores are those that the agent published. It is an error when the
+counts of sent, taken and scored differ: nothing is made up, nothing is left out.
+"""
+
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from agent.bundle.file import Bundle
+from agent.decode.topic import DEVICE
+from agent.errors import ForewarnError
+from agent.publish.topic import Topics
+from agent.replay.agent_process import Address, AgentProcess, agent_process
+from agent.replay.heard import Heard, Message, alert_event, by_device
+from agent.replay.play import PlayedDevice, Watcher
+from agent.replay.stream import Stream
+
+AHEAD_MAX = 500
+STILL_TIMEOUT_S = 30.0  # nothing heard for so long is a failure
+_TURN_S = 0.5
+
+
+def private_topic() -> str:
+    """A topic that no other publisher on the broker uses."""
+    return f"forewarn-replay/{secrets.token_hex(4)}/{DEVICE}/row"
+
+
+def play_through_broker(
+    bundle: Bundle, stream: Stream, budget: str, broker: Address, folder: Path, watcher: Watcher | None = None
+) -> tuple[PlayedDevice, ...]:
+    """Play a stream to an agent that is started in `folder`, an empty one; devices by name.
+
+    Raises ForewarnError when the broker cannot be reached or refuses, the agent fails, or a count does not match.
+    """
+    watcher = watcher or Watcher()
+    node = f"replay-{secrets.token_hex(4)}"
+    heard = Heard(Topics.of("forewarn", node))
+    with (
+        _client(broker, node, heard.topics) as (client, inbox),
+        agent_process(
+            bundle,
+            stream.source,
+            node=node,
+            budget=budget,
+            fleet_size=len(stream.devices),
+            broker=broker,
+            folder=folder,
+        ) as agent,
+    ):
+        conversation = _Conversation(client, inbox, heard, agent, stream, watcher)
+        conversation.wait_until_the_agent_listens()
+        conversation.send_all()
+        conversation.wait_until_all_is_taken()
+        agent.stop()
+        conversation.wait_until_all_is_heard()
+        conversation.clean_up()
+    return by_device(stream, heard)
+
+
+@dataclass(slots=True)
+class _Conversation:
+    client: paho.Client
+    inbox: "SimpleQueue[Message]"
+    heard: Heard
+    agent: AgentProcess
+    stream: Stream
+    watcher: Watcher
+    n_shown: int = 0
+
+    def wait_until_the_agent_listens(self) -> None:
+        for _ in self._turns("the agent does not subscribe"):
+            self.agent.check_alive()
+            if self.heard.is_listening:
+                return
+
+    def send_all(self) -> None:
+        """Send rows and end marker, never more than AHEAD_MAX ahead of the agent."""
+        n_rows, sent = len(self.stream), 0
+        end_marker = self.stream.topic(f"replay-end-{secrets.token_hex(4)}")
+        for _ in self._turns("the agent takes no messages"):
+            self.agent.check_alive()
+            end = min(n_rows, self.heard.taken + AHEAD_MAX)
+            for topic, payload in zip(*self.stream.messages(sent, end), strict=True):
+                self.client.publish(topic, payload, qos=1)
+            sent = max(sent, end)
+            if sent == n_rows:
+                self.client.publish(end_marker, b"", qos=1)
+                return
+
+    def wait_until_all_is_taken(self) -> None:
+        """The agent has taken the end marker, and said a score for each row before it."""
+        n_rows = len(self.stream)
+        for _ in self._turns(f"the agent does not take and score all {n_rows} rows"):
+            self.agent.check_alive()
+            if self.heard.taken > n_rows + 1:
+                what = f"took {self.heard.taken} messages of {n_rows} rows and an end marker"
+                raise self.agent.failure(f"{what}: does something else publish to {self.stream.source.topic}?")
+            if self.heard.taken == n_rows + 1 and self.heard.n_scored >= n_rows:
+                return
+
+    def wait_until_all_is_heard(self) -> None:
+        """`stopped` is the agent's last word, and a broker keeps the order of what one client says."""
+        for _ in self._turns("the agent's end is not published"):
+            if self.heard.is_stopped:
+                return
+
+    def clean_up(self) -> None:
+        """Take back what the agent left retained on the broker: nobody will ever ask for this node again."""
+        topics = self.heard.topics
+        alerts = {topics.alert(event.device, event.head) for event in self.heard.events}
+        for topic in (topics.available, topics.status, *sorted(alerts)):
+            self.client.publish(topic, b"", qos=1, retain=True).wait_for_publish(STILL_TIMEOUT_S)
+
+    def _turns(self, complaint: str) -> Iterator[None]:
+        """Hear what has come, then give way once; end with an error when nothing is heard for long."""
+        deadline = time.monotonic() + STILL_TIMEOUT_S
+        while time.monotonic() < deadline:
+            yield
+            progress = (self.heard.taken, self.heard.n_scored)
+            self._hear()
+            if progress != (self.heard.taken, self.heard.n_scored):
+                deadline = time.monotonic() + STILL_TIMEOUT_S
+        counts = f"{self.heard.taken} taken, {self.heard.n_scored} scored, dropped or doubtful {self.heard.drops}"
+        raise self.agent.failure(f"{complaint}: nothing new for {STILL_TIMEOUT_S:g} s after {counts}")
+
+    def _hear(self) -> None:
+        """Wait for a message, then take in all there are."""
+        with suppress(Empty):
+            message = self.inbox.get(timeout=_TURN_S)
+            while True:
+                event = self.heard.hear(message)
+                if event is not None:
+                    self.watcher.warned(alert_event(event, entry=-1, rul=self.heard.rul_at(event)))
+                message = self.inbox.get_nowait()
+        self.watcher.played(self.heard.n_scored - self.n_shown)
+        self.n_shown = self.heard.n_scored
+
+
+@contextmanager
+def _client(broker: Address, node: str, topics: Topics) -> Iterator[tuple[paho.Client, "SimpleQueue[Message]"]]:
+    """A connected client that puts all the agent will say into a queue, from paho's thread."""
+    inbox: SimpleQueue[Message] = SimpleQueue()
+    answers: SimpleQueue[str] = SimpleQueue()  # "" = granted
+    filters = [(topic, 1) for topic in (topics.event, topics.status, topics.available, f"{topics.root}/score/+")]
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"forewarn-{node}-player")
+    client.max_inflight_messages_set(AHEAD_MAX)
+    client.on_message = lambda _client, _data, message: inbox.put((message.topic, bytes(message.payload)))
+
+    def subscribe(client: paho.Client, _data: object, _flags: object, reason: ReasonCode, _properties: object) -> None:
+        if reason.is_failure:
+            answers.put(f"refuses the connection: {reason}")
+        else:
+            client.subscribe(filters)
+
+    def subscribed(_client: object, _data: object, _mid: int, reasons: list[ReasonCode], _properties: object) -> None:
+        refused = [str(reason) for reason in reasons if reason.is_failure]
+        answers.put(f"refuses a subscription: {refused[0]}" if refused else "")
+
+    client.on_connect, client.on_subscribe = subscribe, subscribed
+    place = f"{broker.host}:{broker.port}"
+    try:
+        client.connect(broker.host, broker.port)
+    except OSError as error:
+        raise ForewarnError(
+            place, f"no broker answers: {error.strerror or error}", next_step="Start one, or leave --broker out."
+        ) from None
+    client.loop_start()
+    try:
+        try:
+            refusal = answers.get(timeout=STILL_TIMEOUT_S)
+        except Empty:
+            refusal = "does not answer as an MQTT broker"
+        if refusal:
+            raise ForewarnError(place, refusal, next_step="A replay needs a broker that lets anybody read and write.")
+        yield client, inbox
+    finally:
+        client.disconnect()
+        client.loop_stop()
