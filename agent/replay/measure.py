@@ -157,7 +157,7 @@ def _of_one(one: Watched, h_max_s: float, h_min_s: float) -> DeviceResult:
     late = [spell for spell in one.spells if spell.raised_s > closes_s]
     early = [spell for spell in one.spells if spell.raised_s < opens_s]
     lead_s = one.t_fail_s - true[0].raised_s if true else 0.0
-    stands = any(spell.cleared_s > opens_s for spell in early) and math.isfinite(opens_s)
+    stands = any(spell.cleared_s > opens_s for spell in early)
     outcome: Outcome = "detected" if true else "missed"
     if math.isinf(one.t_fail_s):
         outcome = "did_not_fail"

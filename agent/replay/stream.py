@@ -63,6 +63,6 @@ def stream(recorded: Sequence[Recorded], source: Source) -> Stream:
     """Merge the histories of devices, which come in the order of their names."""
     owner = np.repeat(np.arange(len(recorded)), [len(one.t_s) for one in recorded])
     t_s = np.concatenate([one.t_s for one in recorded])
-    order = np.lexsort((owner, t_s))  # by time, then by device
+    order = np.argsort(t_s, kind="stable")  # at one time in the order of the devices
     x = np.concatenate([one.x for one in recorded])
     return Stream(source, tuple(one.device for one in recorded), owner[order], t_s[order], x[order])

@@ -26,8 +26,10 @@ def test_is_the_lowest_age_that_keeps_to_the_budget(lives, rate):
 
 
 def test_a_device_that_dies_younger_is_not_warned():
-    young, old = Watched("young", 0, 99, 99, ()), Watched("old", 10, 300, math.inf, (Spell(3),))
+    young, old = Watched("young", 0, 150, 99, ()), Watched("old", 10, 300, math.inf, (Spell(3),))
     assert [one.spells for one in warned_by_age([young, old], 100)] == [(), (Spell(110),)]
+    just = Watched("just", 0, 100, 100, ())
+    assert warned_by_age([just], 100)[0].spells == (Spell(100),)
 
 
 def test_without_a_recorded_life_it_never_warns():

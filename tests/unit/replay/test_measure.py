@@ -73,6 +73,11 @@ def test_a_device_cut_off_before_its_window_closed_counts_only_exposure_and_fals
     assert result.devices[0].outcome == "cut_off"
 
 
+@pytest.mark.parametrize(("start", "end", "counts"), [(0, 195, 1), (0, 194, 0), (194, 200, 1), (195, 200, 0)])
+def test_a_failure_counts_when_a_row_before_and_the_end_of_its_window_were_watched(start, end, counts):
+    assert score(engine(start=start, end=end)).failures == counts
+
+
 def test_exposure_ends_with_the_failure():
     assert score(engine(end=400)).exposure_s == 200
 
@@ -100,13 +105,13 @@ def test_refuses_a_window_upside_down_and_a_device_twice():
 
 def test_events_become_spells_and_watching_begins_a_cadence_before_the_first_row():
     events = [
-        event("raised", "a", t=57),
+        event("raised", "a", t=59),
         event("updated", "a", t=60),
-        event("cleared", "a", t=70),
-        event("raised", "b", t=90),
+        event("cleared", "a", t=115),
+        event("raised", "b", t=124),
     ]
-    found = watched("e1", np.arange(1.0, 101.0), 1.0, 100.0, events)
-    assert found == Watched("e1", 0.0, 100.0, 100.0, (Spell(57.0, 70.0), Spell(90.0)))
+    found = watched("e1", np.arange(1.0, 131.0), 1.0, 130.0, events)
+    assert found == Watched("e1", 0.0, 130.0, 130.0, (Spell(59.0, 115.0), Spell(124.0)))
 
 
 def test_an_alert_that_was_forgotten_ends():
@@ -183,6 +188,10 @@ def test_poisson_bound_lies_above_the_count_and_rises(count):
 def test_wilson_interval_is_the_tables(hits, n, low, high):
     found = wilson95(hits, n)
     assert (found.low, found.high) == pytest.approx((low, high), abs=2e-6)
+
+
+def test_wilson_interval_ends_at_0_and_1_exactly():
+    assert {(wilson95(0, n).low, wilson95(n, n).high) for n in range(1, 200)} == {(0.0, 1.0)}
 
 
 def test_bootstrap_interval_is_the_same_every_time():

@@ -115,6 +115,8 @@ def test_json_holds_every_row_to_the_bit(bundle, replay):
     assert read["rows"] == sum(len(one["t_s"]) for one in read["devices"]) == 440
     assert [one["device"] for one in read["devices"]] == [one.device for one in replay.devices]
     assert read["devices"][0]["quality"][:4] == ["warming_up", "warming_up", "ok", "ok"]
+    assert [one["t_s"][-1] for one in read["devices"]] == [90, 200, 90, 60]
+    assert [one["exposure_s"] for one in read["early_warning"]["devices"]] == [90, 200, 90, 60]
     assert read["early_warning"]["strict"]["missed"] == ["early", "quiet"]
     played = play_inline(bundle, bundle.model, stream([worn(EVIL, 90, missing=[7])], SOURCE), 0.5)[0]
     evil = next(one for one in read["devices"] if one["device"] == EVIL)
