@@ -76,6 +76,10 @@ def replay(
     if html and find_spec("matplotlib") is None:
         what = "the report's plots need matplotlib, which is not installed"
         raise ForewarnError("replay", what, next_step="pip install 'forewarn[report]', or leave it out: --no-html.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(out, error) from None
     bundle = file.read(bundle_path)
     golden.verify(bundle, Engine(bundle.model, bundle.manifest))
     recorded = read_recorded(data, bundle.manifest)
@@ -96,19 +100,22 @@ def replay(
     found = assess(bundle, through, allowed, chosen, played, became)
     unit = unit_of(bundle.manifest)
     try:
-        out.mkdir(parents=True, exist_ok=True)
         (out / "replay.json").write_bytes(as_json(found))
         if html:
             from agent.replay import report  # matplotlib is an extra
 
             (out / "report.html").write_text(report.render(found, unit), encoding="utf-8")
     except OSError as error:
-        raise ForewarnError(out, error.strerror or str(error), next_step="Name a folder to write to.") from None
+        raise _unwritable(out, error) from None
     if json_to_stdout:
         sys.stdout.buffer.write(as_json(found))
         return
     click.echo(told.summary(found, unit))
     click.echo(f"\n{out / ('report.html' if html else 'replay.json')}")
+
+
+def _unwritable(out: Path, error: OSError) -> ForewarnError:
+    return ForewarnError(out, error.strerror or str(error), next_step="Name a folder to write to.")
 
 
 def _through_broker(
@@ -162,5 +169,7 @@ def _watcher(n_rows: int, manifest: Manifest, became: dict[str, float | None], *
     if not is_terminal:
         yield Watcher(warned=warned)
         return
-    with click.progressbar(length=n_rows, label="replay", file=sys.stderr, show_pos=True) as bar:
+    with click.progressbar(
+        length=n_rows, label="replay", file=sys.stderr, show_pos=True, update_min_steps=max(1, n_rows // 500)
+    ) as bar:
         yield Watcher(warned=warned, played=bar.update)

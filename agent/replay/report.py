@@ -11,7 +11,7 @@ from agent.replay import plot
 from agent.replay.measure import Column, DeviceResult, EarlyWarning, Interval
 from agent.replay.page import page
 from agent.replay.result import Replay, Timeline
-from agent.replay.told import detection, outcome_text, why_missed
+from agent.replay.told import detection, natural, outcome_text, why_missed
 from agent.replay.unit import Unit
 
 TIMELINES_MAX = 60
@@ -87,8 +87,7 @@ def _limits(replay: Replay, unit: Unit) -> str:
         told.append("<b>No recorded failure could be judged</b>, so nothing is said of detection.")
     if replay.limit.extrapolated:
         told.append(
-            "<b>The threshold is extrapolated:</b> the bundle's calibration devices ran too short to vouch for so fine "
-            "a budget."
+            "<b>The threshold is extrapolated:</b> the bundle's calibration devices cannot vouch for so fine a budget."
         )
     rate = found.false_alarms_per_s_upper95
     if not math.isnan(rate) and rate > replay.limit.rate_per_s:
@@ -190,7 +189,7 @@ def _false_alarms(replay: Replay, name: str, unit: Unit) -> str:
 
 def _missed(replay: Replay, unit: Unit) -> str:
     found = replay.early_warning
-    missed = [one for one in found.devices if one.outcome == "missed"]
+    missed = [one for one in _by_name(found) if one.outcome == "missed"]
     if not missed:
         return "<h2>Missed failures</h2><p>None.</p>" if found.failures else ""
     timelines = {one.device: one for one in replay.devices}
@@ -213,9 +212,13 @@ def _in_window(one: Timeline, replay: Replay) -> tuple[str, str, str]:
 
 def _devices(replay: Replay, unit: Unit) -> str:
     ages = {one.device: one for one in replay.age_only.early_warning.devices}
-    rows = [_device_row(one, ages[one.device], unit) for one in replay.early_warning.devices]
+    rows = [_device_row(one, ages[one.device], unit) for one in _by_name(replay.early_warning)]
     head = ("device", "outcome", f"life, {unit.plural}", "lead", "lenient", "false alarms", "late", "age only: lead")
     return "<h2>Device by device</h2>" + _table(head, rows, n_text=2)
+
+
+def _by_name(found: EarlyWarning) -> list[DeviceResult]:
+    return sorted(found.devices, key=lambda one: natural(one.device))
 
 
 def _device_row(one: DeviceResult, by_age: DeviceResult, unit: Unit) -> tuple[str, ...]:

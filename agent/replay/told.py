@@ -1,6 +1,7 @@
 """Results in words: what report, terminal and live view say alike."""
 
 import math
+import re
 from datetime import UTC, datetime
 
 from agent.bundle.manifest import Manifest
@@ -8,6 +9,11 @@ from agent.replay.measure import Column, DeviceResult, EarlyWarning
 from agent.replay.result import Replay
 from agent.replay.unit import Unit
 from agent.words import AlertEvent
+
+
+def natural(device: str) -> list[tuple[int, str]]:
+    """Sort key that puts p9 before p10."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", device)]
 
 
 def detection(column: Column, failures: int) -> str:
@@ -50,9 +56,9 @@ def warning(event: AlertEvent, manifest: Manifest, t_fail_s: float | None, unit:
         quantiles = manifest.rul.quantiles
         middle = min(range(len(quantiles)), key=lambda index: abs(quantiles[index] - 0.5))
         low, high = unit.of(event.rul[0]), unit.of(event.rul[-1])
-        told.append(f"left {unit.of(event.rul[middle]):.0f} ({low:.0f} to {high:.0f}) {unit.plural}")
+        told.append(f"{unit.of(event.rul[middle]):.0f} {unit.plural} left ({low:.0f} to {high:.0f})")
     left_s = None if t_fail_s is None else t_fail_s - event.t_ns / 1e9
-    told.append("did not fail" if left_s is None else f"true {unit.of(left_s):.0f}")
+    told.append("in truth it did not fail" if left_s is None else f"in truth {unit.of(left_s):.0f}")
     return "  ".join(told)
 
 

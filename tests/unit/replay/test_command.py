@@ -56,7 +56,7 @@ def test_json_is_the_file_and_nothing_else(files):
 def test_live_shows_each_warning_beside_the_truth(files):
     result = run(files, "--live", "--no-html")
     risks = r"risk \d+% in 15  \d+% in 30  \d+% in 60"
-    line = rf"cycle +(\d+)  worn      raised   \w+ +{risks}  left \d+ \(.*\) cycles  true (\d+)"
+    line = rf"cycle +(\d+)  worn      raised   \w+ +{risks}  \d+ cycles left \(.*\)  in truth (\d+)"
     found = re.fullmatch(line, result.stderr.splitlines()[0])
     assert found
     assert int(found[1]) + int(found[2]) == 90

@@ -13,6 +13,7 @@ from agent.replay import report
 from agent.replay.play import play_inline
 from agent.replay.result import Replay, as_json, assess
 from agent.replay.stream import source_for, stream
+from agent.replay.told import natural
 from agent.replay.unit import unit_of
 from tests.bundles import write_small_bundle
 from tests.recorded import worn
@@ -89,6 +90,10 @@ def test_colours_follow_the_page(html):
 def test_missed_faults_have_reasons(html):
     assert "raised too early, 1" in html
     assert "never raised" in html
+
+
+def test_devices_are_in_the_order_that_people_count_in():
+    assert sorted(["p10", "p9", "a", "10", "9"], key=natural) == ["9", "10", "a", "p9", "p10"]
 
 
 def test_says_that_few_failures_prove_little(html, replay):
