@@ -1,7 +1,6 @@
 """A replay through a real broker and a whole agent: equal to inline, and loud when anything is missing."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -20,6 +19,7 @@ from agent.replay.stream import source_for, stream
 from agent.replay.through_broker import play_through_broker
 from agent.replay.truth import Recorded
 from tests.bundles import write_small_bundle
+from tests.conftest import require
 from tests.recorded import worn, write_recorded, write_truth
 from tests.small_bundle import small_manifest
 
@@ -29,10 +29,7 @@ BUDGET, THRESHOLD = "1 per 1000 cycles", 0.5
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory):
-    if find_mosquitto() is None:
-        if "mosquitto" in os.environ.get("FOREWARN_REQUIRE", ""):
-            pytest.fail("FOREWARN_REQUIRE names mosquitto, which is not installed")
-        pytest.skip("mosquitto is not installed")
+    require("mosquitto", find_mosquitto() is not None, "mosquitto is not installed")
     port = free_port()
     with mosquitto(tmp_path_factory.mktemp("broker"), port=port):
         yield Address("127.0.0.1", port)

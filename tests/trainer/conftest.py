@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import require
 from trainer.data.cmapss import cmapss_folder
 
 
@@ -12,8 +13,5 @@ from trainer.data.cmapss import cmapss_folder
 def cmapss() -> Path:
     """The C-MAPSS folder of $FOREWARN_DATA; absent data is a failure where FOREWARN_REQUIRE names `data`."""
     data = os.environ.get("FOREWARN_DATA", "")
-    if data:
-        return cmapss_folder(Path(data))
-    if "data" in os.environ.get("FOREWARN_REQUIRE", ""):
-        pytest.fail("FOREWARN_REQUIRE names data, but FOREWARN_DATA is not set")
-    pytest.skip("FOREWARN_DATA is not set: it names the folder that holds cmapss/")
+    require("data", bool(data), "FOREWARN_DATA is not set: it names the folder that holds cmapss/")
+    return cmapss_folder(Path(data))

@@ -1,0 +1,56 @@
+"""A mosquitto that a test may kill and start again on the same port."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+
+from agent.replay.broker import free_port, mosquitto
+from tests.broker.listener import TIMEOUT_S, Listener
+
+
+class PrivateBroker:
+    """A broker on a free port of the loopback, without persistence: what it knew is gone when it is killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._running = ExitStack()
+
+    def start(self) -> None:
+        self._process = self._running.enter_context(mosquitto(self._folder, port=self.port))
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._process.kill()
+        self._running.close()
+
+    def close(self) -> None:
+        self._running.close()
+
+    def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
+        """Publish one message as a client of its own, and wait until the broker has it."""
+        self.publish_all([(topic, payload)], retain=retain)
+
+    def publish_all(self, messages: list[tuple[str, bytes]], *, retain: bool = False) -> None:
+        """Publish in this order at QoS 1, and wait until the broker has all."""
+        client = paho.Client(CallbackAPIVersion.VERSION2)
+        client.max_inflight_messages_set(20)
+        client.connect("127.0.0.1", self.port)
+        client.loop_start()
+        try:
+            for topic, payload in messages:
+                sent = client.publish(topic, payload, qos=1, retain=retain)
+            sent.wait_for_publish(TIMEOUT_S)
+            assert sent.is_published()
+        finally:
+            client.disconnect()
+            client.loop_stop()
+
+    def retained(self, topics: str) -> dict[str, bytes]:
+        """What the broker holds retained under a topic filter now."""
+        with Listener(self.port, topics, "end-of-retained") as listener:
+            self.publish("end-of-retained", b"")
+            listener.wait_for(lambda one: one.topic == "end-of-retained", "the end of what is retained")
+            return {one.topic: one.payload for one in listener.heard if one.retain}

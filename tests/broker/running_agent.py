@@ -1,0 +1,170 @@
+"""A whole agent as a child process around the small bundle, as somebody at the broker sees it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.broker.listener import TIMEOUT_S, Heard, Listener
+from tests.broker.private_broker import PrivateBroker
+from tests.configurations import SOURCE, write_configuration
+
+NODE = "gateway-1"
+ROOT = f"forewarn/{NODE}"
+Json = dict[str, object]
+
+
+def configuration(port: int, *, protocol: str = "auto", qos: int = 1) -> str:
+    """A configuration text: quick status and snapshots, every score published."""
+    return f"""
+[agent]
+node = "{NODE}"
+state_dir = "state"
+status_every = "100ms"
+snapshot_every = "1s"
+[broker]
+host = "127.0.0.1"
+port = {port}
+protocol = "{protocol}"
+[model]
+bundle = "small.fwb"
+[publish]
+scores = "all"
+{SOURCE}
+qos = {qos}
+"""
+
+
+class RunningAgent:
+    """One agent, its folder and its life: started, killed, started again."""
+
+    def __init__(self, folder: Path, broker: PrivateBroker, listener: Listener, text: str = "") -> None:
+        self.broker, self.listener, self.folder = broker, listener, folder
+        self.state = folder / "state"
+        self.file = write_configuration(folder, text or configuration(broker.port))
+        self._log = folder / "agent.log"
+        self._since = 0  # what the listener heard before does not come from this process
+        self._due = 0
+
+    # Its life ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._since = len(self.listener.heard)
+        own = {name: value for name, value in os.environ.items() if not name.startswith("FOREWARN_")}
+        command = [sys.executable, "-m", "agent.cli", "run", "--config", str(self.file)]
+        with self._log.open("ab") as sink:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=own)
+
+    def wait_until_it_listens(self) -> Json:
+        """Connected both ways and subscribed; messages that are fed count from here."""
+        heard = self.listener.wait_for(self._is_listening, "the agent subscribes", since=self._since)
+        status = json.loads(heard.payload)
+        self._due = status["taken"]
+        return status
+
+    def go(self) -> None:
+        """Start, and wait until it listens."""
+        self.start()
+        self.wait_until_it_listens()
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(TIMEOUT_S)
+
+    def kill(self) -> None:
+        """kill -9, and wait until the broker has seen its end."""
+        since = len(self.listener.heard)
+        self.process.kill()
+        self.process.wait(TIMEOUT_S)
+        self.listener.wait_for(
+            lambda one: one == Heard(f"{ROOT}/available", b"offline", False), "the last will", since=since
+        )
+
+    def restart_broker(self) -> None:
+        """Kill the broker, start it again, and wait until listener and agent are back."""
+        self.broker.kill()
+        self._since = len(self.listener.heard)
+        self.broker.start()
+        self.wait_until_it_listens()
+
+    def end(self) -> None:
+        """For the end of a test, whatever state it is in."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(TIMEOUT_S)
+
+    # What goes in and comes out ---------------------------------------------------------------------------------
+
+    def feed(self, messages: list[tuple[str, bytes]]) -> Json:
+        """Publish messages, wait until the agent has taken them and said all there is to say; the status then."""
+        since = len(self.listener.heard)
+        self.broker.publish_all(messages)
+        self._due += len(messages)
+
+        def has_settled(one: Heard) -> bool:
+            if one.topic != f"{ROOT}/status" or not one.payload:
+                return False
+            status = json.loads(one.payload)
+            return status["taken"] >= self._due and status["queues"]["outbox"] == 0
+
+        heard = self.listener.wait_for(has_settled, f"{self._due} messages are taken", since=since)
+        status: Json = json.loads(heard.payload)
+        assert status["taken"] == self._due
+        return status
+
+    def status(self) -> Json:
+        """The newest status of this process."""
+        return json.loads(self._heard(f"{ROOT}/status")[-1].payload)
+
+    def events(self, *, all_lives: bool = False) -> list[Json]:
+        """The alert events of this process, or of all that the listener heard."""
+        return [json.loads(one.payload) for one in self._heard(f"{ROOT}/event", all_lives=all_lives)]
+
+    def scores(self, device: str, *, all_lives: bool = False) -> list[bytes]:
+        """The payloads of a device's scores."""
+        return [one.payload for one in self._heard(f"{ROOT}/score/{device}", all_lives=all_lives)]
+
+    def qualities(self, device: str) -> list[str]:
+        """The quality of each of a device's scores of this process."""
+        return [json.loads(payload)["quality"] for payload in self.scores(device)]
+
+    def standing(self) -> dict[str, Json]:
+        """The alerts that are retained on the broker now, by topic below `alert/`."""
+        held = self.broker.retained(f"{ROOT}/alert/#")
+        return {topic.removeprefix(f"{ROOT}/alert/"): json.loads(payload) for topic, payload in held.items()}
+
+    def wait_for_log(self, event: str) -> Json:
+        """The first log line of a kind, for what cannot be seen at the broker."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while not self.log(event):
+            assert time.monotonic() < deadline, f"no {event} in the log within {TIMEOUT_S:g} s"
+            time.sleep(0.02)
+        return self.log(event)[0]
+
+    def log(self, event: str) -> list[Json]:
+        """The log lines of one kind; every line is a JSON object."""
+        return [line for line in self.log_lines() if line["event"] == event]
+
+    def log_lines(self) -> list[Json]:
+        whole, _, _ = self._log.read_text().rpartition("\n")
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def _heard(self, topic: str, *, all_lives: bool = False) -> list[Heard]:
+        return [one for one in self.listener.heard[0 if all_lives else self._since :] if one.topic == topic]
+
+    def _is_listening(self, one: Heard) -> bool:
+        if one.topic != f"{ROOT}/status" or not one.payload:
+            return False
+        link = json.loads(one.payload)["broker"]["input"]
+        return link["connected"] and set(link["subscriptions"].values()) == {"granted"}
+
+
+def refusal(file: Path) -> tuple[int, str]:
+    """Exit code and standard error of an agent that should not start."""
+    command = [sys.executable, "-m", "agent.cli", "run", "--config", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    return done.returncode, done.stderr

@@ -1,0 +1,184 @@
+"""How an agent comes up and goes down, seen from the broker and from the shell."""
+
+import json
+
+import pytest
+
+from tests.broker.listener import Heard
+from tests.broker.running_agent import ROOT, configuration, refusal
+from tests.broker.told import events_inline, scores_inline
+from tests.configurations import SOURCE, VALID, write_configuration
+from tests.streams import interleaved, life
+
+AVAILABLE = f"{ROOT}/available"
+
+
+def availability(listener) -> list[bytes]:
+    return [one.payload for one in listener.heard if one.topic == AVAILABLE and not one.retain]
+
+
+def test_scores_and_events_are_what_a_core_without_a_broker_says(agent):
+    """Law 1: from the same messages come, byte for byte, the same payloads."""
+    messages = interleaved(life("p1", 60), life("p2", 60, wear_from=35, seed=1))
+    agent.feed(messages)
+    for device in ("p1", "p2"):
+        assert agent.scores(device) == scores_inline(messages, device)
+    said = [one.payload for one in agent.listener.heard if one.topic == f"{ROOT}/event"]
+    assert said == events_inline(messages, agent.folder / "small.fwb")
+    assert len(said) > 2
+
+
+def test_an_agent_that_starts_before_its_broker_subscribes_when_it_comes(broker, make_agent):
+    """It waits, says so in one line, and takes messages as soon as there is a broker."""
+    agent = make_agent()
+    broker.kill()
+    agent.start()
+    agent.wait_for_log("broker_lost")
+    broker.start()
+    agent.wait_until_it_listens()
+    agent.feed(life("p1", 5))
+    assert len(agent.log("broker_lost")) == 1
+
+
+def test_sigterm_says_stopped_and_leaves_a_snapshot(agent):
+    """`stopped` is the last word, the exit code is 0, and the state is on the disk."""
+    agent.feed(life("p1", 30))
+    assert agent.stop() == 0
+    agent.listener.wait_for(lambda one: one == Heard(AVAILABLE, b"stopped", False), "stopped")
+    assert availability(agent.listener) == [b"online", b"stopped"]
+    assert agent.broker.retained(AVAILABLE) == {AVAILABLE: b"stopped"}
+    assert list(agent.state.glob("snapshot-*"))
+    assert agent.log_lines()[-1]["event"] == "agent_stopped"
+
+
+def test_a_restart_goes_on_with_a_gap_and_repeats_no_alert(agent):
+    """After a clean stop the next row of a device says `gap`, the one after it does not, and the alert keeps its id."""
+    whole = life("p1", 60)
+    agent.feed(whole[:45])
+    (raised, *_) = agent.events()
+    assert agent.stop() == 0
+    agent.go()
+    agent.feed(whole[45:])
+    assert agent.qualities("p1") == ["gap"] + ["ok"] * 14
+    assert "raised" not in [event["event"] for event in agent.events()]
+    assert agent.standing()["p1/risk"]["alert"] == raised["alert"]
+
+
+def test_scores_after_a_clean_restart_are_those_of_one_that_never_stopped(agent):
+    """A clean stop loses no state: apart from the quality, the numbers are the same to the bit."""
+    whole = life("p1", 60)
+    agent.feed(whole[:30])
+    agent.stop()
+    agent.go()
+    agent.feed(whole[30:])
+    values = [{**json.loads(payload), "quality": ""} for payload in agent.scores("p1", all_lives=True)]
+    assert values == [{**json.loads(payload), "quality": ""} for payload in scores_inline(whole, "p1")]
+
+
+def test_kill_9_leaves_the_last_will(agent):
+    """Whoever watches `available` learns of a killed agent from the broker."""
+    agent.kill()
+    assert availability(agent.listener) == [b"online", b"offline"]
+    assert agent.broker.retained(AVAILABLE) == {AVAILABLE: b"offline"}
+
+
+def test_a_foreign_retained_alert_is_removed_at_the_start(broker, make_agent):
+    """What the alert table does not hold does not stand on the broker either; others' topics are left alone."""
+    broker.publish(f"{ROOT}/alert/x/risk", b'{"alert": "nobody knows"}', retain=True)
+    broker.publish("forewarn/gateway-2/alert/x/risk", b"{}", retain=True)
+    agent = make_agent()
+    agent.go()
+    agent.listener.wait_for(lambda one: one == Heard(f"{ROOT}/alert/x/risk", b"", False), "its removal")
+    assert list(broker.retained("forewarn/+/alert/#")) == ["forewarn/gateway-2/alert/x/risk"]
+
+
+def test_a_device_id_cannot_leave_its_level_of_the_topic(agent):
+    """Everything but A-Z a-z 0-9 _ . - ~ is percent-escaped, in the score's topic and in the alert's."""
+    device = "50% ü$"
+    agent.feed(life(device, 60))
+    escaped = "50%25%20%C3%BC%24"
+    assert len(agent.scores(escaped)) == 60
+    assert agent.standing()[f"{escaped}/risk"]["device"] == device
+
+
+def test_a_second_agent_on_the_same_state_is_refused(agent):
+    """Exit 1, and the pid of the one that holds the state directory."""
+    code, said = refusal(agent.file)
+    assert code == 1
+    assert f"{agent.state}: another agent uses it (pid {agent.process.pid})" in said
+    assert "Traceback" not in said
+    agent.feed(life("p1", 3))
+
+
+BROKEN = """
+[agent]
+nod = "x"
+status_every = "10"
+[broker]
+port = 99999
+[model]
+bundle = "small.fwb"
+budget = "some"
+[[source]]
+name = "press"
+topic = "plant/cycle"
+"""
+
+
+def test_every_problem_of_a_configuration_is_listed(tmp_path):
+    """Exit 2, each problem with file and key, no traceback."""
+    file = write_configuration(tmp_path, BROKEN)
+    code, said = refusal(file)
+    assert code == 2
+    for key in ("agent.nod", "agent.status_every", "broker.port", "model.budget", "source"):
+        assert any(f"{file}:" in line and key in line for line in said.splitlines()), f"{key} in {said}"
+    assert "Traceback" not in said
+
+
+def flipped(bundle: bytes) -> bytes:
+    middle = len(bundle) // 2
+    return bundle[:middle] + bytes([bundle[middle] ^ 1]) + bundle[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    "broken", [lambda _: b"", lambda whole: whole[:-30], flipped], ids=["empty", "truncated", "a_bit_flipped"]
+)
+def test_a_broken_bundle_is_a_problem_of_the_configuration(tmp_path, broken):
+    """Exit 2, with the key and the name of the bundle, no traceback."""
+    file = write_configuration(tmp_path, VALID + SOURCE)
+    bundle = tmp_path / "small.fwb"
+    bundle.write_bytes(broken(bundle.read_bytes()))
+    assert_refused_for_its_bundle(file)
+
+
+def test_a_missing_bundle_is_a_problem_of_the_configuration(tmp_path):
+    """The same when there is none."""
+    file = write_configuration(tmp_path, VALID + SOURCE)
+    (tmp_path / "small.fwb").unlink()
+    assert_refused_for_its_bundle(file)
+
+
+def assert_refused_for_its_bundle(file):
+    code, said = refusal(file)
+    assert code == 2
+    assert f"{file}:" in said
+    assert "model.bundle" in said
+    assert "small.fwb" in said
+    assert "Traceback" not in said
+
+
+def test_a_configuration_that_is_not_there_is_named(tmp_path):
+    """Exit 2, and the path."""
+    code, said = refusal(tmp_path / "absent.toml")
+    assert code == 2
+    assert "absent.toml" in said
+    assert "Traceback" not in said
+
+
+def test_a_state_directory_that_cannot_be_used_is_named(broker, tmp_path):
+    """A file in its place: exit 2 and the key."""
+    (tmp_path / "state").write_text("")
+    code, said = refusal(write_configuration(tmp_path, configuration(broker.port)))
+    assert code == 2
+    assert "agent.state_dir" in said
+    assert "Traceback" not in said
