@@ -12,14 +12,24 @@ from tests.broker.running_agent import RunningAgent
 from tests.conftest import require
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[PrivateBroker]:
+def running(folder: Path) -> Iterator[PrivateBroker]:
     require("mosquitto", find_mosquitto() is not None, "mosquitto is not installed")
-    (tmp_path / "broker").mkdir()
-    one = PrivateBroker(tmp_path / "broker")
+    folder.mkdir()
+    one = PrivateBroker(folder)
     one.start()
     yield one
     one.close()
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[PrivateBroker]:
+    yield from running(tmp_path / "broker")
+
+
+@pytest.fixture
+def output_broker(tmp_path: Path) -> Iterator[PrivateBroker]:
+    """Another one, for what the agent says."""
+    yield from running(tmp_path / "output-broker")
 
 
 @pytest.fixture
@@ -34,9 +44,9 @@ def make_agent(tmp_path: Path, broker: PrivateBroker, listener: Listener) -> Ite
     """An agent for a configuration text, in a folder of its own; not started yet."""
     made: list[RunningAgent] = []
 
-    def make(text: str = "", folder: str = "agent") -> RunningAgent:
-        (tmp_path / folder).mkdir(exist_ok=True)
-        made.append(RunningAgent(tmp_path / folder, broker, listener, text))
+    def make(text: str = "", hears: Listener = listener) -> RunningAgent:
+        (tmp_path / "agent").mkdir(exist_ok=True)
+        made.append(RunningAgent(tmp_path / "agent", broker, hears, text))
         return made[-1]
 
     yield make

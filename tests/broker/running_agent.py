@@ -38,6 +38,11 @@ qos = {qos}
 """
 
 
+def with_output(port: int, output_port: int) -> str:
+    """The same, with alerts going to another broker."""
+    return configuration(port) + f'[output]\nhost = "127.0.0.1"\nport = {output_port}\n'
+
+
 class RunningAgent:
     """One agent, its folder and its life: started, killed, started again."""
 
@@ -46,13 +51,13 @@ class RunningAgent:
         self.state = folder / "state"
         self.file = write_configuration(folder, text or configuration(broker.port))
         self._log = folder / "agent.log"
-        self._since = 0  # what the listener heard before does not come from this process
+        self.since = 0  # what the listener heard before does not come from this process
         self._due = 0
 
     # Its life ---------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        self._since = len(self.listener.heard)
+        self.since = len(self.listener.heard)
         own = {name: value for name, value in os.environ.items() if not name.startswith("FOREWARN_")}
         command = [sys.executable, "-m", "agent.cli", "run", "--config", str(self.file)]
         with self._log.open("ab") as sink:
@@ -60,7 +65,7 @@ class RunningAgent:
 
     def wait_until_it_listens(self) -> Json:
         """Connected both ways and subscribed; messages that are fed count from here."""
-        heard = self.listener.wait_for(self._is_listening, "the agent subscribes", since=self._since)
+        heard = self.listener.wait_for(self._is_listening, "the agent subscribes", since=self.since)
         status = json.loads(heard.payload)
         self._due = status["taken"]
         return status
@@ -87,7 +92,7 @@ class RunningAgent:
     def restart_broker(self) -> None:
         """Kill the broker, start it again, and wait until listener and agent are back."""
         self.broker.kill()
-        self._since = len(self.listener.heard)
+        self.since = len(self.listener.heard)
         self.broker.start()
         self.wait_until_it_listens()
 
@@ -154,7 +159,7 @@ class RunningAgent:
         return [json.loads(line) for line in whole.splitlines()]
 
     def _heard(self, topic: str, *, all_lives: bool = False) -> list[Heard]:
-        return [one for one in self.listener.heard[0 if all_lives else self._since :] if one.topic == topic]
+        return [one for one in self.listener.heard[0 if all_lives else self.since :] if one.topic == topic]
 
     def _is_listening(self, one: Heard) -> bool:
         if one.topic != f"{ROOT}/status" or not one.payload:

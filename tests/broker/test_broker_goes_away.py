@@ -1,0 +1,48 @@
+"""A broker that is killed and comes back: nothing that stands is lost, and what was missed is marked."""
+
+import json
+
+from tests.broker.listener import Listener
+from tests.broker.running_agent import ROOT, with_output
+from tests.streams import interleaved, life
+
+
+def test_a_broker_that_comes_back_finds_gaps_marked_and_alerts_again(agent):
+    """Laws 3 and 4. Kill -9 of the broker mid-stream: the next row of every device says `gap`, and only that one; the
+    alert that stands is retained again, under its id, on a broker that has forgotten it."""
+    whole = [life("p1", 60), life("p2", 60, wear_from=1000, seed=1)]
+    agent.feed(interleaved(*(one[:45] for one in whole)))
+    before = agent.standing()
+    assert list(before) == ["p1/risk"]
+    agent.restart_broker()
+    agent.listener.wait_for(lambda one: one.topic == f"{ROOT}/alert/p1/risk", "the alert again", since=agent.since)
+    assert agent.standing() == before
+    assert agent.broker.retained(f"{ROOT}/available") == {f"{ROOT}/available": b"online"}
+    agent.feed(interleaved(*(one[45:] for one in whole)))
+    for device in ("p1", "p2"):
+        assert agent.qualities(device) == ["gap"] + ["ok"] * 14
+    assert {event["alert"] for event in agent.events(all_lives=True)} == {before["p1/risk"]["alert"]}
+    assert len(agent.log("broker_connected")) == 2
+
+
+def test_what_is_raised_while_the_output_is_away_is_said_when_it_is_back(broker, output_broker, make_agent):
+    """Law 3. Input and output are two brokers: the input goes on, and the outbox keeps the events, in their order."""
+    whole = interleaved(*(life(f"p{number}", 60, seed=number) for number in range(4)))
+    with Listener(output_broker.port, "forewarn/#") as listener:
+        agent = make_agent(with_output(broker.port, output_broker.port), hears=listener)
+        agent.go()
+        agent.feed(whole[:80])
+        output_broker.kill()
+        broker.publish_all(whole[80:])
+        agent.wait_for_log("alert_raised")
+        output_broker.start()
+        listener.wait_for(
+            lambda one: one.topic == f"{ROOT}/status" and json.loads(one.payload)["taken"] == len(whole)
+            and json.loads(one.payload)["queues"]["outbox"] == 0, "an empty outbox", since=len(listener.heard)
+        )  # fmt: skip
+        agent.stop()
+        logged = [(line["id"], line["event"]) for line in agent.log_lines() if line["event"].startswith("alert_")]
+        said = [(event["alert"], f"alert_{event['event']}") for event in agent.events()]
+        assert said == logged
+        assert {event["device"] for event in agent.events()} == {f"p{number}" for number in range(4)}
+        assert agent.qualities("p1")[:20] == ["warming_up"] * 2 + ["ok"] * 18
