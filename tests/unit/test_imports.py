@@ -18,6 +18,7 @@ LAYERS = [
     {"cli"},
     {"run", "record", "sample", "command", "doctor", "replay"},
     {"receive", "store", "publish"},
+    {"link", "log"},
     {"config"},
     {"core"},
     {"decode", "align", "step", "judge", "bundle"},
