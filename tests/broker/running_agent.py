@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.broker.listener import TIMEOUT_S, Heard, Listener
@@ -144,11 +145,12 @@ class RunningAgent:
 
     def wait_for_log(self, event: str) -> Json:
         """The first log line of a kind, for what cannot be seen at the broker."""
-        deadline = time.monotonic() + TIMEOUT_S
-        while not self.log(event):
-            assert time.monotonic() < deadline, f"no {event} in the log within {TIMEOUT_S:g} s"
-            time.sleep(0.02)
+        wait_until(lambda: bool(self.log(event)), f"{event} in the log")
         return self.log(event)[0]
+
+    def wait_for_snapshots(self, n: int) -> None:
+        """Until `n` snapshots lie in the state directory."""
+        wait_until(lambda: len(list(self.state.glob("snapshot-*[0-9]"))) >= n, f"{n} snapshots")
 
     def log(self, event: str) -> list[Json]:
         """The log lines of one kind; every line is a JSON object."""
@@ -166,6 +168,14 @@ class RunningAgent:
             return False
         link = json.loads(one.payload)["broker"]["input"]
         return link["connected"] and set(link["subscriptions"].values()) == {"granted"}
+
+
+def wait_until(done: Callable[[], bool], what: str) -> None:
+    """Look again and again at what tells nobody when it changes."""
+    deadline = time.monotonic() + TIMEOUT_S
+    while not done():
+        assert time.monotonic() < deadline, f"not within {TIMEOUT_S:g} s: {what}"
+        time.sleep(0.02)
 
 
 def refusal(file: Path) -> tuple[int, str]:

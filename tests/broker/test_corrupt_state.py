@@ -1,0 +1,107 @@
+"""State files that are not what was written are set aside by name, said, and the agent runs."""
+
+import json
+
+import msgspec
+import pytest
+
+from tests.bundles import write_small_bundle
+from tests.small_bundle import small_manifest
+from tests.streams import life
+
+
+def flip(path, place: float):
+    data = bytearray(path.read_bytes())
+    data[int(len(data) * place)] ^= 0x10
+    path.write_bytes(data)
+
+
+def truncate(path, place: float):
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * place)])
+
+
+def aside(agent, name: str) -> list[str]:
+    return [path.name for path in agent.state.glob(f"{name}*.corrupt-*")]
+
+
+@pytest.mark.parametrize(("spoil", "place"), [(flip, 0.5), (truncate, 0.5), (truncate, 0.0)])
+def test_a_corrupt_snapshot_is_set_aside_and_the_older_one_restored(agent, spoil, place):
+    """The alert that stands comes from the table either way; the agent says which file it could not use."""
+    whole = life("p1", 60)
+    agent.feed(whole[:20])
+    agent.wait_for_snapshots(1)
+    agent.feed(whole[20:45])
+    agent.stop()
+    older, newest = sorted(agent.state.glob("snapshot-*"))
+    before = agent.standing()
+    spoil(newest, place)
+    agent.go()
+    (line,) = agent.log("snapshot_set_aside")
+    assert aside(agent, newest.name) == [line["kept"].rpartition("/")[2]]
+    assert agent.log("state_restored")[-1]["snapshot"] == older.name
+    agent.feed(whole[45:])
+    assert agent.qualities("p1")[0] == "gap"
+    assert agent.standing()["p1/risk"]["alert"] == before["p1/risk"]["alert"]
+    assert agent.stop() == 0
+
+
+def test_without_any_good_snapshot_devices_start_as_new_and_alerts_stand(agent):
+    """Both snapshots are spoilt: the state is gone, the alert table is not."""
+    whole = life("p1", 60)
+    agent.feed(whole[:20])
+    agent.wait_for_snapshots(1)
+    agent.feed(whole[20:45])
+    agent.stop()
+    before = agent.standing()
+    for path in agent.state.glob("snapshot-*"):
+        flip(path, 0.7)
+    agent.go()
+    assert len(agent.log("snapshot_set_aside")) == 2
+    assert agent.standing() == before
+    agent.feed(whole[45:])
+    assert agent.qualities("p1")[:3] == ["gap", "warming_up", "ok"]
+    assert "raised" not in [event["event"] for event in agent.events()]
+
+
+@pytest.mark.parametrize(("spoil", "place"), [(flip, 0.0), (truncate, 0.5), (truncate, 0.001)])
+def test_a_corrupt_alert_table_is_set_aside_and_the_agent_runs(agent, spoil, place):
+    """What stood is not known any more: it leaves the broker, and a fault that still shows is raised again."""
+    whole = life("p1", 60)
+    agent.feed(whole[:45])
+    agent.stop()
+    spoil(agent.state / "alerts.db", place)
+    agent.go()
+    (line,) = agent.log("alert_table_set_aside")
+    assert line["why"]
+    assert aside(agent, "alerts.db") == [line["kept"].rpartition("/")[2]]
+    agent.feed(whole[45:])
+    assert agent.events()[0]["event"] == "raised"
+    assert list(agent.standing()) == ["p1/risk"]
+    assert agent.stop() == 0
+
+
+def test_a_snapshot_of_another_bundle_is_set_aside(agent):
+    """A state belongs to the model that made it."""
+    agent.feed(life("p1", 10))
+    agent.stop()
+    bundle = agent.folder / "small.fwb"
+    bundle.unlink()
+    write_small_bundle(bundle, msgspec.structs.replace(small_manifest(), version="1.0.1"))
+    agent.go()
+    (line,) = agent.log("snapshot_set_aside")
+    assert "bundle" in line["why"]
+    agent.feed(life("p1", 3, start=11))
+    assert json.loads(agent.scores("p1")[0])["quality"] in ("gap", "warming_up")
+
+
+def test_files_that_a_crash_left_half_written_are_no_snapshots(agent):
+    """The temporary name is never read, and does not disturb the next snapshot."""
+    agent.feed(life("p1", 10))
+    agent.stop()
+    (newest,) = agent.state.glob("snapshot-*")
+    newest.with_name("snapshot-000000000002.new").write_bytes(newest.read_bytes()[:100])
+    agent.go()
+    assert agent.log("snapshot_set_aside") == []
+    agent.feed(life("p1", 3, start=11))
+    assert agent.qualities("p1") == ["gap", "ok", "ok"]
+    assert agent.stop() == 0
