@@ -1,0 +1,79 @@
+"""Law 1, parity: offline evaluation = inline replay = replay through a broker = live.
+
+The same core, engine and bundle run in all of them; for the same input scores and alerts are equal bit for bit on one
+machine. (That any split of the input gives the same is in test_split.py.)
+"""
+
+import numpy as np
+import pytest
+
+from agent.bundle import file
+from agent.replay import through_broker
+from agent.replay.agent_process import Address
+from agent.replay.broker import find_mosquitto, free_port, mosquitto
+from agent.replay.play import PlayedDevice, Watcher, play_inline
+from agent.replay.stream import source_for, stream
+from agent.replay.through_broker import play_through_broker
+from tests.bundles import write_small_bundle
+from tests.conftest import require
+from tests.recorded import worn
+from trainer import played as evaluation
+from trainer.data.history import History
+
+BUDGET, THRESHOLD = "1 per 1000 cycles", 0.5
+COLUMNS = ("t_ns", "quality", "risk", "rul")
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """Missing values, awkward names, extreme values, late starts: in the order of the names."""
+    wild = worn("wild", 40, seed=5)
+    wild.x[10] = np.float32([1e30, -3.4e38, 1e-45])
+    lives = [
+        worn("100 % p$1 {x} ü", 150, missing=[3, 4], seed=1),
+        worn("late", 200, start=60, seed=2),
+        *(worn(f"p{number}", 80 + number, wear_from=10 + number, seed=number) for number in range(6)),
+        wild,
+    ]
+    return sorted(lives, key=lambda one: one.device)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return file.read(write_small_bundle(tmp_path_factory.mktemp("bundle") / "small.fwb"))
+
+
+@pytest.fixture(scope="module")
+def inline(bundle, recorded):
+    rows = stream(recorded, source_for(bundle.manifest, "rig/{device}/cycle"))
+    assert len(rows) > through_broker.AHEAD_MAX  # more than may be under way at once
+    played = play_inline(bundle, bundle.model, rows, THRESHOLD)
+    assert sum(len(one.events) for one in played) > 8
+    return played
+
+
+def bits(one: PlayedDevice) -> tuple[object, ...]:
+    return (one.device, one.events, *(getattr(one, name).tobytes() for name in COLUMNS))
+
+
+def test_the_trainers_evaluation_equals_inline_replay(bundle, recorded, inline):
+    histories = [History(one.device, one.t_s, one.x, None) for one in recorded]
+    evaluated = evaluation.play(bundle, bundle.model, histories, THRESHOLD)
+    assert list(map(bits, evaluated)) == list(map(bits, inline))
+
+
+def test_a_whole_agent_behind_a_real_broker_equals_inline_replay(bundle, recorded, inline, tmp_path):
+    require("mosquitto", find_mosquitto() is not None, "mosquitto is not installed")
+    rows = stream(recorded, source_for(bundle.manifest, "rig/{device}/cycle"))
+    warned, counts = [], []
+    port = free_port()
+    (tmp_path / "broker").mkdir()
+    (tmp_path / "agent").mkdir()
+    with mosquitto(tmp_path / "broker", port=port):
+        watcher = Watcher(warned.append, counts.append)
+        address = Address("127.0.0.1", port)
+        live = play_through_broker(bundle, rows, BUDGET, address, tmp_path / "agent", watcher)
+    assert list(map(bits, live)) == list(map(bits, inline))
+    assert sum(counts) == len(rows)
+    in_order = sorted((event for one in inline for event in one.events), key=lambda event: event.entry)
+    assert [(event.alert, event.sequence) for event in warned] == [(event.alert, event.sequence) for event in in_order]
