@@ -1,5 +1,6 @@
 """A model file is looked into on its bytes; what could surprise ONNX Runtime or the gateway is refused by name."""
 
+import itertools
 from contextlib import suppress
 
 import msgspec
@@ -136,11 +137,43 @@ def with_input_overwritten() -> onnx.ModelProto:
     return model
 
 
+def with_another_width() -> onnx.ModelProto:
+    """`risk` is promised and declared as [b, 3], and computed as [b, 4]."""
+    model = small()
+    model.graph.node[17].output[0] = "unused"
+    model.graph.node.append(helper.make_node("Identity", ["state"], ["risk"]))
+    return model
+
+
+def with_doubling(n_nodes: int) -> onnx.ModelProto:
+    """Each node joins the last one's output to itself: 30 of them would need terabytes."""
+    model = small()
+    names = ["x", *(f"d{index}" for index in range(n_nodes))]
+    for before, after in itertools.pairwise(names):
+        model.graph.node.append(helper.make_node("Concat", [before, before], [after], axis=1))
+    return model
+
+
+def with_outer_products() -> onnx.ModelProto:
+    """Constants that grow by broadcasting."""
+    model = small()
+    for name, shape in (("column", (8192, 1)), ("line", (1, 8192))):
+        model.graph.initializer.append(numpy_helper.from_array(np.ones(shape, np.float32), name))
+    model.graph.node.append(helper.make_node("Mul", ["column", "line"], ["large"]))
+    return model
+
+
+def with_value_info() -> onnx.ModelProto:
+    model = small()
+    model.graph.value_info.append(helper.make_tensor_value_info("x0", TensorProto.INT8, ["b", 9]))
+    return model
+
+
 FLOAT, DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE
 REFUSED = {
-    "loop": (node_with("Loop"), "node 20 is 'Loop', which is not among the operators allowed"),
-    "random": (node_with("RandomNormalLike"), "'RandomNormalLike', which is not among"),
-    "large from small": (node_with("Tile"), "'Tile', which is not among"),
+    "loop": (node_with("Loop"), r"node 20 \('Loop'\) is not among the operators allowed"),
+    "random": (node_with("RandomNormalLike"), r"'RandomNormalLike'\) is not among"),
+    "large from small": (node_with("Tile"), r"'Tile'\) is not among"),
     "custom domain": (node_with("Sigmoid", domain="com.evil"), "of the domain 'com.evil'"),
     "subgraph": (with_subgraph(), "has a subgraph"),
     "tensor attribute": (node_with("Cast", value=numpy_helper.from_array(np.zeros(3))), "has a tensor"),
@@ -148,7 +181,8 @@ REFUSED = {
     "external location": (with_location_only(), "'w' are outside the file"),
     "2 GB claim": (with_claim(32768, 16384), r"claim 2147483648 bytes \(shape \[32768, 16384\]\) and have 36"),
     "overflowing claim": (with_claim(2**62, 2**62), "claim .* bytes"),
-    "negative claim": (with_claim(-3, -3), "negative dimension"),
+    "negative claim": (with_claim(-3, -3), r"a dimension below 1: \[-3, -3\]"),
+    "empty claim": (with_claim(0, 3), "a dimension below 1"),
     "rank": (with_claim(1, 1, 1, 3, 3), "dims too often"),
     "NaN weight": (with_weight(float("nan")), "'w' hold NaN or infinity"),
     "infinite weight": (with_weight(float("inf")), "'w' hold NaN or infinity"),
@@ -164,12 +198,17 @@ REFUSED = {
     "horizons": (with_output(1, "risk", FLOAT, ["b", 2]), r"output 'risk' is \[b, 2\]"),
     "another output": (with_output(2, "anomaly", FLOAT, ["b"]), "output 'anomaly' is not one"),
     "opset domain": (with_imports(("", 17), ("com.microsoft", 1)), "domain 'com.microsoft'"),
-    "new opset": (with_imports(("", 99)), "opset 99 is not among 13 to 21"),
+    "new opset": (with_imports(("", 99)), "written for opset 99, not 17"),
     "no opset": (with_imports(), "exactly one opset"),
     "functions": (with_function(), "has functions"),
     "IR version": (with_ir(99), "IR version 99"),
     "output undone": (with_output_undone(), "no node computes the output 'rul'"),
-    "order": (with_order_reversed(), "node 0 .Mul. reads 'left' before anything defines it"),
+    "order": (with_order_reversed(), r"node 0 \('Mul'\) reads 'left' before anything defines it"),
+    "another width": (with_another_width(), r"'risk' is computed as float32 \[b, 4\], the manifest promises .* 3\]"),
+    "doubling": (with_doubling(30), "the nodes up to 35 need more memory"),
+    "outer products": (with_outer_products(), "the nodes up to 20 need more memory"),
+    "value info": (with_value_info(), "graph has value_info"),
+    "rows across": (node_with("Softmax", axis=0), r"'Softmax'\) works along another axis than the columns"),
     "input overwritten": (with_input_overwritten(), "'state' is defined twice"),
 }
 
