@@ -142,7 +142,7 @@ class Time(Table):
 
 
 class SourceSettings(Table):
-    """A topic pattern and how to read its messages."""
+    """A topic pattern and how to read its messages, each a JSON object."""
 
     name: str = Field(pattern=f"^{NAME}$", description="Name in logs, status and alerts.")
     topic: str = Field(
@@ -150,7 +150,6 @@ class SourceSettings(Table):
         description="MQTT topic with one level `{device}`, as in `plant/{device}/telemetry`; others may be `+` or `#`.",
     )
     qos: Literal[0, 1] = Field(default=0, description="QoS of the subscription.")
-    codec: Literal["json"] = Field(default="json", description="Format of the payload: one JSON object a message.")
     time: Time = Field(default=Time(), description="Where a payload has its event time.")
     channels: dict[str, str] = Field(
         default={}, description="Payload field of a bundle's channel, where it is not the channel's own name."
