@@ -83,8 +83,10 @@ def read(data: memoryview, table: Table) -> Message:
         if wire != known.wire and not is_packed:
             raise Malformed(f"{table.kind}.{known.name} is stored as wire type {wire}, not {known.wire}")
         size, at = _varint(data, at, table.kind) if wire == BYTES else (_FIXED_BYTES[wire], at)
-        if size > end - at:
-            raise Malformed(f"{table.kind}.{known.name} runs {size - (end - at)} bytes past the end: cut short?")
+        if not 0 <= size <= end - at:
+            raise Malformed(
+                f"{table.kind}.{known.name} claims {size} bytes of the {end - at} that are left: cut short?"
+            )
         part = data[at : at + size]
         at += size
         if not is_packed:

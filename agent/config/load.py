@@ -59,12 +59,19 @@ def examine(path: Path, environ: Mapping[str, str]) -> Examined:
         settings = Settings.model_validate(gathered.values())
     except ValidationError as error:
         for one in error.errors(include_url=False):
-            if not (gathered.is_partial and one["type"] in ("missing", "too_short")):  # it may be in what is unreadable
+            if not _is_noise(one["loc"], one["type"], gathered):
                 gathered.report(one["loc"], what_is_wrong(one))
     bundle = _check_tables(gathered)
     if settings is None or bundle is None or gathered.problems:
         return Examined(tuple(sorted(gathered.problems, key=lambda one: (one.file, one.line))))
     return Examined((), settings, plan(settings, bundle))
+
+
+def _is_noise(key: Key, kind: str, gathered: Gathered) -> bool:
+    """What follows from another problem: a key may be in a file that cannot be read; faulty sources are not too few."""
+    if kind == "too_short" and key == ("source",):
+        return gathered.is_partial or bool(gathered.sources)
+    return kind == "missing" and gathered.is_partial
 
 
 def _types(model: type[BaseModel]) -> Iterator[tuple[Key, object]]:

@@ -152,6 +152,25 @@ def test_a_manifest_that_vouches_for_too_little_is_refused(tmp_path):
     refused(tmp_path, packed(partial, vouch=False), r"its manifest vouches for \['model.onnx'\], not")
 
 
+def test_a_manifest_with_another_size_is_refused(tmp_path):
+    manifest = msgspec.to_builtins(file.read(write_small_bundle(tmp_path / "small.fwb")).manifest)
+    manifest["members"]["report.json"]["size_bytes"] += 1
+    refused(tmp_path, packed(manifest, vouch=False), "report.json is not the one that the manifest vouches for")
+
+
+def test_a_manifest_is_bounded_before_it_is_read(tmp_path):
+    refused(
+        tmp_path, stored_zip.pack({MANIFEST: b"x" * (2**20 + 1), **MEMBERS}), "its manifest.json is larger than 1 MiB"
+    )
+    refused(tmp_path, stored_zip.pack({MANIFEST: b'{"a":' + b"[" * 2**19, **MEMBERS}), "manifest.json is refused")
+
+
+def test_the_order_of_metrics_makes_no_other_file(tmp_path, whole):
+    for name, metrics in (("a", {"x": 1.0, "y": 2.0}), ("b", {"y": 2.0, "x": 1.0})):
+        file.write(tmp_path / name, msgspec.structs.replace(SMALL, metrics=metrics), MEMBERS)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
 def test_a_newer_schema_is_refused_by_its_number(tmp_path):
     newer = msgspec.to_builtins(SMALL) | {"schema_version": 2, "unheard_of": True}
     refused(tmp_path, packed(newer), "manifest schema 2, this forewarn reads up to 1\n  Install a newer forewarn")

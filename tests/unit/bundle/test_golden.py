@@ -93,6 +93,21 @@ def test_a_neighbour_that_moves_another_row_by_one_bit_is_found():
     verify(leak, manifest=msgspec.structs.replace(MANIFEST, numerics=Numerics("tolerance", 1e-4)))
 
 
+def test_the_sign_of_zero_is_a_bit_too():
+    def flip(x, state, risk, rul):
+        return state, risk * np.float32(-0.0 if len(x) == 17 else 0.0), rul
+
+    with pytest.raises(BundleRefused, match="another risk in a batch of 17"):
+        verify(flip, golden=replace(GOLDEN, risk=GOLDEN.risk * np.float32(0)))
+
+
+def test_the_tolerance_is_a_part_of_the_largest_value():
+    """`rul` reaches beyond 100 cycles, so 1e-4 of it is more than 0.009; `risk` is within 1."""
+    verify(lambda x, state, risk, rul: (state, risk, rul + np.float32(0.009)))
+    with pytest.raises(BundleRefused, match=r"rul\[0\]"):
+        verify(lambda x, state, risk, rul: (state, risk, rul + np.float32(0.02)))
+
+
 def test_every_batch_size_is_tried():
     seen = set()
 
@@ -124,6 +139,12 @@ def test_rows_that_cannot_be_are_refused(changed, words):
         golden.unpack(replace(GOLDEN, **changed).pack(), MANIFEST)
 
 
+def repacked(old: bytes, new: bytes) -> bytes:
+    """The golden rows with something changed in every array's header; the zip around them is whole."""
+    members = stored_zip.unpack(GOLDEN.pack(), members_max=6)
+    return stored_zip.pack({name: data.replace(old, new) for name, data in members.items()})
+
+
 def npz(**arrays: np.ndarray) -> bytes:
     target = io.BytesIO()
     np.savez(target, **arrays)
@@ -131,17 +152,19 @@ def npz(**arrays: np.ndarray) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "data",
+    ("data", "words"),
     [
-        b"",
-        npz(x=np.zeros((2, 3), np.float32)),
-        npz(x=np.array([{"a": 1}], dtype=object)),
-        GOLDEN.pack().replace(b"'<f4'", b"'|O8'"),
-        GOLDEN.pack().replace(b"(12, 3)", b"(9999999, 3)"),
+        (b"", "does not begin like a zip"),
+        (npz(x=np.zeros((2, 3), np.float32)), "x.npy"),
+        (stored_zip.pack({"x.npy": b""}), "it holds x.npy; must be the arrays x, dt, state"),
+        (npz(x=np.array([{"a": 1}], dtype=object)), "x.npy"),
+        (repacked(b"'<f4'", b"'|O8'"), "is not a float32 array"),
+        (repacked(b"(12, 3)", b"(99, 3)"), r"claims the shape \[99, 3\] and has 144 bytes"),
+        (repacked(b"False", b"True "), "is not a float32 array"),
     ],
 )
-def test_other_files_are_refused(data):
-    with pytest.raises(ValueError):
+def test_other_files_are_refused(data, words):
+    with pytest.raises(ValueError, match=words):
         golden.unpack(data, MANIFEST)
 
 

@@ -47,6 +47,12 @@ def with_subgraph() -> onnx.ModelProto:
     return model
 
 
+def with_attribute_twice() -> onnx.ModelProto:
+    model = node_with("Softmax", axis=1)
+    model.graph.node[-1].attribute.append(helper.make_attribute("axis", 0))
+    return model
+
+
 def with_external_data() -> onnx.ModelProto:
     model = small()
     weights = model.graph.initializer[6]
@@ -177,6 +183,9 @@ REFUSED = {
     "custom domain": (node_with("Sigmoid", domain="com.evil"), "of the domain 'com.evil'"),
     "subgraph": (with_subgraph(), "has a subgraph"),
     "tensor attribute": (node_with("Cast", value=numpy_helper.from_array(np.zeros(3))), "has a tensor"),
+    "attribute twice": (with_attribute_twice(), "has the attribute 'axis' twice"),
+    "list attribute": (node_with("Softmax", axis=[1]), "has a list of whole numbers"),
+    "text attribute": (node_with("Softmax", axis="1"), "has text"),
     "external data": (with_external_data(), "has external data"),
     "external location": (with_location_only(), "'w' are outside the file"),
     "2 GB claim": (with_claim(32768, 16384), r"claim 2147483648 bytes \(shape \[32768, 16384\]\) and have 36"),

@@ -48,6 +48,17 @@ def test_any_bytes_are_refused(data):
         unpack(data, members_max=5)
 
 
+def test_where_it_was_cut_is_said():
+    data = pack(MEMBERS)
+    for size, words in (
+        (20, "inside the header of member 0"),
+        (37, "inside the member 'a.json'"),
+        (len(data) - 1, "damaged"),
+    ):
+        with pytest.raises(NotStored, match=words):
+            unpack(data[:size], members_max=5)
+
+
 def other_zip(method: int, *names: str) -> bytes:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", method) as archive:

@@ -147,6 +147,41 @@ def test_a_dropped_in_file_wins_and_its_sources_are_joined(tmp_path):
     assert [source.name for source in loaded.source] == ["press", "b"]
 
 
+def test_files_are_read_in_the_order_of_their_names(tmp_path):
+    (tmp_path / "conf.d").mkdir()
+    for number in (5, 1, 9, 3, 7, 2, 8, 4, 6):
+        (tmp_path / "conf.d" / f"{number}.toml").write_text(f"[broker]\nport = {number}\n")
+    assert load(write_configuration(tmp_path), {}).broker.port == 9
+
+
+def test_problems_come_in_the_order_of_the_lines(tmp_path):
+    text = "[publish]\nx = 1\n[model]\nx = 1\nbundle = 'small.fwb'\n[broker]\nx = 1\n[agent]\nx = 1\nnode = 1\n"
+    lines = [int(line.split(":")[1]) for line in found_in(tmp_path, text + SOURCE)]
+    assert lines == [2, 4, 7, 9, 10]
+
+
+def test_a_key_of_an_inline_table_has_the_line_of_the_table(tmp_path):
+    text = VALID + SOURCE.replace('unit = "cycle"', 'unit = "years"')
+    (only,) = found_in(tmp_path, text)
+    assert only.startswith("forewarn.toml:12: source[press].time.unit: must be 's', 'ms',")
+
+
+def test_sources_without_a_name_are_not_of_one_name(tmp_path):
+    text = VALID + SOURCE.replace('name = "press"', "") + SOURCE.replace('name = "press"', "").replace("plant", "x")
+    assert [line.partition(" ")[2] for line in found_in(tmp_path, text)] == [
+        "source[1].name: must be given",
+        "source[2].name: must be given",
+    ]
+
+
+def test_another_output_broker_takes_nothing_over(tmp_path):
+    text = VALID + '[broker]\nhost = "in"\nusername = "u"\n[output]\nhost = "out"\n' + SOURCE
+    loaded = load(write_configuration(tmp_path, text), {})
+    assert (loaded.output_broker.host, loaded.output_broker.username) == ("out", "")
+    text = text.replace('host = "out"\n', 'username = "v"\npassword_file = "absent"\n')
+    assert found_in(tmp_path, text) == ["forewarn.toml:13: output.password_file: absent no such file or directory"]
+
+
 def test_two_sources_of_one_name_are_refused_with_both_places(tmp_path):
     (tmp_path / "conf.d").mkdir()
     (tmp_path / "conf.d" / "a.toml").write_text(SOURCE.replace("plant", "other"))
@@ -199,7 +234,8 @@ def test_a_secret_comes_from_the_credentials_directory(tmp_path):
     text = VALID + '[broker]\nusername = "u"\npassword_file = "mqtt"\n' + SOURCE
     loaded = load(write_configuration(tmp_path, text), {"CREDENTIALS_DIRECTORY": str(credentials)})
     assert loaded.broker.password_file == credentials / "mqtt"
-    assert found(tmp_path / "forewarn.toml") == [
+    beside = write_configuration(tmp_path, text.replace('"mqtt"', '"./mqtt"'))
+    assert found(beside, {"CREDENTIALS_DIRECTORY": str(credentials)}) == [
         "forewarn.toml:10: broker.password_file: mqtt no such file or directory"
     ]
 
