@@ -112,7 +112,8 @@ def _varint(data: memoryview, at: int, kind: str) -> tuple[int, int]:
     for index, byte in enumerate(data[at : at + _VARINT_BYTES_MAX]):
         value |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
-            value &= 2**64 - 1
+            if value >= 2**64:
+                raise Malformed(f"a {kind} has a number of more than 64 bits")
             return (value - 2**64 if value >= 2**63 else value), at + index + 1
     raise Malformed(f"a {kind} ends inside a number: cut short?")
 

@@ -41,6 +41,7 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"name": "../../etc"}, "name '../../etc'"),
     ({"version": ""}, "version ''"),
     ({"schema_version": 0}, "schema_version is 0"),
+    ({"created_from": msgspec.structs.replace(SMALL.created_from, data_sha256="x")}, "data_sha256 is not a SHA-256"),
     ({"channels": ()}, "it has 0 channels"),
     ({"channels": channel(name="wear")}, "channel 'wear' is there twice"),
     ({"channels": channel(name="a\n")}, "cannot be printed"),

@@ -69,6 +69,7 @@ def test_texts_and_parts():
         (varint(2 << 3 | BYTES) + varint(2**62), "claims 4611686018427387904 bytes of the 0"),
         (varint(2 << 3 | BYTES) + varint(-1), "claims -1 bytes of the 0"),
         (varint(1 << 3) + b"\xff" * 11, "ends inside a number"),
+        (varint(1 << 3) + b"\xff" * 9 + b"\x02", "more than 64 bits"),
         (varint(1 << 3) + b"\x80", "ends inside a number"),
     ],
 )  # fmt: skip
