@@ -38,9 +38,9 @@ def one_seed(config: Path, seed: int, data: Path, out: Path) -> dict[str, float]
         "fp32_rmse_capped": found["fp32"]["rmse_capped"],
         "rmse_raw": found["rmse_raw"],
         "nasa_score": found["nasa_score"],
-        "detected": warning["detected"],
-        "played": warning["n_failures"],
-        "mean_lead": warning["mean_lead_s"],
+        "detected": warning["strict"]["detected"],
+        "played": warning["failures"],
+        "mean_lead": warning["strict"]["mean_lead_s"],
         "size_ratio": found["bytes"]["int8"] / found["bytes"]["fp32"],
         "train_s": train_s,
     }

@@ -43,11 +43,11 @@ from trainer.plot import plot_curves
 from trainer.recorded import write_recorded
 from trainer.streaming import Streaming
 from trainer.thresholds import threshold_table
-from trainer.warmup import agreements, warmup_rows
+from trainer.warmup import late_starts, warmup_rows
 
 GOLDEN_DEVICES = 4
 GOLDEN_EVERY = 12
-GOLDEN_TOLERANCE = 0.02
+GOLDEN_TOLERANCE = 0.01
 """An activation that rounds to the other side on another CPU moves a cell by less than this; a wrong weight by more."""
 
 
@@ -62,7 +62,7 @@ def fit(config: Config, data: Path, out: Path) -> Path:
     model = calibrated(streaming.of(network, scaling, config), network, watched, config)
 
     bundle = unmeasured(config, parts, model, digest_of(histories))
-    bundle = amended(bundle, warmup_rows=warmup_rows(agreements(bundle, parts.calibrate)))
+    bundle = amended(bundle, warmup_rows=warmup_rows(late_starts(bundle, parts.calibrate)))
     bundle = amended(bundle, thresholds=threshold_table(bundle, parts.calibrate, config.judge.thresholds))
     held_out = figures(play(bundle, bundle.model, parts.play, NEVER), parts.play, bundle.manifest)
     measured = {"play_rmse": held_out.rmse_s, "play_interval_coverage": held_out.interval_coverage}

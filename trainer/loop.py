@@ -19,6 +19,9 @@ from trainer.features import Batch, Life, batch_of
 from trainer.loss import Target, loss
 from trainer.network import Network, fix_seed
 
+HAZARDS_FASTER = 5.0
+"""Hazards are logits of a linear map of states within +-1, so their weights must grow large; nothing waits for them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Curves:
@@ -39,9 +42,12 @@ def train(fit: Sequence[Life], watch: Sequence[Life], config: Config, seed: int)
     network = Network(config)
     decay = get_ema_multi_avg_fn(settings.average)  # type: ignore[no-untyped-call]
     averaged = AveragedModel(network, multi_avg_fn=decay)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    life, hazards = network.taught_apart()
+    rates = [settings.learning_rate, HAZARDS_FASTER * settings.learning_rate]
+    groups = [{"params": life, "weight_decay": settings.weight_decay}, {"params": hazards, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups)
     steps = -(-len(fit) // settings.batch) * settings.epochs
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.learning_rate, total_steps=steps)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=steps)
     target = target_of(fit, config)
     wears = [part(life, config.augment.smooth_rows) for life in fit]
     losses, errors = [], []
@@ -55,7 +61,7 @@ def train(fit: Sequence[Life], watch: Sequence[Life], config: Config, seed: int)
             optimiser.zero_grad()
             value = loss(network(torch.from_numpy(batch.inputs)), *known(batch), target)
             value.backward()  # type: ignore[no-untyped-call]
-            for weights in network.taught_apart():
+            for weights in (life, hazards):
                 clip_grad_norm_(weights, settings.clip_norm)
             optimiser.step()
             schedule.step()

@@ -27,9 +27,9 @@ class Network(nn.Module):
         return answers
 
     def taught_apart(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """The weights that the estimate's error teaches, and those that it does not reach."""
-        estimate = [*self.lstm.parameters(), *self.heads.estimate.parameters()]
-        return estimate, [*self.heads.spread.parameters(), *self.heads.hazard.parameters()]
+        """The weights that answer for the remaining life, and those that read hazards off the states."""
+        life = [*self.lstm.parameters(), *self.heads.estimate.parameters(), *self.heads.spread.parameters()]
+        return life, [*self.heads.hazard.parameters()]
 
 
 def fix_seed(seed: int) -> None:

@@ -1,49 +1,63 @@
-"""How many rows a stream that starts in mid-life needs until its risk is that of one heard from the beginning.
+"""How many rows a stream that starts in mid-life needs until it agrees with one heard from the beginning.
 
-Every calibration device is also played from zero state at every `STARTS_EVERY`-th row of its life, and each row's risk
-is compared with that of the whole stream. Two risks agree when they are within `AGREES_WITHIN`.
+Every calibration device is also played from zero state at every `STARTS_EVERY`-th row of its life, and the judged risk
+of each row is compared with that of the whole stream at the same row. The two agree when the mean square of their
+difference is at most the mean square of the whole stream's own error (its Brier score): what is left of the late start
+is then smaller than what the bundle does not know anyway.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from agent.bundle.file import Bundle
-from agent.words import Bool
-from trainer.data.history import History
+from trainer.data.history import Float64, History, failure_time
 from trainer.played import NEVER, play
 
 STARTS_EVERY = 6
-AGREES_WITHIN = 0.1
-AGREEING_SHARE = 0.9
 WINDOW_ROWS = 10
 
 
-def agreements(bundle: Bundle, histories: Sequence[History]) -> list[Bool]:
-    """For each late start, bool [rows left]: is the judged risk that of the whole stream?"""
+@dataclass(frozen=True, slots=True)
+class LateStart:
+    """One late start, a row each: squared difference to the whole stream, and the whole stream's squared error."""
+
+    difference: Float64
+    error: Float64
+
+
+def late_starts(bundle: Bundle, histories: Sequence[History]) -> list[LateStart]:
+    """Play every late start and every whole stream of devices that failed."""
     horizon = bundle.manifest.judge.horizon
+    horizon_s = bundle.manifest.risk.horizons_s[horizon]
     late = [
         (number, replace(history, device=f"{history.device}@{first}", t_s=history.t_s[first:], x=history.x[first:]))
         for number, history in enumerate(histories)
         for first in range(STARTS_EVERY, len(history.t_s), STARTS_EVERY)
     ]
-    whole = play(bundle, bundle.model, histories, NEVER)
+    whole = [told.risk[:, horizon].astype(np.float64) for told in play(bundle, bundle.model, histories, NEVER)]
+    fault = [history.life_left(failure_time(history)) <= horizon_s for history in histories]
     started = play(bundle, bundle.model, [history for _, history in late], NEVER)
-    return [
-        np.abs(told.risk[:, horizon] - whole[number].risk[-len(told.risk) :, horizon]) <= AGREES_WITHIN
-        for (number, _), told in zip(late, started, strict=True)
-    ]
+    found = []
+    for (number, history), told in zip(late, started, strict=True):
+        rows = slice(-len(history.t_s), None)
+        difference, error = told.risk[:, horizon] - whole[number][rows], whole[number][rows] - fault[number][rows]
+        found.append(LateStart(difference**2, error**2))
+    return found
 
 
-def warmup_rows(found: Sequence[Bool]) -> int:
-    """Fewest rows n from which on a share of `AGREEING_SHARE` agrees, over the starts: both of the `WINDOW_ROWS` rows
-    that follow and of all later rows together, so that neither a quiet moment nor a long calm end can pass for it.
+def warmup_rows(starts: Sequence[LateStart]) -> int:
+    """Fewest rows from which on the late starts agree: both over the `WINDOW_ROWS` rows that follow and over all later
+    rows together, so that neither a quiet moment nor a long calm end can pass for it.
     """
-    longest = max(len(one) for one in found)
+    longest = max(len(one.difference) for one in starts)
     for n in range(longest):
-        soon = np.concatenate([one[n : n + WINDOW_ROWS] for one in found])
-        later = np.concatenate([one[n:] for one in found])
-        if min(soon.mean(), later.mean()) >= AGREEING_SHARE:
+        soon, later = slice(n, n + WINDOW_ROWS), slice(n, None)
+        if all(
+            np.concatenate([one.difference[rows] for one in starts]).mean()
+            <= np.concatenate([one.error[rows] for one in starts]).mean()
+            for rows in (soon, later)
+        ):
             return n + 1
     return longest

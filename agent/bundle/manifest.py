@@ -38,7 +38,7 @@ class Channel(Closed, frozen=True):
 
 
 class Cadence(Closed, frozen=True):
-    """Rows come every `every_s`; more than twice that since the last row is a `gap`, more than `dt_max_s` lost history."""
+    """Rows come every `every_s`; more than twice that since the last row is a `gap`, beyond `dt_max_s` lost history."""
 
     every_s: float
     dt_max_s: float

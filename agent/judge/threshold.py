@@ -51,15 +51,18 @@ def parse_budget(text: str, *, fleet_size: int) -> Budget:
 
 
 def choose(table: ThresholdTable, budget: Budget) -> Chosen:
-    """The lowest threshold that, like all above it, kept to the budget over the calibration devices.
+    """The threshold with the longest mean lead of those that, like all above them, kept to the budget.
 
-    When not even the highest does, it is that one, and marked `extrapolated`.
+    Lower is not always earlier: an alert raised before the window is a false alarm and warns of nothing. Of equal leads
+    the higher threshold wins. When not even the highest keeps to the budget, it is that one, marked `extrapolated`.
     """
-    chosen = table.rows[-1]
+    best = table.rows[-1]
     keeps = False
     for row in reversed(table.rows):
         if row.false_alarms / table.exposure_s > budget.rate_per_s:
             break
-        chosen, keeps = row, True
+        keeps = True
+        if row.mean_lead_s > best.mean_lead_s:
+            best = row
     too_fine = budget.rate_per_s < 3 / table.exposure_s
-    return Chosen(chosen.threshold, chosen.false_alarms / table.exposure_s, extrapolated=too_fine or not keeps)
+    return Chosen(best.threshold, best.false_alarms / table.exposure_s, extrapolated=too_fine or not keeps)

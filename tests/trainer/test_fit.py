@@ -23,13 +23,13 @@ from tests.trainer.fleet import NAMES, engine, fleet, small_config, write_cmapss
 from trainer.calibrate import platt, stretch
 from trainer.cli import cli
 from trainer.config import Config, read_config
-from trainer.data.history import History
+from trainer.data.history import History, failure_time
 from trainer.evaluate import as_json, as_text, evaluate, last_rows
 from trainer.fit import fit
 from trainer.held_out import figures
 from trainer.played import early_warning, play
 from trainer.thresholds import thresholds
-from trainer.warmup import AGREEING_SHARE, agreements, warmup_rows
+from trainer.warmup import LateStart, late_starts, warmup_rows
 
 CONFIG = small_config()
 SHIPPED = Path(__file__).parents[2] / "configs/train/cmapss-fd001.toml"
@@ -130,24 +130,30 @@ def test_no_alert_while_warming_up(made: tuple[Path, Path]) -> None:
 def test_warm_up_is_measured_against_the_whole_stream(made: tuple[Path, Path]) -> None:
     bundle = bundle_of(made)
     kept = [history for history in fleet() if history.device in bundle.manifest.created_from.calibrate_devices]
-    found = agreements(bundle, kept)
+    found = late_starts(bundle, kept)
     assert len(found) == sum(len(range(6, len(history.t_s), 6)) for history in kept)
     assert bundle.manifest.warmup_rows == warmup_rows(found)
     late = replace(kept[0], t_s=kept[0].t_s[6:], x=kept[0].x[6:])
     mine, whole = play(bundle, bundle.model, [late], 1.0)[0], play(bundle, bundle.model, kept[:1], 1.0)[0]
-    assert found[0].tolist() == (np.abs(mine.risk[:, 2] - whole.risk[6:, 2]) <= 0.1).tolist()
+    risk = whole.risk[6:, 2].astype(np.float64)
+    assert found[0].difference.tolist() == ((mine.risk[:, 2] - risk) ** 2).tolist()
+    fault = failure_time(kept[0]) - late.t_s <= bundle.manifest.risk.horizons_s[2]
+    assert found[0].error.tolist() == ((risk - fault) ** 2).tolist()
 
 
-def test_warm_up_ends_when_now_and_later_both_agree() -> None:
-    yes, no = True, False
-    assert warmup_rows([np.array([yes] * 40)] * 10) == 1
-    assert warmup_rows([np.array([no] * 20 + [yes] * 40)] * 10) == 20, "a tenth of the ten rows ahead may disagree"
-    calm_end = np.array([no] * 30 + [yes] * 400)
-    assert warmup_rows([calm_end] * 10) == 30, "a long calm end does not outweigh what comes next"
-    quiet_moment = np.array([yes] * 10 + [no] * 30 + [yes] * 10)
-    assert warmup_rows([quiet_moment] * 10) == 40
-    assert warmup_rows([np.array([no] * 25)]) == 25
-    assert AGREEING_SHARE == 0.9
+def late_start(difference: list[float]) -> LateStart:
+    """A late start beside a whole stream whose squared error is 1 at every row."""
+    return LateStart(np.array(difference), np.ones(len(difference)))
+
+
+def test_warm_up_ends_when_the_difference_now_and_later_is_within_the_error() -> None:
+    assert warmup_rows([late_start([1.0] * 40)]) == 1
+    assert warmup_rows([late_start([5.0] * 20 + [0.0] * 40)]) == 19, "two rows of 5 among the ten ahead average 1"
+    assert warmup_rows([late_start([5.0] * 30 + [0.0] * 400)]) == 29, (
+        "a long calm end does not outweigh what comes next"
+    )
+    assert warmup_rows([late_start([0.0] * 10 + [5.0] * 30 + [0.0] * 10)]) == 39, "nor does a quiet moment"
+    assert warmup_rows([late_start([5.0] * 25)]) == 25
 
 
 def test_platt_finds_the_scale_and_offset_that_made_the_labels() -> None:

@@ -36,7 +36,6 @@ RUNTIME = {
     "paho",
     "pydantic",
     "pydantic_core",
-    "pydantic_settings",
     "structlog",
 }
 IN_ONE_FILE = {"matplotlib": "agent/replay/plot.py", "onnxruntime": "agent/step/engine.py"}

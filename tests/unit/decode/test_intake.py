@@ -36,9 +36,7 @@ def test_a_reading_ahead_of_its_arrival_by_more_than_future_max_is_dropped():
     at, ahead = ({"ts": 1_700_000_000 + seconds, "temp": 1, "load": 2} for seconds in (300, 301))
     readings = read(("press/p1", at), ("press/p1", ahead))
     assert readings.message.tolist() == [0]
-    assert [(drop.device, drop.reason) for drop in readings.drops] == [
-        ("p1", "future")
-    ]
+    assert [(drop.device, drop.reason) for drop in readings.drops] == [("p1", "future")]
 
 
 def test_a_counter_of_cycles_is_never_the_future():

@@ -49,10 +49,20 @@ def test_a_budget_of_nothing_is_refused(text):
         ("1 per 5000 cycles", 0.8, True),
     ],
 )
-def test_the_lowest_threshold_that_keeps_to_the_budget_is_chosen(budget, threshold, extrapolated):
+def test_the_threshold_with_the_longest_lead_within_the_budget_is_chosen(budget, threshold, extrapolated):
     """3 / exposure is 1 per 667 cycles: anything finer is extrapolated."""
     chosen = choose(TABLE, parse_budget(budget, fleet_size=1))
     assert (chosen.threshold, chosen.extrapolated) == (threshold, extrapolated)
+
+
+def test_a_lower_threshold_that_cries_too_early_is_not_chosen_though_the_budget_allows_it():
+    """At 0.5 two of ten devices are warned too early and count as missed, so the mean lead is shorter than at 0.8."""
+    early = msgspec.structs.replace(TABLE.rows[1], mean_lead_s=25.0)
+    table = msgspec.structs.replace(TABLE, rows=(TABLE.rows[0], early, TABLE.rows[2]))
+    assert choose(table, parse_budget("1 per 500 cycles", fleet_size=1)).threshold == 0.8
+    same = msgspec.structs.replace(TABLE.rows[1], mean_lead_s=30.0)
+    table = msgspec.structs.replace(TABLE, rows=(TABLE.rows[0], same, TABLE.rows[2]))
+    assert choose(table, parse_budget("1 per 500 cycles", fleet_size=1)).threshold == 0.8
 
 
 def test_a_lucky_low_threshold_below_one_that_breaks_the_budget_is_not_chosen():
