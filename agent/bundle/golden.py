@@ -96,8 +96,9 @@ def unpack(data: bytes, manifest: Manifest) -> Golden:
 def verify(bundle: "Bundle", engine: Steps) -> None:
     """Step every golden row in batches of 1, 2, 3, 17 and 256; `engine` holds the int8 model of `bundle`.
 
-    Against the golden values the manifest's tolerance holds, as a part of a column's largest golden value where that is
-    above 1. Among themselves the batch sizes agree to the bit when the numerics are `exact`, with hostile neighbours too.
+    Against the golden values the manifest's tolerance holds, as a part of a column's largest golden value where that
+    is above 1. Among themselves the batch sizes agree to the bit when the numerics are `exact`, with hostile neighbours
+    too.
     Raises BundleRefused that names row, output, got and want.
     """
     golden, numerics = bundle.golden, bundle.manifest.numerics
