@@ -11,6 +11,7 @@ from agent.words import Drop
 
 DROP_EVERY_S = 10.0
 TEXT_MAX = 120
+DOUBTS = ("missing_channel", "extra_channel")  # the reading is used all the same
 
 
 def configure() -> FilteringBoundLogger:
@@ -57,9 +58,6 @@ class DropLog:
             )
             self._said[key] = counts[key]
             self._due_s[key] = now_s + DROP_EVERY_S
-
-
-DOUBTS = ("missing_channel", "extra_channel")  # the reading is used all the same
 
 
 def _escaped(text: str) -> str:
