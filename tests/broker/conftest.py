@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.replay.broker import find_mosquitto
+from tests.broker import schemas
 from tests.broker.listener import Listener
 from tests.broker.private_broker import PrivateBroker
 from tests.broker.running_agent import RunningAgent
@@ -34,9 +35,10 @@ def output_broker(tmp_path: Path) -> Iterator[PrivateBroker]:
 
 @pytest.fixture
 def listener(broker: PrivateBroker) -> Iterator[Listener]:
-    """Hears all that agents say, from before they start."""
+    """Hears all that agents say, from before they start; all of it must fit the schemas."""
     with Listener(broker.port, "forewarn/#") as one:
         yield one
+    schemas.check(one.heard)
 
 
 @pytest.fixture

@@ -84,9 +84,10 @@ def test_kill_9_leaves_the_last_will(agent):
 
 def test_a_foreign_retained_alert_is_removed_at_the_start(broker, make_agent):
     """What the alert table does not hold does not stand on the broker either; others' topics are left alone."""
-    broker.publish(f"{ROOT}/alert/x/risk", b'{"alert": "nobody knows"}', retain=True)
-    broker.publish("forewarn/gateway-2/alert/x/risk", b"{}", retain=True)
     agent = make_agent()
+    foreign = events_inline(life("x", 60), agent.folder / "small.fwb")[0]
+    broker.publish(f"{ROOT}/alert/x/risk", foreign, retain=True)
+    broker.publish("forewarn/gateway-2/alert/x/risk", foreign, retain=True)
     agent.go()
     agent.listener.wait_for(lambda one: one == Heard(f"{ROOT}/alert/x/risk", b"", False), "its removal")
     assert list(broker.retained("forewarn/+/alert/#")) == ["forewarn/gateway-2/alert/x/risk"]

@@ -1,0 +1,115 @@
+"""docs/schemas: real traffic of every kind fits, what is wrong does not; docs/topics.md shows what is real.
+
+The `listener` of every other test in this folder holds all it hears against the schemas, too.
+"""
+
+import json
+import re
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+
+from agent.bundle.manifest import Cadence
+from tests.broker.running_agent import ROOT, configuration
+from tests.broker.schemas import FOLDER, KINDS, VALIDATORS, faults, kind_of
+from tests.bundles import write_small_bundle
+from tests.small_bundle import small_manifest
+from tests.streams import life
+
+TOPICS = (FOLDER.parent / "topics.md").read_text()
+
+
+def test_the_schemas_are_schemas_and_closed():
+    """Draft 2020-12; every object refuses what it does not name, or says what its values are."""
+    for kind in KINDS:
+        schema = VALIDATORS[kind].schema
+        Draft202012Validator.check_schema(schema)
+        objects = [schema]
+        while objects:
+            one = objects.pop()
+            if isinstance(one, dict):
+                if one.get("type") == "object":
+                    assert "additionalProperties" in one
+                objects += one.values()
+
+
+def test_every_property_is_described():
+    """A reader of the schema needs no other page."""
+    for kind in KINDS:
+        schema = VALIDATORS[kind].schema
+        for name, one in schema.get("properties", {}).items():
+            described = one if "description" in one else next(iter(one["properties"].values()))
+            assert len(described["description"]) > 10, f"{kind}: {name}"
+
+
+def test_all_kinds_of_real_traffic_fit(agent):
+    """A machine that wears out, is mended and clears; a clean stop. The fixture checks it all."""
+    agent.feed(life("p1", 60) + life("p1", 40, start=61, wear_from=1000))
+    agent.stop()
+    agent.listener.wait_for(lambda one: one.payload == b"stopped", "stopped")
+    assert {kind_of(one.topic) for one in agent.listener.heard} == set(KINDS)
+    assert {event["event"] for event in agent.events()} == {"raised", "updated", "cleared"}
+
+
+def test_traffic_in_clock_time_fits(broker, make_agent):
+    """Times are ISO 8601 then, and horizons have units."""
+    text = configuration(broker.port).replace('unit = "cycle"', 'unit = "s"').replace("small.fwb", "clock.fwb")
+    agent = make_agent(text.replace("[model]", '[model]\nbudget = "1 per device per 30d"'))
+    manifest = msgspec.structs.replace(small_manifest(), time_unit="s", cadence=Cadence(every_s=1.0, dt_max_s=20.0))
+    write_small_bundle(agent.folder / "clock.fwb", manifest)
+    agent.go()
+    agent.feed(life("p1", 60, start=1_600_000_000, wear_from=1_600_000_020))
+    (raised, *_) = agent.events()
+    assert raised["t"].startswith("2020-09-13T12:27:")
+    assert list(raised["risk"]) == ["15 s", "30 s", "1 min"]
+
+
+def examples() -> dict[str, str]:
+    """Topic -> payload of the blocks in docs/topics.md."""
+    return dict(re.findall(r"^`(forewarn/[^`]+)`.*?\n```\w*\n(.*?)\n```$", TOPICS, re.MULTILINE | re.DOTALL))
+
+
+def test_the_examples_of_the_page_fit():
+    """One of each kind, each valid."""
+    found = examples()
+    assert {kind_of(topic) for topic in found} == set(KINDS)
+    for topic, payload in found.items():
+        assert topic.startswith(f"{ROOT}/")
+        assert faults(topic, payload.encode()) == []
+
+
+def test_the_page_explains_every_reason():
+    """Each reason of `drops` has a row."""
+    reasons = VALIDATORS["status"].schema["properties"]["drops"]["additionalProperties"]["propertyNames"]["enum"]
+    table = TOPICS.split("## Reasons", 1)[1]
+    assert re.findall(r"^\| `(\w+)`", table, re.MULTILINE) == reasons
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("status", {"more": 1}),
+        ("status", {"taken": -1}),
+        ("status", {"time": "yesterday"}),
+        ("status", {"drops": {"press": {"no_such_reason": 1}}}),
+        ("status", {"broker": {}}),
+        ("event", {"alert": "X"}),
+        ("event", {"sequence": 0}),
+        ("event", {"event": "raised", "sequence": 2}),
+        ("event", {"event": "updated"}),
+        ("event", {"cause": "risk"}),
+        ("event", {"risk": {"soon": 0.5}}),
+        ("event", {"severity": "bad"}),
+        ("event", {"entry": 5}),
+        ("alert", {"event": "cleared"}),
+        ("alert", {"state": "normal"}),
+        ("score", {"quality": "fine"}),
+        ("score", {"risk": [1.5]}),
+        ("score", {"t": "2020-01-01T00:00:00"}),
+    ],
+)
+def test_what_is_wrong_does_not_fit(kind, change):
+    """One thing changed in an example of the page."""
+    topic, payload = next((topic, payload) for topic, payload in examples().items() if kind_of(topic) == kind)
+    assert faults(topic, json.dumps({**json.loads(payload), **change}).encode()) != []
