@@ -43,7 +43,7 @@ from trainer.plot import plot_curves
 from trainer.recorded import write_recorded
 from trainer.streaming import Streaming
 from trainer.thresholds import threshold_table
-from trainer.warmup import late_starts, warmup_rows
+from trainer.warmup import brier_after, late_starts, warmup_rows
 
 GOLDEN_DEVICES = 4
 GOLDEN_EVERY = 12
@@ -62,11 +62,14 @@ def fit(config: Config, data: Path, out: Path) -> Path:
     model = calibrated(streaming.of(network, scaling, config), network, watched, config)
 
     bundle = unmeasured(config, parts, model, digest_of(histories))
-    bundle = amended(bundle, warmup_rows=warmup_rows(late_starts(bundle, parts.calibrate)))
+    starts = late_starts(bundle, parts.calibrate)
+    bundle = amended(bundle, warmup_rows=warmup_rows(starts))
     bundle = amended(bundle, thresholds=threshold_table(bundle, parts.calibrate, config.judge.thresholds))
     held_out = figures(play(bundle, bundle.model, parts.play, NEVER), parts.play, bundle.manifest)
     measured = {"play_rmse": held_out.rmse_s, "play_interval_coverage": held_out.interval_coverage}
-    bundle = amended(bundle, metrics=measured | {f"play_brier_{h.horizon_s:g}": h.brier for h in held_out.horizons})
+    measured |= {f"play_brier_{h.horizon_s:g}": h.brier for h in held_out.horizons}
+    measured["late_start_brier"], measured["whole_stream_brier"] = brier_after(starts, bundle.manifest.warmup_rows)
+    bundle = amended(bundle, metrics=measured)
 
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"{config.name}-{config.version}.fwb"

@@ -6,7 +6,7 @@ difference is at most the mean square of the whole stream's own error (its Brier
 is then smaller than what the bundle does not know anyway.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,10 +21,11 @@ WINDOW_ROWS = 10
 
 @dataclass(frozen=True, slots=True)
 class LateStart:
-    """One late start, a row each: squared difference to the whole stream, and the whole stream's squared error."""
+    """One late start, a row each, all squared: its difference to the whole stream, and both their errors."""
 
     difference: Float64
     error: Float64
+    whole_error: Float64
 
 
 def late_starts(bundle: Bundle, histories: Sequence[History]) -> list[LateStart]:
@@ -42,8 +43,8 @@ def late_starts(bundle: Bundle, histories: Sequence[History]) -> list[LateStart]
     found = []
     for (number, history), told in zip(late, started, strict=True):
         rows = slice(-len(history.t_s), None)
-        difference, error = told.risk[:, horizon] - whole[number][rows], whole[number][rows] - fault[number][rows]
-        found.append(LateStart(difference**2, error**2))
+        mine, carried, truth = told.risk[:, horizon].astype(np.float64), whole[number][rows], fault[number][rows]
+        found.append(LateStart((mine - carried) ** 2, (mine - truth) ** 2, (carried - truth) ** 2))
     return found
 
 
@@ -55,9 +56,17 @@ def warmup_rows(starts: Sequence[LateStart]) -> int:
     for n in range(longest):
         soon, later = slice(n, n + WINDOW_ROWS), slice(n, None)
         if all(
-            np.concatenate([one.difference[rows] for one in starts]).mean()
-            <= np.concatenate([one.error[rows] for one in starts]).mean()
+            mean(one.difference[rows] for one in starts) <= mean(one.whole_error[rows] for one in starts)
             for rows in (soon, later)
         ):
             return n + 1
     return longest
+
+
+def brier_after(starts: Sequence[LateStart], rows: int) -> tuple[float, float]:
+    """Mean squared error of the late starts once they have warmed up, and of the whole streams at the same rows."""
+    return mean(one.error[rows - 1 :] for one in starts), mean(one.whole_error[rows - 1 :] for one in starts)
+
+
+def mean(parts: Iterable[Float64]) -> float:
+    return float(np.concatenate(list(parts)).mean())

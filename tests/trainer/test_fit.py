@@ -29,7 +29,7 @@ from trainer.fit import fit
 from trainer.held_out import figures
 from trainer.played import early_warning, play
 from trainer.thresholds import thresholds
-from trainer.warmup import LateStart, late_starts, warmup_rows
+from trainer.warmup import LateStart, brier_after, late_starts, warmup_rows
 
 CONFIG = small_config()
 SHIPPED = Path(__file__).parents[2] / "configs/train/cmapss-fd001.toml"
@@ -138,12 +138,22 @@ def test_warm_up_is_measured_against_the_whole_stream(made: tuple[Path, Path]) -
     risk = whole.risk[6:, 2].astype(np.float64)
     assert found[0].difference.tolist() == ((mine.risk[:, 2] - risk) ** 2).tolist()
     fault = failure_time(kept[0]) - late.t_s <= bundle.manifest.risk.horizons_s[2]
-    assert found[0].error.tolist() == ((risk - fault) ** 2).tolist()
+    assert found[0].whole_error.tolist() == ((risk - fault) ** 2).tolist()
+    assert found[0].error.tolist() == ((mine.risk[:, 2].astype(np.float64) - fault) ** 2).tolist()
+    late_brier, whole_brier = brier_after(found, bundle.manifest.warmup_rows)
+    assert bundle.manifest.metrics["late_start_brier"] == late_brier
+    assert bundle.manifest.metrics["whole_stream_brier"] == whole_brier
+    assert f"{late_brier:.4f} from then on, against {whole_brier:.4f}" in bundle.card
 
 
 def late_start(difference: list[float]) -> LateStart:
     """A late start beside a whole stream whose squared error is 1 at every row."""
-    return LateStart(np.array(difference), np.ones(len(difference)))
+    return LateStart(np.array(difference), np.full(len(difference), 7.0), np.ones(len(difference)))
+
+
+def test_what_a_late_start_loses_is_counted_from_the_end_of_its_warm_up() -> None:
+    start = LateStart(np.zeros(4), np.array([9.0, 9.0, 2.0, 4.0]), np.array([8.0, 8.0, 1.0, 3.0]))
+    assert brier_after([start], 3) == (3.0, 2.0)
 
 
 def test_warm_up_ends_when_the_difference_now_and_later_is_within_the_error() -> None:
