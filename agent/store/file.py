@@ -7,6 +7,7 @@ the pages may be marked clean, so it is never tried again on the same file.
 
 import os
 import time
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -45,10 +46,15 @@ def read(path: Path) -> bytes:
     return content
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a corrupt file so that nobody reads it again and a person can; returns where it is now."""
+def set_aside(path: Path, along: tuple[str, ...] = ()) -> Path:
+    """Rename a corrupt file so that nobody reads it again and a person can; returns where it is now.
+
+    along  endings of files that belong to it, such as a database's `-wal`, and keep belonging to it
+    """
     aside = path.with_name(f"{path.name}.corrupt-{time.time_ns()}")
-    path.rename(aside)
+    for ending in (*along, ""):  # the file itself last: a new one must never meet an old `-wal`
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
     sync_folder(path.parent)
     return aside
 

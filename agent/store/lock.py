@@ -10,25 +10,27 @@ from agent.errors import StateRefused
 
 def lock(folder: Path) -> IO[str]:
     """Hold the state directory until the returned file is closed. Raises StateRefused that names who holds it."""
-    path = folder / "lock"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-        file = path.open("a+")
+        file = (folder / "lock").open("a+")
+        try:
+            return _held(folder, file)
+        except BaseException:
+            file.close()
+            raise
     except OSError as error:
-        raise StateRefused(
-            folder, f"cannot be used ({error.strerror})", next_step="Make it, or name another: agent.state_dir."
-        ) from None
+        next_step = "Make it, or name another: agent.state_dir."
+        raise StateRefused(folder, f"cannot be used ({error.strerror})", next_step=next_step) from None
+
+
+def _held(folder: Path, file: IO[str]) -> IO[str]:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.seek(0)
         holder = file.read().strip() or "unknown"
-        file.close()
-        raise StateRefused(
-            folder,
-            f"another agent uses it (pid {holder})",
-            next_step="Stop that one, or give this one its own agent.state_dir and agent.node.",
-        ) from None
+        next_step = "Stop that one, or give this one its own agent.state_dir and agent.node."
+        raise StateRefused(folder, f"another agent uses it (pid {holder})", next_step=next_step) from None
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()

@@ -41,6 +41,10 @@ class Outgoing:
     retain: bool
 
 
+class Unusable(Exception):
+    """The content is not an alert table of ours. A disk that is full or fails says nothing about the content."""
+
+
 class Outbox:
     """The open database. Every method raises sqlite3.Error when the disk fails: nothing is then half done."""
 
@@ -50,12 +54,8 @@ class Outbox:
         self.aside: Path | None = None  # where a database is kept that could not be used
         try:
             self._db = _open(path)
-        except (sqlite3.DatabaseError, msgspec.DecodeError, StateRefused) as error:
-            if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-                raise
-            self.aside, self.why_aside = set_aside(path), str(error)
-            for rest in ("-wal", "-shm"):
-                path.with_name(path.name + rest).unlink(missing_ok=True)
+        except Unusable as error:
+            self.aside, self.why_aside = set_aside(path, along=("-wal", "-shm")), str(error)
             self._db = _open(path)
 
     def close(self) -> None:
@@ -141,32 +141,48 @@ def standing_alerts(path: Path) -> list[AlertEvent]:
         rows = db.execute("SELECT event FROM alert WHERE stands ORDER BY device, head").fetchall()
         return [_event(row[0]) for row in rows]
     except (sqlite3.DatabaseError, msgspec.DecodeError) as error:
-        raise StateRefused(path, f"cannot be read ({error})", next_step="Start the agent: it sets it aside.") from None
+        next_step = "May you read the folder? If the file is broken, the agent sets it aside when it starts."
+        raise StateRefused(path, f"cannot be read ({error})", next_step=next_step) from None
     finally:
         db.close()
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    """Raises Unusable when the content is at fault, sqlite3.OperationalError when the disk is."""
     db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     try:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
-            db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-            return db
-        if version != SCHEMA_VERSION:
-            what = f"its schema is version {version}, this forewarn reads version {SCHEMA_VERSION}"
-            raise StateRefused(path, what, next_step="Install the forewarn that wrote it to use it again.")
-        found = db.execute("PRAGMA quick_check").fetchone()[0]
-        if found != "ok":
-            raise sqlite3.DatabaseError(found)
-        for row in db.execute("SELECT event FROM alert"):
-            _event(row[0])
+        _check(db)
+    except sqlite3.DatabaseError as error:
+        db.close()
+        # the primary code; SQLITE_ERROR is a table or column that is not there
+        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+            raise Unusable(str(error)) from None
+        raise
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _check(db: sqlite3.Connection) -> None:
+    """Make the tables of a new database, or read those of an old one."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+        db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        return
+    if version != SCHEMA_VERSION:
+        raise Unusable(f"its schema is version {version}, this forewarn reads version {SCHEMA_VERSION}")
+    found = db.execute("PRAGMA quick_check").fetchone()[0]
+    if found != "ok":
+        raise Unusable(found)
+    for device, head, event in db.execute("SELECT device, head, event FROM alert"):
+        try:
+            _event(event)
+        except (msgspec.DecodeError, TypeError) as error:
+            raise Unusable(f"the alert of {device!r}, {head!r} cannot be read ({error})") from None
+    db.execute("SELECT number, kind, topic, payload, retain FROM outbox").fetchone()
 
 
 def _event(data: bytes) -> AlertEvent:

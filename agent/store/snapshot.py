@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.errors import SnapshotRefused
+from agent.errors import SnapshotRefused, StateRefused
 from agent.store import file
 
 KEPT = 2
@@ -33,7 +33,8 @@ def write(folder: Path, content: bytes) -> Path:
 def restore(folder: Path, into: Callable[[bytes], None]) -> tuple[Path | None, list[Refused]]:
     """Give the newest good snapshot to `into`, which raises SnapshotRefused for one it cannot take.
 
-    Returns which one it was, None when there was none, and those set aside on the way.
+    Returns which one it was, None when there was none, and those set aside on the way. Raises StateRefused when the
+    disk does not let them be read: that says nothing about what is in them.
     """
     refused = []
     for path in _newest_first(folder):
@@ -43,6 +44,9 @@ def restore(folder: Path, into: Callable[[bytes], None]) -> tuple[Path | None, l
             refused.append(Refused(file.set_aside(path), str(error)))
         except SnapshotRefused as error:
             refused.append(Refused(file.set_aside(path), error.what))
+        except OSError as error:
+            what = f"cannot be read ({error.strerror})"
+            raise StateRefused(path, what, next_step="Who owns it? Is the disk failing?") from None
         else:
             return path, refused
     return None, refused

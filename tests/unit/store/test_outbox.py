@@ -1,0 +1,258 @@
+"""Alert table and outbox: one transaction, bounded, and only what is broken is set aside."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.errors import StateRefused
+from agent.store.outbox import Outbox, Outgoing, standing_alerts
+from tests.alert_events import event
+
+SAID = Outgoing("raised", "f/n/event", b"{}", retain=False)
+
+
+def said(kind: str, name: str) -> Outgoing:
+    return Outgoing(kind, "f/n/event", name.encode(), retain=False)
+
+
+def stands(device: str, payload: bytes) -> Outgoing:
+    return Outgoing("raised", f"f/n/alert/{device}/risk", payload, retain=True)
+
+
+def waiting(outbox: Outbox) -> list[Outgoing]:
+    return [one for _, one in outbox.waiting(0, 1000)]
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "alerts.db"
+
+
+def test_table_and_outbox_are_there_after_a_restart(path):
+    outbox = Outbox(path, 100)
+    raised, other = event("raised", "a", t=5.0), event("raised", "b", t=6.0, device="e2")
+    outbox.commit([raised, other], [SAID, stands("e1", b"1")])
+    outbox.commit([event("cleared", "b", t=9.0, device="e2")], [])
+    outbox.close()
+    again = Outbox(path, 100)
+    assert again.aside is None
+    assert again.standing() == [raised]
+    assert again.newest_t_ns() == {("press", "e1"): 5 * 10**9, ("press", "e2"): 9 * 10**9}
+    assert waiting(again) == [SAID, stands("e1", b"1")]
+    assert len(again) == 2
+
+
+KILL = """
+import os, pathlib, signal, sys
+from agent.store.outbox import Outbox
+from tests.alert_events import event
+from tests.unit.store.test_outbox import SAID
+outbox = Outbox(pathlib.Path(sys.argv[1]), 100)
+outbox.commit([event("raised", "a", t=5.0)], [SAID])
+if sys.argv[2] == "inside":
+    outbox._db.execute("BEGIN IMMEDIATE")
+    outbox._db.execute("DELETE FROM alert")
+    outbox._db.execute("DELETE FROM outbox")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("where", ["after", "inside"])
+def test_kill_9_loses_no_commit_and_leaves_no_half_of_one(path, where):
+    subprocess.run([sys.executable, "-c", KILL, str(path), where], check=False, env={**os.environ, "PYTHONPATH": "."})
+    outbox = Outbox(path, 100)
+    assert [one.alert for one in outbox.standing()] == ["a"]
+    assert waiting(outbox) == [SAID]
+
+
+def test_a_commit_is_on_the_disk_when_it_returns(path):
+    """WAL alone does not sync at a commit; `synchronous=FULL` does."""
+    outbox = Outbox(path, 100)
+    assert outbox._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert outbox._db.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_a_commit_that_fails_changes_neither_table_nor_outbox(path):
+    outbox = Outbox(path, 100)
+    broken = Outgoing("raised", None, b"", retain=False)  # type: ignore[arg-type]
+    with pytest.raises(sqlite3.IntegrityError):
+        outbox.commit([event("raised", "a", t=5.0)], [SAID, broken])
+    assert outbox.standing() == []
+    assert waiting(outbox) == []
+    outbox.commit([event("raised", "a", t=5.0)], [SAID])
+    assert waiting(outbox) == [SAID]
+
+
+def test_a_forgotten_device_leaves_the_table(path):
+    """It starts as new, perhaps with an earlier clock: its old event time must not make its rows late."""
+    outbox = Outbox(path, 100)
+    outbox.commit([event("raised", "a", t=5.0)], [])
+    outbox.commit([event("cleared", "a", t=5.0, cause="forgotten")], [])
+    assert outbox.standing() == []
+    assert outbox.newest_t_ns() == {}
+
+
+def test_messages_leave_in_their_order_and_their_numbers_are_never_used_again(path):
+    outbox = Outbox(path, 100)
+    outbox.append([said("raised", str(number)) for number in range(4)])
+    numbers = [number for number, _ in outbox.waiting(0, 2)]
+    outbox.remove(numbers)
+    assert [one.payload for one in waiting(outbox)] == [b"2", b"3"]
+    assert [number for number, _ in outbox.waiting(numbers[-1], 1)] == [numbers[-1] + 1]
+    last = outbox.waiting(0, 10)[-1][0]
+    outbox.remove([number for number, _ in outbox.waiting(0, 10)])
+    outbox.append([SAID])
+    assert outbox.waiting(0, 10)[0][0] > last, "an acknowledgement under way must not remove a later message"
+
+
+def test_what_stands_now_replaces_what_stood_before(path):
+    outbox = Outbox(path, 100)
+    outbox.append([stands("e1", b"1"), said("raised", "r"), stands("e2", b"2"), stands("e1", b"")])
+    assert waiting(outbox) == [said("raised", "r"), stands("e2", b"2"), stands("e1", b"")]
+
+
+KINDS = st.sampled_from(["raised", "updated", "cleared"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(KINDS, max_size=30), max_size=12), st.integers(5, 20))
+def test_a_full_outbox_drops_updates_first_then_the_oldest_and_never_what_stands(tmp_path_factory, batches, rows_max):
+    """Law 5, against a list. What is dropped is counted."""
+    outbox = Outbox(tmp_path_factory.mktemp("state") / "alerts.db", rows_max)
+    outbox.append([stands(f"e{number}", b"1") for number in range(4)])
+    model: list[Outgoing] = []
+    dropped = 0
+    for batch, kinds in enumerate(batches):
+        new = [said(kind, f"{batch}.{number}") for number, kind in enumerate(kinds)]
+        outbox.append(new)
+        model += new
+        for is_first in (lambda one: one.kind == "updated", lambda one: True):
+            for one in [one for one in model if is_first(one)][: max(0, len(model) + 4 - rows_max)]:
+                model.remove(one)
+                dropped += 1
+    assert waiting(outbox) == [stands(f"e{number}", b"1") for number in range(4)] + model
+    assert outbox.dropped == dropped
+    assert len(outbox) <= rows_max
+
+
+def spoilt(path, how: str) -> None:
+    outbox = Outbox(path, 100)
+    outbox.commit([event("raised", "a", t=5.0)], [SAID])
+    outbox.close()
+    db = sqlite3.connect(path)
+    match how:
+        case "not a database":
+            path.write_bytes(b"junk" * 5000)
+        case "torn":
+            path.write_bytes(path.read_bytes()[:5000])
+        case "flipped":
+            data = bytearray(path.read_bytes())
+            data[4096:4200] = bytes(104)
+            path.write_bytes(data)
+        case "newer":
+            db.execute("PRAGMA user_version = 2")
+        case "foreign":
+            db.executescript("DROP TABLE alert; CREATE TABLE song (name TEXT); PRAGMA user_version = 0")
+        case "no table":
+            db.execute("DROP TABLE alert")
+        case "other columns":
+            db.executescript("DROP TABLE outbox; CREATE TABLE outbox (number INTEGER)")
+        case "not an event":
+            db.execute("UPDATE alert SET event = '{}'")
+            db.commit()
+    db.close()
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("not a database", "not a database"),
+        ("torn", "malformed"),
+        ("flipped", ""),
+        ("newer", "its schema is version 2, this forewarn reads version 1"),
+        ("foreign", "its schema is version 0"),
+        ("no table", "no such table: alert"),
+        ("other columns", "no such column"),
+        ("not an event", "the alert of 'e1', 'risk' cannot be read"),
+    ],
+)
+def test_a_database_that_is_not_ours_is_set_aside_with_the_reason(path, how, why):
+    spoilt(path, how)
+    before = path.read_bytes()
+    outbox = Outbox(path, 100)
+    assert why in outbox.why_aside
+    assert outbox.aside is not None
+    assert outbox.aside.read_bytes() == before
+    assert outbox.standing() == []
+    outbox.commit([event("raised", "b", t=7.0)], [SAID])
+    outbox.close()
+    assert Outbox(path, 100).aside is None
+
+
+FULL_DISK = """
+import pathlib, signal, sqlite3, sys
+from agent.store.outbox import Outbox
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+try:
+    Outbox(pathlib.Path(sys.argv[1]), 100)
+except sqlite3.OperationalError as error:
+    print(error)
+"""
+
+
+def test_a_full_disk_at_the_start_costs_no_alert(path):
+    """SQLite cannot open its files then, which says nothing about what is in them: nothing is set aside."""
+    subprocess.run([sys.executable, "-c", KILL, str(path), "after"], check=False, env={**os.environ, "PYTHONPATH": "."})
+    before = path.read_bytes(), path.with_name("alerts.db-wal").read_bytes()
+    limited = ["prlimit", "--fsize=10", sys.executable, "-c", FULL_DISK, str(path)]
+    done = subprocess.run(limited, capture_output=True, text=True, check=True)
+    assert "disk" in done.stdout
+    assert (path.read_bytes(), path.with_name("alerts.db-wal").read_bytes()) == before
+    assert [one.alert for one in Outbox(path, 100).standing()] == ["a"]
+
+
+def test_a_database_that_somebody_holds_is_waited_for_and_not_set_aside(path, monkeypatch):
+    Outbox(path, 100).close()
+    monkeypatch.setattr("agent.store.outbox.BUSY_TIMEOUT_S", 0.05)
+    shell = sqlite3.connect(path, isolation_level=None)
+    outbox = Outbox(path, 100)
+    shell.execute("BEGIN IMMEDIATE")
+    with pytest.raises(sqlite3.OperationalError, match="locked"):
+        outbox.commit([event("raised", "a", t=5.0)], [SAID])
+    shell.execute("ROLLBACK")
+    outbox.commit([event("raised", "a", t=5.0)], [SAID])
+    assert len(outbox.standing()) == 1
+
+
+def test_standing_alerts_are_read_beside_a_running_agent_and_without_one(path):
+    outbox = Outbox(path, 100)
+    raised = event("raised", "a", t=5.0)
+    outbox.commit([raised], [])
+    assert standing_alerts(path) == [raised]
+    outbox.commit([event("cleared", "a", t=6.0)], [])
+    assert standing_alerts(path) == []
+    outbox.close()
+    assert standing_alerts(path) == []
+
+
+def test_standing_alerts_of_no_database_or_a_broken_one_are_refused_by_name(path):
+    with pytest.raises(StateRefused, match=r"alerts.db: is not there"):
+        standing_alerts(path)
+    path.write_bytes(b"junk" * 1000)
+    with pytest.raises(StateRefused, match=r"alerts.db: cannot be read \(file is not a database\)"):
+        standing_alerts(path)
+    assert path.read_bytes() == b"junk" * 1000
+
+
+def test_events_are_stored_whole(path):
+    """What `forewarn alerts` and a restart know of an alert is all of its last event."""
+    outbox = Outbox(path, 100)
+    odd = msgspec.structs.replace(event("raised", "a", t=5.0, device="50% ü/+#"), risk=(0.1, 1e-30, 1.0), rul=())
+    outbox.commit([odd], [])
+    assert outbox.standing() == [odd]
