@@ -6,6 +6,7 @@ difference is at most the mean square of the whole stream's own error (its Brier
 is then smaller than what the bundle does not know anyway.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -69,4 +70,6 @@ def brier_after(starts: Sequence[LateStart], rows: int) -> tuple[float, float]:
 
 
 def mean(parts: Iterable[Float64]) -> float:
-    return float(np.concatenate(list(parts)).mean())
+    """Exact before it is rounded once: numpy's own sum depends on where an array lies in memory."""
+    joined = np.concatenate(list(parts))
+    return math.fsum(joined.tolist()) / len(joined)
