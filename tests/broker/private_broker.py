@@ -1,5 +1,6 @@
 """A mosquitto that a test may kill and start again on the same port."""
 
+import getpass
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,11 +16,15 @@ class PrivateBroker:
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
-        self._folder = folder
+        self.settings = (  # for the next start
+            "max_queued_messages 100000",  # its default drops for a slow reader; 0 ends whoever is refused a PUBLISH
+            f"user {getpass.getuser()}",  # as root it would become one who may not read the folder
+        )
+        self.folder = folder
         self._running = ExitStack()
 
     def start(self) -> None:
-        self._process = self._running.enter_context(mosquitto(self._folder, port=self.port))
+        self._process = self._running.enter_context(mosquitto(self.folder, port=self.port, settings=self.settings))
 
     def kill(self) -> None:
         """kill -9."""

@@ -27,13 +27,14 @@ def test_a_broker_that_comes_back_finds_gaps_marked_and_alerts_again(agent):
 
 def test_what_is_raised_while_the_output_is_away_is_said_when_it_is_back(broker, output_broker, make_agent):
     """Law 3. Input and output are two brokers: the input goes on, and the outbox keeps the events, in their order."""
-    whole = interleaved(*(life(f"p{number}", 60, seed=number) for number in range(4)))
+    devices = [f"p{number}" for number in range(12)]
+    whole = interleaved(*(life(device, 60, seed=number) for number, device in enumerate(devices)))
     with Listener(output_broker.port, "forewarn/#") as listener:
         agent = make_agent(with_output(broker.port, output_broker.port), hears=listener)
         agent.go()
-        agent.feed(whole[:80])
+        agent.feed(whole[:240])
         output_broker.kill()
-        broker.publish_all(whole[80:])
+        broker.publish_all(whole[240:])
         agent.wait_for_log("alert_raised")
         output_broker.start()
         listener.wait_for(
@@ -44,5 +45,45 @@ def test_what_is_raised_while_the_output_is_away_is_said_when_it_is_back(broker,
         logged = [(line["id"], line["event"]) for line in agent.log_lines() if line["event"].startswith("alert_")]
         said = [(event["alert"], f"alert_{event['event']}") for event in agent.events()]
         assert said == logged
-        assert {event["device"] for event in agent.events()} == {f"p{number}" for number in range(4)}
+        assert {event["device"] for event in agent.events()} == set(devices)
         assert agent.qualities("p1")[:20] == ["warming_up"] * 2 + ["ok"] * 18
+
+
+def test_what_the_broker_refuses_is_kept_until_it_is_allowed(broker, make_agent):
+    """MQTT 5 says why a PUBLISH is refused: the event stays in the outbox, parked and said; the rest goes out."""
+    broker.close()
+    acl = broker.folder / "acl"
+    acl.write_text(f"topic readwrite #\ntopic deny {ROOT}/event\n")
+    broker.settings = (*broker.settings, f"acl_file {acl}")
+    broker.start()
+    agent = make_agent()
+    agent.go()
+    broker.publish_all(life("p1", 45))
+    agent.listener.wait_for(
+        lambda one: one.topic == f"{ROOT}/status" and json.loads(one.payload)["queues"] == {"outbox": 1, "parked": 1},
+        "a parked event",
+    )
+    assert list(agent.standing()) == ["p1/risk"]
+    assert agent.events() == []
+    (line,) = agent.log("publish_refused")
+    assert "Not authorized" in line["why"]
+    acl.write_text("topic readwrite #\n")
+    agent.restart_broker()
+    heard = agent.listener.wait_for(lambda one: one.topic == f"{ROOT}/event", "the event", since=agent.since)
+    event = json.loads(heard.payload)
+    assert event["alert"] == agent.standing()["p1/risk"]["alert"]
+
+
+def test_sigterm_while_the_broker_is_away_keeps_the_state(agent):
+    """It ends at once with exit code 0; the next start goes on from there."""
+    agent.feed(life("p1", 45))
+    (raised, *_) = agent.events()
+    agent.broker.kill()
+    agent.wait_for_log("broker_lost")
+    assert agent.stop() == 0
+    agent.broker.start()
+    agent.listener.wait_until_subscribed(2)
+    agent.go()
+    agent.feed(life("p1", 3, start=46))
+    assert agent.qualities("p1") == ["gap", "ok", "ok"]
+    assert agent.standing()["p1/risk"]["alert"] == raised["alert"]
