@@ -105,3 +105,17 @@ def test_files_that_a_crash_left_half_written_are_no_snapshots(agent):
     agent.feed(life("p1", 3, start=11))
     assert agent.qualities("p1") == ["gap", "ok", "ok"]
     assert agent.stop() == 0
+
+
+def test_a_snapshot_that_cannot_be_written_is_said_and_tried_again(agent):
+    """Something is in its way: the stream goes on, and once the way is free there is a snapshot."""
+    obstacle = agent.state / "snapshot-000000000001.new"
+    (obstacle / "x").mkdir(parents=True)
+    agent.feed(life("p1", 10))
+    agent.wait_for_log("snapshot_failed")
+    agent.feed(life("p1", 10, start=11))
+    assert agent.qualities("p1")[2:] == ["ok"] * 18
+    (obstacle / "x").rmdir()
+    obstacle.rmdir()
+    agent.wait_for_snapshots(1)
+    assert agent.stop() == 0
