@@ -11,7 +11,7 @@ from trainer.data.history import History
 from trainer.played import early_warning, play
 
 ODDS_MIN, ODDS_MAX = -4.0, 6.0
-"""Log-odds of the lowest and highest threshold: false alarms thin out where risk is near 1."""
+"""Log-odds of the lowest and highest threshold: a risk of two in a hundred, and one where false alarms thin out."""
 
 
 def threshold_table(bundle: Bundle, histories: Sequence[History], n: int) -> ThresholdTable:

@@ -1,9 +1,10 @@
 """How many rows a stream that starts in mid-life needs until it agrees with one heard from the beginning.
 
-Every calibration device is also played from zero state at every `STARTS_EVERY`-th row of its life, and the judged risk
-of each row is compared with that of the whole stream at the same row. The two agree when the mean square of their
-difference is at most the mean square of the whole stream's own error (its Brier score): what is left of the late start
-is then smaller than what the bundle does not know anyway.
+Every calibration device is also played from zero state at every `STARTS_EVERY`-th row of its life, and the risks of
+each row are compared with those of the whole stream at the same row. The two agree when, at every horizon, the mean
+square of their difference is at most the mean square of the whole stream's own error (its Brier score): what is left of
+the late start is then smaller than what the bundle does not know anyway. Every horizon counts, since a short one alone
+is calm for most of a life and would pass too soon.
 """
 
 import math
@@ -22,7 +23,7 @@ WINDOW_ROWS = 10
 
 @dataclass(frozen=True, slots=True)
 class LateStart:
-    """One late start, a row each, all squared: its difference to the whole stream, and both their errors."""
+    """One late start, float64 [rows, K], all squared: its difference to the whole stream, and both their errors."""
 
     difference: Float64
     error: Float64
@@ -31,42 +32,43 @@ class LateStart:
 
 def late_starts(bundle: Bundle, histories: Sequence[History]) -> list[LateStart]:
     """Play every late start and every whole stream of devices that failed."""
-    horizon = bundle.manifest.judge.horizon
-    horizon_s = bundle.manifest.risk.horizons_s[horizon]
+    horizons_s = np.array(bundle.manifest.risk.horizons_s)
     late = [
         (number, replace(history, device=f"{history.device}@{first}", t_s=history.t_s[first:], x=history.x[first:]))
         for number, history in enumerate(histories)
         for first in range(STARTS_EVERY, len(history.t_s), STARTS_EVERY)
     ]
-    whole = [told.risk[:, horizon].astype(np.float64) for told in play(bundle, bundle.model, histories, NEVER)]
-    fault = [history.life_left(failure_time(history)) <= horizon_s for history in histories]
+    whole = [told.risk.astype(np.float64) for told in play(bundle, bundle.model, histories, NEVER)]
+    fault = [history.life_left(failure_time(history))[:, None] <= horizons_s for history in histories]  # [T, K]
     started = play(bundle, bundle.model, [history for _, history in late], NEVER)
     found = []
     for (number, history), told in zip(late, started, strict=True):
         rows = slice(-len(history.t_s), None)
-        mine, carried, truth = told.risk[:, horizon].astype(np.float64), whole[number][rows], fault[number][rows]
+        mine, carried, truth = told.risk.astype(np.float64), whole[number][rows], fault[number][rows]
         found.append(LateStart((mine - carried) ** 2, (mine - truth) ** 2, (carried - truth) ** 2))
     return found
 
 
 def warmup_rows(starts: Sequence[LateStart]) -> int:
-    """Fewest rows from which on the late starts agree: both over the `WINDOW_ROWS` rows that follow and over all later
-    rows together, so that neither a quiet moment nor a long calm end can pass for it.
+    """Fewest rows from which on the late starts agree at every horizon, both over the `WINDOW_ROWS` rows that follow
+    and over all later rows together, so that neither a quiet moment nor a long calm end can pass for it.
     """
     longest = max(len(one.difference) for one in starts)
     for n in range(longest):
         soon, later = slice(n, n + WINDOW_ROWS), slice(n, None)
         if all(
-            mean(one.difference[rows] for one in starts) <= mean(one.whole_error[rows] for one in starts)
+            mean(one.difference[rows, k] for one in starts) <= mean(one.whole_error[rows, k] for one in starts)
             for rows in (soon, later)
+            for k in range(starts[0].difference.shape[1])
         ):
             return n + 1
     return longest
 
 
-def brier_after(starts: Sequence[LateStart], rows: int) -> tuple[float, float]:
-    """Mean squared error of the late starts once they have warmed up, and of the whole streams at the same rows."""
-    return mean(one.error[rows - 1 :] for one in starts), mean(one.whole_error[rows - 1 :] for one in starts)
+def brier_after(starts: Sequence[LateStart], rows: int, horizon: int) -> tuple[float, float]:
+    """Brier score at one horizon of the late starts once warmed up, and of the whole streams at the same rows."""
+    warm = slice(rows - 1, None)
+    return mean(one.error[warm, horizon] for one in starts), mean(one.whole_error[warm, horizon] for one in starts)
 
 
 def mean(parts: Iterable[Float64]) -> float:

@@ -32,7 +32,7 @@ def test_every_problem_is_named_at_once_with_the_nearest_key(tmp_path: Path) -> 
     ("old", "new", "what"),
     [
         ("horizons = [15, 30, 60]", "horizons = [15, 60, 30]", "must be positive and rise"),
-        ("horizon = 60", "horizon = 61", "none of risk.horizons"),
+        ("horizon = 30", "horizon = 31", "none of risk.horizons"),
         ("h_min = 5", "h_min = 60", "must be below h_max"),
         ("[model]", "[modle]", "modle: unknown key; did you mean model"),
         ('subset = "FD001"', 'subset = "FD002"', "data.subset"),

@@ -135,25 +135,30 @@ def test_warm_up_is_measured_against_the_whole_stream(made: tuple[Path, Path]) -
     assert bundle.manifest.warmup_rows == warmup_rows(found)
     late = replace(kept[0], t_s=kept[0].t_s[6:], x=kept[0].x[6:])
     mine, whole = play(bundle, bundle.model, [late], 1.0)[0], play(bundle, bundle.model, kept[:1], 1.0)[0]
-    risk = whole.risk[6:, 2].astype(np.float64)
-    assert found[0].difference.tolist() == ((mine.risk[:, 2] - risk) ** 2).tolist()
-    fault = failure_time(kept[0]) - late.t_s <= bundle.manifest.risk.horizons_s[2]
+    risk = whole.risk[6:].astype(np.float64)
+    assert found[0].difference.tolist() == ((mine.risk - risk) ** 2).tolist()
+    fault = np.stack([failure_time(kept[0]) - late.t_s <= h for h in bundle.manifest.risk.horizons_s], axis=1)
     assert found[0].whole_error.tolist() == ((risk - fault) ** 2).tolist()
-    assert found[0].error.tolist() == ((mine.risk[:, 2].astype(np.float64) - fault) ** 2).tolist()
-    late_brier, whole_brier = brier_after(found, bundle.manifest.warmup_rows)
+    assert found[0].error.tolist() == ((mine.risk.astype(np.float64) - fault) ** 2).tolist()
+    late_brier, whole_brier = brier_after(found, bundle.manifest.warmup_rows, horizon=2)
     assert bundle.manifest.metrics["late_start_brier"] == late_brier
     assert bundle.manifest.metrics["whole_stream_brier"] == whole_brier
     assert f"{late_brier:.4f} from then on, against {whole_brier:.4f}" in bundle.card
 
 
+PARTS = ("difference", "error", "whole_error")
+
+
 def late_start(difference: list[float]) -> LateStart:
     """A late start beside a whole stream whose squared error is 1 at every row."""
-    return LateStart(np.array(difference), np.full(len(difference), 7.0), np.ones(len(difference)))
+    n = len(difference)
+    return LateStart(np.array([difference]).T, np.full((n, 1), 7.0), np.ones((n, 1)))
 
 
 def test_what_a_late_start_loses_is_counted_from_the_end_of_its_warm_up() -> None:
-    start = LateStart(np.zeros(4), np.array([9.0, 9.0, 2.0, 4.0]), np.array([8.0, 8.0, 1.0, 3.0]))
-    assert brier_after([start], 3) == (3.0, 2.0)
+    own, whole = np.array([9.0, 9.0, 2.0, 4.0]), np.array([8.0, 8.0, 1.0, 3.0])
+    start = LateStart(np.zeros((4, 2)), np.stack([np.zeros(4), own], axis=1), np.stack([np.zeros(4), whole], axis=1))
+    assert brier_after([start], 3, horizon=1) == (3.0, 2.0)
 
 
 def test_warm_up_ends_when_the_difference_now_and_later_is_within_the_error() -> None:
@@ -164,6 +169,9 @@ def test_warm_up_ends_when_the_difference_now_and_later_is_within_the_error() ->
     )
     assert warmup_rows([late_start([0.0] * 10 + [5.0] * 30 + [0.0] * 10)]) == 39, "nor does a quiet moment"
     assert warmup_rows([late_start([5.0] * 25)]) == 25
+    calm = late_start([0.0] * 60)
+    both = [np.hstack([getattr(calm, name), getattr(late_start([5.0] * 20 + [0.0] * 40), name)]) for name in PARTS]
+    assert warmup_rows([LateStart(*both)]) == 19, "a calm horizon does not vouch for the others"
 
 
 def test_platt_finds_the_scale_and_offset_that_made_the_labels() -> None:
