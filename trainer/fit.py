@@ -68,9 +68,7 @@ def fit(config: Config, data: Path, out: Path) -> Path:
     held_out = figures(play(bundle, bundle.model, parts.play, NEVER), parts.play, bundle.manifest)
     measured = {"play_rmse": held_out.rmse_s, "play_interval_coverage": held_out.interval_coverage}
     measured |= {f"play_brier_{h.horizon_s:g}": h.brier for h in held_out.horizons}
-    measured["late_start_brier"], measured["whole_stream_brier"] = brier_after(
-        starts, bundle.manifest.warmup_rows, bundle.manifest.judge.horizon
-    )
+    measured["late_start_brier"], measured["whole_stream_brier"] = brier_after(starts, bundle.manifest.warmup_rows)
     bundle = amended(bundle, metrics=measured)
 
     out.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,11 @@
 """How many rows a stream that starts in mid-life needs until it agrees with one heard from the beginning.
 
 Every calibration device is also played from zero state at every `STARTS_EVERY`-th row of its life, and the risks of
-each row are compared with those of the whole stream at the same row. The two agree when, at every horizon, the mean
-square of their difference is at most the mean square of the whole stream's own error (its Brier score): what is left of
-the late start is then smaller than what the bundle does not know anyway. Every horizon counts, since a short one alone
-is calm for most of a life and would pass too soon.
+each row are compared with those of the whole stream at the same row. The two agree when the mean square of their
+difference is at most the mean square of the whole stream's own error (its Brier score): what is left of the late
+start is then smaller than what the bundle does not know anyway. The judged horizon counts, and every longer one,
+since a short one alone is calm for most of a life and would pass too soon. Shorter ones only set the severity of an
+alert that stands.
 """
 
 import math
@@ -23,7 +24,10 @@ WINDOW_ROWS = 10
 
 @dataclass(frozen=True, slots=True)
 class LateStart:
-    """One late start, float64 [rows, K], all squared: its difference to the whole stream, and both their errors."""
+    """One late start, float64 [rows, horizons], all squared: its difference to the whole stream, and both their errors.
+
+    The first column is the judged horizon, the others are the longer ones.
+    """
 
     difference: Float64
     error: Float64
@@ -32,26 +36,27 @@ class LateStart:
 
 def late_starts(bundle: Bundle, histories: Sequence[History]) -> list[LateStart]:
     """Play every late start and every whole stream of devices that failed."""
-    horizons_s = np.array(bundle.manifest.risk.horizons_s)
+    judged = slice(bundle.manifest.judge.horizon, None)
+    horizons_s = np.array(bundle.manifest.risk.horizons_s[judged])
     late = [
         (number, replace(history, device=f"{history.device}@{first}", t_s=history.t_s[first:], x=history.x[first:]))
         for number, history in enumerate(histories)
         for first in range(STARTS_EVERY, len(history.t_s), STARTS_EVERY)
     ]
-    whole = [told.risk.astype(np.float64) for told in play(bundle, bundle.model, histories, NEVER)]
-    fault = [history.life_left(failure_time(history))[:, None] <= horizons_s for history in histories]  # [T, K]
+    whole = [told.risk[:, judged].astype(np.float64) for told in play(bundle, bundle.model, histories, NEVER)]
+    fault = [history.life_left(failure_time(history))[:, None] <= horizons_s for history in histories]  # [T, horizons]
     started = play(bundle, bundle.model, [history for _, history in late], NEVER)
     found = []
     for (number, history), told in zip(late, started, strict=True):
         rows = slice(-len(history.t_s), None)
-        mine, carried, truth = told.risk.astype(np.float64), whole[number][rows], fault[number][rows]
+        mine, carried, truth = told.risk[:, judged].astype(np.float64), whole[number][rows], fault[number][rows]
         found.append(LateStart((mine - carried) ** 2, (mine - truth) ** 2, (carried - truth) ** 2))
     return found
 
 
 def warmup_rows(starts: Sequence[LateStart]) -> int:
-    """Fewest rows from which on the late starts agree at every horizon, both over the `WINDOW_ROWS` rows that follow
-    and over all later rows together, so that neither a quiet moment nor a long calm end can pass for it.
+    """Fewest rows from which on the late starts agree at each of these horizons, both over the `WINDOW_ROWS` rows that
+    follow and over all later rows together, so that neither a quiet moment nor a long calm end can pass for it.
     """
     longest = max(len(one.difference) for one in starts)
     for n in range(longest):
@@ -65,10 +70,10 @@ def warmup_rows(starts: Sequence[LateStart]) -> int:
     return longest
 
 
-def brier_after(starts: Sequence[LateStart], rows: int, horizon: int) -> tuple[float, float]:
-    """Brier score at one horizon of the late starts once warmed up, and of the whole streams at the same rows."""
+def brier_after(starts: Sequence[LateStart], rows: int) -> tuple[float, float]:
+    """Brier score at the judged horizon of late starts once warmed up, and of the whole streams at the same rows."""
     warm = slice(rows - 1, None)
-    return mean(one.error[warm, horizon] for one in starts), mean(one.whole_error[warm, horizon] for one in starts)
+    return mean(one.error[warm, 0] for one in starts), mean(one.whole_error[warm, 0] for one in starts)
 
 
 def mean(parts: Iterable[Float64]) -> float:

@@ -199,7 +199,7 @@ def _bootstrap95(lead_s: Float64) -> tuple[Interval, Interval]:
     if not len(lead_s):
         return Interval(math.nan, math.nan), Interval(math.nan, math.nan)
     drawn = np.random.default_rng(BOOTSTRAP_SEED).integers(len(lead_s), size=(BOOTSTRAP_SAMPLES, len(lead_s)))
-    samples = lead_s[drawn]  # [BOOTSTRAP_SAMPLES, failures]
+    samples = np.sort(lead_s)[drawn]  # [BOOTSTRAP_SAMPLES, failures]; sorted, so that no order of devices matters
     bounds = [np.quantile(figure, (0.025, 0.975)) for figure in (samples.mean(axis=1), np.median(samples, axis=1))]
     mean, median = (Interval(float(low), float(high)) for low, high in bounds)
     return mean, median

@@ -135,12 +135,14 @@ def test_warm_up_is_measured_against_the_whole_stream(made: tuple[Path, Path]) -
     assert bundle.manifest.warmup_rows == warmup_rows(found)
     late = replace(kept[0], t_s=kept[0].t_s[6:], x=kept[0].x[6:])
     mine, whole = play(bundle, bundle.model, [late], 1.0)[0], play(bundle, bundle.model, kept[:1], 1.0)[0]
-    risk = whole.risk[6:].astype(np.float64)
-    assert found[0].difference.tolist() == ((mine.risk - risk) ** 2).tolist()
-    fault = np.stack([failure_time(kept[0]) - late.t_s <= h for h in bundle.manifest.risk.horizons_s], axis=1)
+    judged = bundle.manifest.judge.horizon
+    assert judged > 0, "shorter horizons are to be left out"
+    risk = whole.risk[6:, judged:].astype(np.float64)
+    assert found[0].difference.tolist() == ((mine.risk[:, judged:] - risk) ** 2).tolist()
+    fault = np.stack([failure_time(kept[0]) - late.t_s <= h for h in bundle.manifest.risk.horizons_s[judged:]], axis=1)
     assert found[0].whole_error.tolist() == ((risk - fault) ** 2).tolist()
-    assert found[0].error.tolist() == ((mine.risk.astype(np.float64) - fault) ** 2).tolist()
-    late_brier, whole_brier = brier_after(found, bundle.manifest.warmup_rows, horizon=2)
+    assert found[0].error.tolist() == ((mine.risk[:, judged:].astype(np.float64) - fault) ** 2).tolist()
+    late_brier, whole_brier = brier_after(found, bundle.manifest.warmup_rows)
     assert bundle.manifest.metrics["late_start_brier"] == late_brier
     assert bundle.manifest.metrics["whole_stream_brier"] == whole_brier
     assert f"{late_brier:.4f} from then on, against {whole_brier:.4f}" in bundle.card
@@ -157,8 +159,8 @@ def late_start(difference: list[float]) -> LateStart:
 
 def test_what_a_late_start_loses_is_counted_from_the_end_of_its_warm_up() -> None:
     own, whole = np.array([9.0, 9.0, 2.0, 4.0]), np.array([8.0, 8.0, 1.0, 3.0])
-    start = LateStart(np.zeros((4, 2)), np.stack([np.zeros(4), own], axis=1), np.stack([np.zeros(4), whole], axis=1))
-    assert brier_after([start], 3, horizon=1) == (3.0, 2.0)
+    start = LateStart(np.zeros((4, 2)), np.stack([own, np.zeros(4)], axis=1), np.stack([whole, np.zeros(4)], axis=1))
+    assert brier_after([start], 3) == (3.0, 2.0)
 
 
 def test_warm_up_ends_when_the_difference_now_and_later_is_within_the_error() -> None:
