@@ -51,9 +51,8 @@ Rows of one engine are alike: these figures are worth {n_play} engines, not {hel
 A zero state means "first seen". In training, {config.augment.join_share:.0%} of the lives began at a random row.
 After {rows} rows the risks of a stream that starts late, at {judged:g} cycles and more, differ less from those of
 the whole stream than those from the truth, measured on the calibration engines; until then every score says
-`warming_up` and no alert is raised. It does not become as good: its Brier score at {judged:g} cycles is {late:.4f}
-from then on, against {whole:.4f} of whole streams at the same rows. The figures above and below are those of
-engines heard from their first cycle.
+`warming_up` and no alert is raised. Its Brier score at {judged:g} cycles is {late:.4f} from then on, against
+{whole:.4f} of whole streams at the same rows. The other figures are those of engines heard from their first cycle.
 
 ## Not for
 - Other regimes or fault modes (FD002, FD003, FD004), other machines, or real engines: the data is simulated.
