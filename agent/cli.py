@@ -41,7 +41,7 @@ def main() -> None:
     """
 
 
-@main.command()
+@main.command(short_help="Print every problem of a configuration, or what would run.")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: problems, and what would run.")
 def check(file: Path, as_json: bool) -> None:
@@ -62,7 +62,7 @@ def check(file: Path, as_json: bool) -> None:
     sys.exit(2 if found.problems else 0)
 
 
-@main.command()
+@main.command(short_help="Run the agent until SIGTERM.")
 @click.option(
     "--config",
     "file",
@@ -81,7 +81,7 @@ def run(file: Path) -> None:
     sys.exit(run_agent(load(file, os.environ), configure()))
 
 
-@main.command()
+@main.command(short_help="List the standing alerts.")
 @click.option("--state-dir", type=click.Path(path_type=Path), default=Path("/var/lib/forewarn"), show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of alert events.")
 def alerts(state_dir: Path, as_json: bool) -> None:

@@ -32,7 +32,7 @@ from agent.words import AlertEvent
 _FILE = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(short_help="Play recorded devices: would it have warned in time?")
 @click.option("--bundle", "bundle_path", required=True, type=_FILE, help="The .fwb file to try.")
 @click.option("--data", required=True, type=_FILE, help="Recorded rows: CSV with device,t,CHANNEL... (.xz, .gz too).")
 @click.option("--truth", required=True, type=_FILE, help="What became of them: CSV with device,t_fail.")
