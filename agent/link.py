@@ -3,6 +3,7 @@
 import ssl
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -47,15 +48,19 @@ class Protocol:
         return self._is_auto
 
 
-def make_client(broker: Broker, client_id: str, protocol: Protocol, *, manual_ack: bool) -> paho.Client:
-    """A client that is not connected yet. Raises ConfigurationRefused for an unreadable secret or certificate."""
+def make_client(broker: Broker, client_id: str, protocol: Protocol, *, kind: Literal["input", "output"]) -> paho.Client:
+    """A client that is not connected yet. Raises ConfigurationRefused for an unreadable secret or certificate.
+
+    An input client leaves it to its owner when to acknowledge and when to connect again.
+    """
     is_v5 = protocol.name == "5"
     client = paho.Client(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
         clean_session=None if is_v5 else True,
         protocol=protocol.version,
-        manual_ack=manual_ack,
+        manual_ack=kind == "input",
+        reconnect_on_failure=kind == "output",
     )
     client.connect_timeout = broker.connect_timeout.total_seconds()
     if broker.username:

@@ -2,7 +2,7 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -39,14 +39,17 @@ class DropLog:
         self._log = log
         self._due_s: dict[tuple[str, str], float] = {}
         self._said: Counter[tuple[str, str]] = Counter()
-        self._samples: dict[tuple[str, str], Drop] = {}
+        self._samples: dict[tuple[str, str], tuple[Drop, Mapping[tuple[str, str], int]]] = {}
 
-    def turn(self, drops: Iterable[Drop], counts: Counter[tuple[str, str]], now_s: float) -> None:
-        """Say what is due. `counts` are totals, `drops` samples of what has come; now_s is monotonic."""
+    def hear(self, drops: Iterable[Drop], counts: Mapping[tuple[str, str], int]) -> None:
+        """Keep samples of what has come. `counts` are totals, to be looked at when there is something to say."""
         for drop in drops:
-            self._samples[drop.source, drop.reason] = drop
+            self._samples[drop.source, drop.reason] = (drop, counts)
+
+    def say(self, now_s: float) -> None:
+        """Log what is due; now_s is monotonic."""
         for key in [key for key in self._samples if now_s >= self._due_s.get(key, now_s)]:
-            drop = self._samples.pop(key)
+            drop, counts = self._samples.pop(key)
             self._log.warning(
                 "reading_dropped" if drop.reason not in DOUBTS else "reading_doubtful",
                 source=drop.source,

@@ -62,8 +62,9 @@ def _run(settings: Settings, log: FilteringBoundLogger) -> int:
     daemon = Daemon(settings, log)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, daemon.stop)
-    while not daemon.stopping:
+    while not daemon.stopped_by:
         daemon.turn()
+    log.info("agent_stopping", signal=signal.Signals(daemon.stopped_by).name)
     daemon.close()
     return 0
 
@@ -72,7 +73,7 @@ class Daemon:
     """Everything that runs, wired together at its start."""
 
     def __init__(self, settings: Settings, log: FilteringBoundLogger) -> None:
-        self.stopping = False
+        self.stopped_by = 0  # number of the signal
         self._settings = settings
         self._log = log
         bundle = bundle_file.read(settings.model.bundle)
@@ -107,21 +108,23 @@ class Daemon:
         )
 
     def stop(self, number: int, _: FrameType | None) -> None:
-        """End after this turn; at once when asked a second time."""
-        if self.stopping:
+        """End after this turn; at once when asked a second time. Logs nothing: it may interrupt a log call."""
+        if self.stopped_by:
             os._exit(STOPPED_TWICE)
-        self.stopping = True
-        self._log.info("agent_stopping", signal=signal.Signals(number).name)
+        self.stopped_by = number
 
     def turn(self) -> None:
-        """Once around: nothing here waits longer than TURN_S, but for a connection that is being made."""
+        """Once around: no network is waited for longer than TURN_S."""
         received = self._receiver.read(TURN_S)
         if received.history_lost:
             self._core.mark_gap("")
+        self._drop_log.hear(received.drops, self._receiver.counts)
         if received.topics:
             self._take(received)
         else:
             self._finish(self._core.tick(time.time_ns()))
+        self._receiver.acknowledge(received.packet_ids)
+        self._drop_log.say(time.monotonic())
         self._output.turn(self._standing)
         now_s = time.monotonic()
         if now_s >= self._snapshot_due_s:
@@ -138,7 +141,7 @@ class Daemon:
         self._receiver.close()
         self._write_snapshot()
         self._output.say(self._topics.status, self._status(time.monotonic()), retain=True)
-        self._output.close()
+        self._output.close(self._standing)
         self._outbox.close()
         self._log.info("agent_stopped", taken=self._core.entry)
 
@@ -147,14 +150,13 @@ class Daemon:
     def _take(self, received: Received) -> None:
         taken = self._core.take(received.topics, received.payloads, received.arrived_ns)
         self._finish(taken)
-        self._receiver.acknowledge(received.packet_ids)
         self._lag_s = max(0.0, (time.time_ns() - received.arrived_ns[-1]) / 1e9)
         if self._settings.publish.scores == "all":
             for topic, payload in score_messages(taken.scores, self._plan.bundle.manifest, self._topics):
                 self._output.say(topic, payload, retain=False)
 
     def _finish(self, taken: Taken) -> None:
-        """Commit alerts before anything is said of them, and say what was dropped."""
+        """Commit alerts before anything is said of them."""
         if taken.alerts:
             messages = [one for event in taken.alerts for one in outgoing(event, self._plan.bundle, self._topics)]
             self._outbox.commit(taken.alerts, messages)
@@ -162,7 +164,7 @@ class Daemon:
                 self._log.info(
                     f"alert_{event.kind}", device=event.device, severity=event.severity, risk=event.risk, id=event.alert
                 )
-        self._drop_log.turn(taken.drops, self._core.counts, time.monotonic())
+        self._drop_log.hear(taken.drops, self._core.counts)
 
     def _standing(self) -> list[Outgoing]:
         """The retained message of each standing alert."""

@@ -5,8 +5,10 @@ and the core are touched by one thread only. A message leaves the outbox on a PU
 the broker refuses stays, parked until the next connection, and is said.
 """
 
+import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
@@ -24,7 +26,7 @@ from agent.store.outbox import Outbox, Outgoing
 
 IN_FLIGHT_MAX = 20  # what mosquitto holds of one client by default
 SAYING_MAX = 10_000  # scores and status that may wait in paho
-RETRY_MIN_S, RETRY_MAX_S = 1, 30
+RETRY_MIN_S, RETRY_MAX_S = (1, 3), (20, 40)  # drawn from, so that a hundred gateways do not come back in step
 STOP_TIMEOUT_S = 5.0
 
 
@@ -35,10 +37,11 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The connection ended or could not be made."""
+    """The connection ended, or it could not be made: refused for a `reason`, or nobody is there."""
 
     why: str
-    reason: ReasonCode | None
+    reason: ReasonCode | None = None
+    is_unreachable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,8 @@ class Output:
         self._topics = topics
         self._outbox = outbox
         self._log = log.bind(broker=f"{broker.host}:{broker.port}")
-        self._said: SimpleQueue[Connected | Lost | Acknowledged | Retained] = SimpleQueue()
+        self._was_refused = False
+        self._logged = ""  # the state of the connection as it was logged last
         self._in_flight: dict[int, int] = {}  # paho's message id -> number in the outbox
         self._sent_up_to = 0
         self._saying: set[int] = set()  # message ids at QoS 0 that paho has not written yet
@@ -114,26 +118,27 @@ class Output:
             if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
                 self._saying.add(info.mid)
 
-    def close(self) -> None:
+    def close(self, standing: Callable[[], list[Outgoing]]) -> None:
         """Send what waits, say `stopped`, and go; gives up after STOP_TIMEOUT_S."""
         deadline = time.monotonic() + STOP_TIMEOUT_S
         while self.connected and len(self._outbox) > self.parked and time.monotonic() < deadline:
-            self.turn(list)
+            self.turn(standing)
             time.sleep(0.005)
         if self.connected:
             info = self._client.publish(self._topics.available, b"stopped", qos=1, retain=True)
             while not info.is_published() and time.monotonic() < deadline:
                 time.sleep(0.005)
-        self._client.disconnect()
-        self._client.loop_stop()
+            self._client.disconnect()
+            self._client.loop_stop()
 
     def _start(self) -> paho.Client:
-        client = make_client(self._broker, self._client_id, self.protocol, manual_ack=False)
+        self._said: SimpleQueue[Connected | Lost | Acknowledged | Retained] = SimpleQueue()
+        client = make_client(self._broker, self._client_id, self.protocol, kind="output")
         client.will_set(self._topics.available, b"offline", qos=1, retain=True)
         client.max_inflight_messages_set(IN_FLIGHT_MAX)
-        client.reconnect_delay_set(RETRY_MIN_S, RETRY_MAX_S)
+        client.reconnect_delay_set(random.randint(*RETRY_MIN_S), random.randint(*RETRY_MAX_S))
         client.on_connect = self._on_connect
-        client.on_connect_fail = lambda *_: self._said.put(Lost("the broker cannot be reached", None))
+        client.on_connect_fail = lambda *_: self._said.put(Lost("the broker cannot be reached", is_unreachable=True))
         client.on_disconnect = self._on_disconnect
         client.on_publish = lambda _, __, mid, reason, ___: self._said.put(Acknowledged(mid, reason))
         client.on_message = self._on_message
@@ -159,11 +164,12 @@ class Output:
     def _on_disconnect(
         self, _: paho.Client, __: object, ___: paho.DisconnectFlags, reason: ReasonCode, ____: Properties | None
     ) -> None:
-        self._said.put(Lost(f"the connection ended: {reason}", None))
+        self._said.put(Lost(f"the connection ended: {reason}"))
 
     def _on_message(self, _: paho.Client, __: object, message: paho.MQTTMessage) -> None:
         if message.retain and message.payload:  # what another client says now is not ours to judge
-            self._said.put(Retained(message.topic))
+            with suppress(UnicodeDecodeError):
+                self._said.put(Retained(message.topic))
 
     # In the core's thread ---------------------------------------------------------------------------------------
 
@@ -173,12 +179,13 @@ class Output:
             return
         under_way = set(self._in_flight.values())
         for number, outgoing in self._outbox.waiting(self._sent_up_to, IN_FLIGHT_MAX):
-            if room and number not in under_way:
+            if number not in under_way:
+                if not room:
+                    return
                 info = self._client.publish(outgoing.topic, outgoing.payload, qos=1, retain=outgoing.retain)
                 self._in_flight[info.mid] = number
                 room -= 1
-            if number in self._in_flight.values():
-                self._sent_up_to = number
+            self._sent_up_to = number
 
     def _on_acknowledged(self, said: Acknowledged) -> list[int]:
         """Numbers in the outbox that the broker now has."""
@@ -197,15 +204,18 @@ class Output:
         self.connected = True
         self.parked = 0
         self._sent_up_to = 0  # what was parked is tried again; what is under way paho sends again by itself
-        self._log.info("output_connected", protocol=self.protocol.name)
+        self._say_once("output_connected", f"MQTT {self.protocol.name}")
         self._outbox.append(standing())
 
     def _on_lost(self, lost: Lost) -> None:
-        if self.connected or lost.reason is not None:
-            self._log.warning("output_lost", why=lost.why)
-        turned = lost.reason is not None and self.protocol.refused(lost.reason)
-        if not turned and not self.connected and lost.reason is None:
+        turned = False
+        if lost.reason is not None:
+            turned = self.protocol.refused(lost.reason)
+        elif not self.connected and not lost.is_unreachable and not self._was_refused:
             turned = self.protocol.closed_early()
+        if not self._was_refused:  # the end of a refused connection is no news
+            self._say_once("output_lost", lost.why)
+        self._was_refused = lost.reason is not None and not turned
         self.connected = False
         self._saying.clear()
         if turned:  # another version needs another client; what was under way waits in the outbox
@@ -214,3 +224,10 @@ class Output:
             self._in_flight.clear()
             self._sent_up_to = 0
             self._client = self._start()
+
+    def _say_once(self, event: str, why: str) -> None:
+        """One line a change of state, not one a retry."""
+        state = f"{event}: {why}"
+        if state != self._logged:
+            self._logged = state
+            (self._log.info if event == "output_connected" else self._log.warning)(event, why=why)

@@ -1,0 +1,111 @@
+"""A broker that says byte for byte what a test wants, in the test's own thread."""
+
+import socket
+import struct
+from types import TracebackType
+from typing import Self
+
+TIMEOUT_S = 10.0
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, DISCONNECT = 0x10, 0x20, 0x30, 0x40, 0x82, 0x90, 0xE0
+REFUSED_VERSION = b"\x20\x02\x00\x01"  # as a broker of MQTT 3.1.1 answers to a CONNECT of MQTT 5
+
+
+def text(value: bytes) -> bytes:
+    return struct.pack("!H", len(value)) + value
+
+
+def packet(first: int, body: bytes) -> bytes:
+    size, left = bytearray(), len(body)
+    while True:
+        left, digit = divmod(left, 128)
+        size.append(digit | (0x80 if left else 0))
+        if not left:
+            return bytes([first]) + bytes(size) + body
+
+
+class Session:
+    """One accepted connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._connection.settimeout(TIMEOUT_S)
+        self.is_v5 = False
+
+    def read(self) -> tuple[int, bytes]:
+        """The next packet of the client: its first byte and its body."""
+        first = self._exactly(1)[0]
+        size, shift = 0, 0
+        while True:
+            digit = self._exactly(1)[0]
+            size |= (digit & 0x7F) << shift
+            shift += 7
+            if not digit & 0x80:
+                return first, self._exactly(size)
+
+    def read_connect(self) -> bytes:
+        """The body of the CONNECT; what follows is in the version it asks for."""
+        first, body = self.read()
+        assert first == CONNECT
+        assert body[:6] == text(b"MQTT")
+        self.is_v5 = body[6] == 5
+        return body
+
+    def send(self, data: bytes) -> None:
+        self._connection.sendall(data)
+
+    def accept(self, reason: int = 0) -> None:
+        self.send(packet(CONNACK, bytes([0, reason]) + (b"\0" if self.is_v5 else b"")))
+
+    def grant(self, body: bytes, *reasons: int) -> None:
+        """Answer a SUBSCRIBE of the given body."""
+        self.send(packet(SUBACK, body[:2] + (b"\0" if self.is_v5 else b"") + bytes(reasons)))
+
+    def acknowledge(self, body: bytes, reason: int = 0) -> None:
+        """Answer a PUBLISH of the given body at QoS 1."""
+        mid = body[2 + int.from_bytes(body[:2]) :][:2]
+        self.send(packet(PUBACK, mid + (bytes([reason, 0]) if self.is_v5 else b"")))
+
+    def publish(self, topic: bytes, payload: bytes, *, mid: int = 0, retain: bool = False, dup: bool = False) -> None:
+        self.send(self.publish_bytes(topic, payload, mid=mid, retain=retain, dup=dup))
+
+    def publish_bytes(
+        self, topic: bytes, payload: bytes, *, mid: int = 0, retain: bool = False, dup: bool = False
+    ) -> bytes:
+        """A PUBLISH; at QoS 1 where it has a message id."""
+        first = PUBLISH | (2 if mid else 0) | (1 if retain else 0) | (8 if dup else 0)
+        ids = struct.pack("!H", mid) if mid else b""
+        return packet(first, text(topic) + ids + (b"\0" if self.is_v5 else b"") + payload)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def _exactly(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            more = self._connection.recv(size - len(data))
+            assert more, "the client has closed the connection"
+            data += more
+        return data
+
+
+class FakeBroker:
+    """Listens on a free port of the loopback."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(TIMEOUT_S)
+        self.port: int = self._listener.getsockname()[1]
+        self._sessions: list[Session] = []
+
+    def session(self) -> Session:
+        """The next connection that a client makes."""
+        self._sessions.append(Session(self._listener.accept()[0]))
+        return self._sessions[-1]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._listener.close()
+        for one in self._sessions:
+            one.close()

@@ -1,0 +1,329 @@
+"""The receiver against a broker that says byte for byte what the test wants."""
+
+import threading
+import time
+from datetime import timedelta
+
+import paho.mqtt.client as paho
+import pytest
+import structlog
+from structlog.testing import LogCapture
+
+from agent.config.settings import Broker
+from agent.receive import client as receive
+from agent.receive.client import Received, Receiver
+from agent.words import Source
+from tests.fake_broker import DISCONNECT, PUBACK, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session
+
+PRESS = Source(name="press", topic="plant/{device}/cycle", time_field="cycle", time_unit="cycle", fields=("temp",))
+PUMP = Source(name="pump", topic="pumps/{device}", time_field="", time_unit="arrival", fields=("temp",))
+TOPIC = b"plant/p1/cycle"
+
+
+@pytest.fixture
+def broker():
+    with FakeBroker() as one:
+        yield one
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(receive, "RETRY_MIN_S", 0.001)
+
+
+def receiver(broker, *sources: Source, log: LogCapture | None = None, protocol: str = "auto") -> Receiver:
+    settings = Broker(host="127.0.0.1", port=broker.port, protocol=protocol, connect_timeout=timedelta(seconds=1))
+    sources = sources or (PRESS,)
+    logger = structlog.wrap_logger(None, processors=[log or LogCapture()])
+    return Receiver(settings, "fw-in", sources, [1] * len(sources), logger)
+
+
+def pump(one: Receiver, done, *, timeout_s: float = 8.0) -> Received:
+    """Read until `done`, given all that was received so far."""
+    found = Received()
+    deadline = time.monotonic() + timeout_s
+    while not done(found):
+        assert time.monotonic() < deadline, found
+        got = one.read(0.01)
+        for name in ("topics", "payloads", "arrived_ns", "packet_ids", "drops"):
+            getattr(found, name).extend(getattr(got, name))
+        found.history_lost |= got.history_lost
+    return found
+
+
+def taken(n: int):
+    return lambda found: len(found.topics) >= n
+
+
+def knocking(broker, one: Receiver, *, version: int | None = None) -> Session:
+    """A session whose CONNECT has come, of the expected version."""
+    pump(one, lambda _: one._client is not None)
+    session = broker.session()
+    connect = session.read_connect()
+    assert version in (None, connect[6])
+    return session
+
+
+def connected(broker, one: Receiver, *reasons: int) -> Session:
+    """A session that is accepted, and subscribed with these reasons, or granted."""
+    session = knocking(broker, one)
+    session.accept()
+    pump(one, lambda _: one.connected)
+    one.read(0.01)
+    for number in range(len(one.subscriptions)):
+        first, body = session.read()
+        assert first == SUBSCRIBE
+        session.grant(body, reasons[number] if reasons else 1)
+    pump(one, lambda _: "pending" not in one.subscriptions.values())
+    return session
+
+
+def test_mqtt_5_is_asked_for_first_with_a_receive_maximum_and_a_clean_start(broker):
+    one = receiver(broker)
+    one.read(0.1)
+    connect = broker.session().read_connect()
+    assert connect[6] == 5
+    assert connect[7] & 0x02, "clean start"
+    assert b"\x21" + receive.RECEIVE_MAXIMUM.to_bytes(2) in connect
+    assert connect.endswith(b"fw-in")
+
+
+def test_messages_come_as_columns_and_are_acknowledged_in_order_after_the_step(broker):
+    one = receiver(broker)
+    session = connected(broker, one)
+    before_ns = time.time_ns()
+    for mid, payload in ((7, b"a"), (0, b"b"), (3, b"c")):
+        session.publish(TOPIC, payload, mid=mid)
+    found = pump(one, taken(3))
+    assert found.topics == [TOPIC.decode()] * 3
+    assert found.payloads == [b"a", b"b", b"c"]
+    assert found.packet_ids == [7, 3]
+    assert before_ns <= min(found.arrived_ns) <= max(found.arrived_ns) <= time.time_ns()
+    one.acknowledge(found.packet_ids)
+    one.close()
+    assert [session.read(), session.read()] == [(PUBACK, b"\0\x07"), (PUBACK, b"\0\x03")]
+    assert session.read()[0] == DISCONNECT, "nothing was acknowledged before"
+
+
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_any_split_of_the_bytes_gives_the_same_messages(broker, protocol):
+    """Byte by byte, and all in one piece."""
+    one = receiver(broker, protocol=protocol)
+    session = connected(broker, one)
+    data = b"".join(session.publish_bytes(TOPIC, b"x" * size, mid=size) for size in range(1, 200, 61))
+    apart = Received()
+    for place in range(len(data)):
+        session.send(data[place : place + 1])
+        got = one.read(0.001)
+        apart.packet_ids += got.packet_ids
+        apart.payloads += got.payloads
+    session.send(data)
+    whole = pump(one, taken(4))
+    for found in (apart, whole):
+        assert found.packet_ids == [1, 62, 123, 184]
+        assert [len(payload) for payload in found.payloads] == [1, 62, 123, 184]
+
+
+def test_a_retained_message_is_dropped_counted_and_acknowledged_in_its_place(broker):
+    one = receiver(broker)
+    session = connected(broker, one)
+    session.publish(TOPIC, b"a", mid=1)
+    session.publish(TOPIC, b"old", mid=2, retain=True)
+    session.publish(TOPIC, b"b", mid=3)
+    found = pump(one, taken(2))
+    assert found.payloads == [b"a", b"b"]
+    assert found.packet_ids == [1, 2, 3]
+    assert one.counts == {("press", "retained"): 1}
+    (drop,) = found.drops
+    assert (drop.source, drop.device, drop.topic, drop.reason) == ("press", "p1", TOPIC.decode(), "retained")
+
+
+def test_a_repeated_delivery_is_dropped_where_its_time_is_that_of_arrival(broker):
+    """Elsewhere the core knows it by its event time."""
+    one = receiver(broker, PRESS, PUMP)
+    session = connected(broker, one)
+    for topic in (TOPIC, b"pumps/p1"):
+        session.publish(topic, b"again", mid=1, dup=True)
+        session.publish(topic, b"again", mid=2)
+    found = pump(one, taken(3))
+    assert found.topics == ["plant/p1/cycle", "plant/p1/cycle", "pumps/p1"]
+    assert found.packet_ids == [1, 2, 1, 2]
+    assert one.counts == {("pump", "duplicate_delivery"): 1}
+
+
+def test_a_topic_that_is_not_utf_8_is_counted_and_the_next_message_taken(broker):
+    one = receiver(broker)
+    session = connected(broker, one)
+    session.publish(b"plant/\xff\xfe/cycle", b"a", mid=1)
+    session.publish(TOPIC, b"b", mid=2)
+    found = pump(one, taken(1))
+    assert found.payloads == [b"b"]
+    assert one.counts == {("press", "topic"): 1}
+    assert found.drops[0].topic == r"plant/\xff\xfe/cycle"
+
+
+def test_one_read_is_bounded(broker, monkeypatch):
+    """Law 5: what a flood leaves waits in the socket, dropped messages count too."""
+    monkeypatch.setattr(receive, "MESSAGES_MAX", 50)
+    one = receiver(broker)
+    session = connected(broker, one)
+    session.send(session.publish_bytes(TOPIC, b"x") * 100 + session.publish_bytes(TOPIC, b"x", retain=True) * 60)
+    sizes = [(len(found.topics), len(found.drops)) for found in (one.read(0.5) for _ in range(4))]
+    assert sizes == [(50, 0), (50, 0), (0, 50), (0, 10)]
+
+
+def test_a_refused_subscription_names_its_source_and_the_others_run(broker):
+    log = LogCapture()
+    one = receiver(broker, PRESS, PUMP, log=log)
+    session = connected(broker, one, 0x87, 1)
+    assert one.subscriptions == {"press": "refused: Not authorized", "pump": "granted"}
+    (line,) = [line for line in log.entries if line["event"] == "source_refused"]
+    assert (line["source"], line["why"]) == ("press", "Not authorized")
+    session.publish(b"pumps/p1", b"a")
+    assert pump(one, taken(1)).payloads == [b"a"]
+
+
+def test_a_broker_of_3_1_1_is_spoken_to_in_3_1_1_from_then_on(broker):
+    one = receiver(broker)
+    session = knocking(broker, one, version=5)
+    session.send(REFUSED_VERSION)
+    pump(one, lambda _: one.protocol.name == "3.1.1")
+    session = connected(broker, one)
+    assert not session.is_v5
+    session.close()
+    pump(one, lambda _: not one.connected)
+    knocking(broker, one, version=4)
+
+
+def test_a_broker_that_hangs_up_on_mqtt_5_twice_is_tried_with_3_1_1(broker):
+    one = receiver(broker)
+    for version in (5, 5, 4):
+        session = knocking(broker, one, version=version)
+        session.close()
+        pump(one, lambda _: one._client is None)
+
+
+def test_a_version_that_is_configured_is_the_only_one(broker):
+    log = LogCapture()
+    one = receiver(broker, log=log, protocol="5")
+    for _ in range(3):
+        session = knocking(broker, one, version=5)
+        session.send(REFUSED_VERSION)
+        pump(one, lambda _: one._client is None)
+    (line,) = log.entries
+    assert line["why"] == "the broker refuses: Unsupported protocol version"
+
+
+def test_a_refused_login_is_named_once_and_tried_again(broker):
+    """It says which, never the secret, and does not fall back to another version."""
+    log = LogCapture()
+    one = receiver(broker, log=log)
+    for _ in range(3):
+        session = knocking(broker, one, version=5)
+        session.accept(0x86)
+        pump(one, lambda _: one._client is None)
+    assert [(line["event"], line["why"]) for line in log.entries] == [
+        ("broker_lost", "the broker refuses: Bad user name or password")
+    ]
+
+
+def test_a_lost_connection_is_made_again_and_says_that_history_is_lost(broker):
+    """Once, with the first read of the new connection; one log line a change of state."""
+    log = LogCapture()
+    one = receiver(broker, log=log)
+    session = connected(broker, one)
+    session.publish(TOPIC, b"a", mid=1)
+    assert not pump(one, taken(1)).history_lost
+    session.send(session.publish_bytes(TOPIC, b"cut", mid=2)[:-1])
+    session.close()
+    pump(one, lambda _: not one.connected)
+    session = knocking(broker, one)
+    session.accept()
+    assert pump(one, lambda _: one.connected).history_lost
+    one.read(0.01)
+    session.grant(session.read()[1], 1)
+    session.publish(TOPIC, b"b", mid=1)
+    found = pump(one, taken(1))
+    assert (found.payloads, found.history_lost) == ([b"b"], False)
+    assert [line["event"] for line in log.entries] == ["broker_connected", "broker_lost", "broker_connected"]
+
+
+@pytest.mark.parametrize(
+    "junk", [b"\xf0\x02ab", b"\x00\x00", b"\x32\x02\xff\xff", b"\x30\xff\xff\xff\xff\xff", b"\x90\x01\x00", b"\x20\x00"]
+)
+def test_garbage_from_the_broker_ends_the_connection_and_not_the_agent(broker, junk):
+    one = receiver(broker)
+    session = connected(broker, one)
+    session.send(junk)
+    pump(one, lambda _: not one.connected)
+    session = connected(broker, one)
+    session.publish(TOPIC, b"a")
+    assert pump(one, taken(1)).payloads == [b"a"]
+
+
+def test_a_suback_without_reasons_is_survived(broker):
+    one = receiver(broker)
+    session = knocking(broker, one)
+    session.accept()
+    pump(one, lambda _: one.connected)
+    one.read(0.01)
+    session.grant(session.read()[1], 1, 1, 0x87)
+    pump(one, lambda _: one.subscriptions["press"] != "pending")
+    assert one.subscriptions == {"press": "refused: Not authorized"}
+
+
+def test_a_broker_that_accepts_and_stays_silent_is_given_up(broker):
+    log = LogCapture()
+    one = receiver(broker, log=log)
+    knocking(broker, one)
+    pump(one, lambda _: bool(log.entries))
+    assert log.entries[0]["why"] == "the broker does not answer"
+    knocking(broker, one, version=5)
+
+
+def test_nothing_waits_for_a_connection_that_hangs(broker, monkeypatch):
+    """Names, TCP and TLS may take long; `read` comes back in its time, and `close` too."""
+    release = threading.Event()
+    monkeypatch.setattr(paho.Client, "connect", lambda *_, **__: release.wait(5))
+    one = receiver(broker)
+    began = time.monotonic()
+    for _ in range(3):
+        assert one.read(0.02).topics == []
+    one.close()
+    assert time.monotonic() - began < 2
+    release.set()
+
+
+def test_a_host_that_is_no_name_is_said_and_not_fatal():
+    log = LogCapture()
+    settings = Broker(host="a..b", connect_timeout=timedelta(seconds=1))
+    one = Receiver(settings, "fw", [PRESS], [0], structlog.wrap_logger(None, processors=[log]))
+    pump(one, lambda _: bool(log.entries))
+    assert "no name of a host" in log.entries[0]["why"]
+
+
+def test_a_secret_that_is_being_replaced_is_waited_for(broker, tmp_path):
+    """The file is away for a moment, as when it is rotated."""
+    log = LogCapture()
+    secret = tmp_path / "password"
+    settings = Broker(host="127.0.0.1", port=broker.port, username="fw", password_file=secret)
+    one = Receiver(settings, "fw", [PRESS], [0], structlog.wrap_logger(None, processors=[log]))
+    one.read(0.01)
+    assert str(secret) in log.entries[0]["why"]
+    secret.write_text("s3cret\n")
+    secret.chmod(0o600)
+    pump(one, lambda _: one._client is not None)
+    assert broker.session().read_connect().endswith(b"\0\x02fw\0\x06s3cret")
+    assert "s3cret" not in repr(log.entries)
+
+
+def test_a_connection_that_never_stands_long_is_tried_ever_less_often(broker):
+    """As when two agents steal each other's client id: no ping-pong at full speed."""
+    one = receiver(broker)
+    waits = []
+    for _ in range(4):
+        session = connected(broker, one)
+        session.close()
+        pump(one, lambda _: not one.connected)
+        waits.append(one._wait_s)
+    assert waits == [0.002, 0.004, 0.008, 0.016]
