@@ -77,6 +77,9 @@ def main() -> None:
     except ForewarnError as error:
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:  # a gateway's install has what the agent needs and no more
+        click.echo(f"forewarn-train: {error.name} is not installed\n  pip install 'forewarn[train]'", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":
