@@ -1,5 +1,6 @@
 """Figures of the whole bundle on devices that nothing was fitted to: probabilities, interval, remaining life."""
 
+import math
 from collections.abc import Sequence
 
 import msgspec
@@ -8,6 +9,7 @@ import numpy as np
 from agent.bundle.manifest import Manifest
 from agent.replay.play import PlayedDevice
 from trainer.data.history import History, failure_time
+from trainer.exact import mean
 
 
 class HorizonFigures(msgspec.Struct, frozen=True):
@@ -46,14 +48,14 @@ def figures(played: Sequence[PlayedDevice], histories: Sequence[History], manife
     horizons = []
     for column, horizon_s in enumerate(manifest.risk.horizons_s):
         faulty = left <= horizon_s
-        base = float(faulty.mean())
-        brier = float(np.mean((risk[:, column] - faulty) ** 2))
+        base = mean([faulty])
+        brier = mean([(risk[:, column] - faulty) ** 2])
         horizons.append(HorizonFigures(horizon_s, base, brier, base * (1 - base)))
     return Figures(
         n_devices=len(histories),
         n_rows=len(left),
-        rmse_s=float(np.sqrt(np.mean((centre - np.minimum(left, cap_s)) ** 2))),
-        interval_coverage=float(np.mean((low <= left)[within] & (left <= high)[within])),
-        interval_width_s=float(np.mean((high - low)[within])),
+        rmse_s=math.sqrt(mean([(centre - np.minimum(left, cap_s)) ** 2])),
+        interval_coverage=mean([(low <= left)[within] & (left <= high)[within]]),
+        interval_width_s=mean([(high - low)[within].astype(np.float64)]),
         horizons=tuple(horizons),
     )

@@ -8,14 +8,14 @@ since a short one alone is calm for most of a life and would pass too soon. Shor
 alert that stands.
 """
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from agent.bundle.file import Bundle
 from trainer.data.history import Float64, History, failure_time
+from trainer.exact import mean
 from trainer.played import NEVER, play
 
 STARTS_EVERY = 6
@@ -74,9 +74,3 @@ def brier_after(starts: Sequence[LateStart], rows: int) -> tuple[float, float]:
     """Brier score at the judged horizon of late starts once warmed up, and of the whole streams at the same rows."""
     warm = slice(rows - 1, None)
     return mean(one.error[warm, 0] for one in starts), mean(one.whole_error[warm, 0] for one in starts)
-
-
-def mean(parts: Iterable[Float64]) -> float:
-    """Exact before it is rounded once: numpy's own sum depends on where an array lies in memory."""
-    joined = np.concatenate(list(parts))
-    return math.fsum(joined.tolist()) / len(joined)
