@@ -1,6 +1,8 @@
 """How an agent comes up and goes down, seen from the broker and from the shell."""
 
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -73,6 +75,42 @@ def test_scores_after_a_clean_restart_are_those_of_one_that_never_stopped(agent)
     agent.feed(whole[30:])
     values = [{**json.loads(payload), "quality": ""} for payload in agent.scores("p1", all_lives=True)]
     assert values == [{**json.loads(payload), "quality": ""} for payload in scores_inline(whole, "p1")]
+
+
+def test_an_alert_that_has_ended_does_not_come_back_with_a_restart(agent):
+    """Neither on the broker nor in the core: a later fault of the device is a new alert."""
+    agent.feed(life("p1", 45) + life("p1", 30, start=46, wear_from=1000))
+    ended = agent.events()[-1]
+    assert ended["event"] == "cleared"
+    assert agent.standing() == {}
+    agent.stop()
+    agent.go()
+    agent.feed(life("p1", 40, start=76, wear_from=80))
+    assert agent.events()[0]["event"] == "raised"
+    assert agent.events()[0]["alert"] != ended["alert"]
+    assert agent.standing()["p1/risk"]["alert"] == agent.events()[0]["alert"]
+
+
+def test_a_stop_sends_what_waits(agent):
+    """Stopped while many alerts are being raised: every one that was committed is heard, before `stopped`."""
+    lives = [life(f"p{number}", 60, seed=number) for number in range(40)]
+    agent.broker.publish_all(interleaved(*lives))
+    agent.wait_for_log("alert_raised")
+    assert agent.stop() == 0
+    agent.listener.wait_for(lambda one: one == Heard(AVAILABLE, b"stopped", False), "stopped")
+    logged = [(line["id"], line["event"]) for line in agent.log_lines() if line["event"].startswith("alert_")]
+    assert [(event["alert"], f"alert_{event['event']}") for event in agent.events()] == logged
+    with closing(sqlite3.connect(agent.state / "alerts.db")) as db:
+        assert db.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
+
+
+def test_a_burst_at_qos_1_is_taken_whole(agent):
+    """More than the broker has under way to us at once: messages are acknowledged, and none is scored twice."""
+    lives = [life(f"p{number}", 60, seed=number) for number in range(40)]
+    messages = interleaved(*lives)
+    agent.feed(messages)
+    for number in (0, 39):
+        assert agent.scores(f"p{number}") == scores_inline(lives[number], f"p{number}")
 
 
 def test_kill_9_leaves_the_last_will(agent):
