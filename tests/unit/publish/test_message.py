@@ -1,0 +1,124 @@
+"""Alert events and scores as JSON: complete, in the bundle's units, exact."""
+
+import json
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from agent.bundle.manifest import Manifest, RiskHead
+from agent.publish.message import duration, event_message, outgoing, score_messages, time
+from agent.publish.topic import Topics
+from agent.words import Quality, Scores
+from tests.alert_events import event
+from tests.small_bundle import small_manifest
+
+TOPICS = Topics.of("forewarn", "gateway-1")
+
+
+@dataclass(frozen=True)
+class MessageBundle:
+    """What a message says of a bundle."""
+
+    manifest: Manifest
+    digest: str = "d" * 64
+
+
+CYCLES = MessageBundle(small_manifest())
+CLOCK = MessageBundle(
+    msgspec.structs.replace(small_manifest(), time_unit="s", risk=RiskHead((1800.0, 21_600.0, 172_800.0)))
+)
+
+
+def test_an_event_says_all_that_a_reader_needs():
+    said = json.loads(event_message(event("raised", "ab12", t=57.0, device="p7"), CYCLES))
+    assert said == {
+        "event": "raised",
+        "alert": "ab12",
+        "sequence": 1,
+        "device": "p7",
+        "source": "press",
+        "head": "risk",
+        "state": "unacknowledged",
+        "severity": "minor",
+        "t": 57,
+        "t_ns": 57_000_000_000,
+        "raised_t": 57,
+        "raised_t_ns": 57_000_000_000,
+        "quality": "ok",
+        "cause": "risk",
+        "risk": {"15 cycles": 0.1, "30 cycles": 0.3, "60 cycles": 0.7},
+        "time_to_fault": {"expected": 30.0, "low": 20.0, "high": 40.0, "at_most": 125.0, "unit": "cycles"},
+        "bundle": {"name": "small", "version": "1.0.0", "digest": "d" * 64},
+    }
+
+
+def test_clock_time_is_iso_8601_and_horizons_are_in_the_largest_unit():
+    said = json.loads(event_message(event("raised", "ab12", t=1_700_000_000.5), CLOCK))
+    assert said["t"] == "2023-11-14T22:13:20.500000+00:00"
+    assert list(said["risk"]) == ["30 min", "6 h", "2 d"]
+    assert said["time_to_fault"]["unit"] == "s"
+
+
+def test_an_alert_that_ended_stands_no_longer():
+    """The event is said, and the retained topic is emptied."""
+    raised, cleared = (outgoing(event(kind, "a", t=5.0), CYCLES, TOPICS) for kind in ("raised", "cleared"))
+    assert [(one.topic, one.retain) for one in raised] == [
+        ("forewarn/gateway-1/event", False),
+        ("forewarn/gateway-1/alert/e1/risk", True),
+    ]
+    assert raised[0].payload == raised[1].payload
+    assert json.loads(cleared[0].payload)["event"] == "cleared"
+    assert cleared[1].payload == b""
+
+
+def test_a_forgotten_device_has_neither_risk_nor_time_to_fault():
+    """The fields are empty or absent, never a placeholder."""
+    gone = msgspec.structs.replace(event("cleared", "a", t=5.0, cause="forgotten"), risk=(), rul=())
+    said = json.loads(event_message(gone, CYCLES))
+    assert said["risk"] == {}
+    assert "time_to_fault" not in said
+
+
+FLOATS = st.floats(0, 1, width=32) | st.sampled_from([0.0, 1.0, 1e-30, 0.1, 125.0, 3e38])
+
+
+@given(arrays(np.float32, (4, 3), elements=FLOATS))
+def test_scores_read_back_as_the_same_bits(risk):
+    """Law 1 through a broker: the text of a float32 is enough to have it back."""
+    columns = np.arange(4, dtype=np.int64)
+    quality = np.array([0, 1, 2, 3], np.uint8)
+    scores = Scores(columns, np.array(["a", "b/c", "d", "e"], object), columns * 10**9, quality, risk, risk[:, ::-1])
+    said = list(score_messages(scores, small_manifest(), TOPICS))
+    assert [topic for topic, _ in said][1] == "forewarn/gateway-1/score/b%2Fc"
+    decoded = [json.loads(payload) for _, payload in said]
+    assert np.array([one["risk"] for one in decoded], np.float32).tobytes() == risk.tobytes()
+    assert np.array([one["rul"] for one in decoded], np.float32).tobytes() == risk[:, ::-1].tobytes()
+    assert [one["quality"] for one in decoded] == [Quality(value).name.lower() for value in range(4)]
+    assert [one["t"] for one in decoded] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("t_ns", "of_cycles", "of_a_clock"),
+    [
+        (0, 0, "1970-01-01T00:00:00+00:00"),
+        (1_500_000_000, 1.5, "1970-01-01T00:00:01.500000+00:00"),
+        (1_709_164_800_000_000_000, 1_709_164_800, "2024-02-29T00:00:00+00:00"),
+        (2**62 - 1, 4611686018.427388, "2116-02-20T23:53:38.427387+00:00"),
+    ],
+)
+def test_event_time_for_people(t_ns, of_cycles, of_a_clock):
+    assert time(t_ns, CYCLES.manifest) == of_cycles
+    assert time(t_ns, CLOCK.manifest) == of_a_clock
+
+
+@pytest.mark.parametrize(
+    ("span_s", "text"), [(86_400, "1 d"), (5400, "90 min"), (7200, "2 h"), (90, "90 s"), (0.5, "0.5 s")]
+)
+def test_a_span_is_in_the_largest_unit_that_divides_it(span_s, text):
+    assert duration(span_s, CLOCK.manifest) == text
+    assert duration(15.0, CYCLES.manifest) == "15 cycles"

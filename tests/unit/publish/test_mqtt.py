@@ -1,0 +1,281 @@
+"""The output against a broker that says byte for byte what the test wants."""
+
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+import structlog
+from paho.mqtt.reasoncodes import PacketTypes, ReasonCode
+from structlog.testing import LogCapture
+
+from agent.config.settings import Broker
+from agent.publish import mqtt
+from agent.publish.mqtt import Lost, Output
+from agent.publish.topic import Topics
+from agent.replay.broker import free_port
+from agent.store.outbox import Outbox, Outgoing
+from tests.fake_broker import DISCONNECT, PUBACK, PUBLISH, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session
+
+TOPICS = Topics.of("f", "n")
+STANDING = [Outgoing("raised", "f/n/alert/p1/risk", b"stands", retain=True)]
+
+
+class Parts:
+    """An output, its outbox and its log."""
+
+    def __init__(self, folder, port: int) -> None:
+        self.log = LogCapture()
+        self.outbox = Outbox(folder / "alerts.db", 100)
+        broker = Broker(host="127.0.0.1", port=port, connect_timeout=timedelta(seconds=1))
+        logger = structlog.wrap_logger(None, processors=[self.log])
+        self.output = Output(broker, "fw-out", TOPICS, self.outbox, logger)
+        self.standing = list(STANDING)
+
+    def turn(self) -> None:
+        self.output.turn(lambda: self.standing)
+
+    def turn_until(self, done) -> None:
+        deadline = time.monotonic() + 8
+        while not done():
+            assert time.monotonic() < deadline
+            self.turn()
+            time.sleep(0.002)
+
+    def events(self) -> list[str]:
+        return [line["event"] for line in self.log.entries]
+
+
+@pytest.fixture
+def broker(monkeypatch):
+    monkeypatch.setattr(mqtt, "RETRY_MIN_S", (1, 1))
+    with FakeBroker() as one:
+        yield one
+
+
+@pytest.fixture
+def parts(broker, tmp_path):
+    one = Parts(tmp_path, broker.port)
+    yield one
+    one.output._client.disconnect()
+    one.output._client.loop_stop()
+
+
+def connected(broker, parts) -> Session:
+    """A session after CONNECT, `online` and the subscription."""
+    session = broker.session()
+    session.read_connect()
+    session.accept()
+    for _ in range(2):
+        first, body = session.read()
+        if first & 0xF0 == PUBLISH:
+            assert body[2:15] == b"f/n/available"
+            assert body.endswith(b"online")
+            session.acknowledge(body)
+        else:
+            assert first == SUBSCRIBE
+            session.grant(body, 1)
+    parts.turn_until(lambda: parts.output.connected)
+    return session
+
+
+def published(session: Session) -> tuple[str, bytes, bytes]:
+    """Topic, payload and the whole body of the next PUBLISH at QoS 1."""
+    first, body = session.read()
+    assert first & 0xF6 == PUBLISH | 2
+    size = int.from_bytes(body[:2])
+    return body[2 : 2 + size].decode(), body[2 + size + 2 + (1 if session.is_v5 else 0) :], body
+
+
+def event(name: str) -> Outgoing:
+    return Outgoing("raised", "f/n/event", name.encode(), retain=False)
+
+
+def test_the_last_will_is_offline_retained_at_qos_1(broker, parts):
+    body = broker.session().read_connect()
+    assert body[7] & 0b0011_1100 == 0b0010_1100  # will retained, QoS 1, will
+    assert b"\x00\x0df/n/available\x00\x07offline" in body
+
+
+def test_standing_alerts_are_published_again_with_each_connection(broker, parts):
+    for _ in range(2):
+        session = connected(broker, parts)
+        topic, payload, body = published(session)
+        assert (topic, payload) == ("f/n/alert/p1/risk", b"stands")
+        session.acknowledge(body)
+        parts.turn_until(lambda: len(parts.outbox) == 0)
+        session.close()
+        parts.turn_until(lambda: not parts.output.connected)
+
+
+def test_a_message_leaves_the_outbox_on_success_and_not_before(broker, parts):
+    """0x10, nobody subscribes, is a success too."""
+    parts.standing = []
+    session = connected(broker, parts)
+    parts.outbox.append([event("a"), event("b")])
+    parts.turn()
+    bodies = [published(session)[2] for _ in range(2)]
+    parts.turn()
+    assert len(parts.outbox) == 2
+    for body, reason in zip(bodies, (0, 0x10), strict=True):
+        session.acknowledge(body, reason)
+    parts.turn_until(lambda: len(parts.outbox) == 0)
+
+
+def test_what_the_broker_refuses_is_parked_said_and_tried_with_the_next_connection(broker, parts):
+    """Not hot, not deleted, and it does not hold up what comes after it."""
+    parts.standing = []
+    session = connected(broker, parts)
+    parts.outbox.append([event("refused"), event("fine")])
+    parts.turn()
+    session.acknowledge(published(session)[2], 0x87)
+    session.acknowledge(published(session)[2])
+    parts.turn_until(lambda: len(parts.outbox) == 1)
+    assert parts.output.parked == 1
+    (line,) = [line for line in parts.log.entries if line["event"] == "publish_refused"]
+    assert line["why"] == "Not authorized"
+    for _ in range(5):
+        parts.turn()
+    session.close()
+    parts.turn_until(lambda: not parts.output.connected)
+    session = connected(broker, parts)
+    assert published(session)[1] == b"refused"
+
+
+def test_at_most_a_window_is_under_way_and_the_order_is_kept(broker, parts):
+    parts.standing = []
+    session = connected(broker, parts)
+    names = [f"{number}".encode() for number in range(50)]
+    parts.outbox.append([event(name.decode()) for name in names])
+    heard = []
+    for window in range(0, 50, mqtt.IN_FLIGHT_MAX):
+        size = min(mqtt.IN_FLIGHT_MAX, 50 - window)
+        parts.turn()
+        parts.turn()
+        assert len(parts.output._in_flight) == size
+        bodies = []
+        for _ in range(size):
+            _, payload, body = published(session)
+            heard.append(payload)
+            bodies.append(body)
+        for body in bodies:
+            session.acknowledge(body)
+        parts.turn_until(lambda left=50 - window - size: len(parts.outbox) == left)
+    assert heard == names
+
+
+def test_what_was_under_way_when_the_connection_broke_is_sent_again(broker, parts):
+    parts.standing = []
+    session = connected(broker, parts)
+    parts.outbox.append([event("a")])
+    parts.turn()
+    published(session)
+    session.close()
+    parts.turn_until(lambda: not parts.output.connected)
+    session = connected(broker, parts)
+    parts.outbox.append([event("b")])
+    parts.turn()
+    heard = []
+    for _ in range(2):
+        _, payload, body = published(session)
+        heard.append(payload)
+        session.acknowledge(body)
+    assert heard == [b"a", b"b"]
+    parts.turn_until(lambda: len(parts.outbox) == 0)
+
+
+def test_retained_alerts_that_the_table_does_not_hold_are_removed(broker, parts):
+    session = connected(broker, parts)
+    published(session)
+    for topic in (b"f/n/alert/p1/risk", b"f/n/alert/gone/risk"):
+        session.publish(topic, b"{}", mid=9, retain=True)
+    session.publish(b"f/n/alert/live/risk", b"{}", mid=9)  # what somebody says now is not ours to judge
+    while session.read()[0] == PUBACK:
+        parts.turn()
+        if len(parts.outbox) == 2:
+            break
+    parts.turn_until(lambda: len(parts.outbox) == 2)
+    parts.turn()
+    assert [one.payload for _, one in parts.outbox.waiting(0, 9) if one.topic == "f/n/alert/gone/risk"] == [b""]
+    assert all(one.topic != "f/n/alert/live/risk" for _, one in parts.outbox.waiting(0, 9))
+
+
+def test_a_stop_right_after_a_connection_removes_no_standing_alert(broker, parts, monkeypatch):
+    monkeypatch.setattr(mqtt, "STOP_TIMEOUT_S", 0.3)
+    session = connected(broker, parts)
+    parts.output._said.put(mqtt.Retained("f/n/alert/p1/risk"))
+    parts.output.close(lambda: parts.standing)
+    assert b"" not in [one.payload for _, one in parts.outbox.waiting(0, 9)]
+    assert published(session)[1] == b"stands"
+
+
+def test_stopped_is_the_last_word(broker, parts):
+    parts.standing = []
+    session = connected(broker, parts)
+    parts.outbox.append([event("a")])
+    heard = []
+
+    def answer() -> None:
+        for _ in range(2):
+            topic, payload, body = published(session)
+            heard.append((topic, payload))
+            session.acknowledge(body)
+        heard.append(session.read()[0])
+
+    answering = threading.Thread(target=answer)
+    answering.start()
+    parts.output.close(list)
+    answering.join()
+    assert heard == [("f/n/event", b"a"), ("f/n/available", b"stopped"), DISCONNECT]
+
+
+def test_a_broker_that_is_absent_is_said_once_and_does_not_cost_mqtt_5(tmp_path, monkeypatch):
+    """On 3.1.1 a PUBACK says nothing about what an ACL threw away: it is for brokers that refuse 5."""
+    parts = Parts(tmp_path, free_port())
+    for _ in range(5):
+        parts.output._said.put(Lost("the broker cannot be reached", is_unreachable=True))
+        parts.turn()
+    assert parts.output.protocol.name == "5"
+    assert parts.events() == ["output_lost"]
+    began = time.monotonic()
+    parts.output.close(list)
+    assert time.monotonic() - began < 1, "nothing is to be waited for"
+
+
+def test_a_broker_of_3_1_1_is_spoken_to_in_3_1_1(broker, parts):
+    parts.standing = []
+    session = broker.session()
+    assert session.read_connect()[6] == 5
+    session.send(REFUSED_VERSION)
+    parts.turn_until(lambda: parts.output.protocol.name == "3.1.1")
+    session = connected(broker, parts)
+    assert not session.is_v5
+    parts.outbox.append([event("a")])
+    parts.turn()
+    session.acknowledge(published(session)[2])
+    parts.turn_until(lambda: len(parts.outbox) == 0)
+
+
+def test_a_refused_login_is_named_once(broker, parts):
+    refused = ReasonCode(PacketTypes.CONNACK, "Not authorized")
+    for _ in range(3):
+        parts.output._said.put(Lost("the broker refuses: Not authorized", refused))
+        parts.output._said.put(Lost("the connection ended: Unspecified error"))
+        parts.turn()
+    assert [line["why"] for line in parts.log.entries] == ["the broker refuses: Not authorized"]
+    assert parts.output.protocol.name == "5"
+
+
+def test_what_is_said_at_qos_0_is_bounded_and_counted(broker, parts, monkeypatch):
+    """Nothing is said while there is no connection, and a slow broker costs scores, not memory."""
+    parts.standing = []
+    parts.output.say("f/n/status", b"{}", retain=True)
+    assert parts.output.dropped == 0
+    connected(broker, parts)
+    monkeypatch.setattr(mqtt, "SAYING_MAX", 3)
+    for _ in range(5):
+        parts.output.say("f/n/score/p1", b"x" * 10, retain=False)
+    assert parts.output.dropped == 2
+    parts.turn_until(lambda: not parts.output._saying)
+    parts.output.say("f/n/score/p1", b"x", retain=False)
+    assert parts.output.dropped == 2

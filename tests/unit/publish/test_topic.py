@@ -1,0 +1,43 @@
+"""Topics: no device id can reach another level, and each is told apart from every other."""
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from agent.publish.topic import Topics, escape, unescape
+
+TOPICS = Topics.of("forewarn", "gateway-1")
+DEVICE = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+
+
+@given(DEVICE, DEVICE)
+@example("a/b", "a%2Fb")
+@example("+", "#")
+@example("\0", "%00")
+@example("..", ".")
+def test_escaping_keeps_devices_apart_and_can_be_undone(one, other):
+    assert unescape(escape(one)) == one
+    assert (escape(one) == escape(other)) == (one == other)
+
+
+@given(DEVICE)
+@example("../../status")
+@example("$SYS/x")
+@example("p1\n\0")
+def test_an_escaped_device_is_one_plain_level_of_bounded_length(device):
+    level = escape(device)
+    assert level.isascii()
+    assert level.isprintable()
+    assert not set(level) & set("+#/$ ")
+    assert len(level) <= 3 * len(device.encode())
+    assert TOPICS.alert(device, "risk").split("/") == ["forewarn", "gateway-1", "alert", level, "risk"]
+    assert TOPICS.score(device).count("/") == 3
+
+
+def test_topics_are_those_of_the_documentation():
+    assert [TOPICS.available, TOPICS.status, TOPICS.event, TOPICS.alerts] == [
+        "forewarn/gateway-1/available",
+        "forewarn/gateway-1/status",
+        "forewarn/gateway-1/event",
+        "forewarn/gateway-1/alert/#",
+    ]
+    assert Topics.of("plant/north", "g").alert("p7", "risk") == "plant/north/g/alert/p7/risk"

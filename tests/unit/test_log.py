@@ -1,0 +1,53 @@
+"""The drop log: rate-limited by source and reason, complete in its counts, safe to print."""
+
+from collections import Counter
+
+import structlog
+from structlog.testing import LogCapture
+
+from agent.log import DROP_EVERY_S, TEXT_MAX, DropLog
+from agent.words import Drop
+
+
+def said() -> tuple[DropLog, list[dict[str, object]]]:
+    capture = LogCapture()
+    return DropLog(structlog.wrap_logger(None, processors=[capture])), capture.entries
+
+
+def test_one_line_a_source_and_reason_in_ten_seconds_with_the_count_since():
+    drop_log, lines = said()
+    counts: Counter[tuple[str, str]] = Counter()
+    for turn in range(2500):  # 25 s of a flood
+        counts["press", "malformed"] += 4
+        drop_log.hear([Drop("press", f"p{turn}", "t", "malformed", "why")], counts)
+        drop_log.say(turn / 100)
+    assert [(line["device"], line["count"]) for line in lines] == [("p0", 4), ("p1000", 4000), ("p2000", 4000)]
+    drop_log.say(2000 / 100 + DROP_EVERY_S)
+    assert sum(line["count"] for line in lines) == counts["press", "malformed"], "the last ones are said, too"
+    drop_log.say(1000.0)
+    assert len(lines) == 4
+
+
+def test_each_source_and_reason_has_its_own_line():
+    drop_log, lines = said()
+    drops = [Drop(source, "p", "t", reason, "") for source in ("a", "b") for reason in ("late", "extra_channel")]
+    drop_log.hear(drops, Counter((drop.source, drop.reason) for drop in drops))
+    drop_log.say(0.0)
+    assert [(line["source"], line["reason"], line["event"]) for line in lines] == [
+        ("a", "late", "reading_dropped"),
+        ("a", "extra_channel", "reading_doubtful"),
+        ("b", "late", "reading_dropped"),
+        ("b", "extra_channel", "reading_doubtful"),
+    ]
+
+
+def test_what_a_device_sends_cannot_forge_a_line_or_fill_the_disk():
+    drop_log, lines = said()
+    evil = '\n{"event": "alert_cleared"}\x1b[2J\u202e' + "x" * 100_000
+    drop_log.hear([Drop("press", evil, evil, "late", evil)], Counter({("press", "late"): 1}))
+    drop_log.say(0.0)
+    (line,) = lines
+    for name in ("device", "topic", "detail"):
+        assert str(line[name]).isprintable()
+        assert str(line[name]).isascii()
+        assert len(str(line[name])) <= TEXT_MAX
