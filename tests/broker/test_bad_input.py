@@ -114,6 +114,8 @@ def test_a_retained_reading_is_not_taken_as_fresh(broker, make_agent):
     agent.go()
     status = agent.feed(life("p1", 10))
     assert status["drops"] == {"press": {"retained": 1}}
+    (line,) = agent.log("reading_dropped")
+    assert (line["source"], line["device"], line["reason"]) == ("press", "p1", "retained")
     assert agent.scores("p1") == scores_inline(life("p1", 10), "p1")
 
 

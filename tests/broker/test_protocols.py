@@ -11,15 +11,19 @@ from tests.streams import life
 MESSAGES = life("p1", 60)
 
 
-def check_the_whole_way(agent, protocol: str) -> None:
-    """Scores, events, what stands, a restart of the broker, a clean stop."""
+def check_the_way(agent, protocol: str) -> None:
+    """Scores, events, and what stands."""
     status = agent.feed(MESSAGES)
     assert {link["protocol"] for link in status["broker"].values()} == {protocol}
     assert agent.scores("p1") == scores_inline(MESSAGES, "p1")
     said = [one.payload for one in agent.listener.heard if one.topic == f"{ROOT}/event"]
     assert said == events_inline(MESSAGES, agent.folder / "small.fwb")
+    assert list(agent.standing()) == ["p1/risk"]
+
+
+def check_the_way_back(agent) -> None:
+    """A restart of the broker, and a clean stop."""
     before = agent.standing()
-    assert list(before) == ["p1/risk"]
     agent.restart_broker()
     agent.feed(life("p1", 2, start=61))
     assert agent.qualities("p1") == ["gap", "ok"]
@@ -33,15 +37,17 @@ def test_a_fixed_protocol_works_the_same(broker, make_agent, protocol, qos):
     """`broker.protocol` names one; nothing of what is said differs."""
     agent = make_agent(configuration(broker.port, protocol=protocol, qos=qos))
     agent.go()
-    check_the_whole_way(agent, protocol)
+    check_the_way(agent, protocol)
 
 
+@pytest.mark.slow
 def test_auto_falls_back_to_what_an_old_broker_speaks(broker, make_agent):
     """The broker refuses MQTT 5; the status says 3.1.1 of both connections, and nobody had to configure it."""
     with old_broker(broker.port) as port:
         agent = make_agent(configuration(port))
         agent.go()
-        check_the_whole_way(agent, "3.1.1")
+        check_the_way(agent, "3.1.1")
+        check_the_way_back(agent)
 
 
 def test_a_foreign_retained_alert_is_removed_without_no_local(broker, make_agent):

@@ -30,6 +30,7 @@ def test_scores_and_events_are_what_a_core_without_a_broker_says(agent):
     assert len(said) > 2
 
 
+@pytest.mark.slow
 def test_an_agent_that_starts_before_its_broker_subscribes_when_it_comes(broker, make_agent):
     """It waits, says so in one line, and takes messages as soon as there is a broker."""
     agent = make_agent()
