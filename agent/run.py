@@ -59,21 +59,35 @@ def run(settings: Settings, log: FilteringBoundLogger) -> int:
 
 
 def _run(settings: Settings, log: FilteringBoundLogger) -> int:
-    daemon = Daemon(settings, log)
+    stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, daemon.stop)
-    while not daemon.stopped_by:
+        signal.signal(number, stop)
+    daemon = Daemon(settings, log)
+    while not stop.signal:
         daemon.turn()
-    log.info("agent_stopping", signal=signal.Signals(daemon.stopped_by).name)
+    log.info("agent_stopping", signal=signal.Signals(stop.signal).name)
     daemon.close()
     return 0
+
+
+class Stop:
+    """What a signal asks for: to end after this turn, and at once when it comes a second time.
+
+    Logs nothing, since it may interrupt a log call.
+    """
+
+    signal = 0  # its number, once it has come
+
+    def __call__(self, number: int, _: FrameType | None) -> None:
+        if self.signal:
+            os._exit(STOPPED_TWICE)
+        self.signal = number
 
 
 class Daemon:
     """Everything that runs, wired together at its start."""
 
     def __init__(self, settings: Settings, log: FilteringBoundLogger) -> None:
-        self.stopped_by = 0  # number of the signal
         self._settings = settings
         self._log = log
         bundle = bundle_file.read(settings.model.bundle)
@@ -106,12 +120,6 @@ class Daemon:
             extrapolated=chosen.extrapolated,
             standing=self._core.n_standing(),
         )
-
-    def stop(self, number: int, _: FrameType | None) -> None:
-        """End after this turn; at once when asked a second time. Logs nothing: it may interrupt a log call."""
-        if self.stopped_by:
-            os._exit(STOPPED_TWICE)
-        self.stopped_by = number
 
     def turn(self) -> None:
         """Once around: no network is waited for longer than TURN_S."""
