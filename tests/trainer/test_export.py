@@ -15,6 +15,7 @@ from agent.words import Float32
 from tests.trainer.fleet import NAMES, fleet, small_config
 from trainer import streaming
 from trainer.config import Model
+from trainer.data.history import History
 from trainer.export import Form, export
 from trainer.features import batch_of, fit_scaling, live
 from trainer.heads import risk_of
@@ -22,8 +23,17 @@ from trainer.network import Network, fix_seed
 from trainer.quantize import quantize
 from trainer.streaming import Streaming
 
-CONFIG = small_config()
-HISTORIES = fleet(4)
+CONFIG = small_config(model=Model(hidden=8, age_unit=5))  # age is clipped from row 20 on
+
+
+def with_gaps(history: History, seed: int) -> History:
+    """One value in ten missing, among them one of the first row."""
+    missing = np.random.default_rng(seed).random(history.x.shape) < 0.1
+    missing[0, seed % 3] = True
+    return replace(history, x=np.where(missing, np.float32(np.nan), history.x))
+
+
+HISTORIES = [with_gaps(history, seed) for seed, history in enumerate(fleet(4))]
 SCALING = fit_scaling(HISTORIES, NAMES, CONFIG.model.clip_sigma)
 
 
@@ -74,6 +84,7 @@ def test_fp32_graph_is_the_torch_reference_row_by_row() -> None:
 
 
 def test_streaming_row_by_row_is_training_over_the_whole_history() -> None:
+    """With values missing, and rows beyond the age where it is clipped."""
     lives = [live(history, SCALING, CONFIG.model) for history in HISTORIES]
     with torch.no_grad():
         answers = network()(torch.from_numpy(batch_of(lives, CONFIG.model).inputs))

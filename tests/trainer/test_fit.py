@@ -8,28 +8,30 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 
 from agent.bundle import golden
 from agent.bundle.file import Bundle, read
-from agent.bundle.manifest import RiskHead, RulHead
 from agent.errors import DataRefused
-from agent.replay.play import PlayedDevice
 from agent.step.engine import Engine
 from agent.words import Quality
-from tests.small_bundle import small_manifest
 from tests.trainer.fleet import NAMES, engine, fleet, small_config, write_cmapss
-from trainer.calibrate import platt, stretch
+from trainer import streaming
+from trainer.calibrate import calibrated
 from trainer.cli import cli
 from trainer.config import Config, read_config
 from trainer.data.history import History, failure_time
-from trainer.evaluate import as_json, as_text, evaluate, last_rows
+from trainer.data.split import split
+from trainer.evaluate import as_json, as_text, evaluate
+from trainer.export import export
+from trainer.features import fit_scaling, live
 from trainer.fit import fit
 from trainer.held_out import figures
+from trainer.loop import train
 from trainer.played import early_warning, play
+from trainer.recorded import write_recorded
 from trainer.thresholds import thresholds
-from trainer.warmup import LateStart, brier_after, late_starts, warmup_rows
+from trainer.warmup import brier_after, late_starts, warmup_rows
 
 CONFIG = small_config()
 SHIPPED = Path(__file__).parents[2] / "configs/train/cmapss-fd001.toml"
@@ -148,50 +150,48 @@ def test_warm_up_is_measured_against_the_whole_stream(made: tuple[Path, Path]) -
     assert f"{late_brier:.4f} from then on, against {whole_brier:.4f}" in " ".join(bundle.card.split())
 
 
-PARTS = ("difference", "error", "whole_error")
+def test_graph_is_the_network_trained_on_fit_and_calibrated_on_calibrate_devices(made: tuple[Path, Path]) -> None:
+    config = trained_longer(CONFIG)
+    parts = split(fleet(), config.split)
+    scaling = fit_scaling(parts.fit, NAMES, config.model.clip_sigma)
+    fitted, kept = ([live(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate))
+    network, _ = train(fitted, kept, config, config.seed)
+    wanted = calibrated(streaming.of(network, scaling, config), network, kept, config)
+    assert export(wanted, "int8") == bundle_of(made).model
+    assert export(wanted, "fp32") == bundle_of(made).model_fp32
 
 
-def late_start(difference: list[float]) -> LateStart:
-    """A late start beside a whole stream whose squared error is 1 at every row."""
-    n = len(difference)
-    return LateStart(np.array([difference]).T, np.full((n, 1), 7.0), np.ones((n, 1)))
+def test_golden_rows_know_their_time(made: tuple[Path, Path]) -> None:
+    rows = bundle_of(made).golden
+    first = ~rows.state.any(axis=1)
+    assert first.sum() == 3
+    assert (rows.dt == np.where(first, 0, 1)).all()
 
 
-def test_what_a_late_start_loses_is_counted_from_the_end_of_its_warm_up() -> None:
-    own, whole = np.array([9.0, 9.0, 2.0, 4.0]), np.array([8.0, 8.0, 1.0, 3.0])
-    start = LateStart(np.zeros((4, 2)), np.stack([own, np.zeros(4)], axis=1), np.stack([whole, np.zeros(4)], axis=1))
-    assert brier_after([start], 3) == (3.0, 2.0)
+def test_a_missing_value_is_recorded_as_an_empty_cell(tmp_path: Path) -> None:
+    history = History("7", np.array([1.0]), np.array([[np.nan, 2.5]], np.float32), None)
+    write_recorded([history], ("a", "b"), tmp_path / "play.csv", tmp_path / "truth.csv")
+    assert (tmp_path / "play.csv").read_text() == "device,t,a,b\n7,1,,2.5\n"
+    assert (tmp_path / "truth.csv").read_text() == "device,t_fail\n7,\n"
 
 
-def test_warm_up_ends_when_the_difference_now_and_later_is_within_the_error() -> None:
-    assert warmup_rows([late_start([1.0] * 40)]) == 1
-    assert warmup_rows([late_start([5.0] * 20 + [0.0] * 40)]) == 19, "two rows of 5 among the ten ahead average 1"
-    assert warmup_rows([late_start([5.0] * 30 + [0.0] * 400)]) == 29, (
-        "a long calm end does not outweigh what comes next"
-    )
-    assert warmup_rows([late_start([0.0] * 10 + [5.0] * 30 + [0.0] * 10)]) == 39, "nor does a quiet moment"
-    assert warmup_rows([late_start([5.0] * 25)]) == 25
-    calm = late_start([0.0] * 60)
-    both = [np.hstack([getattr(calm, name), getattr(late_start([5.0] * 20 + [0.0] * 40), name)]) for name in PARTS]
-    assert warmup_rows([LateStart(*both)]) == 19, "a calm horizon does not vouch for the others"
-
-
-def test_platt_finds_the_scale_and_offset_that_made_the_labels() -> None:
-    rng = np.random.default_rng(0)
-    logits = torch.from_numpy(rng.normal(scale=3, size=(20_000, 1)).astype(np.float32))
-    truth = torch.sigmoid(0.5 * logits - 1)
-    faulty = (torch.from_numpy(rng.random((20_000, 1))) < truth).float()
-    exposed = torch.ones_like(faulty, dtype=torch.bool)
-    faulty[:10_000], exposed[:10_000] = 1 - faulty[:10_000], False
-    scale, offset = platt(logits, faulty, exposed)
-    assert scale[0] == pytest.approx(0.5, abs=0.03)
-    assert offset[0] == pytest.approx(-1.0, abs=0.06)
-
-
-def test_stretch_covers_its_share_and_never_turns_the_interval_over() -> None:
-    score = torch.linspace(0, 2, 201)
-    assert stretch(score, 0.95) == pytest.approx(1.9)
-    assert stretch(-score, 0.5) == 0.01
+def test_seed_and_epochs_of_the_command_line_win(made: tuple[Path, Path], tmp_path: Path) -> None:
+    toml = """
+        name = "small"
+        version = "0.1.0"
+        data = {dataset = "cmapss", subset = "FD001", channels = ["T24", "T30", "Ps30"]}
+        split = {fit = 8, calibrate = 3, play = 3}
+        model = {hidden = 8}
+        judge = {thresholds = 3}
+    """
+    path = tmp_path / "small.toml"
+    path.write_text(toml)
+    arguments = ["fit", str(path), "--data", str(made[1]), "--out", str(tmp_path), "--seed", "3", "--epochs", "1"]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exception is None
+    of = read(tmp_path / "small-0.1.0.fwb").manifest.created_from
+    assert of.seed == 3
+    assert Config.model_validate_json(of.config).train.epochs == 1
 
 
 def test_interval_holds_its_share_of_the_calibration_rows(made: tuple[Path, Path]) -> None:
@@ -200,42 +200,6 @@ def test_interval_holds_its_share_of_the_calibration_rows(made: tuple[Path, Path
     kept = [history for history in fleet() if history.device in bundle.manifest.created_from.calibrate_devices]
     found = figures(play(bundle, bundle.model_fp32, kept, 1.0), kept, bundle.manifest)
     assert found.interval_coverage == pytest.approx(0.9, abs=0.02)
-
-
-def told(risk: np.ndarray, rul: np.ndarray) -> PlayedDevice:
-    n = len(risk)
-    return PlayedDevice("1", np.arange(n), np.zeros(n, np.uint8), risk, rul, ())
-
-
-def test_figures_count_rows_as_defined() -> None:
-    history = History("1", np.arange(1.0, 5.0), np.zeros((4, 1), np.float32), 5.0)  # 4, 3, 2, 1 left
-    risk = np.array([[0, 0.5], [0, 0.5], [0.5, 1], [1, 1]], np.float32)
-    rul = np.array([[1, 2, 3], [1, 3, 4], [3, 4, 5], [0, 1, 2]], np.float32)
-    manifest = msgspec.structs.replace(
-        small_manifest(), risk=RiskHead(horizons_s=(2.0, 3.0)), rul=RulHead(quantiles=(0.05, 0.5, 0.95), cap_s=3.0)
-    )
-    found = figures([told(risk, rul)], [history], manifest)
-    assert found.rmse_s == pytest.approx(np.sqrt((1 + 0 + 4 + 0) / 4))
-    assert found.interval_coverage == pytest.approx(2 / 3)
-    assert found.interval_width_s == pytest.approx(7 / 3)
-    assert [one.base_rate for one in found.horizons] == [0.5, 0.75]
-    assert [one.brier for one in found.horizons] == pytest.approx([0.25 / 4, (0.25 + 0.25) / 4])
-    assert found.horizons[0].brier_of_base_rate == 0.25
-
-
-def test_last_rows_are_scored_as_the_data_set_defines() -> None:
-    """NASA score of answers 13 too early and 10 too late: twice e - 1. The truth counts as at most the cap."""
-    histories = [
-        History(str(left), np.array([1.0, 2.0]), np.zeros((2, 1), np.float32), 2.0 + left) for left in (50, 60, 150)
-    ]
-    answers = [37.0, 70.0, 125.0]
-    rows = [np.array([[0, 9, 9], [0, answer, 125]], np.float32) for answer in answers]
-    found = last_rows([told(np.zeros((2, 1), np.float32), rul) for rul in rows], histories, 125.0)
-    assert found.n_engines == 3
-    assert found.rmse_capped == pytest.approx(np.sqrt((13**2 + 10**2) / 3))
-    assert found.rmse_raw == pytest.approx(np.sqrt((13**2 + 10**2 + 25**2) / 3))
-    assert found.nasa_score == pytest.approx(2 * (np.e - 1))
-    assert found.nasa_score_raw == pytest.approx(2 * (np.e - 1) + np.exp(25 / 13) - 1)
 
 
 def test_evaluate_reads_the_test_set_and_the_play_devices(made: tuple[Path, Path]) -> None:

@@ -12,9 +12,10 @@ from trainer.augment import joined, part, vary, warped
 from trainer.config import Augment, Split
 from trainer.data.split import split
 from trainer.features import Life, batch_of, filled, fit_scaling, live, running_mean
-from trainer.heads import Answers, risk_of
-from trainer.loop import rmse_over_rows, target_of, train
+from trainer.heads import Answers, Heads, risk_of
+from trainer.loop import HAZARDS_FASTER, rmse_over_rows, target_of, train
 from trainer.loss import Target, hazard_targets, loss, pinball
+from trainer.network import Network, fix_seed
 
 CONFIG = small_config()
 
@@ -99,6 +100,15 @@ def test_loss_is_weighted_over_real_rows_and_terms_touch_their_own_head() -> Non
     np.testing.assert_allclose(estimate.grad[:, 0], [0.0, -0.25 * 2 / 1.25, 0.0], atol=1e-7)
 
 
+def test_only_the_estimate_teaches_the_states() -> None:
+    hidden = torch.randn(5, 4, requires_grad=True)
+    answers = Heads(4, 2)(hidden)
+    read = answers.spread.sum() + answers.hazard.sum()
+    assert torch.autograd.grad(read, hidden, allow_unused=True, retain_graph=True) == (None,)
+    (pull,) = torch.autograd.grad(answers.estimate.sum(), hidden)
+    assert (pull != 0).all()
+
+
 def test_pinball_is_least_at_its_quantile() -> None:
     values = torch.arange(101.0)
     losses = [pinball(values - guess, 0.95).mean().item() for guess in range(101)]
@@ -141,6 +151,14 @@ def test_warp_counts_the_life_anew_and_keeps_its_ends() -> None:
     np.testing.assert_allclose([longer.age[0], longer.age[-1]], [1, 1 + 49 * 1.25], atol=1e-4)
 
 
+def test_warp_draws_its_noise_anew_from_the_same_life() -> None:
+    wear = part(lives(1)[0], width=3)
+    noise = warped(wear, 1.0, 99.0, np.random.default_rng(0)).z - wear.smooth
+    distance = np.abs(noise[:, None] - wear.residual[None]).max(axis=2)  # [row, row it may come from]
+    assert (distance.min(axis=1) < 1e-5).all()
+    assert (distance.argmin(axis=1) == np.arange(len(noise))).mean() < 0.2
+
+
 def test_a_joined_life_forgets_its_beginning_only() -> None:
     life = lives(1)[0]
     later = joined(life, 25, np.random.default_rng(0))
@@ -170,6 +188,36 @@ def test_training_is_the_same_by_seed_and_learns() -> None:
     assert other.loss != curves.loss
     assert curves.rmse[-1] < 0.6 * curves.rmse[0]
     assert len(curves.loss) == 30
+
+
+def trained_with(**settings: float) -> Network:
+    some = lives(4)
+    config = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"epochs": 2, "batch": 4, **settings})})
+    return train(some, some, config, 0)[0]
+
+
+def test_what_is_kept_are_the_averaged_weights() -> None:
+    """From the same start, a slower average has moved less."""
+    fix_seed(0)
+    start = Network(CONFIG).heads.estimate.weight
+    moved = [(trained_with(average=rate, epochs=8).heads.estimate.weight - start).abs().max() for rate in (0.0, 0.9)]
+    assert 0 < moved[1] < 0.9 * moved[0]
+
+
+def test_gradients_are_clipped() -> None:
+    """Adam does not see the scale of a gradient, unless it is far below its epsilon."""
+    fix_seed(0)
+    start = Network(CONFIG)
+    still = trained_with(average=0.0, clip_norm=1e-14, weight_decay=0.0)
+    for mine, before in zip(still.parameters(), start.parameters(), strict=True):
+        torch.testing.assert_close(mine, before, atol=1e-6, rtol=0)
+
+
+def test_hazards_learn_faster() -> None:
+    """Adam's first steps are as long as its rate, and both biases start at 0."""
+    heads = trained_with(average=0.0).heads
+    ratio = heads.hazard.bias.detach().abs().max() / heads.estimate.bias.detach().abs().max()
+    assert ratio.item() == pytest.approx(HAZARDS_FASTER, rel=0.2)
 
 
 def test_an_exploding_loss_is_named() -> None:
