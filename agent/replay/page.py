@@ -15,7 +15,9 @@ body { margin: 0 auto; max-width: 72rem; padding: 2rem 1.5rem 4rem; background: 
   font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
 h1 { font-size: 1.7rem; margin: 0; } h2 { font-size: 1.15rem; margin: 2.4rem 0 .3rem; }
 p { margin: .3rem 0 .8rem; max-width: 56rem; } .muted, figcaption small { color: var(--muted); }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.5rem, 1fr)); gap: .8rem; margin: 1.4rem 0; }
+.cards { display: grid; grid-template-columns: repeat(6, 1fr); gap: .8rem; margin: 1.4rem 0; }
+@media (max-width: 60rem) { .cards { grid-template-columns: repeat(3, 1fr); } }
+@media (max-width: 32rem) { .cards { grid-template-columns: repeat(2, 1fr); } }
 .card { background: var(--panel); border: 1px solid var(--line); border-radius: .6rem; padding: .8rem 1rem; }
 .card b { display: block; font-size: 1.75rem; line-height: 1.25; font-weight: 650; }
 .card b small { font-size: 1rem; font-weight: 500; }
