@@ -58,6 +58,7 @@ the whole stream than those from the truth, measured on the calibration engines;
 - Other regimes or fault modes (FD002, FD003, FD004), other machines, or real engines: the data is simulated.
 - Engines repaired in between without their state being reset: the model has never seen wear go back.
 - Lives far outside the range above, or rows that do not come once a cycle.
+- Holding a budget on engines heard from mid-life on: the thresholds were measured on whole lives.
 - Budgets finer than the {exposure} cycles of the calibration engines can vouch for; they are marked `extrapolated`.
 
 ## Channels
