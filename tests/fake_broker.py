@@ -1,6 +1,7 @@
 """A broker that says byte for byte what a test wants, in the test's own thread."""
 
 import socket
+import ssl
 import struct
 from types import TracebackType
 from typing import Self
@@ -89,9 +90,10 @@ class Session:
 
 
 class FakeBroker:
-    """Listens on a free port of the loopback."""
+    """Listens on a free port of the loopback; over TLS when it has a context."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(TIMEOUT_S)
         self.port: int = self._listener.getsockname()[1]
@@ -99,7 +101,10 @@ class FakeBroker:
 
     def session(self) -> Session:
         """The next connection that a client makes."""
-        self._sessions.append(Session(self._listener.accept()[0]))
+        connection = self._listener.accept()[0]
+        if self._tls is not None:
+            connection = self._tls.wrap_socket(connection, server_side=True)
+        self._sessions.append(Session(connection))
         return self._sessions[-1]
 
     def __enter__(self) -> Self:

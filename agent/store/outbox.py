@@ -120,7 +120,7 @@ class Outbox:
     def _append(self, db: sqlite3.Connection, outgoing: Sequence[Outgoing]) -> None:
         for one in outgoing:
             if one.retain:
-                db.execute("DELETE FROM outbox WHERE topic = ? AND retain", (one.topic,))
+                db.execute("DELETE FROM outbox WHERE topic = ?", (one.topic,))
             row = (one.kind, one.topic, one.payload, one.retain)
             db.execute("INSERT INTO outbox (kind, topic, payload, retain) VALUES (?, ?, ?, ?)", row)
         excess = db.execute("SELECT count(*) FROM outbox").fetchone()[0] - self._rows_max

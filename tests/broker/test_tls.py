@@ -1,28 +1,40 @@
 """TLS and a password, against a broker that wants both."""
 
 import shutil
+import ssl
 import subprocess
 
 import pytest
+import structlog
+from structlog.testing import LogCapture
 
+from agent.config.settings import Broker
+from agent.receive.client import Receiver
 from agent.replay.broker import free_port
 from tests.broker.running_agent import configuration
 from tests.broker.told import scores_inline
 from tests.conftest import require
-from tests.streams import interleaved, life
+from tests.fake_broker import FakeBroker
+from tests.streams import SOURCE, interleaved, life
 
 SECRET = "correct horse battery staple"
 
 
 @pytest.fixture
-def tls_port(broker, tmp_path) -> int:
-    """The broker's second listener, with a certificate of its own for `localhost`, in tmp_path/broker.pem."""
-    tools = [shutil.which("openssl"), shutil.which("mosquitto_passwd")]
-    require("mosquitto", None not in tools, "openssl or mosquitto_passwd is not installed")
+def certificates(tmp_path):
+    """broker.pem and other.pem for `localhost`, each its own authority, with their keys."""
+    require("mosquitto", shutil.which("openssl") is not None, "openssl is not installed")
     make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
     for name in ("broker", "other"):
         files = ["-keyout", str(tmp_path / f"{name}.key"), "-out", str(tmp_path / f"{name}.pem")]
         subprocess.run([*make, "-addext", "subjectAltName=DNS:localhost", *files], check=True, capture_output=True)
+    return tmp_path
+
+
+@pytest.fixture
+def tls_port(broker, certificates, tmp_path) -> int:
+    """The broker's second listener, with the certificate broker.pem and a user."""
+    require("mosquitto", shutil.which("mosquitto_passwd") is not None, "mosquitto_passwd is not installed")
     users = tmp_path / "users"
     subprocess.run(["mosquitto_passwd", "-b", "-c", str(users), "fw", SECRET], check=True, capture_output=True)
     port = free_port()
@@ -44,7 +56,7 @@ def over_tls(port: int, tmp_path, *, ca: str = "broker", secret: str = SECRET) -
 
 
 def test_everything_works_over_tls_with_a_password(broker, listener, tls_port, make_agent, tmp_path):
-    """A burst larger than a TLS record: what TLS has read and not yet given must not wait for the next packet."""
+    """Scores and alerts as without it."""
     agent = make_agent(over_tls(tls_port, tmp_path))
     broker.kill()
     broker.start()
@@ -79,3 +91,23 @@ def test_a_wrong_certificate_or_password_is_named_and_the_agent_lives(
     assert agent.stop() == 0
     for secret in (SECRET, "wrong"):
         assert secret not in agent.file.with_name("agent.log").read_text()
+
+
+def test_what_tls_has_read_and_not_given_yet_does_not_wait_for_more(certificates):
+    """Several packets in one TLS record: after the first the socket is empty, and the others are inside."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificates / "broker.pem", certificates / "broker.key")
+    with FakeBroker(context) as broker:
+        settings = Broker(host="localhost", port=broker.port, tls=True, ca_file=certificates / "broker.pem")
+        log = structlog.wrap_logger(None, processors=[LogCapture()])
+        receiver = Receiver(settings, "fw", [SOURCE], [1], log)
+        receiver.read(0.0)
+        session = broker.session()
+        session.read_connect()
+        session.send(b"\x20\x03\0\0\0" + session.publish_bytes(b"plant/p1/cycle", b"x") * 5)
+        received: list[bytes] = []
+        for _ in range(5):
+            received += receiver.read(2.0).payloads
+            if len(received) == 5:
+                break
+        assert len(received) == 5

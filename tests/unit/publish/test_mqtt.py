@@ -231,10 +231,12 @@ def test_stopped_is_the_last_word(broker, parts):
 
 def test_a_broker_that_is_absent_is_said_once_and_does_not_cost_mqtt_5(tmp_path, monkeypatch):
     """On 3.1.1 a PUBACK says nothing about what an ACL threw away: it is for brokers that refuse 5."""
+    monkeypatch.setattr(mqtt, "RETRY_MIN_S", (1, 1))
     parts = Parts(tmp_path, free_port())
-    for _ in range(5):
-        parts.output._said.put(Lost("the broker cannot be reached", is_unreachable=True))
-        parts.turn()
+    tries = []
+    on_lost = parts.output._on_lost
+    monkeypatch.setattr(parts.output, "_on_lost", lambda lost: (tries.append(lost), on_lost(lost)))
+    parts.turn_until(lambda: len(tries) == 2)
     assert parts.output.protocol.name == "5"
     assert parts.events() == ["output_lost"]
     began = time.monotonic()

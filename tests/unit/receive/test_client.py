@@ -203,6 +203,15 @@ def test_a_broker_that_hangs_up_on_mqtt_5_twice_is_tried_with_3_1_1(broker):
         pump(one, lambda _: one._client is None)
 
 
+def test_a_version_that_was_accepted_once_is_kept(broker):
+    """A broker that hangs up while it starts again is still the one that speaks MQTT 5."""
+    one = receiver(broker)
+    connected(broker, one).close()
+    for _ in range(4):
+        pump(one, lambda _: one._client is None)
+        knocking(broker, one, version=5).close()
+
+
 def test_a_version_that_is_configured_is_the_only_one(broker):
     log = LogCapture()
     one = receiver(broker, log=log, protocol="5")
