@@ -26,6 +26,7 @@ class Listener:
     """Subscribes to `topics` and remembers; connects again by itself when the broker comes back."""
 
     def __init__(self, port: int, *topics: str) -> None:
+        self.port = port
         self.heard: list[Heard] = []
         self._topics = topics
         self._changed = threading.Condition()
@@ -45,6 +46,10 @@ class Listener:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+    def say(self, topic: str) -> None:
+        """Publish an empty message."""
+        self._client.publish(topic, b"", qos=1)
 
     def wait_until_subscribed(self, times: int) -> None:
         """The broker has accepted the subscription for the `times`-th time: once a connection."""
@@ -83,3 +88,11 @@ class Listener:
         with self._changed:
             self.heard.append(Heard(message.topic, bytes(message.payload), message.retain))
             self._changed.notify_all()
+
+
+def retained(port: int, topics: str) -> dict[str, bytes]:
+    """What a broker holds retained under a topic filter now: all that comes before a marker of our own."""
+    with Listener(port, topics, "end-of-retained") as listener:
+        listener.say("end-of-retained")
+        listener.wait_for(lambda one: one.topic == "end-of-retained", "the end of what is retained")
+        return {one.topic: one.payload for one in listener.heard if one.retain}

@@ -8,7 +8,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.replay.broker import free_port, mosquitto
-from tests.broker.listener import TIMEOUT_S, Listener
+from tests.broker.listener import TIMEOUT_S, retained
 
 
 class PrivateBroker:
@@ -55,7 +55,4 @@ class PrivateBroker:
 
     def retained(self, topics: str) -> dict[str, bytes]:
         """What the broker holds retained under a topic filter now."""
-        with Listener(self.port, topics, "end-of-retained") as listener:
-            self.publish("end-of-retained", b"")
-            listener.wait_for(lambda one: one.topic == "end-of-retained", "the end of what is retained")
-            return {one.topic: one.payload for one in listener.heard if one.retain}
+        return retained(self.port, topics)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.broker.listener import TIMEOUT_S, Heard, Listener
+from tests.broker.listener import TIMEOUT_S, Heard, Listener, retained
 from tests.broker.private_broker import PrivateBroker
 from tests.configurations import SOURCE, write_configuration
 
@@ -140,7 +140,7 @@ class RunningAgent:
 
     def standing(self) -> dict[str, Json]:
         """The alerts that are retained on the broker now, by topic below `alert/`."""
-        held = self.broker.retained(f"{ROOT}/alert/#")
+        held = retained(self.listener.port, f"{ROOT}/alert/#")
         return {topic.removeprefix(f"{ROOT}/alert/"): json.loads(payload) for topic, payload in held.items()}
 
     def wait_for_log(self, event: str) -> Json:

@@ -7,15 +7,18 @@ marked `gap`; what stands is retained again. An event may be published twice, wi
 import json
 import random
 import shutil
+import signal
 import sqlite3
+import subprocess
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 
 import msgspec
 import pytest
 
 from agent.words import AlertEvent
-from tests.broker.running_agent import ROOT
+from tests.broker.listener import Heard, Listener
+from tests.broker.running_agent import ROOT, with_output
 from tests.broker.told import events_inline
 from tests.streams import interleaved, life
 
@@ -122,6 +125,57 @@ def test_a_kill_between_commit_and_acknowledgement_repeats_an_event_but_makes_no
     agent.feed(whole[60:])
     check_lives(agent.events(all_lives=True))
     assert standing(agent) == {"p1": heard[0]["alert"]}
+
+
+@pytest.mark.slow
+def test_a_broker_killed_again_and_again_costs_rows_but_no_alert(broker, output_broker, make_agent):
+    """The input broker dies three times with messages under way; all that is said goes through another one."""
+    messages = stream()
+    with Listener(output_broker.port, "forewarn/#") as listener:
+        agent = make_agent(with_output(broker.port, output_broker.port), hears=listener)
+        agent.go()
+        start = 0
+        for cut in (140, 230, 320):
+            agent.feed(messages[start:cut])
+            check_gaps(agent, is_first_life=start == 0)
+            broker.publish_all(messages[cut : cut + N_UNSURE])
+            broker.kill()
+            listener.wait_for(lambda one: says_connected(one, False), "the loss", since=len(listener.heard))
+            before = agent.standing()
+            agent.since = len(listener.heard)
+            broker.start()
+            agent.wait_until_it_listens()
+            assert agent.standing() == before
+            start = cut + N_UNSURE
+        agent.feed(messages[start:])
+        check_gaps(agent, is_first_life=False)
+        check_lives(agent.events(all_lives=True))
+        assert list(standing(agent)) == [device for device in DEVICES if device not in MENDED]
+
+
+def test_an_agent_killed_while_it_starts_leaves_all_as_it_was(agent):
+    """Seven kills, each a little later in the start: nothing is torn, and what stood still stands under its id."""
+    whole = life("p1", 60)
+    agent.feed(whole[:45])
+    before = standing(agent)
+    assert agent.stop() == 0
+    for moment in range(1, 8):
+        agent.start()
+        with suppress(subprocess.TimeoutExpired):
+            agent.process.wait(0.1 * moment)
+        agent.process.kill()
+        assert agent.process.wait() == -signal.SIGKILL
+    agent.go()
+    agent.feed(whole[45:])
+    assert agent.qualities("p1") == ["gap"] + ["ok"] * 14
+    assert standing(agent) == before
+    check_lives(agent.events(all_lives=True))
+    assert list(agent.state.glob("*.corrupt-*")) == []
+
+
+def says_connected(one: Heard, wanted: bool) -> bool:
+    """A status that says so of the input."""
+    return one.topic == f"{ROOT}/status" and json.loads(one.payload)["broker"]["input"]["connected"] == wanted
 
 
 def check_gaps(agent, *, is_first_life: bool) -> None:
