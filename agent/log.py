@@ -1,14 +1,17 @@
 """Structured logs on standard error: for a person on a terminal, one JSON object a line elsewhere."""
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
 from agent.words import Drop
 
+STDERR = 2
 DROP_EVERY_S = 10.0
 TEXT_MAX = 120
 DOUBTS = ("missing_channel", "extra_channel")  # the reading is used all the same
@@ -26,10 +29,21 @@ def configure() -> FilteringBoundLogger:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=Stderr,
     )
     logger: FilteringBoundLogger = structlog.get_logger()
     return logger
+
+
+class Stderr:
+    """Writes lines to standard error. One that cannot be written, to a full disk or a closed pipe, is left out."""
+
+    def __init__(self, *_: object) -> None:
+        self.info = self.warning = self.error = self.write
+
+    def write(self, line: str) -> None:
+        with suppress(OSError):
+            os.write(STDERR, f"{line}\n".encode(errors="backslashreplace"))
 
 
 class DropLog:

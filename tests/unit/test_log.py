@@ -1,5 +1,8 @@
 """The drop log: rate-limited by source and reason, complete in its counts, safe to print."""
 
+import json
+import subprocess
+import sys
 from collections import Counter
 
 import structlog
@@ -51,3 +54,36 @@ def test_what_a_device_sends_cannot_forge_a_line_or_fill_the_disk():
         assert str(line[name]).isprintable()
         assert str(line[name]).isascii()
         assert len(str(line[name])) <= TEXT_MAX
+
+
+SPEAK = """
+from agent.log import configure
+log = configure()
+for name in ("info", "warning", "error"):
+    getattr(log, name)("spoken", of="\\udcff\\n")
+try:
+    1 / 0
+except ZeroDivisionError:
+    log.exception("agent_failed")
+print("alive")
+"""
+
+
+def test_a_log_that_cannot_be_written_stops_nobody():
+    """A full disk, or a pipe whose reader has gone: the line is lost, the process lives and ends with 0."""
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", SPEAK], stdout=subprocess.PIPE, stderr=full, check=True)
+    assert done.stdout == b"alive\n"
+
+
+def test_a_line_is_one_json_object_when_nobody_looks():
+    done = subprocess.run([sys.executable, "-c", SPEAK], capture_output=True, check=True)
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [(line["event"], line["level"]) for line in lines] == [
+        ("spoken", "info"),
+        ("spoken", "warning"),
+        ("spoken", "error"),
+        ("agent_failed", "error"),
+    ]
+    assert lines[0]["timestamp"].endswith("Z")
+    assert "ZeroDivisionError" in lines[3]["exception"]
