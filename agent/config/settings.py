@@ -101,6 +101,15 @@ class Broker(Table):
         default="auto", description="MQTT version; `auto` tries 5 and falls back to 3.1.1."
     )
 
+    @field_validator("host")
+    @classmethod
+    def _host_can_be_looked_up(cls, host: str) -> str:
+        try:
+            host.encode("idna")  # as the resolver does
+        except UnicodeError as error:
+            raise ValueError(f"is no name of a host: {error.__cause__ or error}") from None
+        return host
+
     @model_validator(mode="after")
     def _what_belongs_together_is_there(self) -> Self:
         if self.password_file and not self.username:

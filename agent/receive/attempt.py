@@ -30,5 +30,3 @@ class Attempt:
             self._connect()
         except OSError as error:  # refused, unreachable, unknown host, time-out, TLS
             self.fault = str(error)
-        except UnicodeError as error:
-            self.fault = f"that is no name of a host: {error}"

@@ -280,3 +280,11 @@ def test_a_broken_bundle_is_the_problem_of_its_key(tmp_path):
     (tmp_path / "small.fwb").write_bytes(write_small_bundle(tmp_path / "other.fwb").read_bytes()[:-9])
     (only,) = found(path)
     assert only.startswith("forewarn.toml:7: model.bundle: small.fwb: is not a whole bundle")
+
+
+@pytest.mark.parametrize("host", ["plant..example", "x" * 64 + ".example"])
+def test_a_host_that_no_resolver_takes_is_a_problem(tmp_path, host):
+    """Before it could end a thread of the running agent."""
+    path = write_configuration(tmp_path, f'{VALID}{SOURCE}[broker]\nhost = "{host}"\n')
+    with pytest.raises(ConfigurationRefused, match=r"broker.host: is no name of a host"):
+        load(path, {})

@@ -303,14 +303,6 @@ def test_nothing_waits_for_a_connection_that_hangs(broker, monkeypatch):
     release.set()
 
 
-def test_a_host_that_is_no_name_is_said_and_not_fatal():
-    log = LogCapture()
-    settings = Broker(host="a..b", connect_timeout=timedelta(seconds=1))
-    one = Receiver(settings, "fw", [PRESS], [0], structlog.wrap_logger(None, processors=[log]))
-    pump(one, lambda _: bool(log.entries))
-    assert "no name of a host" in log.entries[0]["why"]
-
-
 def test_a_secret_that_is_being_replaced_is_waited_for(broker, tmp_path):
     """The file is away for a moment, as when it is rotated."""
     log = LogCapture()
