@@ -80,6 +80,11 @@ class Session:
     def close(self) -> None:
         self._connection.close()
 
+    def reset(self) -> None:
+        """As a broker that is killed: RST, so that the client's next send fails."""
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._connection.close()
+
     def _exactly(self, size: int) -> bytes:
         data = b""
         while len(data) < size:

@@ -99,10 +99,12 @@ class Receiver:
         return self._received
 
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
-        """Tell the broker that QoS 1 messages are dealt with, in their order."""
-        if self._client is not None:
-            for packet_id in packet_ids:
-                self._client.ack(packet_id, 1)
+        """Tell the broker that QoS 1 messages are dealt with, in their order; in vain when it has gone meanwhile."""
+        client = self._client
+        for packet_id in packet_ids:
+            if client is None or self._client is not client:  # its end may come to light between two
+                return
+            client.ack(packet_id, 1)
 
     def close(self) -> None:
         """Say goodbye."""

@@ -257,6 +257,22 @@ def test_a_lost_connection_is_made_again_and_says_that_history_is_lost(broker):
     assert [line["event"] for line in log.entries] == ["broker_connected", "broker_lost", "broker_connected"]
 
 
+def test_a_broker_that_dies_before_the_acknowledgements_is_a_loss_like_any_other(broker):
+    """The failure of a send shows between two acknowledgements."""
+    one = receiver(broker)
+    session = connected(broker, one)
+    for mid in range(1, 6):
+        session.publish(TOPIC, b"a", mid=mid)
+    found = pump(one, taken(5))
+    session.reset()
+    one.acknowledge(found.packet_ids)
+    pump(one, lambda _: not one.connected)
+    one.acknowledge(found.packet_ids)
+    session = connected(broker, one)
+    session.publish(TOPIC, b"b", mid=1)
+    assert pump(one, taken(1)).payloads == [b"b"]
+
+
 @pytest.mark.parametrize(
     "junk", [b"\xf0\x02ab", b"\x00\x00", b"\x32\x02\xff\xff", b"\x30\xff\xff\xff\xff\xff", b"\x90\x01\x00", b"\x20\x00"]
 )
