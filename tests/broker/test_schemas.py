@@ -65,6 +65,29 @@ def test_traffic_in_clock_time_fits(broker, make_agent):
     assert list(raised["risk"]) == ["15 s", "30 s", "1 min"]
 
 
+def test_the_end_of_a_silent_device_fits(broker, make_agent):
+    """Its alert ends with the cause `forgotten`: no risk, no time to fault, and nothing is retained."""
+    silence = '[agent]\nstale_after = "1s"\nforget_after = "2s"'
+    agent = make_agent(configuration(broker.port).replace("[agent]", silence))
+    agent.go()
+    agent.feed(life("p1", 60))
+    before = agent.standing()["p1/risk"]
+    agent.listener.wait_for(lambda one: one.topic == f"{ROOT}/alert/p1/risk" and one.payload == b"", "its end")
+    ended = agent.events()[-1]
+    assert (ended["alert"], ended["event"], ended["cause"], ended["risk"]) == (
+        before["alert"],
+        "cleared",
+        "forgotten",
+        {},
+    )
+    assert "time_to_fault" not in ended
+    statuses = [json.loads(one.payload) for one in agent.listener.heard if kind_of(one.topic) == "status"]
+    assert any(status["devices"]["stale"] == 1 for status in statuses)
+    status = agent.feed(life("p2", 1))
+    assert status["drops"] == {"press": {"forgotten": 1}}
+    assert sum(status["devices"].values()) == 1
+
+
 def examples() -> dict[str, str]:
     """Topic -> payload of the blocks in docs/topics.md."""
     return dict(re.findall(r"^`(forewarn/[^`]+)`.*?\n```\w*\n(.*?)\n```$", TOPICS, re.MULTILINE | re.DOTALL))
