@@ -228,7 +228,11 @@ class Daemon:
         restored, refused = snapshot.restore(self._settings.agent.state_dir, self._core.restore)
         for one in refused:
             self._log.error("snapshot_set_aside", kept=str(one.aside), why=one.why)
-        self._core.adopt(self._outbox.standing(), self._outbox.newest_t_ns())
+        newest_t_ns = self._outbox.newest_t_ns()
+        if self._core.n_standing() and not newest_t_ns:  # an ended alert would still have its row
+            what = f"the snapshot knows {self._core.n_standing()} standing alerts, the table none at all"
+            self._log.error("alert_table_lost", why=what, next_step="A fault that still shows is raised anew.")
+        self._core.adopt(self._outbox.standing(), newest_t_ns)
         self._core.mark_gap("")
         if restored is not None:
             self._log.info("state_restored", snapshot=restored.name, taken=self._core.entry)

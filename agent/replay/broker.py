@@ -11,7 +11,8 @@ from pathlib import Path
 from agent.errors import ForewarnError
 
 START_TIMEOUT_S = 10.0
-_QUEUE_ALL = ("max_queued_messages 0", "max_inflight_messages 0")  # its defaults drop silently for a slow reader
+# By default it drops silently for a slow reader; 0, for no limit, makes 2.0 hang up on a client that its ACL refuses.
+_QUEUE_ALL = ("max_queued_messages 100000", "max_inflight_messages 1000")
 
 
 def find_mosquitto() -> str | None:

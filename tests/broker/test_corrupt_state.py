@@ -80,6 +80,23 @@ def test_a_corrupt_alert_table_is_set_aside_and_the_agent_runs(agent, spoil, pla
     assert agent.stop() == 0
 
 
+@pytest.mark.parametrize("lose", [lambda path: path.unlink(), lambda path: path.write_bytes(b"")])
+def test_an_alert_table_that_is_gone_or_emptied_is_said(agent, lose):
+    """SQLite takes both for a new database; the snapshot knows that there was an alert."""
+    whole = life("p1", 60)
+    agent.feed(whole[:45])
+    agent.stop()
+    lose(agent.state / "alerts.db")
+    agent.go()
+    (line,) = agent.log("alert_table_lost")
+    assert "1 standing alerts" in line["why"]
+    agent.feed(whole[45:])
+    assert agent.events()[0]["event"] == "raised"
+    agent.stop()
+    agent.go()
+    assert len(agent.log("alert_table_lost")) == 1
+
+
 def test_a_snapshot_of_another_bundle_is_set_aside(agent):
     """A state belongs to the model that made it."""
     agent.feed(life("p1", 10))
