@@ -1,7 +1,7 @@
 """Names of the topics that the agent writes. Device ids are percent-escaped, so that none can reach another level."""
 
 from dataclasses import dataclass
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,3 @@ class Topics:
 def escape(device: str) -> str:
     """A device id as one topic level: all but A-Z a-z 0-9 _ . - ~ becomes %XX of its UTF-8 bytes (RFC 3986)."""
     return quote(device, safe="")
-
-
-def unescape(level: str) -> str:
-    """The device id that `escape` was given."""
-    return unquote(level)
