@@ -5,11 +5,11 @@ Python touches each message once, here; what comes out are columns.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+import msgspec
 import numpy as np
 
-from agent.decode.json_object import JsonObjectCodec, Undecodable
+from agent.decode.json_object import JsonObjectCodec, Undecodable, Unreadable
 from agent.decode.topic import Pattern, device_id_problem
 from agent.words import Bool, Devices, Drop, Float32, Int64, Source
 
@@ -40,6 +40,17 @@ class Readings:
     x: Float32
     drops: list[Drop]
 
+    def only(self, kept: Bool) -> "Readings":
+        """The readings where `kept` bool [n] says so, with all drops."""
+        return Readings(
+            message=self.message[kept],
+            source=self.source[kept],
+            device=self.device[kept],
+            t_ns=self.t_ns[kept],
+            x=self.x[kept],
+            drops=self.drops,
+        )
+
 
 class Intake:
     """The decoders of all sources. A message belongs to the first source whose pattern its topic matches."""
@@ -52,88 +63,84 @@ class Intake:
         self._payload_bytes_max = payload_bytes_max
         self._device_id_bytes_max = device_id_bytes_max
         self._addresses: dict[str, Address] = {}
+        self._future_max_ns = np.array([_future_max_ns(source) for source in sources], np.int64)
 
     def read(self, topics: Sequence[str], payloads: Sequence[bytes], log_times_ns: Int64) -> Readings:
         """Decode one read's messages; log_times_ns int64 [n] stand in for the time of a payload that has none."""
         drops: list[Drop] = []
-        messages: list[list[int]] = [[] for _ in self._sources]
-        times: list[list[Any]] = [[] for _ in self._sources]
-        rows: list[list[tuple[Any, ...]]] = [[] for _ in self._sources]
-        known: dict[int, Address] = {}
+        messages: list[int] = []
+        addresses: list[Address] = []
+        decoded: list[msgspec.Struct] = []
+        address_of, payload_bytes_max = self._addresses.get, self._payload_bytes_max
+        decoders = [codec.decode_strict for codec in self._codecs]
         for index, (topic, payload) in enumerate(zip(topics, payloads, strict=True)):
-            address = self._addresses.get(topic) or self._address(topic, drops)
+            address = address_of(topic) or self._address(topic, drops)
             if address is None:
                 continue
-            source = address.source
-            if len(payload) > self._payload_bytes_max:
+            if len(payload) > payload_bytes_max:
                 drops.append(self._drop(address, topic, "too_large", f"{len(payload)} bytes"))
                 continue
             try:
-                reading, doubt = self._codecs[source].decode(payload)
-            except Undecodable as error:
-                drops.append(self._drop(address, topic, error.reason, error.detail))
-                continue
-            if doubt:
-                drops.append(self._drop(address, topic, doubt, "no channel names this field; the reading is used"))
-            known[index] = address
-            messages[source].append(index)
-            times[source].append(reading[0])
-            rows[source].append(reading[1:])
-        parts = [
-            self._columns(source, messages[source], times[source], rows[source], topics, known, log_times_ns, drops)
-            for source in range(len(self._sources))
-        ]
-        message, t_ns, x = (np.concatenate(column) for column in zip(*parts, strict=True))
-        order = np.argsort(message, kind="stable")
-        message = message[order]
-        addresses = [known[index] for index in message.tolist()]
-        return Readings(
-            message=message,
-            source=np.fromiter((address.source for address in addresses), np.int64, len(addresses)),
-            device=np.array([address.device for address in addresses], np.object_),
-            t_ns=t_ns[order],
-            x=x[order],
-            drops=drops,
-        )
-
-    def _columns(
-        self,
-        source: int,
-        messages: list[int],
-        times: list[Any],
-        rows: list[tuple[Any, ...]],
-        topics: Sequence[str],
-        known: dict[int, Address],
-        log_times_ns: Int64,
-        drops: list[Drop],
-    ) -> tuple[Int64, Int64, Float32]:
-        """One source's readings (message [n], t_ns [n], x [n, F]), less those with no possible time or no value."""
+                reading = decoders[address.source](payload)
+            except Unreadable:
+                doubtful = self._read_with_care(address, topic, payload, drops)
+                if doubtful is None:
+                    continue
+                reading = doubtful
+            messages.append(index)
+            addresses.append(address)
+            decoded.append(reading)
         message = np.array(messages, np.int64)
-        arrived_ns = log_times_ns[message]
-        t_ns, impossible = self._codecs[source].times_ns(times, arrived_ns)
-        values = np.array(rows, np.float64).reshape(len(rows), self._n_channels)
-        with np.errstate(over="ignore"):  # the graph clips an infinite value, and the quality says out_of_domain
-            x = values.astype(np.float32)
+        source = np.fromiter((address.source for address in addresses), np.int64, len(addresses))
+        t_ns, impossible, x = self._columns(source, decoded, log_times_ns[message])
         missing = np.isnan(x)
-        empty = missing.all(axis=1)
-        future = self._is_future(source, t_ns, arrived_ns)
+        is_short = missing.any(axis=1) if missing.any() else np.zeros(len(x), np.bool_)
+        empty = is_short & missing.all(axis=1)
+        future = t_ns - log_times_ns[message] > self._future_max_ns[source]
         for faulty, reason, detail in (
             (impossible, "impossible_time", "before 1970 or not a time at all"),
             (future, "future", "its time is ahead of its arrival by more than future_max"),
             (empty, "no_channels", "no channel has a value"),
-            (missing.any(axis=1) & ~empty, "missing_channel", "the reading is used without it"),
+            (is_short & ~empty, "missing_channel", "the reading is used without it"),
         ):
-            for place in np.flatnonzero(faulty):
-                index = messages[place]
-                drops.append(self._drop(known[index], topics[index], reason, detail))
-        keep = ~(impossible | future | empty)
-        return message[keep], t_ns[keep], x[keep]
+            for row in np.flatnonzero(faulty).tolist():
+                drops.append(self._drop(addresses[row], topics[messages[row]], reason, detail))
+        readings = Readings(
+            message=message,
+            source=source,
+            device=np.array([address.device for address in addresses], np.object_),
+            t_ns=t_ns,
+            x=x,
+            drops=drops,
+        )
+        faulty = impossible | future | empty
+        return readings.only(~faulty) if faulty.any() else readings
 
-    def _is_future(self, source: int, t_ns: Int64, arrived_ns: Int64) -> Bool:
-        if self._sources[source].time_unit in ("cycle", "arrival"):
-            return np.zeros(len(t_ns), np.bool_)
-        future: Bool = t_ns - arrived_ns > round(self._sources[source].future_max_s * 1e9)
-        return future
+    def _columns(
+        self, source: Int64, decoded: Sequence[msgspec.Struct], arrived_ns: Int64
+    ) -> tuple[Int64, Bool, Float32]:
+        """Event times int64 [n], which of them cannot be bool [n], and channels float32 [n, F] of decoded readings."""
+        if len(self._codecs) == 1:
+            return self._codecs[0].columns(decoded, arrived_ns)
+        n_rows = len(decoded)
+        t_ns, impossible = np.empty(n_rows, np.int64), np.empty(n_rows, np.bool_)
+        x = np.empty((n_rows, self._n_channels), np.float32)
+        for index, codec in enumerate(self._codecs):
+            rows = np.flatnonzero(source == index)
+            t_ns[rows], impossible[rows], x[rows] = codec.columns(
+                [decoded[row] for row in rows.tolist()], arrived_ns[rows]
+            )
+        return t_ns, impossible, x
+
+    def _read_with_care(self, address: Address, topic: str, payload: bytes, drops: list[Drop]) -> msgspec.Struct | None:
+        """A payload that the strict decoder refuses: None, or a reading that is used with a doubt."""
+        try:
+            reading, doubt = self._codecs[address.source].decode(payload)
+        except Undecodable as error:
+            drops.append(self._drop(address, topic, error.reason, error.detail))
+            return None
+        drops.append(self._drop(address, topic, doubt, "no channel names this field; the reading is used"))
+        return reading
 
     def _address(self, topic: str, drops: list[Drop]) -> Address | None:
         for index, pattern in enumerate(self._patterns):
@@ -153,3 +160,10 @@ class Intake:
 
     def _drop(self, address: Address, topic: str, reason: str, detail: str) -> Drop:
         return Drop(self._sources[address.source].name, address.device, topic, reason, detail)
+
+
+def _future_max_ns(source: Source) -> int:
+    """How far a reading may be ahead of its arrival; without bound where its time is not the wall's."""
+    if source.time_unit in ("cycle", "arrival"):
+        return int(np.iinfo(np.int64).max)
+    return round(source.future_max_s * 1e9)

@@ -5,19 +5,22 @@ msgspec decodes straight into a struct made for the source, so a payload costs n
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
+from msgspec.structs import astuple
 
-from agent.words import Bool, Int64, Source, TimeUnit
+from agent.words import Bool, Float32, Int64, Source, TimeUnit
 
 NS_PER: dict[TimeUnit, int] = {"s": 10**9, "ms": 10**6, "us": 10**3, "cycle": 10**9}
-Reading = tuple[Any, ...]  # time as it came, then one float | None a channel
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _T_NS_MAX = 2**62
+Unreadable = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Undecodable(Exception):
@@ -30,50 +33,75 @@ class Undecodable(Exception):
 
 
 class JsonObjectCodec:
-    """Decodes the payloads of one source."""
+    """Decodes the payloads of one source, and turns what it decoded into columns.
+
+    `decode_strict` is the way of an ordinary payload, without a Python call of ours; where it raises one of
+    `Unreadable`, `decode` says why or what was doubtful.
+    """
 
     def __init__(self, source: Source) -> None:
         self._time_unit = source.time_unit
+        self._n_channels = len(source.fields)
         strict, lenient = (_decoder(source, forbid_unknown=forbid) for forbid in (True, False))
-        self._strict = strict if source.report_extra else lenient
+        self.decode_strict = strict if source.report_extra else lenient
         self._lenient = lenient
 
-    def decode(self, payload: bytes) -> tuple[Reading, str]:
+    def decode(self, payload: bytes) -> tuple[msgspec.Struct, str]:
         """A reading, and what was doubtful about it ("" or `extra_channel`). Raises Undecodable."""
         try:
-            return self._reading(self._strict(payload)), ""
+            return self.decode_strict(payload), ""
         except msgspec.ValidationError as error:
             if "unknown field" not in str(error):
                 raise Undecodable(*_reason(error)) from None
             doubt = "extra_channel"
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except Unreadable as error:
             raise Undecodable("empty" if not payload else "malformed", str(error)) from None
         try:
-            return self._reading(self._lenient(payload)), doubt
+            return self._lenient(payload), doubt
         except msgspec.ValidationError as error:
             raise Undecodable(*_reason(error)) from None
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except Unreadable as error:
             raise Undecodable("malformed", str(error)) from None
 
-    def _reading(self, decoded: msgspec.Struct) -> Reading:
-        values = msgspec.structs.astuple(decoded)
-        return (None, *values) if self._time_unit == "arrival" else values
+    def columns(self, readings: Sequence[msgspec.Struct], arrived_ns: Int64) -> tuple[Int64, Bool, Float32]:
+        """Readings as columns of n rows; arrived_ns int64 [n] is the time of a source whose payloads say none.
 
-    def times_ns(self, times: list[Any], arrived_ns: Int64) -> tuple[Int64, Bool]:
-        """Event times int64 [n] in ns since 1970 (or in cycles times 1e9), and which of them cannot be: bool [n]."""
+        Returns event times int64 [n] in ns since 1970 (or in cycles times 1e9), which of them cannot be bool [n], and
+        the channels float32 [n, F], NaN = missing, infinite = beyond float32.
+        """
+        has_float_time = self._time_unit in NS_PER
+        rows: Iterable[tuple[Any, ...]] = map(astuple, readings)
+        if self._time_unit in ("iso8601", "ns"):  # exact, so not by way of a float
+            rows = (row[1:] for row in rows)
+        values = _matrix(rows, len(readings), self._n_channels + has_float_time)
+        with np.errstate(over="ignore"):  # the graph clips an infinite value, and the quality says out_of_domain
+            x = values[:, has_float_time:].astype(np.float32)
+        if has_float_time:
+            return *_scaled(values[:, 0], NS_PER[self._time_unit]), x
         if self._time_unit == "arrival":
-            return arrived_ns, np.zeros(len(arrived_ns), np.bool_)
-        if self._time_unit in ("iso8601", "ns"):
-            exact = times if self._time_unit == "ns" else [_since_epoch_ns(time) for time in times]
-            possible = np.fromiter((0 <= time < _T_NS_MAX for time in exact), np.bool_, len(exact))
-            t_ns = np.array([time if 0 <= time < _T_NS_MAX else 0 for time in exact], np.int64)
-            return t_ns, ~possible
-        scale = NS_PER[self._time_unit]
-        given = np.array(times, np.float64)
-        possible = (given >= 0) & (given < _T_NS_MAX / scale)
-        given = np.where(possible, given, 0)
-        whole = np.floor(given)  # kept apart: a float64 of nanoseconds since 1970 would be off by up to 128 of them
-        return whole.astype(np.int64) * scale + np.rint((given - whole) * scale).astype(np.int64), ~possible
+            return arrived_ns, np.zeros(len(readings), np.bool_), x
+        times = [reading.t for reading in readings]  # type: ignore[attr-defined]  # _decoder gives it
+        exact = times if self._time_unit == "ns" else [_since_epoch_ns(time) for time in times]
+        possible = np.fromiter((0 <= time < _T_NS_MAX for time in exact), np.bool_, len(exact))
+        return np.array([time if 0 <= time < _T_NS_MAX else 0 for time in exact], np.int64), ~possible, x
+
+
+def _matrix(rows: Iterable[tuple[Any, ...]], n_rows: int, n_columns: int) -> npt.NDArray[np.float64]:
+    """float64 [n_rows, n_columns] from tuples of numbers; None becomes NaN."""
+    kept = list(rows)
+    try:
+        flat = np.fromiter(chain.from_iterable(kept), np.float64, n_rows * n_columns)
+    except TypeError:  # a null among them: the slower way reads it as NaN
+        flat = np.array(kept, np.float64)
+    return flat.reshape(n_rows, n_columns)
+
+
+def _scaled(given: npt.NDArray[np.float64], scale: int) -> tuple[Int64, Bool]:
+    """Times in units of `scale` ns as int64 [n] ns, and which of them cannot be: bool [n]."""
+    possible = (given >= 0) & (given < _T_NS_MAX / scale)
+    given = np.where(possible, given, 0)
+    whole = np.floor(given)  # kept apart: a float64 of nanoseconds since 1970 would be off by up to 128 of them
+    return whole.astype(np.int64) * scale + np.rint((given - whole) * scale).astype(np.int64), ~possible
 
 
 def _decoder(source: Source, *, forbid_unknown: bool) -> Callable[[bytes], msgspec.Struct]:

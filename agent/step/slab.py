@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from agent.words import Bool, Float32, Int64, Quality, UInt8
 
 NEVER = -1
 NO_SOURCE = -1
+NO_SLOT = -1
 
 
 @dataclass(slots=True)
@@ -50,6 +52,10 @@ class Slab:
 
     def find(self, device: str) -> int | None:
         return self._slots.get(device)
+
+    def slots(self, devices: Sequence[str]) -> Int64:
+        """int64 [n], -1 for a device that has none."""
+        return np.fromiter(map(self._slots.get, devices, repeat(NO_SLOT)), np.int64, len(devices))
 
     def claim(self, device: str, source: int) -> int | None:
         """The slot of a new device, or None when `max_devices` are taken: a live one is never evicted for it."""

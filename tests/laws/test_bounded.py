@@ -72,13 +72,13 @@ def test_a_batch_never_exceeds_max_batch_and_holds_a_device_once():
     """Watch what reaches the engine: a flooding device gets its share of a batch, not more."""
     into = core(bounds=Bounds(max_batch=16))
     sizes = []
-    run = into._engine.run
+    run = into._stepper._engine.run
 
     def watched(x, dt, state):
         sizes.append(len(x))
         return run(x, dt, state)
 
-    into._engine.run = watched
+    into._stepper._engine.run = watched
     take(into, [*interleaved(*[life(f"p{index}", 2) for index in range(40)]), *life("flood", 50)])
     assert max(sizes) == 16
     assert sum(sizes) == 40 * 2 + 50

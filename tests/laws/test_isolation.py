@@ -93,7 +93,7 @@ def test_a_device_whose_state_cannot_be_followed_starts_again_and_its_neighbour_
     into = core()
     lives = life("p1", 30), life("p2", 30)
     first = take(into, interleaved(lives[0][:20], lives[1][:20]))
-    into._slab.columns.state[into._slab.find("p2")] = np.nan
+    into._stepper.slab.columns.state[into._stepper.slab.find("p2")] = np.nan
     second = take(into, interleaved(lives[0][20:], lives[1][20:]), arrived_ns=2 * 10**9)
     assert into.counts["press", "not_finite"] == 1
     quiet = core()

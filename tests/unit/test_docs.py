@@ -9,7 +9,14 @@ ROOT = Path(__file__).parents[2]
 
 
 def reasons_in_code() -> set[str]:
-    files = ["decode/intake.py", "decode/json_object.py", "core/core.py", "receive/client.py", "run.py"]
+    files = [
+        "decode/intake.py",
+        "decode/json_object.py",
+        "core/core.py",
+        "core/stepper.py",
+        "receive/client.py",
+        "run.py",
+    ]
     text = "\n".join((ROOT / "agent" / name).read_text() for name in files)
     listed = re.findall(r'\((?:impossible|future|empty|missing[^,]*|spacing\.\w+), "(\w+)"', text)
     quoted = re.findall(r'"((?:max|foreign|duplicate|missing|extra|no|not|wrong|too|out|device|impossible)_\w+)"', text)

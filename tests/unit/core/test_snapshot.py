@@ -45,7 +45,7 @@ def test_more_devices_than_the_bound_are_refused():
 def test_a_state_that_is_not_finite_is_refused():
     one = core()
     take(one, life("p1", 5))
-    one._slab.columns.state[0, 1] = np.nan
+    one._stepper.slab.columns.state[0, 1] = np.nan
     with pytest.raises(SnapshotRefused, match="not finite"):
         core().restore(one.snapshot())
 

@@ -14,15 +14,22 @@ def codec(**changes):
     return JsonObjectCodec(replace(SOURCE, **changes))
 
 
+def decoded(one, payload, *, arrived_ns=0):
+    """What a payload alone becomes: event time, whether that cannot be, and channels; and the doubt about it."""
+    reading, doubt = one.decode(payload)
+    t_ns, impossible, x = one.columns([reading], np.int64([arrived_ns]))
+    return int(t_ns[0]), bool(impossible[0]), x[0].tolist(), doubt
+
+
 def test_fields_come_in_the_channels_order_whatever_the_payloads_is():
-    assert codec().decode(b'{"load": 2, "ts": 5, "temp": 1.5}') == ((5.0, 1.5, 2.0), "")
+    assert decoded(codec(), b'{"load": 2, "ts": 5, "temp": 1.5}') == (5 * 10**9, False, [1.5, 2.0], "")
 
 
 @pytest.mark.parametrize("payload", [b'{"ts": 5, "temp": 1}', b'{"ts": 5, "temp": 1, "load": null}'])
 def test_a_missing_or_null_channel_is_missing(payload):
-    (_, temp, load), doubt = codec().decode(payload)
+    _, _, (temp, load), doubt = decoded(codec(), payload)
     assert (temp, doubt) == (1.0, "")
-    assert load is None or math.isnan(load)
+    assert math.isnan(load)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +59,8 @@ def test_what_cannot_be_read_is_named_by_a_reason(payload, reason, report_extra)
 
 def test_an_extra_field_is_doubtful_and_the_reading_is_used():
     payload = b'{"ts": 5, "temp": 1, "load": 2, "fan": 3}'
-    assert codec().decode(payload) == ((5.0, 1.0, 2.0), "extra_channel")
-    assert codec(report_extra=False).decode(payload) == ((5.0, 1.0, 2.0), "")
+    assert decoded(codec(), payload) == (5 * 10**9, False, [1.0, 2.0], "extra_channel")
+    assert decoded(codec(report_extra=False), payload) == (5 * 10**9, False, [1.0, 2.0], "")
 
 
 def test_an_extra_field_does_not_hide_a_wrong_one():
@@ -75,11 +82,9 @@ def test_an_extra_field_does_not_hide_a_wrong_one():
     ],
 )
 def test_every_unit_of_time(unit, payload, t_ns):
-    one = codec(time_unit=unit)
-    (time, *_), _ = one.decode(b'{"ts": ' + payload + b', "temp": 1}')
-    got, impossible = one.times_ns([time], np.int64([0]))
-    assert got.tolist() == [t_ns]
-    assert not impossible.any()
+    got, impossible, (temp, load), _ = decoded(codec(time_unit=unit), b'{"ts": ' + payload + b', "temp": 1}')
+    assert (got, impossible, temp) == (t_ns, False, 1.0)
+    assert math.isnan(load)
 
 
 @pytest.mark.parametrize(
@@ -93,13 +98,20 @@ def test_every_unit_of_time(unit, payload, t_ns):
     ],
 )
 def test_a_time_that_cannot_be_is_impossible(unit, payload):
-    one = codec(time_unit=unit)
-    (time, *_), _ = one.decode(b'{"ts": ' + payload + b', "temp": 1}')
-    assert one.times_ns([time, time], np.int64([0, 0]))[1].tolist() == [True, True]
+    assert decoded(codec(time_unit=unit), b'{"ts": ' + payload + b', "temp": 1}')[1]
 
 
 def test_without_a_time_field_the_arrival_is_the_time():
     one = codec(time_field="", time_unit="arrival")
-    (time, temp, load), _ = one.decode(b'{"temp": 1, "load": 2}')
-    assert (time, temp, load) == (None, 1.0, 2.0)
-    assert one.times_ns([time], np.int64([77]))[0].tolist() == [77]
+    assert decoded(one, b'{"temp": 1, "load": 2}', arrived_ns=77) == (77, False, [1.0, 2.0], "")
+
+
+@pytest.mark.parametrize("unit", ["s", "ns"])
+def test_a_null_among_many_readings_is_missing_and_the_others_are_as_without_it(unit):
+    one = codec(time_unit=unit)
+    payloads = [b'{"ts": 1, "temp": 1, "load": 2}', b'{"ts": 2, "temp": null, "load": 3}', b'{"ts": 3, "temp": 4}']
+    t_ns, impossible, x = one.columns([one.decode(payload)[0] for payload in payloads], np.zeros(3, np.int64))
+    scale = 10**9 if unit == "s" else 1
+    assert t_ns.tolist() == [scale, 2 * scale, 3 * scale]
+    assert not impossible.any()
+    np.testing.assert_array_equal(x, np.float32([[1, 2], [np.nan, 3], [4, np.nan]]))

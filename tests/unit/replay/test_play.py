@@ -57,8 +57,9 @@ def test_float32_comes_back_from_its_message_to_the_bit(x, start):
     codec = JsonObjectCodec(SOURCE)
     payloads = stream([Recorded("a", t_s, x)], SOURCE).messages(0, 4)[1]
     read = [codec.decode(payload)[0] for payload in payloads]
-    assert np.array([row[1:] for row in read], np.float64).astype(np.float32).tobytes() == x.tobytes()
-    assert [row[0] for row in read] == t_s.tolist()
+    t_ns, _, values = codec.columns(read, np.zeros(4, np.int64))
+    assert values.tobytes() == x.tobytes()
+    assert t_ns.tolist() == (t_s * 1e9).tolist()
 
 
 def test_every_row_is_scored_and_a_worn_device_warns(bundle):

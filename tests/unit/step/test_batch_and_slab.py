@@ -4,27 +4,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from agent.step.batch import batches
-from agent.step.slab import NO_SOURCE, Slab
+from agent.step.batch import rounds
+from agent.step.slab import NO_SLOT, NO_SOURCE, Slab
 
 
-@given(st.lists(st.integers(0, 6), max_size=80), st.integers(1, 9))
-def test_a_batch_holds_a_device_once_and_a_devices_rows_keep_their_order(slots, max_batch):
-    found = list(batches(np.array(slots, np.int64), max_batch))
-    order = [row for batch in found for row in batch.tolist()]
+@given(st.lists(st.integers(0, 6), max_size=80))
+def test_a_round_holds_a_device_once_and_a_devices_rows_keep_their_order(slots):
+    found = list(rounds(np.array(slots, np.int64)))
+    order = [row for one in found for row in one.tolist()]
     assert sorted(order) == list(range(len(slots)))
-    for batch in found:
-        taken = [slots[row] for row in batch]
-        assert 0 < len(taken) <= max_batch
+    for one in found:
+        taken = [slots[row] for row in one]
+        assert taken
         assert len(set(taken)) == len(taken)
+        assert one.tolist() == sorted(one)
     for slot in set(slots):
         mine = [row for row in order if slots[row] == slot]
         assert mine == sorted(mine)
 
 
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=80))
-def test_there_are_no_more_batches_than_the_busiest_device_has_rows(slots):
-    assert len(list(batches(np.array(slots, np.int64), 100))) == max(slots.count(slot) for slot in slots)
+def test_there_are_as_many_rounds_as_the_busiest_device_has_rows(slots):
+    assert len(list(rounds(np.array(slots, np.int64)))) == max(slots.count(slot) for slot in slots)
 
 
 class SlabAgainstDict(RuleBasedStateMachine):
@@ -64,6 +65,8 @@ class SlabAgainstDict(RuleBasedStateMachine):
             slot = self.slab.find(device)
             assert self.slab.columns.source[slot] == source
             assert self.slab.columns.state[slot].tolist() == [mark, mark]
+        asked = [*self.model, "unheard of"]
+        assert self.slab.slots(asked).tolist() == [*(self.slab.find(device) for device in self.model), NO_SLOT]
 
 
 TestSlabAgainstDict = SlabAgainstDict.TestCase

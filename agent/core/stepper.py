@@ -1,0 +1,169 @@
+"""Readings -> scores and alerts: who is who, align, step, judge; and the state of every device.
+
+Rounds hold a device at most once; only the model's call is cut at `max_batch`, the rest goes a round at a time.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from agent.align import space
+from agent.bundle.manifest import Manifest
+from agent.core.alerts import decided
+from agent.core.bounds import Bounds
+from agent.core.quality import QualityRule
+from agent.core.scores import joined, no_scores, picked
+from agent.decode.intake import Readings
+from agent.judge.evidence import Evidence, judge
+from agent.step.batch import rounds
+from agent.step.engine import Engine
+from agent.step.slab import NO_SLOT, NO_SOURCE, Slab
+from agent.words import AlertEvent, Bool, Drop, Float32, Int64, Scores, Source
+
+
+class Stepper:
+    """Slab and evidence of all devices, and the only place that writes them row by row."""
+
+    def __init__(
+        self, sources: Sequence[Source], manifest: Manifest, engine: Engine, threshold: float, bounds: Bounds
+    ) -> None:
+        self.slab = Slab(manifest.state_size, bounds.max_devices)
+        self.evidence = Evidence.empty(self.slab.capacity)
+        self._sources = sources
+        self._manifest = manifest
+        self._engine = engine
+        self._threshold = threshold
+        self._max_batch = bounds.max_batch
+        self._quality_rule = QualityRule(manifest)
+
+    def slot(self, device: str, source: int) -> int | None:
+        """The device's slot, a new one if it has none; None when `max_devices` are known already."""
+        slot = self.slab.find(device)
+        if slot is None:
+            slot = self.slab.claim(device, source)
+            if self.slab.capacity > len(self.evidence.standing):
+                self.evidence.grow(self.slab.capacity)
+        return slot
+
+    def source_of(self, slot: int) -> str:
+        """Name of the source that a slot's device belongs to, "" when the configuration no longer has it."""
+        source = int(self.slab.columns.source[slot])
+        return self._sources[source].name if source != NO_SOURCE else ""
+
+    def step(
+        self, readings: Readings, log_times: Int64, topics: Sequence[str], first_entry: int
+    ) -> tuple[Scores, list[AlertEvent]]:
+        """Step the readings of one call; its messages came at log_times int64 [n], the first is entry `first_entry`.
+
+        Returns scores and alerts in the order of the messages; `readings.drops` gets what is left out.
+        """
+        slots = self._slots_of(readings, topics)
+        held = np.flatnonzero(slots != NO_SLOT)
+        parts: list[Scores] = []
+        alerts: list[AlertEvent] = []
+        for one in rounds(slots[held]):
+            rows = held[one]
+            heard_ns = log_times[readings.message[rows]]
+            scores, raised = self._round(readings, rows, slots[rows], heard_ns, topics, first_entry)
+            parts.append(scores)
+            alerts += raised
+        if not parts:
+            return no_scores(self._manifest), []
+        alerts.sort(key=lambda event: event.entry)
+        if len(parts) == 1:
+            return parts[0], alerts
+        scores = joined(parts)
+        return picked(scores, np.argsort(scores.entry, kind="stable")), alerts
+
+    def _slots_of(self, readings: Readings, topics: Sequence[str]) -> Int64:
+        """int64 [n], NO_SLOT where a reading gets none. Only here does a device come to be, so junk makes none."""
+        devices = readings.device.tolist()
+        slots = self.slab.slots(devices)
+        is_owned = (slots != NO_SLOT) & (self.slab.columns.source[slots] == readings.source)
+        for row in np.flatnonzero(~is_owned).tolist():
+            source = int(readings.source[row])
+            slot = self.slot(devices[row], source)
+            if slot is not None and self.slab.columns.source[slot] == source:
+                slots[row] = slot
+                continue
+            slots[row] = NO_SLOT
+            if slot is None:
+                self._drop(readings, row, topics, "max_devices", "no room for another device")
+            else:
+                self._drop(readings, row, topics, "foreign_device", "the device belongs to another source")
+        return slots
+
+    def _round(
+        self,
+        readings: Readings,
+        rows: Int64,
+        slots: Int64,
+        heard_ns: Int64,
+        topics: Sequence[str],
+        first_entry: int,
+    ) -> tuple[Scores, list[AlertEvent]]:
+        """One round of distinct devices; rows int64 [b] index `readings`."""
+        columns, cadence = self.slab.columns, self._manifest.cadence
+        spacing = space(
+            readings.t_ns[rows], columns.t_ns[slots], columns.rows[slots] > 0, cadence.every_s, cadence.dt_max_s
+        )
+        columns.heard_ns[slots] = heard_ns
+        old = spacing.late | spacing.repeated
+        dt, is_lost, is_gap = spacing.dt, spacing.is_lost, spacing.is_gap
+        if old.any():
+            for row, is_late in zip(rows[old].tolist(), spacing.late[old].tolist(), strict=True):
+                self._drop(readings, row, topics, "late" if is_late else "repeated", _event_time(readings, row))
+            new = ~old
+            rows, slots, dt, is_lost, is_gap = rows[new], slots[new], dt[new], is_lost[new], is_gap[new]
+            if len(rows) == 0:
+                return no_scores(self._manifest), []
+        if is_lost.any():
+            columns.state[slots[is_lost]] = 0
+            columns.rows[slots[is_lost]] = 0
+        x, t_ns = readings.x[rows], readings.t_ns[rows]
+        risk, rul, sound = self._run(x, dt, slots)
+        quality = self._quality_rule.quality(x, columns.rows[slots], is_gap | columns.history_lost[slots])
+
+        columns.rows[slots] = np.where(sound, columns.rows[slots] + 1, 0)
+        columns.t_ns[slots] = t_ns
+        columns.history_lost[slots] = ~sound
+        columns.quality[slots] = quality
+
+        scores = Scores(first_entry + readings.message[rows], readings.device[rows], t_ns, quality, risk, rul)
+        if not sound.all():  # a device the model cannot follow starts again; its neighbours go on
+            for row in rows[~sound].tolist():
+                self._drop(readings, row, topics, "not_finite", _event_time(readings, row))
+            scores, slots = picked(scores, np.flatnonzero(sound)), slots[sound]
+        policy = self._manifest.judge
+        verdict = judge(self.evidence, slots, scores.t_ns, scores.quality, scores.risk, self._threshold, policy)
+        return scores, list(decided(verdict, scores, slots, self.evidence, self.source_of))
+
+    def _run(self, x: Float32, dt: Float32, slots: Int64) -> tuple[Float32, Float32, Bool]:
+        """Step the states of distinct slots, `max_batch` at a time; returns risk [b, K], rul [b, Q], sound bool [b].
+
+        Where a result is not finite the state becomes zero and `sound` is False.
+        """
+        states = self.slab.columns.state
+        risks, ruls = [], []
+        sound = np.ones(len(slots), np.bool_)
+        for start in range(0, len(slots), self._max_batch):
+            part = slice(start, start + self._max_batch)
+            state, risk, rul = self._engine.run(x[part], dt[part], states[slots[part]])
+            if not all(np.isfinite(one).all() for one in (state, risk, rul)):
+                sound[part] = np.logical_and.reduce([np.isfinite(one).all(axis=1) for one in (state, risk, rul)])
+                state[~sound[part]] = 0
+            states[slots[part]] = state
+            risks.append(risk)
+            ruls.append(rul)
+        if len(risks) == 1:
+            return risks[0], ruls[0], sound
+        return np.concatenate(risks), np.concatenate(ruls), sound
+
+    def _drop(self, readings: Readings, row: int, topics: Sequence[str], reason: str, detail: str) -> None:
+        source, device = int(readings.source[row]), str(readings.device[row])
+        topic = topics[readings.message[row]]
+        readings.drops.append(Drop(self._sources[source].name, device, topic, reason, detail))
+
+
+def _event_time(readings: Readings, row: int) -> str:
+    return f"event time {readings.t_ns[row]} ns"
