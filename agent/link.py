@@ -13,6 +13,9 @@ from agent.config.secret import read_secret
 from agent.config.settings import Broker
 from agent.errors import ConfigurationRefused
 
+TAKEN_OVER = "Session taken over"  # 0x8E of MQTT 5: another client came with our id
+TAKEN_OVER_S = (60, 120)  # wait then, or the two take the connection from each other for ever
+TAKEN_OVER_NEXT_STEP = "Another client uses this name: give each agent its own agent.node or broker.client_id."
 _EARLY_CLOSES_BEFORE_OTHER = 2
 _UNSUPPORTED_PROTOCOL = "Unsupported protocol version"
 

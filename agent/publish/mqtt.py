@@ -7,6 +7,7 @@ the broker refuses stays, parked until the next connection, and is said.
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,14 +21,16 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from structlog.typing import FilteringBoundLogger
 
 from agent.config.settings import Broker
-from agent.link import Protocol, make_client, seconds
+from agent.link import TAKEN_OVER, TAKEN_OVER_NEXT_STEP, TAKEN_OVER_S, Protocol, make_client, seconds
 from agent.publish.topic import Topics
 from agent.store.outbox import Outbox, Outgoing
 
 IN_FLIGHT_MAX = 20  # what mosquitto holds of one client by default
 SAYING_MAX = 10_000  # scores and status that may wait in paho
 RETRY_MIN_S, RETRY_MAX_S = (1, 3), (20, 40)  # drawn from, so that a hundred gateways do not come back in step
+SHORT_S = 60.0  # connections that stand no longer are tried ever less often
 STOP_TIMEOUT_S = 5.0
+REFUSED_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Lost:
     why: str
     reason: ReasonCode | None = None
     is_unreachable: bool = False
+    is_taken_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,9 @@ class Output:
         self.connected = False
         self.dropped = 0  # messages at QoS 0 that a slow broker left over
         self.parked = 0  # messages that the broker refused since the connection was made
+        self.delivered = 0  # messages that have left the outbox
+        self.connection = 0  # number of the connection; it counts when one is made
+        self.why = "not connected yet"  # why it is not connected, "" when it is
         self.protocol = Protocol(broker.protocol)
         self._broker = broker
         self._client_id = client_id
@@ -76,6 +83,11 @@ class Output:
         self._log = log.bind(broker=f"{broker.host}:{broker.port}")
         self._was_refused = False
         self._logged = ""  # the state of the connection as it was logged last
+        self._refused: Counter[str] = Counter()  # reason -> refused publishes that are to be said
+        self._refused_due_s = 0.0
+        self._is_stale = False  # secret and certificate are to be read again
+        self._accepted_at_s: float | None = None  # in paho's thread, as is the next
+        self._short_lived = 0  # connections in a row that stood for less than SHORT_S
         self._in_flight: dict[int, int] = {}  # paho's message id -> number in the outbox
         self._sent_up_to = 0
         self._saying: set[int] = set()  # message ids at QoS 0 that paho has not written yet
@@ -104,10 +116,16 @@ class Output:
                 done += self._on_acknowledged(said)
         if done:
             self._outbox.remove(done)
+            self.delivered += len(done)
         if held:
             foreign = set(held) - {one.topic for one in standing()}
             self._outbox.append([Outgoing("removed", topic, b"", retain=True) for topic in sorted(foreign)])
         self._send()
+        self._say_refused()
+
+    def renew(self) -> None:
+        """Read secret and certificate again for the next connection."""
+        self._is_stale = True
 
     def say(self, topic: str, payload: bytes, *, retain: bool) -> None:
         """Publish at QoS 0, when connected; nothing is kept for later, and what a slow broker leaves is dropped."""
@@ -154,6 +172,7 @@ class Output:
         if reason.is_failure:
             self._said.put(Lost(f"the broker refuses: {reason}", reason))
             return
+        self._accepted_at_s = time.monotonic()
         client.publish(self._topics.available, b"online", qos=1, retain=True)
         if self.protocol.name == "5":
             client.subscribe(self._topics.alerts, options=SubscribeOptions(qos=1, noLocal=True))
@@ -162,9 +181,17 @@ class Output:
         self._said.put(Connected())
 
     def _on_disconnect(
-        self, _: paho.Client, __: object, ___: paho.DisconnectFlags, reason: ReasonCode, ____: Properties | None
+        self, client: paho.Client, _: object, __: paho.DisconnectFlags, reason: ReasonCode, ___: Properties | None
     ) -> None:
-        self._said.put(Lost(f"the connection ended: {reason}"))
+        is_taken_over = str(reason) == TAKEN_OVER
+        if self._accepted_at_s is not None:
+            is_short = time.monotonic() - self._accepted_at_s < SHORT_S
+            self._short_lived = self._short_lived + 1 if is_short else 0
+            self._accepted_at_s = None
+            wait_s = random.randint(*RETRY_MIN_S) * 2 ** max(0, self._short_lived - 1)
+            least_s = random.randint(*TAKEN_OVER_S) if is_taken_over else min(wait_s, TAKEN_OVER_S[0])
+            client.reconnect_delay_set(least_s, max(least_s, random.randint(*RETRY_MAX_S)))
+        self._said.put(Lost(f"the connection ended: {reason}", is_taken_over=is_taken_over))
 
     def _on_message(self, _: paho.Client, __: object, message: paho.MQTTMessage) -> None:
         if message.retain and message.payload:  # what another client says now is not ours to judge
@@ -196,12 +223,22 @@ class Output:
         if not said.reason.is_failure:
             return [number]
         self.parked += 1
-        self._log.error("publish_refused", why=str(said.reason), next_step="Check the broker's ACL.")
+        self._refused[str(said.reason)] += 1
         return []
+
+    def _say_refused(self) -> None:
+        """One line a reason in REFUSED_EVERY_S, not one a message."""
+        if self._refused and time.monotonic() >= self._refused_due_s:
+            self._refused_due_s = time.monotonic() + REFUSED_EVERY_S
+            for why, count in self._refused.items():
+                self._log.error("publish_refused", why=why, count=count, next_step="Check the broker's ACL.")
+            self._refused.clear()
 
     def _on_connected(self, standing: Callable[[], list[Outgoing]]) -> None:
         self.protocol.accepted()
         self.connected = True
+        self.connection += 1
+        self.why = ""
         self.parked = 0
         self._sent_up_to = 0  # what was parked is tried again; what is under way paho sends again by itself
         self._say_once("output_connected", f"MQTT {self.protocol.name}")
@@ -213,17 +250,25 @@ class Output:
             turned = self.protocol.refused(lost.reason)
         elif not self.connected and not lost.is_unreachable and not self._was_refused:
             turned = self.protocol.closed_early()
-        if not self._was_refused:  # the end of a refused connection is no news
+        if lost.is_taken_over:
+            self._log.error("client_id_taken", client_id=self._client_id, next_step=TAKEN_OVER_NEXT_STEP)
+        elif not self._was_refused:  # the end of a refused connection is no news
             self._say_once("output_lost", lost.why)
         self._was_refused = lost.reason is not None and not turned
         self.connected = False
+        self.why = lost.why
         self._saying.clear()
-        if turned:  # another version needs another client; what was under way waits in the outbox
-            self._client.disconnect()
-            self._client.loop_stop()
-            self._in_flight.clear()
-            self._sent_up_to = 0
-            self._client = self._start()
+        if turned or self._is_stale:
+            self._restart()
+
+    def _restart(self) -> None:
+        """Another version, secret or certificate needs another client; what was under way waits in the outbox."""
+        self._client.disconnect()
+        self._client.loop_stop()
+        self._in_flight.clear()
+        self._sent_up_to = 0
+        self._is_stale = False
+        self._client = self._start()
 
     def _say_once(self, event: str, why: str) -> None:
         """One line a change of state, not one a retry."""

@@ -22,7 +22,7 @@ from structlog.typing import FilteringBoundLogger
 from agent.config.settings import Broker
 from agent.decode.topic import Pattern
 from agent.errors import ConfigurationRefused
-from agent.link import Protocol, make_client, seconds
+from agent.link import TAKEN_OVER, TAKEN_OVER_NEXT_STEP, TAKEN_OVER_S, Protocol, make_client, seconds
 from agent.receive.attempt import Attempt
 from agent.words import Drop, Source
 
@@ -57,6 +57,7 @@ class Receiver:
     ) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.connected = False
+        self.why = "not connected yet"  # why it is not connected, "" when it is
         self.subscriptions = {source.name: "pending" for source in sources}
         self.protocol = Protocol(broker.protocol)
         self._broker = broker
@@ -169,6 +170,7 @@ class Receiver:
         self.connected = False
         self._client = None
         turned = early and self.protocol.closed_early()
+        self.why = why
         self._retry_at = time.monotonic() + (0 if turned else self._wait_s * random.uniform(0.5, 1.0))
         self._wait_s = min(2 * self._wait_s, RETRY_MAX_S)
         self.subscriptions = dict.fromkeys(self.subscriptions, "pending")
@@ -191,6 +193,7 @@ class Receiver:
             return
         self.protocol.accepted()
         self.connected = True
+        self.why = ""
         self._steady_at_s = time.monotonic() + STEADY_S
         self._received.history_lost = self._had_session
         self._had_session = True
@@ -205,6 +208,9 @@ class Receiver:
     ) -> None:
         if self._client is client:
             self._fail(f"the connection ended: {reason}", early=not self.connected)
+            if str(reason) == TAKEN_OVER:
+                self._retry_at = time.monotonic() + random.uniform(*TAKEN_OVER_S)
+                self._log.error("client_id_taken", client_id=self._client_id, next_step=TAKEN_OVER_NEXT_STEP)
 
     def _on_subscribe(
         self, _: paho.Client, __: object, message_id: int, reasons: list[ReasonCode], ___: Properties | None

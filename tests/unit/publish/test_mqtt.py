@@ -15,7 +15,7 @@ from agent.publish.mqtt import Lost, Output
 from agent.publish.topic import Topics
 from agent.replay.broker import free_port
 from agent.store.outbox import Outbox, Outgoing
-from tests.fake_broker import DISCONNECT, PUBACK, PUBLISH, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session
+from tests.fake_broker import DISCONNECT, PUBACK, PUBLISH, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session, packet
 
 TOPICS = Topics.of("f", "n")
 STANDING = [Outgoing("raised", "f/n/alert/p1/risk", b"stands", retain=True)]
@@ -24,10 +24,10 @@ STANDING = [Outgoing("raised", "f/n/alert/p1/risk", b"stands", retain=True)]
 class Parts:
     """An output, its outbox and its log."""
 
-    def __init__(self, folder, port: int) -> None:
+    def __init__(self, folder, port: int, **settings: object) -> None:
         self.log = LogCapture()
         self.outbox = Outbox(folder / "alerts.db", 100)
-        broker = Broker(host="127.0.0.1", port=port, connect_timeout=timedelta(seconds=1))
+        broker = Broker(host="127.0.0.1", port=port, connect_timeout=timedelta(seconds=1), **settings)
         logger = structlog.wrap_logger(None, processors=[self.log])
         self.output = Output(broker, "fw-out", TOPICS, self.outbox, logger)
         self.standing = list(STANDING)
@@ -281,3 +281,83 @@ def test_what_is_said_at_qos_0_is_bounded_and_counted(broker, parts, monkeypatch
     parts.turn_until(lambda: not parts.output._saying)
     parts.output.say("f/n/score/p1", b"x", retain=False)
     assert parts.output.dropped == 2
+
+
+def test_refusals_are_said_in_one_line_with_their_count(broker, parts, monkeypatch):
+    """A flood of them is not a flood of lines; those after the first line are said when ten seconds are over."""
+    parts.standing = []
+    session = connected(broker, parts)
+    for round_ in range(2):
+        parts.outbox.append([event("a"), event("b")])
+        parts.turn()
+        for _ in range(2):
+            session.acknowledge(published(session)[2], 0x87)
+        parts.turn_until(lambda parked=2 * round_ + 2: parts.output.parked == parked)
+    monkeypatch.setattr(parts.output, "_refused_due_s", time.monotonic())
+    parts.turn()
+    lines = [line for line in parts.log.entries if line["event"] == "publish_refused"]
+    assert len(lines) == 2
+    assert sum(line["count"] for line in lines) == 4
+
+
+def test_a_name_that_another_client_took_is_said_and_not_fought_for(broker, parts):
+    """Two agents of one name would else take the connection from each other for ever."""
+    parts.standing = []
+    session = connected(broker, parts)
+    assert parts.output.why == ""
+    session.send(packet(DISCONNECT, b"\x8e\0"))
+    parts.turn_until(lambda: not parts.output.connected)
+    assert parts.events() == ["output_connected", "client_id_taken"]
+    assert parts.log.entries[-1]["client_id"] == "fw-out"
+    assert parts.output.why == "the connection ended: Session taken over"
+    assert 60 <= parts.output._client._reconnect_min_delay <= 120
+
+
+def test_a_connection_that_never_stands_long_is_tried_ever_less_often(broker, parts):
+    """With 3.1.1 nobody says that a name was taken."""
+    parts.standing = []
+    waits = []
+    for _ in range(3):
+        connected(broker, parts).close()
+        parts.turn_until(lambda: not parts.output.connected)
+        waits.append(parts.output._client._reconnect_min_delay)
+    assert waits == [1, 2, 4]
+
+
+def test_a_renewed_secret_is_read_for_the_next_connection(tmp_path, broker, monkeypatch):
+    """Not before: a connection that stands is left alone."""
+    monkeypatch.setattr(mqtt, "RETRY_MIN_S", (1, 1))
+    secret = tmp_path / "secret"
+    secret.write_text("old")
+    secret.chmod(0o600)
+    parts = Parts(tmp_path, broker.port, username="u", password_file=secret)
+    parts.standing = []
+    session = connected(broker, parts)
+    secret.write_text("new")
+    parts.output.renew()
+    parts.outbox.append([event("a")])
+    parts.turn()
+    session.acknowledge(published(session)[2])
+    parts.turn_until(lambda: len(parts.outbox) == 0)
+    session.close()
+    parts.turn_until(lambda: not parts.output.connected)
+    assert broker.session().read_connect().endswith(b"\0\x01u\0\x03new")
+    parts.output._client.disconnect()
+    parts.output._client.loop_stop()
+
+
+def test_what_is_delivered_and_each_connection_are_counted(broker, parts):
+    """For the watchdog, which asks whether anything leaves."""
+    parts.standing = []
+    session = connected(broker, parts)
+    assert (parts.output.connection, parts.output.delivered) == (1, 0)
+    parts.outbox.append([event("a"), event("b")])
+    parts.turn()
+    for _ in range(2):
+        session.acknowledge(published(session)[2])
+    parts.turn_until(lambda: len(parts.outbox) == 0)
+    assert (parts.output.connection, parts.output.delivered) == (1, 2)
+    session.close()
+    parts.turn_until(lambda: not parts.output.connected)
+    connected(broker, parts)
+    assert (parts.output.connection, parts.output.delivered) == (2, 2)

@@ -13,7 +13,7 @@ from agent.config.settings import Broker
 from agent.receive import client as receive
 from agent.receive.client import Received, Receiver
 from agent.words import Source
-from tests.fake_broker import DISCONNECT, PUBACK, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session
+from tests.fake_broker import DISCONNECT, PUBACK, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session, packet
 
 PRESS = Source(name="press", topic="plant/{device}/cycle", time_field="cycle", time_unit="cycle", fields=("temp",))
 PUMP = Source(name="pump", topic="pumps/{device}", time_field="", time_unit="arrival", fields=("temp",))
@@ -344,3 +344,17 @@ def test_a_connection_that_never_stands_long_is_tried_ever_less_often(broker):
         pump(one, lambda _: not one.connected)
         waits.append(one._wait_s)
     assert waits == [0.002, 0.004, 0.008, 0.016]
+
+
+def test_a_name_that_another_client_took_is_said_and_not_fought_for(broker):
+    """Two agents of one name would else take the connection from each other for ever."""
+    log = LogCapture()
+    one = receiver(broker, log=log)
+    session = connected(broker, one)
+    assert one.why == ""
+    session.send(packet(DISCONNECT, b"\x8e\0"))
+    pump(one, lambda _: not one.connected)
+    (line,) = [line for line in log.entries if line["event"] == "client_id_taken"]
+    assert line["client_id"] == "fw-in"
+    assert one.why == "the connection ended: Session taken over"
+    assert 59 < one._retry_at - time.monotonic() <= 120
