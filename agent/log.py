@@ -1,6 +1,7 @@
 """Structured logs on standard error: for a person on a terminal, one JSON object a line elsewhere."""
 
 import os
+import select
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -11,7 +12,8 @@ from structlog.typing import FilteringBoundLogger
 
 from agent.words import Drop
 
-STDERR = 2
+READER_PATIENCE_S = 0.1
+PIPE_BYTES = select.PIPE_BUF  # so much can be written without waiting, when anything can
 DROP_EVERY_S = 10.0
 TEXT_MAX = 120
 DOUBTS = ("missing_channel", "extra_channel")  # the reading is used all the same
@@ -29,21 +31,43 @@ def configure() -> FilteringBoundLogger:
             structlog.processors.format_exc_info,
             renderer,
         ],
-        logger_factory=Stderr,
+        logger_factory=lambda *_: STDERR,
     )
     logger: FilteringBoundLogger = structlog.get_logger()
     return logger
 
 
-class Stderr:
-    """Writes lines to standard error. One that cannot be written, to a full disk or a closed pipe, is left out."""
+class Sink:
+    """Writes lines to a descriptor without ever waiting long for its reader.
 
-    def __init__(self, *_: object) -> None:
+    A line that cannot be written, to a full disk, a closed pipe or one whose reader hangs, is left out and counted in
+    `lost`. A reader that hangs is waited for once, READER_PATIENCE_S, and not again until it reads.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.lost = 0  # lines
         self.info = self.warning = self.error = self.write
+        self._descriptor = descriptor
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLOUT)
+        self._patience_s = READER_PATIENCE_S
+        self._is_torn = False  # a piece of a line stands there without its end
 
     def write(self, line: str) -> None:
+        data = f"{line}\n".encode(errors="backslashreplace")
+        if self._is_torn:
+            data = b"\n" + data
+        written = 0
         with suppress(OSError):
-            os.write(STDERR, f"{line}\n".encode(errors="backslashreplace"))
+            while written < len(data) and self._poll.poll(self._patience_s * 1000):
+                written += os.write(self._descriptor, data[written : written + PIPE_BYTES])
+        is_whole = written == len(data)
+        self.lost += not is_whole
+        self._is_torn = not is_whole and (self._is_torn or written > 0)
+        self._patience_s = READER_PATIENCE_S if is_whole else 0.0
+
+
+STDERR = Sink(2)
 
 
 class DropLog:

@@ -23,7 +23,7 @@ from agent.config.plan import Plan, bounds, plan
 from agent.config.settings import Settings
 from agent.core import Core
 from agent.errors import ForewarnError
-from agent.log import DropLog
+from agent.log import STDERR, DropLog
 from agent.publish.message import outgoing, score_messages
 from agent.publish.mqtt import Output
 from agent.publish.status import LinkStatus, ModelStatus, Status, by_source
@@ -197,6 +197,7 @@ class Daemon:
                 devices=self._core.devices_by_quality(),
                 alerts={"standing": self._core.n_standing()},
                 drops=by_source([self._core.counts, self._receiver.counts, +own]),
+                log_lines_lost=STDERR.lost,
                 model=ModelStatus(
                     name=manifest.name,
                     version=manifest.version,
@@ -207,9 +208,12 @@ class Daemon:
                 ),
                 broker={
                     "input": LinkStatus(
-                        self._receiver.connected, self._receiver.protocol.name, self._receiver.subscriptions
+                        self._receiver.connected,
+                        self._receiver.protocol.name,
+                        self._receiver.subscriptions,
+                        self._receiver.why,
                     ),
-                    "output": LinkStatus(self._output.connected, self._output.protocol.name, {}),
+                    "output": LinkStatus(self._output.connected, self._output.protocol.name, {}, self._output.why),
                 },
             )
         )

@@ -19,11 +19,12 @@ class ModelStatus(msgspec.Struct, frozen=True):
 
 
 class LinkStatus(msgspec.Struct, frozen=True):
-    """A connection to a broker; `subscriptions` is empty for the output."""
+    """A connection to a broker; `subscriptions` is empty for the output, `why` while it is connected."""
 
     connected: bool
     protocol: str
     subscriptions: dict[str, str]
+    why: str
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -33,6 +34,7 @@ class Status(msgspec.Struct, frozen=True):
     lag_s          age of the newest message when it was stepped, null when none has come
     devices        by quality; `stale` ones have fallen silent
     drops          source -> reason -> count since the agent started, doubts such as `missing_channel` included
+    log_lines_lost lines that could not be written, since the agent started
     """
 
     node: str
@@ -45,6 +47,7 @@ class Status(msgspec.Struct, frozen=True):
     devices: dict[str, int]
     alerts: dict[str, int]
     drops: dict[str, dict[str, int]]
+    log_lines_lost: int
     model: ModelStatus
     broker: dict[str, LinkStatus]
 
@@ -57,3 +60,12 @@ def by_source(counts: Iterable[Counts]) -> dict[str, dict[str, int]]:
             of_source = drops.setdefault(source, {})
             of_source[reason] = of_source.get(reason, 0) + count
     return drops
+
+
+def one_line(status: Status) -> str:
+    """The status for a person who asks the service manager."""
+    devices = sum(status.devices.values())
+    links = [f"{name} away: {link.why}" for name, link in status.broker.items() if not link.connected]
+    alerts = status.alerts["standing"]
+    stand = "1 alert stands" if alerts == 1 else f"{alerts} alerts stand"
+    return f"{devices} devices ({status.devices['ok']} ok), {stand}, {', '.join(links) or 'connected'}"

@@ -57,11 +57,13 @@ class RunningAgent:
 
     # Its life ---------------------------------------------------------------------------------------------------
 
-    def start(self) -> None:
+    def start(self, *, log: int | None = None, **environ: str) -> None:
+        """Start it; its log goes to a file of its own, or to the descriptor `log`."""
         self.since = len(self.listener.heard)
-        own = {name: value for name, value in os.environ.items() if not name.startswith("FOREWARN_")}
+        own = {name: value for name, value in os.environ.items() if not name.startswith("FOREWARN_")} | environ
         command = [sys.executable, "-m", "agent.cli", "run", "--config", str(self.file)]
-        with self._log.open("ab") as sink:
+        with self._log.open("ab") as file:
+            sink = file if log is None else log
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=own)
 
     def wait_until_it_listens(self) -> Json:

@@ -1,14 +1,17 @@
 """The drop log: rate-limited by source and reason, complete in its counts, safe to print."""
 
 import json
+import os
+import select
 import subprocess
 import sys
+import time
 from collections import Counter
 
 import structlog
 from structlog.testing import LogCapture
 
-from agent.log import DROP_EVERY_S, TEXT_MAX, DropLog
+from agent.log import DROP_EVERY_S, READER_PATIENCE_S, TEXT_MAX, DropLog, Sink
 from agent.words import Drop
 
 
@@ -87,3 +90,59 @@ def test_a_line_is_one_json_object_when_nobody_looks():
     ]
     assert lines[0]["timestamp"].endswith("Z")
     assert "ZeroDivisionError" in lines[3]["exception"]
+
+
+def drained(reader: int) -> bytes:
+    """What lies in a pipe now."""
+    data = b""
+    while select.select([reader], [], [], 0)[0]:
+        data += os.read(reader, 65_536)
+    return data
+
+
+def test_a_reader_that_hangs_costs_lines_and_one_short_wait():
+    """The pipe is full after some lines: the rest is lost and counted, and only the first of them waits."""
+    reader, writer = os.pipe()
+    sink = Sink(writer)
+    begun_s = time.monotonic()
+    for number in range(2_000):
+        sink.write(f"{number:06d}" + "x" * 1000)
+    assert time.monotonic() - begun_s < 100 * READER_PATIENCE_S
+    lines = drained(reader).split(b"\n")
+    whole = [line for line in lines if len(line) == 1006]
+    assert sink.lost == 2_000 - len(whole) > 1_000
+    assert [int(line[:6]) for line in whole] == list(range(len(whole)))
+    sink.write("again")
+    assert drained(reader).endswith(b"again\n")
+    assert sink.lost == 2_000 - len(whole)
+
+
+def test_a_line_that_broke_off_does_not_spoil_the_next_one():
+    """A long line fills the pipe half-way; what comes after it begins on a line of its own."""
+    reader, writer = os.pipe()
+    sink = Sink(writer)
+    sink.write("x" * 1_000_000)
+    sink.write("lost, too")
+    assert sink.lost == 2
+    drained(reader)
+    sink.write("whole")
+    sink.write("next")
+    assert drained(reader).split(b"\n") == [b"", b"whole", b"next", b""]
+
+
+def test_a_line_longer_than_a_pipe_arrives_whole_where_somebody_reads():
+    reader = subprocess.Popen(["wc", "-c"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    sink = Sink(reader.stdin.fileno())
+    sink.write("x" * 1_000_000)
+    assert int(reader.communicate()[0]) == 1_000_001
+    assert sink.lost == 0
+
+
+def test_a_log_whose_descriptor_is_closed_loses_lines():
+    reader, writer = os.pipe()
+    sink = Sink(writer)
+    os.close(reader)
+    sink.write("to nobody")
+    os.close(writer)
+    sink.write("nowhere")
+    assert sink.lost == 2
