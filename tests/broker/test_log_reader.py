@@ -24,7 +24,7 @@ def unread():
 
 
 def test_a_log_reader_that_hangs_costs_lines_and_not_the_stream(make_agent, unread):
-    """Standard error is a full pipe from the start: all is scored and said, the status counts the lines, SIGTERM ends it."""
+    """A full pipe from the start: all is scored and said, the status counts the lines, SIGTERM ends the agent."""
     agent = make_agent()
     agent.start(log=unread)
     agent.wait_until_it_listens()
