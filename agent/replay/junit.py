@@ -1,0 +1,89 @@
+"""A replay as JUnit XML, which every CI server shows: a test case for each requirement and for each device.
+
+A device fails only when a requirement does that it is to blame for, so that the file has a failure exactly when the
+command says 1. Its outcome is told in any case.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from xml.etree import ElementTree
+
+from agent.replay.measure import DeviceResult
+from agent.replay.require import Checked
+from agent.replay.result import Replay
+from agent.replay.told import natural, outcome_text
+from agent.replay.unit import Unit
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def as_junit(replay: Replay, checked: Sequence[Checked], unit: Unit) -> bytes:
+    """The bytes of the file, UTF-8; the same for the same replay."""
+    root = ElementTree.Element("testsuites", name="forewarn replay")
+    _suite(root, "requirements", replay, [_of_requirement(one) for one in checked], unit)
+    devices = sorted(replay.early_warning.devices, key=lambda one: natural(one.device))
+    _suite(root, "devices", replay, [_of_device(one, checked, unit) for one in devices], unit)
+    ElementTree.indent(root)
+    text: str = ElementTree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'.encode()
+
+
+def _suite(
+    root: ElementTree.Element, name: str, replay: Replay, cases: Iterable[ElementTree.Element], unit: Unit
+) -> None:
+    suite = ElementTree.SubElement(root, "testsuite", name=f"forewarn.{name}")
+    properties = ElementTree.SubElement(suite, "properties")
+    limit = replay.limit
+    for key, value in (
+        ("bundle.name", replay.bundle.name),
+        ("bundle.version", replay.bundle.version),
+        ("bundle.digest", replay.bundle.digest),
+        ("budget", limit.budget + (" (extrapolated)" if limit.extrapolated else "")),
+        ("threshold", f"{limit.threshold:.6g}"),
+        ("exposure", unit.text(replay.early_warning.exposure_s)),
+        ("through", replay.through),
+    ):
+        ElementTree.SubElement(properties, "property", name=key, value=_clean(value))
+    suite.extend(cases)
+    counts = {kind: len(suite.findall(f"testcase/{kind}")) for kind in ("failure", "skipped")}
+    n_cases = len(suite.findall("testcase"))
+    suite.attrib |= {
+        "tests": str(n_cases), "failures": str(counts["failure"]), "errors": "0",
+        "skipped": str(counts["skipped"]), "time": "0",
+    }  # fmt: skip
+
+
+def _of_requirement(one: Checked) -> ElementTree.Element:
+    case = _case("requirements", one.requirement.text)
+    told = f"{one.requirement.text}: {one.measured}"
+    if not one.is_met:
+        blamed = f"; {', '.join(one.blamed)}" if one.blamed else ""
+        _add(case, "failure", told + blamed, message=told, type="requirement")
+    _add(case, "system-out", told)
+    return case
+
+
+def _of_device(one: DeviceResult, checked: Sequence[Checked], unit: Unit) -> ElementTree.Element:
+    case = _case("devices", one.device)
+    told = outcome_text(one, unit) + (", alerted late" if one.late_alerts else "")
+    blamed_by = [each.requirement.text for each in checked if one.device in each.blamed]
+    if blamed_by:
+        _add(case, "failure", f"{told}; {', '.join(blamed_by)} is not met", message=told, type="device")
+    elif one.outcome == "cut_off":
+        _add(case, "skipped", "", message="cut off before its failure came near")
+    _add(case, "system-out", told)
+    return case
+
+
+def _case(suite: str, name: str) -> ElementTree.Element:
+    return ElementTree.Element("testcase", classname=f"forewarn.{suite}", name=_clean(name), time="0")
+
+
+def _add(case: ElementTree.Element, tag: str, text: str, **attributes: str) -> None:
+    element = ElementTree.SubElement(case, tag, {key: _clean(value) for key, value in attributes.items()})
+    element.text = _clean(text)
+
+
+def _clean(text: str) -> str:
+    r"""Without the characters that XML has no way to write, as \x1b."""
+    return _NOT_XML.sub(lambda found: ascii(found[0])[1:-1], text)

@@ -1,0 +1,165 @@
+"""What a bundle must achieve in a replay, as `--require` says it, and whether it did: the gate of a pipeline."""
+
+import math
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from agent.config.quantity import parse_duration
+from agent.replay.measure import EarlyWarning
+from agent.replay.result import Replay
+from agent.replay.told import detection
+from agent.replay.unit import Unit
+
+OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge, "<=": operator.le, "==": operator.eq, ">": operator.gt, "<": operator.lt,
+}  # fmt: skip
+_FORM = re.compile(rf"\s*(?P<name>\w+)\s*(?P<operator>{'|'.join(OPERATORS)})\s*(?P<value>[^<>=\s].*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure of a replay that may be required. `of` gives its value and what to tell of it; `concerns` the devices
+    that are to blame when it is not as required."""
+
+    meaning: str
+    of: Callable[[Replay, Unit], tuple[float, str]]
+    concerns: Callable[[EarlyWarning], tuple[str, ...]]
+    is_time: bool = False
+
+
+def _missed(found: EarlyWarning) -> tuple[str, ...]:
+    return found.strict.missed
+
+
+def _with_false_alarms(found: EarlyWarning) -> tuple[str, ...]:
+    return tuple(one.device for one in found.devices if one.false_alarms)
+
+
+def _share(value: float, replay: Replay) -> tuple[float, str]:
+    return value, f"{value:.4g} ({detection(replay.early_warning.strict, replay.early_warning.failures)})"
+
+
+def _time(value_s: float, unit: Unit) -> tuple[float, str]:
+    return value_s, unit.text(value_s)
+
+
+def _count(value: int) -> tuple[float, str]:
+    return value, str(value)
+
+
+def _false_alarm_rate(replay: Replay) -> tuple[float, str]:
+    """In the words of the budget: "1 per 1000 cycles" asks how many there were per 1000 cycles."""
+    alarms, _, exposure = replay.limit.budget.strip().partition(" per ")
+    rate = replay.early_warning.false_alarms_per_s / replay.limit.rate_per_s * float(alarms)
+    return rate, f"{rate:.4g} per {exposure}"
+
+
+FIGURES = {
+    "detection": Figure(
+        "share of the failures warned of in time",
+        lambda replay, _: _share(replay.early_warning.strict.detection_rate, replay),
+        _missed,
+    ),
+    "detection_low": Figure(
+        "lower 95 % bound of that share",
+        lambda replay, _: _share(replay.early_warning.strict.detection_rate_95.low, replay),
+        _missed,
+    ),
+    "mean_lead": Figure(
+        "mean lead, a missed failure counting as 0",
+        lambda replay, unit: _time(replay.early_warning.strict.mean_lead_s, unit),
+        _missed,
+        is_time=True,
+    ),
+    "median_lead": Figure(
+        "median lead, a missed failure counting as 0",
+        lambda replay, unit: _time(replay.early_warning.strict.median_lead_s, unit),
+        _missed,
+        is_time=True,
+    ),
+    "missed": Figure(
+        "failures not warned of in time", lambda replay, _: _count(len(replay.early_warning.strict.missed)), _missed
+    ),
+    "late": Figure(
+        "devices with an alert that came too late",
+        lambda replay, _: _count(len(replay.early_warning.late)),
+        lambda found: found.late,
+    ),
+    "false_alarms": Figure(
+        "false alarms in all", lambda replay, _: _count(replay.early_warning.false_alarms), _with_false_alarms
+    ),
+    "false_alarm_rate": Figure(
+        "false alarms per exposure of the budget, as in 1 per 1000 cycles",
+        lambda replay, _: _false_alarm_rate(replay),
+        _with_false_alarms,
+    ),
+    "failures": Figure(
+        "failures that could be judged", lambda replay, _: _count(replay.early_warning.failures), lambda _: ()
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """One of them; `limit` is in the figure's own unit, seconds (or cycles) for a time."""
+
+    name: str
+    operator: str
+    limit: float
+    text: str
+
+    @classmethod
+    def parse(cls, text: str, *, counts_cycles: bool) -> "Requirement":
+        """Read "detection>=0.95", "mean_lead > 48h" or, for cycles, "mean_lead>=30". Raises ValueError."""
+        found = _FORM.fullmatch(text)
+        if found is None:
+            raise ValueError(
+                f"{text!r} is not NAME OPERATOR VALUE, as in detection>=0.95, with one of {' '.join(OPERATORS)}"
+            )
+        name, value = found["name"], found["value"].strip()
+        if name not in FIGURES:
+            raise ValueError(f"{name!r} in {text!r} is no figure of a replay; there are {', '.join(FIGURES)}")
+        limit = _limit(value, is_time=FIGURES[name].is_time, counts_cycles=counts_cycles)
+        if limit is None:
+            times = ", or a duration such as 48h" if FIGURES[name].is_time and not counts_cycles else ""
+            raise ValueError(f"{value!r} in {text!r} is not a number{times}")
+        return cls(name, found["operator"], limit, f"{name} {found['operator']} {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A requirement and what came of it. `blamed`: the devices that it was not met for, empty when it was."""
+
+    requirement: Requirement
+    is_met: bool
+    measured: str
+    blamed: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{'met' if self.is_met else 'FAILED':<7}{self.requirement.text}: {self.measured}"
+
+
+def check(requirement: Requirement, replay: Replay, unit: Unit) -> Checked:
+    """Whether it is met. A figure that cannot be given, as the detection among no failures, meets nothing."""
+    figure = FIGURES[requirement.name]
+    value, told = figure.of(replay, unit)
+    if math.isnan(value):
+        return Checked(requirement, False, "not measured: no failure could be judged", ())
+    is_met = OPERATORS[requirement.operator](value, requirement.limit)
+    return Checked(requirement, is_met, told, () if is_met else figure.concerns(replay.early_warning))
+
+
+def _limit(text: str, *, is_time: bool, counts_cycles: bool) -> float | None:
+    """The number of a text, None when it holds none."""
+    try:
+        number = float(text)
+    except ValueError:
+        if not is_time or counts_cycles:
+            return None
+        try:
+            return parse_duration(text).total_seconds()
+        except ValueError:
+            return None
+    return number if math.isfinite(number) else None
