@@ -17,7 +17,7 @@ $(CURRENT): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock \
 		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$$(grep '^torch==' requirements.lock)"
-	$(PY) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[train,dev]'
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[train,dev,demo]'
 	@touch $(CURRENT)
 
 # Installs mosquitto where that may be done without asking; elsewhere says so and goes on.

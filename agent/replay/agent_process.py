@@ -6,23 +6,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.bundle.file import Bundle
+from agent.config.settings import Broker
 from agent.errors import ForewarnError
 from agent.words import Source
 
 STOP_TIMEOUT_S = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where a broker listens, without TLS or a password."""
-
-    host: str
-    port: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +41,12 @@ class AgentProcess:
         if code != 0:
             raise self.failure(f"ended with exit code {code}")
 
+    def end(self) -> None:
+        """End it if it still runs, without a word when it does not end well."""
+        with suppress(ForewarnError):
+            if self.process.poll() is None:
+                self.stop()
+
     def failure(self, what: str) -> ForewarnError:
         """An error that shows the end of the agent's log, which is gone afterwards."""
         last = self.log.read_text(errors="replace").splitlines()[-8:]
@@ -56,7 +55,7 @@ class AgentProcess:
 
 @contextmanager
 def agent_process(
-    bundle: Bundle, source: Source, *, node: str, budget: str, fleet_size: int, broker: Address, folder: Path
+    bundle: Bundle, source: Source, *, node: str, budget: str, fleet_size: int, broker: Broker, folder: Path
 ) -> Iterator[AgentProcess]:
     """Run an agent that reads `source` and publishes every score; killed at exit if it still runs."""
     configuration = folder / "forewarn.toml"
@@ -68,7 +67,9 @@ def agent_process(
     command = [sys.executable, "-m", "agent.cli", "run", "--config", str(configuration)]
     own = {name: value for name, value in os.environ.items() if not name.startswith("FOREWARN_")}
     with log.open("wb") as sink:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=own)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=own, start_new_session=True
+        )
     try:
         yield AgentProcess(process, log)
     finally:
@@ -78,7 +79,7 @@ def agent_process(
 
 
 def _toml(
-    bundle: Bundle, source: Source, *, node: str, budget: str, fleet_size: int, broker: Address, folder: Path
+    bundle: Bundle, source: Source, *, node: str, budget: str, fleet_size: int, broker: Broker, folder: Path
 ) -> str:
     return f"""\
 [agent]
@@ -86,8 +87,7 @@ node = {_quoted(node)}
 state_dir = {_quoted(str(folder / "state"))}
 status_every = "100ms"
 [broker]
-host = {_quoted(broker.host)}
-port = {broker.port}
+{_table(broker)}
 [model]
 bundle = {_quoted(str(bundle.path.resolve()))}
 budget = {_quoted(budget)}
@@ -102,6 +102,13 @@ qos = 1
 field = {_quoted(source.time_field)}
 unit = {_quoted(source.time_unit)}
 """
+
+
+def _table(broker: Broker) -> str:
+    """The keys that say which broker and how to get in; JSON's numbers and booleans are TOML's, too."""
+    names = {"host", "port", "username", "password_file", "tls", "ca_file", "protocol"}
+    given = broker.model_dump(mode="json", include=names, exclude_none=True)
+    return "\n".join(f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in given.items())
 
 
 def _quoted(text: str) -> str:

@@ -26,6 +26,7 @@ class Heard:
     n_scored: int = 0
     taken: int = 0
     is_listening: bool = False
+    is_online: bool = False
     is_stopped: bool = False
     drops: dict[str, dict[str, int]] = field(default_factory=dict)
 
@@ -39,6 +40,7 @@ class Heard:
         if topic == self.topics.status:
             self._hear_status(msgspec.json.decode(payload, type=Status))
         elif topic == self.topics.available:
+            self.is_online = payload == b"online"
             self.is_stopped = payload == b"stopped"
         else:
             score = msgspec.json.decode(payload, type=ScoreMessage)

@@ -12,6 +12,7 @@ import numpy as np
 from agent.bundle.file import Bundle
 from agent.core import Bounds, Core
 from agent.errors import DataRefused
+from agent.replay.pace import AT_ONCE, Pace
 from agent.replay.stream import Stream
 from agent.step.engine import Engine
 from agent.words import AlertEvent, Float32, Int64, Scores, UInt8
@@ -45,9 +46,16 @@ class Watcher:
 
 
 def play_inline(
-    bundle: Bundle, model: bytes, stream: Stream, threshold: float, watcher: Watcher | None = None
+    bundle: Bundle,
+    model: bytes,
+    stream: Stream,
+    threshold: float,
+    watcher: Watcher | None = None,
+    speed: float = AT_ONCE,
 ) -> tuple[PlayedDevice, ...]:
     """Play a stream through a new core that steps `model`, one of the bundle's two graphs; devices by name.
+
+    `speed` is in multiples of real time, a cycle counting as a second.
 
     Raises DataRefused when a row was not scored.
     """
@@ -57,8 +65,9 @@ def play_inline(
     begin_ns = round(float(stream.t_s.max()) * 1e9)  # no row comes before its own time
     scores: list[Scores] = []
     events: list[AlertEvent] = []
-    for start in range(0, len(stream), CHUNK):
-        end = min(start + CHUNK, len(stream))
+    pace, end = Pace(stream.t_s, speed), 0
+    while end < len(stream):
+        start, end = end, min(end + CHUNK, pace.wait_for(end))
         topics, payloads = stream.messages(start, end)
         taken = core.take(topics, payloads, [begin_ns + _ARRIVAL_STEP_NS * index for index in range(start, end)])
         scores.append(taken.scores)

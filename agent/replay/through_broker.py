@@ -1,35 +1,39 @@
 """Recorded rows through an MQTT broker and a whole agent, and back: the loop is closed.
 
-At most AHEAD_MAX messages are ahead of what the agent's status reports as taken, so that no broker has to queue more.
-After the last row an end marker, an empty payload, goes through the data topic; once the agent has taken it, every
-row before it has been taken too. Events and scores are those that the agent published. It is an error when the
-counts of sent, taken and scored differ: nothing is made up, nothing is left out.
+At most AHEAD_MAX rows are under way, that is sent and not scored yet, so that no broker has to queue more, be it rows
+or scores. After the last row an end marker, an empty payload, goes through the data topic; once the agent has taken
+it, every row before it has been taken too. Events and scores are those that the agent published. It is an error when
+the counts of sent, taken and scored differ: nothing is made up, nothing is left out.
 """
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.bundle.file import Bundle
+from agent.config.settings import Broker
 from agent.decode.topic import DEVICE
 from agent.errors import ForewarnError
+from agent.link import Protocol, make_client
 from agent.publish.topic import Topics
-from agent.replay.agent_process import Address, AgentProcess, agent_process
+from agent.replay.agent_process import AgentProcess, agent_process
 from agent.replay.heard import Heard, Message, alert_event, by_device
+from agent.replay.pace import AT_ONCE, Pace
 from agent.replay.play import PlayedDevice, Watcher
 from agent.replay.stream import Stream
 
 AHEAD_MAX = 500
 STILL_TIMEOUT_S = 30.0  # nothing heard for so long is a failure
-_TURN_S = 0.5
+LAST_WILL_TIMEOUT_S = 5.0
+_TURN_S = 0.05
 
 
 def private_topic() -> str:
@@ -38,9 +42,15 @@ def private_topic() -> str:
 
 
 def play_through_broker(
-    bundle: Bundle, stream: Stream, budget: str, broker: Address, folder: Path, watcher: Watcher | None = None
+    bundle: Bundle,
+    stream: Stream,
+    budget: str,
+    broker: Broker,
+    folder: Path,
+    watcher: Watcher | None = None,
+    speed: float = AT_ONCE,
 ) -> tuple[PlayedDevice, ...]:
-    """Play a stream to an agent that is started in `folder`, an empty one; devices by name.
+    """Play a stream to an agent that is started in `folder`, an empty one, at `speed` times real time; devices by name.
 
     Raises ForewarnError when the broker cannot be reached or refuses, the agent fails, or a count does not match.
     """
@@ -60,12 +70,15 @@ def play_through_broker(
         ) as agent,
     ):
         conversation = _Conversation(client, inbox, heard, agent, stream, watcher)
-        conversation.wait_until_the_agent_listens()
-        conversation.send_all()
-        conversation.wait_until_all_is_taken()
-        agent.stop()
-        conversation.wait_until_all_is_heard()
-        conversation.clean_up()
+        try:
+            conversation.wait_until_the_agent_listens()
+            conversation.send_all(speed)
+            conversation.wait_until_all_is_taken()
+            agent.stop()
+            conversation.wait_until_all_is_heard()
+        finally:
+            agent.end()
+            conversation.clean_up()
     return by_device(stream, heard)
 
 
@@ -77,6 +90,7 @@ class _Conversation:
     agent: AgentProcess
     stream: Stream
     watcher: Watcher
+    n_sent: int = 0
     n_shown: int = 0
 
     def wait_until_the_agent_listens(self) -> None:
@@ -85,17 +99,18 @@ class _Conversation:
             if self.heard.is_listening:
                 return
 
-    def send_all(self) -> None:
-        """Send rows and end marker, never more than AHEAD_MAX ahead of the agent."""
-        n_rows, sent = len(self.stream), 0
+    def send_all(self, speed: float) -> None:
+        """Send rows as they fall due, never more than AHEAD_MAX ahead of their scores, and then the end marker."""
+        n_rows = len(self.stream)
         end_marker = self.stream.topic(f"replay-end-{secrets.token_hex(4)}")
-        for _ in self._turns("the agent takes no messages"):
+        pace = Pace(self.stream.t_s, speed)
+        for _ in self._turns("the agent scores no rows", lambda: self.n_sent == self.heard.n_scored):
             self.agent.check_alive()
-            end = min(n_rows, self.heard.taken + AHEAD_MAX)
-            for topic, payload in zip(*self.stream.messages(sent, end), strict=True):
+            end = min(n_rows, self.heard.n_scored + AHEAD_MAX, pace.n_due())
+            for topic, payload in zip(*self.stream.messages(self.n_sent, end), strict=True):
                 self.client.publish(topic, payload, qos=1)
-            sent = max(sent, end)
-            if sent == n_rows:
+            self.n_sent = max(self.n_sent, end)
+            if self.n_sent == n_rows:
                 self.client.publish(end_marker, b"", qos=1)
                 return
 
@@ -117,20 +132,25 @@ class _Conversation:
                 return
 
     def clean_up(self) -> None:
-        """Take back what the agent left retained on the broker: nobody will ever ask for this node again."""
+        """Take back what the ended agent left retained on the broker: nobody will ever ask for this node again."""
+        deadline = time.monotonic() + LAST_WILL_TIMEOUT_S
+        while self.heard.is_online and self.client.is_connected() and time.monotonic() < deadline:
+            self._hear()
         topics = self.heard.topics
         alerts = {topics.alert(event.device, event.head) for event in self.heard.events}
         for topic in (topics.available, topics.status, *sorted(alerts)):
-            self.client.publish(topic, b"", qos=1, retain=True).wait_for_publish(STILL_TIMEOUT_S)
+            sent = self.client.publish(topic, b"", qos=1, retain=True)
+        if sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:  # else the broker has gone, and all it held
+            sent.wait_for_publish(STILL_TIMEOUT_S)
 
-    def _turns(self, complaint: str) -> Iterator[None]:
-        """Hear what has come, then give way once; end with an error when nothing is heard for long."""
+    def _turns(self, complaint: str, is_idle: Callable[[], bool] = lambda: False) -> Iterator[None]:
+        """Hear what has come, then give way once; end with an error when nothing is heard for long while not idle."""
         deadline = time.monotonic() + STILL_TIMEOUT_S
         while time.monotonic() < deadline:
             yield
             progress = (self.heard.taken, self.heard.n_scored)
             self._hear()
-            if progress != (self.heard.taken, self.heard.n_scored):
+            if progress != (self.heard.taken, self.heard.n_scored) or is_idle():
                 deadline = time.monotonic() + STILL_TIMEOUT_S
         counts = f"{self.heard.taken} taken, {self.heard.n_scored} scored, dropped or doubtful {self.heard.drops}"
         raise self.agent.failure(f"{complaint}: nothing new for {STILL_TIMEOUT_S:g} s after {counts}")
@@ -149,12 +169,16 @@ class _Conversation:
 
 
 @contextmanager
-def _client(broker: Address, node: str, topics: Topics) -> Iterator[tuple[paho.Client, "SimpleQueue[Message]"]]:
+def _client(broker: Broker, node: str, topics: Topics) -> Iterator[tuple[paho.Client, "SimpleQueue[Message]"]]:
     """A connected client that puts all the agent will say into a queue, from paho's thread."""
     inbox: SimpleQueue[Message] = SimpleQueue()
     answers: SimpleQueue[str] = SimpleQueue()  # "" = granted
-    filters = [(topic, 1) for topic in (topics.event, topics.status, topics.available, f"{topics.root}/score/+")]
-    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=f"forewarn-{node}-player")
+    # A score is published at QoS 0; to ask for more would only make some brokers wait for acknowledgements.
+    filters = [(topic, 1) for topic in (topics.event, topics.status, topics.available)] + [
+        (f"{topics.root}/score/+", 0)
+    ]
+    protocol = Protocol("3.1.1" if broker.protocol == "auto" else broker.protocol)  # the one every broker speaks
+    client = make_client(broker, f"forewarn-{node}-player", protocol, kind="output")
     client.max_inflight_messages_set(AHEAD_MAX)
     client.on_message = lambda _client, _data, message: inbox.put((message.topic, bytes(message.payload)))
 

@@ -1,8 +1,12 @@
 """A replay through a real broker and a whole agent: equal to inline, and loud when anything is missing."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -10,14 +14,15 @@ import pytest
 
 from agent.bundle import file
 from agent.bundle.manifest import Cadence
+from agent.config.settings import Broker
 from agent.errors import ForewarnError
 from agent.replay import through_broker
-from agent.replay.agent_process import Address
 from agent.replay.broker import find_mosquitto, free_port, mosquitto
 from agent.replay.play import play_inline
 from agent.replay.stream import source_for, stream
 from agent.replay.through_broker import play_through_broker
 from agent.replay.truth import Recorded
+from tests.broker.listener import retained
 from tests.bundles import write_small_bundle
 from tests.conftest import require
 from tests.recorded import worn, write_recorded, write_truth
@@ -32,7 +37,7 @@ def broker(tmp_path_factory):
     require("mosquitto", find_mosquitto() is not None, "mosquitto is not installed")
     port = free_port()
     with mosquitto(tmp_path_factory.mktemp("broker"), port=port):
-        yield Address("127.0.0.1", port)
+        yield Broker(host="127.0.0.1", port=port)
 
 
 @pytest.fixture(scope="module")
@@ -56,23 +61,7 @@ def test_nothing_stays_retained_on_the_broker(bundle, broker, tmp_path):
     rows = stream([worn("p", 90)], SOURCE)
     played = play_through_broker(bundle, rows, BUDGET, broker, tmp_path)
     assert played[0].events[-1].kind != "cleared"  # its alert still stood
-    left = subprocess.run(
-        [sys.executable, "-c", LIST_RETAINED, broker.host, str(broker.port)], capture_output=True, text=True, check=True
-    )
-    assert left.stdout.split() == []
-
-
-LIST_RETAINED = """
-import sys, time
-import paho.mqtt.client as paho
-client = paho.Client(paho.CallbackAPIVersion.VERSION2)
-client.on_message = lambda _, __, message: print(message.topic) if message.retain else None
-client.on_subscribe = lambda client, *_: client.publish("end", b"", qos=1)
-client.on_connect = lambda client, *_: client.subscribe([("forewarn/#", 1), ("end", 1)])
-client.on_publish = lambda client, *_: client.disconnect()
-client.connect(sys.argv[1], int(sys.argv[2]))
-client.loop_forever()
-"""
+    assert retained(broker.port, "forewarn/#") == {}
 
 
 def test_a_row_that_the_agent_drops_is_a_loud_failure(bundle, broker, tmp_path, monkeypatch):
@@ -91,14 +80,67 @@ def test_an_agent_that_fails_is_shown_with_its_log(bundle, broker, tmp_path):
 
 
 def test_a_broker_that_is_not_there_is_named(bundle, tmp_path):
-    nobody = Address("127.0.0.1", free_port())
+    nobody = Broker(host="127.0.0.1", port=free_port())
     with pytest.raises(ForewarnError, match=rf"127.0.0.1:{nobody.port}: no broker answers"):
         play_through_broker(bundle, stream([worn("p", 5)], SOURCE), BUDGET, nobody, tmp_path)
+
+
+def test_a_broker_of_our_own_that_cannot_start_says_why(tmp_path):
+    require("mosquitto", find_mosquitto() is not None, "mosquitto is not installed")
+    with (
+        pytest.raises(ForewarnError, match=r"mosquitto: ended at once: .*Error found at .*mosquitto.conf:4"),
+        mosquitto(tmp_path, port=free_port(), settings=("no_such_setting 1",)),
+    ):
+        pass
 
 
 def test_the_environment_of_the_user_does_not_reach_the_agent(bundle, broker, tmp_path, monkeypatch):
     monkeypatch.setenv("FOREWARN_BROKER__PORT", "1")
     assert len(play_through_broker(bundle, stream([worn("p", 5)], SOURCE), BUDGET, broker, tmp_path)[0].t_ns) == 5
+
+
+def test_rows_are_sent_at_the_speed_that_is_asked_for(bundle, broker, tmp_path):
+    """30 cycles at 60 a second, with no complaint of the pauses, which are longer than the patience with the agent."""
+    begin_s = time.monotonic()
+    played = play_through_broker(bundle, stream([worn("p", 30)], SOURCE), BUDGET, broker, tmp_path, speed=60.0)
+    assert time.monotonic() - begin_s > 29 / 60
+    assert len(played[0].t_ns) == 30
+
+
+def test_a_pause_between_rows_is_no_fault_of_the_agents(bundle, broker, tmp_path, monkeypatch):
+    monkeypatch.setattr(through_broker, "STILL_TIMEOUT_S", 1.0)
+    rows = stream([Recorded("p", np.array([1.0, 2.0, 4.0]), np.zeros((3, 3), np.float32))], SOURCE)
+    assert len(play_through_broker(bundle, rows, BUDGET, broker, tmp_path, speed=1.0)[0].t_ns) == 3
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_when_it_is_ended_nothing_is_left(tmp_path, broker, number):
+    """No agent, no retained message on a broker that is not ours, no trace in the temporary folder."""
+    files = [
+        "--bundle", write_small_bundle(tmp_path / "small.fwb"),
+        "--data", write_recorded(tmp_path / "data.csv", [worn("worn", 90)]),
+        "--truth", write_truth(tmp_path / "truth.csv", {"worn": 90.0}),
+        "--out", tmp_path / "out", "--no-html", "--through", "mqtt", "--broker", f"{broker.host}:{broker.port}",
+    ]  # fmt: skip
+    (tmp_path / "tmp").mkdir()
+    command = [sys.executable, "-m", "agent.cli", "replay", *files, "--live", "--live-max", "1", "--speed", "40"]
+    with subprocess.Popen(
+        list(map(str, command)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
+    ) as process:
+        assert process.stderr.readline() == f"broker: {broker.host}:{broker.port}\n"
+        assert "raised" in process.stderr.readline()  # an alert stands
+        agent = subprocess.check_output(["pgrep", "-f", str(tmp_path / "tmp")], text=True).split()
+        process.send_signal(number)
+        told, complaint = process.communicate(timeout=30)
+    assert (process.returncode, told, complaint.strip()) == (1, "", "Aborted!")
+    assert len(agent) == 1
+    assert not Path(f"/proc/{agent[0]}").exists()
+    assert list((tmp_path / "tmp").glob("forewarn*")) == []
+    assert retained(broker.port, "forewarn/#") == {}
 
 
 def test_the_command_writes_the_same_json_both_ways(tmp_path, broker):

@@ -3,6 +3,7 @@
 import shutil
 import ssl
 import subprocess
+import sys
 
 import pytest
 import structlog
@@ -13,8 +14,10 @@ from agent.receive.client import Receiver
 from agent.replay.broker import free_port
 from tests.broker.running_agent import configuration
 from tests.broker.told import scores_inline
+from tests.bundles import write_small_bundle
 from tests.conftest import require
 from tests.fake_broker import FakeBroker
+from tests.recorded import worn, write_recorded, write_truth
 from tests.streams import SOURCE, interleaved, life
 
 SECRET = "correct horse battery staple"
@@ -67,6 +70,27 @@ def test_everything_works_over_tls_with_a_password(broker, listener, tls_port, m
     assert agent.scores("p1") == scores_inline(messages, "p1")
     assert agent.standing()
     assert agent.stop() == 0
+
+
+def test_a_replay_goes_over_tls_with_a_password_too(broker, tls_port, tmp_path):
+    over_tls(tls_port, tmp_path)  # writes the password
+    broker.kill()
+    broker.start()
+    files = [
+        "--bundle", write_small_bundle(tmp_path / "small.fwb"),
+        "--data", write_recorded(tmp_path / "data.csv", [worn("worn", 90)]),
+        "--truth", write_truth(tmp_path / "truth.csv", {"worn": 90.0}),
+        "--out", tmp_path / "out", "--no-html", "--through", "mqtt", "--require", "detection==1",
+    ]  # fmt: skip
+    password = tmp_path / "password"
+    through = ["--broker", f"mqtts://fw@localhost:{tls_port}", "--password-file", password]
+    through += ["--ca-file", tmp_path / "broker.pem"]
+    for secret, code, told in ((SECRET, 0, "met    detection == 1"), ("wrong", 1, "refuses the connection")):
+        password.write_text(secret)
+        command = [sys.executable, "-m", "agent.cli", "replay", *files, *through]
+        done = subprocess.run(list(map(str, command)), check=False, capture_output=True, text=True)
+        assert done.returncode == code
+        assert told in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

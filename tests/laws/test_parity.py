@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from agent.bundle import file
+from agent.config.settings import Broker
 from agent.replay import through_broker
-from agent.replay.agent_process import Address
 from agent.replay.broker import find_mosquitto, free_port, mosquitto
 from agent.replay.play import PlayedDevice, Watcher, play_inline
 from agent.replay.stream import source_for, stream
@@ -71,7 +71,7 @@ def test_a_whole_agent_behind_a_real_broker_equals_inline_replay(bundle, recorde
     (tmp_path / "agent").mkdir()
     with mosquitto(tmp_path / "broker", port=port):
         watcher = Watcher(warned.append, counts.append)
-        address = Address("127.0.0.1", port)
+        address = Broker(host="127.0.0.1", port=port)
         live = play_through_broker(bundle, rows, BUDGET, address, tmp_path / "agent", watcher)
     assert list(map(bits, live)) == list(map(bits, inline))
     assert sum(counts) == len(rows)

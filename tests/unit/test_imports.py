@@ -38,8 +38,12 @@ RUNTIME = {
     "pydantic_core",
     "structlog",
 }
-IN_ONE_FILE = {"matplotlib": "agent/replay/plot.py", "onnxruntime": "agent/step/engine.py"}
-NEEDS_PLOTS = {"agent.replay.plot", "agent.replay.report"}
+IN_ONE_FILE = {
+    "amqtt": "agent/replay/embedded.py",
+    "matplotlib": "agent/replay/plot.py",
+    "onnxruntime": "agent/step/engine.py",
+}
+NEEDS_EXTRAS = {"agent.replay.plot", "agent.replay.report", "agent.replay.embedded"}
 PURE = {box for layer in LAYERS[LAYERS.index({"core"}) :] for box in layer}
 IMPURE_MODULES = {
     "socket", "ssl", "select", "sqlite3", "threading", "multiprocessing", "asyncio", "concurrent", "queue", "signal",
@@ -170,11 +174,11 @@ def test_what_is_allowed_is_not_found():
         assert list(faults(path, source)) == []
 
 
-def test_a_gateways_install_imports_everything_but_the_report():
+def test_a_gateways_install_imports_everything_but_report_and_embedded_broker():
     """With the packages of the extras hidden, in a fresh interpreter."""
     modules = [path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in FILES]
-    wanted = [name for name in modules if name.startswith("agent") and name not in NEEDS_PLOTS]
-    hidden = ["torch", "onnx", "matplotlib", "polars", "tqdm", "trainer"]
+    wanted = [name for name in modules if name.startswith("agent") and name not in NEEDS_EXTRAS]
+    hidden = ["torch", "onnx", "amqtt", "matplotlib", "polars", "tqdm", "trainer"]
     code = f"import sys, importlib\nsys.modules.update(dict.fromkeys({hidden!r}))\n"
     code += f"for name in {wanted!r}:\n    importlib.import_module(name)\n"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

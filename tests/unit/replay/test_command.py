@@ -3,12 +3,14 @@
 import json
 import re
 import sys
+import time
 
 import pytest
 from click.testing import CliRunner
 
 from agent.errors import BundleRefused, DataRefused, ForewarnError
 from agent.replay.command import replay
+from agent.replay.require import FIGURES
 from tests.bundles import write_small_bundle
 from tests.recorded import worn, write_recorded, write_truth
 
@@ -77,6 +79,14 @@ def test_budget_moves_the_threshold(files):
         (("--budget", "1 per device per 30d"), "does not fit a bundle that counts cycles"),
         (("--topic", "rig/row"), "exactly one level must be {device}"),
         (("--topic", "rig/+/{device}"), "holds no wildcard beside {device}"),
+        (("--require", "recall>=0.9"), "is no figure of a replay; there are detection,"),
+        (("--require", "mean_lead>=2d"), "'2d' in 'mean_lead>=2d' is not a number"),
+        (("--speed", "0"), "'0' is neither max nor a number above 0"),
+        (("--speed", "-1"), "is neither max nor a number above 0"),
+        (("--speed", "inf"), "is neither max nor a number above 0"),
+        (("--speed", "nan"), "is neither max nor a number above 0"),
+        (("--speed", "fast"), "is neither max nor a number above 0"),
+        (("--live-max", "0"), "0 is not in the range x>=1"),
         (("--through", "mqtt", "--broker", "localhost"), "'localhost' is not HOST:PORT"),
         (("--through", "mqtt", "--broker", "localhost:70000"), "is not HOST:PORT"),
         (("--through", "kafka"), "'kafka' is not one of 'inline', 'mqtt'"),
@@ -86,6 +96,59 @@ def test_wrong_usage_is_exit_code_2(files, more, told):
     result = run(files, *more)
     assert result.exit_code == 2
     assert told in result.stderr.replace("\n", " ")
+
+
+def test_a_requirement_that_is_not_met_is_exit_code_1_and_everything_is_written(files):
+    result = run(
+        files, "--require", "detection>=0.9", "--require", "mean_lead > 50", "--junit", str(files["--out"] / "r.xml")
+    )
+    assert (result.exit_code, result.exception.code) == (1, 1)
+    assert result.stdout.splitlines()[-2:] == [
+        "met    detection >= 0.9: 1 (1 of 1)",
+        f"FAILED mean_lead > 50: {90 - warned_at(files)} cycles",
+    ]
+    assert {path.name for path in files["--out"].iterdir()} == {"replay.json", "report.html", "r.xml"}
+    assert 'tests="2" failures="1"' in (files["--out"] / "r.xml").read_text()
+
+
+def test_requirements_that_are_met_are_exit_code_0(files, tmp_path):
+    result = run(files, "--no-html", "--require", "late==0", "--junit", str(tmp_path / "new" / "r.xml"))
+    assert result.exit_code == 0
+    assert 'tests="1" failures="0"' in (tmp_path / "new" / "r.xml").read_text()
+
+
+def test_with_json_requirements_are_told_on_standard_error(files):
+    result = run(files, "--json", "--no-html", "--require", "late>0")
+    assert result.exit_code == 1
+    assert result.stdout_bytes == (files["--out"] / "replay.json").read_bytes()
+    assert result.stderr == "FAILED late > 0: 0\n"
+
+
+def test_help_names_all_that_may_be_required(files):
+    told = run(files, "--help").output
+    assert all(f"  {name} " in told for name in FIGURES)
+
+
+def test_live_prints_a_screenful_and_then_a_count(files):
+    every = run(files, "--live", "--no-html").stderr.splitlines()
+    assert len(every) > 2
+    some = run(files, "--live", "--no-html", "--live-max", "2").stderr.splitlines()
+    assert some == [*every[:2], f"... and {len(every) - 2} more; replay.json has them all"]
+    assert run(files, "--live", "--no-html", "--live-max", str(len(every))).stderr.splitlines() == every
+
+
+def test_played_slowly_it_finds_the_same(files, tmp_path):
+    """60 and 90 rows, one a cycle, at 300 cycles a second: 0.3 s."""
+    begin_s = time.monotonic()
+    run(files | {"--out": tmp_path / "slow"}, "--no-html", "--speed", "300")
+    assert time.monotonic() - begin_s > 89 / 300
+    run(files, "--no-html")
+    assert (tmp_path / "slow" / "replay.json").read_bytes() == (files["--out"] / "replay.json").read_bytes()
+
+
+def warned_at(files) -> int:
+    found = json.loads((files["--out"] / "replay.json").read_text())
+    return round(next(one for one in found["devices"] if one["device"] == "worn")["events"][0]["t_ns"] / 1e9)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,93 @@
+"""What the options of `forewarn replay` mean. All raise click.BadParameter, which is exit code 2."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import click
+from pydantic import ValidationError
+
+from agent.bundle.manifest import Manifest
+from agent.config.agree import broker_faults, budget_faults
+from agent.config.settings import Broker, Model
+from agent.decode.topic import DEVICE, Pattern
+from agent.replay.pace import AT_ONCE
+from agent.replay.require import Requirement
+
+_PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
+
+
+def broker_at(text: str, password_file: Path | None, ca_file: Path | None) -> Broker:
+    """Read HOST:PORT or mqtt[s]://[USER@]HOST[:PORT]; mqtts means TLS."""
+    is_plain = "://" not in text
+    try:
+        url = urlsplit(f"mqtt://{text}" if is_plain else text)
+        port = url.port
+    except ValueError:
+        url, port = urlsplit(""), None
+    if (
+        url.scheme not in _PORTS
+        or not url.hostname
+        or (is_plain and port is None)
+        or url.password
+        or url.path.strip("/")
+    ):
+        what = f"{text!r} is not HOST:PORT or mqtts://USER@HOST:PORT; a password goes into a file: --password-file"
+        raise click.BadParameter(what, param_hint="--broker")
+    try:
+        broker = Broker(
+            host=url.hostname,
+            port=port or _PORTS[url.scheme],
+            username=unquote(url.username or ""),
+            password_file=password_file and password_file.absolute(),
+            tls=url.scheme == "mqtts",
+            ca_file=ca_file and ca_file.absolute(),
+        )
+    except ValidationError as error:
+        what = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())
+        raise click.BadParameter(f"{text!r}: {what}", param_hint="--broker") from None
+    for key, what in broker_faults("broker", broker):
+        raise click.BadParameter(what, param_hint=f"--{key[-1]}".replace("_", "-"))
+    return broker
+
+
+def budget_for(text: str, manifest: Manifest, *, bundle: Path, n_devices: int) -> str:
+    """The budget, or the one that a bundle of this kind is played at when none is given."""
+    text = text or ("1 per 1000 cycles" if manifest.time_unit == "cycle" else "1 per device per 30d")
+    for _, problem in budget_faults(Model(bundle=bundle, budget=text, fleet_size=n_devices), manifest):
+        raise click.BadParameter(problem, param_hint="--budget")
+    return text
+
+
+def requirements(texts: Sequence[str], manifest: Manifest) -> list[Requirement]:
+    """Those of `--require`."""
+    try:
+        return [Requirement.parse(text, counts_cycles=manifest.time_unit == "cycle") for text in texts]
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--require") from None
+
+
+def speed_of(text: str) -> float:
+    """`max`, or how many times real time."""
+    try:
+        speed = AT_ONCE if text == "max" else float(text)
+    except ValueError:
+        speed = math.nan
+    if not speed > 0 or (math.isinf(speed) and text != "max"):
+        raise click.BadParameter(f"{text!r} is neither max nor a number above 0", param_hint="--speed")
+    return speed
+
+
+def topic(text: str) -> str:
+    """A topic pattern that rows can be published to; "" where none is given."""
+    if text:
+        try:
+            Pattern.parse(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="--topic") from None
+        if any(wildcard in text for wildcard in "+#"):
+            what = f"rows are published to it, so it holds no wildcard beside {DEVICE}"
+            raise click.BadParameter(what, param_hint="--topic")
+    return text
