@@ -1,9 +1,10 @@
 """A paho client as the configuration wants it, and which MQTT version to speak."""
 
 import ssl
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -17,6 +18,7 @@ TAKEN_OVER = "Session taken over"  # 0x8E of MQTT 5: another client came with ou
 TAKEN_OVER_S = (60, 120)  # wait then, or the two take the connection from each other for ever
 TAKEN_OVER_NEXT_STEP = "Another client uses this name: give each agent its own agent.node or broker.client_id."
 _EARLY_CLOSES_BEFORE_OTHER = 2
+Client = TypeVar("Client", bound=paho.Client)
 _UNSUPPORTED_PROTOCOL = "Unsupported protocol version"
 
 
@@ -51,13 +53,22 @@ class Protocol:
         return self._is_auto
 
 
-def make_client(broker: Broker, client_id: str, protocol: Protocol, *, kind: Literal["input", "output"]) -> paho.Client:
+def make_client(
+    broker: Broker,
+    client_id: str,
+    protocol: Protocol,
+    *,
+    kind: Literal["input", "output"],
+    build: Callable[..., Client],
+) -> Client:
     """A client that is not connected yet. Raises ConfigurationRefused for an unreadable secret or certificate.
+
+    `build` makes it from the arguments of paho.Client.
 
     An input client leaves it to its owner when to acknowledge and when to connect again.
     """
     is_v5 = protocol.name == "5"
-    client = paho.Client(
+    client = build(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
         clean_session=None if is_v5 else True,

@@ -28,7 +28,8 @@ from agent.publish.message import outgoing, score_messages
 from agent.publish.mqtt import Output
 from agent.publish.status import LinkStatus, ModelStatus, Status, by_source
 from agent.publish.topic import Topics
-from agent.receive.client import Received, Receiver
+from agent.receive.client import Receiver
+from agent.receive.inbox import Received
 from agent.step.engine import Engine
 from agent.store import snapshot
 from agent.store.lock import lock
@@ -101,7 +102,15 @@ class Daemon:
         self._topics = Topics.of(settings.publish.prefix, settings.agent.node)
         client_id = settings.broker.client_id or f"forewarn-{settings.agent.node}"
         qos = [source.qos for source in settings.source]
-        self._receiver = Receiver(settings.broker, f"{client_id}-in", self._plan.sources, qos, log)
+        self._receiver = Receiver(
+            settings.broker,
+            f"{client_id}-in",
+            self._plan.sources,
+            qos,
+            log,
+            payload_bytes_max=settings.agent.payload_bytes_max,
+            wanted=settings.agent.receiver,
+        )
         self._output = Output(settings.output_broker, f"{client_id}-out", self._topics, self._outbox, log)
         self._drop_log = DropLog(log)
         self._lag_s: float | None = None
@@ -212,8 +221,11 @@ class Daemon:
                         self._receiver.protocol.name,
                         self._receiver.subscriptions,
                         self._receiver.why,
+                        self._receiver.path,
                     ),
-                    "output": LinkStatus(self._output.connected, self._output.protocol.name, {}, self._output.why),
+                    "output": LinkStatus(
+                        self._output.connected, self._output.protocol.name, {}, self._output.why, "paho"
+                    ),
                 },
             )
         )

@@ -151,7 +151,7 @@ class Output:
 
     def _start(self) -> paho.Client:
         self._said: SimpleQueue[Connected | Lost | Acknowledged | Retained] = SimpleQueue()
-        client = make_client(self._broker, self._client_id, self.protocol, kind="output")
+        client = make_client(self._broker, self._client_id, self.protocol, kind="output", build=paho.Client)
         client.will_set(self._topics.available, b"offline", qos=1, retain=True)
         client.max_inflight_messages_set(IN_FLIGHT_MAX)
         client.reconnect_delay_set(random.randint(*RETRY_MIN_S), random.randint(*RETRY_MAX_S))

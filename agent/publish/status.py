@@ -1,6 +1,7 @@
 """The status topic: whether the agent does its work, and what it could not use."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
@@ -19,12 +20,16 @@ class ModelStatus(msgspec.Struct, frozen=True):
 
 
 class LinkStatus(msgspec.Struct, frozen=True):
-    """A connection to a broker; `subscriptions` is empty for the output, `why` while it is connected."""
+    """A connection to a broker; `subscriptions` is empty for the output, `why` while it is connected.
+
+    path  who takes messages apart: `fast`, or `paho` alone
+    """
 
     connected: bool
     protocol: str
     subscriptions: dict[str, str]
     why: str
+    path: Literal["fast", "paho"]
 
 
 class Status(msgspec.Struct, frozen=True):

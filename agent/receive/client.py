@@ -1,17 +1,18 @@
-"""Bytes to messages with plain paho: topics, payloads, arrival times, and what must be acknowledged.
+"""The input connection: made, watched and made again, subscribed, read and acknowledged.
 
-Everything but the making of a connection runs in the caller's thread: `read` waits on the socket, lets paho parse what
-is there, and hands it over as three lists. The connection is made anew by itself, with a growing, jittered wait.
-Sessions are clean, so a connection that ended has lost messages: `Received.history_lost` says so.
+Everything but the making of a connection runs in the caller's thread: `read` waits on the socket, lets the client parse
+what is there, and hands it over as columns. The client is the fast one, or plain paho where check.py finds that this
+paho is not the one it was written for. The connection is made anew by itself, with a growing, jittered wait. Sessions
+are clean, so a connection that ended has lost messages: `Received.history_lost` says so.
 """
 
 import math
 import random
 import select
 import time
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
 
 import paho.mqtt.client as paho
 from paho.mqtt.packettypes import PacketTypes
@@ -24,38 +25,37 @@ from agent.decode.topic import Pattern
 from agent.errors import ConfigurationRefused
 from agent.link import TAKEN_OVER, TAKEN_OVER_NEXT_STEP, TAKEN_OVER_S, Protocol, make_client, seconds
 from agent.receive.attempt import Attempt
-from agent.words import Drop, Source
+from agent.receive.check import difference
+from agent.receive.fast_client import FastClient, packet_bytes_max
+from agent.receive.inbox import Inbox, Received
+from agent.receive.paho_message import message_of
+from agent.receive.publish_frame import ProtocolError
+from agent.words import Source
 
-MESSAGES_MAX = 4096  # of one read: bounds the work of one turn
+READ_S_MAX = 0.1  # one read goes on no longer, however fast the broker sends
 RECEIVE_MAXIMUM = 1000  # QoS 1 messages the broker may have under way to us (MQTT 5)
 RETRY_MIN_S, RETRY_MAX_S = 0.5, 30.0
+_PROTOCOL_ERROR = 0x82
 STEADY_S = 60.0  # a connection that stood so long was a good one: the next wait is short again
 
 
-@dataclass(slots=True)
-class Received:
-    """One read's messages, one element each, and what it dropped.
-
-    packet_ids    those of QoS 1, dropped ones too, to be acknowledged in this order after the step
-    history_lost  the connection was made anew: messages may have been missed before these
-    """
-
-    topics: list[str] = field(default_factory=list)
-    payloads: list[bytes] = field(default_factory=list)
-    arrived_ns: list[int] = field(default_factory=list)
-    packet_ids: list[int] = field(default_factory=list)
-    drops: list[Drop] = field(default_factory=list)
-    n_bytes: int = 0
-    history_lost: bool = False
-
-
 class Receiver:
-    """The input connection. `counts` has what it dropped: (source, reason) -> count."""
+    """The input connection. `counts` has what it dropped: (source, reason) -> count; `path` is who parses."""
 
     def __init__(
-        self, broker: Broker, client_id: str, sources: Sequence[Source], qos: Sequence[int], log: FilteringBoundLogger
+        self,
+        broker: Broker,
+        client_id: str,
+        sources: Sequence[Source],
+        qos: Sequence[int],
+        log: FilteringBoundLogger,
+        *,
+        payload_bytes_max: int,
+        wanted: Literal["auto", "paho"] = "auto",
     ) -> None:
-        self.counts: Counter[tuple[str, str]] = Counter()
+        self._inbox = Inbox(sources, payload_bytes_max)
+        self.counts = self._inbox.counts
+        self.path: Literal["fast", "paho"] = "paho"
         self.connected = False
         self.why = "not connected yet"  # why it is not connected, "" when it is
         self.subscriptions = {source.name: "pending" for source in sources}
@@ -68,7 +68,6 @@ class Receiver:
         self._log = log.bind(broker=f"{broker.host}:{broker.port}")
         self._attempt: Attempt | None = None
         self._client: paho.Client | None = None
-        self._received = Received()
         self._subscribing: dict[int, str] = {}  # message id of a SUBSCRIBE -> source
         self._had_session = False
         self._wait_s = RETRY_MIN_S
@@ -76,32 +75,37 @@ class Receiver:
         self._answer_by = 0.0
         self._steady_at_s = math.inf
         self._said = ""  # the state of the connection as it was logged last
+        if wanted == "auto":
+            self._choose_path()
 
     def read(self, timeout_s: float) -> Received:
         """What has arrived, waiting at most `timeout_s` for the first message. Never raises for the network."""
-        self._received = Received()
+        received = self._inbox.begin()
         client = self._client or self._connect(timeout_s)
         if client is None:
-            return self._received
-        wait_s, received = timeout_s, self._received
-        while len(received.topics) + len(received.drops) < MESSAGES_MAX and self._client is client:
+            return received
+        wait_s, ends_s = timeout_s, time.monotonic() + timeout_s + READ_S_MAX
+        while self._inbox.room > 0 and self._client is client and time.monotonic() < ends_s:
             readable, writable = self._wait(client, wait_s)
             if not readable and not writable:
                 break
             if writable:
                 client.loop_write()
             if readable:
-                client.loop_read()
+                self._read_once(client)
             wait_s = 0.0
         if self._client is client:
             client.loop_misc()
             if not self.connected and time.monotonic() > self._answer_by:
                 self._fail("the broker does not answer", early=True)
-        return self._received
+        return received
 
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         """Tell the broker that QoS 1 messages are dealt with, in their order; in vain when it has gone meanwhile."""
         client = self._client
+        if isinstance(client, FastClient):
+            client.acknowledge(packet_ids)
+            return
         for packet_id in packet_ids:
             if client is None or self._client is not client:  # its end may come to light between two
                 return
@@ -114,6 +118,25 @@ class Receiver:
         if client is not None:
             client.disconnect()
             client.loop_write()
+
+    def _choose_path(self) -> None:
+        why = difference()
+        if not why:
+            self.path = "fast"
+            return
+        next_step = "Everything works, with more CPU a message. Install the paho-mqtt of requirements.lock."
+        self._log.warning("receiver_fallback", why=why, next_step=next_step)
+
+    def _read_once(self, client: paho.Client) -> None:
+        try:
+            client.loop_read()
+        except ProtocolError as error:
+            sock = client.socket()
+            if sock is not None:
+                sock.close()
+            self._fail_protocol(str(error))
+        finally:
+            self._inbox.stamp()
 
     def _connect(self, timeout_s: float) -> paho.Client | None:
         """The client of a new connection when there is one within `timeout_s`; CONNACK is still to come."""
@@ -144,11 +167,13 @@ class Receiver:
 
     def _begin(self) -> Attempt:
         broker = self._broker
-        client = make_client(broker, self._client_id, self.protocol, kind="input")
+        build = partial(FastClient, self._inbox) if self.path == "fast" else paho.Client
+        client = make_client(broker, self._client_id, self.protocol, kind="input", build=build)
         properties = None
         if self.protocol.name == "5":
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.ReceiveMaximum = RECEIVE_MAXIMUM
+            properties.MaximumPacketSize = packet_bytes_max(self._inbox.payload_bytes_max)
         keepalive_s = seconds(broker.keepalive)
         return Attempt(client, lambda: client.connect(broker.host, broker.port, keepalive_s, properties=properties))
 
@@ -176,6 +201,10 @@ class Receiver:
         self.subscriptions = dict.fromkeys(self.subscriptions, "pending")
         self._say("broker_lost", why)
 
+    def _fail_protocol(self, why: str) -> None:
+        self.counts["", "protocol_error"] += 1
+        self._fail(f"protocol error: {why}", early=not self.connected)
+
     def _say(self, event: str, why: str) -> None:
         """One line a change of state, not one a retry."""
         state = f"{event}: {why}"
@@ -195,7 +224,7 @@ class Receiver:
         self.connected = True
         self.why = ""
         self._steady_at_s = time.monotonic() + STEADY_S
-        self._received.history_lost = self._had_session
+        self._inbox.received.history_lost = self._had_session
         self._had_session = True
         self._say("broker_connected", f"MQTT {self.protocol.name}")
         for source, pattern, qos in zip(self._sources, self._patterns, self._qos, strict=True):
@@ -204,9 +233,13 @@ class Receiver:
                 self._subscribing[message_id] = source.name
 
     def _on_disconnect(
-        self, client: paho.Client, _: object, __: paho.DisconnectFlags, reason: ReasonCode, ___: Properties | None
+        self, client: paho.Client, _: object, flags: paho.DisconnectFlags, reason: ReasonCode, ___: Properties | None
     ) -> None:
-        if self._client is client:
+        if self._client is not client:
+            return
+        if reason == _PROTOCOL_ERROR and not flags.is_disconnect_packet_from_server:
+            self._fail_protocol("a packet that paho cannot read")
+        else:
             self._fail(f"the connection ended: {reason}", early=not self.connected)
             if str(reason) == TAKEN_OVER:
                 self._retry_at = time.monotonic() + random.uniform(*TAKEN_OVER_S)
@@ -224,38 +257,4 @@ class Receiver:
             self.subscriptions[source] = "granted"
 
     def _on_message(self, _: paho.Client, __: object, message: paho.MQTTMessage) -> None:
-        received = self._received
-        if message.qos:
-            received.packet_ids.append(message.mid)
-        try:
-            topic = message.topic
-        except UnicodeDecodeError as error:
-            self._drop(error.object.decode("ascii", "backslashreplace"), "topic", "is not UTF-8")
-            return
-        if message.retain:
-            self._drop(topic, "retained", "nobody knows how old it is")
-        elif message.dup and self._has_no_time(topic):
-            self._drop(topic, "duplicate_delivery", "it may have been taken before, and says no time of its own")
-        else:
-            received.topics.append(topic)
-            received.payloads.append(bytes(message.payload))
-            received.arrived_ns.append(time.time_ns())
-            received.n_bytes += len(message.payload)
-
-    def _drop(self, topic: str, reason: str, detail: str) -> None:
-        source, device = self._whose(topic)
-        self.counts[source, reason] += 1
-        self._received.drops.append(Drop(source, device, topic, reason, detail))
-
-    def _whose(self, topic: str) -> tuple[str, str]:
-        """Source and device of a topic, "" where there is none."""
-        for source, pattern in zip(self._sources, self._patterns, strict=True):
-            device = pattern.device(topic)
-            if device is not None:
-                return source.name, device
-        return "", ""
-
-    def _has_no_time(self, topic: str) -> bool:
-        """A repeated delivery cannot be known by its event time when that is the time of arrival."""
-        name, _ = self._whose(topic)
-        return any(source.name == name and source.time_unit == "arrival" for source in self._sources)
+        self._inbox.take(message_of(message))

@@ -178,7 +178,7 @@ def _client(broker: Broker, node: str, topics: Topics) -> Iterator[tuple[paho.Cl
         (f"{topics.root}/score/+", 0)
     ]
     protocol = Protocol("3.1.1" if broker.protocol == "auto" else broker.protocol)  # the one every broker speaks
-    client = make_client(broker, f"forewarn-{node}-player", protocol, kind="output")
+    client = make_client(broker, f"forewarn-{node}-player", protocol, kind="output", build=paho.Client)
     client.max_inflight_messages_set(AHEAD_MAX)
     client.on_message = lambda _client, _data, message: inbox.put((message.topic, bytes(message.payload)))
 

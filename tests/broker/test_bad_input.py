@@ -3,6 +3,8 @@
 import json
 from collections import Counter
 
+import pytest
+
 from tests.broker.running_agent import ROOT, configuration
 from tests.broker.told import events_inline, scores_inline
 from tests.streams import interleaved, life, message
@@ -30,7 +32,6 @@ DROPPED = {
     "empty": (b"", "empty"),
     "no channel": (b'{"cycle": 1}', "no_channels"),
     "all null": (b'{"cycle": 1, "temp": null, "load": null, "wear": null}', "no_channels"),
-    "10 MB": (b'{"cycle": 1, "temp": "' + b"x" * 10_000_000 + b'"}', "too_large"),
 }
 
 
@@ -63,6 +64,23 @@ def test_a_reason_is_logged_once_and_names_the_culprit(agent):
         assert line["count"] >= 1
         assert line["detail"]
         assert len(json.dumps(line)) < 1000
+
+
+@pytest.mark.parametrize("receiver", ["auto", "paho"])
+@pytest.mark.parametrize(("protocol", "n_counted"), [("3.1.1", 2), ("5", 1)])
+def test_a_payload_above_the_bound_is_counted_and_silences_nobody(broker, make_agent, protocol, n_counted, receiver):
+    """Of 100 kB and of 10 MB; the larger is one that mosquitto keeps to itself when MQTT 5 tells it the bound."""
+    text = configuration(broker.port, protocol=protocol).replace("[broker]", f'receiver = "{receiver}"\n[broker]')
+    agent = make_agent(text)
+    agent.go()
+    p1 = life("p1", 40)
+    agent.feed(p1[:20])
+    broker.publish_all([("plant/p1/cycle", b"x" * 100_000), ("plant/p1/cycle", b"x" * 10_000_000)])
+    status = agent.feed(p1[20:])
+    assert status["drops"] == {"press": {"too_large": n_counted}}
+    assert status["broker"]["input"]["path"] == ("fast" if receiver == "auto" else "paho")
+    assert agent.scores("p1") == scores_inline(p1, "p1")
+    assert agent.log("broker_lost") == []
 
 
 DOUBTED = {

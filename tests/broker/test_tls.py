@@ -124,7 +124,7 @@ def test_what_tls_has_read_and_not_given_yet_does_not_wait_for_more(certificates
     with FakeBroker(context) as broker:
         settings = Broker(host="localhost", port=broker.port, tls=True, ca_file=certificates / "broker.pem")
         log = structlog.wrap_logger(None, processors=[LogCapture()])
-        receiver = Receiver(settings, "fw", [SOURCE], [1], log)
+        receiver = Receiver(settings, "fw", [SOURCE], [1], log, payload_bytes_max=1024)
         receiver.read(0.0)
         session = broker.session()
         session.read_connect()

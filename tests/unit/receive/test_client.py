@@ -1,8 +1,7 @@
-"""The receiver against a broker that says byte for byte what the test wants."""
+"""The receiver against a broker that says byte for byte what the test wants, over both paths alike."""
 
 import threading
 import time
-from datetime import timedelta
 
 import paho.mqtt.client as paho
 import pytest
@@ -11,75 +10,15 @@ from structlog.testing import LogCapture
 
 from agent.config.settings import Broker
 from agent.receive import client as receive
-from agent.receive.client import Received, Receiver
-from agent.words import Source
-from tests.fake_broker import DISCONNECT, PUBACK, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session, packet
-
-PRESS = Source(name="press", topic="plant/{device}/cycle", time_field="cycle", time_unit="cycle", fields=("temp",))
-PUMP = Source(name="pump", topic="pumps/{device}", time_field="", time_unit="arrival", fields=("temp",))
-TOPIC = b"plant/p1/cycle"
+from agent.receive import inbox
+from agent.receive.client import Receiver
+from agent.receive.inbox import Received
+from tests.fake_broker import DISCONNECT, PUBACK, REFUSED_VERSION, packet
+from tests.unit.receive.talk import PRESS, PUMP, TOPIC, connected, knocking, pump, taken
 
 
-@pytest.fixture
-def broker():
-    with FakeBroker() as one:
-        yield one
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setattr(receive, "RETRY_MIN_S", 0.001)
-
-
-def receiver(broker, *sources: Source, log: LogCapture | None = None, protocol: str = "auto") -> Receiver:
-    settings = Broker(host="127.0.0.1", port=broker.port, protocol=protocol, connect_timeout=timedelta(seconds=1))
-    sources = sources or (PRESS,)
-    logger = structlog.wrap_logger(None, processors=[log or LogCapture()])
-    return Receiver(settings, "fw-in", sources, [1] * len(sources), logger)
-
-
-def pump(one: Receiver, done, *, timeout_s: float = 8.0) -> Received:
-    """Read until `done`, given all that was received so far."""
-    found = Received()
-    deadline = time.monotonic() + timeout_s
-    while not done(found):
-        assert time.monotonic() < deadline, found
-        got = one.read(0.01)
-        for name in ("topics", "payloads", "arrived_ns", "packet_ids", "drops"):
-            getattr(found, name).extend(getattr(got, name))
-        found.history_lost |= got.history_lost
-    return found
-
-
-def taken(n: int):
-    return lambda found: len(found.topics) >= n
-
-
-def knocking(broker, one: Receiver, *, version: int | None = None) -> Session:
-    """A session whose CONNECT has come, of the expected version."""
-    pump(one, lambda _: one._client is not None)
-    session = broker.session()
-    connect = session.read_connect()
-    assert version in (None, connect[6])
-    return session
-
-
-def connected(broker, one: Receiver, *reasons: int) -> Session:
-    """A session that is accepted, and subscribed with these reasons, or granted."""
-    session = knocking(broker, one)
-    session.accept()
-    pump(one, lambda _: one.connected)
-    one.read(0.01)
-    for number in range(len(one.subscriptions)):
-        first, body = session.read()
-        assert first == SUBSCRIBE
-        session.grant(body, reasons[number] if reasons else 1)
-    pump(one, lambda _: "pending" not in one.subscriptions.values())
-    return session
-
-
-def test_mqtt_5_is_asked_for_first_with_a_receive_maximum_and_a_clean_start(broker):
-    one = receiver(broker)
+def test_mqtt_5_is_asked_for_first_with_a_receive_maximum_and_a_clean_start(broker, receiver):
+    one = receiver()
     one.read(0.1)
     connect = broker.session().read_connect()
     assert connect[6] == 5
@@ -88,8 +27,8 @@ def test_mqtt_5_is_asked_for_first_with_a_receive_maximum_and_a_clean_start(brok
     assert connect.endswith(b"fw-in")
 
 
-def test_messages_come_as_columns_and_are_acknowledged_in_order_after_the_step(broker):
-    one = receiver(broker)
+def test_messages_come_as_columns_and_are_acknowledged_in_order_after_the_step(broker, receiver):
+    one = receiver()
     session = connected(broker, one)
     before_ns = time.time_ns()
     for mid, payload in ((7, b"a"), (0, b"b"), (3, b"c")):
@@ -106,9 +45,9 @@ def test_messages_come_as_columns_and_are_acknowledged_in_order_after_the_step(b
 
 
 @pytest.mark.parametrize("protocol", ["5", "3.1.1"])
-def test_any_split_of_the_bytes_gives_the_same_messages(broker, protocol):
+def test_any_split_of_the_bytes_gives_the_same_messages(broker, receiver, protocol):
     """Byte by byte, and all in one piece."""
-    one = receiver(broker, protocol=protocol)
+    one = receiver(protocol=protocol)
     session = connected(broker, one)
     data = b"".join(session.publish_bytes(TOPIC, b"x" * size, mid=size) for size in range(1, 200, 61))
     apart = Received()
@@ -124,8 +63,8 @@ def test_any_split_of_the_bytes_gives_the_same_messages(broker, protocol):
         assert [len(payload) for payload in found.payloads] == [1, 62, 123, 184]
 
 
-def test_a_retained_message_is_dropped_counted_and_acknowledged_in_its_place(broker):
-    one = receiver(broker)
+def test_a_retained_message_is_dropped_counted_and_acknowledged_in_its_place(broker, receiver):
+    one = receiver()
     session = connected(broker, one)
     session.publish(TOPIC, b"a", mid=1)
     session.publish(TOPIC, b"old", mid=2, retain=True)
@@ -138,9 +77,9 @@ def test_a_retained_message_is_dropped_counted_and_acknowledged_in_its_place(bro
     assert (drop.source, drop.device, drop.topic, drop.reason) == ("press", "p1", TOPIC.decode(), "retained")
 
 
-def test_a_repeated_delivery_is_dropped_where_its_time_is_that_of_arrival(broker):
+def test_a_repeated_delivery_is_dropped_where_its_time_is_that_of_arrival(broker, receiver):
     """Elsewhere the core knows it by its event time."""
-    one = receiver(broker, PRESS, PUMP)
+    one = receiver(PRESS, PUMP)
     session = connected(broker, one)
     for topic in (TOPIC, b"pumps/p1"):
         session.publish(topic, b"again", mid=1, dup=True)
@@ -151,8 +90,8 @@ def test_a_repeated_delivery_is_dropped_where_its_time_is_that_of_arrival(broker
     assert one.counts == {("pump", "duplicate_delivery"): 1}
 
 
-def test_a_topic_that_is_not_utf_8_is_counted_and_the_next_message_taken(broker):
-    one = receiver(broker)
+def test_a_topic_that_is_not_utf_8_is_counted_and_the_next_message_taken(broker, receiver):
+    one = receiver()
     session = connected(broker, one)
     session.publish(b"plant/\xff\xfe/cycle", b"a", mid=1)
     session.publish(TOPIC, b"b", mid=2)
@@ -162,19 +101,19 @@ def test_a_topic_that_is_not_utf_8_is_counted_and_the_next_message_taken(broker)
     assert found.drops[0].topic == r"plant/\xff\xfe/cycle"
 
 
-def test_one_read_is_bounded(broker, monkeypatch):
+def test_one_read_is_bounded(broker, receiver, monkeypatch):
     """Law 5: what a flood leaves waits in the socket, dropped messages count too."""
-    monkeypatch.setattr(receive, "MESSAGES_MAX", 50)
-    one = receiver(broker)
+    monkeypatch.setattr(inbox, "MESSAGES_MAX", 50)
+    one = receiver()
     session = connected(broker, one)
     session.send(session.publish_bytes(TOPIC, b"x") * 100 + session.publish_bytes(TOPIC, b"x", retain=True) * 60)
     sizes = [(len(found.topics), len(found.drops)) for found in (one.read(0.5) for _ in range(4))]
     assert sizes == [(50, 0), (50, 0), (0, 50), (0, 10)]
 
 
-def test_a_refused_subscription_names_its_source_and_the_others_run(broker):
+def test_a_refused_subscription_names_its_source_and_the_others_run(broker, receiver):
     log = LogCapture()
-    one = receiver(broker, PRESS, PUMP, log=log)
+    one = receiver(PRESS, PUMP, log=log)
     session = connected(broker, one, 0x87, 1)
     assert one.subscriptions == {"press": "refused: Not authorized", "pump": "granted"}
     (line,) = [line for line in log.entries if line["event"] == "source_refused"]
@@ -183,8 +122,8 @@ def test_a_refused_subscription_names_its_source_and_the_others_run(broker):
     assert pump(one, taken(1)).payloads == [b"a"]
 
 
-def test_a_broker_of_3_1_1_is_spoken_to_in_3_1_1_from_then_on(broker):
-    one = receiver(broker)
+def test_a_broker_of_3_1_1_is_spoken_to_in_3_1_1_from_then_on(broker, receiver):
+    one = receiver()
     session = knocking(broker, one, version=5)
     session.send(REFUSED_VERSION)
     pump(one, lambda _: one.protocol.name == "3.1.1")
@@ -195,26 +134,26 @@ def test_a_broker_of_3_1_1_is_spoken_to_in_3_1_1_from_then_on(broker):
     knocking(broker, one, version=4)
 
 
-def test_a_broker_that_hangs_up_on_mqtt_5_twice_is_tried_with_3_1_1(broker):
-    one = receiver(broker)
+def test_a_broker_that_hangs_up_on_mqtt_5_twice_is_tried_with_3_1_1(broker, receiver):
+    one = receiver()
     for version in (5, 5, 4):
         session = knocking(broker, one, version=version)
         session.close()
         pump(one, lambda _: one._client is None)
 
 
-def test_a_version_that_was_accepted_once_is_kept(broker):
+def test_a_version_that_was_accepted_once_is_kept(broker, receiver):
     """A broker that hangs up while it starts again is still the one that speaks MQTT 5."""
-    one = receiver(broker)
+    one = receiver()
     connected(broker, one).close()
     for _ in range(4):
         pump(one, lambda _: one._client is None)
         knocking(broker, one, version=5).close()
 
 
-def test_a_version_that_is_configured_is_the_only_one(broker):
+def test_a_version_that_is_configured_is_the_only_one(broker, receiver):
     log = LogCapture()
-    one = receiver(broker, log=log, protocol="5")
+    one = receiver(log=log, protocol="5")
     for _ in range(3):
         session = knocking(broker, one, version=5)
         session.send(REFUSED_VERSION)
@@ -223,10 +162,10 @@ def test_a_version_that_is_configured_is_the_only_one(broker):
     assert line["why"] == "the broker refuses: Unsupported protocol version"
 
 
-def test_a_refused_login_is_named_once_and_tried_again(broker):
+def test_a_refused_login_is_named_once_and_tried_again(broker, receiver):
     """It says which, never the secret, and does not fall back to another version."""
     log = LogCapture()
-    one = receiver(broker, log=log)
+    one = receiver(log=log)
     for _ in range(3):
         session = knocking(broker, one, version=5)
         session.accept(0x86)
@@ -236,10 +175,10 @@ def test_a_refused_login_is_named_once_and_tried_again(broker):
     ]
 
 
-def test_a_lost_connection_is_made_again_and_says_that_history_is_lost(broker):
+def test_a_lost_connection_is_made_again_and_says_that_history_is_lost(broker, receiver):
     """Once, with the first read of the new connection; one log line a change of state."""
     log = LogCapture()
-    one = receiver(broker, log=log)
+    one = receiver(log=log)
     session = connected(broker, one)
     session.publish(TOPIC, b"a", mid=1)
     assert not pump(one, taken(1)).history_lost
@@ -257,9 +196,9 @@ def test_a_lost_connection_is_made_again_and_says_that_history_is_lost(broker):
     assert [line["event"] for line in log.entries] == ["broker_connected", "broker_lost", "broker_connected"]
 
 
-def test_a_broker_that_dies_before_the_acknowledgements_is_a_loss_like_any_other(broker):
+def test_a_broker_that_dies_before_the_acknowledgements_is_a_loss_like_any_other(broker, receiver):
     """The failure of a send shows between two acknowledgements."""
-    one = receiver(broker)
+    one = receiver()
     session = connected(broker, one)
     for mid in range(1, 6):
         session.publish(TOPIC, b"a", mid=mid)
@@ -276,8 +215,8 @@ def test_a_broker_that_dies_before_the_acknowledgements_is_a_loss_like_any_other
 @pytest.mark.parametrize(
     "junk", [b"\xf0\x02ab", b"\x00\x00", b"\x32\x02\xff\xff", b"\x30\xff\xff\xff\xff\xff", b"\x90\x01\x00", b"\x20\x00"]
 )
-def test_garbage_from_the_broker_ends_the_connection_and_not_the_agent(broker, junk):
-    one = receiver(broker)
+def test_garbage_from_the_broker_ends_the_connection_and_not_the_agent(broker, receiver, junk):
+    one = receiver()
     session = connected(broker, one)
     session.send(junk)
     pump(one, lambda _: not one.connected)
@@ -286,8 +225,8 @@ def test_garbage_from_the_broker_ends_the_connection_and_not_the_agent(broker, j
     assert pump(one, taken(1)).payloads == [b"a"]
 
 
-def test_a_suback_without_reasons_is_survived(broker):
-    one = receiver(broker)
+def test_a_suback_without_reasons_is_survived(broker, receiver):
+    one = receiver()
     session = knocking(broker, one)
     session.accept()
     pump(one, lambda _: one.connected)
@@ -297,20 +236,20 @@ def test_a_suback_without_reasons_is_survived(broker):
     assert one.subscriptions == {"press": "refused: Not authorized"}
 
 
-def test_a_broker_that_accepts_and_stays_silent_is_given_up(broker):
+def test_a_broker_that_accepts_and_stays_silent_is_given_up(broker, receiver):
     log = LogCapture()
-    one = receiver(broker, log=log)
+    one = receiver(log=log)
     knocking(broker, one)
     pump(one, lambda _: bool(log.entries))
     assert log.entries[0]["why"] == "the broker does not answer"
     knocking(broker, one, version=5)
 
 
-def test_nothing_waits_for_a_connection_that_hangs(broker, monkeypatch):
+def test_nothing_waits_for_a_connection_that_hangs(broker, receiver, monkeypatch):
     """Names, TCP and TLS may take long; `read` comes back in its time, and `close` too."""
     release = threading.Event()
+    one = receiver()
     monkeypatch.setattr(paho.Client, "connect", lambda *_, **__: release.wait(5))
-    one = receiver(broker)
     began = time.monotonic()
     for _ in range(3):
         assert one.read(0.02).topics == []
@@ -319,12 +258,12 @@ def test_nothing_waits_for_a_connection_that_hangs(broker, monkeypatch):
     release.set()
 
 
-def test_a_secret_that_is_being_replaced_is_waited_for(broker, tmp_path):
+def test_a_secret_that_is_being_replaced_is_waited_for(broker, receiver, tmp_path):
     """The file is away for a moment, as when it is rotated."""
     log = LogCapture()
     secret = tmp_path / "password"
     settings = Broker(host="127.0.0.1", port=broker.port, username="fw", password_file=secret)
-    one = Receiver(settings, "fw", [PRESS], [0], structlog.wrap_logger(None, processors=[log]))
+    one = Receiver(settings, "fw", [PRESS], [0], structlog.wrap_logger(None, processors=[log]), payload_bytes_max=1024)
     one.read(0.01)
     assert str(secret) in log.entries[0]["why"]
     secret.write_text("s3cret\n")
@@ -334,9 +273,9 @@ def test_a_secret_that_is_being_replaced_is_waited_for(broker, tmp_path):
     assert "s3cret" not in repr(log.entries)
 
 
-def test_a_connection_that_never_stands_long_is_tried_ever_less_often(broker):
+def test_a_connection_that_never_stands_long_is_tried_ever_less_often(broker, receiver):
     """As when two agents steal each other's client id: no ping-pong at full speed."""
-    one = receiver(broker)
+    one = receiver()
     waits = []
     for _ in range(4):
         session = connected(broker, one)
@@ -346,10 +285,10 @@ def test_a_connection_that_never_stands_long_is_tried_ever_less_often(broker):
     assert waits == [0.002, 0.004, 0.008, 0.016]
 
 
-def test_a_name_that_another_client_took_is_said_and_not_fought_for(broker):
+def test_a_name_that_another_client_took_is_said_and_not_fought_for(broker, receiver):
     """Two agents of one name would else take the connection from each other for ever."""
     log = LogCapture()
-    one = receiver(broker, log=log)
+    one = receiver(log=log)
     session = connected(broker, one)
     assert one.why == ""
     session.send(packet(DISCONNECT, b"\x8e\0"))

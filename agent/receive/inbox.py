@@ -1,0 +1,128 @@
+"""What one read brings: the rules of what is taken and what is dropped, whoever has parsed it."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from agent.decode.topic import Pattern
+from agent.receive.publish_frame import Message
+from agent.words import Drop, Source
+
+MESSAGES_MAX = 4096  # of one read: bounds the work of one turn
+BYTES_MAX = 2**24  # of payloads, after which a read ends
+TOPICS_KNOWN_MAX = 100_000  # beyond it the memory starts anew
+TOPIC_KNOWN_BYTES_MAX = 256  # longer ones are not remembered
+_NOT_IN_A_TOPIC = frozenset("+#\0")
+
+
+@dataclass(slots=True)
+class Received:
+    """One read's messages, one element each, and what it dropped.
+
+    packet_ids    those of QoS 1, dropped ones too, to be acknowledged in this order after the step
+    n_bytes       of the payloads
+    history_lost  the connection was made anew: messages may have been missed before these
+    """
+
+    topics: list[str] = field(default_factory=list)
+    payloads: list[bytes] = field(default_factory=list)
+    arrived_ns: list[int] = field(default_factory=list)
+    packet_ids: list[int] = field(default_factory=list)
+    drops: list[Drop] = field(default_factory=list)
+    n_bytes: int = 0
+    history_lost: bool = False
+
+
+class Inbox:
+    """Fills one `Received` a read. `counts` has what was dropped since the start: (source, reason) -> count."""
+
+    def __init__(self, sources: Sequence[Source], payload_bytes_max: int) -> None:
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.received = Received()
+        self.payload_bytes_max = payload_bytes_max
+        self.topics_known: dict[bytes, str] = {}
+        self._sources = sources
+        self._patterns = [Pattern.parse(source.topic) for source in sources]
+
+    def begin(self) -> Received:
+        """Start with an empty one."""
+        self.received = Received()
+        return self.received
+
+    @property
+    def room(self) -> int:
+        """Messages that this read may still bring."""
+        received = self.received
+        if received.n_bytes >= BYTES_MAX:
+            return 0
+        return MESSAGES_MAX - len(received.topics) - len(received.drops)
+
+    def take(self, message: Message) -> None:
+        """Take or drop one message by the rules, in its place among the others."""
+        received = self.received
+        n_bytes = len(message.payload)
+        if n_bytes > self.payload_bytes_max:
+            self.drop_large(message.topic, message.packet_id, n_bytes)
+            return
+        if message.packet_id:
+            received.packet_ids.append(message.packet_id)
+        topic = self._topic(message.topic)
+        if topic is None:
+            return
+        if message.retain:
+            self._drop(topic, "retained", "nobody knows how old it is")
+        elif message.dup and self._has_no_time(topic):
+            self._drop(topic, "duplicate_delivery", "it may have been taken before, and says no time of its own")
+        else:
+            received.topics.append(topic)
+            received.payloads.append(message.payload)
+
+    def drop_large(self, topic: bytes, packet_id: int, n_bytes: int) -> None:
+        """Drop a message whose payload is above the bound; packet_id 0 at QoS 0."""
+        if packet_id:
+            self.received.packet_ids.append(packet_id)
+        text = self._topic(topic)
+        if text is not None:
+            self._drop(text, "too_large", f"{n_bytes} bytes")
+
+    def stamp(self) -> None:
+        """What has no time of arrival yet has come now."""
+        received = self.received
+        n_stamped = len(received.arrived_ns)
+        received.arrived_ns += [time.time_ns()] * (len(received.topics) - n_stamped)
+        received.n_bytes += sum(map(len, received.payloads[n_stamped:]))
+
+    def _topic(self, topic: bytes) -> str | None:
+        """Its text, None when it was dropped for what it is."""
+        try:
+            text = topic.decode()
+        except UnicodeDecodeError:
+            self._drop(topic.decode("ascii", "backslashreplace"), "topic", "is not UTF-8")
+            return None
+        if not _NOT_IN_A_TOPIC.isdisjoint(text):
+            self._drop(text, "topic", "holds a wildcard or NUL")
+            return None
+        if len(topic) <= TOPIC_KNOWN_BYTES_MAX:
+            if len(self.topics_known) >= TOPICS_KNOWN_MAX:
+                self.topics_known.clear()
+            self.topics_known[topic] = text
+        return text
+
+    def _drop(self, topic: str, reason: str, detail: str) -> None:
+        source, device = self._whose(topic)
+        self.counts[source, reason] += 1
+        self.received.drops.append(Drop(source, device, topic, reason, detail))
+
+    def _whose(self, topic: str) -> tuple[str, str]:
+        """Source and device of a topic, "" where there is none."""
+        for source, pattern in zip(self._sources, self._patterns, strict=True):
+            device = pattern.device(topic)
+            if device is not None:
+                return source.name, device
+        return "", ""
+
+    def _has_no_time(self, topic: str) -> bool:
+        """A repeated delivery cannot be known by its event time when that is the time of arrival."""
+        name, _ = self._whose(topic)
+        return any(source.name == name and source.time_unit == "arrival" for source in self._sources)

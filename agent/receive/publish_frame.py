@@ -1,0 +1,225 @@
+"""PUBLISH packets in a run of bytes: bytes in, messages out, no socket. MQTT 3.1.1 and 5, QoS 0 and 1.
+
+`take_plain` is the hot loop. It takes what is common and stops before whatever is not: a retained or repeated message,
+properties, a topic it does not know, anything cut or wrong. `head`, `envelope` and `read_publish` are the strict way,
+one packet at a time, which also says what is wrong.
+
+A protocol error is what a broker alone can do wrong. What a publisher writes and a broker may hand on unread (the text
+of a topic or of a property) is none: no device may end the connection for all others.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+PUBLISH = 3  # type of the packet, in the upper half of its first byte
+HEAD_BYTES_MAX = 5  # first byte and remaining length
+_RETAIN, _DUP = 0x01, 0x08
+_PLAIN_QOS_0, _PLAIN_QOS_1 = 0x30, 0x32
+_LENGTH_BYTES_MAX = 4  # of a variable byte integer
+_FIXED_SIZE = {0x01: 1, 0x02: 4}  # payload format indicator, message expiry interval
+_ONE_STRING = (0x03, 0x08, 0x09)  # content type, response topic, correlation data
+_SUBSCRIPTION_ID, _TOPIC_ALIAS, _USER_PROPERTY = 0x0B, 0x23, 0x26
+
+
+class ProtocolError(Exception):
+    """The broker says what it may not say: the rest of its bytes means nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A PUBLISH. `packet_id` is 0 at QoS 0; subscription identifiers come with MQTT 5 where they were asked for."""
+
+    topic: bytes
+    payload: bytes
+    qos: int
+    packet_id: int
+    retain: bool
+    dup: bool
+    subscription_ids: tuple[int, ...] = ()
+
+
+class Frame(NamedTuple):
+    """Where a packet lies: its first byte, where its body begins, and where it ends, which may still be to come."""
+
+    first: int
+    body: int
+    end: int
+
+
+class Envelope(NamedTuple):
+    """What stands before the payload of a PUBLISH, and where properties and payload begin."""
+
+    topic: bytes
+    packet_id: int
+    properties: int
+    payload: int
+
+
+def take_plain(
+    data: bytes,
+    at: int,
+    room: int,
+    *,
+    is_v5: bool,
+    payload_bytes_max: int,
+    topic_of: Callable[[bytes], str | None],
+    topics: list[str],
+    payloads: list[bytes],
+    packet_ids: list[int],
+) -> int:
+    """Append plain messages from data[at:] on, at most `room`; returns where it stopped. Raises nothing.
+
+    topic_of gives the text of a known topic, None or "" for others.
+    """
+    size = len(data)
+    add_topic, add_payload = topics.append, payloads.append
+    try:
+        for _ in range(room):
+            first, n_bytes, body = data[at], data[at + 1], at + 2
+            if n_bytes > 0x7F:
+                high = data[body]
+                if high > 0x7F:
+                    break
+                n_bytes += (high - 1) << 7
+                body += 1
+            end = body + n_bytes
+            if end > size:
+                break
+            payload = body + 2 + (data[body] << 8 | data[body + 1])
+            topic = topic_of(data[body + 2 : payload])
+            if not topic:
+                break
+            packet_id = 0
+            if first == _PLAIN_QOS_1:
+                packet_id = data[payload] << 8 | data[payload + 1]
+                payload += 2
+                if not packet_id:
+                    break
+            elif first != _PLAIN_QOS_0:
+                break
+            if is_v5:
+                if data[payload]:
+                    break
+                payload += 1
+            if payload > end or end - payload > payload_bytes_max:
+                break
+            if packet_id:
+                packet_ids.append(packet_id)
+            add_topic(topic)
+            add_payload(data[payload:end])
+            at = end
+    except IndexError:  # the bytes end inside a packet: nothing of it is taken yet
+        return at
+    return at
+
+
+def head(data: bytes, at: int) -> Frame | None:
+    """The packet that begins at `at`, None while too little of it is there. Raises ProtocolError."""
+    found = _variable(data, at + 1, len(data))
+    if found is None:
+        return None
+    n_bytes, body = found
+    return Frame(data[at], body, body + n_bytes)
+
+
+def envelope(data: bytes, frame: Frame, *, is_v5: bool) -> Envelope | None:
+    """What stands before the payload, None while too little of it is there. Raises ProtocolError."""
+    first, body, end = frame
+    qos = first >> 1 & 3
+    if qos > 1:
+        raise ProtocolError(f"a PUBLISH of QoS {qos}, which was not asked for")
+    if not _is_there(body + 2, data, end):
+        return None
+    topic_end = body + 2 + int.from_bytes(data[body : body + 2])
+    payload = topic_end + 2 * qos
+    if not _is_there(payload, data, end):
+        return None
+    if topic_end == body + 2:
+        raise ProtocolError("a PUBLISH without a topic")
+    packet_id = int.from_bytes(data[topic_end:payload])
+    if qos and not packet_id:
+        raise ProtocolError("a PUBLISH with packet identifier 0")
+    properties = payload
+    if is_v5:
+        found = _variable(data, payload, min(end, len(data)))
+        if found is None:
+            _is_there(len(data) + 1, data, end)
+            return None
+        n_bytes, properties = found
+        payload = properties + n_bytes
+        if payload > end:
+            raise ProtocolError("a PUBLISH that ends inside its properties")
+    return Envelope(data[body + 2 : topic_end], packet_id, properties, payload)
+
+
+def read_publish(data: bytes, frame: Frame, *, is_v5: bool) -> Message:
+    """The message of a PUBLISH that is there as a whole. Raises ProtocolError."""
+    found = envelope(data, frame, is_v5=is_v5)
+    if found is None:
+        raise ValueError(f"the packet ends at {frame.end}, the bytes at {len(data)}: wait for the whole of it")
+    first = frame.first
+    return Message(
+        topic=found.topic,
+        payload=data[found.payload : frame.end],
+        qos=first >> 1 & 3,
+        packet_id=found.packet_id,
+        retain=bool(first & _RETAIN),
+        dup=bool(first & _DUP),
+        subscription_ids=_subscription_ids(data, found.properties, found.payload),
+    )
+
+
+def _is_there(place: int, data: bytes, end: int) -> bool:
+    """Whether the bytes up to `place` are there. Raises ProtocolError where the packet ends before it."""
+    if place > end:
+        raise ProtocolError("a PUBLISH that ends inside its topic, packet identifier or properties")
+    return place <= len(data)
+
+
+def _variable(data: bytes, at: int, end: int) -> tuple[int, int] | None:
+    """A variable byte integer and where it ends, None when `end` comes first. Raises ProtocolError."""
+    value = 0
+    for number in range(_LENGTH_BYTES_MAX):
+        if at + number >= end:
+            return None
+        digit = data[at + number]
+        value |= (digit & 0x7F) << 7 * number
+        if digit < 0x80:
+            return value, at + number + 1
+    raise ProtocolError("a length of more than four bytes")
+
+
+def _subscription_ids(data: bytes, at: int, end: int) -> tuple[int, ...]:
+    """Walk the properties data[at:end] strictly; what is wanted of them. Raises ProtocolError."""
+    ids: list[int] = []
+    seen: set[int] = set()
+    while at < end:
+        kind = data[at]
+        at += 1
+        if kind in seen:
+            raise ProtocolError(f"property 0x{kind:02x} twice in a PUBLISH")
+        if kind == _SUBSCRIPTION_ID:
+            found = _variable(data, at, end)
+            if found is None or not found[0]:
+                raise ProtocolError("a subscription identifier that is 0 or cut")
+            ids.append(found[0])
+            at = found[1]
+            continue
+        if kind == _USER_PROPERTY:
+            at = _after_string(data, _after_string(data, at))
+        elif kind in _FIXED_SIZE or kind in _ONE_STRING:
+            seen.add(kind)
+            at = at + _FIXED_SIZE[kind] if kind in _FIXED_SIZE else _after_string(data, at)
+        elif kind == _TOPIC_ALIAS:
+            raise ProtocolError("a topic alias, though none was allowed")
+        else:
+            raise ProtocolError(f"property 0x{kind:02x} in a PUBLISH")
+        if at > end:
+            raise ProtocolError(f"property 0x{kind:02x} is cut")
+    return tuple(ids)
+
+
+def _after_string(data: bytes, at: int) -> int:
+    """Where a string of two bytes of length ends, beyond the bytes when it is cut."""
+    return at + 2 + int.from_bytes(data[at : at + 2])

@@ -1,0 +1,58 @@
+"""How a test drives a receiver and the broker at its other end."""
+
+import time
+from collections.abc import Callable
+
+from agent.receive.client import Receiver
+from agent.receive.inbox import Received
+from agent.words import Source
+from tests.fake_broker import SUBSCRIBE, FakeBroker, Session
+
+PRESS = Source(name="press", topic="plant/{device}/cycle", time_field="cycle", time_unit="cycle", fields=("temp",))
+PUMP = Source(name="pump", topic="pumps/{device}", time_field="", time_unit="arrival", fields=("temp",))
+TOPIC = b"plant/p1/cycle"
+
+
+def add(found: Received, got: Received) -> None:
+    """Append what another read has brought."""
+    for name in ("topics", "payloads", "arrived_ns", "packet_ids", "drops"):
+        getattr(found, name).extend(getattr(got, name))
+    found.n_bytes += got.n_bytes
+    found.history_lost |= got.history_lost
+
+
+def pump(one: Receiver, done: Callable[[Received], bool], *, timeout_s: float = 8.0) -> Received:
+    """Read until `done`, given all that was received so far."""
+    found = Received()
+    deadline = time.monotonic() + timeout_s
+    while not done(found):
+        assert time.monotonic() < deadline, found
+        add(found, one.read(0.01))
+    return found
+
+
+def taken(n: int) -> Callable[[Received], bool]:
+    return lambda found: len(found.topics) >= n
+
+
+def knocking(broker: FakeBroker, one: Receiver, *, version: int | None = None) -> Session:
+    """A session whose CONNECT has come, of the expected version."""
+    pump(one, lambda _: one._client is not None)
+    session = broker.session()
+    connect = session.read_connect()
+    assert version in (None, connect[6])
+    return session
+
+
+def connected(broker: FakeBroker, one: Receiver, *reasons: int) -> Session:
+    """A session that is accepted, and subscribed with these reasons, or granted."""
+    session = knocking(broker, one)
+    session.accept()
+    pump(one, lambda _: one.connected)
+    one.read(0.01)
+    for number in range(len(one.subscriptions)):
+        first, body = session.read()
+        assert first == SUBSCRIBE
+        session.grant(body, reasons[number] if reasons else 1)
+    pump(one, lambda _: "pending" not in one.subscriptions.values())
+    return session
