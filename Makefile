@@ -1,7 +1,7 @@
 # Every command here sets up what it needs on a machine that has Python 3.11 with venv, make and a C library.
 PYTHON ?= python3
 TORCH_INDEX ?=
-DATA ?=
+DATA ?= pumps
 VENV := .venv
 PY := $(VENV)/bin/python
 CURRENT := $(VENV)/.current
@@ -35,15 +35,21 @@ test: lint mosquitto
 test-fast: setup
 	$(PY) -m pytest -m "not slow" --ignore tests/broker
 
+# A simulated pump fleet, or what another file of configs/train names.
 demo: setup mosquitto
-	@test "$(DATA)" = cmapss-fd001 || { echo "usage: make demo DATA=cmapss-fd001   (and FOREWARN_DATA=folder that holds cmapss/)" >&2; exit 2; }
-	@test -d "$(FOREWARN_DATA)/cmapss" || { echo "FOREWARN_DATA must name a folder that holds cmapss/train_FD001.txt.xz; it is '$(FOREWARN_DATA)'" >&2; exit 2; }
+	@test -f configs/train/$(DATA).toml || { echo "usage: make demo, or make demo DATA=cmapss-fd001 FOREWARN_DATA=folder that holds cmapss/" >&2; exit 2; }
+	@test "$(DATA)" != cmapss-fd001 || test -d "$(FOREWARN_DATA)/cmapss" || { echo "FOREWARN_DATA must name a folder that holds cmapss/train_FD001.txt.xz; it is '$(FOREWARN_DATA)'" >&2; exit 2; }
 	@mkdir -p $(DEMO)
 	$(PY) -m trainer.cli fit configs/train/$(DATA).toml --out $(DEMO)
 	@cp $(DEMO)/*-[0-9]*.fwb $(DEMO)/bundle.fwb
-	$(PY) -m trainer.cli evaluate --bundle $(DEMO)/bundle.fwb --data "$(FOREWARN_DATA)" --json $(DEMO)/evaluate.json
+	$(PY) -m trainer.cli evaluate --bundle $(DEMO)/bundle.fwb --json $(DEMO)/evaluate.json
 	$(PY) -m agent.cli replay --bundle $(DEMO)/bundle.fwb --data $(DEMO)/play.csv --truth $(DEMO)/truth.csv \
 		--through mqtt --live --out $(DEMO)/replay
+	@printf '\n%s\n' \
+		"What you have seen: a predictor learned from the recorded lives of machines and was measured on others. Then more," \
+		"which it has never seen, lived once more through an MQTT broker and a whole agent, which warned of their failures." \
+		"Every machine and every warning, beside a calendar: open file://$(abspath $(DEMO))/replay/report.html" \
+		"The file that a gateway would run:                   $(DEMO)/bundle.fwb"
 
 clean:
 	rm -rf build

@@ -24,6 +24,8 @@ def onlooker(
 
     def warned(event: AlertEvent) -> None:
         nonlocal n_warned
+        if event.kind != "raised":
+            return
         n_warned += 1
         if n_warned <= live_max:
             line = told.warning(event, manifest, became[event.device], unit)

@@ -31,7 +31,7 @@ svg { display: block; width: 100%; height: auto; } svg text { font-family: inher
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: .88rem; }
 .scroll { overflow-x: auto; }
 th, td { text-align: right; padding: .28rem .7rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child, td.text, th.text { text-align: left; } td.text { white-space: normal; }
+th:first-child, td:first-child, td.text, th.text { text-align: left; } td.text { white-space: normal; min-width: 7rem; }
 th { font-weight: 600; color: var(--muted); }
 .good { color: var(--good); } .bad { color: var(--bad); } .late { color: var(--late); } .risk { color: var(--risk); }
 .key { display: flex; flex-wrap: wrap; gap: .2rem 1.3rem; font-size: .86rem; margin: .2rem 0 1rem; }

@@ -77,7 +77,8 @@ def leads(model: EarlyWarning, age_only: EarlyWarning, name: str, unit: Unit) ->
                 hatch="////",
                 edgecolor=PAPER,
             )
-        axes.set_xticks([missed, *edges[::2]], ["missed", *(f"{edge:g}" for edge in edges[::2])])
+        ticks = [tick for tick in MaxNLocator(6).tick_values(0, edges[-1]) if tick <= edges[-1]]
+        axes.set_xticks([missed, *ticks], ["missed", *(f"{tick:g}" for tick in ticks)])
         axes.set_xlabel(f"{unit.plural} from the first true alert to the failure")
         axes.set_ylabel("failures")
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))

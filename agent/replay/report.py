@@ -263,7 +263,10 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, n_text: int) -
 
 
 def _number(value: float) -> str:
-    return "&ndash;" if math.isnan(value) else f"{value:.2f}".rstrip("0").rstrip(".")
+    """Two decimals, or two digits where they would show nothing."""
+    if math.isnan(value):
+        return "&ndash;"
+    return f"{value:.2f}".rstrip("0").rstrip(".") if value == 0 or value >= 0.1 else f"{value:.2g}"
 
 
 def _tenths(span_s: float, unit: Unit) -> str:

@@ -47,11 +47,12 @@ def why_missed(one: DeviceResult, found: EarlyWarning, unit: Unit) -> str:
 
 
 def warning(event: AlertEvent, manifest: Manifest, t_fail_s: float | None, unit: Unit) -> str:
-    """One line for the live view: when, who, what, how sure, how long still, and how long it really was."""
-    told = [_when(event.t_ns, manifest), f"{event.device:<8}", f"{event.kind:<7}", f"{event.severity:<8}"]
+    """One line for the live view: when, who, how bad, how sure, how long still, and how long it really was."""
+    told = [_when(event.t_ns, manifest), f"{event.device:<8}", f"{event.severity:<8}"]
     if event.risk:
         risks = zip(event.risk, manifest.risk.horizons_s, strict=True)
-        told.append("risk " + "  ".join(f"{risk:.0%} in {unit.of(horizon_s):g}" for risk, horizon_s in risks))
+        each = ", ".join(f"{risk:.0%} in {unit.of(horizon_s):g}" for risk, horizon_s in risks)
+        told.append(f"risk {each} {unit.plural}")
     if event.rul and manifest.rul:
         quantiles = manifest.rul.quantiles
         middle = min(range(len(quantiles)), key=lambda index: abs(quantiles[index] - 0.5))
@@ -65,7 +66,7 @@ def warning(event: AlertEvent, manifest: Manifest, t_fail_s: float | None, unit:
 def _when(t_ns: int, manifest: Manifest) -> str:
     if manifest.time_unit == "cycle":
         return f"cycle {t_ns / 1e9:>5g}"
-    return datetime.fromtimestamp(t_ns / 1e9, UTC).isoformat(timespec="seconds")
+    return f"{datetime.fromtimestamp(t_ns / 1e9, UTC):%Y-%m-%d %H:%M}"
 
 
 def summary(replay: Replay, unit: Unit) -> str:

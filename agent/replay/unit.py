@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from agent.bundle.manifest import Manifest
 
-_CLOCK = (("day", 86_400.0), ("hour", 3600.0), ("minute", 60.0))
+_CLOCK = (("day", 86_400.0, 30), ("hour", 3600.0, 1000), ("minute", 60.0, 1000), ("second", 1.0, 1000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +21,16 @@ class Unit:
 
     @property
     def exposure(self) -> str:
-        """What false alarms are counted per: "1000 cycles", "device-day"."""
-        return f"{self.per} {self.plural}" if self.per > 1 else f"device-{self.name}"
+        """What false alarms are counted per: "1000 cycles", "30 device-days"."""
+        return f"{self.per} {'' if self.name == 'cycle' else 'device-'}{self.plural}"
 
     def of(self, span_s: float) -> float:
         return span_s / self.size_s
 
     def text(self, span_s: float) -> str:
-        """ "48.3 cycles", "60 cycles", "1 day"."""
-        number = f"{self.of(span_s):.1f}".removesuffix(".0")
+        """ "48.3 cycles", "60 cycles", "1 day", "11,474 days"."""
+        span = self.of(span_s)
+        number = f"{span:,.0f}" if span >= 1000 else f"{span:.1f}".removesuffix(".0")
         return f"{number} {self.name if number == '1' else self.plural}"
 
     def rate(self, rate_per_s: float) -> float:
@@ -41,7 +42,5 @@ def unit_of(manifest: Manifest) -> Unit:
     """The unit in which the bundle's longest true warning is at least 2."""
     if manifest.time_unit == "cycle":
         return Unit("cycle", 1.0, 1000)
-    for name, size_s in _CLOCK:
-        if manifest.thresholds.h_max_s >= 2 * size_s:
-            return Unit(name, size_s, 1)
-    return Unit("second", 1.0, 1000)
+    fits = (Unit(*one) for one in _CLOCK if manifest.thresholds.h_max_s >= 2 * one[1])
+    return next(fits, Unit(*_CLOCK[-1]))

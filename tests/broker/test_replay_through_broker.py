@@ -132,7 +132,7 @@ def test_when_it_is_ended_nothing_is_left(tmp_path, broker, number):
         env={**os.environ, "TMPDIR": str(tmp_path / "tmp")},
     ) as process:
         assert process.stderr.readline() == f"broker: {broker.host}:{broker.port}\n"
-        assert "raised" in process.stderr.readline()  # an alert stands
+        assert " worn " in process.stderr.readline()  # an alert stands
         agent = subprocess.check_output(["pgrep", "-f", str(tmp_path / "tmp")], text=True).split()
         process.send_signal(number)
         told, complaint = process.communicate(timeout=30)
