@@ -16,7 +16,7 @@ READER_PATIENCE_S = 0.1
 PIPE_BYTES = select.PIPE_BUF  # so much can be written without waiting, when anything can
 DROP_EVERY_S = 10.0
 TEXT_MAX = 120
-DOUBTS = ("missing_channel", "extra_channel")  # the reading is used all the same
+DOUBTS = ("missing_channel", "extra_channel", "clock_rebased", "clock_unsteady")  # the reading is used all the same
 
 
 def configure() -> FilteringBoundLogger:

@@ -40,6 +40,7 @@ class Source:
     time_unit    `cycle` is a counter (one second a cycle) that is never compared with arrival time
     fields       payload field of each channel, in the bundle's channel order
     future_max_s a reading further ahead of its arrival than this is dropped (`future`)
+    past_max_s   a clock that is steadily further behind arrival than this is wrong
     report_extra count payload fields that no channel names
     """
 
@@ -49,6 +50,7 @@ class Source:
     time_unit: TimeUnit
     fields: tuple[str, ...]
     future_max_s: float = 300.0
+    past_max_s: float = 3600.0
     report_extra: bool = True
 
 
@@ -86,6 +88,7 @@ class AlertEvent(msgspec.Struct, frozen=True):
     risk: tuple[float, ...]
     rul: tuple[float, ...]
     cause: Literal["risk", "below_threshold", "forgotten"]
+    clock_epoch: int = 0  # how often the device's clock had been re-based when the alert was raised
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from agent.words import Float32
 from trainer.export import export
 from trainer.streaming import Linear, Streaming
 
-CHANNELS = tuple(f"channel_{index}" for index in range(8))
+CHANNELS = ("speed", "flow", "p_in", "p_out", "t_de", "t_nde", "amps", "vib")
 HORIZONS_S = (15.0, 30.0, 60.0)
 GOLDEN_ROWS = 24
 

@@ -34,6 +34,7 @@ def sources(settings: Settings, manifest: Manifest) -> tuple[Source, ...]:
             time_unit=source.time.unit,
             fields=tuple(source.channels.get(channel.name, channel.name) for channel in manifest.channels),
             future_max_s=source.future_max.total_seconds(),
+            past_max_s=source.past_max.total_seconds(),
             report_extra=source.report_extra,
         )
         for source in settings.source

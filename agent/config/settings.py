@@ -171,6 +171,9 @@ class SourceSettings(Table):
     future_max: Duration = Field(
         default=5 * MINUTE, ge=0 * MS, description="A reading further ahead of its arrival is dropped and counted."
     )
+    past_max: Duration = Field(
+        default=HOUR, ge=MINUTE, description="A device whose clock is steadily further behind arrival is re-based."
+    )
     report_extra: bool = Field(default=True, description="Count payload fields that no channel reads.")
 
     @field_validator("topic")

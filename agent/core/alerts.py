@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from agent.judge.evidence import Evidence, Verdict
-from agent.judge.lifecycle import FIRST_CLOCK_EPOCH, HEAD, TRANSITIONS, alert_id
+from agent.judge.lifecycle import HEAD, TRANSITIONS, alert_id
 from agent.words import SEVERITIES, AlertEvent, Int64, Quality, Scores
 
 
@@ -13,10 +13,10 @@ def decided(
     """One event for each row of a batch that raises, updates or clears; `source_of` names a slot's source."""
     for row in verdict.rows.tolist():
         slot, device = int(slots[row]), str(scores.device[row])
-        raised_t_ns = int(evidence.raised_t_ns[slot])
+        raised_t_ns, clock_epoch = int(evidence.raised_t_ns[slot]), int(evidence.raised_epoch[slot])
         yield AlertEvent(
             kind="raised" if verdict.raised[row] else "cleared" if verdict.cleared[row] else "updated",
-            alert=alert_id(device, HEAD, FIRST_CLOCK_EPOCH, raised_t_ns),
+            alert=alert_id(device, HEAD, clock_epoch, raised_t_ns),
             sequence=int(evidence.sequence[slot]),
             source=source_of(slot),
             device=device,
@@ -30,15 +30,16 @@ def decided(
             risk=tuple(scores.risk[row].tolist()),
             rul=tuple(scores.rul[row].tolist()),
             cause="below_threshold" if verdict.cleared[row] else "risk",
+            clock_epoch=clock_epoch,
         )
 
 
 def forgotten(evidence: Evidence, slot: int, device: str, source: str, entry: int, t_ns: int) -> AlertEvent:
     """The end of the alert of a device that fell silent for good; `t_ns` is the time of its newest row."""
-    raised_t_ns = int(evidence.raised_t_ns[slot])
+    raised_t_ns, clock_epoch = int(evidence.raised_t_ns[slot]), int(evidence.raised_epoch[slot])
     return AlertEvent(
         kind="cleared",
-        alert=alert_id(device, HEAD, FIRST_CLOCK_EPOCH, raised_t_ns),
+        alert=alert_id(device, HEAD, clock_epoch, raised_t_ns),
         sequence=int(evidence.sequence[slot]) + 1,
         source=source,
         device=device,
@@ -52,4 +53,5 @@ def forgotten(evidence: Evidence, slot: int, device: str, source: str, entry: in
         risk=(),
         rul=(),
         cause="forgotten",
+        clock_epoch=clock_epoch,
     )

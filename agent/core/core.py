@@ -111,6 +111,7 @@ class Core:
                 self._stepper.evidence.severity[slot] = SEVERITIES.index(event.severity)
                 self._stepper.evidence.sequence[slot] = event.sequence
                 self._stepper.evidence.raised_t_ns[slot] = event.raised_t_ns
+                self._stepper.evidence.raised_epoch[slot] = event.clock_epoch
 
     def snapshot(self) -> bytes:
         """All that shapes later scores and alerts. No checksum: the store adds it."""
@@ -172,8 +173,8 @@ class Core:
     def _notice_silence(self, tick_ns: int) -> list[AlertEvent]:
         """Mark devices `stale`, and let those unheard of for `forget_after` go, their alerts ended with the cause."""
         columns = self._stepper.slab.columns
-        is_known = columns.t_ns != NEVER
-        columns.heard_ns[is_known & (columns.heard_ns == NEVER)] = tick_ns  # from the alert table, not heard yet
+        is_known = (columns.t_ns != NEVER) | (columns.source != NO_SOURCE)
+        columns.heard_ns[is_known & (columns.heard_ns == NEVER)] = tick_ns  # none of its rows was accepted yet
         silent_ns = np.where(is_known, tick_ns - columns.heard_ns, 0)
         columns.quality[silent_ns > round(self._bounds.stale_after_s * 1e9)] = Quality.STALE
         ended: list[AlertEvent] = []

@@ -16,7 +16,7 @@ from agent.judge.evidence import Evidence
 from agent.step.slab import DeviceColumns
 
 MAGIC = b"FWSTATE\n"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _START_OVER = "The agent starts from the next older snapshot, or with every device new."
 
 Arrays = Mapping[str, npt.NDArray[Any]]

@@ -11,10 +11,11 @@ from agent.align import space
 from agent.bundle.manifest import Manifest
 from agent.core.alerts import decided
 from agent.core.bounds import Bounds
+from agent.core.clock import ClockRule
 from agent.core.quality import QualityRule
 from agent.core.scores import joined, no_scores, picked
 from agent.decode.intake import Readings
-from agent.judge.evidence import Evidence, judge
+from agent.judge.evidence import NOT_CLEARING, Evidence, judge
 from agent.step.batch import rounds
 from agent.step.engine import Engine
 from agent.step.slab import NO_SLOT, NO_SOURCE, Slab
@@ -35,6 +36,7 @@ class Stepper:
         self._threshold = threshold
         self._max_batch = bounds.max_batch
         self._quality_rule = QualityRule(manifest)
+        self._clock_rule = ClockRule(sources, manifest.cadence.every_s)
 
     def slot(self, device: str, source: int) -> int | None:
         """The device's slot, a new one if it has none; None when `max_devices` are known already."""
@@ -104,9 +106,8 @@ class Stepper:
     ) -> tuple[Scores, list[AlertEvent]]:
         """One round of distinct devices; rows int64 [b] index `readings`."""
         columns, cadence = self.slab.columns, self._manifest.cadence
-        spacing = space(
-            readings.t_ns[rows], columns.t_ns[slots], columns.rows[slots] > 0, cadence.every_s, cadence.dt_max_s
-        )
+        rows, slots, t_ns, heard_ns = self._with_clocks(readings, rows, slots, heard_ns, topics)
+        spacing = space(t_ns, columns.t_ns[slots], columns.rows[slots] > 0, cadence.every_s, cadence.dt_max_s)
         columns.heard_ns[slots] = heard_ns
         old = spacing.late | spacing.repeated
         dt, is_lost, is_gap = spacing.dt, spacing.is_lost, spacing.is_gap
@@ -114,13 +115,14 @@ class Stepper:
             for row, is_late in zip(rows[old].tolist(), spacing.late[old].tolist(), strict=True):
                 self._drop(readings, row, topics, "late" if is_late else "repeated", _event_time(readings, row))
             new = ~old
-            rows, slots, dt, is_lost, is_gap = rows[new], slots[new], dt[new], is_lost[new], is_gap[new]
-            if len(rows) == 0:
-                return no_scores(self._manifest), []
+            rows, slots, t_ns = rows[new], slots[new], t_ns[new]
+            dt, is_lost, is_gap = dt[new], is_lost[new], is_gap[new]
+        if len(rows) == 0:
+            return no_scores(self._manifest), []
         if is_lost.any():
             columns.state[slots[is_lost]] = 0
             columns.rows[slots[is_lost]] = 0
-        x, t_ns = readings.x[rows], readings.t_ns[rows]
+        x = readings.x[rows]
         risk, rul, sound = self._run(x, dt, slots)
         quality = self._quality_rule.quality(x, columns.rows[slots], is_gap | columns.history_lost[slots])
 
@@ -136,7 +138,28 @@ class Stepper:
             scores, slots = picked(scores, np.flatnonzero(sound)), slots[sound]
         policy = self._manifest.judge
         verdict = judge(self.evidence, slots, scores.t_ns, scores.quality, scores.risk, self._threshold, policy)
+        self.evidence.raised_epoch[slots[verdict.raised]] = columns.clock_epoch[slots[verdict.raised]]
         return scores, list(decided(verdict, scores, slots, self.evidence, self.source_of))
+
+    def _with_clocks(
+        self, readings: Readings, rows: Int64, slots: Int64, heard_ns: Int64, topics: Sequence[str]
+    ) -> tuple[Int64, Int64, Int64, Int64]:
+        """Make the devices' clocks good: rows, slots, event times and arrivals, int64 [b], less the future."""
+        said_ns = readings.t_ns[rows]
+        clocked = self._clock_rule.read(self.slab.columns, slots, readings.source[rows], said_ns, heard_ns)
+        for which, reason in (
+            (clocked.future, "future"),
+            (clocked.rebased, "clock_rebased"),
+            (clocked.by_arrival, "clock_unsteady"),
+        ):
+            for one in np.flatnonzero(which).tolist():
+                detail = f"its time is {(said_ns[one] - heard_ns[one]) / 1e9:+.3f} s from its arrival"
+                self._drop(readings, rows[one], topics, reason, detail)
+        self.evidence.clearing_since_ns[slots[clocked.rebased]] = NOT_CLEARING
+        if not clocked.future.any():
+            return rows, slots, clocked.t_ns, heard_ns
+        kept = ~clocked.future
+        return rows[kept], slots[kept], clocked.t_ns[kept], heard_ns[kept]
 
     def _run(self, x: Float32, dt: Float32, slots: Int64) -> tuple[Float32, Float32, Bool]:
         """Step the states of distinct slots, `max_batch` at a time; returns risk [b, K], rul [b, Q], sound bool [b].

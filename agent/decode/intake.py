@@ -63,7 +63,6 @@ class Intake:
         self._payload_bytes_max = payload_bytes_max
         self._device_id_bytes_max = device_id_bytes_max
         self._addresses: dict[str, Address] = {}
-        self._future_max_ns = np.array([_future_max_ns(source) for source in sources], np.int64)
 
     def read(self, topics: Sequence[str], payloads: Sequence[bytes], log_times_ns: Int64) -> Readings:
         """Decode one read's messages; log_times_ns int64 [n] stand in for the time of a payload that has none."""
@@ -96,10 +95,8 @@ class Intake:
         missing = np.isnan(x)
         is_short = missing.any(axis=1) if missing.any() else np.zeros(len(x), np.bool_)
         empty = is_short & missing.all(axis=1)
-        future = t_ns - log_times_ns[message] > self._future_max_ns[source]
         for faulty, reason, detail in (
             (impossible, "impossible_time", "before 1970 or not a time at all"),
-            (future, "future", "its time is ahead of its arrival by more than future_max"),
             (empty, "no_channels", "no channel has a value"),
             (is_short & ~empty, "missing_channel", "the reading is used without it"),
         ):
@@ -113,7 +110,7 @@ class Intake:
             x=x,
             drops=drops,
         )
-        faulty = impossible | future | empty
+        faulty = impossible | empty
         return readings.only(~faulty) if faulty.any() else readings
 
     def _columns(
@@ -160,10 +157,3 @@ class Intake:
 
     def _drop(self, address: Address, topic: str, reason: str, detail: str) -> Drop:
         return Drop(self._sources[address.source].name, address.device, topic, reason, detail)
-
-
-def _future_max_ns(source: Source) -> int:
-    """How far a reading may be ahead of its arrival; without bound where its time is not the wall's."""
-    if source.time_unit in ("cycle", "arrival"):
-        return int(np.iinfo(np.int64).max)
-    return round(source.future_max_s * 1e9)

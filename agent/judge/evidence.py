@@ -27,6 +27,7 @@ class Evidence(Columns):
     severity           uint8   index into SEVERITIES of the standing alert
     sequence           int64   number of the standing alert's newest event
     raised_t_ns        int64   event time of the raise
+    raised_epoch       int64   clock epoch of the raise
     clearing_since_ns  int64   event time since which risk is under the clear threshold, NOT_CLEARING for not
     """
 
@@ -36,6 +37,7 @@ class Evidence(Columns):
     severity: UInt8 = column(np.uint8, 0)
     sequence: Int64 = column(np.int64, 0)
     raised_t_ns: Int64 = column(np.int64, 0)
+    raised_epoch: Int64 = column(np.int64, 0)
     clearing_since_ns: Int64 = column(np.int64, NOT_CLEARING)
 
     def forget(self) -> None:

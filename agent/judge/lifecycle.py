@@ -16,7 +16,6 @@ TRANSITIONS: dict[tuple[State, Trigger], State] = {
 }
 
 HEAD = "risk"
-FIRST_CLOCK_EPOCH = 0  # a device whose clock is re-based will count on from here
 
 
 def alert_id(device: str, head: str, clock_epoch: int, raised_t_ns: int) -> str:

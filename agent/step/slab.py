@@ -25,6 +25,14 @@ class DeviceColumns(Columns):
     history_lost  bool     the next row says `gap`
     quality       uint8    Quality of the newest row, or STALE
     source        int64    index of the source the device belongs to
+
+    and of its clock (agent.core.clock):
+    clock_offset_ns  int64  taken from the time it says
+    clock_epoch      int64  how often it was re-based
+    wrong_rows       int64  readings in a row whose time was wrong
+    steady_rows      int64  of these, those in a row that were as far from arrival as the first,
+    steady_ahead_ns  int64  whose event time was so far ahead of its arrival,
+    steady_since_ns  int64  and which arrived then
     """
 
     state: Float32 = column(np.float32, 0)
@@ -34,6 +42,12 @@ class DeviceColumns(Columns):
     history_lost: Bool = column(np.bool_, False)
     quality: UInt8 = column(np.uint8, Quality.WARMING_UP)
     source: Int64 = column(np.int64, NO_SOURCE)
+    clock_offset_ns: Int64 = column(np.int64, 0)
+    clock_epoch: Int64 = column(np.int64, 0)
+    wrong_rows: Int64 = column(np.int64, 0)
+    steady_rows: Int64 = column(np.int64, 0)
+    steady_ahead_ns: Int64 = column(np.int64, 0)
+    steady_since_ns: Int64 = column(np.int64, 0)
 
 
 class Slab:

@@ -14,6 +14,7 @@ def reasons_in_code() -> set[str]:
         "decode/json_object.py",
         "core/core.py",
         "core/stepper.py",
+        "core/clock.py",
         "receive/inbox.py",
         "receive/client.py",
         "run.py",
@@ -22,7 +23,8 @@ def reasons_in_code() -> set[str]:
     listed = re.findall(r'\((?:impossible|future|empty|missing[^,]*|spacing\.\w+), "(\w+)"', text)
     quoted = re.findall(r'"((?:max|foreign|duplicate|missing|extra|no|not|wrong|too|out|device|impossible)_\w+)"', text)
     plain = re.findall(
-        r'"(empty|malformed|retained|topic|late|repeated|future|forgotten|outbox_full|score_not_sent|protocol_error)"',
+        r'"(empty|malformed|retained|topic|late|repeated|future|clock_rebased|clock_unsteady|forgotten|outbox_full|'
+        r'score_not_sent|protocol_error)"',
         text,
     )
     return {*listed, *quoted, *plain}

@@ -32,18 +32,6 @@ def test_readings_of_two_sources_keep_the_order_of_the_messages():
     assert readings.x.tolist() == [[1, 2], [3, 4], [5, 6]]
 
 
-def test_a_reading_ahead_of_its_arrival_by_more_than_future_max_is_dropped():
-    at, ahead = ({"ts": 1_700_000_000 + seconds, "temp": 1, "load": 2} for seconds in (300, 301))
-    readings = read(("press/p1", at), ("press/p1", ahead))
-    assert readings.message.tolist() == [0]
-    assert [(drop.device, drop.reason) for drop in readings.drops] == [("p1", "future")]
-
-
-def test_a_counter_of_cycles_is_never_the_future():
-    source = replace(PRESS, time_unit="cycle")
-    assert read(("press/p1", {"ts": 4_000_000_000, "temp": 1, "load": 1}), sources=(source,)).message.tolist() == [0]
-
-
 def test_a_missing_channel_is_named_and_a_reading_without_any_is_dropped():
     readings = read(("press/p1", {"ts": 1, "temp": 1}), ("press/p2", {"ts": 1}), ("press/p3", {"ts": 1, "load": None}))
     assert readings.device.tolist() == ["p1"]

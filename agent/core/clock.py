@@ -1,0 +1,93 @@
+"""A device whose clock is wrong: noticed against arrival, re-based when it is steady, replaced when it is not.
+
+Event time rules everything a model sees, so a clock that is hours off must not silence its device for ever, and must
+not move anybody else. Counted here, per device and in a row, are readings that are ahead of their arrival by more than
+`future_max`, behind it by more than `past_max`, or older than the device's newest row. After WRONG_ROWS of them:
+
+- as long as event minus arrival stays the same, the clock runs right and is set wrong: the device is *re-based* by that
+  difference (by nothing, where the clock has come right again), its clock epoch counts on, and one row says `gap`;
+- where it does not, readings that are ahead take their arrival time.
+
+A backlog that a device sends after an outage is late and does not stay as far behind: it re-bases nobody.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.step.slab import NEVER, DeviceColumns
+from agent.words import Bool, Int64, Source
+
+WRONG_ROWS = 20
+UNBOUNDED = int(np.iinfo(np.int64).max)
+
+
+@dataclass(frozen=True, slots=True)
+class Clocked:
+    """Readings with the device's clock made good.
+
+    t_ns int64 [b] event time; future bool [b] ahead by more than future_max, to be dropped;
+    rebased bool [b] the clock was set anew by this reading; by_arrival bool [b] the time is that of arrival.
+    """
+
+    t_ns: Int64
+    future: Bool
+    rebased: Bool
+    by_arrival: Bool
+
+
+class ClockRule:
+    """The sources' bounds. Sources that count cycles or say no time are never compared with arrival."""
+
+    def __init__(self, sources: Sequence[Source], every_s: float) -> None:
+        is_wall = np.array([source.time_unit not in ("cycle", "arrival") for source in sources])
+        self._is_wall = is_wall
+        self._ahead_max_ns = np.where(is_wall, [round(source.future_max_s * 1e9) for source in sources], UNBOUNDED)
+        self._behind_max_ns = np.where(is_wall, [round(source.past_max_s * 1e9) for source in sources], UNBOUNDED)
+        self._steady_ns = round(max(every_s / 2, 1.0) * 1e9)
+
+    def read(self, columns: DeviceColumns, slots: Int64, source: Int64, t_ns: Int64, arrived_ns: Int64) -> Clocked:
+        """Judge the clocks of distinct devices; element i depends on elements i only (law 2).
+
+        slots, source int64 [b]; t_ns int64 [b] as the device says it; arrived_ns int64 [b] log time of arrival.
+        Changes the clock's own columns and, for a re-based device, `t_ns` and `history_lost`.
+        """
+        offset = columns.clock_offset_ns[slots]
+        ahead_ns = t_ns - arrived_ns  # of the arrival, by the device's own clock
+        ahead_max, behind_max = self._ahead_max_ns[source], self._behind_max_ns[source]
+        future = ahead_ns - offset > ahead_max
+        newest = columns.t_ns[slots]
+        is_late = self._is_wall[source] & (newest != NEVER) & (t_ns - offset < newest)
+        wrong = future | (offset - ahead_ns > behind_max) | is_late
+        wrong_before = columns.wrong_rows[slots]
+        if not wrong.any() and not wrong_before.any():
+            return Clocked(t_ns - offset, wrong, wrong, wrong)
+
+        run = columns.steady_rows[slots]
+        is_steady = (run > 0) & (np.abs(ahead_ns - columns.steady_ahead_ns[slots]) <= self._steady_ns)
+        begins = wrong & ~is_steady
+        columns.steady_ahead_ns[slots[begins]] = ahead_ns[begins]
+        columns.steady_since_ns[slots[begins]] = arrived_ns[begins]
+        steady_rows = np.where(wrong, np.where(is_steady, run + 1, 1), 0)
+        wrong_rows = np.where(wrong, wrong_before + 1, 0)
+        lasted_ns = arrived_ns - columns.steady_since_ns[slots]
+        rebased = (steady_rows >= WRONG_ROWS) & (lasted_ns >= (WRONG_ROWS // 2) * self._steady_ns)
+
+        is_right = (ahead_ns <= ahead_max) & (-ahead_ns <= behind_max)
+        offset = np.where(rebased, np.where(is_right, 0, ahead_ns), offset)
+        by_arrival = future & ~rebased & (wrong_rows >= WRONG_ROWS) & (steady_rows < WRONG_ROWS)
+        made_good = np.where(by_arrival, arrived_ns, t_ns - offset)
+        columns.clock_offset_ns[slots] = offset
+        columns.clock_epoch[slots] += rebased
+        columns.steady_rows[slots] = np.where(rebased, 0, steady_rows)
+        columns.wrong_rows[slots] = np.where(rebased, 0, wrong_rows)
+        self._set_anew(columns, slots[rebased], made_good[rebased], arrived_ns[rebased])
+        return Clocked(made_good, future & ~rebased & ~by_arrival, rebased, by_arrival)
+
+    def _set_anew(self, columns: DeviceColumns, slots: Int64, t_ns: Int64, arrived_ns: Int64) -> None:
+        """Put the newest row as far before t_ns int64 [b] as it was heard before: the time between is by arrival."""
+        heard_ns = columns.heard_ns[slots]
+        since_ns = np.where(heard_ns == NEVER, 1, np.maximum(arrived_ns - heard_ns, 1))
+        columns.t_ns[slots] = np.where(columns.t_ns[slots] == NEVER, NEVER, t_ns - since_ns)
+        columns.history_lost[slots] = True

@@ -1,0 +1,177 @@
+"""Devices whose clocks are wrong, through the whole core: one row a second arrives, whatever time it says."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from agent.core.clock import WRONG_ROWS
+from agent.words import Quality
+from tests.streams import SOURCE, bytes_of, core
+
+WALL = replace(SOURCE, time_field="ts", time_unit="s", future_max_s=300.0, past_max_s=3600.0)
+NOW_S = 1_800_000_000
+HOUR_S = 3600
+
+
+def rows(device, said_s, *, arrived_s=None, wear=0.0):
+    """One message a time that the device says, and when each arrives: a second apart from NOW_S on."""
+    arrived_s = arrived_s if arrived_s is not None else [NOW_S + index for index in range(len(said_s))]
+    payload = {"temp": 0.0, "load": 0.0, "wear": wear}
+    return [
+        (f"plant/{device}/cycle", json.dumps({"ts": said, **payload}).encode(), round(arrived * 1e9))
+        for said, arrived in zip(said_s, arrived_s, strict=True)
+    ]
+
+
+def take(into, messages):
+    topics, payloads, arrived_ns = (list(column) for column in zip(*messages, strict=True))
+    return into.take(topics, payloads, arrived_ns)
+
+
+def right(n, start=0):
+    return [NOW_S + start + index for index in range(n)]
+
+
+def shifted(times, by_s):
+    return [time + by_s for time in times]
+
+
+def test_a_clock_hours_ahead_is_rebased_after_a_while_and_says_gap_once():
+    into = core(WALL)
+    scores = take(into, rows("p1", shifted(right(40), 8 * HOUR_S))).scores
+    assert into.counts["press", "future"] == WRONG_ROWS - 1
+    assert into.counts["press", "clock_rebased"] == 1
+    assert len(scores.t_ns) == 40 - (WRONG_ROWS - 1)
+    assert scores.t_ns.tolist() == [second * 10**9 for second in right(40)[WRONG_ROWS - 1 :]]
+    assert scores.quality[0] == Quality.GAP
+    assert Quality.GAP not in scores.quality[1:]
+
+
+def test_a_device_that_boots_in_1970_is_rebased_and_loses_no_row_and_no_state():
+    """It is heard from its first row on; the rows before and after the re-basing are a second apart."""
+    into = core(WALL)
+    scores = take(into, rows("p1", range(100, 140))).scores
+    assert into.counts == {("press", "clock_rebased"): 1}
+    assert len(scores.t_ns) == 40
+    assert scores.t_ns[WRONG_ROWS - 2] == 118 * 10**9
+    assert scores.t_ns[WRONG_ROWS - 1 :].tolist() == [second * 10**9 for second in right(40)[WRONG_ROWS - 1 :]]
+    assert scores.quality[WRONG_ROWS - 1] == Quality.GAP
+    assert (scores.quality[WRONG_ROWS:] == Quality.OK).all()  # no warm-up: the state went on
+
+
+def test_a_clock_that_is_set_back_does_not_silence_its_device_for_ever():
+    into = core(WALL)
+    said = [*shifted(right(30), 200), *right(30, start=30)]
+    taken = take(into, rows("p1", said))
+    assert into.counts["press", "late"] == WRONG_ROWS - 1
+    assert into.counts["press", "clock_rebased"] == 1
+    assert taken.scores.t_ns[-1] == (NOW_S + 59) * 10**9
+    assert taken.scores.quality[-1] == Quality.OK
+
+
+def test_a_clock_that_comes_right_again_is_taken_at_its_word():
+    into = core(WALL)
+    said = [*shifted(right(30), 8 * HOUR_S), *right(40, start=30)]
+    scores = take(into, rows("p1", said)).scores
+    assert into.counts["press", "clock_rebased"] == 2
+    assert scores.t_ns[-1] == (NOW_S + 69) * 10**9
+    slot = into._stepper.slab.find("p1")
+    assert into._stepper.slab.columns.clock_offset_ns[slot] == 0
+    assert into._stepper.slab.columns.clock_epoch[slot] == 2
+
+
+def test_an_unsteady_clock_ahead_gives_way_to_arrival():
+    into = core(WALL)
+    said = [time + HOUR_S * (1 + index % 7) for index, time in enumerate(right(40))]
+    scores = take(into, rows("p1", said)).scores
+    assert into.counts["press", "future"] == WRONG_ROWS - 1
+    assert into.counts["press", "clock_unsteady"] == 40 - (WRONG_ROWS - 1)
+    assert ("press", "clock_rebased") not in into.counts
+    assert scores.t_ns.tolist() == [second * 10**9 for second in right(40)[WRONG_ROWS - 1 :]]
+
+
+@pytest.mark.parametrize("every_s", [1.0, 0.02])
+def test_a_backlog_sent_after_an_outage_rebases_nobody(every_s):
+    """200 rows of the past arrive within a second after a newer one: each is late, none moves the clock."""
+    into = core(WALL)
+    backlog = [NOW_S - 1000 + index * every_s for index in range(200)]
+    take(into, rows("p1", [NOW_S, *backlog], arrived_s=[NOW_S + index * 0.005 for index in range(201)]))
+    assert into.counts == {("press", "late"): 200}
+
+
+def test_recorded_history_played_fast_keeps_its_own_time():
+    into = core(WALL)
+    said = [1_600_000_000 + index for index in range(300)]
+    scores = take(into, rows("p1", said, arrived_s=[NOW_S + index * 0.001 for index in range(300)])).scores
+    assert scores.t_ns.tolist() == [second * 10**9 for second in said]
+    assert not into.counts
+
+
+def test_one_wild_reading_moves_no_clock():
+    into = core(WALL)
+    said = right(100)
+    said[50] += 8 * HOUR_S
+    said[70] -= 8 * HOUR_S
+    scores = take(into, rows("p1", said)).scores
+    assert into.counts == {("press", "future"): 1, ("press", "late"): 1}
+    assert len(scores.t_ns) == 98
+
+
+@pytest.mark.parametrize("unit", ["cycle", "arrival"])
+def test_times_that_are_not_the_walls_are_never_compared_with_it(unit):
+    into = core(replace(WALL, time_unit=unit, time_field="ts" if unit == "cycle" else ""))
+    take(into, rows("p1", range(1, 60)))
+    assert ("press", "clock_rebased") not in into.counts
+    assert ("press", "future") not in into.counts
+
+
+def test_a_wrong_clock_moves_no_neighbour():
+    """Law 2: a healthy device beside clocks that jump about is told the same to the bit."""
+    healthy = rows("p1", right(120), wear=1.0)
+    jumps = np.random.default_rng(0).choice([-40 * HOUR_S, -300, 0, 0, 250, 8 * HOUR_S], size=120)
+    wild = rows("p2", [time + int(jumps[index // 25]) for index, time in enumerate(right(120))])
+    mixed = [one for pair in zip(healthy, wild, strict=True) for one in pair]
+    assert bytes_of(take(core(WALL), mixed), "p1") == bytes_of(take(core(WALL), healthy), "p1")
+
+
+@pytest.mark.parametrize("cut", [5, 20, 21, 39])
+def test_a_snapshot_keeps_what_is_known_of_a_clock(cut):
+    """Law 1: split anywhere and restored in between, a stream gives the same."""
+    stream = rows("p1", shifted(right(60), 8 * HOUR_S), wear=1.0)
+    whole = core(WALL)
+    expected = take(whole, stream)
+    first, second = core(WALL), core(WALL)
+    take(first, stream[:cut])
+    second.restore(first.snapshot())
+    later = take(second, stream[cut:])
+    assert later.scores.t_ns.tolist() == expected.scores.t_ns[-len(later.scores.t_ns) :].tolist()
+    assert second.snapshot() == whole.snapshot()
+
+
+def test_an_alert_keeps_its_id_when_its_devices_clock_is_rebased():
+    """Raised by a clock in 1970, cleared by one that was set right; a later alert has another id."""
+    into = core(WALL)
+    worn = rows("p1", range(100, 115), wear=3.0)
+    well = rows("p1", range(115, 200), arrived_s=[NOW_S + 15 + index for index in range(85)])
+    events = take(into, [*worn, *well]).alerts
+    assert events[0].kind == "raised"
+    assert events[-1].kind == "cleared"
+    assert len({event.alert for event in events}) == 1
+    assert {event.clock_epoch for event in events} == {0}
+    assert events[-1].t_ns > events[0].t_ns + 10**18
+    again = rows("p1", range(200, 230), arrived_s=[NOW_S + 100 + index for index in range(30)], wear=3.0)
+    later = take(into, again).alerts
+    assert later[0].kind == "raised"
+    assert later[0].clock_epoch == 1
+    assert later[0].alert != events[0].alert
+
+
+def test_a_device_that_only_ever_sent_the_future_is_forgotten_like_any_other():
+    into = core(WALL)
+    take(into, rows("p1", [NOW_S + 8 * HOUR_S]))
+    assert sum(into.devices_by_quality().values()) == 1
+    into.tick((NOW_S + 10) * 10**9)
+    into.tick((NOW_S + 400 * 86_400) * 10**9)
+    assert sum(into.devices_by_quality().values()) == 0
