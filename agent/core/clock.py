@@ -45,6 +45,7 @@ class ClockRule:
         self._is_wall = is_wall
         self._ahead_max_ns = np.where(is_wall, [round(source.future_max_s * 1e9) for source in sources], UNBOUNDED)
         self._behind_max_ns = np.where(is_wall, [round(source.past_max_s * 1e9) for source in sources], UNBOUNDED)
+        self._every_ns = round(every_s * 1e9)
         self._steady_ns = round(max(every_s / 2, 1.0) * 1e9)
 
     def read(self, columns: DeviceColumns, slots: Int64, source: Int64, t_ns: Int64, arrived_ns: Int64) -> Clocked:
@@ -75,19 +76,16 @@ class ClockRule:
         rebased = (steady_rows >= WRONG_ROWS) & (lasted_ns >= (WRONG_ROWS // 2) * self._steady_ns)
 
         is_right = (ahead_ns <= ahead_max) & (-ahead_ns <= behind_max)
-        offset = np.where(rebased, np.where(is_right, 0, ahead_ns), offset)
+        offset_before, offset = offset, np.where(rebased, np.where(is_right, 0, ahead_ns), offset)
         by_arrival = future & ~rebased & (wrong_rows >= WRONG_ROWS) & (steady_rows < WRONG_ROWS)
         made_good = np.where(by_arrival, arrived_ns, t_ns - offset)
         columns.clock_offset_ns[slots] = offset
         columns.clock_epoch[slots] += rebased
         columns.steady_rows[slots] = np.where(rebased, 0, steady_rows)
         columns.wrong_rows[slots] = np.where(rebased, 0, wrong_rows)
-        self._set_anew(columns, slots[rebased], made_good[rebased], arrived_ns[rebased])
+        # Where the wrong rows were left out, the time since the newest row is that of their arrival, and one row more.
+        newest = np.where(future | is_late, made_good - lasted_ns - self._every_ns, newest + offset_before - offset)
+        moved = rebased & (columns.t_ns[slots] != NEVER)
+        columns.t_ns[slots[moved]] = newest[moved]
+        columns.history_lost[slots[rebased]] = True
         return Clocked(made_good, future & ~rebased & ~by_arrival, rebased, by_arrival)
-
-    def _set_anew(self, columns: DeviceColumns, slots: Int64, t_ns: Int64, arrived_ns: Int64) -> None:
-        """Put the newest row as far before t_ns int64 [b] as it was heard before: the time between is by arrival."""
-        heard_ns = columns.heard_ns[slots]
-        since_ns = np.where(heard_ns == NEVER, 1, np.maximum(arrived_ns - heard_ns, 1))
-        columns.t_ns[slots] = np.where(columns.t_ns[slots] == NEVER, NEVER, t_ns - since_ns)
-        columns.history_lost[slots] = True

@@ -175,3 +175,26 @@ def test_a_device_that_only_ever_sent_the_future_is_forgotten_like_any_other():
     into.tick((NOW_S + 10) * 10**9)
     into.tick((NOW_S + 400 * 86_400) * 10**9)
     assert sum(into.devices_by_quality().values()) == 0
+
+
+def test_exactly_future_max_ahead_is_not_the_future():
+    into = core(WALL)
+    take(into, rows("p1", [NOW_S + 300, NOW_S + 301.001], arrived_s=[NOW_S, NOW_S + 1]))
+    assert into.counts == {("press", "future"): 1}
+
+
+@pytest.mark.parametrize(("every_s", "is_lost"), [(0.9, False), (2.0, True)])
+def test_the_time_that_a_clock_was_late_counts_by_arrival(every_s, is_lost):
+    """20 late rows at dt_max = 20 s: one second apart the state is kept, two seconds apart it is lost history."""
+    into = core(WALL)
+    arrived = [NOW_S + index * every_s for index in range(60)]
+    said = [*shifted(arrived[:20], 250), *arrived[20:]]
+    quality = take(into, rows("p1", said, arrived_s=arrived)).scores.quality
+    assert into.counts["press", "clock_rebased"] == 1
+    assert (Quality.WARMING_UP in quality[20:]) == is_lost
+
+
+def test_a_repeated_time_is_not_a_wrong_clock():
+    into = core(WALL)
+    take(into, rows("p1", [NOW_S] * 60))
+    assert into.counts == {("press", "repeated"): 59}
