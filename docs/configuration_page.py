@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from agent.config.quantity import format_duration, format_size
+from agent.config.reload import LIVE
 from agent.config.settings import Settings, SourceSettings, Time
 
 ROOT = Path(__file__).parents[1]
@@ -35,6 +36,9 @@ A relative path starts from the folder of the file that it stands in (from the e
 secret stands in a file of its own that not everybody may read; a name without a slash is looked up in
 `$CREDENTIALS_DIRECTORY`, where that is set.
 
+Keys marked *live* apply when the agent gets SIGHUP (`systemctl reload forewarn`), others when it starts
+([operations](operations.md)).
+
 Durations are written `"250ms"`, `"30s"`, `"2m"`, `"1h"`, `"30d"`, `"2w"`; sizes `"512B"`, `"64KiB"`, `"10MB"`.
 
 **Errors.** An unknown key is one, with the nearest key there is. `forewarn check FILE` prints every problem at once as
@@ -54,24 +58,25 @@ def page() -> str:
         if name == "output":
             parts.append("The same keys as `[broker]`.\n")
         else:
-            parts.append("\n".join(_rows(model)) + "\n")
+            parts.append("\n".join(_rows(name, model)) + "\n")
     example = (ROOT / "configs" / "forewarn.example.toml").read_text()
     parts.append(f"## Example\n\n`configs/forewarn.example.toml`:\n\n```toml\n{example}```\n")
     return "\n".join(parts)
 
 
-def _rows(model: type[BaseModel]) -> Iterator[str]:
+def _rows(table: str, model: type[BaseModel]) -> Iterator[str]:
     yield "| key | value | default | |\n|---|---|---|---|"
     for name, field in model.model_fields.items():
         if _model(field) is Time:
             for inner, inner_field in Time.model_fields.items():
                 yield _row(f"{name}.{inner}", inner_field)
         else:
-            yield _row(name, field)
+            yield _row(name, field, live=(table, name) in LIVE)
 
 
-def _row(name: str, field: FieldInfo) -> str:
-    return f"| `{name}` | {_value(name, field)} | {_default(name, field)} | {field.description} |"
+def _row(name: str, field: FieldInfo, *, live: bool = False) -> str:
+    mark = " *live*" if live else ""
+    return f"| `{name}` | {_value(name, field)} | {_default(name, field)} | {field.description}{mark} |"
 
 
 def _model(field: FieldInfo) -> type[BaseModel]:
