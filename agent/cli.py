@@ -5,6 +5,7 @@ Exit codes: 0 ok, 1 failure, 2 usage or configuration. An error a user can meet 
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -76,9 +77,9 @@ def run(file: Path) -> None:
     forewarn run --config /etc/forewarn/forewarn.toml
 
     Run the agent until SIGTERM: subscribe, score, and publish warnings. Logs go to standard error, as JSON when that is
-    not a terminal.
+    not a terminal. SIGHUP reads the configuration again.
     """
-    sys.exit(run_agent(load(file, os.environ), configure()))
+    sys.exit(run_agent(load(file, os.environ), partial(examine, file, os.environ), configure()))
 
 
 @main.command(short_help="List the standing alerts.")

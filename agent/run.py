@@ -1,24 +1,26 @@
-"""The daemon: receiver, core, store and publisher in one loop, and the signals that end it.
+"""The daemon: receiver, core, store and publisher in one loop, and the signals that end it or change its settings.
 
 One turn: read what is there, take it through the core, commit alerts, acknowledge, publish; then a nap when the read
 was small. State is durable by snapshots: after a crash alert life cycles come from the alert table, states from the
 newest good snapshot, and every device's next row says `gap`.
 """
 
+import faulthandler
 import os
-import signal
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
-from types import FrameType
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from agent.bundle import file as bundle_file
 from agent.bundle import golden
+from agent.config import reload
+from agent.config.load import Examined
 from agent.config.plan import Plan, bounds, plan
 from agent.config.settings import Settings
 from agent.core import Core
@@ -26,27 +28,34 @@ from agent.errors import ForewarnError
 from agent.log import STDERR, DropLog
 from agent.publish.message import outgoing, score_messages
 from agent.publish.mqtt import Output
-from agent.publish.status import LinkStatus, ModelStatus, Status, by_source
+from agent.publish.status import LinkStatus, ModelStatus, Status, by_source, one_line
 from agent.publish.topic import Topics
 from agent.receive.client import Receiver
 from agent.receive.inbox import Received
+from agent.signals import Signals
 from agent.step.engine import Engine
 from agent.store import snapshot
 from agent.store.lock import lock
 from agent.store.outbox import Outbox, Outgoing
+from agent.supervise import Progress, Supervisor
 from agent.words import Taken
 
 ALERT_TABLE = "alerts.db"  # in the state directory
 TURN_S = 0.05  # longest wait for a message: the output and the clock get their turn
 SMALL_READ_BYTES = 16_384
-FAILED, STOPPED_TWICE = 1, 130
+FAILED = 1
+OUTBOX_PATIENCE_KEEPALIVES = 3  # paho notices within two that a connection is dead
 
 
-def run(settings: Settings, log: FilteringBoundLogger) -> int:
-    """Run until SIGTERM or SIGINT; returns the exit code. Raises ForewarnError for what a user can mend at start."""
+def run(settings: Settings, examine_again: Callable[[], Examined], log: FilteringBoundLogger) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit code. Raises ForewarnError for what a user can mend at start.
+
+    examine_again  reads the configuration anew, for SIGHUP
+    """
+    faulthandler.enable()  # a watchdog's SIGABRT shows where every thread stood
     held = lock(settings.agent.state_dir)
     try:
-        return _run(settings, log)
+        return _run(settings, examine_again, log)
     except sqlite3.Error as error:
         where = settings.agent.state_dir / ALERT_TABLE
         raise ForewarnError(where, f"cannot be written: {error}", next_step="Is the disk full or failing?") from error
@@ -59,37 +68,31 @@ def run(settings: Settings, log: FilteringBoundLogger) -> int:
         held.close()
 
 
-def _run(settings: Settings, log: FilteringBoundLogger) -> int:
-    stop = Stop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    daemon = Daemon(settings, log)
-    while not stop.signal:
+def _run(settings: Settings, examine_again: Callable[[], Examined], log: FilteringBoundLogger) -> int:
+    signals = Signals()
+    signals.catch()
+    supervisor = Supervisor(os.environ, log)
+    daemon = Daemon(settings, supervisor, log)
+    supervisor.ready()
+    while not signals.stop:
+        if signals.reload:
+            signals.reload = False
+            supervisor.reloading()
+            daemon.reload(examine_again())
+            supervisor.ready()
         daemon.turn()
-    log.info("agent_stopping", signal=signal.Signals(stop.signal).name)
+    log.info("agent_stopping", signal=signals.name)
+    supervisor.stopping()
     daemon.close()
     return 0
-
-
-class Stop:
-    """What a signal asks for: to end after this turn, and at once when it comes a second time.
-
-    Logs nothing, since it may interrupt a log call.
-    """
-
-    signal = 0  # its number, once it has come
-
-    def __call__(self, number: int, _: FrameType | None) -> None:
-        if self.signal:
-            os._exit(STOPPED_TWICE)
-        self.signal = number
 
 
 class Daemon:
     """Everything that runs, wired together at its start."""
 
-    def __init__(self, settings: Settings, log: FilteringBoundLogger) -> None:
+    def __init__(self, settings: Settings, supervisor: Supervisor, log: FilteringBoundLogger) -> None:
         self._settings = settings
+        self._supervisor = supervisor
         self._log = log
         bundle = bundle_file.read(settings.model.bundle)
         self._plan: Plan = plan(settings, bundle)
@@ -119,6 +122,10 @@ class Daemon:
         self._snapshot_entry = self._core.entry
         self._status_due_s = now_s
         self._status_said = (now_s, self._core.entry)
+        keepalive_s = settings.output_broker.keepalive.total_seconds()
+        self._progress = Progress(outbox_patience_s=OUTBOX_PATIENCE_KEEPALIVES * keepalive_s)
+        self._look_due_s = now_s
+        self._read = self._core.entry  # messages taken, and those that the core should have taken since
         log.info(
             "agent_started",
             version=version("forewarn"),
@@ -149,15 +156,39 @@ class Daemon:
             self._write_snapshot()
         if now_s >= self._status_due_s:
             self._status_due_s = now_s + self._settings.agent.status_every.total_seconds()
-            self._output.say(self._topics.status, self._status(now_s), retain=True)
+            self._say_status(now_s)
+        if now_s >= self._look_due_s:
+            self._look_due_s = now_s + self._supervisor.look_every_s
+            self._supervisor.heed(self._stuck(now_s))
         if received.topics and received.n_bytes < SMALL_READ_BYTES:
             time.sleep(self._settings.agent.max_delay.total_seconds())
+
+    def reload(self, examined: Examined) -> None:
+        """Take over what may change while it runs, name what needs a restart; problems change nothing."""
+        for one in examined.problems:
+            self._log.error("configuration_refused", file=one.file, line=one.line, key=one.key, why=one.what)
+        if examined.settings is None or examined.plan is None:
+            return
+        self._settings, live, left = reload.apply(self._settings, examined.settings)
+        running, file = self._plan.bundle.digest, examined.plan.bundle.digest
+        if running != file and examined.settings.model.bundle == self._settings.model.bundle:
+            left.append(reload.Change("model.bundle", running, file))
+        for change in live:
+            self._log.info("setting_applied", key=change.key, before=change.running, now=change.file)
+        for change in left:
+            self._log.warning("setting_needs_restart", key=change.key, running=change.running, file=change.file)
+        self._output.renew()
+        now_s = time.monotonic()
+        self._status_due_s = now_s
+        snapshot_every_s = self._settings.agent.snapshot_every.total_seconds()
+        self._snapshot_due_s = min(self._snapshot_due_s, now_s + snapshot_every_s)
+        self._log.info("configuration_reloaded", applied=len(live), needs_restart=len(left))
 
     def close(self) -> None:
         """Keep the state, let the outbox empty itself, say `stopped`."""
         self._receiver.close()
         self._write_snapshot()
-        self._output.say(self._topics.status, self._status(time.monotonic()), retain=True)
+        self._say_status(time.monotonic())
         self._output.close(self._standing)
         self._outbox.close()
         self._log.info("agent_stopped", taken=self._core.entry)
@@ -165,6 +196,7 @@ class Daemon:
     # One turn ---------------------------------------------------------------------------------------------------
 
     def _take(self, received: Received) -> None:
+        self._read += len(received.topics)
         taken = self._core.take(received.topics, received.payloads, received.arrived_ns)
         self._finish(taken)
         self._lag_s = max(0.0, (time.time_ns() - received.arrived_ns[-1]) / 1e9)
@@ -188,46 +220,44 @@ class Daemon:
         messages = [outgoing(event, self._plan.bundle, self._topics) for event in self._outbox.standing()]
         return [one for pair in messages for one in pair if one.retain]
 
-    def _status(self, now_s: float) -> bytes:
-        manifest, chosen = self._plan.bundle.manifest, self._plan.chosen
+    def _stuck(self, now_s: float) -> str:
+        """The stage at which work waits and none is done, "" for none."""
+        return self._progress.stuck(
+            now_s,
+            read=self._read,
+            stepped=self._core.entry,
+            waiting=len(self._outbox) - self._output.parked,
+            delivered=self._output.delivered,
+            connection=self._output.connection if self._output.connected else 0,
+        )
+
+    def _say_status(self, now_s: float) -> None:
+        status = self._status(now_s)
+        self._output.say(self._topics.status, msgspec.json.encode(status), retain=True)
+        self._supervisor.say(one_line(status))
+
+    def _status(self, now_s: float) -> Status:
         since_s, since_entry = self._status_said
         self._status_said = (now_s, self._core.entry)
         rate = (self._core.entry - since_entry) / (now_s - since_s) if now_s > since_s else 0.0
         own = Counter({("", "outbox_full"): self._outbox.dropped, ("", "score_not_sent"): self._output.dropped})
-        return msgspec.json.encode(
-            Status(
-                node=self._settings.agent.node,
-                version=version("forewarn"),
-                time=datetime.now(UTC).isoformat(timespec="milliseconds"),
-                taken=self._core.entry,
-                rates={"messages_per_s": round(rate, 3)},
-                lag_s=self._lag_s,
-                queues={"outbox": len(self._outbox), "parked": self._output.parked},
-                devices=self._core.devices_by_quality(),
-                alerts={"standing": self._core.n_standing()},
-                drops=by_source([self._core.counts, self._receiver.counts, +own]),
-                log_lines_lost=STDERR.lost,
-                model=ModelStatus(
-                    name=manifest.name,
-                    version=manifest.version,
-                    digest=self._plan.bundle.digest,
-                    budget=self._settings.model.budget,
-                    threshold=chosen.threshold,
-                    extrapolated=chosen.extrapolated,
-                ),
-                broker={
-                    "input": LinkStatus(
-                        self._receiver.connected,
-                        self._receiver.protocol.name,
-                        self._receiver.subscriptions,
-                        self._receiver.why,
-                        self._receiver.path,
-                    ),
-                    "output": LinkStatus(
-                        self._output.connected, self._output.protocol.name, {}, self._output.why, "paho"
-                    ),
-                },
-            )
+        return Status(
+            node=self._settings.agent.node,
+            version=version("forewarn"),
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            taken=self._core.entry,
+            rates={"messages_per_s": round(rate, 3)},
+            lag_s=self._lag_s,
+            queues={"outbox": len(self._outbox), "parked": self._output.parked},
+            devices=self._core.devices_by_quality(),
+            alerts={"standing": self._core.n_standing()},
+            drops=by_source([self._core.counts, self._receiver.counts, +own]),
+            log_lines_lost=STDERR.lost,
+            model=ModelStatus.of(self._plan, self._settings.model.budget),
+            broker={
+                "input": LinkStatus.of(self._receiver, self._receiver.path, self._receiver.subscriptions),
+                "output": LinkStatus.of(self._output, "paho", {}),
+            },
         )
 
     # State ------------------------------------------------------------------------------------------------------

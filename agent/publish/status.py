@@ -1,9 +1,12 @@
 """The status topic: whether the agent does its work, and what it could not use."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, Protocol, Self
 
 import msgspec
+
+from agent.config.plan import Plan
+from agent.link import Protocol as MqttVersion
 
 Counts = dict[tuple[str, str], int]
 
@@ -18,6 +21,20 @@ class ModelStatus(msgspec.Struct, frozen=True):
     threshold: float
     extrapolated: bool
 
+    @classmethod
+    def of(cls, plan: Plan, budget: str) -> Self:
+        bundle, chosen = plan.bundle, plan.chosen
+        manifest = bundle.manifest
+        return cls(manifest.name, manifest.version, bundle.digest, budget, chosen.threshold, chosen.extrapolated)
+
+
+class Link(Protocol):
+    """A client's side of a connection."""
+
+    connected: bool
+    protocol: MqttVersion
+    why: str
+
 
 class LinkStatus(msgspec.Struct, frozen=True):
     """A connection to a broker; `subscriptions` is empty for the output, `why` while it is connected.
@@ -30,6 +47,10 @@ class LinkStatus(msgspec.Struct, frozen=True):
     subscriptions: dict[str, str]
     why: str
     path: Literal["fast", "paho"]
+
+    @classmethod
+    def of(cls, link: Link, path: Literal["fast", "paho"], subscriptions: dict[str, str]) -> Self:
+        return cls(link.connected, link.protocol.name, subscriptions, link.why, path)
 
 
 class Status(msgspec.Struct, frozen=True):

@@ -57,11 +57,11 @@ class RunningAgent:
 
     # Its life ---------------------------------------------------------------------------------------------------
 
-    def start(self, *, log: int | None = None, **environ: str) -> None:
-        """Start it; its log goes to a file of its own, or to the descriptor `log`."""
+    def start(self, *, log: int | None = None, under: tuple[str, ...] = (), **environ: str) -> None:
+        """Start it; its log goes to a file of its own, or to the descriptor `log`; `under` is what traces it."""
         self.since = len(self.listener.heard)
         own = {name: value for name, value in os.environ.items() if not name.startswith("FOREWARN_")} | environ
-        command = [sys.executable, "-m", "agent.cli", "run", "--config", str(self.file)]
+        command = [*under, sys.executable, "-m", "agent.cli", "run", "--config", str(self.file)]
         with self._log.open("ab") as file:
             sink = file if log is None else log
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=own)

@@ -18,7 +18,7 @@ LAYERS = [
     {"cli"},
     {"run", "record", "sample", "command", "doctor", "replay"},
     {"receive", "store", "publish"},
-    {"link", "log"},
+    {"link", "log", "signals", "supervise"},
     {"config"},
     {"core"},
     {"decode", "align", "step", "judge", "bundle"},

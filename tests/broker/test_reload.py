@@ -1,0 +1,96 @@
+"""SIGHUP: what changes under a running agent, what is named and left, and what a broken file does: nothing."""
+
+import os
+import signal
+
+import msgspec
+
+from tests.broker.running_agent import ROOT, configuration, wait_until
+from tests.bundles import write_small_bundle
+from tests.service_manager import ServiceManager
+from tests.small_bundle import small_manifest
+from tests.streams import life
+
+
+def reload(agent, text: str) -> None:
+    """Write another configuration and send SIGHUP."""
+    agent.file.write_text(text)
+    agent.process.send_signal(signal.SIGHUP)
+
+
+def statuses(agent) -> int:
+    return sum(one.topic == f"{ROOT}/status" for one in agent.listener.heard)
+
+
+def test_what_is_live_takes_effect_and_no_state_is_lost(broker, make_agent):
+    """No status but the first within an hour; after the reload ten a second. The device's rows go on without a gap."""
+    agent = make_agent(configuration(broker.port))
+    agent.go()
+    whole = life("p1", 60)
+    agent.feed(whole[:30])
+    slow = configuration(broker.port).replace('"100ms"', '"1h"').replace('scores = "all"', 'scores = "none"')
+    reload(agent, slow)
+    agent.wait_for_log("configuration_reloaded")
+    broker.publish_all(whole[30:40])
+    wait_until(lambda: not statuses_within(agent, 0.5), "no status any more")
+    assert len(agent.scores("p1")) == 30
+    reload(agent, configuration(broker.port))
+    wait_until(lambda: statuses_within(agent, 0.5) > 3, "many again")
+    assert [line["key"] for line in agent.log("setting_applied")] == ["agent.status_every", "publish.scores"] * 2
+    agent._due += 10
+    agent.feed(whole[40:])
+    assert "gap" not in agent.qualities("p1")
+    assert len(agent.scores("p1")) == 50
+
+
+def statuses_within(agent, time_s: float) -> int:
+    """How many come in that time, by the clock of a process that does nothing else."""
+    before = statuses(agent)
+    end_s = os.times().elapsed + time_s
+    wait_until(lambda: os.times().elapsed > end_s, "the time is over")
+    return statuses(agent) - before
+
+
+def test_what_needs_a_restart_is_named_and_left(agent, broker):
+    text = configuration(broker.port).replace('"gateway-1"', '"other"').replace("plant/{device}", "plant2/{device}")
+    reload(agent, text)
+    agent.wait_for_log("configuration_reloaded")
+    lines = {line["key"]: (line["running"], line["file"]) for line in agent.log("setting_needs_restart")}
+    assert lines == {
+        "agent.node": ("gateway-1", "other"),
+        "source[press].topic": ("plant/{device}/cycle", "plant2/{device}/cycle"),
+    }
+    agent.feed(life("p1", 5))
+
+
+def test_another_bundle_under_the_same_name_is_named_and_left(agent, broker):
+    before = agent.status()["model"]["digest"]
+    bundle = agent.folder / "small.fwb"
+    write_small_bundle(bundle, msgspec.structs.replace(small_manifest(), version="2.0.0"))
+    reload(agent, configuration(broker.port))
+    (line,) = (agent.wait_for_log("configuration_reloaded"),)
+    assert line["needs_restart"] == 1
+    (line,) = agent.log("setting_needs_restart")
+    assert (line["key"], line["running"]) == ("model.bundle", before)
+    agent.feed(life("p1", 5))
+    assert agent.status()["model"]["digest"] == before
+
+
+def test_a_broken_file_changes_nothing_and_each_problem_is_logged(agent, broker):
+    broken = configuration(broker.port).replace('"100ms"', '"1h"').replace("[model]", 'nod = "x"\n[model]')
+    reload(agent, broken.replace("qos = 1", "qos = 7"))
+    wait_until(lambda: len(agent.log("configuration_refused")) == 2, "both problems")
+    found = [(line["key"], line["file"], line["line"] > 0) for line in agent.log("configuration_refused")]
+    assert found == [("broker.nod", str(agent.file), True), ("source[press].qos", str(agent.file), True)]
+    assert agent.log("configuration_reloaded") == []
+    agent.feed(life("p1", 5))  # waits for a status, which still comes often
+
+
+def test_a_reload_is_told_to_the_service_manager(broker, make_agent, tmp_path):
+    with ServiceManager(tmp_path / "notify") as manager:
+        agent = make_agent(configuration(broker.port))
+        agent.start(NOTIFY_SOCKET=manager.address)
+        manager.wait_for("READY=1")
+        agent.process.send_signal(signal.SIGHUP)
+        manager.wait_for("RELOADING=1")
+        assert "READY=1" in manager.wait_for("READY=1")
