@@ -49,10 +49,12 @@ def fit(config: Path, out: Path, data: Path | None, seed: int | None, epochs: in
 @cli.command()
 @click.option("--bundle", type=FILE, required=True, help="A .fwb file that `fit` made.")
 @click.option("--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, required=True, help="Holds cmapss/.")
-@click.option("--budget", default="1 per 1000 cycles", show_default=True, help="False alarms of the early warnings.")
+@click.option(
+    "--budget", default="", help='False alarms allowed. [default: "1 per 1000 cycles" or "1 per device per 30d"]'
+)
 @click.option("--json", "json_file", type=FILE, help="Also write the figures here.")
 def evaluate(bundle: Path, data: Path, budget: str, json_file: Path | None) -> None:
-    """Print a bundle's figures on the official test set and on the devices it has never seen.
+    """Print a bundle's figures on the official test set and on the devices it has never seen, beside the baselines'.
 
     \b
     Example: forewarn-train evaluate --bundle build/fd001/cmapss-fd001-0.1.0.fwb --data "$FOREWARN_DATA" --json e.json

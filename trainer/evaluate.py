@@ -1,9 +1,10 @@
 """A bundle's figures on the official test set and on the devices it kept for playing, through the agent's core.
 
-int8 and fp32 go the same way. The test set is read here and nowhere else.
+int8 and fp32 go the same way; the baselines learn from the bundle's own fit and calibration devices and go through its
+judge. The test set, where there is one, is read here and nowhere else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,13 @@ import numpy as np
 
 from agent.bundle.file import Bundle
 from agent.errors import DataRefused
-from agent.judge.threshold import choose, parse_budget
+from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.replay.measure import EarlyWarning
 from agent.replay.play import PlayedDevice
 from agent.replay.result import Replay, assess
+from agent.replay.unit import Unit, unit_of
+from trainer.baselines import BASELINES
+from trainer.compare import Warned, baseline, warned
 from trainer.config import Config
 from trainer.data.cmapss import cmapss_folder, pick, read_test, read_train
 from trainer.data.history import Float64, History, failure_time
@@ -23,7 +27,6 @@ from trainer.digest import digest_of
 from trainer.held_out import Figures, figures
 from trainer.played import play
 
-BUDGET = "1 per 1000 cycles"
 FORMS = ("int8", "fp32")
 
 
@@ -42,17 +45,23 @@ class LastRows(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Everything `forewarn-train evaluate` prints, int8 and fp32 by name."""
+    """Everything `forewarn-train evaluate` prints, int8 and fp32 by name.
+
+    test      empty for a data set without an official test set
+    compared  "lstm" (int8) and each of BASELINES at the same budget
+    """
 
     name: str
+    unit: Unit
     bytes: dict[str, int]
     test: dict[str, LastRows]
     held_out: dict[str, Figures]
     replay: dict[str, Replay]
+    compared: dict[str, Warned]
 
 
-def evaluate(bundle: Bundle, data: Path, budget: str = BUDGET) -> Evaluation:
-    """Play the test engines and the bundle's own play engines.
+def evaluate(bundle: Bundle, data: Path, budget: str = "") -> Evaluation:
+    """Play the test engines and the bundle's own play engines; `budget` "" is the default of the bundle's time unit.
 
     Raises DataRefused for data that the bundle was not made from, ValueError for a budget in none of the three forms.
     """
@@ -64,19 +73,26 @@ def evaluate(bundle: Bundle, data: Path, budget: str = BUDGET) -> Evaluation:
         what = f"is not the data that {manifest.name} {manifest.version} was made from"
         raise DataRefused(folder, what, next_step="Its play devices would not be the ones it has never seen.")
     test = pick(read_test(folder, config.data.subset), config.data.channels)
-    kept = [history for history in recorded if history.device in manifest.created_from.play_devices]
-    wanted = parse_budget(budget, fleet_size=len(kept))
+    of = manifest.created_from
+    kept = [history for history in recorded if history.device in of.play_devices]
+    known = [history for history in recorded if history.device in (*of.fit_devices, *of.calibrate_devices)]
+    wanted = parse_budget(budget or default_budget(manifest.time_unit), fleet_size=len(kept))
     chosen = choose(manifest.thresholds, wanted)
     truth = {history.device: history.t_fail for history in kept}
     models = {"int8": bundle.model, "fp32": bundle.model_fp32}
-    tested = {form: play(bundle, models[form], test, chosen.threshold) for form in FORMS}
+    tested = {form: play(bundle, models[form], test, chosen.threshold) for form in FORMS} if test else {}
     played = {form: play(bundle, models[form], kept, chosen.threshold) for form in FORMS}
     return Evaluation(
         name=f"{manifest.name} {manifest.version}",
+        unit=unit_of(manifest),
         bytes={form: len(models[form]) for form in FORMS},
-        test={form: last_rows(tested[form], test, config.rul.cap) for form in FORMS},
+        test={form: last_rows(told, test, config.rul.cap) for form, told in tested.items()},
         held_out={form: figures(played[form], kept, manifest) for form in FORMS},
         replay={form: assess(bundle, "inline", wanted, chosen, played[form], truth) for form in FORMS},
+        compared={
+            "lstm": warned(manifest, chosen, played["int8"], kept),
+            **{name: baseline(name, manifest, known, kept, wanted) for name in BASELINES},
+        },
     )
 
 
@@ -98,16 +114,16 @@ def nasa_score(error: Float64) -> float:
 
 
 def as_json(found: Evaluation) -> bytes:
-    """The figures under stable names; int8 at the top, since it is what runs."""
-    int8, fp32, replay = found.test["int8"], found.test["fp32"], found.replay["int8"]
+    """The figures under stable names; int8 at the top, since it is what runs. Null where there is no test set."""
+    int8, replay = found.test.get("int8"), found.replay["int8"]
     content = {
         "bundle": found.name,
-        "n_engines": int8.n_engines,
-        "rmse_capped": int8.rmse_capped,
-        "rmse_raw": int8.rmse_raw,
-        "nasa_score": int8.nasa_score,
-        "nasa_score_raw": int8.nasa_score_raw,
-        "fp32": fp32,
+        "n_engines": int8.n_engines if int8 else 0,
+        "rmse_capped": int8.rmse_capped if int8 else None,
+        "rmse_raw": int8.rmse_raw if int8 else None,
+        "nasa_score": int8.nasa_score if int8 else None,
+        "nasa_score_raw": int8.nasa_score_raw if int8 else None,
+        "fp32": found.test.get("fp32"),
         "bytes": found.bytes,
         "held_out": found.held_out,
         "early_warning": {
@@ -116,61 +132,82 @@ def as_json(found: Evaluation) -> bytes:
             "fp32": found.replay["fp32"].early_warning,
             "age_only": replay.age_only,
         },
+        "compared": {name: compared_as_json(one) for name, one in found.compared.items()},
     }
     return msgspec.json.format(msgspec.json.encode(content)) + b"\n"
 
 
+def compared_as_json(one: Warned) -> dict[str, object]:
+    """One method: its threshold, what that cost on the devices that chose it, and its early-warning score."""
+    return {
+        "threshold": one.chosen.threshold,
+        "calibrated_rate_per_s": one.chosen.rate_per_s,
+        "extrapolated": one.chosen.extrapolated,
+        "early_warning": one.found,
+    }
+
+
 def as_text(found: Evaluation) -> str:
     """The figures as tables for a terminal."""
-    size = found.bytes
+    kept, replay, unit = found.held_out["int8"], found.replay["int8"], found.unit
+    coverage = [("interval holds the truth", *(f"{found.held_out[form].interval_coverage:.1%}" for form in FORMS))]
+    coverage += [
+        (
+            f"Brier, {unit.text(int8.horizon_s)} (base {int8.brier_of_base_rate:.4f})",
+            f"{int8.brier:.4f}",
+            f"{fp32.brier:.4f}",
+        )
+        for int8, fp32 in zip(kept.horizons, found.held_out["fp32"].horizons, strict=True)
+    ]
+    coverage.append(("bytes of the model", *(f"{found.bytes[form]:,}" for form in FORMS)))
+    forms = {form: found.replay[form].early_warning for form in FORMS}
+    forms[f"age only, {unit.text(replay.age_only.age_s)}"] = replay.age_only.early_warning
+    limit = replay.limit
+    doubt = "extrapolated: the calibration devices ran too short for it" if limit.extrapolated else "calibrated"
+    return "\n".join(
+        [
+            *last_rows_as_text(found),
+            f"{found.name}: all rows of {kept.n_devices} held-out devices",
+            *table([("", *FORMS), *coverage]),
+            f"\nearly warning on the same devices at {limit.budget} ({doubt}), threshold {limit.threshold:.4f}",
+            *warnings_as_text(forms, unit),
+            f"\nbeside what a plant has without it, at {limit.budget} on the same devices",
+            *warnings_as_text({name: one.found for name, one in found.compared.items()}, unit),
+        ]
+    )
+
+
+def last_rows_as_text(found: Evaluation) -> list[str]:
+    """The official figures, nothing for a data set without a test set."""
+    if not found.test:
+        return []
     rows = [
         ("", *FORMS),
         ("RMSE, true life capped", *(f"{found.test[form].rmse_capped:.3f}" for form in FORMS)),
         ("RMSE, true life raw", *(f"{found.test[form].rmse_raw:.3f}" for form in FORMS)),
         ("NASA score, capped", *(f"{found.test[form].nasa_score:.1f}" for form in FORMS)),
         ("NASA score, raw", *(f"{found.test[form].nasa_score_raw:.1f}" for form in FORMS)),
-        ("bytes of the model", *(f"{size[form]:,}" for form in FORMS)),
     ]
-    kept = found.held_out["int8"]
-    coverage = [("interval holds the truth", *(f"{found.held_out[form].interval_coverage:.1%}" for form in FORMS))]
-    coverage += [
-        (
-            f"Brier, {int8.horizon_s:g} cycles (base {int8.brier_of_base_rate:.4f})",
-            f"{int8.brier:.4f}",
-            f"{fp32.brier:.4f}",
-        )
-        for int8, fp32 in zip(kept.horizons, found.held_out["fp32"].horizons, strict=True)
-    ]
-    replay = found.replay["int8"]
-    detectors = [(form, found.replay[form].early_warning) for form in FORMS]
-    detectors.append((f"age only, {replay.age_only.age_s:g} cycles", replay.age_only.early_warning))
-    heading = ("", "detected", "95 %", "mean lead", "95 %", "median", "false alarms", "late")
-    limit = replay.limit
-    doubt = "extrapolated: the calibration engines ran too short for it" if limit.extrapolated else "calibrated"
-    return "\n".join(
-        [
-            f"{found.name}: last rows of {found.test['int8'].n_engines} test engines",
-            *table(rows),
-            f"\nall rows of {kept.n_devices} held-out engines",
-            *table([("", *FORMS), *coverage]),
-            f"\nearly warning on the same engines at {limit.budget} ({doubt}), threshold {limit.threshold:.4f}",
-            *table([heading, *map(warning_row, detectors)]),
-        ]
-    )
+    return [f"{found.name}: last rows of {found.test['int8'].n_engines} test engines", *table(rows), ""]
 
 
-def warning_row(detector: tuple[str, EarlyWarning]) -> tuple[str, ...]:
-    name, found = detector
+def warnings_as_text(found: Mapping[str, EarlyWarning], unit: Unit) -> list[str]:
+    """A line a detector."""
+    heading = ("", "detected", "95 %", f"mean lead, {unit.plural}", "95 %", "median", "false alarms", "late")
+    return table([heading, *(warning_row(name, one, unit) for name, one in found.items())])
+
+
+def warning_row(name: str, found: EarlyWarning, unit: Unit) -> tuple[str, ...]:
     strict = found.strict
     rate, lead = strict.detection_rate_95, strict.mean_lead_s_95
     return (
         name,
         f"{strict.detected} of {found.failures}",
         f"{rate.low:.0%} to {rate.high:.0%}",
-        f"{strict.mean_lead_s:.1f}",
-        f"{lead.low:.1f} to {lead.high:.1f}",
-        f"{strict.median_lead_s:.1f}",
-        f"{found.false_alarms} in {found.exposure_s:.0f}",
+        f"{unit.of(strict.mean_lead_s):.1f}",
+        f"{unit.of(lead.low):.1f} to {unit.of(lead.high):.1f}",
+        f"{unit.of(strict.median_lead_s):.1f}",
+        f"{found.false_alarms} in {unit.text(found.exposure_s)}",
         f"{len(found.late)}",
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from agent.bundle.file import Bundle
+from agent.bundle.manifest import Manifest
 from agent.replay.measure import EarlyWarning, Watched, measure, watched
 from agent.replay.play import PlayedDevice, play_inline
 from agent.replay.stream import source_for, stream
@@ -22,9 +23,14 @@ def play(bundle: Bundle, model: bytes, histories: Sequence[History], threshold: 
 
 def early_warning(bundle: Bundle, played: Sequence[PlayedDevice], histories: Sequence[History]) -> EarlyWarning:
     """The early-warning score of what was played, under the windows of the bundle's own table."""
-    table, every_s = bundle.manifest.thresholds, bundle.manifest.cadence.every_s
-    fleet: list[Watched] = [
+    table = bundle.manifest.thresholds
+    return measure(fleet_of(bundle.manifest, played, histories), h_max_s=table.h_max_s, h_min_s=table.h_min_s)
+
+
+def fleet_of(manifest: Manifest, played: Sequence[PlayedDevice], histories: Sequence[History]) -> tuple[Watched, ...]:
+    """The alerts of what was played, a device each."""
+    every_s = manifest.cadence.every_s
+    return tuple(
         watched(history.device, history.t_s, every_s, history.t_fail, told.events)
         for history, told in zip(histories, played, strict=True)
-    ]
-    return measure(fleet, h_max_s=table.h_max_s, h_min_s=table.h_min_s)
+    )

@@ -16,7 +16,7 @@ from agent.config.near import nearest
 from agent.config.secret import secret_fault
 from agent.config.settings import Agent, Broker, Model, Publish, SourceSettings
 from agent.decode.topic import Pattern
-from agent.judge.threshold import parse_budget
+from agent.judge.threshold import default_budget, parse_budget
 
 Fault = tuple[Key, str]
 
@@ -64,7 +64,7 @@ def budget_faults(model: Model, manifest: Manifest | None) -> Iterator[Fault]:
     counts_cycles = "cycle" in model.budget.lower()
     if manifest is not None and counts_cycles != (manifest.time_unit == "cycle"):
         counts = "cycles" if manifest.time_unit == "cycle" else "time"
-        example = "1 per 1000 cycles" if manifest.time_unit == "cycle" else "1 per device per 30d"
+        example = default_budget(manifest.time_unit)
         yield ("model", "budget"), f'{model.budget!r} does not fit a bundle that counts {counts}; such as "{example}"'
 
 

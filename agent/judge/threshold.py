@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from agent.bundle.manifest import ThresholdTable
 
@@ -29,6 +30,11 @@ class Chosen:
     threshold: float
     rate_per_s: float
     extrapolated: bool
+
+
+def default_budget(time_unit: Literal["s", "cycle"]) -> str:
+    """What is allowed where nobody said: about what a crew bears before it stops to look."""
+    return "1 per 1000 cycles" if time_unit == "cycle" else "1 per device per 30d"
 
 
 def parse_budget(text: str, *, fleet_size: int) -> Budget:

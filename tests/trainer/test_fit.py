@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from agent.bundle import golden
 from agent.bundle.file import Bundle, read
 from agent.errors import DataRefused
+from agent.replay.unit import Unit
 from agent.step.engine import Engine
 from agent.words import Quality
 from tests.trainer.fleet import NAMES, engine, fleet, small_config, write_cmapss
@@ -219,6 +220,36 @@ def test_evaluate_reads_the_test_set_and_the_play_devices(made: tuple[Path, Path
     text = as_text(found)
     for part in ("RMSE, true life capped", f"{found.test['int8'].rmse_capped:.3f}", "age only", "1 per 1000 cycles"):
         assert part in text
+
+
+def test_evaluate_sets_the_baselines_beside_the_bundle(made: tuple[Path, Path]) -> None:
+    found = evaluate(bundle_of(made), made[1], "1 per 200 cycles")
+    written = json.loads(as_json(found))
+    assert list(written["compared"]) == ["lstm", "limits", "ewma", "age"]
+    for one in written["compared"].values():
+        assert list(one) == ["threshold", "calibrated_rate_per_s", "extrapolated", "early_warning"]
+        assert one["early_warning"]["failures"] == 3
+    lstm = written["compared"]["lstm"]
+    assert lstm["threshold"] == written["early_warning"]["limit"]["threshold"]
+    assert lstm["early_warning"]["strict"] == written["early_warning"]["strict"]
+    last = [line.split()[0] for line in as_text(found).splitlines()[-4:]]
+    assert last == ["lstm", "limits", "ewma", "age"]
+
+
+def test_evaluate_goes_without_a_test_set(made: tuple[Path, Path]) -> None:
+    found = replace(evaluate(bundle_of(made), made[1]), test={})
+    written = json.loads(as_json(found))
+    assert (written["n_engines"], written["rmse_capped"], written["fp32"]) == (0, None, None)
+    assert as_text(found).startswith("small 0.1.0: all rows of 3 held-out devices")
+
+
+def test_evaluate_speaks_in_the_bundles_unit(made: tuple[Path, Path]) -> None:
+    found = replace(evaluate(bundle_of(made), made[1]), unit=Unit("hour", 3600.0, 1))
+    lead_h = found.compared["lstm"].found.strict.mean_lead_s / 3600
+    text = as_text(found)
+    assert "mean lead, hours" in text
+    assert f"{lead_h:.1f}" in text.splitlines()[-4]
+    assert "cycles" not in text.replace(found.replay["int8"].limit.budget, "")
 
 
 def test_early_warning_of_evaluate_is_that_of_its_alerts(made: tuple[Path, Path]) -> None:

@@ -26,7 +26,7 @@ LAYERS = [
 ]
 SIDEWAYS = {("publish", "store.outbox"), ("step", "bundle.manifest"), ("judge", "bundle.manifest"), ("replay", "run")}
 TRAINER_READS = {"bundle", "core", "replay", "config", "errors", "words"}
-TRAINER_READS_TOO = {"judge.threshold", "step.engine"}  # one reading of budgets, one engine
+TRAINER_READS_TOO = {"judge.evidence", "judge.threshold", "step.engine"}  # one judge, one budget, one engine
 
 RUNTIME = {
     "click",

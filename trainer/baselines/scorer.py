@@ -1,0 +1,59 @@
+"""What a baseline gives and what it is given."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from agent.errors import DataRefused
+from agent.words import Bool
+from trainer.data.history import Float64, History, failure_time
+
+HEALTHY_WINDOWS = 2
+"""A row is healthy when the failure is more than so many times h_max away: longer than any alert could be true."""
+
+
+class Scorer(Protocol):
+    """A fitted method. The higher the score, the nearer the fault."""
+
+    def score(self, history: History) -> Float64:
+        """float64 [T], at least 0; row t comes from rows up to t only. NaN where they say nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a method may know beside the histories it is fitted to.
+
+    every_s    time between rows
+    horizon_s  of the risk that a bundle's alerts go by
+    h_max_s    an alert earlier than this before the fault is false
+    worth      mean lead within the budget over those histories: what a method tunes its own parameters by
+    """
+
+    every_s: float
+    horizon_s: float
+    h_max_s: float
+    worth: Callable[[Scorer], float]
+
+
+def healthy(history: History, task: Task) -> Bool:
+    """bool [T]: rows of normal running, in a history that ran to its failure."""
+    mask: Bool = history.life_left(failure_time(history)) > HEALTHY_WINDOWS * task.h_max_s
+    return mask
+
+
+def healthy_rows(histories: Sequence[History], task: Task) -> Float64:
+    """float64 [n, F]: the healthy rows of all histories. Raises DataRefused when no channel varies over them."""
+    rows = np.concatenate([history.x[healthy(history, task)] for history in histories]).astype(np.float64)
+    if not varies(rows).any():
+        what = f"no channel varies until {HEALTHY_WINDOWS} x h_max ({task.h_max_s:g}) before the failures"
+        raise DataRefused("baselines", what, next_step="Give channels that vary, longer lives, or a lower judge.h_max.")
+    return rows
+
+
+def varies(rows: Float64) -> Bool:
+    """bool [F]: channels with two values or more. One that was constant has no unit to count a deviation in."""
+    mask: Bool = np.fmax.reduce(rows, axis=0, initial=-np.inf) > np.fmin.reduce(rows, axis=0, initial=np.inf)
+    return mask
