@@ -11,14 +11,13 @@ from pathlib import Path
 import click
 import msgspec
 
+from agent.alerts import alerts
 from agent.config.load import examine, load
 from agent.config.summary import one_line, report
 from agent.errors import ForewarnError
 from agent.log import configure
 from agent.replay.command import replay
-from agent.run import ALERT_TABLE
 from agent.run import run as run_agent
-from agent.store.outbox import standing_alerts
 
 
 class Commands(click.Group):
@@ -82,27 +81,7 @@ def run(file: Path) -> None:
     sys.exit(run_agent(load(file, os.environ), partial(examine, file, os.environ), configure()))
 
 
-@main.command(short_help="List the standing alerts.")
-@click.option("--state-dir", type=click.Path(path_type=Path), default=Path("/var/lib/forewarn"), show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON array of alert events.")
-def alerts(state_dir: Path, as_json: bool) -> None:
-    """\b
-    forewarn alerts --state-dir /var/lib/forewarn
-
-    List the standing alerts from the agent's state directory, beside a running agent or without one.
-    """
-    standing = standing_alerts(state_dir / ALERT_TABLE)
-    if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(standing)))
-        return
-    for event in standing:
-        risk = " ".join(f"{value:.2f}" for value in event.risk)
-        click.echo(
-            f"{event.severity:<9}{event.device:<24} risk {risk}  since {event.raised_t_ns / 1e9:.10g}  {event.alert}"
-        )
-    click.echo(f"{len(standing)} standing", err=True)
-
-
+main.add_command(alerts)
 main.add_command(replay)
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from agent.config.settings import Settings
 from agent.core import Core
 from agent.errors import ForewarnError
 from agent.log import STDERR, DropLog
-from agent.publish.message import outgoing, score_messages
+from agent.publish.message import duration, outgoing, score_messages
 from agent.publish.mqtt import Output
 from agent.publish.status import LinkStatus, ModelStatus, Status, by_source, one_line
 from agent.publish.topic import Topics
@@ -36,11 +36,10 @@ from agent.signals import Signals
 from agent.step.engine import Engine
 from agent.store import snapshot
 from agent.store.lock import lock
-from agent.store.outbox import Outbox, Outgoing
+from agent.store.outbox import ALERT_TABLE, Outbox, Outgoing, Units
 from agent.supervise import Progress, Supervisor
 from agent.words import Taken
 
-ALERT_TABLE = "alerts.db"  # in the state directory
 TURN_S = 0.05  # longest wait for a message: the output and the clock get their turn
 SMALL_READ_BYTES = 16_384
 FAILED = 1
@@ -267,6 +266,9 @@ class Daemon:
         outbox = Outbox(path, self._settings.publish.outbox_max)
         if outbox.aside is not None:
             self._log.error("alert_table_set_aside", kept=str(outbox.aside), why=outbox.why_aside)
+        manifest = self._plan.bundle.manifest
+        horizons = tuple(duration(horizon_s, manifest) for horizon_s in manifest.risk.horizons_s)
+        outbox.keep_units(Units(manifest.time_unit, horizons))
         return outbox
 
     def _restore(self) -> None:

@@ -79,9 +79,9 @@ def event_message(event: AlertEvent, bundle: Bundle) -> bytes:
             head=event.head,
             state=event.state,
             severity=event.severity,
-            t=time(event.t_ns, manifest),
+            t=time(event.t_ns, manifest.time_unit),
             t_ns=event.t_ns,
-            raised_t=time(event.raised_t_ns, manifest),
+            raised_t=time(event.raised_t_ns, manifest.time_unit),
             raised_t_ns=event.raised_t_ns,
             quality=event.quality,
             cause=event.cause,
@@ -110,7 +110,7 @@ def score_messages(scores: Scores, manifest: Manifest, topics: Topics) -> Iterat
     for device, t_ns, quality, risk, rul in columns:
         message = ScoreMessage(
             device=device,
-            t=time(t_ns, manifest),
+            t=time(t_ns, manifest.time_unit),
             t_ns=t_ns,
             quality=Quality(quality).name.lower(),
             risk=[_short(value) for value in risk],
@@ -119,9 +119,9 @@ def score_messages(scores: Scores, manifest: Manifest, topics: Topics) -> Iterat
         yield topics.score(device), msgspec.json.encode(message)
 
 
-def time(t_ns: int, manifest: Manifest) -> Time:
+def time(t_ns: int, time_unit: Literal["s", "cycle"]) -> Time:
     """Event time for people: the number of the cycle, or ISO 8601 in UTC to the microsecond."""
-    if manifest.time_unit == "cycle":
+    if time_unit == "cycle":
         whole, rest = divmod(t_ns, 10**9)
         return t_ns / 1e9 if rest else whole
     return datetime.fromtimestamp(t_ns // 10**9, UTC).replace(microsecond=t_ns // 1000 % 10**6).isoformat()

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
-from agent.errors import StateRefused
 from agent.store.file import set_aside
 from agent.words import AlertEvent
 
+ALERT_TABLE = "alerts.db"  # in the state directory
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 30.0  # a person's shell may hold the database for a while
 _TABLES = """
@@ -29,6 +30,7 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_topic ON outbox (topic);
 """
+_UNITS = "CREATE TABLE IF NOT EXISTS units (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), units BLOB NOT NULL)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,13 @@ class Outgoing:
     topic: str
     payload: bytes
     retain: bool
+
+
+class Units(msgspec.Struct, frozen=True):
+    """In what the bundle counts, for readers who have the table and not the bundle."""
+
+    time_unit: Literal["s", "cycle"]
+    horizons: tuple[str, ...]
 
 
 class Unusable(Exception):
@@ -78,6 +87,12 @@ class Outbox:
         with self._transaction() as db:
             self._append(db, outgoing)
 
+    def keep_units(self, units: Units) -> None:
+        """Say what the numbers of the alerts mean."""
+        with self._transaction() as db:
+            db.execute(_UNITS)
+            db.execute("INSERT OR REPLACE INTO units VALUES (1, ?)", (msgspec.json.encode(units),))
+
     def waiting(self, after: int, limit: int) -> list[tuple[int, Outgoing]]:
         """The next messages to publish with a number above `after`, oldest first."""
         rows = self._db.execute(
@@ -99,7 +114,7 @@ class Outbox:
     def standing(self) -> list[AlertEvent]:
         """The last event of each standing alert."""
         return [
-            _event(row[0]) for row in self._db.execute("SELECT event FROM alert WHERE stands ORDER BY device, head")
+            read_event(row[0]) for row in self._db.execute("SELECT event FROM alert WHERE stands ORDER BY device, head")
         ]
 
     def newest_t_ns(self) -> dict[tuple[str, str], int]:
@@ -130,21 +145,6 @@ class Outbox:
                 gone = db.execute(f"DELETE FROM outbox WHERE number IN ({oldest})", (excess,)).rowcount
                 self.dropped += gone
                 excess -= gone
-
-
-def standing_alerts(path: Path) -> list[AlertEvent]:
-    """Read the standing alerts beside a running agent. Raises StateRefused when there is no database to read."""
-    if not path.exists():
-        raise StateRefused(path, "is not there", next_step="Has the agent run with this agent.state_dir?")
-    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_TIMEOUT_S)
-    try:
-        rows = db.execute("SELECT event FROM alert WHERE stands ORDER BY device, head").fetchall()
-        return [_event(row[0]) for row in rows]
-    except (sqlite3.DatabaseError, msgspec.DecodeError) as error:
-        next_step = "May you read the folder? If the file is broken, the agent sets it aside when it starts."
-        raise StateRefused(path, f"cannot be read ({error})", next_step=next_step) from None
-    finally:
-        db.close()
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -179,11 +179,20 @@ def _check(db: sqlite3.Connection) -> None:
         raise Unusable(found)
     for device, head, event in db.execute("SELECT device, head, event FROM alert"):
         try:
-            _event(event)
+            read_event(event)
         except (msgspec.DecodeError, TypeError) as error:
             raise Unusable(f"the alert of {device!r}, {head!r} cannot be read ({error})") from None
     db.execute("SELECT number, kind, topic, payload, retain FROM outbox").fetchone()
 
 
-def _event(data: bytes) -> AlertEvent:
+def read_units(db: sqlite3.Connection) -> Units | None:
+    """What the agent said of its numbers, None before it has."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'units'").fetchone():
+        return None
+    row = db.execute("SELECT units FROM units").fetchone()
+    return msgspec.json.decode(row[0], type=Units) if row else None
+
+
+def read_event(data: bytes) -> AlertEvent:
+    """An event of the table. Raises msgspec.DecodeError."""
     return msgspec.json.decode(data, type=AlertEvent)

@@ -1,13 +1,27 @@
-"""`forewarn alerts` lists what stands, from the state directory."""
+"""`forewarn alerts` lists what stands and tells each change, from the state directory."""
 
 import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
 
 import msgspec
+import pytest
 from click.testing import CliRunner, Result
 
+from agent.alerts import by_key, changes
 from agent.cli import main
-from agent.store.outbox import Outbox
+from agent.store.alert_table import Rows
+from agent.store.outbox import Outbox, Units
 from tests.alert_events import event
+
+CYCLES = Units("cycle", ("15 cycles", "30 cycles", "60 cycles"))
+TIMEOUT_S = 20.0
 
 
 def run(*args: object) -> Result:
@@ -21,12 +35,33 @@ def test_standing_alerts_are_listed_beside_a_running_agent(tmp_path):
     outbox.commit([event("cleared", "cd34", t=9.0, device="p8")], [])
     done = run("--state-dir", tmp_path)
     assert done.exit_code == 0
-    assert done.stdout.split() == ["minor", "p7", "risk", "0.10", "0.30", "0.70", "since", "57", "ab12"]
+    assert done.stdout.split() == ["minor", "p7", "risk", "0.10,", "0.30,", "0.70", "since", "57.0", "ab12"]
     assert done.stderr == "1 standing\n"
     as_json = run("--state-dir", tmp_path, "--json")
     assert json.loads(as_json.stdout) == [json.loads(msgspec.json.encode(stands))]
     outbox.commit([event("cleared", "ab12", t=60.0, device="p7")], [])  # it was not locked by the reader
     assert json.loads(run("--state-dir", tmp_path, "--json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    ("units", "shown", "raised_t"),
+    [
+        (CYCLES, "risk 15 cycles 0.10, 30 cycles 0.30, 60 cycles 0.70  since cycle 57", 57),
+        (
+            Units("s", ("1 h", "6 h", "1 d")),
+            "risk 1 h 0.10, 6 h 0.30, 1 d 0.70  since 1970-01-01T00:00:57+00:00",
+            "1970-01-01T00:00:57+00:00",
+        ),
+    ],
+    ids=["cycles", "clock"],
+)
+def test_horizons_and_times_have_the_units_of_the_bundle(tmp_path, units, shown, raised_t):
+    outbox = Outbox(tmp_path / "alerts.db", 100)
+    outbox.keep_units(units)
+    outbox.commit([event("raised", "ab12", t=57.0, device="p7")], [])
+    assert shown in run("--state-dir", tmp_path).stdout
+    (told,) = json.loads(run("--state-dir", tmp_path, "--json").stdout)
+    assert (told["horizons"], told["raised_t"]) == (list(units.horizons), raised_t)
 
 
 def test_a_state_directory_without_a_table_is_named(tmp_path):
@@ -35,3 +70,114 @@ def test_a_state_directory_without_a_table_is_named(tmp_path):
     assert done.stdout == ""
     assert f"{tmp_path / 'alerts.db'}: is not there" in done.stderr
     assert list(tmp_path.iterdir()) == [], "asking makes no file"
+
+
+def test_changes_are_told_once_and_in_the_order_of_their_time():
+    """What stood before is `standing`; a row that vanishes is `gone` only where it stood."""
+    a, b = event("raised", "a", t=5.0, device="p1"), event("cleared", "b", t=6.0, device="p2")
+    rows = Rows([a, b], None)
+    assert list(changes(None, rows)) == [("standing", a)]
+    assert list(changes(by_key(rows), rows)) == []
+    later = event("raised", "c", t=8.0, device="p2")
+    cleared = msgspec.structs.replace(event("cleared", "a", t=9.0, device="p1"), sequence=2)
+    assert list(changes(by_key(rows), Rows([cleared, later], None))) == [("raised", later), ("cleared", cleared)]
+    worse = msgspec.structs.replace(a, kind="updated", sequence=2)
+    assert list(changes(by_key(rows), Rows([worse, b], None))) == [("updated", worse)]
+    assert list(changes(by_key(rows), Rows([], None))) == [("gone", a)]
+
+
+class Watching:
+    """`forewarn alerts --watch` as a process whose output is a pipe, or a terminal."""
+
+    def __init__(self, folder, *options: str, terminal: bool = False) -> None:
+        self.reader, writer = pty.openpty() if terminal else os.pipe()
+        command = [sys.executable, "-m", "agent.cli", "alerts", "--watch", "--state-dir", str(folder), *options]
+        self.process = subprocess.Popen(command, stdout=writer, stderr=subprocess.PIPE, text=True)
+        os.close(writer)
+        self.said = ""
+
+    def wait_for(self, pattern: str) -> str:
+        """All that was said, once the pattern is in it."""
+        deadline = time.monotonic() + TIMEOUT_S
+        while not re.search(pattern, self.said):
+            assert select.select([self.reader], [], [], deadline - time.monotonic())[0], self.said
+            self.said += os.read(self.reader, 65_536).decode()
+        return self.said
+
+    def interrupt(self) -> tuple[int, str]:
+        """Ctrl-C; exit code and standard error."""
+        self.process.send_signal(signal.SIGINT)
+        _, said = self.process.communicate(timeout=TIMEOUT_S)
+        return self.process.returncode, said
+
+
+@pytest.fixture
+def watch(tmp_path):
+    made: list[Watching] = []
+
+    def start(*options: str, terminal: bool = False) -> Watching:
+        made.append(Watching(tmp_path, *options, terminal=terminal))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.process.kill()
+        one.process.wait()
+        os.close(one.reader)
+
+
+def test_in_a_pipe_each_change_is_a_line(tmp_path, watch):
+    """What stands, then each change; Ctrl-C is a good end."""
+    outbox = Outbox(tmp_path / "alerts.db", 100)
+    outbox.keep_units(CYCLES)
+    outbox.commit([event("raised", "ab12", t=57.0, device="p7")], [])
+    one = watch()
+    one.wait_for("standing .*ab12\n")
+    outbox.commit([event("raised", "cd34", t=58.0, device="p8")], [])
+    one.wait_for("raised .*cd34\n")
+    outbox.commit([msgspec.structs.replace(event("cleared", "ab12", t=60.0, device="p7"), sequence=2)], [])
+    lines = one.wait_for("cleared .*ab12\n").splitlines()
+    assert len(lines) == 3
+    assert lines[1].startswith("raised    minor    p8 ")
+    assert one.interrupt() == (0, "")
+
+
+def test_in_a_pipe_with_json_each_change_is_one_object(tmp_path, watch):
+    outbox = Outbox(tmp_path / "alerts.db", 100)
+    outbox.keep_units(CYCLES)
+    one = watch("--json")
+    raised = event("raised", "ab12", t=57.0, device="p7")
+    outbox.commit([raised], [])
+    told = json.loads(one.wait_for("\n"))
+    assert told.pop("change") in ("raised", "standing")
+    assert told == json.loads(msgspec.json.encode(raised)) | {"horizons": list(CYCLES.horizons), "raised_t": 57}
+
+
+def test_a_watch_begins_before_the_agent_does_and_outlives_a_table_that_is_begun_anew(tmp_path, watch):
+    one = watch()
+    assert select.select([one.process.stderr], [], [], TIMEOUT_S)[0]
+    Outbox(tmp_path / "alerts.db", 100).commit([event("raised", "ab12", t=57.0)], [])
+    one.wait_for("standing .*ab12\n")
+    (tmp_path / "alerts.db").rename(tmp_path / "aside")
+    for ending in ("-wal", "-shm"):
+        (tmp_path / f"alerts.db{ending}").unlink(missing_ok=True)
+    Outbox(tmp_path / "alerts.db", 100).commit([event("raised", "cd34", t=58.0, device="p2")], [])
+    one.wait_for("raised .*cd34\n")
+    assert "gone " in one.said
+    code, said = one.interrupt()
+    assert code == 0
+    assert said.splitlines()[0] == f"{tmp_path / 'alerts.db'}: is not there; waiting"
+
+
+def test_on_a_terminal_the_list_is_drawn_anew_with_each_change(tmp_path, watch):
+    outbox = Outbox(tmp_path / "alerts.db", 100)
+    outbox.commit([event("raised", "ab12", t=57.0, device="p7")], [])
+    one = watch(terminal=True)
+    one.wait_for("1 standing; Ctrl-C ends")
+    one.said = ""
+    outbox.commit([event("raised", "cd34", t=58.0, device="p8")], [])
+    shown = one.wait_for("2 standing; Ctrl-C ends")
+    assert "ab12" in shown
+    assert "cd34" in shown
+    assert "\x1b[2J" in shown
+    assert one.interrupt()[0] == 0

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = [
     {"cli"},
-    {"run", "record", "sample", "command", "doctor", "replay"},
+    {"alerts", "run", "record", "sample", "command", "doctor", "replay"},
     {"receive", "store", "publish"},
     {"link", "log", "signals", "supervise"},
     {"config"},

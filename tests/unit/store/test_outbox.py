@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.errors import StateRefused
-from agent.store.outbox import Outbox, Outgoing, standing_alerts
+from agent.store.outbox import Outbox, Outgoing
 from tests.alert_events import event
 
 SAID = Outgoing("raised", "f/n/event", b"{}", retain=False)
@@ -228,26 +227,6 @@ def test_a_database_that_somebody_holds_is_waited_for_and_not_set_aside(path, mo
     shell.execute("ROLLBACK")
     outbox.commit([event("raised", "a", t=5.0)], [SAID])
     assert len(outbox.standing()) == 1
-
-
-def test_standing_alerts_are_read_beside_a_running_agent_and_without_one(path):
-    outbox = Outbox(path, 100)
-    raised = event("raised", "a", t=5.0)
-    outbox.commit([raised], [])
-    assert standing_alerts(path) == [raised]
-    outbox.commit([event("cleared", "a", t=6.0)], [])
-    assert standing_alerts(path) == []
-    outbox.close()
-    assert standing_alerts(path) == []
-
-
-def test_standing_alerts_of_no_database_or_a_broken_one_are_refused_by_name(path):
-    with pytest.raises(StateRefused, match=r"alerts.db: is not there"):
-        standing_alerts(path)
-    path.write_bytes(b"junk" * 1000)
-    with pytest.raises(StateRefused, match=r"alerts.db: cannot be read \(file is not a database\)"):
-        standing_alerts(path)
-    assert path.read_bytes() == b"junk" * 1000
 
 
 def test_events_are_stored_whole(path):

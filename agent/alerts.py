@@ -1,0 +1,129 @@
+"""`forewarn alerts`: what stands, and each change as it happens, from the state directory."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.errors import StateRefused
+from agent.publish import message
+from agent.store.alert_table import AlertTable, Rows
+from agent.store.outbox import ALERT_TABLE, Units
+from agent.words import AlertEvent
+
+POLL_S = 0.2
+Key = tuple[str, str]
+
+
+@click.command(short_help="List the standing alerts, or watch them change.")
+@click.option("--state-dir", type=click.Path(path_type=Path), default=Path("/var/lib/forewarn"), show_default=True)
+@click.option("--watch", is_flag=True, help="Go on with each change as it happens, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array of alerts; with --watch one object a line.")
+def alerts(state_dir: Path, watch: bool, as_json: bool) -> None:
+    """\b
+    forewarn alerts --watch
+
+    List the standing alerts from the agent's state directory, beside a running agent or without one. With --watch a
+    terminal shows the list anew with each change; elsewhere each change is a line.
+    """
+    with closing(AlertTable(state_dir / ALERT_TABLE)) as table:
+        if watch:
+            with suppress(KeyboardInterrupt):
+                _watch(table, as_json=as_json)
+            return
+        rows = table.poll()
+    if rows is None:
+        return
+    standing = rows.standing()
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode([_told(event, rows.units) for event in standing])))
+        return
+    for event in standing:
+        click.echo(_line(event, rows.units))
+    click.echo(f"{len(standing)} standing", err=True)
+
+
+def changes(known: dict[Key, AlertEvent] | None, rows: Rows) -> Iterator[tuple[str, AlertEvent]]:
+    """What happened since `known`, the last event by device and head: (what, the event), in the order of its time.
+
+    Before anything is known (None) what stands is `standing`. What happened twice between two looks is told once. An
+    alert whose row has vanished is `gone`: its device was forgotten, or the table was begun anew.
+    """
+    if known is None:
+        yield from (("standing", event) for event in rows.standing())
+        return
+    now = by_key(rows)
+    gone = (event for key, event in known.items() if key not in now and event.state != "normal")
+    yield from (("gone", event) for event in gone)
+    new = (event for key, event in now.items() if key not in known or _step(known[key]) != _step(event))
+    yield from ((event.kind, event) for event in sorted(new, key=lambda event: event.t_ns))
+
+
+def by_key(rows: Rows) -> dict[Key, AlertEvent]:
+    return {(event.device, event.head): event for event in rows.events}
+
+
+def _step(event: AlertEvent) -> tuple[str, int]:
+    return event.alert, event.sequence
+
+
+def _watch(table: AlertTable, *, as_json: bool) -> None:
+    known: dict[Key, AlertEvent] | None = None
+    is_list = sys.stdout.isatty() and not as_json
+    said = ""
+    while True:
+        try:
+            rows = table.poll()
+            said = ""
+        except StateRefused as error:  # not yet, or just being begun anew
+            rows = None
+            if error.what != said:
+                click.echo(f"{error.where}: {error.what}; waiting", err=True)
+            said = error.what
+        if rows is not None and is_list:
+            _show(rows)
+        elif rows is not None:
+            for change, event in changes(known, rows):
+                click.echo(
+                    _json_line(change, event, rows.units) if as_json else f"{change:<10}{_line(event, rows.units)}"
+                )
+            known = by_key(rows)
+        time.sleep(POLL_S)
+
+
+def _show(rows: Rows) -> None:
+    standing = rows.standing()
+    click.clear()
+    for event in standing:
+        click.echo(_line(event, rows.units))
+    click.echo(f"{len(standing)} standing; Ctrl-C ends")
+
+
+def _line(event: AlertEvent, units: Units | None) -> str:
+    risk = [f"{value:.2f}" for value in event.risk]
+    if units is not None:
+        risk = [f"{horizon} {value}" for horizon, value in zip(units.horizons, risk, strict=False)]
+    since = event.raised_t_ns / 1e9 if units is None else _since(event, units)
+    return f"{event.severity:<9}{event.device:<24} risk {', '.join(risk)}  since {since}  {event.alert}"
+
+
+def _since(event: AlertEvent, units: Units) -> str:
+    at = message.time(event.raised_t_ns, units.time_unit)
+    return f"cycle {at}" if units.time_unit == "cycle" else str(at)
+
+
+def _json_line(change: str, event: AlertEvent, units: Units | None) -> str:
+    return msgspec.json.encode({"change": change} | _told(event, units)).decode()
+
+
+def _told(event: AlertEvent, units: Units | None) -> dict[str, object]:
+    """The event, with its times and horizons as people read them where an agent has said its units."""
+    told: dict[str, object] = msgspec.to_builtins(event)
+    if units is not None:
+        told["horizons"] = units.horizons
+        told["raised_t"] = message.time(event.raised_t_ns, units.time_unit)
+    return told

@@ -1,0 +1,73 @@
+"""The alert table as another process reads it, beside a running agent or without one; it never holds the agent up.
+
+Reading is by short read-only transactions. The table may be set aside and begun anew at any time, so the file is opened
+again when there is another one under its name.
+"""
+
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from agent.errors import StateRefused
+from agent.store.outbox import BUSY_TIMEOUT_S, Units, read_event, read_units
+from agent.words import AlertEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The last event of every device and head, by device; `units` is None before an agent has said them."""
+
+    events: list[AlertEvent]
+    units: Units | None
+
+    def standing(self) -> list[AlertEvent]:
+        return [event for event in self.events if event.state != "normal"]
+
+
+class AlertTable:
+    """A reader of the table in `path`, which need not be there yet."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._db: sqlite3.Connection | None = None
+        self._file = 0  # the inode that is open
+        self._version: int | None = None  # changes with each commit
+
+    def poll(self) -> Rows | None:
+        """What the table holds, None when nothing was committed since the last call.
+
+        Raises StateRefused when there is no table, or none that can be read; it may be there at the next call.
+        """
+        try:
+            return self._poll()
+        except FileNotFoundError:
+            self.close()
+            next_step = "Has the agent run with this agent.state_dir?"
+            raise StateRefused(self._path, "is not there", next_step=next_step) from None
+        except (OSError, sqlite3.DatabaseError, msgspec.DecodeError) as error:
+            self.close()
+            next_step = "May you read the folder? If the file is broken, the agent sets it aside when it starts."
+            raise StateRefused(self._path, f"cannot be read ({error})", next_step=next_step) from None
+
+    def close(self) -> None:
+        if self._db is not None:
+            self._db.close()
+        self._db, self._version = None, None
+
+    def _poll(self) -> Rows | None:
+        file = self._path.stat().st_ino
+        if file != self._file:
+            self.close()
+        if self._db is None:
+            uri = f"{self._path.absolute().as_uri()}?mode=ro"
+            self._db = sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)
+            self._file = file
+        version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
+        if version == self._version:
+            return None
+        events = self._db.execute("SELECT event FROM alert ORDER BY device, head").fetchall()
+        rows = Rows([read_event(data) for (data,) in events], read_units(self._db))
+        self._version = version
+        return rows
