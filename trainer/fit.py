@@ -43,7 +43,7 @@ from trainer.plot import plot_curves
 from trainer.recorded import write_recorded
 from trainer.streaming import Streaming
 from trainer.thresholds import threshold_table
-from trainer.warmup import brier_after, late_starts, warmup_rows
+from trainer.warmup import LateStart, brier_after, late_starts, warmup_rows
 
 GOLDEN_DEVICES = 4
 GOLDEN_EVERY = 12
@@ -55,16 +55,7 @@ def fit(config: Config, data: Path, out: Path) -> Path:
     """Train and write everything into the folder `out`; returns the bundle's path. Raises ForewarnError."""
     histories = pick(read_train(cmapss_folder(data), config.data.subset), config.data.channels)
     parts = split(histories, config.split)
-    scaling = fit_scaling(parts.fit, config.data.channels, config.model.clip_sigma)
-    lives, watched = ([live(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate))
-
-    network, curves = train(lives, watched, config, config.seed)
-    model = calibrated(streaming.of(network, scaling, config), network, watched, config)
-
-    bundle = unmeasured(config, parts, model, digest_of(histories))
-    starts = late_starts(bundle, parts.calibrate)
-    bundle = amended(bundle, warmup_rows=warmup_rows(starts))
-    bundle = amended(bundle, thresholds=threshold_table(bundle, parts.calibrate, config.judge.thresholds))
+    bundle, curves, starts = trained(config, parts, digest_of(histories))
     held_out = figures(play(bundle, bundle.model, parts.play, NEVER), parts.play, bundle.manifest)
     measured = {"play_rmse": held_out.rmse_s, "play_interval_coverage": held_out.interval_coverage}
     measured |= {f"play_brier_{h.horizon_s:g}": h.brier for h in held_out.horizons}
@@ -86,6 +77,22 @@ def fit(config: Config, data: Path, out: Path) -> Path:
     plot_curves(curves, out / "curves.png")
     write_recorded(parts.play, config.data.channels, out / "play.csv", out / "truth.csv")
     return path
+
+
+def trained(config: Config, parts: Parts, data_sha256: str) -> tuple[Bundle, Curves, list[LateStart]]:
+    """Train, calibrate, and choose warm-up and thresholds: the bundle in memory, with nothing known of `parts.play`.
+
+    The bundle has no golden rows and no measured figures yet; it plays like any other.
+    """
+    scaling = fit_scaling(parts.fit, config.data.channels, config.model.clip_sigma)
+    lives, watched = ([live(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate))
+    network, curves = train(lives, watched, config, config.seed)
+    model = calibrated(streaming.of(network, scaling, config), network, watched, config)
+    bundle = unmeasured(config, parts, model, data_sha256)
+    starts = late_starts(bundle, parts.calibrate)
+    bundle = amended(bundle, warmup_rows=warmup_rows(starts))
+    bundle = amended(bundle, thresholds=threshold_table(bundle, parts.calibrate, config.judge.thresholds))
+    return bundle, curves, starts
 
 
 def unmeasured(config: Config, parts: Parts, model: Streaming, data_sha256: str) -> Bundle:

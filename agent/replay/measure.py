@@ -181,7 +181,7 @@ def _of_one(one: Watched, h_max_s: float, h_min_s: float) -> DeviceResult:
 def _column(leads_s: Mapping[str, float], failed: Sequence[DeviceResult]) -> Column:
     """Figures of one column; `leads_s` holds the lead of each detected one of the failures."""
     lead_s = np.array([leads_s.get(one.device, 0.0) for one in failed], np.float64)
-    mean, median = _bootstrap95(lead_s)
+    mean, median = bootstrap95(lead_s)
     return Column(
         detected=len(leads_s),
         detection_rate=len(leads_s) / len(failed) if failed else math.nan,
@@ -194,12 +194,15 @@ def _column(leads_s: Mapping[str, float], failed: Sequence[DeviceResult]) -> Col
     )
 
 
-def _bootstrap95(lead_s: Float64) -> tuple[Interval, Interval]:
-    """Percentile intervals of mean and median over devices drawn anew (Efron and Tibshirani 1993, chapter 13)."""
-    if not len(lead_s):
+def bootstrap95(of_device: Float64) -> tuple[Interval, Interval]:
+    """Percentile intervals of mean and median over devices drawn anew (Efron and Tibshirani 1993, chapter 13).
+
+    of_device float64 [n]: a lead, or a paired difference, of each device.
+    """
+    if not len(of_device):
         return Interval(math.nan, math.nan), Interval(math.nan, math.nan)
-    drawn = np.random.default_rng(BOOTSTRAP_SEED).integers(len(lead_s), size=(BOOTSTRAP_SAMPLES, len(lead_s)))
-    samples = np.sort(lead_s)[drawn]  # [BOOTSTRAP_SAMPLES, failures]; sorted, so that no order of devices matters
+    drawn = np.random.default_rng(BOOTSTRAP_SEED).integers(len(of_device), size=(BOOTSTRAP_SAMPLES, len(of_device)))
+    samples = np.sort(of_device)[drawn]  # [BOOTSTRAP_SAMPLES, failures]; sorted, so that no order of devices matters
     bounds = [np.quantile(figure, (0.025, 0.975)) for figure in (samples.mean(axis=1), np.median(samples, axis=1))]
     mean, median = (Interval(float(low), float(high)) for low, high in bounds)
     return mean, median

@@ -1,0 +1,227 @@
+"""The LSTM beside limits, EWMA charts and age: every device of a set warned of once, by models that never saw it.
+
+    FOREWARN_DATA=folder python -m bench.early_warning --json build/early_warning.json
+
+Cross-validated over devices. A fold plays its devices; the others are dealt into fit and calibration devices in the
+proportion of the training config. The LSTM is trained anew, quantized, and played as int8 through the agent's core;
+the baselines learn from the same devices, and all are judged at the same budget (docs/baselines.md). Figures are those
+of all folds' devices together. Nothing is tuned on the played devices. Prints Markdown, progress on stderr; exits 0
+whatever the figures are.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from agent.bundle.manifest import Manifest
+from agent.judge.threshold import Budget, choose, default_budget, parse_budget
+from agent.replay.measure import EarlyWarning, Interval, bootstrap95
+from agent.replay.unit import Unit, unit_of
+from bench.result import Ratio, markdown, ratio, write
+from trainer.baselines import BASELINES
+from trainer.compare import Warned, baseline, measured, warned
+from trainer.config import Config, read_config
+from trainer.data.cmapss import cmapss_folder, pick, read_train
+from trainer.data.history import History
+from trainer.data.split import Parts
+from trainer.digest import digest_of
+from trainer.fit import trained
+from trainer.played import play
+
+CONFIGS = Path(__file__).parents[1] / "configs/train"
+SETS = {"fd001": CONFIGS / "cmapss-fd001.toml"}
+LSTM = "lstm"
+METHODS = (LSTM, *BASELINES)
+
+
+class Ahead(msgspec.Struct, frozen=True):
+    """LSTM minus a baseline, device by device; the intervals come from devices drawn anew."""
+
+    mean_lead_s: float
+    mean_lead_s_95: Interval
+    detection_rate: float
+    detection_rate_95: Interval
+
+
+def folds(histories: Sequence[History], n: int, seed: int, calibrate_share: float) -> list[Parts]:
+    """n ways to deal the devices so that each is played once; `calibrate_share` of the others calibrate.
+
+    Independent of the order given. Raises ValueError when a part would be empty.
+    """
+    rng = np.random.default_rng(seed)
+    ordered = sorted(histories, key=lambda history: history.device)
+    order = rng.permutation(len(ordered))
+    dealt = []
+    for fold in range(n):
+        rest = rng.permutation(np.delete(order, np.s_[fold::n]))
+        n_calibrate = round(len(rest) * calibrate_share)
+        parts = (rest[n_calibrate:], rest[:n_calibrate], order[fold::n])
+        if not all(map(len, parts)):
+            raise ValueError(f"{len(histories)} devices are too few for {n} folds")
+        dealt.append(Parts(*(tuple(ordered[index] for index in part) for part in parts)))
+    return dealt
+
+
+def one_fold(config: Config, parts: Parts, budget: str) -> tuple[Manifest, dict[str, Warned]]:
+    """Train on a fold and play its devices, by method."""
+    bundle = trained(config, parts, digest_of([*parts.fit, *parts.calibrate]))[0]
+    manifest = bundle.manifest
+    allowed = allowed_by(budget, manifest, len(parts.play))
+    chosen = choose(manifest.thresholds, allowed)
+    played = play(bundle, bundle.model, parts.play, chosen.threshold)
+    known = (*parts.fit, *parts.calibrate)
+    found = {LSTM: warned(manifest, chosen, played, parts.play)}
+    return manifest, found | {name: baseline(name, manifest, known, parts.play, allowed) for name in BASELINES}
+
+
+def allowed_by(budget: str, manifest: Manifest, fleet_size: int) -> Budget:
+    return parse_budget(budget or default_budget(manifest.time_unit), fleet_size=fleet_size)
+
+
+def ahead(lstm: EarlyWarning, other: EarlyWarning) -> Ahead:
+    """Paired over the failures of both, which are the same devices in the same order."""
+    pairs = [
+        (mine, theirs)
+        for mine, theirs in zip(lstm.devices, other.devices, strict=True)
+        if mine.outcome in ("detected", "missed")
+    ]
+    lead_s = np.array([mine.lead_s - theirs.lead_s for mine, theirs in pairs])
+    detected = np.array([(mine.outcome == "detected") - float(theirs.outcome == "detected") for mine, theirs in pairs])
+    return Ahead(float(lead_s.mean()), bootstrap95(lead_s)[0], float(detected.mean()), bootstrap95(detected)[0])
+
+
+def ratios_of(name: str, by_fold: Sequence[Mapping[str, Warned]]) -> dict[str, Ratio]:
+    """LSTM over each baseline a fold: mean lead and detection. A fold that a baseline missed wholly gives no ratio."""
+    found = {}
+    for other in BASELINES:
+        for figure, field in (("lead", "mean_lead_s"), ("detection", "detection_rate")):
+            pairs = [
+                (getattr(fold[LSTM].found.strict, field), getattr(fold[other].found.strict, field)) for fold in by_fold
+            ]
+            found[f"{name}_{figure}_over_{other}"] = ratio([mine / theirs for mine, theirs in pairs if theirs > 0])
+    return found
+
+
+def row_of(name: str, method: str, budget: Budget, found: EarlyWarning, lead: Ahead | None) -> dict[str, object]:
+    """One method over a whole set, as the JSON has it. Times are seconds, or cycles where the set counts cycles."""
+    strict = found.strict
+    return {
+        "set": name,
+        "method": method,
+        "budget": budget.text,
+        "devices": len(found.devices),
+        "failures": found.failures,
+        "detected": strict.detected,
+        "detection_rate": strict.detection_rate,
+        "detection_rate_95": strict.detection_rate_95,
+        "mean_lead_s": strict.mean_lead_s,
+        "mean_lead_s_95": strict.mean_lead_s_95,
+        "median_lead_s": strict.median_lead_s,
+        "median_lead_s_95": strict.median_lead_s_95,
+        "false_alarms": found.false_alarms,
+        "exposure_s": found.exposure_s,
+        "false_alarms_per_s": found.false_alarms_per_s,
+        "false_alarms_per_s_upper95": found.false_alarms_per_s_upper95,
+        "late": len(found.late),
+        "lstm_ahead": lead,
+    }
+
+
+def one_set(
+    name: str, config: Config, histories: Sequence[History], arguments: argparse.Namespace
+) -> tuple[str, list[dict[str, object]], dict[str, Ratio]]:
+    """Markdown, rows and ratios of a set."""
+    share = config.split.calibrate / (config.split.fit + config.split.calibrate)
+    by_fold = []
+    for number, parts in enumerate(folds(histories, arguments.folds, arguments.seed, share), start=1):
+        began = time.monotonic()
+        manifest, found = one_fold(config, parts, arguments.budget)
+        by_fold.append(found)
+        unit = unit_of(manifest)
+        so_far = ", ".join(f"{method} {unit.of(found[method].found.strict.mean_lead_s):.1f}" for method in METHODS)
+        took = f"{name}, fold {number} of {arguments.folds}, {time.monotonic() - began:.0f} s"
+        print(f"{took}: mean lead in {unit.plural}: {so_far}", file=sys.stderr)
+    budget = allowed_by(arguments.budget, manifest, len(histories))
+    pooled = {m: measured([one for fold in by_fold for one in fold[m].fleet], manifest) for m in METHODS}
+    leads = {method: ahead(pooled[LSTM], pooled[method]) for method in BASELINES}
+    rows = [row_of(name, method, budget, pooled[method], leads.get(method)) for method in METHODS]
+    return told(name, budget, pooled, leads, unit_of(manifest), arguments.folds), rows, ratios_of(name, by_fold)
+
+
+def told(
+    name: str, budget: Budget, pooled: Mapping[str, EarlyWarning], leads: Mapping[str, Ahead], unit: Unit, n_folds: int
+) -> str:
+    """The two tables of a set."""
+    n_devices, windows = len(pooled[LSTM].devices), pooled[LSTM]
+    head = ("", "detected", "95 %", f"mean lead, {unit.plural}", "95 %", "median", "95 %", "false alarms", "late")
+    figures = [
+        (
+            method,
+            f"{found.strict.detected} of {found.failures}",
+            span(found.strict.detection_rate_95, 100, "%"),
+            f"{unit.of(found.strict.mean_lead_s):.1f}",
+            span(found.strict.mean_lead_s_95, 1 / unit.size_s),
+            f"{unit.of(found.strict.median_lead_s):.1f}",
+            span(found.strict.median_lead_s_95, 1 / unit.size_s),
+            f"{found.false_alarms} in {unit.text(found.exposure_s)}",
+            len(found.late),
+        )
+        for method, found in pooled.items()
+    ]
+    paired_head = ("LSTM minus", f"mean lead, {unit.plural}", "95 %", "detected, points", "95 %")
+    paired = [
+        (
+            method,
+            f"{unit.of(lead.mean_lead_s):+.1f}",
+            span(lead.mean_lead_s_95, 1 / unit.size_s),
+            f"{100 * lead.detection_rate:+.0f}",
+            span(lead.detection_rate_95, 100),
+        )
+        for method, lead in leads.items()
+    ]
+    window = f"true from {unit.text(windows.h_max_s)} to {unit.text(windows.h_min_s)} before the failure"
+    title = f"## {name}: {n_devices} devices in {n_folds} folds, {budget.text}, {window}"
+    return f"{title}\n\n{markdown(head, figures)}\n\n{markdown(paired_head, paired)}\n"
+
+
+def span(interval: Interval, factor: float, sign: str = "") -> str:
+    digits = 0 if factor == 100 else 1
+    return f"{interval.low * factor:.{digits}f}{sign} to {interval.high * factor:.{digits}f}{sign}"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = argparse.ArgumentParser(
+        prog="python -m bench.early_warning", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("--sets", default=",".join(SETS), help="of " + ", ".join(SETS))
+    arguments.add_argument("--folds", type=int, default=5)
+    arguments.add_argument("--seed", type=int, default=0, help="of folds, weights, batches and augmentation")
+    arguments.add_argument("--epochs", type=int, help="instead of the config's: a smoke run")
+    arguments.add_argument("--budget", default="", help="default: 1 per 1000 cycles or 1 per device per 30d")
+    arguments.add_argument("--data", type=Path, default=os.environ.get("FOREWARN_DATA"), help="default: $FOREWARN_DATA")
+    arguments.add_argument("--json", type=Path)
+    chosen = arguments.parse_args(argv)
+    if unknown := [name for name in chosen.sets.split(",") if name not in SETS]:
+        arguments.error(f"no set {unknown[0]!r}; there are {', '.join(SETS)}")
+    rows: list[dict[str, object]] = []
+    ratios: dict[str, Ratio] = {}
+    for name in chosen.sets.split(","):
+        config = read_config(SETS[name]).model_copy(update={"seed": chosen.seed})
+        if chosen.epochs:
+            config = config.model_copy(update={"train": config.train.model_copy(update={"epochs": chosen.epochs})})
+        histories = pick(read_train(cmapss_folder(chosen.data), config.data.subset), config.data.channels)
+        text, more_rows, more_ratios = one_set(name, config, histories, chosen)
+        print(text, flush=True)
+        rows += more_rows
+        ratios |= more_ratios
+    write(chosen.json, "early_warning", rows, ratios)
+
+
+if __name__ == "__main__":
+    main()
