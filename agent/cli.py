@@ -16,12 +16,21 @@ from agent.config.load import examine, load
 from agent.config.summary import one_line, report
 from agent.errors import ForewarnError
 from agent.log import configure
-from agent.replay.command import replay
 from agent.run import run as run_agent
 
 
 class Commands(click.Group):
-    """A group whose commands may raise ForewarnError."""
+    """A group whose commands may raise ForewarnError. The daemon does not load what only a replay needs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "replay"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name != "replay":
+            return super().get_command(ctx, cmd_name)
+        from agent.replay.command import replay
+
+        return replay
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -82,7 +91,6 @@ def run(file: Path) -> None:
 
 
 main.add_command(alerts)
-main.add_command(replay)
 
 if __name__ == "__main__":
     main()

@@ -183,3 +183,12 @@ def test_a_gateways_install_imports_everything_but_report_and_embedded_broker():
     code += f"for name in {wanted!r}:\n    importlib.import_module(name)\n"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_daemon_does_not_load_what_only_a_replay_needs():
+    """A gateway's start and memory; the command is listed all the same."""
+    code = "import sys, agent.cli\nprint([name for name in sys.modules if name.startswith('agent.replay')])\n"
+    code += "sys.argv[1:] = ['--help']\nagent.cli.main()\n"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("[]\n")
+    assert "replay" in done.stdout
