@@ -34,14 +34,14 @@ class Session:
 
     def read(self) -> tuple[int, bytes]:
         """The next packet of the client: its first byte and its body."""
-        first = self._exactly(1)[0]
+        first = self.exactly(1)[0]
         size, shift = 0, 0
         while True:
-            digit = self._exactly(1)[0]
+            digit = self.exactly(1)[0]
             size |= (digit & 0x7F) << shift
             shift += 7
             if not digit & 0x80:
-                return first, self._exactly(size)
+                return first, self.exactly(size)
 
     def read_connect(self) -> bytes:
         """The body of the CONNECT; what follows is in the version it asks for."""
@@ -80,18 +80,30 @@ class Session:
     def close(self) -> None:
         self._connection.close()
 
+    def is_ended(self) -> bool:
+        """Whether the client closes the connection; what it says before that is passed over."""
+        try:
+            while self._connection.recv(4096):
+                pass
+        except ConnectionResetError:  # there was more for it to read
+            return True
+        except TimeoutError:
+            return False
+        return True
+
     def reset(self) -> None:
         """As a broker that is killed: RST, so that the client's next send fails."""
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._connection.close()
 
-    def _exactly(self, size: int) -> bytes:
-        data = b""
+    def exactly(self, size: int) -> bytes:
+        """That many bytes, whatever they are."""
+        data = bytearray()
         while len(data) < size:
             more = self._connection.recv(size - len(data))
             assert more, "the client has closed the connection"
             data += more
-        return data
+        return bytes(data)
 
 
 class FakeBroker:

@@ -6,7 +6,6 @@ It leans on private members of paho (`_create_socket`, `_sock`, `_loop_rc_handle
 
 import socket
 import struct
-import time
 from collections.abc import Sequence
 from itertools import chain, repeat
 from typing import Any, cast
@@ -66,7 +65,7 @@ class FastClient(paho.Client):
                 n_bytes = 0
             if not n_bytes:
                 return self._loop_rc_handle(MQTTErrorCode.MQTT_ERR_CONN_LOST)
-            self._last_bytes_received = time.monotonic()  # the clock of the keepalive
+            self._last_bytes_received = paho.time_func()  # the clock of the keepalive
         if not sock.is_skipping:
             self._take(sock)
         return MQTTErrorCode.MQTT_ERR_SUCCESS

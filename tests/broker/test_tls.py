@@ -4,6 +4,8 @@ import shutil
 import ssl
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 import structlog
@@ -117,21 +119,67 @@ def test_a_wrong_certificate_or_password_is_named_and_the_agent_lives(
         assert secret not in agent.file.with_name("agent.log").read_text()
 
 
-def test_what_tls_has_read_and_not_given_yet_does_not_wait_for_more(certificates):
-    """Several packets in one TLS record: after the first the socket is empty, and the others are inside."""
+@pytest.fixture
+def tls_broker(certificates):
+    """One in the test's own hand."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificates / "broker.pem", certificates / "broker.key")
     with FakeBroker(context) as broker:
-        settings = Broker(host="localhost", port=broker.port, tls=True, ca_file=certificates / "broker.pem")
-        log = structlog.wrap_logger(None, processors=[LogCapture()])
-        receiver = Receiver(settings, "fw", [SOURCE], [1], log, payload_bytes_max=1024)
-        receiver.read(0.0)
-        session = broker.session()
-        session.read_connect()
-        session.send(b"\x20\x03\0\0\0" + session.publish_bytes(b"plant/p1/cycle", b"x") * 5)
-        received: list[bytes] = []
-        for _ in range(5):
-            received += receiver.read(2.0).payloads
-            if len(received) == 5:
-                break
-        assert len(received) == 5
+        yield broker
+
+
+@pytest.fixture(params=["auto", "paho"])
+def receiver(request, tls_broker, certificates):
+    """Of either path, on its way to the broker."""
+    settings = Broker(host="localhost", port=tls_broker.port, tls=True, ca_file=certificates / "broker.pem")
+    log = structlog.wrap_logger(None, processors=[LogCapture()])
+    one = Receiver(settings, "fw", [SOURCE], [1], log, payload_bytes_max=100_000, wanted=request.param)
+    one.read(0.0)
+    return one
+
+
+def test_what_tls_has_read_and_not_given_yet_does_not_wait_for_more(tls_broker, receiver):
+    """Several packets in one TLS record: after the first the socket is empty, and the others are inside."""
+    session = tls_broker.session()
+    session.read_connect()
+    session.send(b"\x20\x03\0\0\0" + session.publish_bytes(b"plant/p1/cycle", b"x") * 5)
+    received: list[bytes] = []
+    for _ in range(5):
+        received += receiver.read(2.0).payloads
+        if len(received) == 5:
+            break
+    assert len(received) == 5
+
+
+def test_messages_over_many_records_are_taken_and_acknowledged(tls_broker, receiver):
+    """Larger than a record, cut anywhere, and one too large to be held; then part of a packet keeps nobody awake."""
+    session = tls_broker.session()
+    session.read_connect()
+    session.accept()
+    payloads = [bytes([number]) * (number * 997) for number in range(1, 100)]
+    data = [session.publish_bytes(b"plant/p1/cycle", payload, mid=mid) for mid, payload in enumerate(payloads, 1)]
+    large = session.publish_bytes(b"plant/p2/cycle", b"x" * 1_000_000, mid=100)
+    said = b"".join(data) + large + data[0]
+    sender = threading.Thread(
+        target=lambda: [session.send(said[at : at + 40_009]) for at in range(0, len(said), 40_009)]
+    )
+    sender.start()
+    received, packet_ids = [], []
+    deadline = time.monotonic() + 10
+    while len(packet_ids) < 101:
+        assert time.monotonic() < deadline, packet_ids
+        got = receiver.read(0.1)
+        received += got.payloads
+        packet_ids += got.packet_ids
+    sender.join()
+    assert received == [*payloads, payloads[0]]
+    assert receiver.counts == {("press", "too_large"): 1}
+    assert packet_ids == [*range(1, 101), 1]
+    session.read()  # SUBSCRIBE
+    receiver.acknowledge(packet_ids)
+    assert [session.read() for _ in packet_ids] == [(0x40, mid.to_bytes(2)) for mid in packet_ids]
+    session.send(data[0][:10])
+    receiver.read(0.2)
+    began = time.process_time()
+    receiver.read(0.5)
+    assert time.process_time() - began < 0.25, "it turns without waiting"

@@ -42,6 +42,7 @@ def receiver(broker: FakeBroker, path: str) -> Callable[..., Receiver]:
         log: LogCapture | None = None,
         protocol: str = "auto",
         payload_bytes_max: int = PAYLOAD_BYTES_MAX,
+        wanted: str = "",
     ) -> Receiver:
         settings = Broker(host="127.0.0.1", port=broker.port, protocol=protocol, connect_timeout=timedelta(seconds=1))
         sources = sources or (PRESS,)
@@ -52,7 +53,7 @@ def receiver(broker: FakeBroker, path: str) -> Callable[..., Receiver]:
             [1] * len(sources),
             structlog.wrap_logger(None, processors=[log or LogCapture()]),
             payload_bytes_max=payload_bytes_max,
-            wanted="auto" if path == "fast" else "paho",
+            wanted=wanted or ("auto" if path == "fast" else "paho"),
         )
         assert one.path == path
         return one

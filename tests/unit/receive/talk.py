@@ -21,9 +21,11 @@ def add(found: Received, got: Received) -> None:
     found.history_lost |= got.history_lost
 
 
-def pump(one: Receiver, done: Callable[[Received], bool], *, timeout_s: float = 8.0) -> Received:
-    """Read until `done`, given all that was received so far."""
-    found = Received()
+def pump(
+    one: Receiver, done: Callable[[Received], bool], *, timeout_s: float = 8.0, found: Received | None = None
+) -> Received:
+    """Read until `done`, given all that was received so far, `found` included."""
+    found = found or Received()
     deadline = time.monotonic() + timeout_s
     while not done(found):
         assert time.monotonic() < deadline, found
