@@ -21,6 +21,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from structlog.typing import FilteringBoundLogger
 
 from agent.config.settings import Broker
+from agent.errors import ConfigurationRefused
 from agent.link import TAKEN_OVER, TAKEN_OVER_NEXT_STEP, TAKEN_OVER_S, Protocol, make_client, seconds
 from agent.publish.topic import Topics
 from agent.store.outbox import Outbox, Outgoing
@@ -28,7 +29,7 @@ from agent.store.outbox import Outbox, Outgoing
 IN_FLIGHT_MAX = 20  # what mosquitto holds of one client by default
 SAYING_MAX = 10_000  # scores and status that may wait in paho
 RETRY_MIN_S, RETRY_MAX_S = (1, 3), (20, 40)  # drawn from, so that a hundred gateways do not come back in step
-SHORT_S = 60.0  # connections that stand no longer are tried ever less often
+SHORT_S, SHORT_DOUBLINGS = 60.0, 5  # connections that stand no longer are tried ever less often, to 32-96 s
 STOP_TIMEOUT_S = 5.0
 REFUSED_EVERY_S = 10.0
 
@@ -91,7 +92,7 @@ class Output:
         self._in_flight: dict[int, int] = {}  # paho's message id -> number in the outbox
         self._sent_up_to = 0
         self._saying: set[int] = set()  # message ids at QoS 0 that paho has not written yet
-        self._client = self._start()
+        self._client = self._start(self._make())
 
     def turn(self, standing: Callable[[], list[Outgoing]]) -> None:
         """Take what paho's thread said, and send what waits. Never waits itself.
@@ -149,9 +150,12 @@ class Output:
             self._client.disconnect()
             self._client.loop_stop()
 
-    def _start(self) -> paho.Client:
+    def _make(self) -> paho.Client:
+        """A client with the secret and certificate of now. Raises ConfigurationRefused."""
+        return make_client(self._broker, self._client_id, self.protocol, kind="output", build=paho.Client)
+
+    def _start(self, client: paho.Client) -> paho.Client:
         self._said: SimpleQueue[Connected | Lost | Acknowledged | Retained] = SimpleQueue()
-        client = make_client(self._broker, self._client_id, self.protocol, kind="output", build=paho.Client)
         client.will_set(self._topics.available, b"offline", qos=1, retain=True)
         client.max_inflight_messages_set(IN_FLIGHT_MAX)
         client.reconnect_delay_set(random.randint(*RETRY_MIN_S), random.randint(*RETRY_MAX_S))
@@ -188,8 +192,8 @@ class Output:
             is_short = time.monotonic() - self._accepted_at_s < SHORT_S
             self._short_lived = self._short_lived + 1 if is_short else 0
             self._accepted_at_s = None
-            wait_s = random.randint(*RETRY_MIN_S) * 2 ** max(0, self._short_lived - 1)
-            least_s = random.randint(*TAKEN_OVER_S) if is_taken_over else min(wait_s, TAKEN_OVER_S[0])
+            wait_s = random.randint(*RETRY_MIN_S) * 2 ** min(max(0, self._short_lived - 1), SHORT_DOUBLINGS)
+            least_s = random.randint(*TAKEN_OVER_S) if is_taken_over else wait_s
             client.reconnect_delay_set(least_s, max(least_s, random.randint(*RETRY_MAX_S)))
         self._said.put(Lost(f"the connection ended: {reason}", is_taken_over=is_taken_over))
 
@@ -263,12 +267,18 @@ class Output:
 
     def _restart(self) -> None:
         """Another version, secret or certificate needs another client; what was under way waits in the outbox."""
+        try:
+            client = self._make()
+        except ConfigurationRefused as error:  # a secret or certificate that is being replaced: the old client goes on
+            self._is_stale = True
+            self._say_once("output_lost", f"{error.where}: {error.what}")
+            return
         self._client.disconnect()
         self._client.loop_stop()
         self._in_flight.clear()
         self._sent_up_to = 0
         self._is_stale = False
-        self._client = self._start()
+        self._client = self._start(client)
 
     def _say_once(self, event: str, why: str) -> None:
         """One line a change of state, not one a retry."""

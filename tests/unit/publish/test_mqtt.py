@@ -346,6 +346,33 @@ def test_a_renewed_secret_is_read_for_the_next_connection(tmp_path, broker, monk
     parts.output._client.loop_stop()
 
 
+def test_a_secret_that_is_being_replaced_is_waited_for(tmp_path, broker, monkeypatch):
+    """Unreadable just when it is wanted: named, and the old one is tried on, until it is there."""
+    monkeypatch.setattr(mqtt, "RETRY_MIN_S", (1, 1))
+    secret = tmp_path / "secret"
+    secret.write_text("old")
+    secret.chmod(0o600)
+    parts = Parts(tmp_path, broker.port, username="u", password_file=secret)
+    parts.standing = []
+    session = connected(broker, parts)
+    secret.unlink()
+    parts.output.renew()
+    session.close()
+    parts.turn_until(lambda: not parts.output.connected)
+    assert parts.log.entries[-1]["why"] == f"{secret}: no such file or directory"
+    session = broker.session()
+    assert session.read_connect().endswith(b"\0\x03old")
+    secret.write_text("new")
+    secret.chmod(0o600)
+    session.accept()
+    parts.turn_until(lambda: parts.output.connected)
+    session.close()
+    parts.turn_until(lambda: not parts.output.connected)
+    assert broker.session().read_connect().endswith(b"\0\x03new")
+    parts.output._client.disconnect()
+    parts.output._client.loop_stop()
+
+
 def test_what_is_delivered_and_each_connection_are_counted(broker, parts):
     """For the watchdog, which asks whether anything leaves."""
     parts.standing = []
