@@ -225,7 +225,7 @@ class Daemon:
             now_s,
             read=self._read,
             stepped=self._core.entry,
-            waiting=len(self._outbox) - self._output.parked,
+            waiting=self._output.waiting,
             delivered=self._output.delivered,
             connection=self._output.connection if self._output.connected else 0,
         )

@@ -124,6 +124,11 @@ class Output:
         self._send()
         self._say_refused()
 
+    @property
+    def waiting(self) -> int:
+        """Messages in the outbox that may be sent; what was refused on this connection waits for the next one."""
+        return len(self._outbox) - self.parked
+
     def renew(self) -> None:
         """Read secret and certificate again for the next connection."""
         self._is_stale = True
@@ -140,7 +145,7 @@ class Output:
     def close(self, standing: Callable[[], list[Outgoing]]) -> None:
         """Send what waits, say `stopped`, and go; gives up after STOP_TIMEOUT_S."""
         deadline = time.monotonic() + STOP_TIMEOUT_S
-        while self.connected and len(self._outbox) > self.parked and time.monotonic() < deadline:
+        while self.connected and self.waiting and time.monotonic() < deadline:
             self.turn(standing)
             time.sleep(0.005)
         if self.connected:

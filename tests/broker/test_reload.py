@@ -5,8 +5,9 @@ import signal
 
 import msgspec
 
-from tests.broker.running_agent import ROOT, configuration, wait_until
+from tests.broker.running_agent import ROOT, configuration, wait_until, with_output
 from tests.bundles import write_small_bundle
+from tests.fake_broker import FakeBroker
 from tests.service_manager import ServiceManager
 from tests.small_bundle import small_manifest
 from tests.streams import life
@@ -49,6 +50,34 @@ def statuses_within(agent, time_s: float) -> int:
     end_s = os.times().elapsed + time_s
     wait_until(lambda: os.times().elapsed > end_s, "the time is over")
     return statuses(agent) - before
+
+
+def test_a_shorter_time_between_snapshots_counts_from_the_reload(broker, make_agent):
+    agent = make_agent(configuration(broker.port).replace('snapshot_every = "1s"', 'snapshot_every = "1h"'))
+    agent.go()
+    agent.feed(life("p1", 5))
+    reload(agent, configuration(broker.port))
+    agent.wait_for_snapshots(1)
+
+
+def test_a_new_password_is_used_for_the_next_connection_of_the_output(broker, make_agent):
+    """And the connection that stands is not ended for it."""
+    with FakeBroker() as output:
+        text = with_output(broker.port, output.port) + 'username = "u"\npassword_file = "secret"\n'
+        agent = make_agent(text)
+        secret = agent.folder / "secret"
+        secret.write_text("old")
+        secret.chmod(0o600)
+        agent.start()
+        session = output.session()
+        assert session.read_connect().endswith(b"\0\x03old")
+        session.accept()
+        agent.wait_for_log("output_connected")
+        secret.write_text("new")
+        reload(agent, text)
+        agent.wait_for_log("configuration_reloaded")
+        session.close()
+        assert output.session().read_connect().endswith(b"\0\x03new")
 
 
 def test_what_needs_a_restart_is_named_and_left(agent, broker):

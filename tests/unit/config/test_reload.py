@@ -49,6 +49,11 @@ def test_an_output_that_comes_or_goes_needs_a_restart():
     assert Change("output.host", "other", "") in left
 
 
+def test_a_key_that_was_not_given_is_told_as_nothing():
+    _, _, left = apply(settings(), settings(broker={"username": "u", "password_file": Path("secret")}))
+    assert left == [Change("broker.password_file", "", "secret"), Change("broker.username", "", "u")]
+
+
 @pytest.mark.parametrize("key", sorted(LIVE))
 def test_what_is_live_is_a_key(key):
     assert key in TYPES

@@ -131,7 +131,7 @@ def test_what_the_broker_refuses_is_parked_said_and_tried_with_the_next_connecti
     session.acknowledge(published(session)[2], 0x87)
     session.acknowledge(published(session)[2])
     parts.turn_until(lambda: len(parts.outbox) == 1)
-    assert parts.output.parked == 1
+    assert (parts.output.parked, parts.output.waiting) == (1, 0)
     (line,) = [line for line in parts.log.entries if line["event"] == "publish_refused"]
     assert line["why"] == "Not authorized"
     for _ in range(5):
@@ -342,6 +342,7 @@ def test_a_renewed_secret_is_read_for_the_next_connection(tmp_path, broker, monk
     session.close()
     parts.turn_until(lambda: not parts.output.connected)
     assert broker.session().read_connect().endswith(b"\0\x01u\0\x03new")
+    assert not parts.output._is_stale, "once"
     parts.output._client.disconnect()
     parts.output._client.loop_stop()
 

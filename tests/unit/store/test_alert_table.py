@@ -76,6 +76,20 @@ def test_a_table_that_was_set_aside_gives_way_to_the_new_one(path):
     assert table.poll() == Rows([], None)
 
 
+def test_another_file_under_the_same_name_is_opened(path, tmp_path):
+    """Put there in one step, so that no look finds the name without a file."""
+    for name, what in ((path, RAISED), (tmp_path / "other.db", CLEARED)):
+        outbox = Outbox(name, 100)
+        outbox.commit([what], [])
+        outbox.close()
+    table = AlertTable(path)
+    assert table.poll() == Rows([RAISED], None)
+    for ending in ("-wal", "-shm"):
+        (tmp_path / f"alerts.db{ending}").unlink(missing_ok=True)
+    (tmp_path / "other.db").rename(path)
+    assert table.poll() == Rows([CLEARED], None)
+
+
 def test_a_reader_never_holds_the_agent_up(path):
     """Between two looks there is no lock: commits, a checkpoint that shortens the log, and closing all go through."""
     outbox, table = Outbox(path, 100), AlertTable(path)
