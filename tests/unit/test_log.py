@@ -11,6 +11,7 @@ from collections import Counter
 import structlog
 from structlog.testing import LogCapture
 
+from agent import log
 from agent.log import DROP_EVERY_S, READER_PATIENCE_S, TEXT_MAX, DropLog, Sink
 from agent.words import Drop
 
@@ -130,12 +131,14 @@ def test_a_line_that_broke_off_does_not_spoil_the_next_one():
     assert drained(reader).split(b"\n") == [b"", b"whole", b"next", b""]
 
 
-def test_a_line_longer_than_a_pipe_arrives_whole_where_somebody_reads():
-    reader = subprocess.Popen(["wc", "-c"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def test_a_reader_that_is_slow_loses_nothing(monkeypatch):
+    """It begins late, and a line is longer than the pipe."""
+    monkeypatch.setattr(log, "READER_PATIENCE_S", 5.0)
+    reader = subprocess.Popen(["sh", "-c", "sleep 0.1; exec wc -c"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     sink = Sink(reader.stdin.fileno())
-    for _ in range(3):
-        sink.write("x" * 1_000_000)
-    assert int(reader.communicate()[0]) == 3_000_003
+    sink.write("short")
+    sink.write("x" * 1_000_000)
+    assert int(reader.communicate()[0]) == 1_000_007
     assert sink.lost == 0
 
 
