@@ -248,7 +248,9 @@ class Receiver:
     def _on_subscribe(
         self, _: paho.Client, __: object, message_id: int, reasons: list[ReasonCode], ___: Properties | None
     ) -> None:
-        source = self._subscribing.pop(message_id, "")
+        source = self._subscribing.pop(message_id, None)
+        if source is None:  # an answer to nothing
+            return
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
             self.subscriptions[source] = f"refused: {refused[0]}"

@@ -159,10 +159,10 @@ def test_messages_over_many_records_are_taken_and_acknowledged(tls_broker, recei
     payloads = [bytes([number]) * (number * 997) for number in range(1, 100)]
     data = [session.publish_bytes(b"plant/p1/cycle", payload, mid=mid) for mid, payload in enumerate(payloads, 1)]
     large = session.publish_bytes(b"plant/p2/cycle", b"x" * 1_000_000, mid=100)
-    said = b"".join(data) + large + data[0]
-    sender = threading.Thread(
-        target=lambda: [session.send(said[at : at + 40_009]) for at in range(0, len(said), 40_009)]
-    )
+    said = b"".join(data) + large[:-100]
+    pieces = [said[at : at + 40_009] for at in range(0, len(said), 40_009)]
+    pieces.append(large[-100:] + data[0])  # one record: what follows a message that goes by is inside
+    sender = threading.Thread(target=lambda: [session.send(piece) for piece in pieces])
     sender.start()
     received, packet_ids = [], []
     deadline = time.monotonic() + 10

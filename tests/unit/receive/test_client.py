@@ -236,6 +236,15 @@ def test_a_suback_without_reasons_is_survived(broker, receiver):
     assert one.subscriptions == {"press": "refused: Not authorized"}
 
 
+def test_an_answer_to_no_subscription_makes_no_source(broker, receiver):
+    one = receiver()
+    session = connected(broker, one)
+    session.grant(b"\x01\x00", 1)
+    session.publish(TOPIC, b"a")
+    pump(one, taken(1))
+    assert one.subscriptions == {"press": "granted"}
+
+
 def test_a_broker_that_accepts_and_stays_silent_is_given_up(broker, receiver):
     log = LogCapture()
     one = receiver(log=log)

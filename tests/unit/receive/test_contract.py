@@ -118,6 +118,33 @@ def test_a_protocol_error_ends_the_connection_and_is_counted(broker, wired, vers
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+def test_any_bytes_are_messages_or_drops_or_the_end_of_the_connection(broker, wired, version, monkeypatch):
+    """Packets of the tables, of paho's own and junk, with bytes changed: nothing is raised, and the next one works."""
+    monkeypatch.setattr(receive, "RETRY_MAX_S", 0.002)
+    one, session = wired(version)
+    pieces = [case.data for case in cases(version).values() if len(case.data) < 400] + list(errors(version).values())
+    pieces += [PINGRESP, b"\x90\x03\x00\x01\x01", b"\x90\x04\x00\x01\x00\x01", b"\xe0\x00", b"\x20\x02\x00\x00"]
+    pieces += [bytes([first << 4, 2, 0, 1]) for first in range(16)]
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.data())
+    def run(data):
+        nonlocal session
+        said = bytearray(b"".join(data.draw(st.lists(st.sampled_from(pieces), min_size=1, max_size=5))))
+        for place in data.draw(st.lists(st.integers(0, len(said) - 1), max_size=3)):
+            said[place] = data.draw(st.integers(0, 255))
+        session.send(bytes(said))
+        one.read(0.05)
+        session.close()
+        pump(one, lambda _: not one.connected)
+        session = connected(broker, one)
+        session.send(publish(version, b"next"))
+        assert pump(one, taken(1)).payloads == [b"next"]
+
+    run()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_the_same_protocol_error_again_and_again_is_waited_out_ever_longer(broker, wired, version, monkeypatch):
     """No loop at full speed; each change of state is said once."""
     monkeypatch.setattr(receive, "RETRY_MAX_S", 0.01)
@@ -265,6 +292,31 @@ def test_packets_of_pahos_own_may_stand_anywhere(wired, version):
     found = pump(one, lambda _: not one.connected)
     assert found.payloads == [b"a", b"b", b"c"]
     assert one.counts["", "protocol_error"] == (0 if version == "5" else 1)
+
+
+def test_a_broker_that_blames_us_is_not_counted_as_wrong_itself(wired):
+    one, session = wired("5")
+    session.send(packet(0xE0, b"\x82\x00"))
+    pump(one, lambda _: not one.connected)
+    assert one.why == "the connection ended: Protocol error"
+    assert not one.counts
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_qos_that_was_not_asked_for_ends_the_connection(wired, version):
+    """Plain paho hands the message over after its PUBREL."""
+    one, session = wired(version)
+    session.send(packet(0x34, text(TOPIC) + b"\0\1" + (b"\0" if version == "5" else b"")) + b"\x62\x02\0\1")
+    pump(one, lambda _: not one.connected)
+    assert one.why == "protocol error: a PUBLISH of QoS 2, which was not asked for"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_connection_that_is_reset_is_lost_like_any_other(broker, wired, version):
+    one, session = wired(version)
+    session.reset()
+    pump(one, lambda _: not one.connected)
+    connected(broker, one)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

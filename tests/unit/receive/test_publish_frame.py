@@ -5,13 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.receive.publish_frame import Frame, Message, ProtocolError, envelope, head, read_publish, take_plain
+from tests.fake_broker import packet, text
 from tests.unit.receive.cases import PAYLOAD_BYTES_MAX, PROPERTIES, VERSIONS, cases, errors, publish
 from tests.unit.receive.talk import TOPIC
 
 KNOWN = {topic: topic.decode() for topic in (TOPIC, b"pumps/p1", b"pumps/p9", b"else/where")}
 
 
-def hot(data: bytes, version: str, *, at: int = 0, room: int = 1000) -> tuple[int, list[tuple[str, bytes]], list[int]]:
+def hot(
+    data: bytes, version: str, *, at: int = 0, room: int = 1000, payload_bytes_max: int = PAYLOAD_BYTES_MAX
+) -> tuple[int, list[tuple[str, bytes]], list[int]]:
     """Where the hot loop stopped, what it took, and the packet identifiers."""
     topics: list[str] = []
     payloads: list[bytes] = []
@@ -21,7 +24,7 @@ def hot(data: bytes, version: str, *, at: int = 0, room: int = 1000) -> tuple[in
         at,
         room,
         is_v5=version == "5",
-        payload_bytes_max=PAYLOAD_BYTES_MAX,
+        payload_bytes_max=payload_bytes_max,
         topic_of=KNOWN.get,
         topics=topics,
         payloads=payloads,
@@ -50,6 +53,26 @@ def test_plain_messages_are_taken_in_place_up_to_the_first_that_is_not_plain(ver
         assert messages == [(TOPIC.decode(), b"a"), (TOPIC.decode(), b"b" * 200)]
         assert packet_ids == [5]
         assert end == len(first + second)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_payload_above_the_bound_is_not_plain(version):
+    data = publish(version, b"x" * 100) + publish(version, b"x" * 101)
+    assert hot(data, version, payload_bytes_max=100)[0] == len(publish(version, b"x" * 100))
+
+
+def test_properties_do_not_reach_into_the_next_packet():
+    """Even where its bytes would go on as properties."""
+    with pytest.raises(ProtocolError, match="ends inside its properties"):
+        strict(packet(0x30, text(TOPIC) + b"\x04\x01\x00") + b"\x0b\x01", "5")
+
+
+def test_a_length_of_three_bytes_is_left_to_the_strict_reader():
+    """Here it says 0, although two bytes of it alone would make a message of a known topic."""
+    data = b"\x30\x80\x80\x00\x0e" + TOPIC + b"x" * 20_000
+    assert hot(data, "3.1.1") == (0, [], [])
+    with pytest.raises(ProtocolError):
+        strict(data, "3.1.1")
 
 
 @pytest.mark.parametrize("version", VERSIONS)
