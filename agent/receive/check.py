@@ -25,13 +25,13 @@ _PINGREQ, _PINGRESP = b"\xc0\0", b"\xd0\0"
 def difference() -> str:
     """What differs from what the fast path needs, "" when nothing does."""
     for version in ("5", "3.1.1"):
-        near, far = socket.socketpair()
-        with near, far:
-            far.setblocking(False)
-            try:
+        try:
+            near, far = socket.socketpair()
+            with near, far:
+                far.setblocking(False)
                 _Exchange(version, near, far).run()
-            except Exception as error:  # noqa: BLE001 - whatever it meets, plain paho runs
-                return f"MQTT {version}: {error if isinstance(error, _Differs) else repr(error)}"
+        except Exception as error:  # noqa: BLE001 - whatever it meets, plain paho runs
+            return f"MQTT {version}: {error if isinstance(error, _Differs) else repr(error)}"
     return ""
 
 

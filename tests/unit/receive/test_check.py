@@ -1,5 +1,8 @@
 """A paho that is not the one the fast path was written for is found out at the start, and plain paho runs."""
 
+import socket
+from unittest.mock import Mock
+
 import paho.mqtt.client as paho
 import pytest
 from structlog.testing import LogCapture
@@ -67,6 +70,11 @@ def no_time(monkeypatch) -> None:
     monkeypatch.delattr(paho, "time_func")
 
 
+def no_socket_pairs(monkeypatch) -> None:
+    """A sandbox that forbids them."""
+    monkeypatch.setattr(socket, "socketpair", Mock(side_effect=PermissionError))
+
+
 CHANGES = {
     "_create_socket renamed": renamed("_create_socket"),
     "_packet_queue renamed": renamed("_packet_queue"),
@@ -78,6 +86,7 @@ CHANGES = {
     "a silent end": silent_end,
     "reads ahead": greedy,
     "no time": no_time,
+    "no socket pairs": no_socket_pairs,
 }
 
 
