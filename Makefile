@@ -45,7 +45,7 @@ demo: setup mosquitto
 	$(PY) -m trainer.cli evaluate --bundle $(DEMO)/bundle.fwb --json $(DEMO)/evaluate.json
 	$(PY) -m agent.cli replay --bundle $(DEMO)/bundle.fwb --data $(DEMO)/play.csv --truth $(DEMO)/truth.csv \
 		--through mqtt --live --out $(DEMO)/replay
-	@printf '\n%s\n' \
+	@printf '%s\n' "" \
 		"What you have seen: a predictor learned from the recorded lives of machines and was measured on others. Then more," \
 		"which it has never seen, lived once more through an MQTT broker and a whole agent, which warned of their failures." \
 		"Every machine and every warning, beside a calendar: open file://$(abspath $(DEMO))/replay/report.html" \
