@@ -76,6 +76,15 @@ def test_a_device_is_red_only_for_a_requirement_that_is_not_met(replay):
     assert failed(root) == ["missed == 0", "p9"]
     red = next(case for case in root.iter("testcase") if case.get("name") == "p9").find("failure")
     assert (red.get("message"), red.text) == ("missed", "missed; missed == 0 is not met")
+    assert root.find("testsuite/testcase/failure").text == "missed == 0: 1; p9"
+
+
+def test_a_late_alert_is_told_and_red_where_none_is_allowed(replay):
+    late = msgspec.structs.replace(a_device(replay, "p9"), late_alerts=1)
+    found = msgspec.structs.replace(replay.early_warning, late=("p9",), devices=(late,))
+    root = written(msgspec.structs.replace(replay, early_warning=found), "late==0", "detection>=0.5")
+    assert failed(root) == ["late == 0", "p9"]
+    assert root.findall("testsuite/testcase/failure")[-1].text == "missed, alerted late; late == 0 is not met"
 
 
 def test_a_device_that_cannot_be_judged_is_skipped(replay):
