@@ -67,9 +67,7 @@ def agent_process(
     command = [sys.executable, "-m", "agent.cli", "run", "--config", str(configuration)]
     own = {name: value for name, value in os.environ.items() if not name.startswith("FOREWARN_")}
     with log.open("wb") as sink:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=own, start_new_session=True
-        )
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, env=own)
     try:
         yield AgentProcess(process, log)
     finally:

@@ -93,9 +93,9 @@ def embedded(folder: Path, *, port: int) -> Iterator[Broker]:
 
 @contextmanager
 def _running(name: str, command: Sequence[str], log: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A child that listens on `port`, in a session of its own: Ctrl-C is for us, who need it to clean up."""
+    """A child that listens on `port`."""
     with log.open("ab") as sink:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sink, stderr=sink, start_new_session=True)
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=sink, stderr=sink)
     try:
         _wait_until_it_listens(name, process, port, log)
         yield process
