@@ -19,7 +19,7 @@ p { margin: .3rem 0 .8rem; max-width: 56rem; } .muted, figcaption small { color:
 @media (max-width: 60rem) { .cards { grid-template-columns: repeat(3, 1fr); } }
 @media (max-width: 32rem) { .cards { grid-template-columns: repeat(2, 1fr); } }
 .card { background: var(--panel); border: 1px solid var(--line); border-radius: .6rem; padding: .8rem 1rem; }
-.card b { display: block; font-size: 1.75rem; line-height: 1.25; font-weight: 650; }
+.card b { display: block; font-size: 1.6rem; line-height: 1.35; font-weight: 650; white-space: nowrap; }
 .card b small { font-size: 1rem; font-weight: 500; }
 .card span { display: block; font-size: .86rem; } .card .beside { color: var(--muted); margin-top: .35rem; }
 .note { border-left: 4px solid var(--late); background: var(--panel); padding: .6rem 1rem; }

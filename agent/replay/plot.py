@@ -25,6 +25,7 @@ _VARIABLES = {
     INK: "ink", MUTED: "muted", RISK: "risk", OTHER: "other", WINDOW: "window", GOOD: "good", BAD: "bad", LATE: "late",
     PAPER: "paper",
 }  # fmt: skip
+_TIMELINE_EDGES = {"left": 0.085, "right": 0.985, "bottom": 0.15, "top": 0.93}  # fixed, so that a grid of them lines up
 _PROLOG = re.compile(r"^.*?(?=<svg)|<metadata>.*?</metadata>\s*|<!--.*?-->\s*", re.DOTALL)
 _ID = re.compile(r'<g id="[^"]*"')  # groups only: clip paths and markers are referred to
 _SIZE = re.compile(r'(<svg[^>]*?) width="[^"]*"| height="[0-9.]+pt"')
@@ -38,7 +39,8 @@ def timeline(replay: Replay, one: Timeline, unit: Unit, span_s: float) -> str:
     judged = replay.horizons_s.index(replay.judged_horizon_s)
     found = replay.early_warning
     with _styled(f"timeline {one.device}"):
-        figure, axes = _axes(3.5, 1.45)
+        figure = Figure(figsize=(3.5, 1.45))
+        axes = figure.subplots(gridspec_kw=_TIMELINE_EDGES)
         if one.t_fail_s is not None:
             axes.axvspan(-unit.of(found.h_max_s), -unit.of(found.h_min_s), color=WINDOW, alpha=0.18, linewidth=0)
             axes.axvline(0, color=INK, linewidth=1.5)

@@ -14,7 +14,7 @@ from agent.replay.result import Replay, Timeline
 from agent.replay.told import detection, natural, outcome_text, why_missed
 from agent.replay.unit import Unit
 
-TIMELINES_MAX = 60
+TIMELINES_MAX = 100
 FEW_FAILURES = 100
 
 

@@ -57,7 +57,7 @@ def warning(event: AlertEvent, manifest: Manifest, t_fail_s: float | None, unit:
         quantiles = manifest.rul.quantiles
         middle = min(range(len(quantiles)), key=lambda index: abs(quantiles[index] - 0.5))
         low, high = unit.of(event.rul[0]), unit.of(event.rul[-1])
-        told.append(f"{unit.of(event.rul[middle]):.0f} {unit.plural} left ({low:.0f} to {high:.0f})")
+        told.append(f"{unit.text(round(unit.of(event.rul[middle])) * unit.size_s)} left ({low:.0f} to {high:.0f})")
     left_s = None if t_fail_s is None else t_fail_s - event.t_ns / 1e9
     told.append("in truth it did not fail" if left_s is None else f"in truth {unit.of(left_s):.0f}")
     return "  ".join(told)

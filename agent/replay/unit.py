@@ -4,25 +4,21 @@ from dataclasses import dataclass
 
 from agent.bundle.manifest import Manifest
 
-_CLOCK = (("day", 86_400.0, 30), ("hour", 3600.0, 1000), ("minute", 60.0, 1000), ("second", 1.0, 1000))
+DAY_S, HOUR_S = 86_400.0, 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One unit of time; exposure is told in multiples of `per` of them."""
+    """One unit of time. `exposure` is what false alarms are counted per: "1000 cycles", "30 device-days"."""
 
     name: str
     size_s: float
-    per: int
+    exposure: str
+    exposure_s: float
 
     @property
     def plural(self) -> str:
         return f"{self.name}s"
-
-    @property
-    def exposure(self) -> str:
-        """What false alarms are counted per: "1000 cycles", "30 device-days"."""
-        return f"{self.per} {'' if self.name == 'cycle' else 'device-'}{self.plural}"
 
     def of(self, span_s: float) -> float:
         return span_s / self.size_s
@@ -35,12 +31,19 @@ class Unit:
 
     def rate(self, rate_per_s: float) -> float:
         """Events per `exposure`."""
-        return rate_per_s * self.size_s * self.per
+        return rate_per_s * self.exposure_s
+
+
+_CLOCK = (  # the horizon that each is for at least, and the unit
+    (7 * DAY_S, Unit("day", DAY_S, "30 device-days", 30 * DAY_S)),
+    (2 * HOUR_S, Unit("hour", HOUR_S, "30 device-days", 30 * DAY_S)),
+    (120.0, Unit("minute", 60.0, "device-day", DAY_S)),
+    (0.0, Unit("second", 1.0, "device-hour", HOUR_S)),
+)
 
 
 def unit_of(manifest: Manifest) -> Unit:
-    """The unit in which the bundle's longest true warning is at least 2."""
+    """Cycles where it counts them, else the unit that suits its longest true warning."""
     if manifest.time_unit == "cycle":
-        return Unit("cycle", 1.0, 1000)
-    fits = (Unit(*one) for one in _CLOCK if manifest.thresholds.h_max_s >= 2 * one[1])
-    return next(fits, Unit(*_CLOCK[-1]))
+        return Unit("cycle", 1.0, "1000 cycles", 1000.0)
+    return next(unit for h_max_s, unit in _CLOCK if manifest.thresholds.h_max_s >= h_max_s)

@@ -18,9 +18,9 @@ def unit(time_unit: str, h_max_s: float):
     [
         ("cycle", 60, "60 cycles", "1000 cycles"),
         ("s", 7 * 86_400, "7 days", "30 device-days"),
-        ("s", 86_400, "24 hours", "1000 device-hours"),
-        ("s", 90 * 60, "90 minutes", "1000 device-minutes"),
-        ("s", 90, "90 seconds", "1000 device-seconds"),
+        ("s", 4 * 86_400, "96 hours", "30 device-days"),
+        ("s", 90 * 60, "90 minutes", "device-day"),
+        ("s", 90, "90 seconds", "device-hour"),
     ],
 )
 def test_the_horizon_decides(time_unit, h_max_s, text, exposure):
@@ -31,7 +31,9 @@ def test_the_horizon_decides(time_unit, h_max_s, text, exposure):
 def test_one_is_singular_and_rates_are_per_exposure():
     assert unit("cycle", 60).text(1) == "1 cycle"
     assert unit("cycle", 60).rate(0.001) == 1
-    assert unit("s", 7 * 86_400).rate(1 / 86_400) == 30
+    assert unit("s", 7 * 86_400).rate(1 / 86_400) == unit("s", 86_400).rate(1 / 86_400) == 30
+    assert unit("s", 90 * 60).rate(1 / 86_400) == 1
+    assert unit("s", 90).rate(1 / 3600) == 1
 
 
 def test_long_spans_are_rounded_and_grouped():
