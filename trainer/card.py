@@ -1,16 +1,62 @@
 """MODEL_CARD.md: what a bundle is for, what it was measured on, and what it is not for."""
 
+from dataclasses import dataclass
+
 from agent.bundle.manifest import Manifest
-from trainer.config import Config
+from agent.replay.unit import unit_of
+from trainer.config import Cmapss, Config, Pumps
 from trainer.held_out import Figures
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The words in which one data set differs from another."""
+
+    failure: str
+    row: str
+    source: str
+    device: str
+    every: str
+    first: str
+    test_set: str
+    not_for: str
+    reset: str
+
+
+def subject(data: Cmapss | Pumps) -> Subject:
+    """What a bundle of this data set watches."""
+    if isinstance(data, Cmapss):
+        return Subject(
+            failure="turbofan failure",
+            row="a flight cycle",
+            source=f"NASA C-MAPSS {data.subset} (Saxena et al., PHM08): simulated engines that run to failure",
+            device="engine",
+            every="a cycle",
+            first="first cycle",
+            test_set="the official test set and ",
+            not_for="Other regimes or fault modes (FD002, FD003, FD004), other machines, or real engines",
+            reset="Engines repaired in between without their state being reset: the model has never seen wear go back.",
+        )
+    return Subject(
+        failure="centrifugal pump failure",
+        row="an hour",
+        source=f"The simulated pump fleet {data.fleet_seed} (docs/pumps.md): pumps that run to failure",
+        device="pump",
+        every="an hour",
+        first="start",
+        test_set="",
+        not_for="Real pumps, or faults that are not simulated",
+        reset="Pumps whose worn part is replaced without their state being reset: a service undid 60 % at most.",
+    )
 
 
 def card(manifest: Manifest, config: Config, held_out: Figures) -> str:
     """Markdown for a human who decides whether to run this bundle."""
     of = manifest.created_from
-    lives = sorted(manifest.lives_s)
+    unit, about = unit_of(manifest), subject(config.data)
+    lives = sorted(map(unit.of, manifest.lives_s))
     horizons = "\n".join(
-        f"| {one.horizon_s:g} | {one.base_rate:.3f} | {one.brier:.4f} | {one.brier_of_base_rate:.4f} |"
+        f"| {unit.of(one.horizon_s):g} | {one.base_rate:.3f} | {one.brier:.4f} | {one.brier_of_base_rate:.4f} |"
         for one in held_out.horizons
     )
     channels = "\n".join(
@@ -18,48 +64,50 @@ def card(manifest: Manifest, config: Config, held_out: Figures) -> str:
         for channel in manifest.channels
     )
     n_fit, n_calibrate, n_play = len(of.fit_devices), len(of.calibrate_devices), len(of.play_devices)
-    cap, rows = f"{config.rul.cap:g}", manifest.warmup_rows
+    cap, rows = f"{unit.of(config.rul.cap):g}", manifest.warmup_rows
+    device, units = about.device, unit.plural
     interval = f"{config.rul.low:g} to {config.rul.high:g}"
-    coverage, width = f"{held_out.interval_coverage:.1%}", f"{held_out.interval_width_s:.0f}"
-    judged = manifest.risk.horizons_s[manifest.judge.horizon]
+    digits = 0 if unit.size_s == 1 else 1
+    coverage, width = f"{held_out.interval_coverage:.1%}", f"{unit.of(held_out.interval_width_s):.{digits}f}"
+    judged = unit.of(manifest.risk.horizons_s[manifest.judge.horizon])
     late, whole = manifest.metrics["late_start_brier"], manifest.metrics["whole_stream_brier"]
-    exposure = f"{manifest.thresholds.exposure_s:.0f}"
+    exposure = f"{unit.of(manifest.thresholds.exposure_s):.0f}"
     return f"""# {manifest.name} {manifest.version}
 
-Early warning of turbofan failure from one row of {manifest.n_channels} channels a flight cycle: P(fault within each
+Early warning of {about.failure} from one row of {manifest.n_channels} channels {about.row}: P(fault within each
 horizon) and remaining life with an interval. A {config.model.layers} x {config.model.hidden} LSTM over scaled
 channels, two running means and the time seen; one state a device, no window.
 
 ## Data
-NASA C-MAPSS {config.data.subset} (Saxena et al., PHM08): simulated engines that run to failure, dealt out whole by
+{about.source}, dealt out whole by
 seed {config.split.seed}: {n_fit} fitted, {n_calibrate} for calibration and thresholds, {n_play} held out. The first
-two groups lived {lives[0]:g} to {lives[-1]:g} cycles. A remaining life above {cap} is trained as {cap}.
+two groups lived {lives[0]:g} to {lives[-1]:g} {units}. A remaining life above {cap} is trained as {cap}.
 
-## Measured on the {n_play} held-out engines, {held_out.n_rows} rows, int8, through the agent's core
-RMSE of the remaining life over all rows, truth capped at {cap}: {held_out.rmse_s:.2f} cycles.
-The {interval} interval holds the truth on {coverage} of the rows within the cap, at a mean width of {width} cycles.
+## Measured on the {n_play} held-out {device}s, {held_out.n_rows} rows, int8, through the agent's core
+RMSE of the remaining life over all rows, truth capped at {cap}: {unit.of(held_out.rmse_s):.2f} {units}.
+The {interval} interval holds the truth on {coverage} of the rows within the cap, at a mean width of {width} {units}.
 Its middle is the least-squares estimate, not a median.
 
-| horizon, cycles | base rate | Brier score | Brier score of the base rate |
+| horizon, {units} | base rate | Brier score | Brier score of the base rate |
 |---|---|---|---|
 {horizons}
 
-Rows of one engine are alike: these figures are worth {n_play} engines, not {held_out.n_rows} rows.
-`forewarn-train evaluate` gives the official test set and the early-warning score.
+Rows of one {device} are alike: these figures are worth {n_play} {device}s, not {held_out.n_rows} rows.
+`forewarn-train evaluate` gives {about.test_set}the early-warning score.
 
 ## Streams that start in mid-life
 A zero state means "first seen". In training, {config.augment.join_share:.0%} of the lives began at a random row.
-After {rows} rows the risks of a stream that starts late, at {judged:g} cycles and more, differ less from those of
-the whole stream than those from the truth, measured on the calibration engines; until then every score says
-`warming_up` and no alert is raised. Its Brier score at {judged:g} cycles is {late:.4f} from then on, against
-{whole:.4f} of whole streams at the same rows. The other figures are those of engines heard from their first cycle.
+After {rows} rows the risks of a stream that starts late, at {judged:g} {units} and more, differ less from those of
+the whole stream than those from the truth, measured on the calibration {device}s; until then every score says
+`warming_up` and no alert is raised. Its Brier score at {judged:g} {units} is {late:.4f} from then on, against
+{whole:.4f} of whole streams at the same rows. The other figures are those of {device}s heard from their {about.first}.
 
 ## Not for
-- Other regimes or fault modes (FD002, FD003, FD004), other machines, or real engines: the data is simulated.
-- Engines repaired in between without their state being reset: the model has never seen wear go back.
-- Lives far outside the range above, or rows that do not come once a cycle.
-- Holding a budget on engines heard from mid-life on: the thresholds were measured on whole lives.
-- Budgets finer than the {exposure} cycles of the calibration engines can vouch for; they are marked `extrapolated`.
+- {about.not_for}: the data is simulated.
+- {about.reset}
+- Lives far outside the range above, or rows that do not come once {about.every}.
+- Holding a budget on {device}s heard from mid-life on: the thresholds were measured on whole lives.
+- Budgets finer than the {exposure} {units} of the calibration {device}s can vouch for; they are marked `extrapolated`.
 
 ## Channels
 | channel | unit | range seen | meaning |

@@ -25,7 +25,7 @@ def cli() -> None:
 @cli.command()
 @click.argument("config", type=FILE)
 @click.option("--out", type=FOLDER, required=True, help="Folder for the bundle, curves and played devices.")
-@click.option("--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, help="Folder that holds cmapss/.")
+@click.option("--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, help="Of recorded sets; holds cmapss/.")
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the config's: weights, batches, augmentation.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the config's.")
 def fit(config: Path, out: Path, data: Path | None, seed: int | None, epochs: int | None) -> None:
@@ -37,8 +37,6 @@ def fit(config: Path, out: Path, data: Path | None, seed: int | None, epochs: in
     from trainer.fit import fit as train_and_write  # torch takes seconds to import; --help should not
 
     wanted = read_config(config)
-    if data is None:
-        raise ConfigurationRefused("FOREWARN_DATA", "is not set", next_step="Set it, or give --data FOLDER.")
     if seed is not None:
         wanted = wanted.model_copy(update={"seed": seed})
     if epochs is not None:
@@ -48,7 +46,7 @@ def fit(config: Path, out: Path, data: Path | None, seed: int | None, epochs: in
 
 @cli.command()
 @click.option("--bundle", type=FILE, required=True, help="A .fwb file that `fit` made.")
-@click.option("--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, required=True, help="Holds cmapss/.")
+@click.option("--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, help="Of recorded sets; holds cmapss/.")
 @click.option(
     "--budget", default="", help='False alarms allowed. [default: "1 per 1000 cycles" or "1 per device per 30d"]'
 )

@@ -1,17 +1,27 @@
 """The training TOML as closed, frozen models: every key has a default, a bound and a sentence.
 
-Times are in the data's own unit (cycles for C-MAPSS); a bundle stores them as seconds, one second a cycle.
+A time is a number in the data's own unit (cycles for C-MAPSS, seconds for pumps) or a text such as "72h". A bundle
+stores seconds, one second a cycle.
 """
 
 import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from agent.config.quantity import parse_duration
 from agent.errors import ConfigurationRefused
+
+
+def span(value: object) -> object:
+    """Seconds of a text such as "72h"; what is no text is left to pydantic. Raises ValueError."""
+    return parse_duration(value).total_seconds() if isinstance(value, str) else value
+
+
+Span = Annotated[float, BeforeValidator(span)]
 
 
 class Section(BaseModel):
@@ -20,15 +30,29 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Data(Section):
-    """Where the histories come from."""
+Channels = Annotated[tuple[str, ...], Field(min_length=1, description="Channels the model reads, in the order of `x`.")]
+Margin = Annotated[float, Field(ge=0, description="Share of a channel's training range by which a row may leave it.")]
 
-    dataset: Literal["cmapss"] = Field(description="Reader of the recorded histories.")
+
+class Cmapss(Section):
+    """NASA's turbofan engines, read from the data folder."""
+
+    dataset: Literal["cmapss"]
     subset: Literal["FD001", "FD003"] = Field(description="Part of the data set; FD002 and FD004 need regimes.")
-    channels: tuple[str, ...] = Field(min_length=1, description="Channels the model reads, in the order of `x`.")
-    out_of_domain_margin: float = Field(
-        default=0.25, ge=0, description="Share of a channel's training range by which a row may leave it."
-    )
+    channels: Channels
+    out_of_domain_margin: Margin = 0.25
+
+
+class Pumps(Section):
+    """The simulated pump fleet; as many pumps as `split` deals out."""
+
+    dataset: Literal["pumps"]
+    fleet_seed: int = Field(default=0, ge=0, description="Another seed, another fleet.")
+    channels: Channels
+    out_of_domain_margin: Margin = 0.25
+
+
+DATASETS: Mapping[str, type[Section]] = {"cmapss": Cmapss, "pumps": Pumps}
 
 
 class Split(Section):
@@ -47,9 +71,9 @@ class Model(Section):
     layers: int = Field(default=2, ge=1, le=4)
     clip_sigma: float = Field(default=4.0, gt=0, description="A scaled channel is clipped here.")
     mean_rates: tuple[float, float] = Field(default=(0.05, 0.02), description="Rates of the two running means.")
-    age_unit: float = Field(default=200.0, gt=0, description="Time seen is divided by this.")
-    cadence: float = Field(default=1.0, gt=0, description="Time between rows.")
-    dt_max: float = Field(default=60.0, gt=0, description="A longer silence is lost history.")
+    age_unit: float = Field(default=200.0, gt=0, description="Rows' worth of time seen are divided by this.")
+    cadence: Span = Field(default=1.0, gt=0, description="Time between rows.")
+    dt_max: Span = Field(default=60.0, gt=0, description="A longer silence is lost history.")
 
 
 class Train(Section):
@@ -80,7 +104,7 @@ class Augment(Section):
 class Risk(Section):
     """P(fault within each horizon)."""
 
-    horizons: tuple[float, ...] = Field(default=(15.0, 30.0, 60.0), min_length=1)
+    horizons: tuple[Span, ...] = Field(default=(15.0, 30.0, 60.0), min_length=1)
 
     @model_validator(mode="after")
     def _horizons_rise(self) -> Self:
@@ -92,7 +116,7 @@ class Risk(Section):
 class Rul(Section):
     """Remaining useful life: the estimate and an interval around it."""
 
-    cap: float = Field(default=125.0, gt=0, description="Longer lives are trained as this.")
+    cap: Span = Field(default=125.0, gt=0, description="Longer lives are trained as this.")
     low: float = Field(default=0.05, gt=0, lt=0.5)
     high: float = Field(default=0.95, gt=0.5, lt=1)
 
@@ -100,14 +124,14 @@ class Rul(Section):
 class Judge(Section):
     """How scores become alerts, and what counts as a true one."""
 
-    horizon: float = Field(default=60.0, gt=0, description="Horizon of the risk that is compared.")
+    horizon: Span = Field(default=60.0, gt=0, description="Horizon of the risk that is compared.")
     m: int = Field(default=2, ge=1)
     n: int = Field(default=3, ge=1)
     clear_ratio: float = Field(default=0.8, gt=0, le=1)
-    clear_after: float = Field(default=10.0, ge=0)
+    clear_after: Span = Field(default=10.0, ge=0)
     severity_risk: float = Field(default=0.5, gt=0, lt=1)
-    h_max: float = Field(default=60.0, gt=0, description="An alert earlier than this before the fault is false.")
-    h_min: float = Field(default=5.0, ge=0, description="An alert later than this before the fault is late.")
+    h_max: Span = Field(default=60.0, gt=0, description="An alert earlier than this before the fault is false.")
+    h_min: Span = Field(default=5.0, ge=0, description="An alert later than this before the fault is late.")
     thresholds: int = Field(default=60, ge=2, description="Rows of the threshold table.")
 
     @model_validator(mode="after")
@@ -125,7 +149,7 @@ class Config(Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of the bundle.")
     version: str = Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$", description="Version of the bundle.")
     seed: int = Field(default=0, ge=0, description="Of weights, batches and augmentation.")
-    data: Data
+    data: Cmapss | Pumps = Field(discriminator="dataset")
     split: Split = Split()
     model: Model = Model()
     train: Train = Train()
@@ -158,7 +182,7 @@ def read_config(path: Path) -> Config:
 
 def problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
     """One line a problem: the key, what is wrong with it, and the nearest valid name of an unknown one."""
-    key = ".".join(str(part) for part in location) or "file"
+    key = ".".join(str(part) for part in location if part not in DATASETS) or "file"
     if kind != "extra_forbidden":
         return f"{key}: {message.removeprefix('Value error, ')}"
     near = difflib.get_close_matches(str(location[-1]), names_of(location[:-1]), n=1)
@@ -169,6 +193,6 @@ def names_of(location: tuple[int | str, ...]) -> list[str]:
     """The keys that a table of the file may hold."""
     fields: Mapping[str, object] = Config.model_fields
     for part in location:
-        section = Config.model_fields[str(part)].annotation
+        section = DATASETS.get(str(part)) or Config.model_fields[str(part)].annotation
         fields = section.model_fields if isinstance(section, type) and issubclass(section, Section) else {}
     return list(fields)

@@ -21,8 +21,8 @@ from agent.replay.unit import Unit, unit_of
 from trainer.baselines import BASELINES
 from trainer.compare import Warned, baseline, warned
 from trainer.config import Config
-from trainer.data.cmapss import cmapss_folder, pick, read_test, read_train
 from trainer.data.history import Float64, History, failure_time
+from trainer.data.read import histories_of, official_test_of
 from trainer.digest import digest_of
 from trainer.held_out import Figures, figures
 from trainer.played import play
@@ -60,19 +60,18 @@ class Evaluation:
     compared: dict[str, Warned]
 
 
-def evaluate(bundle: Bundle, data: Path, budget: str = "") -> Evaluation:
+def evaluate(bundle: Bundle, data: Path | None, budget: str = "") -> Evaluation:
     """Play the test engines and the bundle's own play engines; `budget` "" is the default of the bundle's time unit.
 
     Raises DataRefused for data that the bundle was not made from, ValueError for a budget in none of the three forms.
     """
     manifest = bundle.manifest
     config = Config.model_validate_json(manifest.created_from.config)
-    folder = cmapss_folder(data)
-    recorded = pick(read_train(folder, config.data.subset), config.data.channels)
+    recorded = histories_of(config, data)
     if digest_of(recorded) != manifest.created_from.data_sha256:
         what = f"is not the data that {manifest.name} {manifest.version} was made from"
-        raise DataRefused(folder, what, next_step="Its play devices would not be the ones it has never seen.")
-    test = pick(read_test(folder, config.data.subset), config.data.channels)
+        raise DataRefused(data or "data", what, next_step="Its play devices would not be the ones it has never seen.")
+    test = official_test_of(config, data)
     of = manifest.created_from
     kept = [history for history in recorded if history.device in of.play_devices]
     known = [history for history in recorded if history.device in (*of.fit_devices, *of.calibrate_devices)]

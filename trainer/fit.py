@@ -30,8 +30,8 @@ from trainer import streaming
 from trainer.calibrate import calibrated
 from trainer.card import card
 from trainer.config import Config
-from trainer.data.cmapss import cmapss_folder, info, pick, read_train
 from trainer.data.history import History, failure_time
+from trainer.data.read import channel_info, histories_of, time_unit
 from trainer.data.split import Parts, split
 from trainer.digest import digest_of
 from trainer.export import export
@@ -51,9 +51,12 @@ GOLDEN_TOLERANCE = 0.01
 """An activation that rounds to the other side on another CPU moves a cell by less than this; a wrong weight by more."""
 
 
-def fit(config: Config, data: Path, out: Path) -> Path:
-    """Train and write everything into the folder `out`; returns the bundle's path. Raises ForewarnError."""
-    histories = pick(read_train(cmapss_folder(data), config.data.subset), config.data.channels)
+def fit(config: Config, data: Path | None, out: Path) -> Path:
+    """Train and write everything into the folder `out`; returns the bundle's path. Raises ForewarnError.
+
+    `data` is the folder of recorded sets; a simulated one needs none.
+    """
+    histories = histories_of(config, data)
     parts = split(histories, config.split)
     bundle, curves, starts = trained(config, parts, digest_of(histories))
     held_out = figures(play(bundle, bundle.model, parts.play, NEVER), parts.play, bundle.manifest)
@@ -112,7 +115,7 @@ def unmeasured(config: Config, parts: Parts, model: Streaming, data_sha256: str)
             play_devices=tuple(history.device for history in parts.play),
         ),
         trained_for="joined" if config.augment.join_share > 0 else "from_new",
-        time_unit="cycle",
+        time_unit=time_unit(config),
         channels=channels(config, parts.fit),
         out_of_domain_margin=config.data.out_of_domain_margin,
         cadence=Cadence(every_s=config.model.cadence, dt_max_s=config.model.dt_max),
@@ -158,13 +161,20 @@ def life_s(history: History, every_s: float) -> float:
 
 
 def channels(config: Config, fitted: Sequence[History]) -> tuple[Channel, ...]:
-    """The model's channels with their range over the fit devices."""
+    """The model's channels with their range over the fit devices; one that was missing there may be missing again."""
     rows = np.concatenate([history.x for history in fitted])
     low, high = np.nanmin(rows, axis=0).tolist(), np.nanmax(rows, axis=0).tolist()
-    known = info(config.data.channels)
+    missing = np.isnan(rows).any(axis=0).tolist()
     return tuple(
-        Channel(name=one.name, unit=one.unit, description=one.description, low=low[column], high=high[column])
-        for column, one in enumerate(known)
+        Channel(
+            name=one.name,
+            unit=one.unit,
+            description=one.description,
+            low=low[column],
+            high=high[column],
+            may_be_missing=missing[column],
+        )
+        for column, one in enumerate(channel_info(config))
     )
 
 

@@ -71,7 +71,7 @@ def train(fit: Sequence[Life], watch: Sequence[Life], config: Config, seed: int)
             what = f"the loss is {epoch_loss} in epoch {epoch + 1}"
             raise ForewarnError(config.name, what, next_step="Lower train.learning_rate.")
         losses.append(epoch_loss)
-        errors.append(rmse_over_rows(estimates(averaged.module, watch, config), watch, config.rul.cap))
+        errors.append(rmse_over_rows(estimates(averaged.module, watch, config), watch, config))
         progress.set_postfix(loss=f"{losses[-1]:.4f}", rmse=f"{errors[-1]:.2f}")
     network.load_state_dict(averaged.module.state_dict())
     return network.eval(), Curves(tuple(losses), tuple(errors))
@@ -107,14 +107,16 @@ def estimates(network: torch.nn.Module, lives: Sequence[Life], config: Config) -
     return [estimate[: len(life.z), column] for column, life in enumerate(lives)]
 
 
-def rmse_over_rows(found: Sequence[Float32], lives: Sequence[Life], cap: float, above_share: float = 0.15) -> float:
-    """What a random cut of these lives would show: rows from the 20th on with 6 <= left <= 145, those beyond the cap
-    weighing `above_share` in all. A causal model answers every cut in one pass, with less noise than one cut a device.
+def rmse_over_rows(found: Sequence[Float32], lives: Sequence[Life], config: Config, above_share: float = 0.15) -> float:
+    """What a random cut of these lives would show: rows from the 20th on whose failure is 6 to 145 rows away, those
+    beyond the cap weighing `above_share` in all. A causal model answers every cut in one pass, with less noise than one
+    cut a device.
     """
+    cap, cadence = config.rul.cap, config.model.cadence
     left = np.concatenate([life.left for life in lives])
     row = np.concatenate([np.arange(len(life.z)) for life in lives])
     squared = (np.concatenate(found) - np.minimum(left, cap)) ** 2
-    counted = (row >= 19) & (left >= 6) & (left <= 145)
+    counted = (row >= 19) & (left >= 6 * cadence) & (left <= 145 * cadence)
     below, above = squared[counted & (left <= cap)], squared[counted & (left > cap)]
     if not len(above):
         return float(np.sqrt(below.mean()))

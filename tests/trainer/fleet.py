@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.config import Augment, Config, Data, Judge, Model, Risk, Rul, Split, Train
+from trainer.config import Augment, Cmapss, Config, Judge, Model, Risk, Rul, Split, Train
 from trainer.data.history import History
 
 NAMES = ("T24", "T30", "Ps30")
@@ -17,7 +17,7 @@ def small_config(**sections: object) -> Config:
     config = Config(
         name="small",
         version="0.1.0",
-        data=Data(dataset="cmapss", subset="FD001", channels=NAMES),
+        data=Cmapss(dataset="cmapss", subset="FD001", channels=NAMES),
         split=Split(fit=8, calibrate=3, play=3),
         model=Model(hidden=8, cadence=1),
         train=Train(epochs=2, batch=4),

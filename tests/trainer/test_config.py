@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from agent.errors import ConfigurationRefused
-from trainer.config import read_config
+from trainer.config import Config, read_config
 
 SHIPPED = Path(__file__).parents[2] / "configs/train/cmapss-fd001.toml"
+PUMPS = SHIPPED.with_name("pumps.toml")
 
 
 def test_shipped_config_is_the_recipe() -> None:
@@ -35,7 +36,11 @@ def test_every_problem_is_named_at_once_with_the_nearest_key(tmp_path: Path) -> 
         ("horizon = 30", "horizon = 31", "none of risk.horizons"),
         ("h_min = 5", "h_min = 60", "must be below h_max"),
         ("[model]", "[modle]", "modle: unknown key; did you mean model"),
-        ('subset = "FD001"', 'subset = "FD002"', "data.subset"),
+        ('subset = "FD001"', 'subset = "FD002"', ": data.subset: Input should be 'FD001' or 'FD003'"),
+        ('subset = "FD001"', 'subset = "FD001"\nchanels = 3', "data.chanels: unknown key; did you mean channels"),
+        ('dataset = "cmapss"', 'dataset = "pumps"', "data.subset: unknown key"),
+        ('dataset = "cmapss"', 'dataset = "fans"', "data: Input tag 'fans' found using 'dataset' does not match"),
+        ("cap = 125", 'cap = "125"', 'rul.cap: must be a duration such as "250ms"'),
     ],
 )
 def test_a_contradiction_is_refused(tmp_path: Path, old: str, new: str, what: str) -> None:
@@ -45,6 +50,13 @@ def test_a_contradiction_is_refused(tmp_path: Path, old: str, new: str, what: st
     with pytest.raises(ConfigurationRefused) as refused:
         read_config(path)
     assert what in str(refused.value)
+
+
+def test_times_are_numbers_or_texts_with_a_unit() -> None:
+    config = read_config(PUMPS)
+    assert (config.model.cadence, config.rul.cap, config.judge.h_max) == (3600, 432_000, 345_600)
+    assert config.risk.horizons == (86_400, 172_800, 345_600)
+    assert Config.model_validate_json(config.model_dump_json()) == config
 
 
 @pytest.mark.parametrize("content", [b"name = ", b"\xff\xfe"])

@@ -9,7 +9,7 @@ import torch
 from agent.errors import DataRefused, ForewarnError
 from tests.trainer.fleet import NAMES, fleet, small_config
 from trainer.augment import joined, part, vary, warped
-from trainer.config import Augment, Split
+from trainer.config import Augment, Model, Rul, Split
 from trainer.data.split import split
 from trainer.features import Life, batch_of, filled, fit_scaling, live, running_mean
 from trainer.heads import Answers, Heads, risk_of
@@ -123,12 +123,15 @@ def test_rows_beyond_the_cap_weigh_their_share() -> None:
     assert above / (above + (left <= 40).sum()) == pytest.approx(CONFIG.train.above_cap_share)
 
 
-def test_rmse_over_rows_counts_the_rows_of_a_random_cut() -> None:
+@pytest.mark.parametrize("cadence", [1, 3600])
+def test_rmse_over_rows_counts_the_rows_of_a_random_cut(cadence: int) -> None:
+    config = small_config(rul=Rul(cap=20 * cadence), model=Model(cadence=cadence))
     left = np.arange(60, dtype=np.float32)[::-1]
-    life = Life(np.zeros((60, 1), np.float32), left, left)
+    life = Life(np.zeros((60, 1), np.float32), left, left * cadence)
     off = np.minimum(left, 20) + np.where(left > 20, 2, 1)
     off[:19] = off[-6:] = 1000  # before row 20, and with fewer than 6 cycles left
-    assert rmse_over_rows([off.astype(np.float32)], [life], 20.0) == pytest.approx(np.sqrt(0.85 + 0.15 * 4))
+    found = rmse_over_rows([off.astype(np.float32) * cadence], [life], config)
+    assert found == pytest.approx(np.sqrt(0.85 + 0.15 * 4) * cadence)
 
 
 def test_smooth_and_residual_make_the_life_and_a_line_is_all_smooth() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from agent.errors import DataRefused
-from trainer.data.history import ChannelInfo, History
+from trainer.data.history import ChannelInfo, History, columns_of
 
 CHANNELS: tuple[ChannelInfo, ...] = (
     ChannelInfo("setting_1", "kft", "altitude"),
@@ -72,16 +72,8 @@ def read_test(folder: Path, subset: str) -> list[History]:
 
 def pick(histories: list[History], names: tuple[str, ...]) -> list[History]:
     """The same histories with the named channels only, in that order. Raises DataRefused for an unknown name."""
-    index = {channel.name: column for column, channel in enumerate(CHANNELS)}
-    if unknown := [name for name in names if name not in index]:
-        raise DataRefused("data.channels", f"no channel {unknown[0]!r}", next_step=f"Known: {', '.join(index)}.")
-    columns = [index[name] for name in names]
+    columns = columns_of(names, CHANNELS)
     return [replace(history, x=history.x[:, columns]) for history in histories]
-
-
-def info(names: tuple[str, ...]) -> tuple[ChannelInfo, ...]:
-    """Unit and description of the named channels."""
-    return tuple(next(channel for channel in CHANNELS if channel.name == name) for name in names)
 
 
 def read_engines(path: Path) -> list[History]:

@@ -1,10 +1,12 @@
 """A device's recorded life, as every reader returns it and everything in the trainer takes it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from agent.errors import DataRefused
 from agent.words import Float32
 
 Float64 = npt.NDArray[np.float64]
@@ -43,3 +45,11 @@ def failure_time(history: History) -> float:
     if history.t_fail is None:
         raise ValueError(f"device {history.device} did not fail: training needs run-to-failure histories")
     return history.t_fail
+
+
+def columns_of(names: Sequence[str], known: Sequence[ChannelInfo]) -> list[int]:
+    """Where the named channels are among the `known`. Raises DataRefused for an unknown name."""
+    index = {channel.name: column for column, channel in enumerate(known)}
+    if unknown := [name for name in names if name not in index]:
+        raise DataRefused("data.channels", f"no channel {unknown[0]!r}", next_step=f"Known: {', '.join(index)}.")
+    return [index[name] for name in names]
