@@ -244,7 +244,7 @@ def test_evaluate_goes_without_a_test_set(made: tuple[Path, Path]) -> None:
 
 
 def test_evaluate_speaks_in_the_bundles_unit(made: tuple[Path, Path]) -> None:
-    found = replace(evaluate(bundle_of(made), made[1]), unit=Unit("hour", 3600.0, 1))
+    found = replace(evaluate(bundle_of(made), made[1]), unit=Unit("hour", 3600.0, "30 device-days", 30 * 86_400.0))
     lead_h = found.compared["lstm"].found.strict.mean_lead_s / 3600
     text = as_text(found)
     assert "mean lead, hours" in text
