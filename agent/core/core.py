@@ -53,7 +53,8 @@ class Core:
 
         Scores and alerts come in the order of the messages. What is dropped is in `counts`, with samples in `drops`.
         """
-        log_times = np.maximum.accumulate(np.array([self.log_time_ns, *arrived_ns], np.int64))[1:]
+        arrived = np.fromiter(arrived_ns, np.int64, len(topics))
+        log_times = np.maximum(np.maximum.accumulate(arrived), self.log_time_ns)
         parts: list[Scores] = []
         alerts: list[AlertEvent] = []
         drops: list[Drop] = []

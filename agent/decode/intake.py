@@ -5,6 +5,7 @@ Python touches each message once, here; what comes out are columns.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -22,6 +23,9 @@ class Address:
 
     source: int
     device: str
+
+
+Decoded = tuple[Sequence[int], Sequence[Address], Sequence[msgspec.Struct]]  # message, what its topic means, reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,29 +71,8 @@ class Intake:
     def read(self, topics: Sequence[str], payloads: Sequence[bytes], log_times_ns: Int64) -> Readings:
         """Decode one read's messages; log_times_ns int64 [n] stand in for the time of a payload that has none."""
         drops: list[Drop] = []
-        messages: list[int] = []
-        addresses: list[Address] = []
-        decoded: list[msgspec.Struct] = []
-        address_of, payload_bytes_max = self._addresses.get, self._payload_bytes_max
-        decoders = [codec.decode_strict for codec in self._codecs]
-        for index, (topic, payload) in enumerate(zip(topics, payloads, strict=True)):
-            address = address_of(topic) or self._address(topic, drops)
-            if address is None:
-                continue
-            if len(payload) > payload_bytes_max:
-                drops.append(self._drop(address, topic, "too_large", f"{len(payload)} bytes"))
-                continue
-            try:
-                reading = decoders[address.source](payload)
-            except Unreadable:
-                doubtful = self._read_with_care(address, topic, payload, drops)
-                if doubtful is None:
-                    continue
-                reading = doubtful
-            messages.append(index)
-            addresses.append(address)
-            decoded.append(reading)
-        message = np.array(messages, np.int64)
+        messages, addresses, decoded = self._plain(topics, payloads) or self._one_by_one(topics, payloads, drops)
+        message = np.fromiter(messages, np.int64, len(messages))
         source = np.fromiter((address.source for address in addresses), np.int64, len(addresses))
         t_ns, impossible, x = self._columns(source, decoded, log_times_ns[message])
         missing = np.isnan(x)
@@ -113,6 +96,40 @@ class Intake:
         faulty = impossible | empty
         return readings.only(~faulty) if faulty.any() else readings
 
+    def _plain(self, topics: Sequence[str], payloads: Sequence[bytes]) -> Decoded | None:
+        """A read in which nothing is out of the ordinary, without a line of Python a message; None for any other."""
+        addresses = list(map(self._addresses.get, topics))
+        if len(self._codecs) > 1 or not all(addresses) or max(map(len, payloads), default=0) > self._payload_bytes_max:
+            return None
+        try:
+            decoded = list(map(self._codecs[0].decode_strict, payloads))
+        except Unreadable:
+            return None
+        return range(len(decoded)), cast(list[Address], addresses), decoded
+
+    def _one_by_one(self, topics: Sequence[str], payloads: Sequence[bytes], drops: list[Drop]) -> Decoded:
+        messages: list[int] = []
+        addresses: list[Address] = []
+        decoded: list[msgspec.Struct] = []
+        for index, (topic, payload) in enumerate(zip(topics, payloads, strict=True)):
+            address = self._addresses.get(topic) or self._address(topic, drops)
+            if address is None:
+                continue
+            if len(payload) > self._payload_bytes_max:
+                drops.append(self._drop(address, topic, "too_large", f"{len(payload)} bytes"))
+                continue
+            try:
+                reading, doubt = self._codecs[address.source].decode(payload)
+            except Undecodable as error:
+                drops.append(self._drop(address, topic, error.reason, error.detail))
+                continue
+            if doubt:
+                drops.append(self._drop(address, topic, doubt, "no channel names this field; the reading is used"))
+            messages.append(index)
+            addresses.append(address)
+            decoded.append(reading)
+        return messages, addresses, decoded
+
     def _columns(
         self, source: Int64, decoded: Sequence[msgspec.Struct], arrived_ns: Int64
     ) -> tuple[Int64, Bool, Float32]:
@@ -128,16 +145,6 @@ class Intake:
                 [decoded[row] for row in rows.tolist()], arrived_ns[rows]
             )
         return t_ns, impossible, x
-
-    def _read_with_care(self, address: Address, topic: str, payload: bytes, drops: list[Drop]) -> msgspec.Struct | None:
-        """A payload that the strict decoder refuses: None, or a reading that is used with a doubt."""
-        try:
-            reading, doubt = self._codecs[address.source].decode(payload)
-        except Undecodable as error:
-            drops.append(self._drop(address, topic, error.reason, error.detail))
-            return None
-        drops.append(self._drop(address, topic, doubt, "no channel names this field; the reading is used"))
-        return reading
 
     def _address(self, topic: str, drops: list[Drop]) -> Address | None:
         for index, pattern in enumerate(self._patterns):

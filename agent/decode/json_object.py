@@ -5,7 +5,7 @@ msgspec decodes straight into a struct made for the source, so a payload costs n
 """
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
@@ -70,10 +70,9 @@ class JsonObjectCodec:
         the channels float32 [n, F], NaN = missing, infinite = beyond float32.
         """
         has_float_time = self._time_unit in NS_PER
-        rows: Iterable[tuple[Any, ...]] = map(astuple, readings)
-        if self._time_unit in ("iso8601", "ns"):  # exact, so not by way of a float
-            rows = (row[1:] for row in rows)
-        values = _matrix(rows, len(readings), self._n_channels + has_float_time)
+        has_exact_time = self._time_unit in ("iso8601", "ns")  # so not by way of a float
+        row_of = _channels if has_exact_time else astuple
+        values = _matrix(row_of, readings, self._n_channels + has_float_time)
         with np.errstate(over="ignore"):  # the graph clips an infinite value, and the quality says out_of_domain
             x = values[:, has_float_time:].astype(np.float32)
         if has_float_time:
@@ -86,14 +85,19 @@ class JsonObjectCodec:
         return np.array([time if 0 <= time < _T_NS_MAX else 0 for time in exact], np.int64), ~possible, x
 
 
-def _matrix(rows: Iterable[tuple[Any, ...]], n_rows: int, n_columns: int) -> npt.NDArray[np.float64]:
-    """float64 [n_rows, n_columns] from tuples of numbers; None becomes NaN."""
-    kept = list(rows)
+def _matrix(
+    row_of: Callable[[msgspec.Struct], tuple[Any, ...]], readings: Sequence[msgspec.Struct], n_columns: int
+) -> npt.NDArray[np.float64]:
+    """float64 [n, n_columns] of what `row_of` gives for each reading; None becomes NaN."""
     try:
-        flat = np.fromiter(chain.from_iterable(kept), np.float64, n_rows * n_columns)
+        flat = np.fromiter(chain.from_iterable(map(row_of, readings)), np.float64, len(readings) * n_columns)
     except TypeError:  # a null among them: the slower way reads it as NaN
-        flat = np.array(kept, np.float64)
-    return flat.reshape(n_rows, n_columns)
+        flat = np.array(list(map(row_of, readings)), np.float64)
+    return flat.reshape(len(readings), n_columns)
+
+
+def _channels(reading: msgspec.Struct) -> tuple[Any, ...]:
+    return astuple(reading)[1:]
 
 
 def _scaled(given: npt.NDArray[np.float64], scale: int) -> tuple[Int64, Bool]:
