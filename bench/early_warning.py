@@ -146,7 +146,7 @@ def one_set(
         unit = unit_of(manifest)
         so_far = ", ".join(f"{method} {unit.of(found[method].found.strict.mean_lead_s):.1f}" for method in METHODS)
         took = f"{name}, fold {number} of {arguments.folds}, {time.monotonic() - began:.0f} s"
-        print(f"{took}: mean lead in {unit.plural}: {so_far}", file=sys.stderr)
+        print(f"{took}: warm-up {manifest.warmup_rows} rows, mean lead in {unit.plural}: {so_far}", file=sys.stderr)
     budget = allowed_by(arguments.budget, manifest, len(histories))
     pooled = {m: measured([one for fold in by_fold for one in fold[m].fleet], manifest) for m in METHODS}
     leads = {method: ahead(pooled[LSTM], pooled[method]) for method in BASELINES}

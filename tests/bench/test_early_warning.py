@@ -52,6 +52,7 @@ def test_each_device_is_played_once_by_a_model_that_never_saw_it() -> None:
         names = [{history.device for history in part} for part in (parts.fit, parts.calibrate, parts.play)]
         assert sum(map(len, names)) == len(set.union(*names)) == 14
         assert len(parts.calibrate) == round((14 - len(parts.play)) / 4)
+    assert len({history.device for parts in dealt for history in parts.calibrate}) > 6, "not always the same ones"
 
 
 def test_folds_come_from_the_seed_alone() -> None:

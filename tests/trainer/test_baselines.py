@@ -77,14 +77,15 @@ def test_the_parameter_worth_most_is_taken(name: str) -> None:
     assert len(tried) == 5
 
 
+@pytest.mark.parametrize("value", [0.0, 0.1, 641.82])
 @pytest.mark.parametrize("name", ["limits", "ewma"])
-def test_a_constant_channel_is_left_out(name: str) -> None:
-    def with_constant(one: History, value: float = 0.1) -> History:
-        return replace(one, x=np.hstack([one.x, np.full((len(one.x), 1), value, np.float32)]))
+def test_a_constant_channel_is_left_out(name: str, value: float) -> None:
+    def with_constant(one: History, constant: float) -> History:
+        return replace(one, x=np.hstack([one.x, np.full((len(one.x), 1), constant, np.float32)]))
 
     plain = BASELINES[name](fleet(), task()).score(fleet()[0])
-    scorer = BASELINES[name]([with_constant(one) for one in fleet()], task())
-    assert scorer.score(with_constant(fleet()[0])).tobytes() == plain.tobytes()
+    scorer = BASELINES[name]([with_constant(one, value) for one in fleet()], task())
+    assert scorer.score(with_constant(fleet()[0], value)).tobytes() == plain.tobytes()
     assert scorer.score(with_constant(fleet()[0], 7.0)).tobytes() == plain.tobytes()
 
 
@@ -139,7 +140,7 @@ def test_a_gap_weighs_as_the_rows_that_are_missing_would_have() -> None:
     together = chart(history([[1.0], [4.0], [4.0], [4.0]], [2, 4, 6, 8]), 0.3, 2.0, level)
     apart = chart(history([[1.0], [4.0]], [2, 8]), 0.3, 2.0, level)
     missing = chart(history([[1.0], [NAN], [np.inf], [4.0]], [2, 4, 6, 8]), 0.3, 2.0, level)
-    assert apart[-1] == pytest.approx(together[-1])
+    assert (apart[0, 0], apart[-1]) == (pytest.approx(0.3), pytest.approx(together[-1]))
     assert missing[-1] == pytest.approx(together[-1])
     assert (missing[1], missing[2]) == (missing[0], missing[0])
 
@@ -178,4 +179,5 @@ def test_lives_that_are_all_alike_still_give_finite_scores() -> None:
     assert isinstance(found, Age)
     assert found.shape == pytest.approx(SHAPE_MAX)
     assert found.scale_s == pytest.approx(50.0)
+    assert found.horizon_s == 20.0
     assert np.isfinite(found.score(history(np.zeros((500, 1))))).all()

@@ -1,5 +1,6 @@
 """The comparison: one judge, one budget, one measure for the bundle and the baselines."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ from tests.recorded import worn
 from tests.small_bundle import small_manifest
 from tests.trainer.fleet import fleet
 from trainer.baselines import BASELINES
+from trainer.baselines.scorer import Task
 from trainer.compare import Warned, baseline, judged, measured, threshold_table, thresholds, warned
 from trainer.data.history import Float64, History
 from trainer.played import play
@@ -143,6 +145,25 @@ def test_a_threshold_keeps_to_the_budget_on_the_devices_it_was_chosen_on(name: s
         assert found.chosen.rate_per_s <= budget.rate_per_s
         assert [one.device for one in found.fleet] == [one.device for one in played]
         assert found.found == measured(found.fleet, small())
+
+
+def test_a_parameter_is_worth_its_mean_lead_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two candidates: one steps ten cycles ahead of each failure, one is high all along on every second device."""
+    engines = fleet(6)
+    step = Given({one.device: np.where(one.t_s > one.t_s[-1] - 12, 3.0, 0.5) for one in engines})
+    high = Given(step.scores | {one.device: np.full(len(one.t_s), 3.0) for one in engines[::2]})
+    told: list[object] = []
+
+    def fit(histories: Sequence[History], task: Task) -> Given:
+        told.extend((list(histories) == engines[:4], task.every_s, task.horizon_s, task.h_max_s))
+        told.extend((task.worth(step), task.worth(high)))
+        return step
+
+    monkeypatch.setitem(BASELINES, "given", fit)
+    budget = parse_budget("1 per 1000 cycles", fleet_size=0)
+    found = baseline("given", small(), engines[:4], engines[4:], budget)
+    assert told == [True, 1.0, 30.0, 20.0, 10.0, 0.0]
+    assert (found.found.strict.detected, found.found.strict.mean_lead_s) == (2, 10.0)
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.baselines.scorer import Scorer, Task, healthy, healthy_rows, varies
+from trainer.baselines.scorer import Scorer, Task, healthy, healthy_rows
 from trainer.data.history import Float64, History
 
 RATES = (0.02, 0.05, 0.1, 0.2, 0.4)
@@ -21,7 +21,7 @@ RATES = (0.02, 0.05, 0.1, 0.2, 0.4)
 
 @dataclass(frozen=True, slots=True)
 class Ewma:
-    """level, spread float64 [F]: of a channel over healthy rows, and of its chart around it. 0 leaves a channel out."""
+    """level, spread float64 [F]: of a channel over healthy rows, of its chart around it. Spread 0 leaves it out."""
 
     rate: float
     every_s: float
@@ -42,8 +42,8 @@ def fit(histories: Sequence[History], task: Task) -> Scorer:
     candidates = []
     for rate in RATES:
         charts = [chart(history, rate, task.every_s, level)[healthy(history, task)] for history in histories]
-        spread = np.sqrt(np.nanmean((np.concatenate(charts) - level) ** 2, axis=0))
-        candidates.append(Ewma(rate, task.every_s, level, np.where(varies(rows), spread, 0)))
+        spread: Float64 = np.sqrt(np.nanmean((np.concatenate(charts) - level) ** 2, axis=0))
+        candidates.append(Ewma(rate, task.every_s, level, spread))
     return max(candidates, key=task.worth)
 
 
