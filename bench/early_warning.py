@@ -5,8 +5,9 @@
 Cross-validated over devices. A fold plays its devices; the others are dealt into fit and calibration devices in the
 proportion of the training config. The LSTM is trained anew, quantized, and played as int8 through the agent's core;
 the baselines learn from the same devices, and all are judged at the same budget (docs/baselines.md). Figures are those
-of all folds' devices together. Nothing is tuned on the played devices. Prints Markdown, progress on stderr; exits 0
-whatever the figures are.
+of all folds' devices together. Nothing is tuned on the played devices. The simulated pumps are dealt like the recorded
+engines, one fleet as large as the config's: fresh fleets a fold would say the same of pumps drawn alike.
+Prints Markdown, progress on stderr; exits 0 whatever the figures are.
 """
 
 import argparse
@@ -27,15 +28,15 @@ from bench.result import Ratio, markdown, ratio, write
 from trainer.baselines import BASELINES
 from trainer.compare import Warned, baseline, measured, warned
 from trainer.config import Config, read_config
-from trainer.data.cmapss import cmapss_folder, pick, read_train
 from trainer.data.history import History
+from trainer.data.read import histories_of
 from trainer.data.split import Parts
 from trainer.digest import digest_of
 from trainer.fit import trained
 from trainer.played import play
 
 CONFIGS = Path(__file__).parents[1] / "configs/train"
-SETS = {"fd001": CONFIGS / "cmapss-fd001.toml"}
+SETS = {"fd001": CONFIGS / "cmapss-fd001.toml", "pumps": CONFIGS / "pumps.toml"}
 LSTM = "lstm"
 METHODS = (LSTM, *BASELINES)
 
@@ -215,8 +216,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         config = read_config(SETS[name]).model_copy(update={"seed": chosen.seed})
         if chosen.epochs:
             config = config.model_copy(update={"train": config.train.model_copy(update={"epochs": chosen.epochs})})
-        histories = pick(read_train(cmapss_folder(chosen.data), config.data.subset), config.data.channels)
-        text, more_rows, more_ratios = one_set(name, config, histories, chosen)
+        text, more_rows, more_ratios = one_set(name, config, histories_of(config, chosen.data), chosen)
         print(text, flush=True)
         rows += more_rows
         ratios |= more_ratios

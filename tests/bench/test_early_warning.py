@@ -129,4 +129,4 @@ def test_the_bench_tells_every_method_and_writes_it_down(
 def test_an_unknown_set_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["--sets", "fd001,fans"])
-    assert "no set 'fans'; there are fd001" in capsys.readouterr().err
+    assert "no set 'fans'; there are fd001, pumps" in capsys.readouterr().err
