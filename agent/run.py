@@ -41,7 +41,7 @@ from agent.supervise import Progress, Supervisor
 from agent.words import Taken
 
 TURN_S = 0.05  # longest wait for a message: the output and the clock get their turn
-SMALL_READ_BYTES = 16_384
+SMALL_READ_BYTES = 65_536
 FAILED = 1
 OUTBOX_PATIENCE_KEEPALIVES = 3  # paho notices within two that a connection is dead
 

@@ -93,6 +93,8 @@ class Receiver:
                 client.loop_write()
             if readable:
                 self._read_once(client)
+                if isinstance(client, FastClient) and not client.has_more:
+                    break  # or a busy broker's messages would be read one by one
             wait_s = 0.0
         if self._client is client:
             client.loop_misc()

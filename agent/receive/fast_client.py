@@ -70,6 +70,12 @@ class FastClient(paho.Client):
             self._take(sock)
         return MQTTErrorCode.MQTT_ERR_SUCCESS
 
+    @property
+    def has_more(self) -> bool:
+        """Whether another `loop_read` can bring messages at once, as far as the last one tells."""
+        sock = self._sock
+        return isinstance(sock, BufferedSocket) and (not sock.is_drained or sock.has_packet)
+
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         """Acknowledge messages of QoS 1 in one send, in this order."""
         if packet_ids:
