@@ -1,4 +1,4 @@
-"""What a plant asks of one pump, hour by hour: speed by its duty, valves, levels, weather and the solids in the water.
+"""What a plant asks of one pump, hour by hour: speed by its duty, valves, levels and weather.
 
 Nothing here knows of wear. All is drawn from the pump's own generator, float64 [hours] in the units of `Load`.
 """
@@ -29,7 +29,6 @@ def planned(rng: np.random.Generator, first_hour: int, hours: int) -> Load:
         static=500e3 + wander(rng, hours, scale=20e3, memory=60),
         suction=239e3 + wander(rng, hours, scale=12e3, memory=12),
         ambient=site + day + wander(rng, hours, scale=3, memory=48),
-        abrasion=blocks(rng, hours, (24, 120), (0.6, 1.4)),
     )
 
 

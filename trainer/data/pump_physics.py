@@ -50,7 +50,7 @@ class Machine:
     wear_area: Float64  # dA/dt = -w Q^2
     wear_thrust: Float64  # dr/dt = w r omega^2, 1/(rad^2/s)
     wear_radial: Float64
-    wear_leak: Float64  # da/dt = w Q_leak^2
+    wear_leak: Float64  # da/dt = w Q_leak
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,16 @@ class Load:
     static: Float64  # Pa, discharge pressure without flow
     suction: Float64  # Pa
     ambient: Float64  # degC
-    abrasion: Float64  # 1 on the mean, how much the solids in the water wear
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """How hard the parts are worn, float64 [n] each: 1 is full wear, by solids in the water or dirt in the oil."""
+
+    impeller: Float64
+    thrust: Float64
+    radial: Float64
+    seal: Float64
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,19 +166,18 @@ def warm(machine: Machine, condition: Condition, load: Load, motion: Motion, hea
     )
 
 
-def wear(machine: Machine, condition: Condition, load: Load, motion: Motion, dt_s: float) -> Condition:
+def wear(machine: Machine, condition: Condition, attack: Attack, motion: Motion, dt_s: float) -> Condition:
     """Condition `dt_s` seconds later.
 
-    The impeller loses area with the square of its flow, and the damage of a bearing grows with itself and w^2. The
-    seal's law is the impeller's carried over to the leakage, whose own growth then speeds it up.
+    The impeller loses area with the square of its flow; the damage of a bearing grows with itself and w^2. The seal's
+    gap is washed out by what leaks through it, so that it too speeds up its own wear; this law is ours.
     """
-    turned = dt_s * motion.speed * motion.speed
-    ground = dt_s * load.abrasion
+    square = motion.speed * motion.speed
     return Condition(
-        area=condition.area - machine.wear_area * ground * motion.flow * motion.flow,
-        thrust=condition.thrust + machine.wear_thrust * turned * condition.thrust,
-        radial=condition.radial + machine.wear_radial * turned * condition.radial,
-        leak=condition.leak + machine.wear_leak * ground * motion.leak * motion.leak,
+        area=condition.area - dt_s * attack.impeller * machine.wear_area * motion.flow * motion.flow,
+        thrust=condition.thrust + dt_s * attack.thrust * machine.wear_thrust * condition.thrust * square,
+        radial=condition.radial + dt_s * attack.radial * machine.wear_radial * condition.radial * square,
+        leak=condition.leak + dt_s * attack.seal * machine.wear_leak * motion.leak,
     )
 
 

@@ -23,9 +23,9 @@ CHANNELS: tuple[ChannelInfo, ...] = (
     ChannelInfo("oil", "degC", "temperature of the bearings' oil"),
     ChannelInfo("ambient", "degC", "temperature of the air"),
 )
-NOISE: Float64 = np.array([4.0, 2.0, 7.0, 3.0, 0.8, 0.5, 0.5, 0.4, 0.3])
+NOISE: Float64 = np.array([4.0, 2.0, 5.0, 2.5, 0.7, 0.4, 0.4, 0.3, 0.3])
 """Standard deviation of an hour's mean by channel, in its unit."""
-OFFSET: Float64 = np.array([3.0, 2.0, 6.0, 3.0, 0.8, 0.6, 0.6, 0.6, 0.5])
+OFFSET: Float64 = np.array([3.0, 1.0, 3.0, 1.5, 0.5, 0.4, 0.4, 0.4, 0.4])
 """Standard deviation of a sensor's lasting error by channel, in its unit."""
 
 EPOCH_S = 1_704_067_200.0
