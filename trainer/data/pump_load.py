@@ -21,7 +21,7 @@ def planned(rng: np.random.Generator, first_hour: int, hours: int) -> Load:
     clock = first_hour + np.arange(hours)
     site = rng.uniform(10, 26)
     day = rng.uniform(2, 6) * np.sin(2 * np.pi * (clock - 9) / 24)
-    valves = np.exp(blocks(rng, hours, (6, 72), (np.log(0.6), np.log(1.9))))
+    valves = np.exp(blocks(rng, hours, (6, 72), (np.log(0.5), np.log(2.2))))
     jitter = 0.003 * rng.standard_normal(hours)
     return Load(
         drive=RATED_SPEED * (speed_share(rng, clock) + jitter),
