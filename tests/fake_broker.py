@@ -1,5 +1,6 @@
 """A broker that says byte for byte what a test wants, in the test's own thread."""
 
+import select
 import socket
 import ssl
 import struct
@@ -123,6 +124,10 @@ class FakeBroker:
             connection = self._tls.wrap_socket(connection, server_side=True)
         self._sessions.append(Session(connection))
         return self._sessions[-1]
+
+    def is_asked(self) -> bool:
+        """Whether somebody waits for `session`."""
+        return bool(select.select([self._listener], [], [], 0)[0])
 
     def __enter__(self) -> Self:
         return self

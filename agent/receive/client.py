@@ -72,7 +72,7 @@ class Receiver:
         self._had_session = False
         self._wait_s = RETRY_MIN_S
         self._retry_at = 0.0
-        self._answer_by = 0.0
+        self._answer_by = math.inf  # CONNECT, then SUBSCRIBE
         self._steady_at_s = math.inf
         self._said = ""  # the state of the connection as it was logged last
         if wanted == "auto":
@@ -98,8 +98,9 @@ class Receiver:
             wait_s = 0.0
         if self._client is client:
             client.loop_misc()
-            if not self.connected and time.monotonic() > self._answer_by:
-                self._fail("the broker does not answer", early=True)
+        if self._client is client and time.monotonic() > self._answer_by:
+            asked = f" the subscription of {', '.join(self._subscribing.values())}" if self.connected else ""
+            self._fail(f"the broker does not answer{asked}", early=not self.connected)
         return received
 
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
@@ -164,8 +165,11 @@ class Receiver:
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
-        self._answer_by = time.monotonic() + self._broker.connect_timeout.total_seconds()
+        self._expect_answer()
         return client
+
+    def _expect_answer(self) -> None:
+        self._answer_by = time.monotonic() + self._broker.connect_timeout.total_seconds()
 
     def _begin(self) -> Attempt:
         broker = self._broker
@@ -201,6 +205,7 @@ class Receiver:
         self._retry_at = time.monotonic() + (0 if turned else self._wait_s * random.uniform(0.5, 1.0))
         self._wait_s = min(2 * self._wait_s, RETRY_MAX_S)
         self.subscriptions = dict.fromkeys(self.subscriptions, "pending")
+        self._subscribing.clear()
         self._say("broker_lost", why)
 
     def _fail_protocol(self, why: str) -> None:
@@ -229,6 +234,7 @@ class Receiver:
         self._inbox.received.history_lost = self._had_session
         self._had_session = True
         self._say("broker_connected", f"MQTT {self.protocol.name}")
+        self._expect_answer()
         for source, pattern, qos in zip(self._sources, self._patterns, self._qos, strict=True):
             _, message_id = client.subscribe(pattern.filter, qos)
             if message_id is not None:
@@ -259,6 +265,8 @@ class Receiver:
             self._log.error("source_refused", source=source, why=refused[0], next_step="Check the broker's ACL.")
         else:
             self.subscriptions[source] = "granted"
+        if not self._subscribing:
+            self._answer_by = math.inf
 
     def _on_message(self, _: paho.Client, __: object, message: paho.MQTTMessage) -> None:
         self._inbox.take(message_of(message))

@@ -254,6 +254,24 @@ def test_a_broker_that_accepts_and_stays_silent_is_given_up(broker, receiver):
     knocking(broker, one, version=5)
 
 
+def test_a_subscription_without_an_answer_is_named_and_the_connection_given_up(broker, receiver):
+    """One of two: what was granted before does not hold, and an answer to all of them holds for good."""
+    log = LogCapture()
+    one = receiver(PRESS, PUMP, log=log)
+    session = knocking(broker, one)
+    session.accept()
+    pump(one, lambda _: one.connected)
+    one.read(0.01)
+    session.grant(session.read()[1], 1)
+    pump(one, lambda _: not one.connected)
+    assert log.entries[-1]["why"] == "the broker does not answer the subscription of pump"
+    assert one.subscriptions == {"press": "pending", "pump": "pending"}
+    connected(broker, one)
+    for _ in range(12):
+        one.read(0.1)
+    assert one.connected
+
+
 def test_nothing_waits_for_a_connection_that_hangs(broker, receiver, monkeypatch):
     """Names, TCP and TLS may take long; `read` comes back in its time, and `close` too."""
     release = threading.Event()
