@@ -15,6 +15,7 @@ from agent.decode.topic import Pattern, device_id_problem
 from agent.words import Bool, Devices, Drop, Float32, Int64, Source
 
 ADDRESSES_MAX = 100_000  # topics remembered; beyond it the memory starts anew
+ADDRESS_CHARS_MAX = 256  # longer topics are not remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +156,11 @@ class Intake:
             if problem:
                 drops.append(Drop(self._sources[index].name, "", topic, "device_id", f"the device id {problem}"))
                 return None
-            if len(self._addresses) >= ADDRESSES_MAX:
-                self._addresses.clear()
-            address = self._addresses[topic] = Address(index, device)
+            address = Address(index, device)
+            if len(topic) <= ADDRESS_CHARS_MAX:
+                if len(self._addresses) >= ADDRESSES_MAX:
+                    self._addresses.clear()
+                self._addresses[topic] = address
             return address
         drops.append(Drop("", "", topic, "no_source", "no source's topic matches"))
         return None

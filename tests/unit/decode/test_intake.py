@@ -53,6 +53,16 @@ def test_topics_are_forgotten_beyond_the_bound_and_read_all_the_same(monkeypatch
     assert read(*messages, *messages).device.tolist() == [f"p{index}" for index in range(10)] * 2
 
 
+def test_long_topics_are_read_and_not_remembered():
+    """Law 5: 100,000 topics of 64 KB each would be 6 GB."""
+    intake = Intake([replace(PRESS, topic="press/{device}/#")], payload_bytes_max=1000, device_id_bytes_max=20)
+    topics = ["press/p1/" + "x" * size for size in (1, 256 - 9, 257 - 9, 60_000)]
+    for _ in range(2):
+        readings = intake.read(topics, [b'{"ts": 1, "temp": 1, "load": 1}'] * 4, np.full(4, NOW_NS))
+        assert readings.device.tolist() == ["p1"] * 4
+    assert list(intake._addresses) == topics[:2]
+
+
 def test_no_message_gives_no_reading():
     readings = read()
     assert (len(readings.message), readings.x.shape, readings.drops) == (0, (0, 2), [])
