@@ -54,7 +54,7 @@ def test_a_contradiction_is_refused(tmp_path: Path, old: str, new: str, what: st
 
 def test_times_are_numbers_or_texts_with_a_unit() -> None:
     config = read_config(PUMPS)
-    assert (config.model.cadence, config.rul.cap, config.judge.h_max) == (3600, 432_000, 345_600)
+    assert (config.model.cadence, config.rul.cap, config.judge.h_max) == (3600, 432_000, 432_000)
     assert config.risk.horizons == (86_400, 172_800, 345_600)
     assert Config.model_validate_json(config.model_dump_json()) == config
 
