@@ -150,7 +150,8 @@ class Output:
             time.sleep(0.005)
         if self.connected:
             info = self._client.publish(self._topics.available, b"stopped", qos=1, retain=True)
-            while not info.is_published() and time.monotonic() < deadline:
+            is_sent = info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS  # else the connection has just gone
+            while is_sent and not info.is_published() and time.monotonic() < deadline:
                 time.sleep(0.005)
             self._client.disconnect()
             self._client.loop_stop()

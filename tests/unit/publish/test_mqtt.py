@@ -389,3 +389,17 @@ def test_what_is_delivered_and_each_connection_are_counted(broker, parts):
     parts.turn_until(lambda: not parts.output.connected)
     connected(broker, parts)
     assert (parts.output.connection, parts.output.delivered) == (2, 2)
+
+
+def test_a_connection_that_ends_just_before_the_stop_is_no_failure(broker, parts):
+    """paho knows already that it has gone, the core's thread does not yet: there is nobody to say `stopped` to."""
+    parts.standing = []  # what waits would be sent first, and the loss be seen by that
+    session = connected(broker, parts)
+    session.close()
+    deadline = time.monotonic() + 8
+    while parts.output._client.is_connected():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    assert parts.output.connected
+    parts.output.close(list)
+    assert time.monotonic() < deadline
