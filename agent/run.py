@@ -120,6 +120,7 @@ class Daemon:
         self._snapshot_due_s = now_s + settings.agent.snapshot_every.total_seconds()
         self._snapshot_entry = self._core.entry
         self._status_due_s = now_s
+        self._links_said: tuple[object, ...] = ()
         self._status_said = (now_s, self._core.entry)
         keepalive_s = settings.output_broker.keepalive.total_seconds()
         self._progress = Progress(outbox_patience_s=OUTBOX_PATIENCE_KEEPALIVES * keepalive_s)
@@ -153,7 +154,9 @@ class Daemon:
         if now_s >= self._snapshot_due_s:
             self._snapshot_due_s = now_s + self._settings.agent.snapshot_every.total_seconds()
             self._write_snapshot()
-        if now_s >= self._status_due_s:
+        links = (self._output.connected, *self._receiver.subscriptions.values())
+        if now_s >= self._status_due_s or links != self._links_said:
+            self._links_said = links
             self._status_due_s = now_s + self._settings.agent.status_every.total_seconds()
             self._say_status(now_s)
         if now_s >= self._look_due_s:

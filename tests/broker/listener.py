@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -15,11 +15,12 @@ TIMEOUT_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """One message; `retain` is set on those that the broker held before the subscription."""
+    """One message; `retain` is set on those that the broker held before the subscription, `qos` is the publisher's."""
 
     topic: str
     payload: bytes
     retain: bool
+    qos: int = field(default=0, compare=False)
 
 
 class Listener:
@@ -86,7 +87,7 @@ class Listener:
 
     def _on_message(self, _: object, __: object, message: paho.MQTTMessage) -> None:
         with self._changed:
-            self.heard.append(Heard(message.topic, bytes(message.payload), message.retain))
+            self.heard.append(Heard(message.topic, bytes(message.payload), message.retain, message.qos))
             self._changed.notify_all()
 
 

@@ -52,6 +52,23 @@ def test_all_kinds_of_real_traffic_fit(agent):
     assert {event["event"] for event in agent.events()} == {"raised", "updated", "cleared"}
 
 
+def test_the_page_says_what_is_retained_and_at_which_qos(agent):
+    """Every topic that is heard is in the table, and as it is there."""
+    agent.feed(life("p1", 60))
+    rows = re.findall(r"^\| `forewarn/NODE/(\w+)[^`]*` \| (yes|no) \| (\d) \|", TOPICS, re.MULTILINE)
+    held = {kind_of(topic) for topic in agent.broker.retained(f"{ROOT}/#")}
+    said = {kind_of(one.topic): one.qos for one in agent.listener.heard}
+    assert {(kind, "yes" if kind in held else "no", str(qos)) for kind, qos in said.items()} == set(rows)
+
+
+def test_a_status_is_there_as_soon_as_the_agent_listens(broker, make_agent):
+    """Not only after `status_every`: whoever asks right after the start gets one, and it says `granted`."""
+    agent = make_agent(configuration(broker.port).replace('status_every = "100ms"', 'status_every = "1h"'))
+    agent.start()
+    status = agent.wait_until_it_listens()
+    assert status["broker"]["output"]["connected"] is True
+
+
 def test_traffic_in_clock_time_fits(broker, make_agent):
     """Times are ISO 8601 then, and horizons have units."""
     text = configuration(broker.port).replace('unit = "cycle"', 'unit = "s"').replace("small.fwb", "clock.fwb")
