@@ -35,7 +35,9 @@ from agent.words import Source
 READ_S_MAX = 0.1  # one read goes on no longer, however fast the broker sends
 RECEIVE_MAXIMUM = 1000  # QoS 1 messages the broker may have under way to us (MQTT 5)
 RETRY_MIN_S, RETRY_MAX_S = 0.5, 30.0
+TOPICS_SAID = 10
 _PROTOCOL_ERROR = 0x82
+QUIET_S = 60.0  # a start that brings no message for so long is told of
 STEADY_S = 60.0  # a connection that stood so long was a good one: the next wait is short again
 
 
@@ -74,6 +76,8 @@ class Receiver:
         self._retry_at = 0.0
         self._answer_by = math.inf  # CONNECT, then SUBSCRIBE
         self._steady_at_s = math.inf
+        self._quiet_at_s = math.inf  # when to tell that nothing has come yet
+        self._has_heard = False
         self._said = ""  # the state of the connection as it was logged last
         if wanted == "auto":
             self._choose_path()
@@ -101,6 +105,8 @@ class Receiver:
         if self._client is client and time.monotonic() > self._answer_by:
             asked = f" the subscription of {', '.join(self._subscribing.values())}" if self.connected else ""
             self._fail(f"the broker does not answer{asked}", early=not self.connected)
+        if not self._has_heard:
+            self._tell_of_silence(received)
         return received
 
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
@@ -208,6 +214,16 @@ class Receiver:
         self._subscribing.clear()
         self._say("broker_lost", why)
 
+    def _tell_of_silence(self, received: Received) -> None:
+        """One line where no message at all comes: a broker grants a subscription that its ACL then never serves."""
+        self._has_heard = bool(received.topics or received.drops)
+        if self.connected and not self._has_heard and time.monotonic() > self._quiet_at_s:
+            self._quiet_at_s = math.inf
+            topics = [pattern.filter for pattern in self._patterns]
+            user = self._broker.username or "us"
+            next_step = f"Do the devices publish there, and does the broker's ACL let {user} read?"
+            self._log.warning("nothing_received", topics=topics[:TOPICS_SAID], next_step=next_step)
+
     def _fail_protocol(self, why: str) -> None:
         self.counts["", "protocol_error"] += 1
         self._fail(f"protocol error: {why}", early=not self.connected)
@@ -265,6 +281,7 @@ class Receiver:
             self._log.error("source_refused", source=source, why=refused[0], next_step="Check the broker's ACL.")
         else:
             self.subscriptions[source] = "granted"
+            self._quiet_at_s = min(self._quiet_at_s, time.monotonic() + QUIET_S)
         if not self._subscribing:
             self._answer_by = math.inf
 

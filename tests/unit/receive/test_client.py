@@ -122,6 +122,32 @@ def test_a_refused_subscription_names_its_source_and_the_others_run(broker, rece
     assert pump(one, taken(1)).payloads == [b"a"]
 
 
+def test_a_start_that_brings_nothing_is_told_of_once(broker, receiver, monkeypatch):
+    """A broker may grant a subscription that its ACL never serves, and a topic may be misspelt."""
+    monkeypatch.setattr(receive, "QUIET_S", 0.05)
+    log = LogCapture()
+    one = receiver(log=log)
+    connected(broker, one)
+    found = pump(one, lambda _: any(line["event"] == "nothing_received" for line in log.entries))
+    for _ in range(10):
+        one.read(0.01)
+    (line,) = [line for line in log.entries if line["event"] == "nothing_received"]
+    assert (line["topics"], found.topics) == (["plant/+/cycle"], [])
+
+
+def test_a_start_that_brings_a_message_is_not_told_of_later(broker, receiver, monkeypatch):
+    """Neither after a dropped message: then the drop says what is wrong."""
+    monkeypatch.setattr(receive, "QUIET_S", 0.1)
+    log = LogCapture()
+    one = receiver(log=log)
+    session = connected(broker, one)
+    session.publish(TOPIC, b"1", retain=True)
+    pump(one, lambda found: found.drops != [])
+    for _ in range(20):
+        one.read(0.01)
+    assert "nothing_received" not in [line["event"] for line in log.entries]
+
+
 def test_a_broker_of_3_1_1_is_spoken_to_in_3_1_1_from_then_on(broker, receiver):
     one = receiver()
     session = knocking(broker, one, version=5)
