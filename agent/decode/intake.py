@@ -79,12 +79,14 @@ class Intake:
         missing = np.isnan(x)
         is_short = missing.any(axis=1) if missing.any() else np.zeros(len(x), np.bool_)
         empty = is_short & missing.all(axis=1)
-        for faulty, reason, detail in (
-            (impossible, "impossible_time", "before 1970 or not a time at all"),
-            (empty, "no_channels", "no channel has a value"),
-            (is_short & ~empty, "missing_channel", "the reading is used without it"),
+        for faulty, reason in (
+            (impossible, "impossible_time"),
+            (empty, "no_channels"),
+            (is_short & ~empty, "missing_channel"),
         ):
             for row in np.flatnonzero(faulty).tolist():
+                fields = self._sources[addresses[row].source].fields
+                detail = _detail(reason, fields, missing[row])
                 drops.append(self._drop(addresses[row], topics[messages[row]], reason, detail))
         readings = Readings(
             message=message,
@@ -120,12 +122,12 @@ class Intake:
                 drops.append(self._drop(address, topic, "too_large", f"{len(payload)} bytes"))
                 continue
             try:
-                reading, doubt = self._codecs[address.source].decode(payload)
+                reading, extra = self._codecs[address.source].decode(payload)
             except Undecodable as error:
                 drops.append(self._drop(address, topic, error.reason, error.detail))
                 continue
-            if doubt:
-                drops.append(self._drop(address, topic, doubt, "no channel names this field; the reading is used"))
+            if extra:
+                drops.append(self._drop(address, topic, "extra_channel", f"{extra}; the reading is used"))
             messages.append(index)
             addresses.append(address)
             decoded.append(reading)
@@ -167,3 +169,14 @@ class Intake:
 
     def _drop(self, address: Address, topic: str, reason: str, detail: str) -> Drop:
         return Drop(self._sources[address.source].name, address.device, topic, reason, detail)
+
+
+def _detail(reason: str, fields: Sequence[str], missing: Bool) -> str:
+    """What is wrong with one reading, for the log; missing bool [F]."""
+    if reason == "impossible_time":
+        return "before 1970 or after 2116: is the unit of the time right?"
+    if reason == "no_channels":
+        return f"no value in any of the fields {', '.join(fields)}"
+    first, more = fields[int(missing.argmax())], int(missing.sum()) - 1
+    others = f", nor have {more} more" if more else ""
+    return f"{first} has no value{others}; the reading is used"

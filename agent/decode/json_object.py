@@ -47,17 +47,17 @@ class JsonObjectCodec:
         self._lenient = lenient
 
     def decode(self, payload: bytes) -> tuple[msgspec.Struct, str]:
-        """A reading, and what was doubtful about it ("" or `extra_channel`). Raises Undecodable."""
+        """A reading, and which field no channel names ("" for none). Raises Undecodable."""
         try:
             return self.decode_strict(payload), ""
         except msgspec.ValidationError as error:
             if "unknown field" not in str(error):
                 raise Undecodable(*_reason(error)) from None
-            doubt = "extra_channel"
+            extra = str(error)
         except Unreadable as error:
             raise Undecodable("empty" if not payload else "malformed", str(error)) from None
         try:
-            return self._lenient(payload), doubt
+            return self._lenient(payload), extra
         except msgspec.ValidationError as error:
             raise Undecodable(*_reason(error)) from None
         except Unreadable as error:

@@ -41,6 +41,10 @@ def test_a_missing_channel_is_named_and_a_reading_without_any_is_dropped():
         ("p3", "no_channels"),
         ("p1", "missing_channel"),
     ]
+    assert [drop.detail for drop in readings.drops[1:]] == [
+        "no value in any of the fields temp, load",
+        "load has no value; the reading is used",
+    ]
 
 
 def test_a_value_beyond_float32_is_infinite_not_an_error():
