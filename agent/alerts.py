@@ -20,7 +20,13 @@ Key = tuple[str, str]
 
 
 @click.command(short_help="List the standing alerts, or watch them change.")
-@click.option("--state-dir", type=click.Path(path_type=Path), default=Path("/var/lib/forewarn"), show_default=True)
+@click.option(
+    "--state-dir",
+    type=click.Path(path_type=Path),
+    default=Path("/var/lib/forewarn"),
+    show_default=True,
+    help="The agent's state directory (agent.state_dir).",
+)
 @click.option("--watch", is_flag=True, help="Go on with each change as it happens, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of alerts; with --watch one object a line.")
 def alerts(state_dir: Path, watch: bool, as_json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Reading -> row, one row a message: what is late, repeated or from the future, and how long since the last row."""
+"""Reading -> row, one row a message: what is late or repeated, and how long since the last row."""
 
 from dataclasses import dataclass
 
