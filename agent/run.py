@@ -103,15 +103,15 @@ class Daemon:
         self._restore()
         self._topics = Topics.of(settings.publish.prefix, settings.agent.node)
         client_id = settings.broker.client_id or f"forewarn-{settings.agent.node}"
-        qos = [source.qos for source in settings.source]
         self._receiver = Receiver(
             settings.broker,
             f"{client_id}-in",
             self._plan.sources,
-            qos,
+            [source.qos for source in settings.source],
             log,
             payload_bytes_max=settings.agent.payload_bytes_max,
             wanted=settings.agent.receiver,
+            not_before_ns=self._core.log_time_ns,
         )
         self._output = Output(settings.output_broker, f"{client_id}-out", self._topics, self._outbox, log)
         self._drop_log = DropLog(log)
@@ -146,7 +146,7 @@ class Daemon:
         if received.topics:
             self._take(received)
         else:
-            self._finish(self._core.tick(time.time_ns()))
+            self._finish(self._core.tick(self._receiver.now_ns()))
         self._receiver.acknowledge(received.packet_ids)
         self._drop_log.say(time.monotonic())
         self._output.turn(self._standing)
@@ -201,7 +201,7 @@ class Daemon:
         self._read += len(received.topics)
         taken = self._core.take(received.topics, received.payloads, received.arrived_ns)
         self._finish(taken)
-        self._lag_s = max(0.0, (time.time_ns() - received.arrived_ns[-1]) / 1e9)
+        self._lag_s = (self._receiver.now_ns() - received.arrived_ns[-1]) / 1e9
         if self._settings.publish.scores == "all":
             for topic, payload in score_messages(taken.scores, self._plan.bundle.manifest, self._topics):
                 self._output.say(topic, payload, retain=False)

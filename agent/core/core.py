@@ -25,6 +25,7 @@ from agent.step.engine import Engine
 from agent.step.slab import NEVER, NO_SOURCE
 from agent.words import SEVERITIES, AlertEvent, Drop, Quality, Scores, Source, Taken
 
+UNHEARD_NS = 3600 * 10**9  # log time that passes in one step of more than this: nobody listened meanwhile
 DROP_SAMPLES_MAX = 64  # a call gives back at most so many samples of what it dropped; `counts` counts all
 
 
@@ -167,17 +168,25 @@ class Core:
         if log_time_ns < self._next_tick_ns:
             return []
         is_first = self._next_tick_ns == NEVER
+        passed_ns = log_time_ns - self.log_time_ns
         tick_ns = log_time_ns - log_time_ns % self._tick_every_ns
         self._next_tick_ns = tick_ns + self._tick_every_ns
-        return [] if is_first else self._notice_silence(tick_ns)
+        return [] if is_first else self._notice_silence(tick_ns, passed_ns)
 
-    def _notice_silence(self, tick_ns: int) -> list[AlertEvent]:
-        """Mark devices `stale`, and let those unheard of for `forget_after` go, their alerts ended with the cause."""
+    def _notice_silence(self, tick_ns: int, passed_ns: int) -> list[AlertEvent]:
+        """Mark devices `stale`, and let those unheard of for `forget_after` go, their alerts ended with the cause.
+
+        passed_ns  log time since the entry before. A long step is a clock that was set, or the time that the agent was
+                   away: it makes devices stale, but it does not count towards forgetting them.
+        """
         columns = self._stepper.slab.columns
         is_known = (columns.t_ns != NEVER) | (columns.source != NO_SOURCE)
         columns.heard_ns[is_known & (columns.heard_ns == NEVER)] = tick_ns  # none of its rows was accepted yet
         silent_ns = np.where(is_known, tick_ns - columns.heard_ns, 0)
         columns.quality[silent_ns > round(self._bounds.stale_after_s * 1e9)] = Quality.STALE
+        if passed_ns > UNHEARD_NS:
+            columns.heard_ns[is_known] = np.minimum(columns.heard_ns[is_known] + passed_ns, tick_ns)
+            return []
         ended: list[AlertEvent] = []
         for slot in np.flatnonzero(silent_ns > round(self._bounds.forget_after_s * 1e9)).tolist():
             source, t_ns = self._stepper.source_of(slot), int(columns.t_ns[slot])

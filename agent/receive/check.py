@@ -5,6 +5,7 @@ awkward places, packets of paho's own between, acknowledgements, the keepalive a
 """
 
 import socket
+import time
 from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
@@ -52,7 +53,7 @@ class _Exchange:
     def __init__(self, version: str, near: socket.socket, far: socket.socket) -> None:
         self._far = far
         self._none = b"\0" if version == "5" else b""  # no properties
-        self._inbox = Inbox([_SOURCE], _PAYLOAD_BYTES_MAX)
+        self._inbox = Inbox([_SOURCE], _PAYLOAD_BYTES_MAX, time.time_ns)
         self._heard: list[str] = []
         client = make_client(Broker(), "check", Protocol(version), kind="input", build=partial(_Canned, self._inbox))
         client.near = near

@@ -24,6 +24,7 @@ from agent.config.settings import Broker
 from agent.decode.topic import Pattern
 from agent.errors import ConfigurationRefused
 from agent.link import TAKEN_OVER, TAKEN_OVER_NEXT_STEP, TAKEN_OVER_S, Protocol, make_client, seconds
+from agent.receive.arrival import ArrivalClock
 from agent.receive.attempt import Attempt
 from agent.receive.check import difference
 from agent.receive.fast_client import FastClient, packet_bytes_max
@@ -42,7 +43,10 @@ STEADY_S = 60.0  # a connection that stood so long was a good one: the next wait
 
 
 class Receiver:
-    """The input connection. `counts` has what it dropped: (source, reason) -> count; `path` is who parses."""
+    """The input connection. `counts` has what it dropped: (source, reason) -> count; `path` is who parses.
+
+    `now_ns` is the clock of arrival, which begins at `not_before_ns`.
+    """
 
     def __init__(
         self,
@@ -54,8 +58,10 @@ class Receiver:
         *,
         payload_bytes_max: int,
         wanted: Literal["auto", "paho"] = "auto",
+        not_before_ns: int = 0,
     ) -> None:
-        self._inbox = Inbox(sources, payload_bytes_max)
+        self.now_ns = ArrivalClock(log, not_before_ns).now_ns
+        self._inbox = Inbox(sources, payload_bytes_max, self.now_ns)
         self.counts = self._inbox.counts
         self.path: Literal["fast", "paho"] = "paho"
         self.connected = False

@@ -1,8 +1,7 @@
 """What one read brings: the rules of what is taken and what is dropped, whoever has parsed it."""
 
-import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from agent.decode.topic import Pattern
@@ -37,11 +36,12 @@ class Received:
 class Inbox:
     """Fills one `Received` a read. `counts` has what was dropped since the start: (source, reason) -> count."""
 
-    def __init__(self, sources: Sequence[Source], payload_bytes_max: int) -> None:
+    def __init__(self, sources: Sequence[Source], payload_bytes_max: int, now_ns: Callable[[], int]) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.received = Received()
         self.payload_bytes_max = payload_bytes_max
         self.topics_known: dict[bytes, str] = {}
+        self._now_ns = now_ns
         self._sources = sources
         self._patterns = [Pattern.parse(source.topic) for source in sources]
 
@@ -90,7 +90,7 @@ class Inbox:
         """What has no time of arrival yet has come now."""
         received = self.received
         n_stamped = len(received.arrived_ns)
-        received.arrived_ns += [time.time_ns()] * (len(received.topics) - n_stamped)
+        received.arrived_ns += [self._now_ns()] * (len(received.topics) - n_stamped)
         received.n_bytes += sum(map(len, received.payloads[n_stamped:]))
 
     def _topic(self, topic: bytes) -> str | None:

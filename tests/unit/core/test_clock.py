@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from agent.core import Bounds
 from agent.core.clock import WRONG_ROWS
 from agent.words import Quality
 from tests.streams import SOURCE, bytes_of, core
@@ -173,7 +174,8 @@ def test_a_device_that_only_ever_sent_the_future_is_forgotten_like_any_other():
     take(into, rows("p1", [NOW_S + 8 * HOUR_S]))
     assert sum(into.devices_by_quality().values()) == 1
     into.tick((NOW_S + 10) * 10**9)
-    into.tick((NOW_S + 400 * 86_400) * 10**9)
+    for hour in range(31 * 24):
+        into.tick((NOW_S + (400 * 24 + hour) * HOUR_S) * 10**9)
     assert sum(into.devices_by_quality().values()) == 0
 
 
@@ -198,3 +200,56 @@ def test_a_repeated_time_is_not_a_wrong_clock():
     into = core(WALL)
     take(into, rows("p1", [NOW_S] * 60))
     assert into.counts == {("press", "repeated"): 59}
+
+
+BOOT_S = 1000  # the gateway's own clock at its boot: January 1970
+
+
+def of_a_gateway_without_a_clock(n_before, n_after, **more):
+    """Rows a second apart that say the right time; they arrive in 1970 until NTP sets the gateway's clock."""
+    n = n_before + n_after
+    arrived = [BOOT_S + index if index < n_before else NOW_S + index for index in range(n)]
+    return rows("p1", right(n), arrived_s=arrived, **more)
+
+
+def test_a_gateway_that_boots_in_1970_gets_over_it_when_its_clock_is_set():
+    """Its devices seem ahead, then behind; re-based twice they lose no state and keep their alert."""
+    into = core(WALL)
+    stream = of_a_gateway_without_a_clock(60, 60, wear=3.0)
+    before = take(into, stream[:60])
+    (raised, *_) = before.alerts
+    assert len(before.scores.t_ns) == 60 - (WRONG_ROWS - 1)
+    after = take(into, stream[60:])
+    assert into.counts == {("press", "future"): WRONG_ROWS - 1, ("press", "clock_rebased"): 2}
+    assert len(after.scores.t_ns) == 60
+    assert Quality.WARMING_UP not in after.scores.quality
+    assert after.scores.t_ns[-1] == (NOW_S + 119) * 10**9
+    assert {event.alert for event in [*before.alerts, *after.alerts]} == {raised.alert}
+    assert into.n_standing() == 1
+
+
+@pytest.mark.parametrize("by", ["message", "heartbeat"])
+def test_time_in_which_nobody_listened_forgets_nobody(by):
+    """A clock that was set, or an agent that was away for a year: its devices are stale until they are heard."""
+    into = core(WALL)
+    take(into, rows("p1", right(10)) + rows("p2", right(10)))
+    year_s = 365 * 86_400
+    if by == "heartbeat":
+        into.tick((NOW_S + year_s) * 10**9)
+    else:
+        take(into, rows("p3", right(1, year_s), arrived_s=[NOW_S + year_s]))
+    assert into.devices_by_quality()["stale"] == 2
+    take(into, rows("p1", right(1, year_s + 5), arrived_s=[NOW_S + year_s + 5]))
+    assert into.devices_by_quality()["stale"] == 1
+    for hour in range(1, 31 * 24):
+        into.tick((NOW_S + year_s + hour * HOUR_S) * 10**9)
+    assert into.counts["press", "forgotten"] == (2 if by == "heartbeat" else 3)
+
+
+def test_a_step_of_an_hour_still_counts_as_silence():
+    """So long may an agent be busy, or a machine asleep."""
+    into = core(WALL, bounds=Bounds(stale_after_s=60, forget_after_s=HOUR_S))
+    take(into, rows("p1", right(1)))
+    into.tick((NOW_S + 10) * 10**9)
+    into.tick((NOW_S + 10 + HOUR_S) * 10**9)
+    assert into.counts["press", "forgotten"] == 1
