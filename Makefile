@@ -5,9 +5,11 @@ DATA ?= pumps
 VENV := .venv
 PY := $(VENV)/bin/python
 CURRENT := $(VENV)/.current
+ROUNDS ?= 50
+SEED ?= 0
 DEMO := build/demo/$(DATA)
 
-.PHONY: setup mosquitto lint test test-fast demo clean
+.PHONY: setup mosquitto lint test test-fast crash demo clean
 
 setup: $(CURRENT)
 
@@ -34,6 +36,10 @@ test: lint mosquitto
 
 test-fast: setup
 	$(PY) -m pytest -m "not slow" --ignore tests/broker
+
+# Kills agent and brokers again and again on one growing history, and says what was lost: nothing, or it fails.
+crash: setup mosquitto
+	$(PY) -m tests.broker.crash_campaign --rounds $(ROUNDS) --seed $(SEED)
 
 # A simulated pump fleet, or what another file of configs/train names.
 demo: setup mosquitto

@@ -38,7 +38,9 @@ class PrivateBroker:
         """Publish one message as a client of its own, and wait until the broker has it."""
         self.publish_all([(topic, payload)], retain=retain)
 
-    def publish_all(self, messages: list[tuple[str, bytes]], *, retain: bool = False) -> None:
+    def publish_all(
+        self, messages: list[tuple[str, bytes]], *, retain: bool = False, timeout_s: float = TIMEOUT_S
+    ) -> None:
         """Publish in this order at QoS 1, and wait until the broker has all."""
         client = paho.Client(CallbackAPIVersion.VERSION2)
         client.max_inflight_messages_set(20)
@@ -47,7 +49,7 @@ class PrivateBroker:
         try:
             for topic, payload in messages:
                 sent = client.publish(topic, payload, qos=1, retain=retain)
-            sent.wait_for_publish(TIMEOUT_S)
+            sent.wait_for_publish(timeout_s)
             assert sent.is_published()
         finally:
             client.disconnect()
