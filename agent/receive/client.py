@@ -209,7 +209,7 @@ class Receiver:
         """Give the connection up and decide when the next one is tried."""
         if time.monotonic() > self._steady_at_s:
             self._wait_s = RETRY_MIN_S
-        self._steady_at_s = math.inf
+        self._steady_at_s = self._quiet_at_s = math.inf
         self.connected = False
         self._client = None
         turned = early and self.protocol.closed_early()
@@ -223,7 +223,7 @@ class Receiver:
     def _tell_of_silence(self, received: Received) -> None:
         """One line where no message at all comes: a broker grants a subscription that its ACL then never serves."""
         self._has_heard = bool(received.topics or received.drops)
-        if self.connected and not self._has_heard and time.monotonic() > self._quiet_at_s:
+        if not self._has_heard and time.monotonic() > self._quiet_at_s:
             self._quiet_at_s = math.inf
             topics = [pattern.filter for pattern in self._patterns]
             user = self._broker.username or "us"

@@ -135,6 +135,21 @@ def test_a_start_that_brings_nothing_is_told_of_once(broker, receiver, monkeypat
     assert (line["topics"], found.topics) == (["plant/+/cycle"], [])
 
 
+def test_the_time_without_a_connection_is_no_silence(broker, receiver, monkeypatch):
+    """What a broker did not bring while it was away says nothing of topics and ACL."""
+    monkeypatch.setattr(receive, "QUIET_S", 1.0)
+    log = LogCapture()
+    one = receiver(log=log)
+    connected(broker, one).close()
+    pump(one, lambda _: not one.connected)
+    monkeypatch.setattr(receive, "QUIET_S", 60.0)
+    session = connected(broker, one)
+    begin_s = time.monotonic()
+    pump(one, lambda _: time.monotonic() > begin_s + 1.1)
+    assert "nothing_received" not in [line["event"] for line in log.entries]
+    session.close()
+
+
 def test_a_start_that_brings_a_message_is_not_told_of_later(broker, receiver, monkeypatch):
     """Neither after a dropped message: then the drop says what is wrong."""
     monkeypatch.setattr(receive, "QUIET_S", 0.1)
