@@ -67,6 +67,9 @@ def test_a_status_is_there_as_soon_as_the_agent_listens(broker, make_agent):
     agent.start()
     status = agent.wait_until_it_listens()
     assert status["broker"]["output"]["connected"] is True
+    broker.publish_all(life("p1", 30))
+    agent.listener.wait_for(lambda one: b'"t":30,' in one.payload, "the last score")
+    assert sum(one.topic == f"{ROOT}/status" for one in agent.listener.heard) <= 3, "none without a change"
 
 
 def test_traffic_in_clock_time_fits(broker, make_agent):

@@ -47,6 +47,13 @@ def test_a_missing_channel_is_named_and_a_reading_without_any_is_dropped():
     ]
 
 
+def test_of_several_missing_channels_the_first_is_named_and_the_others_counted():
+    source = Source(name="fan", topic="fan/{device}", time_field="", time_unit="arrival", fields=("a", "b", "c"))
+    intake = Intake([source], payload_bytes_max=100, device_id_bytes_max=10)
+    (drop,) = intake.read(["fan/f1"], [b'{"a": 1}'], np.int64([1])).drops
+    assert drop.detail == "b has no value, nor have 1 more; the reading is used"
+
+
 def test_a_value_beyond_float32_is_infinite_not_an_error():
     assert read(("press/p1", {"ts": 1, "temp": 1e39, "load": -1e300})).x.tolist() == [[np.inf, -np.inf]]
 
