@@ -84,9 +84,12 @@ class Intake:
             (empty, "no_channels"),
             (is_short & ~empty, "missing_channel"),
         ):
-            for row in np.flatnonzero(faulty).tolist():
-                fields = self._sources[addresses[row].source].fields
-                detail = _detail(reason, fields, missing[row])
+            rows = np.flatnonzero(faulty)
+            if len(rows) == 0:
+                continue
+            first, n_missing = missing[rows].argmax(axis=1), missing[rows].sum(axis=1)
+            for row, channel, n in zip(rows.tolist(), first.tolist(), n_missing.tolist(), strict=True):
+                detail = _detail(reason, self._sources[addresses[row].source].fields, channel, n)
                 drops.append(self._drop(addresses[row], topics[messages[row]], reason, detail))
         readings = Readings(
             message=message,
@@ -171,12 +174,11 @@ class Intake:
         return Drop(self._sources[address.source].name, address.device, topic, reason, detail)
 
 
-def _detail(reason: str, fields: Sequence[str], missing: Bool) -> str:
-    """What is wrong with one reading, for the log; missing bool [F]."""
+def _detail(reason: str, fields: Sequence[str], channel: int, n_missing: int) -> str:
+    """What is wrong with one reading, for the log; `channel` is the first of those that are missing."""
     if reason == "impossible_time":
         return "before 1970 or after 2116: is the unit of the time right?"
     if reason == "no_channels":
         return f"no value in any of the fields {', '.join(fields)}"
-    first, more = fields[int(missing.argmax())], int(missing.sum()) - 1
-    others = f", nor have {more} more" if more else ""
-    return f"{first} has no value{others}; the reading is used"
+    others = f", nor have {n_missing - 1} more" if n_missing > 1 else ""
+    return f"{fields[channel]} has no value{others}; the reading is used"
