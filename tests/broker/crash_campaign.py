@@ -32,7 +32,7 @@ from tests.broker.running_agent import ROOT, RunningAgent, with_output
 from tests.streams import Message, interleaved, message
 
 FLEET = [f"p{number}" for number in range(8)]
-PERIOD, ILL_FROM, MENDED_AT = 60, 10, 44  # cycles of one life after the other
+PERIOD, ILL_FROM, MENDED_AT = 89, 10, 56  # cycles of one life after the other; no round is at the same point as another
 CHUNK = 12  # cycles a round that are fed in peace, and as many more around the kill
 FOREIGN = f"{ROOT}/alert/nobody/risk"
 FAULTS = (
@@ -43,7 +43,7 @@ AGENT, INPUT, BOTH, STARTING = "agent", "input broker", "agent and brokers", "ag
 
 def phase(device: str, cycle: int) -> int:
     """How far a device is in its life; each is at another point of it."""
-    return (cycle + 7 * FLEET.index(device)) % PERIOD
+    return (cycle + 11 * FLEET.index(device)) % PERIOD
 
 
 def readings(device: str, first: int, n: int) -> list[Message]:
@@ -133,7 +133,7 @@ class Campaign:
                 self._agent.feed(self._next())
                 self._agent.wait_for_snapshots(1)  # a device that is in no snapshot and no table starts as a new one
                 for number in range(rounds):
-                    self._round(self._rng.choices((AGENT, INPUT, BOTH, STARTING), (5, 2, 2, 1))[0])
+                    self._round(self._rng.choices((AGENT, INPUT, BOTH, STARTING), (4, 2, 3, 1))[0])
                     if sys.stderr.isatty():
                         click.echo(f"\r{number + 1} of {rounds} rounds ", nl=False, err=True)
                 self._agent.feed(self._next())
@@ -233,9 +233,9 @@ class Campaign:
         standing = {str(alert["device"]) for alert in self._agent.standing().values()}
         for device in FLEET:
             now = phase(device, self._cycle - 1)
-            if now in range(MENDED_AT - 4, MENDED_AT) and device not in standing:
+            if now in range(MENDED_AT - CHUNK, MENDED_AT) and device not in standing:
                 self.tally.breach("not raised", f"{device} at {now} of {PERIOD} cycles")
-            if now in range(MENDED_AT + CHUNK, PERIOD) and device in standing:
+            if now in range(MENDED_AT + 2 * CHUNK, PERIOD) and device in standing:
                 self.tally.breach("not cleared", f"{device} at {now} of {PERIOD} cycles")
 
     def _next(self) -> list[Message]:
