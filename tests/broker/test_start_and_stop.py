@@ -142,12 +142,14 @@ def test_a_device_id_cannot_leave_its_level_of_the_topic(agent):
 
 
 def test_a_second_agent_on_the_same_state_is_refused(agent):
-    """Exit 1, and the pid of the one that holds the state directory."""
+    """Exit 1, and the pid of the one that holds the state directory; it holds it no longer than it lives."""
     code, said = refusal(agent.file)
     assert code == 1
     assert f"{agent.state}: another agent uses it (pid {agent.process.pid})" in said
     assert "Traceback" not in said
     agent.feed(life("p1", 3))
+    agent.kill()
+    agent.go()
 
 
 BROKEN = """
