@@ -108,9 +108,9 @@ class Receiver:
             wait_s = 0.0
         if self._client is client:
             client.loop_misc()
-        if self._client is client and time.monotonic() > self._answer_by:
-            asked = f" the subscription of {', '.join(self._subscribing.values())}" if self.connected else ""
-            self._fail(f"the broker does not answer{asked}", early=not self.connected)
+            if time.monotonic() > self._answer_by:
+                asked = f" the subscription of {', '.join(self._subscribing.values())}" if self.connected else ""
+                self._fail(f"the broker does not answer{asked}", early=not self.connected)
         if not self._has_heard:
             self._tell_of_silence(received)
         return received

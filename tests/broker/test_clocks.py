@@ -23,7 +23,7 @@ from tests.streams import SOURCE, core
 WALL = replace(SOURCE, time_field="ts", time_unit="s", future_max_s=300.0, past_max_s=3600.0)
 SECONDS = msgspec.structs.replace(small_manifest(), time_unit="s")
 CYCLES = 'time = { field = "cycle", unit = "cycle" }'
-EVERY_S = 0.5
+EVERY_S = 0.4
 AHEAD_S = 8 * 3600
 
 
@@ -67,25 +67,25 @@ def test_devices_in_1970_and_hours_ahead_are_heard_and_keep_their_alerts_over_a_
             ])  # fmt: skip
             time.sleep(EVERY_S)
 
-    rounds(12)
+    rounds(8)
     assert [event["device"] for event in agent.events() if event["event"] == "raised"] == ["boots"]
     assert agent.scores("healthy") == scores_as_if_alone(of_healthy)
     assert agent.scores("ahead") == []
     agent.wait_for_snapshots(2)
     agent.kill()
     agent.go()
-    rounds(24)
+    rounds(20)
     assert agent.status()["drops"]["press"]["clock_rebased"] == 2
     standing = agent.standing()
     assert sorted(standing) == ["ahead/risk", "boots/risk"]
     agent.kill()
     agent.go()
-    rounds(4)
+    rounds(3)
     assert agent.standing() == standing
     raised = Counter(event["device"] for event in agent.events(all_lives=True) if event["event"] == "raised")
     assert raised == {"ahead": 1, "boots": 1}
     for device in ("healthy", "boots", "ahead"):
-        assert agent.qualities(device) == ["gap", "ok", "ok", "ok"]
+        assert agent.qualities(device) == ["gap", "ok", "ok"]
         newest = datetime.fromisoformat(json.loads(agent.scores(device)[-1])["t"])
         assert abs(newest.timestamp() - time.time()) < 60
 

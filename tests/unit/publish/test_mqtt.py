@@ -4,6 +4,7 @@ import threading
 import time
 from datetime import timedelta
 
+import paho.mqtt.client as paho
 import pytest
 import structlog
 from paho.mqtt.reasoncodes import PacketTypes, ReasonCode
@@ -18,6 +19,7 @@ from agent.store.outbox import Outbox, Outgoing
 from tests.fake_broker import DISCONNECT, PUBACK, PUBLISH, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session, packet
 
 TOPICS = Topics.of("f", "n")
+PINGREQ = 0xC0
 STANDING = [Outgoing("raised", "f/n/alert/p1/risk", b"stands", retain=True)]
 
 
@@ -403,3 +405,83 @@ def test_a_connection_that_ends_just_before_the_stop_is_no_failure(broker, parts
     assert parts.output.connected
     parts.output.close(list)
     assert time.monotonic() < deadline
+
+
+GARBAGE = {
+    "an unknown reason in CONNACK": packet(0x20, b"\0\x03\0"),
+    "properties of CONNACK beyond its end": packet(0x20, b"\0\0\x7f\x21"),
+    "an unknown property in CONNACK": packet(0x20, b"\0\0\x02\x7f\x01"),
+    "a short CONNACK": packet(0x20, b"\0"),
+    "an empty CONNACK": packet(0x20, b""),
+    "an unknown type": b"\x00\x00",
+    "an unknown type of server": b"\xf0\x03abc",
+    "an HTTP server": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "a length of five bytes": b"\x30\xff\xff\xff\xff\x01",
+    "random bytes": bytes(range(255, 0, -7)),
+}
+LATER = {
+    "a PUBLISH without a topic's end": packet(0x30, b"\x00\x0eplant"),
+    "a PUBLISH of QoS 3": packet(0x36, b"\0\1t\0\1\0x"),
+    "a PUBLISH with an unknown property": packet(0x30, b"\0\1t\x02\x7f\0x"),
+    "a PUBLISH that ends early": packet(0x32, b"\0\1t\0"),
+    "a SUBACK with an unknown reason": packet(0x90, b"\0\1\0\x05"),
+    "a short SUBACK": packet(0x90, b"\0"),
+    "a PUBACK with an unknown reason": packet(0x40, b"\0\1\x05\0"),
+    "a short PUBACK": packet(0x40, b"\0"),
+    "a DISCONNECT with an unknown reason": packet(0xE0, b"\x05\0"),
+    "a PINGRESP with a body": packet(0xD0, b"x"),
+    "a second CONNACK that is cut": packet(0x20, b"\0"),
+}
+
+
+@pytest.fixture
+def at_once(broker, monkeypatch):
+    """Connections are made again without a wait."""
+    monkeypatch.setattr(mqtt, "RETRY_MIN_S", (0, 0))
+
+
+@pytest.mark.parametrize("data", GARBAGE.values(), ids=GARBAGE)
+def test_garbage_instead_of_an_answer_is_said_and_tried_again(broker, at_once, parts, data):
+    """paho's thread goes on: whatever the first connection brought, the second one works."""
+    session = broker.session()
+    session.read_connect()
+    session.send(data)
+    session.close()
+    parts.turn_until(lambda: "output_lost" in parts.events())
+    connected(broker, parts)
+
+
+@pytest.mark.parametrize("data", LATER.values(), ids=LATER)
+def test_garbage_on_a_standing_connection_ends_that_and_not_the_output(broker, at_once, parts, data):
+    session = connected(broker, parts)
+    session.send(data)
+    session.close()
+    parts.turn_until(lambda: "output_lost" in parts.events())
+    connected(broker, parts)
+
+
+@pytest.fixture
+def ahead_s(monkeypatch):
+    """By how much the clock of paho's keepalive is ahead: a minute is its keepalive."""
+    ahead_s = [0.0]
+    monkeypatch.setattr(paho, "time_func", lambda now=paho.time_func: now() + ahead_s[0])
+    return ahead_s
+
+
+def test_a_broker_that_accepts_tcp_and_says_nothing_is_given_up(broker, at_once, parts, ahead_s):
+    broker.session().read_connect()
+    ahead_s[0] += 61
+    parts.turn_until(lambda: "output_lost" in parts.events())
+    assert parts.output.why == "the connection ended: Keep alive timeout"
+    connected(broker, parts)
+
+
+def test_a_broker_that_does_not_answer_a_ping_is_given_up(broker, at_once, parts, ahead_s):
+    session = connected(broker, parts)
+    ahead_s[0] += 61
+    while session.read()[0] != PINGREQ:
+        pass
+    ahead_s[0] += 61
+    parts.turn_until(lambda: "output_lost" in parts.events())
+    assert parts.output.why == "the connection ended: Keep alive timeout"
+    connected(broker, parts)

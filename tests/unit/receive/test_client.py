@@ -313,6 +313,39 @@ def test_a_subscription_without_an_answer_is_named_and_the_connection_given_up(b
     assert one.connected
 
 
+def test_each_answer_of_a_slow_broker_has_its_own_time(broker, receiver):
+    """CONNACK and SUBACK together take longer than one of them may."""
+    one = receiver()
+    session = knocking(broker, one)
+    for _ in range(7):
+        one.read(0.1)
+    session.accept()
+    pump(one, lambda _: one.connected)
+    for _ in range(6):
+        one.read(0.1)
+    session.grant(session.read()[1], 1)
+    pump(one, lambda _: one.subscriptions == {"press": "granted"})
+    assert one.connected
+
+
+def test_a_broker_that_falls_silent_is_given_up_once_and_for_the_reason_that_is_said(broker, receiver, monkeypatch):
+    """It answers all but a ping: noticed within two keepalives, after which one wait follows and not two."""
+    ahead_s = [0.0]
+    monkeypatch.setattr(paho, "time_func", lambda now=paho.time_func: now() + ahead_s[0])
+    log = LogCapture()
+    one = receiver(log=log)
+    session = connected(broker, one)
+    time.sleep(1.1)  # connect_timeout
+    ahead_s[0] += 61
+    one.read(0.01)
+    assert session.read()[0] == 0xC0
+    ahead_s[0] += 61
+    pump(one, lambda _: not one.connected)
+    assert [line["why"] for line in log.entries] == ["MQTT 5", "the connection ended: Keep alive timeout"]
+    assert one._wait_s == 2 * receive.RETRY_MIN_S
+    connected(broker, one)
+
+
 def test_nothing_waits_for_a_connection_that_hangs(broker, receiver, monkeypatch):
     """Names, TCP and TLS may take long; `read` comes back in its time, and `close` too."""
     release = threading.Event()
