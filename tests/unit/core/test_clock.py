@@ -173,7 +173,6 @@ def test_a_device_that_only_ever_sent_the_future_is_forgotten_like_any_other():
     into = core(WALL)
     take(into, rows("p1", [NOW_S + 8 * HOUR_S]))
     assert sum(into.devices_by_quality().values()) == 1
-    into.tick((NOW_S + 10) * 10**9)
     for hour in range(31 * 24):
         into.tick((NOW_S + (400 * 24 + hour) * HOUR_S) * 10**9)
     assert sum(into.devices_by_quality().values()) == 0
@@ -244,6 +243,21 @@ def test_time_in_which_nobody_listened_forgets_nobody(by):
     for hour in range(1, 31 * 24):
         into.tick((NOW_S + year_s + hour * HOUR_S) * 10**9)
     assert into.counts["press", "forgotten"] == (2 if by == "heartbeat" else 3)
+
+
+def test_silence_before_an_unheard_time_counts_with_that_after_it():
+    """Twenty days, a year without the agent, and ten days and a bit; an agent that is often off still forgets."""
+    into = core(WALL)
+    take(into, rows("p1", right(10)))
+    for hour in range(20 * 24):
+        into.tick((NOW_S + hour * HOUR_S) * 10**9)
+    year_later_s = NOW_S + (20 + 365) * 24 * HOUR_S
+    for hour in range(10 * 24):
+        into.tick((year_later_s + hour * HOUR_S) * 10**9)
+    assert into.counts["press", "forgotten"] == 0
+    for hour in range(10 * 24, 11 * 24):
+        into.tick((year_later_s + hour * HOUR_S) * 10**9)
+    assert into.counts["press", "forgotten"] == 1
 
 
 def test_a_step_of_an_hour_still_counts_as_silence():
