@@ -317,7 +317,7 @@ def test_each_answer_of_a_slow_broker_has_its_own_time(broker, receiver):
     """CONNACK and SUBACK together take longer than one of them may."""
     one = receiver()
     session = knocking(broker, one)
-    for _ in range(7):
+    for _ in range(6):
         one.read(0.1)
     session.accept()
     pump(one, lambda _: one.connected)
