@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.broker.listener import TIMEOUT_S, Heard, Listener, retained
@@ -53,13 +54,14 @@ class RunningAgent:
         self.file = write_configuration(folder, text or configuration(broker.port))
         self._log = folder / "agent.log"
         self.since = 0  # what the listener heard before does not come from this process
+        self.not_before = ""  # nor what was said before, which may come late
         self._due = 0
 
     # Its life ---------------------------------------------------------------------------------------------------
 
     def start(self, *, log: int | None = None, under: tuple[str, ...] = (), **environ: str) -> None:
         """Start it; its log goes to a file of its own, or to the descriptor `log`; `under` is what traces it."""
-        self.since = len(self.listener.heard)
+        self._begin()
         own = {name: value for name, value in os.environ.items() if not name.startswith("FOREWARN_")} | environ
         command = [*under, sys.executable, "-m", "agent.cli", "run", "--config", str(self.file)]
         with self._log.open("ab") as file:
@@ -95,7 +97,7 @@ class RunningAgent:
     def restart_broker(self) -> None:
         """Kill the broker, start it again, and wait until listener and agent are back."""
         self.broker.kill()
-        self.since = len(self.listener.heard)
+        self._begin()
         self.broker.start()
         self.wait_until_it_listens()
 
@@ -165,11 +167,20 @@ class RunningAgent:
     def _heard(self, topic: str, *, all_lives: bool = False) -> list[Heard]:
         return [one for one in self.listener.heard[0 if all_lives else self.since :] if one.topic == topic]
 
+    def _begin(self) -> None:
+        self.since = len(self.listener.heard)
+        self.not_before = datetime.now(UTC).isoformat(timespec="milliseconds")
+
     def _is_listening(self, one: Heard) -> bool:
         if one.topic != f"{ROOT}/status" or not one.payload:
             return False
-        link = json.loads(one.payload)["broker"]["input"]
-        return link["connected"] and set(link["subscriptions"].values()) == {"granted"}
+        status = json.loads(one.payload)
+        link = status["broker"]["input"]
+        return (
+            status["time"] >= self.not_before
+            and link["connected"]
+            and set(link["subscriptions"].values()) == {"granted"}
+        )
 
 
 def wait_until(done: Callable[[], bool], what: str) -> None:
