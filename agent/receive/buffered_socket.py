@@ -4,6 +4,7 @@ import socket
 import ssl
 
 READ_BYTES = 2**18  # at most, of one read
+LITTLE_BYTES = 2**14  # a read that brings less has caught up with the sender
 _LEAST = 2  # bytes of the smallest packet
 
 
@@ -19,7 +20,7 @@ class BufferedSocket:
         self.data = b""
         self.at = 0
         self.want = _LEAST
-        self.is_drained = False  # the last read took all there was; of TLS, whose reads are records, nobody knows
+        self.is_drained = False  # the last read brought little; of TLS, whose reads are records, nobody knows
         self._inner = inner
         self._skip = 0  # bytes to come that nobody wants
         self._buffer = memoryview(bytearray(packet_bytes_max + READ_BYTES))
@@ -36,7 +37,7 @@ class BufferedSocket:
             self._buffer[: len(rest)] = rest
             self.data, self.at, self._end = rest, 0, len(rest)
         n_bytes = self._receive(self._buffer[self._end : self._end + READ_BYTES])
-        self.is_drained = n_bytes < READ_BYTES and not isinstance(self._inner, ssl.SSLSocket)
+        self.is_drained = n_bytes < LITTLE_BYTES and not isinstance(self._inner, ssl.SSLSocket)
         self._end += n_bytes
         if self._end >= self.want:
             self.data = bytes(self._buffer[: self._end])
