@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # file.py reads golden rows, and only the check below needs t
     from agent.bundle.file import Bundle
 
 ROWS_MAX = 10_000
-BATCH_SIZES = (1, 2, 3, 17, 256)
+BATCH_SIZES = (1, 2, 3, 17, 256, 512)
 HOSTILE = np.array([np.nan, np.inf, -np.inf, 1e30, -1e30], np.float32)
 
 _MAGIC = b"\x93NUMPY\x01\x00"
@@ -94,7 +94,7 @@ def unpack(data: bytes, manifest: Manifest) -> Golden:
 
 
 def verify(bundle: "Bundle", engine: Steps) -> None:
-    """Step every golden row in batches of 1, 2, 3, 17 and 256; `engine` holds the int8 model of `bundle`.
+    """Step every golden row in batches of 1, 2, 3, 17, 256 and 512; `engine` holds the int8 model of `bundle`.
 
     Against the golden values the manifest's tolerance holds, as a part of a column's largest golden value where that
     is above 1. Among themselves the batch sizes agree to the bit when the numerics are `exact`, with hostile neighbours

@@ -56,7 +56,7 @@ class Agent(Table):
     max_devices: int = Field(
         default=10_000, ge=1, le=10_000_000, description="Devices kept; a new one beyond that is refused and counted."
     )
-    max_batch: int = Field(default=256, ge=1, le=4096, description="Devices that are stepped together.")
+    max_batch: int = Field(default=512, ge=1, le=4096, description="Devices that are stepped together.")
     payload_bytes_max: Size = Field(
         default=2**16, ge=64, le=2**24, description="Larger payloads are dropped and counted."
     )
