@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.errors import DataRefused
-from agent.words import Float32
+from agent.words import Bool, Float32
 
 Float64 = npt.NDArray[np.float64]
 
@@ -27,13 +27,32 @@ class History:
 
     t_s     float64 [T]     event time in seconds (one second a cycle), rising
     x       float32 [T, F]  raw engineering values, NaN where one is missing
-    t_fail  when it failed, or None when it did not or nobody knows
+    t_fail  when it failed, or None when it did not within the recording or nobody knows
     """
 
     device: str
     t_s: Float64
     x: Float32
     t_fail: float | None
+
+    @property
+    def failed(self) -> bool:
+        return self.t_fail is not None
+
+    def observed_left(self) -> Float64:
+        """float64 [T]: seconds from each row to the failure, or to the last row of a device that did not fail: its
+        remaining life is at least this.
+        """
+        return (self.t_s[-1] if self.t_fail is None else self.t_fail) - self.t_s
+
+    def faults_within(self, horizons_s: Sequence[float] | Float64) -> tuple[Bool, Bool]:
+        """Bool [T, K] each: does the failure fall within each horizon of a row, and is that known?
+
+        Of a device that did not fail it is known only while the whole horizon was recorded: then it did not.
+        """
+        left, horizons = self.observed_left()[:, None], np.asarray(horizons_s, np.float64)
+        within = left <= horizons
+        return (within, np.ones_like(within)) if self.failed else (np.zeros_like(within), left >= horizons)
 
     def life_left(self, t_fail: float) -> Float64:
         """float64 [T]: seconds from each row to the failure at `t_fail`."""
