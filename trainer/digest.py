@@ -11,4 +11,5 @@ def digest_of(histories: Sequence[History]) -> str:
     digest = hashlib.sha256()
     for history in histories:
         digest.update(history.device.encode() + b"\0" + history.t_s.tobytes() + history.x.tobytes())
+        digest.update(repr(history.t_fail).encode())
     return digest.hexdigest()

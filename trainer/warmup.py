@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.bundle.file import Bundle
-from trainer.data.history import Float64, History, failure_time
+from trainer.data.history import Float64, History
 from trainer.exact import mean
 from trainer.played import NEVER, play
 
@@ -35,7 +35,7 @@ class LateStart:
 
 
 def late_starts(bundle: Bundle, histories: Sequence[History]) -> list[LateStart]:
-    """Play every late start and every whole stream of devices that failed."""
+    """Play every late start and every whole stream, up to the last row that knows what followed."""
     judged = slice(bundle.manifest.judge.horizon, None)
     horizons_s = np.array(bundle.manifest.risk.horizons_s[judged])
     late = [
@@ -44,12 +44,15 @@ def late_starts(bundle: Bundle, histories: Sequence[History]) -> list[LateStart]
         for first in range(STARTS_EVERY, len(history.t_s), STARTS_EVERY)
     ]
     whole = [told.risk[:, judged].astype(np.float64) for told in play(bundle, bundle.model, histories, NEVER)]
-    fault = [history.life_left(failure_time(history))[:, None] <= horizons_s for history in histories]  # [T, horizons]
+    faults = [history.faults_within(horizons_s) for history in histories]  # [T, horizons] each
     started = play(bundle, bundle.model, [history for _, history in late], NEVER)
     found = []
     for (number, history), told in zip(late, started, strict=True):
-        rows = slice(-len(history.t_s), None)
-        mine, carried, truth = told.risk[:, judged].astype(np.float64), whole[number][rows], fault[number][rows]
+        first = len(whole[number]) - len(history.t_s)
+        fault, known = faults[number]
+        rows = slice(first, max(first, int(known.all(axis=1).sum())))
+        mine = told.risk[: rows.stop - first, judged].astype(np.float64)
+        carried, truth = whole[number][rows], fault[rows]
         found.append(LateStart((mine - carried) ** 2, (mine - truth) ** 2, (carried - truth) ** 2))
     return found
 

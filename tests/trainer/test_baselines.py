@@ -102,6 +102,10 @@ def test_rows_are_healthy_until_two_windows_before_the_failure() -> None:
     assert healthy(history(np.zeros((50, 1))), task()).sum() == 9  # failure at 50: rows 1 to 9 have more than 40 left
 
 
+def test_rows_of_a_device_that_runs_on_are_healthy_until_two_windows_before_their_end() -> None:
+    assert healthy(replace(history(np.zeros((50, 1))), t_fail=None), task()).sum() == 9
+
+
 def test_a_step_in_one_channel_is_counted_in_widths_of_its_band() -> None:
     limits = Limits(low=np.array([10.0, -1.0]), high=np.array([14.0, 1.0]))
     rows = [[12, 0], [14, 1], [16, 0], [12, -5], [16, -5], [NAN, -2], [NAN, NAN]]
@@ -163,9 +167,16 @@ def test_the_deviation_of_a_chart_is_that_of_healthy_rows() -> None:
 
 def test_lives_of_a_weibull_distribution_give_it_back() -> None:
     share = (np.arange(4000) + 0.5) / 4000
-    scale, shape = weibull(200 * (-np.log(1 - share)) ** (1 / 3.5))
-    assert scale == pytest.approx(200, rel=0.01)
-    assert shape == pytest.approx(3.5, rel=0.01)
+    lives_s = 200 * (-np.log(1 - share)) ** (1 / 3.5)
+    assert weibull(lives_s, lives_s > 0) == (pytest.approx(200, rel=0.01), pytest.approx(3.5, rel=0.01))
+
+
+def test_lives_cut_off_before_their_failure_give_the_same_distribution() -> None:
+    """Half of them are seen for 150 at most: taken as failures there, the scale would be 177."""
+    share = (np.arange(4000) + 0.5) / 4000
+    lives_s = 200 * (-np.log(1 - share)) ** (1 / 3.5)
+    seen_s = np.where(np.arange(4000) % 2, lives_s, np.minimum(lives_s, 150))
+    assert weibull(seen_s, seen_s == lives_s) == (pytest.approx(200, rel=0.01), pytest.approx(3.5, rel=0.01))
 
 
 def test_age_scores_the_hazard_of_the_horizon_ahead() -> None:

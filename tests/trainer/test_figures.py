@@ -111,6 +111,25 @@ def test_figures_count_rows_as_defined() -> None:
     assert found.horizons[0].brier_of_base_rate == 0.25
 
 
+def test_a_device_that_did_not_fail_counts_where_its_recording_knows() -> None:
+    """Its rows saw 3, 2, 1 and 0 on: three answer for the horizon of 1, one for that of 3 and for the cap of 3."""
+    failed = History("1", np.arange(1.0, 5.0), np.zeros((4, 1), np.float32), 5.0)
+    alive = History("2", np.arange(1.0, 5.0), np.zeros((4, 1), np.float32), None)
+    risk = np.array([[0, 0.5], [0, 0.5], [0.5, 1], [1, 1]], np.float32)
+    rul = np.array([[1, 2, 3], [1, 3, 4], [3, 4, 5], [0, 1, 2]], np.float32)
+    manifest = msgspec.structs.replace(
+        small_manifest(), risk=RiskHead(horizons_s=(1.0, 3.0)), rul=RulHead(quantiles=(0.05, 0.5, 0.95), cap_s=3.0)
+    )
+    alone = figures([told(risk, rul)], [failed], manifest)
+    found = figures([told(risk, rul)] * 2, [failed, alive], manifest)
+    assert (found.n_devices, found.n_rows) == (2, 8)
+    assert found.rmse_s == pytest.approx(np.sqrt((1 + 0 + 4 + 0 + 1) / 5))
+    assert (found.interval_coverage, found.interval_width_s) == (alone.interval_coverage, alone.interval_width_s)
+    assert [one.base_rate for one in found.horizons] == [1 / 7, 3 / 5]
+    assert found.horizons[0].brier == pytest.approx((0.25 + 0.25) / 7)
+    assert found.horizons[1].brier == pytest.approx((0.25 + 0.25 + 0.25) / 5)
+
+
 def test_last_rows_are_scored_as_the_data_set_defines() -> None:
     """NASA score of answers 13 too early and 10 too late: twice e - 1. The truth counts as at most the cap."""
     histories = [

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agent.words import Bool
 from trainer.baselines.scorer import Scorer, Task
-from trainer.data.history import Float64, History, failure_time
+from trainer.data.history import Float64, History
 
 SHAPE_MIN, SHAPE_MAX = 0.05, 50.0
 """From a hazard that all but vanishes with age to devices that all die on the same day."""
@@ -36,20 +37,24 @@ class Age:
 
 def fit(histories: Sequence[History], task: Task) -> Scorer:
     """The likeliest Weibull distribution of the lives; there is nothing to tune."""
-    lives_s = np.array([failure_time(history) - history.t_s[0] + task.every_s for history in histories])
-    return Age(*weibull(lives_s), task.horizon_s, task.every_s)
+    lives_s = np.array([history.observed_left()[0] + task.every_s for history in histories])
+    failed = np.array([history.failed for history in histories])
+    return Age(*weibull(lives_s, failed), task.horizon_s, task.every_s)
 
 
-def weibull(lives_s: Float64) -> tuple[float, float]:
-    """Scale and shape by likelihood; lives_s > 0, all observed to their end. The shape's equation rises, so halve."""
+def weibull(lives_s: Float64, failed: Bool) -> tuple[float, float]:
+    """Scale and shape by likelihood; lives_s > 0, some ended by a failure and the others only known to be longer.
+
+    The shape's equation rises, so halve.
+    """
     relative = lives_s / lives_s.max()
     logs = np.log(relative)
     low, high = SHAPE_MIN, SHAPE_MAX
     for _ in range(60):
         shape = (low + high) / 2
         weights = relative**shape
-        if (weights * logs).sum() / weights.sum() - 1 / shape < logs.mean():
+        if (weights * logs).sum() / weights.sum() - 1 / shape < logs[failed].mean():
             low = shape
         else:
             high = shape
-    return float(lives_s.max() * np.mean(relative**shape) ** (1 / shape)), shape
+    return float(lives_s.max() * (np.sum(relative**shape) / failed.sum()) ** (1 / shape)), shape

@@ -8,7 +8,7 @@ import numpy as np
 
 from agent.errors import DataRefused
 from agent.words import Bool
-from trainer.data.history import Float64, History, failure_time
+from trainer.data.history import Float64, History
 
 HEALTHY_WINDOWS = 2
 """A row is healthy when the failure is more than so many times h_max away: longer than any alert could be true."""
@@ -39,8 +39,8 @@ class Task:
 
 
 def healthy(history: History, task: Task) -> Bool:
-    """bool [T]: rows of normal running, in a history that ran to its failure."""
-    mask: Bool = history.life_left(failure_time(history)) > HEALTHY_WINDOWS * task.h_max_s
+    """bool [T]: rows of normal running; the end of a recording without a failure might be the eve of one."""
+    mask: Bool = history.observed_left() > HEALTHY_WINDOWS * task.h_max_s
     return mask
 
 
@@ -48,6 +48,6 @@ def healthy_rows(histories: Sequence[History], task: Task) -> Float64:
     """float64 [n, F]: the healthy rows of all histories. Raises DataRefused when no channel varies over them."""
     rows = np.concatenate([history.x[healthy(history, task)] for history in histories]).astype(np.float64)
     if not (np.fmax.reduce(rows, axis=0, initial=-np.inf) > np.fmin.reduce(rows, axis=0, initial=np.inf)).any():
-        what = f"no channel varies until {HEALTHY_WINDOWS} x h_max ({task.h_max_s:g}) before the failures"
+        what = f"no channel varies until {HEALTHY_WINDOWS} x h_max ({task.h_max_s:g}) before the failures or ends"
         raise DataRefused("baselines", what, next_step="Give channels that vary, longer lives, or a lower judge.h_max.")
     return rows

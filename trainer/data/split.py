@@ -1,5 +1,6 @@
 """Devices dealt out by a seed. Never rows: two rows of one device are never on two sides."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from trainer.data.history import History
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Whole histories; no device is in two of them."""
+    """Whole histories; no device is in two of them, and each part holds one that failed."""
 
     fit: tuple[History, ...]
     calibrate: tuple[History, ...]
@@ -20,16 +21,40 @@ class Parts:
 
 
 def split(histories: Sequence[History], wanted: Split) -> Parts:
-    """Deal out by `wanted.seed`, independent of the order given. Raises DataRefused when there are too few devices."""
+    """Deal out by `wanted.seed`, independent of the order given, the same share of failed devices to each part.
+
+    Raises DataRefused when there are too few devices, or too few that failed.
+    """
     total = wanted.fit + wanted.calibrate + wanted.play
     if len(histories) < total:
-        what = f"{len(histories)} devices, but split.fit + calibrate + play is {total}"
+        what = f"{counted(len(histories))}, but split.fit + calibrate + play is {total}"
         raise DataRefused("split", what, next_step="Lower the three numbers or read more devices.")
     ordered = sorted(histories, key=lambda history: history.device)
     order = np.random.default_rng(wanted.seed).permutation(len(ordered))
-    dealt = [ordered[index] for index in order[:total]]
-    return Parts(
+    dealt = spread([ordered[index] for index in order])[:total]
+    parts = Parts(
         fit=tuple(dealt[: wanted.fit]),
         calibrate=tuple(dealt[wanted.fit : wanted.fit + wanted.calibrate]),
         play=tuple(dealt[wanted.fit + wanted.calibrate :]),
     )
+    n_failed = sum(history.failed for history in histories)
+    for name, part in (("fit", parts.fit), ("calibrate", parts.calibrate), ("play", parts.play)):
+        if not any(history.failed for history in part):
+            what = f"no device of the {len(part)} in part {name!r} failed; of all {len(histories)}, {n_failed} did"
+            enough = math.ceil(len(histories) / max(n_failed, 1)) + 1
+            next_step = f"Each part needs a recorded failure: raise split.{name} to {enough}, or record more failures."
+            raise DataRefused("split", what, next_step=next_step)
+    return parts
+
+
+def counted(n: int) -> str:
+    return "1 device" if n == 1 else f"{n} devices"
+
+
+def spread(shuffled: Sequence[History]) -> list[History]:
+    """The same devices, each kind in the order given, so that every stretch holds its share of the failed ones."""
+    place: dict[str, float] = {}
+    for kind in (True, False):
+        alike = [history.device for history in shuffled if history.failed is kind]
+        place |= {device: (rank + 0.5) / len(alike) for rank, device in enumerate(alike)}
+    return sorted(shuffled, key=lambda history: place[history.device])
