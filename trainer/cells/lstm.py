@@ -1,49 +1,85 @@
-"""The LSTM cell, its equation in the open. Training runs the same weights through the fused `nn.LSTM`."""
+"""The LSTM cell, its equation in the open. Whole histories go through torch's fused one with the same weights."""
 
-from typing import Literal
+from copy import deepcopy
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
+from trainer.cells.cell import Cell, Multiply, Start, plainly, xavier_and_orthogonal
+from trainer.tape import Linear, Product, Tape
 
-def lstm_step(x: Tensor, state: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+
+def lstm_step(x: Tensor, state: Tensor, weight: Tensor, bias: Tensor, multiply: Multiply = plainly) -> Tensor:
     """One LSTM step with forget gate (Gers, Schmidhuber and Cummins, Neural Computation 12, 2000).
 
-    x float32 [b, F]; state float32 [b, 2H], h then c; weight [F + H, 4H] and bias [4H] in gate order i, f, g, o.
+    x float32 [b, I]; state float32 [b, 2H], h then c; weight [I + H, 4H] and bias [4H] in gate order i, f, g, o.
     Returns the new state, float32 [b, 2H].
     """
     h, c = state.chunk(2, dim=1)  # each [b, H]
-    i, f, g, o = (torch.cat((x, h), dim=1) @ weight + bias).chunk(4, dim=1)  # each [b, H]
+    i, f, g, o = multiply(torch.cat((x, h), dim=1), weight, bias).chunk(4, dim=1)  # each [b, H]
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     return torch.cat((o.sigmoid() * c.tanh(), c), dim=1)
 
 
-def weights_of(lstm: nn.LSTM, layer: int) -> tuple[Tensor, Tensor]:
-    """Weight [F + H, 4H] and bias [4H] of one layer, as `lstm_step` takes them; copies."""
-    from_input, from_state, b_input, b_state = (
-        getattr(lstm, f"{name}_l{layer}").detach() for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    )
-    return torch.cat((from_input, from_state), dim=1).T.contiguous(), b_input + b_state
+class Lstm(Cell):
+    """State h [H], c [H]; h goes up."""
 
+    def __init__(self, n_inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.n_inputs, self.width = n_inputs, hidden
+        self.blocks = (("h", hidden), ("c", hidden))
+        self.fused = nn.LSTM(n_inputs, hidden)
 
-def initialise(lstm: nn.LSTM, biases: Literal["forget_one", "chrono"], chrono_max: float) -> None:
-    """Xavier input weights, orthogonal recurrent ones, and gate biases, in place.
+    def start(self, how: Start, memory_max: float) -> None:
+        """`torch`: as nn.LSTM starts. `forget_one`: Xavier and orthogonal weights, forget bias 1 (Jozefowicz, Zaremba
+        and Sutskever, ICML 2015), the others 0. `chrono`: the same weights, forget bias log U(1, memory_max - 1), input
+        bias its negative (Tallec and Ollivier, ICLR 2018), so that units start with memories of 1 to `memory_max` rows.
+        """
+        self.fused.reset_parameters()
+        if how == "torch":
+            return
+        with torch.no_grad():
+            lstm, width = self.fused, self.width
+            for gate in range(4):
+                rows = slice(gate * width, (gate + 1) * width)
+                xavier_and_orthogonal(lstm.weight_ih_l0[rows], lstm.weight_hh_l0[rows])
+            bias = lstm.bias_ih_l0.zero_()
+            lstm.bias_hh_l0.zero_()
+            i, f = bias[:width], bias[width : 2 * width]
+            if how == "forget_one":
+                f.fill_(1.0)
+            else:
+                f.uniform_(1.0, memory_max - 1).log_()
+                i.copy_(-f)
 
-    `forget_one`: forget bias 1 (Jozefowicz, Zaremba and Sutskever, ICML 2015), the others 0.
-    `chrono`: forget bias log U(1, chrono_max - 1), input bias its negative (Tallec and Ollivier, ICLR 2018), so that
-    units start with memories between one and `chrono_max` rows.
-    """
-    width = lstm.hidden_size
-    for layer in range(lstm.num_layers):
-        for gate in range(4):
-            rows = slice(gate * width, (gate + 1) * width)
-            nn.init.xavier_uniform_(getattr(lstm, f"weight_ih_l{layer}").data[rows])
-            nn.init.orthogonal_(getattr(lstm, f"weight_hh_l{layer}").data[rows])
-        bias = getattr(lstm, f"bias_ih_l{layer}").data.zero_()
-        getattr(lstm, f"bias_hh_l{layer}").data.zero_()
-        i, f = slice(0, width), slice(width, 2 * width)
-        if biases == "forget_one":
-            bias[f] = 1.0
-        else:
-            bias[f] = torch.empty(width).uniform_(1.0, chrono_max - 1).log_()
-            bias[i] = -bias[f]
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """Weight [I + H, 4H] and bias [4H] as `lstm_step` takes them."""
+        lstm = self.fused
+        return torch.cat((lstm.weight_ih_l0, lstm.weight_hh_l0), dim=1).T, lstm.bias_ih_l0 + lstm.bias_hh_l0
+
+    def step(self, x: Tensor, state: Tensor, multiply: Multiply = plainly) -> tuple[Tensor, Tensor]:
+        state = lstm_step(x, state, *self.weights(), multiply)
+        return state[:, : self.width], state
+
+    def forward(self, inputs: Tensor, state: Tensor, multiply: Multiply = plainly) -> tuple[Tensor, Tensor]:
+        if multiply is not plainly:
+            return super().forward(inputs, state, multiply)
+        h, c = (part.contiguous()[None] for part in state.chunk(2, dim=1))
+        told, (h, c) = self.fused(inputs, (h, c))
+        return told, torch.cat((h[0], c[0]), dim=1)
+
+    def scaled(self, factor: float) -> Self:
+        made = deepcopy(self).requires_grad_(False)
+        made.fused.weight_ih_l0.mul_(factor)
+        return made
+
+    def export(self, tape: Tape, product: Product, x: str, state: list[str]) -> tuple[str, list[str]]:
+        h, c = state
+        weight, bias = (part.detach().numpy().copy() for part in self.weights())
+        gates = product(tape, tape.op("Concat", x, h, axis=1), Linear(weight, bias))  # [b, 4H]
+        i, f, g, o = tape.ops("Split", 4, gates, axis=1)
+        kept = tape.op("Mul", tape.op("Sigmoid", f), c)
+        c = tape.op("Add", kept, tape.op("Mul", tape.op("Sigmoid", i), tape.op("Tanh", g)))
+        h = tape.op("Mul", tape.op("Sigmoid", o), tape.op("Tanh", c))
+        return h, [h, c]

@@ -1,0 +1,71 @@
+"""What every cell is: one row's equation, whole histories of it, and the same equation as nodes of the streaming graph.
+
+A cell multiplies its inputs and hidden state with weights through `multiply`, so that training can round them as int8
+will (`trainer/rounding.py`); everything else in it is float32 in either form.
+"""
+
+from collections.abc import Callable
+from typing import Literal, Self
+
+import torch
+from torch import Tensor, nn
+
+from trainer.tape import Product, Tape
+
+Start = Literal["torch", "forget_one", "chrono"]
+Multiply = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def plainly(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x [b, n] @ weight [n, m] + bias [m]."""
+    return x @ weight + bias
+
+
+class Cell(nn.Module):
+    """One recurrent layer.
+
+    n_inputs  columns that come in a row
+    width     columns that go up a row, each within +-1 so that one activation scale serves all of int8
+    blocks    names and sizes of what it keeps a device, in the order of its state [b, S]
+    """
+
+    n_inputs: int
+    width: int
+    blocks: tuple[tuple[str, int], ...]
+
+    @property
+    def size(self) -> int:
+        """S, columns of the state."""
+        return sum(size for _, size in self.blocks)
+
+    def start(self, how: Start, memory_max: float) -> None:
+        """Draw the weights anew, in place; `memory_max` rows is the longest memory that `chrono` begins with."""
+        raise NotImplementedError
+
+    def step(self, x: Tensor, state: Tensor, multiply: Multiply = plainly) -> tuple[Tensor, Tensor]:
+        """One row: x [b, I] and state [b, S] to what goes up [b, W] and the new state [b, S]."""
+        raise NotImplementedError
+
+    def forward(self, inputs: Tensor, state: Tensor, multiply: Multiply = plainly) -> tuple[Tensor, Tensor]:
+        """Rows one after another: inputs [T, b, I] and state [b, S] to [T, b, W] and the state after the last."""
+        told = []
+        for x in inputs:
+            up, state = self.step(x, state, multiply)
+            told.append(up)
+        return torch.stack(told), state
+
+    def scaled(self, factor: float) -> Self:
+        """A frozen copy that takes inputs `factor` times smaller and says the same."""
+        raise NotImplementedError
+
+    def export(self, tape: Tape, product: Product, x: str, state: list[str]) -> tuple[str, list[str]]:
+        """`step` as nodes: x and the state's blocks by name, to what goes up and the new blocks."""
+        raise NotImplementedError
+
+
+def xavier_and_orthogonal(from_input: Tensor, from_state: Tensor) -> None:
+    """One gate's weights in place: Xavier from the inputs (Glorot and Bengio, AISTATS 2010), orthogonal from the state
+    (Saxe, McClelland and Ganguli, ICLR 2014).
+    """
+    nn.init.xavier_uniform_(from_input)
+    nn.init.orthogonal_(from_state)
