@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from agent.bundle import file
 from agent.bundle.golden import Golden
@@ -27,8 +28,10 @@ from agent.bundle.manifest import (
 )
 from agent.step.engine import Engine
 from agent.words import Float32
+from trainer.cells.lstm import Lstm
 from trainer.export import export
-from trainer.streaming import Linear, Streaming
+from trainer.streaming import Streaming
+from trainer.tape import Linear
 
 CHANNELS = ("speed", "flow", "p_in", "p_out", "t_de", "t_nde", "amps", "vib")
 HORIZONS_S = (15.0, 30.0, 60.0)
@@ -53,7 +56,8 @@ def write(path: Path, *, hidden: int = 64, layers: int = 2, seed: int = 0) -> Pa
 
 
 def untrained(hidden: int, layers: int, seed: int) -> Streaming:
-    """Weights as LSTM layers start with; heads that answer about 1e-4, so that nobody is warned."""
+    """Weights as torch's LSTM layers start with; heads that answer about 1e-4, so that nobody is warned."""
+    torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     n_channels = len(CHANNELS)
 
@@ -64,15 +68,15 @@ def untrained(hidden: int, layers: int, seed: int) -> Streaming:
 
     hazard = linear(hidden, len(HORIZONS_S))
     return Streaming(
-        scale=np.full(n_channels, 0.25, np.float32),
-        offset=np.zeros(n_channels, np.float32),
+        scale=np.full((1, n_channels), 0.25, np.float32),
+        offset=np.zeros((1, n_channels), np.float32),
+        regimes=None,
+        types=None,
         mean_rates=(0.05, 0.02),
         age_scale=1 / 800,
         cadence_s=1.0,
-        layers=(
-            linear(3 * n_channels + 1 + hidden, 4 * hidden),
-            *(linear(2 * hidden, 4 * hidden) for _ in range(layers - 1)),
-        ),
+        known=0.25,
+        cells=tuple(Lstm(hidden if layer else 3 * n_channels + 2, hidden) for layer in range(layers)),
         estimate=linear(hidden, 1),
         spread=linear(hidden, 2),
         stretch=np.ones(2, np.float32),

@@ -1,24 +1,33 @@
-"""New lives from recorded ones, for training only: other noise, another pace, another beginning.
+"""New lives from recorded ones, for training only: other noise, another pace, another beginning, another end.
 
 The smoother looks both ways in time, so nothing here may ever see a history that is scored.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agent.words import Float32
+from agent.words import Float32, Int64
 from trainer.config import Augment
 from trainer.features import Life
+
+ROWS_MIN = 20
+"""Rows that a life keeps whatever is taken from its ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wear:
-    """A life taken apart: smooth float32 [T, F] is its wear, residual float32 [T, F] the noise around it."""
+    """A life taken apart: smooth float32 [T, F] is its wear, residual float32 [T, F] the noise around it.
+
+    Rows of a like regime are together in `alike` int64 [T]: those of row t's regime start at first[t], count[t] many.
+    """
 
     life: Life
     smooth: Float32
     residual: Float32
+    alike: Int64
+    first: Int64
+    count: Int64
 
 
 def part(life: Life, width: float) -> Wear:
@@ -29,7 +38,13 @@ def part(life: Life, width: float) -> Wear:
     s0, s1, s2 = (np.sum(kernel * offset**power, axis=1, keepdims=True) for power in range(3))
     weight = kernel * (s2 - s1 * offset)
     smooth = (weight / np.maximum(s0 * s2 - s1**2, 1e-12)) @ life.z
-    return Wear(life, smooth.astype(np.float32), (life.z - smooth).astype(np.float32))
+    _, regime = np.unique(life.groups, axis=0, return_inverse=True)
+    count = np.bincount(regime)
+    first = np.cumsum(count) - count
+    alike = np.argsort(regime, kind="stable")
+    return Wear(
+        life, smooth.astype(np.float32), (life.z - smooth).astype(np.float32), alike, first[regime], count[regime]
+    )
 
 
 def vary(wear: Wear, settings: Augment, clip: float, rng: np.random.Generator) -> Life:
@@ -39,25 +54,42 @@ def vary(wear: Wear, settings: Augment, clip: float, rng: np.random.Generator) -
         life = warped(wear, rng.uniform(*settings.warp), clip, rng)
     if rng.random() < settings.join_share:
         life = joined(life, settings.join_rows_max, rng)
+    if rng.random() < settings.cut_share:
+        life = cut(life, rng)
     return life
 
 
 def warped(wear: Wear, factor: float, clip: float, rng: np.random.Generator) -> Life:
-    """The wear resampled to `factor` times its length, with noise rows drawn anew from the same life."""
+    """The wear resampled to `factor` times its length, with noise rows drawn anew from the same life and regime."""
     rows = len(wear.smooth)
     at = np.linspace(0, rows - 1, round(rows * factor))
     below = np.minimum(at.astype(np.int64), rows - 2)
     share = (at - below).astype(np.float32)
     smooth = wear.smooth[below] + share[:, None] * (wear.smooth[below + 1] - wear.smooth[below])
-    z = np.clip(smooth + wear.residual[rng.integers(rows, size=len(at))], -clip, clip)
+    noise = wear.residual[wear.alike[wear.first[below] + rng.integers(wear.count[below])]]
     scale = np.float32(factor)
     age, left = wear.life.age, wear.life.left
     age = age[below] + share * (age[below + 1] - age[below])
     left = left[below] + share * (left[below + 1] - left[below])
-    return Life(z.astype(np.float32), 1 + (age - 1) * scale, left * scale)
+    return replace(
+        wear.life,
+        z=np.clip(smooth + noise, -clip, clip).astype(np.float32),
+        age=1 + (age - 1) * scale,
+        left=left * scale,
+        groups=wear.life.groups[below],
+    )
 
 
 def joined(life: Life, rows_max: int, rng: np.random.Generator) -> Life:
-    """The same life heard from a random row on: the time seen starts there."""
-    first = int(rng.integers(1, max(2, min(rows_max + 1, len(life.z) - 20))))
-    return Life(life.z[first:], life.age[first:] - (life.age[first] - 1), life.left[first:])
+    """The same life heard from a random row on, which may be the first: the time seen starts there, and nobody knows
+    how old the device is.
+    """
+    first = int(rng.integers(0, max(1, min(rows_max + 1, len(life.z) - ROWS_MIN))))
+    age = life.age[first:] - (life.age[first] - 1)
+    return replace(life, z=life.z[first:], age=age, left=life.left[first:], groups=life.groups[first:], new=False)
+
+
+def cut(life: Life, rng: np.random.Generator) -> Life:
+    """The same life heard until a random row; what came then is still known."""
+    rows = slice(0, int(rng.integers(min(ROWS_MIN, len(life.z)), len(life.z) + 1)))
+    return replace(life, z=life.z[rows], age=life.age[rows], left=life.left[rows], groups=life.groups[rows])

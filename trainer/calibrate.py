@@ -16,7 +16,8 @@ from trainer.config import Config
 from trainer.features import Life, batch_of
 from trainer.loss import hazard_targets
 from trainer.network import Network
-from trainer.streaming import Linear, Streaming
+from trainer.streaming import Streaming
+from trainer.tape import Linear
 
 RIDGE = 1.0
 STRETCH_MIN = 0.01
@@ -27,11 +28,12 @@ def calibrated(model: Streaming, network: Network, lives: Sequence[Life], config
     batch = batch_of(lives, config.model)
     real = torch.from_numpy(batch.real)
     left = torch.from_numpy(batch.left)[real]  # [rows]
+    failed = torch.from_numpy(batch.failed).expand(real.shape)[real]
     with torch.no_grad():
-        answers = network(torch.from_numpy(batch.inputs))
-    scale, offset = platt(answers.hazard[real], *hazard_targets(left, config.risk.horizons))
+        answers, _ = network(torch.from_numpy(batch.inputs))
+    scale, offset = platt(answers.hazard[real], *hazard_targets(left, failed, config.risk.horizons))
     hazard = Linear(model.hazard.weight * scale, model.hazard.bias * scale + offset)
-    within = left <= config.rul.cap
+    within = failed & (left <= config.rul.cap)
     wanted = left[within] / config.rul.cap
     centre, spread = answers.estimate[real][within], answers.spread[real][within]
     low = stretch((centre - wanted) / spread[:, 0], 1 - config.rul.low)

@@ -34,13 +34,20 @@ Channels = Annotated[tuple[str, ...], Field(min_length=1, description="Channels 
 Margin = Annotated[float, Field(ge=0, description="Share of a channel's training range by which a row may leave it.")]
 
 
+Subset = Literal["FD001", "FD002", "FD003", "FD004"]
+
+
 class Cmapss(Section):
     """NASA's turbofan engines, read from the data folder."""
 
     dataset: Literal["cmapss"]
-    subset: Literal["FD001", "FD003"] = Field(description="Part of the data set; FD002 and FD004 need regimes.")
+    subset: Subset | Annotated[tuple[Subset, ...], Field(min_length=1)] = Field(description="One part, or a list.")
     channels: Channels
     out_of_domain_margin: Margin = 0.25
+
+    @property
+    def subsets(self) -> tuple[Subset, ...]:
+        return (self.subset,) if isinstance(self.subset, str) else self.subset
 
 
 class Pumps(Section):
@@ -64,10 +71,18 @@ class Split(Section):
     play: int = Field(default=20, ge=1, description="Devices nothing is fitted on; evaluated and replayed.")
 
 
+class Grouping(Section):
+    """Channels that say to which group a row belongs, which are read beside `data.channels` and not scaled."""
+
+    by: tuple[str, ...] = Field(default=(), description="The channels; none = there are no groups.")
+    count: int = Field(default=1, ge=1, le=64, description="How many groups the fit devices' rows are parted into.")
+
+
 class Model(Section):
     """The streaming network."""
 
-    hidden: int = Field(default=64, ge=4, le=512, description="Width of each LSTM layer.")
+    cell: Literal["lstm"] = Field(default="lstm", description="docs/cells.md")
+    hidden: int = Field(default=64, ge=4, le=512, description="Width of each layer.")
     layers: int = Field(default=2, ge=1, le=4)
     clip_sigma: float = Field(default=4.0, gt=0, description="A scaled channel is clipped here.")
     mean_rates: tuple[float, float] = Field(default=(0.05, 0.02), description="Rates of the two running means.")
@@ -83,11 +98,17 @@ class Train(Section):
     batch: int = Field(default=10, ge=1, description="Whole histories a step.")
     learning_rate: float = Field(default=6e-3, gt=0, description="Peak of the one-cycle schedule.")
     weight_decay: float = Field(default=1e-2, ge=0)
-    clip_norm: float = Field(default=1.0, gt=0)
+    clip_norm: float = Field(default=1.0, gt=0, description="Largest norm of a step's gradient; inf = any.")
+    truncate: int = Field(default=0, ge=0, description="Rows that errors travel back; the state goes on. 0 = all.")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Between the layers.")
-    init: Literal["forget_one", "chrono"] = Field(default="forget_one", description="Start of the gate biases.")
+    init: Literal["torch", "forget_one", "chrono"] = Field(default="forget_one", description="Start of the weights.")
     chrono_max: float = Field(default=100.0, gt=2, description="Longest memory that `chrono` starts with, in rows.")
-    average: float = Field(default=0.99, ge=0, lt=1, description="Decay of the averaged weights.")
+    average: float = Field(default=0.99, ge=0, lt=1, description="Decay of the averaged weights; 0 = the last ones.")
+    rounded_epochs: int = Field(default=0, ge=0, description="Last epochs, with products rounded as int8 rounds them.")
+    multi_task: float = Field(default=0.0, ge=0, le=1, description="How much interval and hazards teach the states.")
+    precision: Literal["fp32", "bf16", "fp16"] = Field(default="fp32", description="Of products; fp16 needs CUDA.")
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="cuda is quicker and not bit for bit the same.")
+    patience: int = Field(default=0, ge=0, description="Stop after so many epochs without a better warning; 0 = never.")
     above_cap_share: float = Field(default=0.15, gt=0, lt=1, description="Loss share of rows beyond `rul.cap`.")
 
 
@@ -99,6 +120,7 @@ class Augment(Section):
     warp: tuple[float, float] = Field(default=(0.8, 1.25), description="A life is stretched by a factor from here.")
     join_share: float = Field(default=0.0, ge=0, le=1, description="Share of histories that start in mid-life.")
     join_rows_max: int = Field(default=160, ge=1, description="Most rows such a history loses at its start.")
+    cut_share: float = Field(default=0.0, ge=0, le=1, description="Share of histories that end before the failure.")
 
 
 class Risk(Section):
@@ -151,12 +173,26 @@ class Config(Section):
     seed: int = Field(default=0, ge=0, description="Of weights, batches and augmentation.")
     data: Cmapss | Pumps = Field(discriminator="dataset")
     split: Split = Split()
+    regimes: Grouping = Grouping()
+    types: Grouping = Grouping()
     model: Model = Model()
     train: Train = Train()
     augment: Augment = Augment()
     risk: Risk = Risk()
     rul: Rul = Rul()
     judge: Judge = Judge()
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """What `x` holds, in its order: scaled channels, settings, type."""
+        return (*self.data.channels, *self.regimes.by, *self.types.by)
+
+    @model_validator(mode="after")
+    def _channels_are_named_once(self) -> Self:
+        for name in self.channels:
+            if self.channels.count(name) > 1:
+                raise ValueError(f"channel {name!r} is named twice in data.channels, regimes.by and types.by")
+        return self
 
     @model_validator(mode="after")
     def _judged_horizon_exists(self) -> Self:

@@ -22,10 +22,10 @@ from trainer.baselines import BASELINES
 from trainer.compare import Warned, baseline, warned
 from trainer.config import Config
 from trainer.data.history import Float64, History, failure_time
-from trainer.data.read import histories_of, official_test_of
+from trainer.data.read import histories_of, official_tests_of
 from trainer.digest import digest_of
 from trainer.held_out import Figures, figures
-from trainer.played import play
+from trainer.played import NEVER, play
 
 FORMS = ("int8", "fp32")
 
@@ -47,14 +47,14 @@ class LastRows(msgspec.Struct, frozen=True):
 class Evaluation:
     """Everything `forewarn-train evaluate` prints, int8 and fp32 by name.
 
-    test      empty for a data set without an official test set
+    test      by part of the data set, then by form; empty for a data set without an official test set
     compared  "lstm" (int8) and each of BASELINES at the same budget
     """
 
     name: str
     unit: Unit
     bytes: dict[str, int]
-    test: dict[str, LastRows]
+    test: dict[str, dict[str, LastRows]]
     held_out: dict[str, Figures]
     replay: dict[str, Replay]
     compared: dict[str, Warned]
@@ -71,7 +71,7 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "") -> Evaluation:
     if digest_of(recorded) != manifest.created_from.data_sha256:
         what = f"is not the data that {manifest.name} {manifest.version} was made from"
         raise DataRefused(data or "data", what, next_step="Its play devices would not be the ones it has never seen.")
-    test = official_test_of(config, data)
+    tests = official_tests_of(config, data)
     of = manifest.created_from
     kept = [history for history in recorded if history.device in of.play_devices]
     known = [history for history in recorded if history.device in (*of.fit_devices, *of.calibrate_devices)]
@@ -79,13 +79,15 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "") -> Evaluation:
     chosen = choose(manifest.thresholds, wanted)
     truth = {history.device: history.t_fail for history in kept}
     models = {"int8": bundle.model, "fp32": bundle.model_fp32}
-    tested = {form: play(bundle, models[form], test, chosen.threshold) for form in FORMS} if test else {}
     played = {form: play(bundle, models[form], kept, chosen.threshold) for form in FORMS}
     return Evaluation(
         name=f"{manifest.name} {manifest.version}",
         unit=unit_of(manifest),
         bytes={form: len(models[form]) for form in FORMS},
-        test={form: last_rows(told, test, config.rul.cap) for form, told in tested.items()},
+        test={
+            part: {form: last_rows(play(bundle, models[form], test, NEVER), test, config.rul.cap) for form in FORMS}
+            for part, test in tests.items()
+        },
         held_out={form: figures(played[form], kept, manifest) for form in FORMS},
         replay={form: assess(bundle, "inline", wanted, chosen, played[form], truth) for form in FORMS},
         compared={
@@ -113,16 +115,11 @@ def nasa_score(error: Float64) -> float:
 
 
 def as_json(found: Evaluation) -> bytes:
-    """The figures under stable names; int8 at the top, since it is what runs. Null where there is no test set."""
-    int8, replay = found.test.get("int8"), found.replay["int8"]
+    """The figures under stable names; `test` is empty where there is no test set."""
+    replay = found.replay["int8"]
     content = {
         "bundle": found.name,
-        "n_engines": int8.n_engines if int8 else 0,
-        "rmse_capped": int8.rmse_capped if int8 else None,
-        "rmse_raw": int8.rmse_raw if int8 else None,
-        "nasa_score": int8.nasa_score if int8 else None,
-        "nasa_score_raw": int8.nasa_score_raw if int8 else None,
-        "fp32": found.test.get("fp32"),
+        "test": found.test,
         "bytes": found.bytes,
         "held_out": found.held_out,
         "early_warning": {
@@ -178,16 +175,17 @@ def as_text(found: Evaluation) -> str:
 
 def last_rows_as_text(found: Evaluation) -> list[str]:
     """The official figures, nothing for a data set without a test set."""
-    if not found.test:
-        return []
-    rows = [
-        ("", *FORMS),
-        ("RMSE, true life capped", *(f"{found.test[form].rmse_capped:.3f}" for form in FORMS)),
-        ("RMSE, true life raw", *(f"{found.test[form].rmse_raw:.3f}" for form in FORMS)),
-        ("NASA score, capped", *(f"{found.test[form].nasa_score:.1f}" for form in FORMS)),
-        ("NASA score, raw", *(f"{found.test[form].nasa_score_raw:.1f}" for form in FORMS)),
-    ]
-    return [f"{found.name}: last rows of {found.test['int8'].n_engines} test engines", *table(rows), ""]
+    lines = []
+    for part, forms in found.test.items():
+        rows = [
+            ("", *FORMS),
+            ("RMSE, true life capped", *(f"{forms[form].rmse_capped:.3f}" for form in FORMS)),
+            ("RMSE, true life raw", *(f"{forms[form].rmse_raw:.3f}" for form in FORMS)),
+            ("NASA score, capped", *(f"{forms[form].nasa_score:.1f}" for form in FORMS)),
+            ("NASA score, raw", *(f"{forms[form].nasa_score_raw:.1f}" for form in FORMS)),
+        ]
+        lines += [f"{found.name}: last rows of {forms['int8'].n_engines} test engines of {part}", *table(rows), ""]
+    return lines
 
 
 def warnings_as_text(found: Mapping[str, EarlyWarning], unit: Unit) -> list[str]:

@@ -1,108 +1,77 @@
 """The streaming graph as ONNX: standard operators only, no subgraphs, every operation on each row by itself.
 
-fp32 and int8 differ in one thing, the product of a layer's input with its weights (`PRODUCTS`); a test holds fp32
-equal to `trainer/streaming.py`. Names are short since they are a good part of what is not weights.
+A test holds fp32 equal to `trainer/streaming.py`; int8 differs from it in the products of the cells alone.
 """
 
-from collections.abc import Callable
-from typing import Literal
-
 import numpy as np
-import numpy.typing as npt
-from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, checker, helper, numpy_helper
+from onnx import ModelProto, TensorProto, ValueInfoProto, checker, helper
 
-from trainer.quantize import ACTIVATION_SCALE, ACTIVATION_ZERO, quantize
-from trainer.streaming import WEIGHT_MIN, Linear, Streaming
+from trainer.groups import Groups
+from trainer.streaming import WEIGHT_MIN, X_MAX, Streaming
+from trainer.tape import PRODUCTS, Form, Linear, Tape
 
 OPSET = 17
 IR_VERSION = 9
-Form = Literal["fp32", "int8"]
-
-
-class Tape:
-    """Nodes and initializers in the order they are written."""
-
-    def __init__(self) -> None:
-        self.nodes: list[NodeProto] = []
-        self.constants: dict[bytes, TensorProto] = {}
-
-    def op(self, kind: str, *inputs: str, axis: int | None = None, to: int | None = None) -> str:
-        """Append a node with one output; returns the output's name."""
-        return self.ops(kind, 1, *inputs, axis=axis, to=to)[0]
-
-    def ops(self, kind: str, n_outputs: int, *inputs: str, axis: int | None = None, to: int | None = None) -> list[str]:
-        """Append a node, leaving out attributes that are None; returns its outputs' names."""
-        outputs = [f"{len(self.nodes)}{'abcdefghijklmnop'[index]}" for index in range(n_outputs)]
-        self.nodes.append(helper.make_node(kind, list(inputs), outputs, axis=axis, to=to))
-        return outputs
-
-    def named(self, name: str, source: str) -> None:
-        """Give a value the name of a graph output."""
-        self.nodes.append(helper.make_node("Identity", [source], [name]))
-
-    def constant(self, value: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> str:
-        """An initializer, shared between equal values; returns its name."""
-        array = np.asarray(value, dtype=dtype)
-        key = f"{array.dtype}{array.shape}".encode() + array.tobytes()
-        if key not in self.constants:
-            self.constants[key] = numpy_helper.from_array(array, f"k{len(self.constants)}")
-        return self.constants[key].name
-
-    def split(self, source: str, sizes: list[int]) -> list[str]:
-        """Columns of `source` in runs of `sizes`."""
-        return self.ops("Split", len(sizes), source, self.constant(sizes, np.int64), axis=1)
-
-    def affine(self, source: str, scale: npt.ArrayLike, offset: npt.ArrayLike) -> str:
-        return self.op("Add", self.op("Mul", source, self.constant(scale)), self.constant(offset))
-
-    def linear(self, source: str, layer: Linear) -> str:
-        return self.op("Add", self.op("MatMul", source, self.constant(layer.weight)), self.constant(layer.bias))
-
-
-def float_product(tape: Tape, source: str, layer: Linear) -> str:
-    """source @ weight + bias in float32."""
-    return tape.linear(source, layer)
-
-
-def integer_product(tape: Tape, source: str, layer: Linear) -> str:
-    """The same with 8-bit inputs, 7-bit weights and 32-bit sums, which are exact in any order and any batch."""
-    quantized = quantize(layer.weight)
-    zero = tape.constant(ACTIVATION_ZERO, np.uint8)
-    read = tape.op("QuantizeLinear", source, tape.constant(ACTIVATION_SCALE), zero)
-    sums = tape.op("MatMulInteger", read, tape.constant(quantized.values, np.int8), zero)
-    return tape.affine(tape.op("Cast", sums, to=TensorProto.FLOAT), quantized.scale * ACTIVATION_SCALE, layer.bias)
-
-
-PRODUCTS: dict[Form, Callable[[Tape, str, Linear], str]] = {"fp32": float_product, "int8": integer_product}
 
 
 def export(model: Streaming, form: Form) -> bytes:
-    """The graph: x [b, F], dt [b], state [b, S] to state_out [b, S], risk [b, K], rul [b, 3]; all float32."""
+    """The graph: x [b, X], dt [b], state [b, S] to state_out [b, S], risk [b, K], rul [b, 3], all float32."""
     tape, product = Tape(), PRODUCTS[form]
-    *cells, sum0, sum1, weight0, weight1, age = tape.split("state", [block.size for block in model.blocks])
-    y = scaled(tape, model, sum1, weight1)
-    sum0, weight0, mean0 = running_mean(tape, y, sum0, weight0, model.mean_rates[0])
-    sum1, weight1, mean1 = running_mean(tape, y, sum1, weight1, model.mean_rates[1])
-    age = time_seen(tape, age, model.cadence_s)
-    seen = tape.op("Min", tape.op("Mul", age, tape.constant(model.age_scale)), tape.constant(1.0))
-    h = tape.op("Concat", y, mean0, mean1, seen, axis=1)  # [b, 3F + 1]
-    after = []
-    for index, layer in enumerate(model.layers):
-        h, c = lstm(tape, product(tape, tape.op("Concat", h, cells[2 * index], axis=1), layer), cells[2 * index + 1])
-        after += [h, c]
-    tape.named("state_out", tape.op("Concat", *after, sum0, sum1, weight0, weight1, age, axis=1))
+    sizes = [block.size for block in model.blocks]
+    kept = dict(zip([block.name for block in model.blocks], tape.split("state", sizes), strict=True))
+    x, *said = tape.split("x", model.x_sizes) if model.groups else ["x"]
+    hots = []
+    for index, (groups, now) in enumerate(zip(model.groups, said, strict=True)):
+        one, kept[f"settings{index}"] = group(tape, groups, now, kept[f"settings{index}"])
+        hots.append(one)
+    y = scaled(tape, model, x, hots, kept)
+    means = []
+    for index, rate in enumerate(model.mean_rates):
+        total, weight = f"sum{index}", f"weight{index}"
+        kept[total], kept[weight], mean = running_mean(tape, y, kept[total], kept[weight], rate)
+        means.append(mean)
+    kept["age"] = time_seen(tape, kept["age"], model.cadence_s)
+    seen = tape.op("Min", tape.op("Mul", kept["age"], tape.constant(model.age_scale)), tape.constant(1.0))
+    known = [tape.op("Mul", one, tape.constant(model.known)) for one in (kept["new"], *hots)]
+    h = tape.op("Concat", y, *means, seen, *known, axis=1)  # [b, 3F + 2 + G]
+    after: list[str] = []
+    for layer, cell in enumerate(model.cells):
+        h, told = cell.export(tape, product, h, [kept.pop(f"{name}{layer}") for name, _ in cell.blocks])
+        after += told
+    tape.named("state_out", tape.op("Concat", *after, *kept.values(), axis=1))
     tape.named("risk", risk(tape, h, model))
     tape.named("rul", rul(tape, h, model))
     written: bytes = proto(tape, model).SerializeToString(deterministic=True)
     return written
 
 
-def scaled(tape: Tape, model: Streaming, total: str, weight: str) -> str:
-    """[b, F] within +-1; infinities and huge values end at the clip, missing ones at the device's own slow mean."""
-    missing = tape.op("IsNaN", "x")
-    present = tape.op("Where", missing, tape.constant(0.0), "x")
-    y = tape.op("Clip", tape.affine(present, model.scale, model.offset), tape.constant(-1.0), tape.constant(1.0))
-    mean = tape.op("Div", total, tape.op("Max", weight, tape.constant(WEIGHT_MIN)))
+def group(tape: Tape, groups: Groups, said: str, last: str) -> tuple[str, str]:
+    """[b, G] with a 1 for the nearest centre, and the settings [b, S] within +-1, the last ones where missing."""
+    u = tape.affine(bounded(tape, said), groups.scale, groups.offset)
+    u = tape.op("Clip", u, tape.constant(-1.0), tape.constant(1.0))
+    u = tape.op("Where", tape.op("IsNaN", said), last, u)
+    distance = tape.linear(u, Linear(-2 * groups.centres.T.copy(), (groups.centres**2).sum(axis=1)))
+    least = tape.op("Min", *tape.split(distance, [1] * len(groups.centres)))
+    is_nearest = tape.op("LessOrEqual", distance, least)
+    return tape.op("Where", is_nearest, tape.constant(1.0), tape.constant(0.0)), u
+
+
+def bounded(tape: Tape, x: str) -> str:
+    return tape.op("Clip", x, tape.constant(-X_MAX), tape.constant(X_MAX))
+
+
+def scaled(tape: Tape, model: Streaming, x: str, hots: list[str], kept: dict[str, str]) -> str:
+    """[b, F] within +-1 by the row's regime; huge values end there, missing ones at the device's own slow mean."""
+    missing = tape.op("IsNaN", x)
+    present = tape.op("Where", missing, tape.constant(0.0), bounded(tape, x))
+    if model.regimes is None:
+        y = tape.affine(present, model.scale, model.offset)
+    else:
+        scale = tape.op("MatMul", hots[0], tape.constant(model.scale))
+        offset = tape.op("MatMul", hots[0], tape.constant(model.offset))
+        y = tape.op("Add", tape.op("Mul", present, scale), offset)
+    y = tape.op("Clip", y, tape.constant(-1.0), tape.constant(1.0))
+    mean = tape.op("Div", kept["sum1"], tape.op("Max", kept["weight1"], tape.constant(WEIGHT_MIN)))
     return tape.op("Where", missing, mean, y)
 
 
@@ -118,14 +87,6 @@ def time_seen(tape: Tape, age: str, cadence_s: float) -> str:
     dt = tape.op("Unsqueeze", "dt", tape.constant([1], np.int64))
     later = tape.op("Add", age, tape.op("Div", dt, tape.constant(cadence_s)))
     return tape.op("Where", tape.op("Equal", age, tape.constant(0.0)), tape.constant(1.0), later)
-
-
-def lstm(tape: Tape, gates: str, c: str) -> tuple[str, str]:
-    """The cell of `trainer/cells/lstm.py` after its product; gates [b, 4H] and c [b, H] to the new h and c."""
-    i, f, g, o = tape.ops("Split", 4, gates, axis=1)
-    kept = tape.op("Mul", tape.op("Sigmoid", f), c)
-    c = tape.op("Add", kept, tape.op("Mul", tape.op("Sigmoid", i), tape.op("Tanh", g)))
-    return tape.op("Mul", tape.op("Sigmoid", o), tape.op("Tanh", c)), c
 
 
 def risk(tape: Tape, h: str, model: Streaming) -> str:
@@ -159,7 +120,7 @@ def proto(tape: Tape, model: Streaming) -> ModelProto:
     graph = helper.make_graph(
         tape.nodes,
         "g",
-        [value("x", "b", model.n_channels), value("dt", "b"), value("state", "b", size)],
+        [value("x", "b", sum(model.x_sizes)), value("dt", "b"), value("state", "b", size)],
         [value("state_out", "b", size), value("risk", "b", n_risk), value("rul", "b", 3)],
         list(tape.constants.values()),
     )

@@ -1,4 +1,5 @@
-"""What the LSTM reads of a row: scaled channels, two running means of them, and the time seen.
+"""What the network reads of a row: scaled channels, two running means of them, the time seen, and what is known of the
+device: whether it was new when first seen, its operating regime, its type.
 
 Written here over whole histories for training; `trainer/streaming.py` has the same recursions for one row, and a test
 holds them equal. Everything looks back only.
@@ -11,63 +12,120 @@ import numpy as np
 
 from agent.errors import DataRefused
 from agent.words import Bool, Float32
-from trainer.config import Model
-from trainer.data.history import History, failure_time
+from trainer.config import Config, Model
+from trainer.data.history import History
+from trainer.groups import Groups, fit_groups, hot
 
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """z = (x - mean) / std, clipped at +-clip; mean and std float32 [F] over the rows of the fit devices."""
+    """z = x * scale + offset by the row's regime, clipped at +-clip.
 
-    mean: Float32
-    std: Float32
+    scale, offset  float32 [R, F] over the rows of the fit devices; 0 for a channel that a regime holds still
+    regimes, types None where the config names none; then R is 1
+    """
+
+    scale: Float32
+    offset: Float32
     clip: float
+    regimes: Groups | None
+    types: Groups | None
+
+    @property
+    def n_channels(self) -> int:
+        """F, the channels that are scaled; `x` has the settings and the type after them."""
+        return int(self.scale.shape[1])
+
+    def grouped(self, x: Float32) -> tuple[Float32, Float32]:
+        """float32 [T, R] and [T, types] of rows in order, one 1 a row; no columns where there are no groups."""
+        found, start = [], self.n_channels
+        for groups in (self.regimes, self.types):
+            found.append(np.empty((len(x), 0), np.float32))
+            if groups is not None:
+                end = start + groups.n_settings
+                found[-1] = hot(groups, x[:, start:end])
+                start = end
+        return found[0], found[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
     """One history as the network sees it.
 
-    z    float32 [T, F]  scaled and clipped, missing values filled
-    age  float32 [T]     rows' worth of time seen, 1 at the first row
-    left float32 [T]     seconds until the failure
+    z       float32 [T, F]  scaled and clipped, missing values filled
+    age     float32 [T]     rows' worth of time seen, 1 at the first row
+    left    float32 [T]     seconds until the failure, or until the recording ends where it did not fail
+    groups  float32 [T, G]  1 for the row's regime and for its type
+    new     whether it is known to begin its life with its first row
+    failed  whether `left` ends in a failure
     """
 
     z: Float32
     age: Float32
     left: Float32
+    groups: Float32
+    new: bool = True
+    failed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Lives side by side, padded at their ends.
 
-    inputs float32 [T, n, 3F + 1]; left float32 [T, n]; real bool [T, n], False where padded
+    inputs float32 [T, n, 3F + 2 + G]; left float32 [T, n]; real bool [T, n], False where padded; failed bool [n]
     """
 
     inputs: Float32
     left: Float32
     real: Bool
+    failed: Bool
 
 
-def fit_scaling(histories: Sequence[History], names: Sequence[str], clip: float) -> Scaling:
-    """Mean and standard deviation a channel. Raises DataRefused for one that says nothing."""
-    rows = np.concatenate([history.x for history in histories]).astype(np.float64)
-    for name, values in zip(names, rows.T, strict=True):
-        if len(np.unique(values[~np.isnan(values)])) <= 2:
+def n_inputs(config: Config) -> int:
+    """Columns of `Batch.inputs`."""
+    groups = [one.count for one in (config.regimes, config.types) if one.by]
+    return 3 * len(config.data.channels) + 2 + sum(groups)
+
+
+def fit_scaling(histories: Sequence[History], config: Config) -> Scaling:
+    """Regimes and types, then mean and standard deviation a channel and regime, over all rows.
+
+    Raises DataRefused for a channel that says nothing in most regimes.
+    """
+    names = config.data.channels
+    rows = np.concatenate([history.x for history in histories])
+    n, n_settings = len(names), len(config.regimes.by)
+    regimes = fit_groups(rows[:, n : n + n_settings], config.regimes) if config.regimes.by else None
+    types = fit_groups(rows[:, n + n_settings :], config.types) if config.types.by else None
+    regime = np.zeros(len(rows), np.int64) if regimes is None else hot(regimes, rows[:, n : n + n_settings]).argmax(1)
+    measured = rows[:, :n].astype(np.float64)
+    scale, offset = np.zeros((2, regime.max() + 1, n), np.float32)
+    for column, name in enumerate(names):
+        for one in range(len(scale)):
+            values = measured[regime == one, column]
+            values = values[~np.isnan(values)]
+            if len(np.unique(values)) > 2:
+                scale[one, column] = 1 / values.std()
+                offset[one, column] = -values.mean() / values.std()
+        if (scale[:, column] == 0).sum() > len(scale) / 2:
             what = f"channel {name!r} takes at most two values over the fit devices"
+            what += " in most of their regimes" if len(scale) > 1 else ""
             raise DataRefused("data.channels", what, next_step="Leave it out: a scaled constant is noise.")
-    mean, std = np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
-    return Scaling(mean.astype(np.float32), std.astype(np.float32), clip)
+    return Scaling(scale, offset, config.model.clip_sigma, regimes, types)
 
 
 def live(history: History, scaling: Scaling, model: Model) -> Life:
-    """Scale a run-to-failure history and fill what is missing."""
-    z = np.clip((history.x - scaling.mean) / scaling.std, -scaling.clip, scaling.clip)
+    """Scale a history and fill what is missing."""
+    regime, kind = scaling.grouped(history.x)
+    scale, offset = (
+        (regime @ scaling.scale, regime @ scaling.offset) if regime.size else (scaling.scale, scaling.offset)
+    )
+    z = np.clip(history.x[:, : scaling.n_channels] * scale + offset, -scaling.clip, scaling.clip)
     z = filled(z.astype(np.float32), min(model.mean_rates))
     age = 1 + (history.t_s - history.t_s[0]) / model.cadence
-    left = history.life_left(failure_time(history))
-    return Life(z, age.astype(np.float32), left.astype(np.float32))
+    left = history.observed_left()
+    groups = np.concatenate((regime, kind), axis=1)
+    return Life(z, age.astype(np.float32), left.astype(np.float32), groups, failed=history.failed)
 
 
 def filled(z: Float32, rate: float) -> Float32:
@@ -93,16 +151,18 @@ def running_mean(z: Float32, rate: float) -> Float32:
 
 
 def batch_of(lives: Sequence[Life], model: Model) -> Batch:
-    """Pad to the longest life and add running means and age."""
+    """Pad to the longest life and add running means, age and what is known."""
     longest, n = max(len(life.z) for life in lives), len(lives)
     z = np.zeros((longest, n, lives[0].z.shape[1]), np.float32)
     age, left = np.zeros((2, longest, n), np.float32)
+    known = np.zeros((longest, n, 1 + lives[0].groups.shape[1]), np.float32)
     real = np.zeros((longest, n), np.bool_)
     for column, life in enumerate(lives):
         rows = len(life.z)
         z[:rows, column], age[:rows, column], left[:rows, column] = life.z, life.age, life.left
+        known[:rows, column, 0], known[:rows, column, 1:] = life.new, life.groups
         real[:rows, column] = True
     means = [running_mean(z, rate) for rate in model.mean_rates]
     seen = np.minimum(age / np.float32(model.age_unit), np.float32(model.clip_sigma))
-    inputs = np.concatenate([z, *means, seen[:, :, None]], axis=2)  # [T, n, 3F + 1]
-    return Batch(inputs, left, real)
+    inputs = np.concatenate([z, *means, seen[:, :, None], known], axis=2)  # [T, n, 3F + 2 + G]
+    return Batch(inputs, left, real, np.array([life.failed for life in lives]))

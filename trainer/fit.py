@@ -29,6 +29,7 @@ from agent.words import Float32
 from trainer import streaming
 from trainer.calibrate import calibrated
 from trainer.card import card
+from trainer.checkpoint import Curves
 from trainer.config import Config
 from trainer.data.history import History, failure_time
 from trainer.data.read import channel_info, histories_of, time_unit
@@ -37,7 +38,7 @@ from trainer.digest import digest_of
 from trainer.export import export
 from trainer.features import fit_scaling, live
 from trainer.held_out import figures
-from trainer.loop import Curves, train
+from trainer.loop import Beside, train
 from trainer.played import NEVER, play
 from trainer.plot import plot_curves
 from trainer.recorded import write_recorded
@@ -58,14 +59,15 @@ def fit(config: Config, data: Path | None, out: Path) -> Path:
     """
     histories = histories_of(config, data)
     parts = split(histories, config.split)
-    bundle, curves, starts = trained(config, parts, digest_of(histories))
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint = out / "checkpoint.pt"
+    bundle, curves, starts = trained(config, parts, digest_of(histories), checkpoint)
     held_out = figures(play(bundle, bundle.model, parts.play, NEVER), parts.play, bundle.manifest)
     measured = {"play_rmse": held_out.rmse_s, "play_interval_coverage": held_out.interval_coverage}
     measured |= {f"play_brier_{h.horizon_s:g}": h.brier for h in held_out.horizons}
     measured["late_start_brier"], measured["whole_stream_brier"] = brier_after(starts, bundle.manifest.warmup_rows)
     bundle = amended(bundle, metrics=measured)
 
-    out.mkdir(parents=True, exist_ok=True)
     path = out / f"{config.name}-{config.version}.fwb"
     members = {
         "model.onnx": bundle.model,
@@ -78,18 +80,23 @@ def fit(config: Config, data: Path | None, out: Path) -> Path:
     (out / "metrics.json").write_bytes(members["report.json"])
     (out / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
     plot_curves(curves, out / "curves.png")
-    write_recorded(parts.play, config.data.channels, out / "play.csv", out / "truth.csv")
+    write_recorded(parts.play, config.channels, out / "play.csv", out / "truth.csv")
+    checkpoint.unlink()
     return path
 
 
-def trained(config: Config, parts: Parts, data_sha256: str) -> tuple[Bundle, Curves, list[LateStart]]:
+def trained(
+    config: Config, parts: Parts, data_sha256: str, checkpoint: Path | None = None
+) -> tuple[Bundle, Curves, list[LateStart]]:
     """Train, calibrate, and choose warm-up and thresholds: the bundle in memory, with nothing known of `parts.play`.
 
-    The bundle has no golden rows and no measured figures yet; it plays like any other.
+    The bundle has no golden rows and no measured figures yet; it plays like any other. A training that was killed goes
+    on from `checkpoint`.
     """
-    scaling = fit_scaling(parts.fit, config.data.channels, config.model.clip_sigma)
+    scaling = fit_scaling(parts.fit, config)
     lives, watched = ([live(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate))
-    network, curves = train(lives, watched, config, config.seed)
+    beside = Beside(checkpoint=checkpoint, made_of=f"{code_version()} {data_sha256} {config.model_dump_json()}")
+    network, curves = train(lives, watched, config, config.seed, beside)
     model = calibrated(streaming.of(network, scaling, config), network, watched, config)
     bundle = unmeasured(config, parts, model, data_sha256)
     starts = late_starts(bundle, parts.calibrate)
@@ -108,7 +115,7 @@ def unmeasured(config: Config, parts: Parts, model: Streaming, data_sha256: str)
         created_from=CreatedFrom(
             data_sha256=data_sha256,
             config=config.model_dump_json(),
-            code_version=importlib.metadata.version("forewarn"),
+            code_version=code_version(),
             seed=config.seed,
             fit_devices=tuple(history.device for history in parts.fit),
             calibrate_devices=tuple(history.device for history in parts.calibrate),
@@ -148,6 +155,10 @@ def unmeasured(config: Config, parts: Parts, model: Streaming, data_sha256: str)
         report=b"",
         card="",
     )
+
+
+def code_version() -> str:
+    return importlib.metadata.version("forewarn")
 
 
 def amended(bundle: Bundle, **fields: object) -> Bundle:

@@ -1,7 +1,7 @@
 """From the last hidden state to remaining life and risk.
 
-Only the estimate of the remaining life teaches the LSTM; spread and hazards read it without pulling at it, since a
-shared loss made the estimate worse.
+Only the estimate of the remaining life teaches the states, unless `multi_task` lets spread and hazards pull at them
+too: a shared loss made the estimate worse.
 """
 
 from dataclasses import dataclass
@@ -25,19 +25,22 @@ class Answers:
 
 
 class Heads(nn.Module):
-    """Three linear maps of the hidden state [..., H]."""
+    """Three linear maps of the hidden state [..., W]; the last two pull at it with `multi_task` of their gradient."""
 
-    def __init__(self, width: int, n_horizons: int) -> None:
+    def __init__(self, width: int, n_horizons: int, multi_task: float = 0.0) -> None:
         super().__init__()
         self.estimate = nn.Linear(width, 1)
         self.spread = nn.Linear(width, 2)
         self.hazard = nn.Linear(width, n_horizons)
+        self.multi_task = multi_task
         for head in (self.estimate, self.spread, self.hazard):
             nn.init.xavier_uniform_(head.weight)
             nn.init.zeros_(head.bias)
 
     def forward(self, hidden: Tensor) -> Answers:
         still = hidden.detach()
+        if self.multi_task > 0:
+            still = still + self.multi_task * (hidden - still)
         return Answers(self.estimate(hidden)[..., 0], self.spread(still).sigmoid(), self.hazard(still))
 
 

@@ -1,4 +1,8 @@
-"""What training makes small: squared error of the estimate, pinball loss of the interval, likelihood of the hazards."""
+"""What training makes small: squared error of the estimate, pinball loss of the interval, likelihood of the hazards.
+
+A device that did not fail tells how long it lived at least: its hazards count while they were open and survived, its
+remaining life only where it is beyond the cap.
+"""
 
 from dataclasses import dataclass
 
@@ -26,21 +30,44 @@ class Target:
     horizons: tuple[float, ...]
 
 
-def loss(answers: Answers, left: Tensor, real: Tensor, target: Target) -> Tensor:
-    """Mean over the real rows of [T, n]; the three terms touch disjoint weights, so their sum needs no balance."""
-    wanted = left.clamp(max=target.cap) / target.cap
-    weight = torch.where(left > target.cap, target.above_weight, 1.0) * real
-    squared = (weight * (answers.estimate - wanted) ** 2).sum() / weight.sum()
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What became of the rows of a batch.
+
+    left float32 [T, n] seconds; real bool [T, n]; failed bool [n]
+    taught  float32 [T, n] remaining life / cap that the estimate is drawn to, the truth where there is no teacher
+    """
+
+    left: Tensor
+    real: Tensor
+    failed: Tensor
+    taught: Tensor
+
+
+def loss(answers: Answers, truth: Truth, target: Target) -> Tensor:
+    """Mean over the real rows of [T, n]. Unless `multi_task` is set, the three terms touch disjoint weights and need no
+    balance.
+    """
+    left = truth.left
+    wanted = life_target(left, target.cap)
+    known = truth.real & (truth.failed | (left >= target.cap))
+    weight = torch.where(left > target.cap, target.above_weight, 1.0) * known
+    squared = (weight * (answers.estimate - truth.taught) ** 2).sum() / weight.sum().clamp(min=1e-6)
 
     centre = answers.estimate.detach()
     low = pinball(wanted - (centre - answers.spread[..., 0]), target.low)
     high = pinball(wanted - (centre + answers.spread[..., 1]), target.high)
-    interval = (low + high)[real].mean()
+    interval = ((low + high) * known).sum() / known.sum().clamp(min=1)
 
-    faulty, exposed = hazard_targets(left, target.horizons)
-    exposed = exposed & real[..., None]
+    faulty, exposed = hazard_targets(left, truth.failed, target.horizons)
+    exposed = exposed & truth.real[..., None]
     entropy = functional.binary_cross_entropy_with_logits(answers.hazard, faulty, reduction="none")
-    return squared + interval + entropy[exposed].mean()
+    return squared + interval + (entropy * exposed).sum() / exposed.sum().clamp(min=1)
+
+
+def life_target(left: Tensor, cap: float) -> Tensor:
+    """Remaining life / cap, at most 1."""
+    return left.clamp(max=cap) / cap
 
 
 def pinball(error: Tensor, quantile: float) -> Tensor:
@@ -48,7 +75,11 @@ def pinball(error: Tensor, quantile: float) -> Tensor:
     return torch.maximum(quantile * error, (quantile - 1) * error)
 
 
-def hazard_targets(left: Tensor, horizons: tuple[float, ...]) -> tuple[Tensor, Tensor]:
-    """[..., K]: does the fault fall within horizon k (float), and was it still open after horizon k - 1 (bool)?"""
-    edges = torch.tensor((-torch.inf, *horizons))
-    return (left[..., None] <= edges[1:]).float(), left[..., None] > edges[:-1]
+def hazard_targets(left: Tensor, failed: Tensor, horizons: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+    """[..., K]: does the fault fall within horizon k (float); was it still open after horizon k - 1, and is it known
+    what became of it (bool)? The discrete-time hazards of Singer and Willett (J. Educ. Stat. 18, 1993).
+    """
+    edges = torch.tensor((-torch.inf, *horizons), device=left.device)
+    left, failed = left[..., None], failed[..., None]
+    faulty = (left <= edges[1:]) & failed
+    return faulty.float(), (left > edges[:-1]) & (failed | (left >= edges[1:]))

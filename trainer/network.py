@@ -1,35 +1,72 @@
-"""The trainable network: stacked LSTM over whole histories, heads on the last layer."""
+"""The trainable network: layers of cells over whole histories, heads on the last one."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
 
-from trainer.cells.lstm import initialise
+from trainer.cells import CELLS
+from trainer.cells.cell import Cell, Multiply, plainly
 from trainer.config import Config
+from trainer.features import n_inputs
 from trainer.heads import Answers, Heads
 
 
 class Network(nn.Module):
-    """Inputs float32 [T, n, I] from zero state to `Answers` [T, n]."""
+    """Inputs float32 [T, n, I] to `Answers` [T, n]."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         model, train = config.model, config.train
-        n_inputs = 3 * len(config.data.channels) + 1
-        dropout = train.dropout if model.layers > 1 else 0.0
-        self.lstm = nn.LSTM(n_inputs, model.hidden, model.layers, dropout=dropout)
-        self.heads = Heads(model.hidden, len(config.risk.horizons))
-        initialise(self.lstm, train.init, train.chrono_max)
+        make, widths = CELLS[model.cell], [n_inputs(config)]
+        layers = []
+        for _ in range(model.layers):
+            layers.append(make(widths[-1], model.hidden))
+            layers[-1].start(train.init, train.chrono_max)
+            widths.append(layers[-1].width)
+        self.cells = nn.ModuleList(layers)
+        self.dropout, self.reach = train.dropout, model.clip_sigma
+        self.heads = Heads(widths[-1], len(config.risk.horizons), train.multi_task)
 
-    def forward(self, inputs: Tensor) -> Answers:
-        hidden, _ = self.lstm(inputs)
+    @property
+    def layers(self) -> Sequence[Cell]:
+        return [cell for cell in self.cells if isinstance(cell, Cell)]
+
+    def forward(
+        self, inputs: Tensor, states: Sequence[Tensor] = (), multiply: Multiply = plainly
+    ) -> tuple[Answers, list[Tensor]]:
+        """Answers to rows that follow `states`, [n, S] a layer (none = zeros), and the states after the last row."""
+        hidden, after = inputs, []
+        for index, cell in enumerate(self.layers):
+            if index:
+                hidden = functional.dropout(hidden, self.dropout, self.training)
+            state = states[index] if states else inputs.new_zeros(inputs.shape[1], cell.size)
+            if index == 0 and multiply is not plainly:
+                hidden, state = in_units_of(self.reach, cell, hidden, state, multiply)
+            else:
+                hidden, state = cell(hidden, state, multiply)
+            after.append(state)
         answers = self.heads(hidden)
         assert isinstance(answers, Answers)
-        return answers
+        return answers, after
 
     def taught_apart(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """The weights that answer for the remaining life, and those that read hazards off the states."""
-        life = [*self.lstm.parameters(), *self.heads.estimate.parameters(), *self.heads.spread.parameters()]
+        life = [*self.cells.parameters(), *self.heads.estimate.parameters(), *self.heads.spread.parameters()]
         return life, [*self.heads.hazard.parameters()]
+
+
+def in_units_of(reach: float, cell: Cell, inputs: Tensor, state: Tensor, multiply: Multiply) -> tuple[Tensor, Tensor]:
+    """The same with inputs within +-1 instead of +-`reach`, as the streaming graph has them, and larger weights."""
+    smaller = dict(cell.scaled(reach).named_parameters())
+    weights = {
+        name: weight * reach if not torch.equal(smaller[name], weight) else weight
+        for name, weight in cell.named_parameters()
+    }
+    told: tuple[Tensor, Tensor] = functional_call(cell, weights, (inputs / reach, state, multiply))
+    return told
 
 
 def fix_seed(seed: int) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from trainer.loop import Curves
+from trainer.checkpoint import Curves
 
 
 def plot_curves(curves: Curves, path: Path) -> None:

@@ -5,6 +5,7 @@ as ONNX. `step` here is the reference that the exported graph is tested against;
 Channels are in units of the clip (z / clip, so within +-1), which the first layer's weights make good.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,45 +14,47 @@ from torch import Tensor
 
 from agent.bundle.manifest import StateBlock
 from agent.words import Float32
-from trainer.cells.lstm import lstm_step, weights_of
+from trainer.cells.cell import Cell
 from trainer.config import Config
 from trainer.features import Scaling
+from trainer.groups import Groups
 from trainer.heads import risk_of
 from trainer.network import Network
+from trainer.tape import Linear
 
 WEIGHT_MIN = 1e-6
 """Divides an empty running mean, which is 0; a started one has a weight of at least its rate."""
 
-
-@dataclass(frozen=True, slots=True)
-class Linear:
-    """weight float32 [H, n], bias float32 [n]."""
-
-    weight: Float32
-    bias: Float32
+X_MAX = 1e30
+"""Larger readings count as this, before they are scaled and clipped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Streaming:
     """Everything the streaming graph computes with.
 
-    scale, offset  float32 [F]; y = clip(x * scale + offset, -1, 1)
+    scale, offset  float32 [R, F], a regime a row; y = clip(x * scale + offset, -1, 1)
+    regimes, types None where there are none; `x` has their settings after the F channels, in this order
     mean_rates     of the running means; the last one also fills missing channels
     age_scale      reading of one row's worth of time, so that age reaches 1 where it is clipped
     cadence_s      seconds between rows
-    layers         weight [n + H, 4H], bias [4H] of each LSTM layer, gates i, f, g, o
-    estimate       [H, 1] remaining life / cap; spread [H, 2] logit of the distances to low and high / cap
+    known          reading of what is so: the device was new, the row is of this regime or type
+    cells          frozen layers, the first of them reading units of the clip
+    estimate       [W, 1] remaining life / cap; spread [W, 2] logit of the distances to low and high / cap
     stretch        float32 [2], conformal factor of the two distances
-    hazard         [H, K] calibrated logits
+    hazard         [W, K] calibrated logits
     cap_s          seconds
     """
 
     scale: Float32
     offset: Float32
+    regimes: Groups | None
+    types: Groups | None
     mean_rates: tuple[float, float]
     age_scale: float
     cadence_s: float
-    layers: tuple[Linear, ...]
+    known: float
+    cells: Sequence[Cell]
     estimate: Linear
     spread: Linear
     stretch: Float32
@@ -60,41 +63,48 @@ class Streaming:
 
     @property
     def n_channels(self) -> int:
-        return len(self.scale)
+        """F, the channels that are scaled."""
+        return int(self.scale.shape[1])
 
     @property
-    def width(self) -> int:
-        return len(self.estimate.weight)
+    def groups(self) -> tuple[Groups, ...]:
+        return tuple(one for one in (self.regimes, self.types) if one is not None)
+
+    @property
+    def x_sizes(self) -> list[int]:
+        """Columns of `x`: channels, and the settings of each kind of groups."""
+        return [self.n_channels, *(one.n_settings for one in self.groups)]
 
     @property
     def blocks(self) -> tuple[StateBlock, ...]:
-        """Layout of the state: h and c a layer, the sums and weights of the running means, the time seen."""
-        cells = [StateBlock(f"{part}{layer}", self.width) for layer in range(len(self.layers)) for part in "hc"]
+        """Layout of the state: what each cell keeps, sums and weights of the running means, the time seen, whether the
+        device was new, and its last settings.
+        """
+        cells = [StateBlock(f"{name}{layer}", n) for layer, cell in enumerate(self.cells) for name, n in cell.blocks]
         sums = [StateBlock(f"sum{index}", self.n_channels) for index in range(len(self.mean_rates))]
         weights = [StateBlock(f"weight{index}", 1) for index in range(len(self.mean_rates))]
-        return (*cells, *sums, *weights, StateBlock("age", 1))
+        settings = [StateBlock(f"settings{index}", one.n_settings) for index, one in enumerate(self.groups)]
+        return (*cells, *sums, *weights, StateBlock("age", 1), StateBlock("new", 1), *settings)
 
 
 def of(network: Network, scaling: Scaling, config: Config) -> Streaming:
     """Take a trained network apart; the clip moves from the inputs into the first layer's weights."""
     clip, model = np.float32(scaling.clip), config.model
-    layers = []
-    for layer in range(model.layers):
-        weight, bias = (part.numpy().copy() for part in weights_of(network.lstm, layer))
-        if layer == 0:
-            weight[: -model.hidden] *= clip
-        layers.append(Linear(weight, bias))
+    first, *others = network.layers
     estimate, spread, hazard = (
         Linear(head.weight.detach().numpy().T.copy(), head.bias.detach().numpy().copy())
         for head in (network.heads.estimate, network.heads.spread, network.heads.hazard)
     )
     return Streaming(
-        scale=np.float32(1) / (scaling.std * clip),
-        offset=-scaling.mean / (scaling.std * clip),
+        scale=scaling.scale / clip,
+        offset=scaling.offset / clip,
+        regimes=scaling.regimes,
+        types=scaling.types,
         mean_rates=model.mean_rates,
         age_scale=1 / (model.age_unit * scaling.clip),
         cadence_s=model.cadence,
-        layers=tuple(layers),
+        known=1 / scaling.clip,
+        cells=(first.scaled(scaling.clip), *(cell.scaled(1.0) for cell in others)),
         estimate=estimate,
         spread=spread,
         stretch=np.ones(2, np.float32),
@@ -103,32 +113,57 @@ def of(network: Network, scaling: Scaling, config: Config) -> Streaming:
     )
 
 
+@torch.no_grad()
 def step(model: Streaming, x: Tensor, dt: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """One row of each of b devices.
 
-    x float32 [b, F] raw, NaN = missing; dt float32 [b] seconds since the previous row, 0 for the first;
-    state float32 [b, S] in the order of `blocks`, zeros for a new device.
+    x float32 [b, F + settings] raw, NaN = missing; dt float32 [b] seconds since the previous row, 0 for the first;
+    state float32 [b, S] in the order of `blocks`, zeros for a device whose life is not known.
     Returns state_out [b, S], risk [b, K], rul [b, 3] (low, estimate, high) in seconds. Row i depends on row i only.
     """
-    *cells, sum0, sum1, weight0, weight1, age = torch.split(state, [block.size for block in model.blocks], dim=1)
+    names = [block.name for block in model.blocks]
+    kept = dict(zip(names, torch.split(state, [block.size for block in model.blocks], dim=1), strict=True))
+    x, *said = torch.split(x, model.x_sizes, dim=1)
+    hots = []
+    for index, (groups, now) in enumerate(zip(model.groups, said, strict=True)):
+        one, kept[f"settings{index}"] = group(groups, now, kept[f"settings{index}"])
+        hots.append(one)
+    scale, offset = tensor(model.scale), tensor(model.offset)
+    if model.regimes is not None:
+        scale, offset = hots[0] @ scale, hots[0] @ offset  # each [b, F]
     missing = x.isnan()
-    y = torch.where(missing, 0, x) * tensor(model.scale) + tensor(model.offset)
-    y = torch.where(missing, sum1 / weight1.clamp(min=WEIGHT_MIN), y.clamp(-1, 1))  # [b, F]
-    (rate0, rate1) = model.mean_rates
-    sum0, weight0 = (1 - rate0) * sum0 + rate0 * y, (1 - rate0) * weight0 + rate0
-    sum1, weight1 = (1 - rate1) * sum1 + rate1 * y, (1 - rate1) * weight1 + rate1
-    age = torch.where(age == 0, 1, age + dt[:, None] / model.cadence_s)
-    h = torch.cat((y, sum0 / weight0, sum1 / weight1, (age * model.age_scale).clamp(max=1)), dim=1)  # [b, 3F + 1]
+    y = torch.where(missing, 0, bounded(x)) * scale + offset
+    y = torch.where(missing, kept["sum1"] / kept["weight1"].clamp(min=WEIGHT_MIN), y.clamp(-1, 1))  # [b, F]
+    means = []
+    for index, rate in enumerate(model.mean_rates):
+        total, weight = kept[f"sum{index}"], kept[f"weight{index}"]
+        kept[f"sum{index}"], kept[f"weight{index}"] = (1 - rate) * total + rate * y, (1 - rate) * weight + rate
+        means.append(kept[f"sum{index}"] / kept[f"weight{index}"])
+    kept["age"] = torch.where(kept["age"] == 0, 1, kept["age"] + dt[:, None] / model.cadence_s)
+    seen = (kept["age"] * model.age_scale).clamp(max=1)
+    known = [model.known * one for one in (kept["new"], *hots)]
+    h = torch.cat((y, *means, seen, *known), dim=1)  # [b, 3F + 2 + G]
     after = []
-    for index, layer in enumerate(model.layers):
-        cell = torch.cat(cells[2 * index : 2 * index + 2], dim=1)
-        cell = lstm_step(h, cell, tensor(layer.weight), tensor(layer.bias))
-        h = cell[:, : model.width]  # [b, H]
-        after.append(cell)
+    for layer, cell in enumerate(model.cells):
+        h, now = cell.step(h, torch.cat([kept.pop(f"{name}{layer}") for name, _ in cell.blocks], dim=1))
+        after.append(now)
     centre = linear(h, model.estimate)  # [b, 1]
     low, high = (linear(h, model.spread).sigmoid() * tensor(model.stretch)).chunk(2, dim=1)
     rul = torch.cat((centre - low, centre, centre + high), dim=1).clamp(0, 1) * model.cap_s
-    return torch.cat((*after, sum0, sum1, weight0, weight1, age), dim=1), risk_of(linear(h, model.hazard)), rul
+    return torch.cat((*after, *kept.values()), dim=1), risk_of(linear(h, model.hazard)), rul
+
+
+def group(groups: Groups, said: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+    """[b, G] with a 1 for the nearest centre, and the settings [b, S] within +-1, the last ones where missing."""
+    u = (bounded(said) * tensor(groups.scale) + tensor(groups.offset)).clamp(-1, 1)
+    u = torch.where(said.isnan(), last, u)
+    distance = u @ tensor(-2 * groups.centres.T.copy()) + tensor((groups.centres**2).sum(axis=1))
+    return (distance <= distance.min(dim=1, keepdim=True).values).float(), u
+
+
+def bounded(x: Tensor) -> Tensor:
+    """An infinity times the scale of a channel that stands still, 0, would be no number."""
+    return x.clamp(-X_MAX, X_MAX)
 
 
 def linear(h: Tensor, head: Linear) -> Tensor:

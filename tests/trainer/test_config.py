@@ -36,7 +36,7 @@ def test_every_problem_is_named_at_once_with_the_nearest_key(tmp_path: Path) -> 
         ("horizon = 30", "horizon = 31", "none of risk.horizons"),
         ("h_min = 5", "h_min = 60", "must be below h_max"),
         ("[model]", "[modle]", "modle: unknown key; did you mean model"),
-        ('subset = "FD001"', 'subset = "FD002"', ": data.subset: Input should be 'FD001' or 'FD003'"),
+        ('subset = "FD001"', 'subset = "FD005"', "Input should be 'FD001', 'FD002', 'FD003' or 'FD004'"),
         ('subset = "FD001"', 'subset = "FD001"\nchanels = 3', "data.chanels: unknown key; did you mean channels"),
         ('dataset = "cmapss"', 'dataset = "pumps"', "data.subset: unknown key"),
         ('dataset = "cmapss"', 'dataset = "fans"', "data: Input tag 'fans' found using 'dataset' does not match"),

@@ -12,17 +12,20 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from agent.words import Float32
-from tests.trainer.fleet import NAMES, fleet, small_config
+from tests.trainer.fleet import fleet, small_config
 from trainer import streaming
 from trainer.config import Model
+from trainer.data.cmapss import CHANNELS
 from trainer.data.history import History
-from trainer.export import Form, export
+from trainer.export import export
 from trainer.features import batch_of, fit_scaling, live
 from trainer.heads import risk_of
 from trainer.network import Network, fix_seed
 from trainer.quantize import quantize
 from trainer.streaming import Streaming
+from trainer.tape import Form
 
+SHIPPED = tuple(channel.name for channel in CHANNELS[4:18])
 CONFIG = small_config(model=Model(hidden=8, age_unit=5))  # age is clipped from row 20 on
 
 
@@ -34,7 +37,7 @@ def with_gaps(history: History, seed: int) -> History:
 
 
 HISTORIES = [with_gaps(history, seed) for seed, history in enumerate(fleet(4))]
-SCALING = fit_scaling(HISTORIES, NAMES, CONFIG.model.clip_sigma)
+SCALING = fit_scaling(HISTORIES, CONFIG)
 
 
 def network(seed: int = 0) -> Network:
@@ -65,6 +68,11 @@ def run(form: str, x: Float32, dt: Float32, state: Float32) -> list[Float32]:
     return found
 
 
+def raw(z: Float32) -> Float32:
+    """Engineering units of scaled rows."""
+    return ((z - SCALING.offset) / SCALING.scale).astype(np.float32)
+
+
 def test_fp32_graph_is_the_torch_reference_row_by_row() -> None:
     """Four whole histories with missing and hostile values and uneven steps, state carried by each side itself."""
     rows = min(len(history.x) for history in HISTORIES)
@@ -80,14 +88,14 @@ def test_fp32_graph_is_the_torch_reference_row_by_row() -> None:
         )
         for found, wanted in ((ours, reference), (risk, wanted_risk), (rul / 40, wanted_rul / 40)):
             np.testing.assert_allclose(found, wanted.numpy(), atol=1e-5, rtol=0)
-    assert ours[:, -1].tolist() == [rows, 1 + 2 * (rows - 1), 1 + 0.5 * (rows - 1), rows]
+    assert ours[:, -2].tolist() == [rows, 1 + 2 * (rows - 1), 1 + 0.5 * (rows - 1), rows]
 
 
 def test_streaming_row_by_row_is_training_over_the_whole_history() -> None:
     """With values missing, and rows beyond the age where it is clipped."""
-    lives = [live(history, SCALING, CONFIG.model) for history in HISTORIES]
+    lives = [replace(live(history, SCALING, CONFIG.model), new=False) for history in HISTORIES]
     with torch.no_grad():
-        answers = network()(torch.from_numpy(batch_of(lives, CONFIG.model).inputs))
+        answers, _ = network()(torch.from_numpy(batch_of(lives, CONFIG.model).inputs))
     risk, estimate = risk_of(answers.hazard).numpy(), answers.estimate.clamp(0, 1).numpy() * 40
     low = (answers.estimate - 0.7 * answers.spread[..., 0]).clamp(0, 1).numpy() * 40
     high = (answers.estimate + 1.3 * answers.spread[..., 1]).clamp(0, 1).numpy() * 40
@@ -125,11 +133,10 @@ def test_a_device_has_the_same_bits_alone_and_among_hostile_neighbours(
     rows: Float32, others: Float32, form: str, n_others: int
 ) -> None:
     """Law 2. Six rows of three devices, each alone, then in front of up to forty others; compare bytes."""
-    scale, centre = SCALING.std, SCALING.mean
     n = 3 + n_others
     together, alone = np.zeros((n, SIZE), np.float32), [np.zeros((1, SIZE), np.float32)] * 3
     for t, (mine, theirs) in enumerate(zip(rows, others, strict=True)):
-        x = (np.concatenate([mine, theirs[:n_others]]) * scale + centre).astype(np.float32)
+        x = raw(np.concatenate([mine, theirs[:n_others]]))
         dt = np.full(n, min(t, 1), np.float32)
         together, risk, rul = run(form, x, dt, together)
         for device in range(3):
@@ -145,7 +152,7 @@ def test_a_device_has_the_same_bits_alone_and_among_hostile_neighbours(
 def test_hostile_rows_leave_finite_ordered_answers(rows: Float32, form: str) -> None:
     state = np.zeros((5, SIZE), np.float32)
     for t, row in enumerate(rows):
-        state, risk, rul = run(form, row * SCALING.std + SCALING.mean, np.full(5, min(t, 1), np.float32), state)
+        state, risk, rul = run(form, raw(row), np.full(5, min(t, 1), np.float32), state)
         assert np.isfinite(state).all()
         assert (np.diff(risk, axis=1) >= 0).all()
         assert ((risk >= 0) & (risk <= 1)).all()
@@ -154,9 +161,9 @@ def test_hostile_rows_leave_finite_ordered_answers(rows: Float32, form: str) -> 
 
 
 def test_graph_is_plain_and_int8_is_small_at_full_width() -> None:
-    wide = small_config(model=Model(hidden=64), data=CONFIG.data.model_copy(update={"channels": ("T24",) * 14}))
+    wide = small_config(model=Model(hidden=64), data=CONFIG.data.model_copy(update={"channels": SHIPPED}))
     fix_seed(0)
-    scaling = replace(SCALING, mean=np.zeros(14, np.float32), std=np.ones(14, np.float32))
+    scaling = replace(SCALING, scale=np.ones((1, 14), np.float32), offset=np.zeros((1, 14), np.float32))
     made = streaming.of(Network(wide), scaling, wide)
     fp32, int8 = export(made, "fp32"), export(made, "int8")
     assert len(int8) <= 0.30 * len(fp32)

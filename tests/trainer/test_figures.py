@@ -8,7 +8,7 @@ import torch
 from agent.bundle.manifest import RiskHead, RulHead
 from agent.replay.play import PlayedDevice
 from tests.small_bundle import small_manifest
-from tests.trainer.fleet import NAMES, fleet, small_config
+from tests.trainer.fleet import fleet, small_config
 from trainer import streaming
 from trainer.calibrate import calibrated, platt, stretch
 from trainer.data.history import History
@@ -67,15 +67,16 @@ def test_calibration_is_folded_into_the_heads() -> None:
     fix_seed(0)
     network = Network(CONFIG).eval()
     network.heads.hazard.bias.data = torch.tensor([0.5, -1.0, 2.0])
-    scaling = fit_scaling(fleet(4), NAMES, 4.0)
+    scaling = fit_scaling(fleet(4), CONFIG)
     lives = [live(history, scaling, CONFIG.model) for history in fleet(4)]
     before = streaming.of(network, scaling, CONFIG)
     after = calibrated(before, network, lives, CONFIG)
     batch = batch_of(lives, CONFIG.model)
     real, left = torch.from_numpy(batch.real), torch.from_numpy(batch.left)
     with torch.no_grad():
-        answers = network(torch.from_numpy(batch.inputs))
-    scale, offset = platt(answers.hazard[real], *hazard_targets(left[real], CONFIG.risk.horizons))
+        answers, _ = network(torch.from_numpy(batch.inputs))
+    targets = hazard_targets(left[real], torch.tensor(True), CONFIG.risk.horizons)
+    scale, offset = platt(answers.hazard[real], *targets)
     np.testing.assert_array_equal(after.hazard.weight, before.hazard.weight * scale)
     np.testing.assert_array_equal(after.hazard.bias, before.hazard.bias * scale + offset)
     within = real & (left <= 40)

@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from agent.errors import DataRefused, ForewarnError
-from tests.trainer.fleet import NAMES, fleet, small_config
+from agent.words import Float32
+from tests.trainer.fleet import fleet, small_config
 from trainer.augment import joined, part, vary, warped
 from trainer.config import Augment, Model, Rul, Split
 from trainer.data.split import split
 from trainer.features import Life, batch_of, filled, fit_scaling, live, running_mean
 from trainer.heads import Answers, Heads, risk_of
 from trainer.loop import HAZARDS_FASTER, rmse_over_rows, target_of, train
-from trainer.loss import Target, hazard_targets, loss, pinball
+from trainer.loss import Target, Truth, hazard_targets, life_target, loss, pinball
 from trainer.network import Network, fix_seed
 
 CONFIG = small_config()
@@ -23,8 +24,16 @@ CONFIG = small_config()
 def lives(n: int = 8) -> list[Life]:
     histories = fleet(n)
     picked = [replace(history, x=history.x) for history in histories]
-    scaling = fit_scaling(picked, NAMES, CONFIG.model.clip_sigma)
+    scaling = fit_scaling(picked, CONFIG)
     return [live(history, scaling, CONFIG.model) for history in picked]
+
+
+def until(life: Life, row: int) -> Life:
+    return replace(life, z=life.z[:row], age=life.age[:row], left=life.left[:row], groups=life.groups[:row])
+
+
+def without_groups(z: Float32, age: Float32, left: Float32) -> Life:
+    return Life(z, age, left, np.empty((len(z), 0), np.float32))
 
 
 def test_split_deals_devices_once_and_by_seed_whatever_their_order() -> None:
@@ -43,7 +52,7 @@ def test_split_deals_devices_once_and_by_seed_whatever_their_order() -> None:
 def test_a_channel_that_says_nothing_is_refused_by_name() -> None:
     histories = [replace(history, x=np.where([0, 1, 0], np.float32(3), history.x)) for history in fleet(3)]
     with pytest.raises(DataRefused, match="channel 'T30' takes at most two values"):
-        fit_scaling(histories, NAMES, 4.0)
+        fit_scaling(histories, CONFIG)
 
 
 def test_missing_values_take_the_mean_so_far_and_first_ones_zero() -> None:
@@ -64,15 +73,15 @@ def test_running_mean_weighs_rows_by_age_and_sums_to_one() -> None:
 def test_batch_marks_padding_and_looks_back_only() -> None:
     short, long = lives(2)
     batch = batch_of([short, long], CONFIG.model)
-    assert batch.inputs.shape == (53, 2, 10)
+    assert batch.inputs.shape == (53, 2, 11)
     assert batch.real.sum(axis=0).tolist() == [50, 53]
-    cut = batch_of([Life(long.z[:20], long.age[:20], long.left[:20])], CONFIG.model)
+    cut = batch_of([until(long, 20)], CONFIG.model)
     assert cut.inputs[:, 0].tobytes() == np.ascontiguousarray(batch.inputs[:20, 1]).tobytes()
-    assert batch.inputs[:3, 0, -1].tolist() == [np.float32(age / 200) for age in (1, 2, 3)]
+    assert batch.inputs[:3, 0, -2].tolist() == [np.float32(age / 200) for age in (1, 2, 3)]
 
 
 def test_hazards_ask_only_where_the_shorter_horizon_is_survived() -> None:
-    faulty, exposed = hazard_targets(torch.tensor([3.0, 5.0, 8.0, 99.0]), (5.0, 10.0))
+    faulty, exposed = hazard_targets(torch.tensor([3.0, 5.0, 8.0, 99.0]), torch.tensor(True), (5.0, 10.0))
     assert faulty.tolist() == [[1, 1], [1, 1], [0, 1], [0, 0]]
     assert exposed.tolist() == [[True, False], [True, False], [True, True], [True, True]]
 
@@ -90,7 +99,8 @@ def test_loss_is_weighted_over_real_rows_and_terms_touch_their_own_head() -> Non
     spread = torch.full((3, 1, 2), 0.25, requires_grad=True)
     hazard = torch.zeros((3, 1, 1), requires_grad=True)
     left, real = torch.tensor([[50.0], [200.0], [0.0]]), torch.tensor([[True], [True], [False]])
-    value = loss(Answers(estimate, spread, hazard), left, real, target)
+    truth = Truth(left, real, torch.tensor([True]), taught=life_target(left, 100.0))
+    value = loss(Answers(estimate, spread, hazard), truth, target)
     squared = 0.25 * 1.0**2 / 1.25
     # row 0: truth at the centre; row 1: truth 1.0 above it, 1.25 above low, 0.75 above high
     interval = ((0.05 * 0.25 + 0.05 * 0.25) + (0.05 * 1.25 + 0.95 * 0.75)) / 2
@@ -127,7 +137,7 @@ def test_rows_beyond_the_cap_weigh_their_share() -> None:
 def test_rmse_over_rows_counts_the_rows_of_a_random_cut(cadence: int) -> None:
     config = small_config(rul=Rul(cap=20 * cadence), model=Model(cadence=cadence))
     left = np.arange(60, dtype=np.float32)[::-1]
-    life = Life(np.zeros((60, 1), np.float32), left, left * cadence)
+    life = without_groups(np.zeros((60, 1), np.float32), left, left * cadence)
     off = np.minimum(left, 20) + np.where(left > 20, 2, 1)
     off[:19] = off[-6:] = 1000  # before row 20, and with fewer than 6 cycles left
     found = rmse_over_rows([off.astype(np.float32) * cadence], [life], config)
@@ -136,7 +146,7 @@ def test_rmse_over_rows_counts_the_rows_of_a_random_cut(cadence: int) -> None:
 
 def test_smooth_and_residual_make_the_life_and_a_line_is_all_smooth() -> None:
     line = np.linspace(-1, 1, 40, dtype=np.float32)[:, None]
-    wear = part(Life(line, line[:, 0], line[:, 0]), width=3)
+    wear = part(without_groups(line, line[:, 0], line[:, 0]), width=3)
     np.testing.assert_allclose(wear.smooth, line, atol=1e-5)
     life = lives(1)[0]
     wear = part(life, width=3)
@@ -166,7 +176,8 @@ def test_a_joined_life_forgets_its_beginning_only() -> None:
     life = lives(1)[0]
     later = joined(life, 25, np.random.default_rng(0))
     lost = len(life.z) - len(later.z)
-    assert 1 <= lost <= 25
+    assert 0 < lost <= 25
+    assert (life.new, later.new) == (True, False)
     assert later.z.tobytes() == life.z[lost:].tobytes()
     assert later.left.tolist() == life.left[lost:].tolist()
     assert later.age.tolist() == life.age[: len(later.age)].tolist()
@@ -225,6 +236,6 @@ def test_hazards_learn_faster() -> None:
 
 def test_an_exploding_loss_is_named() -> None:
     life = lives(1)[0]
-    broken = Life(np.full_like(life.z, np.nan), life.age, life.left)
+    broken = replace(life, z=np.full_like(life.z, np.nan))
     with pytest.raises(ForewarnError, match=r"epoch 1\n  Lower train\.learning_rate"):
         train([broken], [life], CONFIG, 0)

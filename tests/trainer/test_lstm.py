@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from trainer.cells.lstm import initialise, lstm_step, weights_of
+from trainer.cells.cell import Start
+from trainer.cells.lstm import Lstm, lstm_step
 
 
 def numpy_step(x: np.ndarray, h: np.ndarray, c: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> list[np.ndarray]:
@@ -31,41 +31,38 @@ def test_step_is_the_equation() -> None:
 
 
 @pytest.mark.parametrize("biases", ["forget_one", "chrono"])
-def test_fused_layers_are_the_equation_over_a_whole_history(biases: str) -> None:
+def test_fused_layers_are_the_equation_over_a_whole_history(biases: Start) -> None:
     torch.manual_seed(1)
-    lstm = nn.LSTM(6, 5, 2)
-    initialise(lstm, biases, 100.0)  # type: ignore[arg-type]
+    cell = Lstm(6, 5)
+    cell.start(biases, 100.0)
     x = torch.randn(40, 3, 6)
-    fused, _ = lstm(x)
-    states = [torch.zeros(3, 10), torch.zeros(3, 10)]
+    fused, last = cell(x, torch.zeros(3, 10))
+    state = torch.zeros(3, 10)
     for row, wanted in zip(x, fused, strict=True):
-        for layer in range(2):
-            states[layer] = lstm_step(row, states[layer], *weights_of(lstm, layer))
-            row = states[layer][:, :5]
-        torch.testing.assert_close(row, wanted, atol=1e-6, rtol=0)
+        up, state = cell.step(row, state)
+        torch.testing.assert_close(up, wanted, atol=1e-6, rtol=0)
+    torch.testing.assert_close(state, last, atol=1e-6, rtol=0)
 
 
 def test_start_is_xavier_orthogonal_and_remembers() -> None:
     torch.manual_seed(2)
-    lstm = nn.LSTM(30, 16, 2)
-    initialise(lstm, "forget_one", 100.0)
-    for layer in range(2):
-        weight, bias = weights_of(lstm, layer)
-        n_inputs = len(weight) - 16
-        bound = (6 / (n_inputs + 16)) ** 0.5
-        assert 0.9 * bound < weight[:n_inputs].abs().max() <= bound
-        for gate in range(4):
-            block = weight[n_inputs:, 16 * gate : 16 * (gate + 1)]
-            torch.testing.assert_close(block @ block.T, torch.eye(16), atol=1e-5, rtol=0)
-        assert bias.tolist() == [0.0] * 16 + [1.0] * 16 + [0.0] * 32
+    cell = Lstm(30, 16)
+    cell.start("forget_one", 100.0)
+    weight, bias = (part.detach() for part in cell.weights())
+    bound = (6 / (30 + 16)) ** 0.5
+    assert 0.9 * bound < weight[:30].abs().max() <= bound
+    for gate in range(4):
+        block = weight[30:, 16 * gate : 16 * (gate + 1)]
+        torch.testing.assert_close(block @ block.T, torch.eye(16), atol=1e-5, rtol=0)
+    assert bias.tolist() == [0.0] * 16 + [1.0] * 16 + [0.0] * 32
 
 
 def test_chrono_start_spreads_memories_from_one_row_to_the_longest() -> None:
     """A forget bias of log(T - 1) keeps a cell for about T rows; the input gate takes in what is forgotten."""
     torch.manual_seed(3)
-    lstm = nn.LSTM(4, 256, 1)
-    initialise(lstm, "chrono", 100.0)
-    _, bias = weights_of(lstm, 0)
+    cell = Lstm(4, 256)
+    cell.start("chrono", 100.0)
+    bias = cell.weights()[1].detach()
     rows = 1 + bias[256:512].exp()
     assert 2.0 <= rows.min() < 5.0
     assert 90.0 < rows.max() <= 100.0

@@ -39,24 +39,26 @@ class Lstm(Cell):
         self.fused.reset_parameters()
         if how == "torch":
             return
+        from_input, from_state, bias, other_bias = self.parts()
         with torch.no_grad():
-            lstm, width = self.fused, self.width
-            for gate in range(4):
-                rows = slice(gate * width, (gate + 1) * width)
-                xavier_and_orthogonal(lstm.weight_ih_l0[rows], lstm.weight_hh_l0[rows])
-            bias = lstm.bias_ih_l0.zero_()
-            lstm.bias_hh_l0.zero_()
-            i, f = bias[:width], bias[width : 2 * width]
+            for x_rows, h_rows in zip(from_input.chunk(4), from_state.chunk(4), strict=True):
+                xavier_and_orthogonal(x_rows, h_rows)
+            other_bias.zero_()
+            i, f, _, _ = bias.zero_().chunk(4)
             if how == "forget_one":
                 f.fill_(1.0)
             else:
                 f.uniform_(1.0, memory_max - 1).log_()
                 i.copy_(-f)
 
+    def parts(self) -> tuple[Tensor, ...]:
+        """Weights [4H, I] and [4H, H] and the two biases [4H], as torch keeps them."""
+        return tuple(getattr(self.fused, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+
     def weights(self) -> tuple[Tensor, Tensor]:
         """Weight [I + H, 4H] and bias [4H] as `lstm_step` takes them."""
-        lstm = self.fused
-        return torch.cat((lstm.weight_ih_l0, lstm.weight_hh_l0), dim=1).T, lstm.bias_ih_l0 + lstm.bias_hh_l0
+        from_input, from_state, bias, other_bias = self.parts()
+        return torch.cat((from_input, from_state), dim=1).T, bias + other_bias
 
     def step(self, x: Tensor, state: Tensor, multiply: Multiply = plainly) -> tuple[Tensor, Tensor]:
         state = lstm_step(x, state, *self.weights(), multiply)
@@ -71,7 +73,7 @@ class Lstm(Cell):
 
     def scaled(self, factor: float) -> Self:
         made = deepcopy(self).requires_grad_(False)
-        made.fused.weight_ih_l0.mul_(factor)
+        made.parts()[0].mul_(factor)
         return made
 
     def export(self, tape: Tape, product: Product, x: str, state: list[str]) -> tuple[str, list[str]]:

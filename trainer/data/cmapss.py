@@ -38,9 +38,11 @@ CHANNELS: tuple[ChannelInfo, ...] = (
     ChannelInfo("PCNfR_dmd", "rpm", "demanded corrected fan speed"),
     ChannelInfo("W31", "lbm/s", "high-pressure turbine coolant bleed"),
     ChannelInfo("W32", "lbm/s", "low-pressure turbine coolant bleed"),
+    ChannelInfo("part", "", "1 to 4 for FD001 to FD004: which fleet the engine belongs to"),
 )
-"""Columns 3 to 26. Names after Saxena 2008; NASA's readme gives none."""
+"""Columns 3 to 26, and the part of the set. Names after Saxena 2008; NASA's readme gives none."""
 
+N_FILE_CHANNELS = 24
 LINES_MAX = 200_000
 ASK_FOR_DATA = "Set FOREWARN_DATA to the folder that holds cmapss/, or give that folder."
 
@@ -54,14 +56,14 @@ def cmapss_folder(data: Path) -> Path:
 
 
 def read_train(folder: Path, subset: str) -> list[History]:
-    """Every training engine of `subset`, all 24 channels, failing at its last cycle. Raises DataRefused."""
-    histories = read_engines(folder / f"train_{subset}.txt.xz")
+    """Every training engine of `subset`, all channels, failing at its last cycle. Raises DataRefused."""
+    histories = read_engines(folder / f"train_{subset}.txt.xz", int(subset[-1]))
     return [replace(history, t_fail=float(history.t_s[-1])) for history in histories]
 
 
 def read_test(folder: Path, subset: str) -> list[History]:
     """Every test engine of `subset`, failing `RUL` cycles after its last row. Raises DataRefused."""
-    histories = read_engines(folder / f"test_{subset}.txt.xz")
+    histories = read_engines(folder / f"test_{subset}.txt.xz", int(subset[-1]))
     path = folder / f"RUL_{subset}.txt"
     left = [numbers(path, line, text, columns=1)[0] for line, text in lines_of(path)]
     if len(left) != len(histories):
@@ -76,12 +78,12 @@ def pick(histories: list[History], names: tuple[str, ...]) -> list[History]:
     return [replace(history, x=history.x[:, columns]) for history in histories]
 
 
-def read_engines(path: Path) -> list[History]:
-    """Engines of one file, failure unknown. Raises DataRefused naming file, line and column."""
+def read_engines(path: Path, part: int) -> list[History]:
+    """Engines of one file of the given part, failure unknown. Raises DataRefused naming file, line and column."""
     rows: dict[int, list[list[float]]] = {}
     newest = 0
     for line, text in lines_of(path):
-        row = numbers(path, line, text, columns=2 + len(CHANNELS))
+        row = numbers(path, line, text, columns=2 + N_FILE_CHANNELS)
         unit, cycle = row[:2]
         if unit != newest and unit in rows:
             raise DataRefused(path, f"line {line}: unit {unit:g} comes back", next_step="Rows of a unit stay together.")
@@ -89,7 +91,7 @@ def read_engines(path: Path) -> list[History]:
         if before and cycle <= before[-1][1]:
             what = f"line {line}, column 2: cycle {cycle:g} of unit {unit:g} follows cycle {before[-1][1]:g}"
             raise DataRefused(path, what, next_step="Sort the rows of each unit by cycle, without repeats.")
-        before.append(row)
+        before.append([*row, part])
         newest = int(unit)
     if not rows:
         raise DataRefused(path, "is empty", next_step="Fetch the file again.")

@@ -1,5 +1,6 @@
 """The one place that knows which data sets there are: a config's histories, channels and unit of time."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,20 +14,31 @@ def histories_of(config: Config, data: Path | None) -> list[History]:
     """Every history that `split` may deal out; `data` is the folder of recorded sets. Raises ForewarnError."""
     of, split = config.data, config.split
     if isinstance(of, Cmapss):
-        return cmapss.pick(cmapss.read_train(folder_of(data), of.subset), of.channels)
-    return pumps.histories(split.fit + split.calibrate + split.play, of.fleet_seed, of.channels)
+        folder = folder_of(data)
+        return [one for part in of.subsets for one in picked(cmapss.read_train(folder, part), part, config)]
+    return pumps.histories(split.fit + split.calibrate + split.play, of.fleet_seed, config.channels)
 
 
-def official_test_of(config: Config, data: Path | None) -> list[History]:
-    """The official test set, cut off before the failures; empty for a set that has none. Raises ForewarnError."""
+def official_tests_of(config: Config, data: Path | None) -> dict[str, list[History]]:
+    """The official test set of each part, cut off before the failures; {} for a set without. Raises ForewarnError."""
     of = config.data
-    return cmapss.pick(cmapss.read_test(folder_of(data), of.subset), of.channels) if isinstance(of, Cmapss) else []
+    if not isinstance(of, Cmapss):
+        return {}
+    return {part: picked(cmapss.read_test(folder_of(data), part), part, config) for part in of.subsets}
+
+
+def picked(histories: list[History], part: str, config: Config) -> list[History]:
+    """The config's channels; engines of several parts, whose numbers repeat, are named after theirs."""
+    found = cmapss.pick(histories, config.channels)
+    if isinstance(config.data, Cmapss) and len(config.data.subsets) > 1:
+        return [replace(one, device=f"{part}-{one.device}") for one in found]
+    return found
 
 
 def channel_info(config: Config) -> tuple[ChannelInfo, ...]:
     """Unit and description of the config's channels. Raises DataRefused for an unknown one."""
     known = cmapss.CHANNELS if isinstance(config.data, Cmapss) else pumps.CHANNELS
-    return tuple(known[column] for column in columns_of(config.data.channels, known))
+    return tuple(known[column] for column in columns_of(config.channels, known))
 
 
 def time_unit(config: Config) -> Literal["s", "cycle"]:
