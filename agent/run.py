@@ -119,12 +119,11 @@ class Daemon:
         now_s = time.monotonic()
         self._snapshot_due_s = now_s + settings.agent.snapshot_every.total_seconds()
         self._snapshot_entry = self._core.entry
-        self._status_due_s = now_s
+        self._status_due_s = self._look_due_s = now_s
         self._links_said: tuple[object, ...] = ()
         self._status_said = (now_s, self._core.entry)
         keepalive_s = settings.output_broker.keepalive.total_seconds()
         self._progress = Progress(outbox_patience_s=OUTBOX_PATIENCE_KEEPALIVES * keepalive_s)
-        self._look_due_s = now_s
         self._read = self._core.entry  # messages taken, and those that the core should have taken since
         log.info(
             "agent_started",
@@ -284,7 +283,8 @@ class Daemon:
             what = f"the snapshot knows {self._core.n_standing()} standing alerts, the table none at all"
             self._log.error("alert_table_lost", why=what, next_step="A fault that still shows is raised anew.")
         self._core.adopt(self._outbox.standing(), newest_t_ns)
-        self._core.mark_gap("")
+        if restored is not None or refused or not self._outbox.is_first:  # else no agent has heard anything here
+            self._core.mark_gap("")
         if restored is not None:
             self._log.info("state_restored", snapshot=restored.name, taken=self._core.entry)
 

@@ -19,6 +19,7 @@ Severity = Literal["warning", "minor", "major", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("warning", "minor", "major", "critical")
 
 TimeUnit = Literal["s", "ms", "us", "ns", "iso8601", "cycle", "arrival"]
+FirstSeen = Literal["unknown", "new"]
 
 
 class Quality(IntEnum):
@@ -42,6 +43,7 @@ class Source:
     future_max_s a reading further ahead of its arrival than this is dropped (`future`)
     past_max_s   a clock that is steadily further behind arrival than this is wrong
     report_extra count payload fields that no channel names
+    first_seen   what a device is when its first row is heard: of unknown age, or new
     """
 
     name: str
@@ -52,6 +54,7 @@ class Source:
     future_max_s: float = 300.0
     past_max_s: float = 3600.0
     report_extra: bool = True
+    first_seen: FirstSeen = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

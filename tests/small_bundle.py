@@ -1,7 +1,8 @@
 """A bundle small enough to read: risk rises with a leaky mean of channel `wear`.
 
-Three channels (temp, load, wear), state = leaky mean of each and a step counter, horizons 15, 30, 60 cycles. Only
-standard operators, so the real reader, engine and golden check run on it.
+Three channels (temp, load, wear), horizons 15, 30, 60 cycles. State = leaky mean of each channel, a step counter, and
+whether the device is known to be new, which lowers its risk. Only standard operators, so the real reader, engine and
+golden check run on it.
 """
 
 import numpy as np
@@ -24,6 +25,7 @@ from agent.bundle.manifest import (
 
 CHANNELS = ("temp", "load", "wear")
 WEIGHT = np.array([[0.1, 0.1, 0.1], [0.0, 0.0, 0.0], [4.0, 3.0, 3.0]], np.float32)  # [F, K]
+NEW = np.array([[-1.0, -1.0, -1.0]], np.float32)  # [1, K]
 BIAS = np.array([-6.0, -4.0, -3.0], np.float32)
 
 
@@ -53,7 +55,11 @@ def small_manifest() -> Manifest:
         ),
         out_of_domain_margin=0.2,
         cadence=Cadence(every_s=1.0, dt_max_s=20.0),
-        state=(StateBlock(name="mean", size=3), StateBlock(name="steps", size=1)),
+        state=(
+            StateBlock(name="mean", size=3),
+            StateBlock(name="steps", size=1),
+            StateBlock(name="new", size=1, new=1.0),
+        ),
         warmup_rows=3,
         numerics=Numerics(kind="exact", tolerance=1e-4),
         risk=RiskHead(horizons_s=(15.0, 30.0, 60.0)),
@@ -67,25 +73,27 @@ def small_manifest() -> Manifest:
 
 
 def small_model() -> bytes:
-    """The streaming graph of DESIGN: x [b, 3], dt [b], state [b, 4] -> state_out, risk [b, 3], rul [b, 3]."""
+    """The streaming graph of DESIGN: x [b, 3], dt [b], state [b, 5] -> state_out, risk [b, 3], rul [b, 3]."""
     constants = {
         "zero": np.float32(0), "low": np.float32(-10), "high": np.float32(10), "keep": np.float32(0.8),
         "take": np.float32(0.2), "one": np.float32(1), "w": WEIGHT, "b": BIAS, "cap": np.float32(125),
-        "spread": np.array([[0.8, 1.0, 1.2]], np.float32), "parts": np.array([3, 1], np.int64),
-        "thirds": np.array([1, 1, 1], np.int64),
+        "spread": np.array([[0.8, 1.0, 1.2]], np.float32), "parts": np.array([3, 1, 1], np.int64),
+        "fresh": NEW, "thirds": np.array([1, 1, 1], np.int64),
     }  # fmt: skip
     nodes = [
         helper.make_node("IsNaN", ["x"], ["nan"]),
         helper.make_node("Where", ["nan", "zero", "x"], ["x0"]),
         helper.make_node("Clip", ["x0", "low", "high"], ["x1"]),
-        helper.make_node("Split", ["state", "parts"], ["mean", "steps"], axis=1),
+        helper.make_node("Split", ["state", "parts"], ["mean", "steps", "new"], axis=1),
         helper.make_node("Mul", ["mean", "keep"], ["kept"]),
         helper.make_node("Mul", ["x1", "take"], ["taken"]),
         helper.make_node("Add", ["kept", "taken"], ["mean_out"]),
         helper.make_node("Add", ["steps", "one"], ["steps_out"]),
-        helper.make_node("Concat", ["mean_out", "steps_out"], ["state_out"], axis=1),
+        helper.make_node("Concat", ["mean_out", "steps_out", "new"], ["state_out"], axis=1),
         helper.make_node("MatMul", ["mean_out", "w"], ["u0"]),
-        helper.make_node("Add", ["u0", "b"], ["u"]),
+        helper.make_node("MatMul", ["new", "fresh"], ["u1"]),
+        helper.make_node("Add", ["u0", "u1"], ["u01"]),
+        helper.make_node("Add", ["u01", "b"], ["u"]),
         helper.make_node("Sigmoid", ["u"], ["hazard"]),
         helper.make_node("Sub", ["one", "hazard"], ["survive"]),
         helper.make_node("Split", ["survive", "thirds"], ["s1", "s2", "s3"], axis=1),
@@ -103,10 +111,10 @@ def small_model() -> bytes:
         [
             helper.make_tensor_value_info("x", f32, ["b", 3]),
             helper.make_tensor_value_info("dt", f32, ["b"]),
-            helper.make_tensor_value_info("state", f32, ["b", 4]),
+            helper.make_tensor_value_info("state", f32, ["b", 5]),
         ],
         [
-            helper.make_tensor_value_info("state_out", f32, ["b", 4]),
+            helper.make_tensor_value_info("state_out", f32, ["b", 5]),
             helper.make_tensor_value_info("risk", f32, ["b", 3]),
             helper.make_tensor_value_info("rul", f32, ["b", 3]),
         ],

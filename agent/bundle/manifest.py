@@ -45,10 +45,11 @@ class Cadence(Closed, frozen=True):
 
 
 class StateBlock(Closed, frozen=True):
-    """One named run of columns in `state`."""
+    """One named run of columns in `state`: zeros for a device of unknown age, `new` for one that is known to be new."""
 
     name: str
     size: int
+    new: float = 0.0
 
 
 class Numerics(Closed, frozen=True):
@@ -146,3 +147,8 @@ class Manifest(Closed, frozen=True):
     @property
     def state_size(self) -> int:
         return sum(block.size for block in self.state)
+
+    @property
+    def new_state(self) -> tuple[float, ...]:
+        """The state that a device starts with when it is known to be new, a value a column."""
+        return tuple(block.new for block in self.state for _ in range(block.size))

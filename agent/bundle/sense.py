@@ -14,6 +14,7 @@ WINDOW_MAX = 32  # `judge` keeps the last n rows as bits of a uint32
 THRESHOLDS_MAX = 10_000
 WARMUP_ROWS_MAX = 1_000_000
 TIME_S_MAX = 1e10
+STATE_VALUE_MAX = 3e38  # a float32 can hold it
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -74,6 +75,9 @@ def _state_faults(manifest: Manifest) -> Iterator[str]:
     names = [block.name for block in manifest.state]
     if len(set(names)) < len(names):
         yield "two blocks of the state have one name"
+    for block in manifest.state:
+        if not abs(block.new) <= STATE_VALUE_MAX:
+            yield f"the block {block.name!r} of the state is {block.new} for a new device, must be finite as a float32"
     if not 0 <= manifest.warmup_rows <= WARMUP_ROWS_MAX:
         yield f"warmup_rows is {manifest.warmup_rows}, must be 0 to {WARMUP_ROWS_MAX}"
 

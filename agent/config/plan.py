@@ -36,6 +36,7 @@ def sources(settings: Settings, manifest: Manifest) -> tuple[Source, ...]:
             future_max_s=source.future_max.total_seconds(),
             past_max_s=source.past_max.total_seconds(),
             report_extra=source.report_extra,
+            first_seen=source.first_seen,
         )
         for source in settings.source
     )

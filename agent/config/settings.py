@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, mode
 
 from agent.config.quantity import Duration, Size
 from agent.decode.topic import Pattern
-from agent.words import TimeUnit
+from agent.words import FirstSeen, TimeUnit
 
 MS, SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -70,7 +70,9 @@ class Agent(Table):
     )
     stale_after: Duration = Field(default=10 * MINUTE, ge=SECOND, description="A device silent for so long is `stale`.")
     forget_after: Duration = Field(
-        default=30 * DAY, ge=SECOND, description="A device silent for so long is forgotten; it starts as a new one."
+        default=30 * DAY,
+        ge=SECOND,
+        description="A device silent for so long is forgotten; it starts as one never heard.",
     )
 
     @model_validator(mode="after")
@@ -175,6 +177,11 @@ class SourceSettings(Table):
         default=HOUR, ge=MINUTE, description="A device whose clock is steadily further behind arrival is re-based."
     )
     report_extra: bool = Field(default=True, description="Count payload fields that no channel reads.")
+    first_seen: FirstSeen = Field(
+        default="unknown",
+        description="Age of a device when its first row comes; `new` only where every device of the source begins its "
+        "life with that row, as on a test bench.",
+    )
 
     @field_validator("topic")
     @classmethod

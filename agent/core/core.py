@@ -85,7 +85,11 @@ class Core:
         return Taken(no_scores(self._manifest), alerts, [])
 
     def mark_gap(self, source: str) -> None:
-        """History may be missing: the next row of each device of `source` ("" for all) says `gap`."""
+        """History may be missing: the next row of each device of `source` ("" for all) says `gap`.
+
+        For a while, whoever is heard for the first time is not taken for new (`agent.core.newness`).
+        """
+        self._stepper.newness.lose_history()
         columns = self._stepper.slab.columns
         names = [one.name for one in self.sources]
         columns.history_lost |= (columns.source == names.index(source)) if source else (columns.source != NO_SOURCE)
@@ -100,7 +104,7 @@ class Core:
         names = [source.name for source in self.sources]
         self._stepper.evidence.forget()
         for (source, device), t_ns in newest_t_ns.items():
-            slot = self._stepper.slot(device, names.index(source) if source in names else NO_SOURCE)
+            slot = self._stepper.slot(device, names.index(source) if source in names else NO_SOURCE, is_new=False)
             if slot is None:
                 self.counts[source, "max_devices"] += 1
                 continue
@@ -125,6 +129,7 @@ class Core:
             entry=self.entry,
             log_time_ns=self.log_time_ns,
             next_tick_ns=self._next_tick_ns,
+            new_from_ns=self._stepper.newness.from_ns,
             sources=tuple(source.name for source in self.sources),
             devices=tuple(devices),
         )
@@ -141,6 +146,7 @@ class Core:
         self.entry = header.entry
         self.log_time_ns = header.log_time_ns
         self._next_tick_ns = header.next_tick_ns
+        self._stepper.newness.from_ns = header.new_from_ns
         self._stepper.slab.refill(header.devices)
         self._stepper.evidence = Evidence.empty(self._stepper.slab.capacity)
         for name, array in columns.items():
@@ -165,6 +171,7 @@ class Core:
 
     def _advance(self, log_time_ns: int) -> list[AlertEvent]:
         """Let the ticks up to `log_time_ns` happen; only the last can matter, as nothing was heard between them."""
+        self._stepper.newness.advance(log_time_ns)
         if log_time_ns < self._next_tick_ns:
             return []
         is_first = self._next_tick_ns == NEVER

@@ -18,14 +18,15 @@ class QualityRule:
         self._may_be_missing = np.array([channel.may_be_missing for channel in manifest.channels])
         self._warmup_rows = manifest.warmup_rows
 
-    def quality(self, x: Float32, rows_before: Int64, is_gap: Bool) -> UInt8:
+    def quality(self, x: Float32, rows_before: Int64, is_new: Bool, is_gap: Bool) -> UInt8:
         """Quality uint8 [b] of rows x [b, F]: the first that holds of gap, warming_up, out_of_domain, ok.
 
-        rows_before int64 [b] rows stepped since the state was zero, without this one; is_gap bool [b].
+        rows_before int64 [b] rows stepped since the state began, without this one; is_new bool [b] it began with the
+        device's life, so that nothing is missing from it; is_gap bool [b].
         """
         with np.errstate(invalid="ignore"):
             outside = (x < self._low) | (x > self._high) | (np.isnan(x) & ~self._may_be_missing)
         quality = np.where(outside.any(axis=1), Quality.OUT_OF_DOMAIN, Quality.OK).astype(np.uint8)
-        quality[rows_before + 1 < self._warmup_rows] = Quality.WARMING_UP
+        quality[(rows_before + 1 < self._warmup_rows) & ~is_new] = Quality.WARMING_UP
         quality[is_gap] = Quality.GAP
         return quality

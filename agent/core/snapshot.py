@@ -16,8 +16,8 @@ from agent.judge.evidence import Evidence
 from agent.step.slab import DeviceColumns
 
 MAGIC = b"FWSTATE\n"
-SCHEMA_VERSION = 2
-_START_OVER = "The agent starts from the next older snapshot, or with every device new."
+SCHEMA_VERSION = 3
+_START_OVER = "The agent starts from the next older snapshot, or with every device as one never heard."
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -31,6 +31,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     entry: int
     log_time_ns: int
     next_tick_ns: int
+    new_from_ns: int | None
     sources: tuple[str, ...]
     devices: tuple[str | None, ...]
 

@@ -12,13 +12,14 @@ from agent.bundle.manifest import Manifest
 from agent.core.alerts import decided
 from agent.core.bounds import Bounds
 from agent.core.clock import ClockRule
+from agent.core.newness import Newness
 from agent.core.quality import QualityRule
 from agent.core.scores import joined, no_scores, picked
 from agent.decode.intake import Readings
 from agent.judge.evidence import NOT_CLEARING, Evidence, judge
 from agent.step.batch import rounds
 from agent.step.engine import Engine
-from agent.step.slab import NO_SLOT, NO_SOURCE, Slab
+from agent.step.slab import NEVER, NO_SLOT, NO_SOURCE, Slab
 from agent.words import AlertEvent, Bool, Drop, Float32, Int64, Scores, Source
 
 
@@ -30,21 +31,29 @@ class Stepper:
     ) -> None:
         self.slab = Slab(manifest.state_size, bounds.max_devices)
         self.evidence = Evidence.empty(self.slab.capacity)
+        self.newness = Newness(sources, bounds.stale_after_s)
         self._sources = sources
         self._manifest = manifest
         self._engine = engine
         self._threshold = threshold
         self._max_batch = bounds.max_batch
+        self._new_state = np.array(manifest.new_state, np.float32)
         self._quality_rule = QualityRule(manifest)
         self._clock_rule = ClockRule(sources, manifest.cadence.every_s)
 
-    def slot(self, device: str, source: int) -> int | None:
-        """The device's slot, a new one if it has none; None when `max_devices` are known already."""
+    def slot(self, device: str, source: int, *, is_new: bool) -> int | None:
+        """The device's slot, another one if it has none; None when `max_devices` are known already.
+
+        is_new  a device that has none yet begins its life now
+        """
         slot = self.slab.find(device)
         if slot is None:
             slot = self.slab.claim(device, source)
             if self.slab.capacity > len(self.evidence.standing):
                 self.evidence.grow(self.slab.capacity)
+            if slot is not None and is_new:
+                self.slab.columns.state[slot] = self._new_state
+                self.slab.columns.is_new[slot] = True
         return slot
 
     def source_of(self, slot: int) -> str:
@@ -59,7 +68,7 @@ class Stepper:
 
         Returns scores and alerts in the order of the messages; `readings.drops` gets what is left out.
         """
-        slots = self._slots_of(readings, topics)
+        slots = self._slots_of(readings, topics, log_times)
         held = np.flatnonzero(slots != NO_SLOT)
         parts: list[Scores] = []
         alerts: list[AlertEvent] = []
@@ -77,19 +86,20 @@ class Stepper:
         scores = joined(parts)
         return picked(scores, np.argsort(scores.entry, kind="stable")), alerts
 
-    def _slots_of(self, readings: Readings, topics: Sequence[str]) -> Int64:
+    def _slots_of(self, readings: Readings, topics: Sequence[str], log_times: Int64) -> Int64:
         """int64 [n], NO_SLOT where a reading gets none. Only here does a device come to be, so junk makes none."""
         devices = readings.device.tolist()
         slots = self.slab.slots(devices)
         is_owned = (slots != NO_SLOT) & (self.slab.columns.source[slots] == readings.source)
         for row in np.flatnonzero(~is_owned).tolist():
-            source = int(readings.source[row])
-            slot = self.slot(devices[row], source)
+            source, heard_ns = int(readings.source[row]), int(log_times[readings.message[row]])
+            slot = self.slot(devices[row], source, is_new=self.newness.is_new(source, heard_ns))
             if slot is not None and self.slab.columns.source[slot] == source:
                 slots[row] = slot
                 continue
             slots[row] = NO_SLOT
             if slot is None:
+                self.newness.miss(source, heard_ns)
                 self._drop(readings, row, topics, "max_devices", "no room for another device")
             else:
                 self._drop(readings, row, topics, "foreign_device", "the device belongs to another source")
@@ -120,13 +130,13 @@ class Stepper:
         if len(rows) == 0:
             return no_scores(self._manifest), []
         if is_lost.any():
-            columns.state[slots[is_lost]] = 0
-            columns.rows[slots[is_lost]] = 0
+            self._start_again(slots[is_lost])
         x = readings.x[rows]
         risk, rul, sound = self._run(x, dt, slots)
-        quality = self._quality_rule.quality(x, columns.rows[slots], is_gap | columns.history_lost[slots])
+        is_gap |= columns.history_lost[slots]
+        quality = self._quality_rule.quality(x, columns.rows[slots], columns.is_new[slots], is_gap)
 
-        columns.rows[slots] = np.where(sound, columns.rows[slots] + 1, 0)
+        columns.rows[slots] += 1
         columns.t_ns[slots] = t_ns
         columns.history_lost[slots] = ~sound
         columns.quality[slots] = quality
@@ -135,6 +145,7 @@ class Stepper:
         if not sound.all():  # a device the model cannot follow starts again; its neighbours go on
             for row in rows[~sound].tolist():
                 self._drop(readings, row, topics, "not_finite", _event_time(readings, row))
+            self._start_again(slots[~sound])
             scores, slots = picked(scores, np.flatnonzero(sound)), slots[sound]
         policy = self._manifest.judge
         verdict = judge(self.evidence, slots, scores.t_ns, scores.quality, scores.risk, self._threshold, policy)
@@ -158,13 +169,20 @@ class Stepper:
         self.evidence.clearing_since_ns[slots[clocked.rebased]] = NOT_CLEARING
         if not clocked.future.any():
             return rows, slots, clocked.t_ns, heard_ns
+        is_unheard = self.slab.columns.t_ns[slots] == NEVER
+        self._start_again(slots[clocked.future & is_unheard])  # the row that its life began with is lost
         kept = ~clocked.future
         return rows[kept], slots[kept], clocked.t_ns[kept], heard_ns[kept]
+
+    def _start_again(self, slots: Int64) -> None:
+        """The state of these devices says nothing any more: from now on they are of unknown age."""
+        columns = self.slab.columns
+        columns.state[slots], columns.rows[slots], columns.is_new[slots] = 0, 0, False
 
     def _run(self, x: Float32, dt: Float32, slots: Int64) -> tuple[Float32, Float32, Bool]:
         """Step the states of distinct slots, `max_batch` at a time; returns risk [b, K], rul [b, Q], sound bool [b].
 
-        Where a result is not finite the state becomes zero and `sound` is False.
+        Where a result is not finite `sound` is False, and the state must not be used.
         """
         states = self.slab.columns.state
         risks, ruls = [], []
@@ -174,7 +192,6 @@ class Stepper:
             state, risk, rul = self._engine.run(x[part], dt[part], states[slots[part]])
             if not _is_finite(state, risk, rul):
                 sound[part] = np.logical_and.reduce([np.isfinite(one).all(axis=1) for one in (state, risk, rul)])
-                state[~sound[part]] = 0
             states[slots[part]] = state
             risks.append(risk)
             ruls.append(rul)

@@ -18,10 +18,11 @@ NO_SLOT = -1
 class DeviceColumns(Columns):
     """What the core knows of each device.
 
-    state         float32 [capacity, S]  the model's state, zeros for a new device
+    state         float32 [capacity, S]  the model's state, zeros for a device of unknown age
     t_ns          int64    event time of the newest row, NEVER for none
     heard_ns      int64    log time of the newest accepted row, NEVER for none
-    rows          int64    rows stepped since the state was zero
+    rows          int64    rows stepped since the state began
+    is_new        bool     the state began with the device's life
     history_lost  bool     the next row says `gap`
     quality       uint8    Quality of the newest row, or STALE
     source        int64    index of the source the device belongs to
@@ -39,6 +40,7 @@ class DeviceColumns(Columns):
     t_ns: Int64 = column(np.int64, NEVER)
     heard_ns: Int64 = column(np.int64, NEVER)
     rows: Int64 = column(np.int64, 0)
+    is_new: Bool = column(np.bool_, False)
     history_lost: Bool = column(np.bool_, False)
     quality: UInt8 = column(np.uint8, Quality.WARMING_UP)
     source: Int64 = column(np.int64, NO_SOURCE)
@@ -89,7 +91,7 @@ class Slab:
         return slot
 
     def release(self, slot: int) -> str:
-        """Give a slot back; its device, returned, starts as new when it is heard again."""
+        """Give a slot back; its device, returned, is not known any more."""
         device = self.devices[slot]
         if device is None:
             raise LookupError(f"slot {slot} is free already")

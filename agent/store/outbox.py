@@ -60,6 +60,7 @@ class Outbox:
     def __init__(self, path: Path, rows_max: int) -> None:
         self._rows_max = rows_max
         self.dropped = 0  # events that the bound pushed out
+        self.is_first = not path.exists()  # no alert table was here before
         self.aside: Path | None = None  # where a database is kept that could not be used
         try:
             self._db = _open(path)
@@ -75,7 +76,7 @@ class Outbox:
         with self._transaction() as db:
             for event in events:
                 key = (event.device, event.head)
-                if event.cause == "forgotten":  # the device starts as new, perhaps with an earlier clock
+                if event.cause == "forgotten":  # the device starts as one never heard, perhaps with an earlier clock
                     db.execute("DELETE FROM alert WHERE device = ? AND head = ?", key)
                     continue
                 row = (*key, event.source, event.state != "normal", event.t_ns, msgspec.json.encode(event))

@@ -131,7 +131,9 @@ class Campaign:
             try:
                 self._agent.go()
                 self._agent.feed(self._next())
-                self._agent.wait_for_snapshots(1)  # a device that is in no snapshot and no table starts as a new one
+                self._agent.wait_for_snapshots(
+                    1
+                )  # a device that is in no snapshot and no table starts as one never heard
                 for number in range(rounds):
                     self._round(self._rng.choices((AGENT, INPUT, BOTH, STARTING), (4, 2, 3, 1))[0])
                     if sys.stderr.isatty():

@@ -45,7 +45,7 @@ def test_a_corrupt_snapshot_is_set_aside_and_the_older_one_restored(agent, spoil
     assert agent.stop() == 0
 
 
-def test_without_any_good_snapshot_devices_start_as_new_and_alerts_stand(agent):
+def test_without_any_good_snapshot_devices_start_anew_and_alerts_stand(agent):
     """Both snapshots are spoilt: the state is gone, the alert table is not."""
     whole = life("p1", 60)
     agent.feed(whole[:20])

@@ -18,7 +18,7 @@ import pytest
 
 from agent.words import AlertEvent
 from tests.broker.listener import Heard, Listener
-from tests.broker.running_agent import ROOT, with_output
+from tests.broker.running_agent import ROOT, configuration, with_output
 from tests.broker.told import events_inline
 from tests.streams import interleaved, life
 
@@ -92,7 +92,7 @@ def test_a_killed_agent_loses_no_alert_and_gives_none_a_second_id(agent, seed):
     for cut in cuts:
         agent.feed(messages[start:cut])
         check_gaps(agent, is_first_life=start == 0)
-        agent.wait_for_snapshots(1)  # a device that is in no snapshot and no table starts as a new one
+        agent.wait_for_snapshots(1)  # a device that is in no snapshot and no table starts as one never heard
         kill_while_taking(agent, messages[cut : cut + N_UNSURE], "score", rng.randrange(N_UNSURE - 5))
         table = committed(agent)
         seen += [(event.alert, event.sequence) for event, _ in table]
@@ -187,3 +187,16 @@ def check_gaps(agent, *, is_first_life: bool) -> None:
 def standing(agent) -> dict[str, str]:
     """Device -> id of the alert that is retained on the broker."""
     return {alert["device"]: alert["alert"] for _, alert in sorted(agent.standing().items())}
+
+
+def test_a_crash_before_the_first_snapshot_makes_no_device_new_again(make_agent, broker):
+    """A bench's device is new at the very first start; after the crash it may have a past."""
+    text = configuration(broker.port).replace('snapshot_every = "1s"', 'snapshot_every = "1h"')
+    agent = make_agent(f'{text}first_seen = "new"\n')
+    agent.go()
+    agent.feed(life("p1", 3))
+    assert agent.qualities("p1") == ["ok"] * 3
+    agent.kill()
+    agent.go()
+    agent.feed(life("p1", 3, start=4))
+    assert agent.qualities("p1") == ["warming_up", "warming_up", "ok"]

@@ -13,8 +13,12 @@ from tests.streams import SOURCE, core, life, message, take
 OK, WARMING_UP, GAP, OUT_OF_DOMAIN = Quality.OK, Quality.WARMING_UP, Quality.GAP, Quality.OUT_OF_DOMAIN
 
 
-def qualities(messages, **changes):
-    into = core(**changes)
+BENCH = replace(SOURCE, first_seen="new")
+BENCH_LIFE = life("p1", 5)
+
+
+def qualities(messages, source=SOURCE):
+    into = core(source)
     return take(into, messages).scores.quality.tolist()
 
 
@@ -47,6 +51,25 @@ def test_known_missing_history_is_a_gap_for_the_next_row_of_each_device_of_the_s
     into.mark_gap("press")
     later = [message("p1", 5), ("oven/o1", message("o1", 5)[1]), message("p1", 6)]
     assert take(into, later, arrived_ns=2 * 10**9).scores.quality.tolist() == [GAP, OK, OK]
+
+
+def test_a_device_known_to_be_new_does_not_warm_up():
+    """Its history is complete from its first row on."""
+    assert set(qualities(BENCH_LIFE, source=BENCH)) == {OK}
+
+
+def test_every_other_rule_holds_for_a_new_device():
+    stream = [message("p1", 1, wear=4.1), message("p1", 2), message("p1", 6), message("p1", 7)]
+    assert qualities(stream, source=BENCH) == [OUT_OF_DOMAIN, OK, GAP, OK]
+
+
+def test_a_new_device_that_loses_its_history_is_of_unknown_age():
+    """After dt_max it warms up, and is scored as one that was never heard and may be of any age."""
+    again = [message("p1", 100 + cycle, wear=1.0) for cycle in range(4)]
+    back = take(core(BENCH), [*BENCH_LIFE, *again]).scores
+    unknown = take(core(), again).scores
+    assert back.quality[len(BENCH_LIFE) :].tolist() == [GAP, WARMING_UP, OK, OK]
+    assert back.risk[len(BENCH_LIFE) :].tobytes() == unknown.risk.tobytes()
 
 
 @pytest.mark.parametrize("channels", [{"wear": 4.1}, {"temp": -3.1}, {"wear": None}, {"temp": 1e39}])

@@ -77,9 +77,9 @@ def test_the_engine_gives_a_row_the_same_bits_in_every_batch(batch_size):
     engine = Engine(MODEL, small_manifest())
     rng = np.random.default_rng(batch_size)
     x = rng.choice(np.float32([np.nan, np.inf, -np.inf, 1e30, -1e30, 0.3]), (batch_size, 3))
-    state = rng.choice(np.float32([1e30, -1e30, 0.1]), (batch_size, 4))
+    state = rng.choice(np.float32([1e30, -1e30, 0.1]), (batch_size, small_manifest().state_size))
     dt = np.ones(batch_size, np.float32)
-    row, own_state = np.float32([[0.1, -0.2, 0.7]]), np.float32([[0.2, 0.1, 0.5, 9.0]])
+    row, own_state = np.float32([[0.1, -0.2, 0.7]]), np.float32([[0.2, 0.1, 0.5, 9.0, 1.0]])
     want = [output.tobytes() for output in engine.run(row, dt[:1], own_state)]
     for place in {0, batch_size // 2, batch_size - 1}:
         x_mixed, state_mixed = x.copy(), state.copy()

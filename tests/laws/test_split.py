@@ -1,6 +1,7 @@
 """Law 1, the part that the core alone can break: any split of the input gives the same result, and a snapshot at any
 point is the same core again. (Evaluate = inline = through a broker is in test_parity.py.)"""
 
+from dataclasses import replace
 from functools import cache
 from itertools import chain, pairwise
 
@@ -8,8 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core import Bounds
-from agent.words import Taken
-from tests.streams import Message, core, in_bursts, life, message, take
+from agent.words import Quality, Taken
+from tests.streams import SOURCE, Message, core, in_bursts, interleaved, life, message, take
+
+
+def on_bench(device: str, n: int) -> list[Message]:
+    return [(f"bench/{device}", payload) for _, payload in life(device, n)]
+
 
 STREAM = [
     *in_bursts(
@@ -17,12 +23,15 @@ STREAM = [
         [*life("p2", 60, seed=2), message("p2", 3, wear=1.0), message("p2", 60, wear=1.0)],
         [message("p3", cycle, wear=2.0) for cycle in range(1, 4)] + [("plant/p3/cycle", b"{")] * 5,
         [("nowhere", b"1")] * 3,
+        on_bench("b1", 9),
+        on_bench("b2", 9),
         seed=5,
     ),
-    *life("p1", 90, start=61, wear_from=1000),
+    *interleaved(life("p1", 90, start=61, wear_from=1000), on_bench("b3", 75)),
 ]
 ARRIVED_NS = [10**12 + 40_000_000 * index for index in range(len(STREAM))]  # a tick every 25 messages
-BOUNDS = Bounds(stale_after_s=0.7, forget_after_s=2.4)  # short, so that ticks mark and forget devices mid-stream
+BOUNDS = Bounds(stale_after_s=0.7, forget_after_s=2.4, max_devices=3)  # so that devices are forgotten, and refused
+BENCH = replace(SOURCE, name="bench", topic="bench/{device}", first_seen="new")
 
 
 def whole(taken: list[Taken]) -> tuple[bytes, list[object]]:
@@ -40,7 +49,7 @@ def cut(stream: list[Message], at: list[int]) -> list[slice]:
 
 @cache
 def once() -> tuple[bytes, list[object], object]:
-    into = core(bounds=BOUNDS)
+    into = core(SOURCE, BENCH, bounds=BOUNDS)
     told = whole([into.take([t for t, _ in STREAM], [p for _, p in STREAM], ARRIVED_NS)])
     return *told, into.counts
 
@@ -50,7 +59,15 @@ def test_the_stream_has_everything_in_it():
     _, alerts, counts = once()
     assert {event.kind for event in alerts} == {"raised", "updated", "cleared"}
     assert {event.cause for event in alerts} == {"risk", "below_threshold", "forgotten"}
-    assert {reason for _, reason in counts} >= {"late", "repeated", "malformed", "no_source", "forgotten"}
+    reasons = {reason for _, reason in counts}
+    assert reasons >= {"late", "repeated", "malformed", "no_source", "max_devices", "forgotten"}
+
+
+def test_the_stream_has_a_device_that_is_new_and_two_that_were_refused_before():
+    into = core(SOURCE, BENCH, bounds=BOUNDS)
+    scores = into.take([t for t, _ in STREAM], [p for _, p in STREAM], ARRIVED_NS).scores
+    first = {device: scores.quality[scores.device == device][0] for device in ("b1", "b2", "b3")}
+    assert first == {"b1": Quality.OK, "b2": Quality.WARMING_UP, "b3": Quality.WARMING_UP}
 
 
 def test_scores_and_alerts_come_in_the_order_of_the_messages():
@@ -67,7 +84,7 @@ def test_scores_and_alerts_come_in_the_order_of_the_messages():
 @given(st.lists(st.integers(0, len(STREAM)), max_size=12))
 def test_any_split_of_the_input_gives_the_same_scores_alerts_and_counts(at):
     """Cut one stream at random places into several takes, empty ones among them; compare bytes, alerts and counts."""
-    into = core(bounds=BOUNDS)
+    into = core(SOURCE, BENCH, bounds=BOUNDS)
     parts = [
         into.take([t for t, _ in STREAM[part]], [p for _, p in STREAM[part]], ARRIVED_NS[part])
         for part in cut(STREAM, at)
@@ -76,7 +93,7 @@ def test_any_split_of_the_input_gives_the_same_scores_alerts_and_counts(at):
 
 
 def test_one_message_a_take_gives_the_same():
-    into = core(bounds=BOUNDS)
+    into = core(SOURCE, BENCH, bounds=BOUNDS)
     parts = [into.take([t], [p], [a]) for (t, p), a in zip(STREAM, ARRIVED_NS, strict=True)]
     assert (*whole(parts), into.counts) == once()
 
@@ -85,7 +102,7 @@ def test_one_message_a_take_gives_the_same():
 @given(st.integers(0, len(STREAM)))
 def test_a_core_restored_from_a_snapshot_goes_on_to_the_bit(at):
     """Snapshot at a random message, restore into a new core, go on there; compare with the uninterrupted run."""
-    first, second = core(bounds=BOUNDS), core(bounds=BOUNDS)
+    first, second = core(SOURCE, BENCH, bounds=BOUNDS), core(SOURCE, BENCH, bounds=BOUNDS)
     before, after = cut(STREAM, [at])
     told = [first.take([t for t, _ in STREAM[before]], [p for _, p in STREAM[before]], ARRIVED_NS[before])]
     saved = first.snapshot()
@@ -99,7 +116,7 @@ def test_a_core_restored_from_a_snapshot_goes_on_to_the_bit(at):
 @given(st.lists(st.integers(0, 40), max_size=6))
 def test_heartbeats_change_only_when_silence_is_noticed(at):
     """Heartbeats between messages at the messages' own log time give the same scores and alerts."""
-    into = core(bounds=BOUNDS)
+    into = core(SOURCE, BENCH, bounds=BOUNDS)
     told = []
     for index, ((topic, payload), arrived) in enumerate(zip(STREAM, ARRIVED_NS, strict=True)):
         told.append(into.take([topic], [payload], [arrived]))

@@ -144,9 +144,9 @@ def with_input_overwritten() -> onnx.ModelProto:
 
 
 def with_another_width() -> onnx.ModelProto:
-    """`risk` is promised and declared as [b, 3], and computed as [b, 4]."""
+    """`risk` is promised and declared as [b, 3], and computed as [b, 5]."""
     model = small()
-    model.graph.node[17].output[0] = "unused"
+    model.graph.node[19].output[0] = "unused"
     model.graph.node.append(helper.make_node("Identity", ["state"], ["risk"]))
     return model
 
@@ -177,7 +177,7 @@ def with_value_info() -> onnx.ModelProto:
 
 FLOAT, DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE
 REFUSED = {
-    "loop": (node_with("Loop"), r"node 20 \('Loop'\) is not among the operators allowed"),
+    "loop": (node_with("Loop"), r"node 22 \('Loop'\) is not among the operators allowed"),
     "random": (node_with("RandomNormalLike"), r"'RandomNormalLike'\) is not among"),
     "large from small": (node_with("Tile"), r"'Tile'\) is not among"),
     "custom domain": (node_with("Sigmoid", domain="com.evil"), "of the domain 'com.evil'"),
@@ -213,9 +213,9 @@ REFUSED = {
     "IR version": (with_ir(99), "IR version 99"),
     "output undone": (with_output_undone(), "no node computes the output 'rul'"),
     "order": (with_order_reversed(), r"node 0 \('Mul'\) reads 'left' before anything defines it"),
-    "another width": (with_another_width(), r"'risk' is computed as float32 \[b, 4\], the manifest promises .* 3\]"),
-    "doubling": (with_doubling(30), "the nodes up to 35 need more memory"),
-    "outer products": (with_outer_products(), "the nodes up to 20 need more memory"),
+    "another width": (with_another_width(), r"'risk' is computed as float32 \[b, 5\], the manifest promises .* 3\]"),
+    "doubling": (with_doubling(30), "the nodes up to 37 need more memory"),
+    "outer products": (with_outer_products(), "the nodes up to 22 need more memory"),
     "value info": (with_value_info(), "graph has value_info"),
     "rows across": (node_with("Softmax", axis=0), r"'Softmax'\) works along another axis than the columns"),
     "input overwritten": (with_input_overwritten(), "'state' is defined twice"),

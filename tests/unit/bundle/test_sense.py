@@ -54,6 +54,10 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"state": (StateBlock("h", -3), StateBlock("c", 7))}, "in blocks of at least 1"),
     ({"state": (StateBlock("h", 2**40),)}, "must be 1 to 65536"),
     ({"state": (StateBlock("h", 2), StateBlock("h", 2))}, "one name"),
+    *(
+        ({"state": (StateBlock("h", 2), StateBlock("new", 1, value))}, f"block 'new' of the state is {value} for a new")
+        for value in (NAN, INF, -INF, 1e39)
+    ),
     ({"warmup_rows": -1}, "warmup_rows is -1"),
     ({"numerics": Numerics("exact", INF)}, "numerics.tolerance is inf"),
     ({"risk": RiskHead((30.0, 15.0, 60.0))}, "risk.horizons_s must rise"),

@@ -15,13 +15,14 @@ def test_defaults_are_the_cores_own():
 
 
 def test_a_source_lists_a_payload_field_for_every_channel_in_order(tmp_path):
-    text = VALID + SOURCE + 'channels = { wear = "W" }\nfuture_max = "1m"\nreport_extra = false\n'
+    text = VALID + SOURCE + 'channels = { wear = "W" }\nfuture_max = "1m"\nreport_extra = false\nfirst_seen = "new"\n'
     settings = load(write_configuration(tmp_path, text), {})
     planned = plan(settings, file.read(settings.model.bundle))
     assert planned.sources == (
         Source(
             name="press", topic="plant/{device}/cycle", time_field="cycle", time_unit="cycle",
             fields=("temp", "load", "W"), future_max_s=60.0, report_extra=False,
+            first_seen="new",
         ),
     )  # fmt: skip
     assert (planned.chosen.threshold, planned.chosen.extrapolated) == (0.5, True)

@@ -33,8 +33,8 @@ def test_the_snapshot_of_another_bundle_is_refused_by_name():
 
 
 def test_a_newer_schema_is_refused_by_its_number():
-    with pytest.raises(SnapshotRefused, match="version 9, this forewarn reads version 2"):
-        core().restore(saved().replace(b'"schema_version":2', b'"schema_version":9'))
+    with pytest.raises(SnapshotRefused, match="version 9, this forewarn reads version 3"):
+        core().restore(saved().replace(b'"schema_version":3', b'"schema_version":9'))
 
 
 def test_more_devices_than_the_bound_are_refused():

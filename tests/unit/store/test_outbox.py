@@ -89,7 +89,7 @@ def test_a_commit_that_fails_changes_neither_table_nor_outbox(path):
 
 
 def test_a_forgotten_device_leaves_the_table(path):
-    """It starts as new, perhaps with an earlier clock: its old event time must not make its rows late."""
+    """It starts as one never heard, perhaps with an earlier clock: its old event time must not make its rows late."""
     outbox = Outbox(path, 100)
     outbox.commit([event("raised", "a", t=5.0)], [])
     outbox.commit([event("cleared", "a", t=5.0, cause="forgotten")], [])
