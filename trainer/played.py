@@ -8,6 +8,7 @@ from agent.replay.measure import EarlyWarning, Watched, measure, watched
 from agent.replay.play import PlayedDevice, play_inline
 from agent.replay.stream import source_for, stream
 from agent.replay.truth import Recorded
+from agent.words import FirstSeen
 from trainer.data.history import History
 
 TOPIC = "recorded/{device}/row"
@@ -15,10 +16,16 @@ NEVER = 1.0
 """A threshold that raises nothing: only scores are wanted."""
 
 
-def play(bundle: Bundle, model: bytes, histories: Sequence[History], threshold: float) -> tuple[PlayedDevice, ...]:
-    """Play all histories side by side; `model` is one of the bundle's two graphs. Devices in the order given."""
+def play(
+    bundle: Bundle, model: bytes, histories: Sequence[History], threshold: float, *, first_seen: FirstSeen = "unknown"
+) -> tuple[PlayedDevice, ...]:
+    """Play all histories side by side; `model` is one of the bundle's two graphs. Devices in the order given.
+
+    first_seen  `new` when every history begins with its device's life
+    """
     recorded = [Recorded(history.device, history.t_s, history.x) for history in histories]
-    return play_inline(bundle, model, stream(recorded, source_for(bundle.manifest, TOPIC)), threshold)
+    source = source_for(bundle.manifest, TOPIC, first_seen=first_seen)
+    return play_inline(bundle, model, stream(recorded, source), threshold)
 
 
 def early_warning(bundle: Bundle, played: Sequence[PlayedDevice], histories: Sequence[History]) -> EarlyWarning:

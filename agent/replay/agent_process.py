@@ -96,6 +96,7 @@ scores = "all"
 name = {_quoted(source.name)}
 topic = {_quoted(source.topic)}
 qos = 1
+first_seen = {_quoted(source.first_seen)}
 [source.time]
 field = {_quoted(source.time_field)}
 unit = {_quoted(source.time_unit)}

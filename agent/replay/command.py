@@ -27,6 +27,7 @@ from agent.replay.through_broker import play_through_broker, private_topic
 from agent.replay.truth import read_recorded, read_truth
 from agent.replay.unit import unit_of
 from agent.step.engine import Engine
+from agent.words import FirstSeen
 
 _FILE = click.Path(path_type=Path)
 _MAY_BE_REQUIRED = "\n".join(
@@ -53,6 +54,13 @@ _MAY_BE_REQUIRED = "\n".join(
 @click.option("--junit", type=_FILE, help="Write JUnit XML: a test case for each requirement and each device.")
 @click.option(
     "--budget", default="", help='False alarms allowed. [default: "1 per 1000 cycles" or "1 per device per 30d"]'
+)
+@click.option(
+    "--first-seen",
+    type=click.Choice(["unknown", "new"]),
+    default="unknown",
+    show_default=True,
+    help="What is known of a device when its first row comes: new where every recording begins with its device's life.",
 )
 @click.option(
     "--through",
@@ -91,6 +99,7 @@ def replay(
     required: tuple[str, ...],
     junit: Path | None,
     budget: str,
+    first_seen: FirstSeen,
     through: Through,
     broker: str,
     password_file: Path | None,
@@ -127,7 +136,8 @@ def replay(
     budget = options.budget_for(budget, bundle.manifest, bundle=bundle_path, n_devices=len(recorded))
     allowed = parse_budget(budget, fleet_size=len(recorded))
     chosen = choose(bundle.manifest.thresholds, allowed)
-    rows = stream(recorded, source_for(bundle.manifest, options.topic(topic) or private_topic()))
+    source = source_for(bundle.manifest, options.topic(topic) or private_topic(), first_seen=first_seen)
+    rows = stream(recorded, source)
     watching = onlooker(len(rows), bundle.manifest, became, live_max=live_max if live else 0)
     with _ended_as_by_ctrl_c():
         if through == "inline":
@@ -136,7 +146,7 @@ def replay(
         else:
             with _folder() as state, _broker(named, state) as at, watching as watcher:
                 played = play_through_broker(bundle, rows, budget, at, state, watcher, times_real_time)
-    found = assess(bundle, through, allowed, chosen, played, became)
+    found = assess(bundle, through, allowed, chosen, played, became, first_seen=first_seen)
     unit = unit_of(bundle.manifest)
     checked = [check(one, found, unit) for one in requirements]
     with _writing(out):

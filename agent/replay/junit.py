@@ -42,6 +42,7 @@ def _suite(
         ("threshold", f"{limit.threshold:.6g}"),
         ("exposure", unit.text(replay.early_warning.exposure_s)),
         ("through", replay.through),
+        ("first_seen", replay.first_seen),
     ):
         ElementTree.SubElement(properties, "property", name=key, value=_clean(value))
     suite.extend(cases)

@@ -11,7 +11,7 @@ from agent.replay import plot
 from agent.replay.measure import Column, DeviceResult, EarlyWarning, Interval
 from agent.replay.page import page
 from agent.replay.result import Replay, Timeline
-from agent.replay.told import detection, natural, outcome_text, why_missed
+from agent.replay.told import detection, first_seen_text, natural, outcome_text, why_missed
 from agent.replay.unit import Unit
 
 TIMELINES_MAX = 100
@@ -244,6 +244,7 @@ def _what_was_played(replay: Replay, unit: Unit) -> str:
         ("bundle", f"{escape(bundle.name)} {escape(bundle.version)}, trained for {trained}"),
         ("digest", f"<code>{escape(bundle.digest)}</code>"),
         ("numerics", exact),
+        ("streams", first_seen_text(replay)),
         ("budget", f"{escape(limit.budget)} = {_number(unit.rate(limit.rate_per_s))} per {unit.exposure}{marked}"),
         ("threshold", f"{limit.threshold:.6g} on the risk within {unit.text(replay.judged_horizon_s)}"),
         ("rows", f"{replay.rows} ({quality.replace('_', ' ')})"),

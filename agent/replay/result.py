@@ -16,7 +16,7 @@ from agent.judge.threshold import Budget, Chosen
 from agent.replay.age_only import choose_age, warned_by_age
 from agent.replay.measure import EarlyWarning, measure, watched
 from agent.replay.play import PlayedDevice
-from agent.words import AlertEvent, Float32, Quality
+from agent.words import AlertEvent, FirstSeen, Float32, Quality
 
 SCHEMA_VERSION = 1
 Through = Literal["inline", "mqtt"]
@@ -71,6 +71,7 @@ class Replay(msgspec.Struct, frozen=True):
     schema_version: int
     bundle: BundleName
     through: Through
+    first_seen: FirstSeen
     time_unit: Literal["s", "cycle"]
     limit: Limit
     horizons_s: tuple[float, ...]
@@ -90,8 +91,10 @@ def assess(
     chosen: Chosen,
     played: Sequence[PlayedDevice],
     truth: Mapping[str, float | None],
+    *,
+    first_seen: FirstSeen = "unknown",
 ) -> Replay:
-    """Measure what was played against the truth, which has an entry for every device."""
+    """Measure what was played, with devices `first_seen` so, against the truth, which has an entry for every device."""
     manifest = bundle.manifest
     table = manifest.thresholds
     fleet = [
@@ -103,6 +106,7 @@ def assess(
         schema_version=SCHEMA_VERSION,
         bundle=BundleName(manifest.name, manifest.version, bundle.digest, manifest.numerics.kind, manifest.trained_for),
         through=through,
+        first_seen=first_seen,
         time_unit=manifest.time_unit,
         limit=Limit(budget.text, budget.rate_per_s, chosen.threshold, chosen.rate_per_s, chosen.extrapolated),
         horizons_s=manifest.risk.horizons_s,

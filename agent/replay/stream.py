@@ -14,7 +14,7 @@ from agent.bundle.manifest import Manifest
 from agent.decode.topic import DEVICE
 from agent.replay.measure import Float64
 from agent.replay.truth import Recorded
-from agent.words import Float32, Int64, Source
+from agent.words import FirstSeen, Float32, Int64, Source
 
 SOURCE_NAME = "replay"
 
@@ -47,8 +47,11 @@ class Stream:
         return self.source.topic.replace(DEVICE, device)
 
 
-def source_for(manifest: Manifest, topic: str) -> Source:
-    """How an agent must read what is played. `topic` holds `{device}`, and no wildcard beside it."""
+def source_for(manifest: Manifest, topic: str, *, first_seen: FirstSeen = "unknown") -> Source:
+    """How an agent must read what is played. `topic` holds `{device}`, and no wildcard beside it.
+
+    first_seen  `new` when every recording begins with its device's life
+    """
     cycles = manifest.time_unit == "cycle"
     return Source(
         name=SOURCE_NAME,
@@ -56,6 +59,7 @@ def source_for(manifest: Manifest, topic: str) -> Source:
         time_field="cycle" if cycles else "t",
         time_unit=manifest.time_unit,
         fields=tuple(channel.name for channel in manifest.channels),
+        first_seen=first_seen,
     )
 
 

@@ -33,6 +33,14 @@ def outcome_text(one: DeviceResult, unit: Unit) -> str:
     return told + alarms
 
 
+def first_seen_text(replay: Replay) -> str:
+    """What was known of the devices."""
+    return {
+        "new": "devices heard from their first row on, as new",
+        "unknown": "devices of unknown age when they are first heard",
+    }[replay.first_seen]
+
+
 def why_missed(one: DeviceResult, found: EarlyWarning, unit: Unit) -> str:
     """Why no alert on a missed failure was true."""
     early = [before for before in one.raised_before_s if before > found.h_max_s]
@@ -96,5 +104,6 @@ def summary(replay: Replay, unit: Unit) -> str:
     ]
     limit = replay.limit
     marked = " (extrapolated)" if limit.extrapolated else ""
-    lines.append(f"budget {limit.budget}{marked}, threshold {limit.threshold:.4f}")
+    heard = f", {first_seen_text(replay)}" if replay.first_seen == "new" else ""
+    lines.append(f"budget {limit.budget}{marked}, threshold {limit.threshold:.4f}{heard}")
     return "\n".join(lines)

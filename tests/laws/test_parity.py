@@ -14,6 +14,7 @@ from agent.replay.broker import find_mosquitto, free_port, mosquitto
 from agent.replay.play import PlayedDevice, Watcher, play_inline
 from agent.replay.stream import source_for, stream
 from agent.replay.through_broker import play_through_broker
+from agent.words import Quality
 from tests.bundles import write_small_bundle
 from tests.conftest import require
 from tests.recorded import worn
@@ -43,12 +44,18 @@ def bundle(tmp_path_factory):
     return file.read(write_small_bundle(tmp_path_factory.mktemp("bundle") / "small.fwb"))
 
 
+@pytest.fixture(scope="module", params=["unknown", "new"])
+def first_seen(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def inline(bundle, recorded):
-    rows = stream(recorded, source_for(bundle.manifest, "rig/{device}/cycle"))
+def inline(bundle, recorded, first_seen):
+    rows = stream(recorded, source_for(bundle.manifest, "rig/{device}/cycle", first_seen=first_seen))
     assert len(rows) > through_broker.AHEAD_MAX  # more than may be under way at once
     played = play_inline(bundle, bundle.model, rows, THRESHOLD)
     assert sum(len(one.events) for one in played) > 8
+    assert {one.quality[0] for one in played} == {Quality.OK if first_seen == "new" else Quality.WARMING_UP}
     return played
 
 
@@ -56,15 +63,15 @@ def bits(one: PlayedDevice) -> tuple[object, ...]:
     return (one.device, one.events, *(getattr(one, name).tobytes() for name in COLUMNS))
 
 
-def test_the_trainers_evaluation_equals_inline_replay(bundle, recorded, inline):
+def test_the_trainers_evaluation_equals_inline_replay(bundle, recorded, inline, first_seen):
     histories = [History(one.device, one.t_s, one.x, None) for one in recorded]
-    evaluated = evaluation.play(bundle, bundle.model, histories, THRESHOLD)
+    evaluated = evaluation.play(bundle, bundle.model, histories, THRESHOLD, first_seen=first_seen)
     assert list(map(bits, evaluated)) == list(map(bits, inline))
 
 
-def test_a_whole_agent_behind_a_real_broker_equals_inline_replay(bundle, recorded, inline, tmp_path):
+def test_a_whole_agent_behind_a_real_broker_equals_inline_replay(bundle, recorded, inline, first_seen, tmp_path):
     require("mosquitto", find_mosquitto() is not None, "mosquitto is not installed")
-    rows = stream(recorded, source_for(bundle.manifest, "rig/{device}/cycle"))
+    rows = stream(recorded, source_for(bundle.manifest, "rig/{device}/cycle", first_seen=first_seen))
     warned, counts = [], []
     port = free_port()
     (tmp_path / "broker").mkdir()

@@ -41,6 +41,23 @@ def test_writes_json_and_report_and_prints_a_table_with_the_path(files):
     assert json.loads((files["--out"] / "replay.json").read_text())["through"] == "inline"
 
 
+def test_devices_heard_from_their_first_row_as_new_do_not_warm_up_and_all_outputs_say_so(files, tmp_path):
+    def told(*more: str) -> tuple[dict, str, str, str]:
+        result = run(files, "--junit", str(tmp_path / "junit.xml"), *more)
+        assert result.exit_code == 0, result.output
+        page = (files["--out"] / "report.html").read_text()
+        found = json.loads((files["--out"] / "replay.json").read_text())
+        return found, page, result.stdout, (tmp_path / "junit.xml").read_text()
+
+    unknown, new = told(), told("--first-seen", "new")
+    assert [found["first_seen"] for found, *_ in (unknown, new)] == ["unknown", "new"]
+    assert [found["rows_by_quality"]["warming_up"] for found, *_ in (unknown, new)] == [4, 0]
+    assert new[0]["devices"][0]["risk"][0] < unknown[0]["devices"][0]["risk"][0]
+    in_words = "devices heard from their first row on, as new"
+    assert [in_words in text for text in (*unknown[1:3], *new[1:3])] == [False, False, True, True]
+    assert 'name="first_seen" value="new"' in new[3]
+
+
 def test_the_same_files_give_the_same_bytes(files, tmp_path):
     made = []
     for name in ("first", "second"):

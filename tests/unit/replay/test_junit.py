@@ -104,6 +104,7 @@ def test_properties_say_what_was_tried(replay):
             "threshold": "0.5",
             "exposure": "260 cycles",
             "through": "inline",
+            "first_seen": "unknown",
         }
 
 
