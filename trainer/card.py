@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from agent.bundle.manifest import Manifest
 from agent.replay.unit import unit_of
-from trainer.config import Cmapss, Config, Pumps
+from trainer.config import Cmapss, Config, Pumps, Table
 from trainer.held_out import Figures
 
 
@@ -23,7 +23,7 @@ class Subject:
     reset: str
 
 
-def subject(data: Cmapss | Pumps) -> Subject:
+def subject(data: Cmapss | Pumps | Table) -> Subject:
     """What a bundle of this data set watches."""
     if isinstance(data, Cmapss):
         return Subject(
@@ -34,8 +34,21 @@ def subject(data: Cmapss | Pumps) -> Subject:
             every="a cycle",
             first="first cycle",
             test_set="the official test set and ",
-            not_for="Other regimes or fault modes (FD002, FD003, FD004), other machines, or real engines",
+            not_for="Other regimes or fault modes (FD002 to FD004), other or real engines: these are simulated.",
             reset="Engines repaired in between without their state being reset: the model has never seen wear go back.",
+        )
+    if isinstance(data, Table):
+        ends = "each run to its failure" if data.run_to_failure else f"failures from {data.failures}"
+        return Subject(
+            failure="the failures recorded",
+            row="at a time",
+            source=f"Recordings from {', '.join(data.rows)}, {ends}",
+            device="device",
+            every="a cadence",
+            first="first row",
+            test_set="",
+            not_for="Other machines than those recorded, or failures of a kind that is not among the recorded ones.",
+            reset="Devices repaired without their state being reset: a recorded life has no repair in it.",
         )
     return Subject(
         failure="centrifugal pump failure",
@@ -45,7 +58,7 @@ def subject(data: Cmapss | Pumps) -> Subject:
         every="an hour",
         first="start",
         test_set="",
-        not_for="Real pumps, or faults that are not simulated",
+        not_for="Real pumps, or faults that are not simulated: the data is.",
         reset="Pumps whose worn part is replaced without their state being reset: a service undid 60 % at most.",
     )
 
@@ -80,8 +93,9 @@ channels, two running means and the time seen; one state a device, no window.
 
 ## Data
 {about.source}, dealt out whole by
-seed {config.split.seed}: {n_fit} fitted, {n_calibrate} for calibration and thresholds, {n_play} held out. The first
-two groups lived {lives[0]:g} to {lives[-1]:g} {units}. A remaining life above {cap} is trained as {cap}.
+seed {config.split.seed}: {n_fit} fitted, {n_calibrate} for calibration and thresholds, {n_play} held out. Those
+of the first two groups that failed lived {lives[0]:g} to {lives[-1]:g} {units}. A remaining life above {cap} is
+trained as {cap}.
 
 ## Measured on the {n_play} held-out {device}s, {held_out.n_rows} rows, int8, through the agent's core
 RMSE of the remaining life over all rows, truth capped at {cap}: {unit.of(held_out.rmse_s):.2f} {units}.
@@ -103,7 +117,7 @@ the whole stream than those from the truth, measured on the calibration {device}
 {whole:.4f} of whole streams at the same rows. The other figures are those of {device}s heard from their {about.first}.
 
 ## Not for
-- {about.not_for}: the data is simulated.
+- {about.not_for}
 - {about.reset}
 - Lives far outside the range above, or rows that do not come once {about.every}.
 - Holding a budget on {device}s heard from mid-life on: the thresholds were measured on whole lives.

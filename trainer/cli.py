@@ -4,10 +4,11 @@ import sys
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from agent.bundle.file import read
 from agent.errors import ConfigurationRefused, ForewarnError
-from trainer.config import read_config
+from trainer.config import Table, read_config
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -25,11 +26,13 @@ def cli() -> None:
 @cli.command()
 @click.argument("config", type=FILE)
 @click.option("--out", type=FOLDER, required=True, help="Folder for the bundle, curves and played devices.")
-@click.option("--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, help="Of recorded sets; holds cmapss/.")
+@click.option(
+    "--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, help="Holds cmapss/, or what data.rows names."
+)
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the config's: weights, batches, augmentation.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the config's.")
 def fit(config: Path, out: Path, data: Path | None, seed: int | None, epochs: int | None) -> None:
-    """Train a bundle by CONFIG.
+    """Train a bundle by CONFIG. The files that it names start at its own folder, unless --data is given.
 
     \b
     Example: forewarn-train fit configs/train/cmapss-fd001.toml --out build/fd001
@@ -41,12 +44,17 @@ def fit(config: Path, out: Path, data: Path | None, seed: int | None, epochs: in
         wanted = wanted.model_copy(update={"seed": seed})
     if epochs is not None:
         wanted = wanted.model_copy(update={"train": wanted.train.model_copy(update={"epochs": epochs})})
+    given = click.get_current_context().get_parameter_source("data") is ParameterSource.COMMANDLINE
+    if isinstance(wanted.data, Table) and not given:  # FOREWARN_DATA is where public sets lie, not a user's own
+        data = config.parent
     click.echo(train_and_write(wanted, data, out))
 
 
 @cli.command()
 @click.option("--bundle", type=FILE, required=True, help="A .fwb file that `fit` made.")
-@click.option("--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, help="Of recorded sets; holds cmapss/.")
+@click.option(
+    "--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, help="Holds cmapss/, or what data.rows names."
+)
 @click.option(
     "--budget", default="", help='False alarms allowed. [default: "1 per 1000 cycles" or "1 per device per 30d"]'
 )

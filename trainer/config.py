@@ -31,6 +31,7 @@ class Section(BaseModel):
 
 
 Channels = Annotated[tuple[str, ...], Field(min_length=1, description="Channels the model reads, in the order of `x`.")]
+Files = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 Margin = Annotated[float, Field(ge=0, description="Share of a channel's training range by which a row may leave it.")]
 
 
@@ -59,7 +60,38 @@ class Pumps(Section):
     out_of_domain_margin: Margin = 0.25
 
 
-DATASETS: Mapping[str, type[Section]] = {"cmapss": Cmapss, "pumps": Pumps}
+class Table(Section):
+    """Recordings of your own, read from CSV or Parquet files; docs/data.md."""
+
+    dataset: Literal["table"]
+    rows: Files = Field(min_length=1, description="One or more files; * and ? stand for parts of a name.")
+    device: str = Field(default="device", min_length=1, description="Column with the device's name.")
+    time: str = Field(default="t", min_length=1, description="Column with the time of the row.")
+    time_unit: Literal["s", "cycle"] = Field(default="s", description="Seconds or ISO 8601 texts, or counted cycles.")
+    channels: Channels
+    missing: tuple[float, ...] = Field(default=(), description="Numbers that stand for no value, such as -9999.")
+    outliers: Literal["refuse", "keep"] = Field(
+        default="refuse", description="A value far from all others of its column."
+    )
+    failures: str = Field(default="", description="File with device,t_fail; a device without t_fail did not fail.")
+    run_to_failure: bool = Field(default=False, description="Every device failed at its last row; needs no `failures`.")
+    out_of_domain_margin: Margin = 0.25
+
+    @model_validator(mode="after")
+    def _failures_are_told_once(self) -> Self:
+        if bool(self.failures) is self.run_to_failure:
+            raise ValueError("give either failures = FILE or run_to_failure = true: training needs recorded failures")
+        return self
+
+    @model_validator(mode="after")
+    def _a_column_is_one_thing(self) -> Self:
+        named = (self.device, self.time, *self.channels)
+        if twice := sorted({name for name in named if named.count(name) > 1}):
+            raise ValueError(f"column {twice[0]!r} is named twice among device, time and channels")
+        return self
+
+
+DATASETS: Mapping[str, type[Section]] = {"cmapss": Cmapss, "pumps": Pumps, "table": Table}
 
 
 class Split(Section):
@@ -171,7 +203,7 @@ class Config(Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of the bundle.")
     version: str = Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$", description="Version of the bundle.")
     seed: int = Field(default=0, ge=0, description="Of weights, batches and augmentation.")
-    data: Cmapss | Pumps = Field(discriminator="dataset")
+    data: Cmapss | Pumps | Table = Field(discriminator="dataset")
     split: Split = Split()
     regimes: Grouping = Grouping()
     types: Grouping = Grouping()

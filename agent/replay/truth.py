@@ -164,11 +164,16 @@ def _failure_time(path: Path, line: int, text: str) -> float:
     return t_fail
 
 
-def _check_device(path: Path, line: int, device: str) -> None:
+def device_problem(device: str) -> str:
+    """Why a recorded device cannot be played under its name, "" when it can."""
     problem = device_id_problem(device, Bounds().device_id_bytes_max)
     if not problem and any(character in device for character in "/+#"):
-        problem = "holds one of / + #, so it cannot be a topic level"
-    if problem:
+        return "holds one of / + #, so it cannot be a topic level"
+    return problem
+
+
+def _check_device(path: Path, line: int, device: str) -> None:
+    if problem := device_problem(device):
         _refuse(path, line, f"column 'device': {device[:40]!r} {problem}", "Name the device otherwise.")
 
 

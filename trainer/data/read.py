@@ -5,17 +5,25 @@ from pathlib import Path
 from typing import Literal
 
 from agent.errors import ConfigurationRefused
-from trainer.config import Cmapss, Config
-from trainer.data import cmapss, pumps
+from trainer.config import Cmapss, Config, Table
+from trainer.data import cmapss, pumps, table
+from trainer.data.check import checked
 from trainer.data.history import ChannelInfo, History, columns_of
 
 
 def histories_of(config: Config, data: Path | None) -> list[History]:
     """Every history that `split` may deal out; `data` is the folder of recorded sets. Raises ForewarnError."""
+    return checked(recorded(config, data), config)
+
+
+def recorded(config: Config, data: Path | None) -> list[History]:
+    """The same as they were read or made."""
     of, split = config.data, config.split
     if isinstance(of, Cmapss):
         folder = folder_of(data)
         return [one for part in of.subsets for one in picked(cmapss.read_train(folder, part), part, config)]
+    if isinstance(of, Table):
+        return table.read_table(of, config.channels, given(data))
     return pumps.histories(split.fit + split.calibrate + split.play, of.fleet_seed, config.channels)
 
 
@@ -37,16 +45,24 @@ def picked(histories: list[History], part: str, config: Config) -> list[History]
 
 def channel_info(config: Config) -> tuple[ChannelInfo, ...]:
     """Unit and description of the config's channels. Raises DataRefused for an unknown one."""
+    if isinstance(config.data, Table):
+        return table.channel_info(config.channels)
     known = cmapss.CHANNELS if isinstance(config.data, Cmapss) else pumps.CHANNELS
     return tuple(known[column] for column in columns_of(config.channels, known))
 
 
 def time_unit(config: Config) -> Literal["s", "cycle"]:
     """What a second of `t_s` stands for."""
+    if isinstance(config.data, Table):
+        return config.data.time_unit
     return "cycle" if isinstance(config.data, Cmapss) else "s"
 
 
 def folder_of(data: Path | None) -> Path:
+    return cmapss.cmapss_folder(given(data))
+
+
+def given(data: Path | None) -> Path:
     if data is None:
         raise ConfigurationRefused("FOREWARN_DATA", "is not set", next_step="Set it, or give --data FOLDER.")
-    return cmapss.cmapss_folder(data)
+    return data

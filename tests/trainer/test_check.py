@@ -1,0 +1,60 @@
+"""What no training could learn from is refused before it starts, whatever the data set."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from agent.errors import DataRefused
+from tests.trainer.fleet import engine, fleet, small_config
+from trainer.config import Model, Risk
+from trainer.data.check import ROWS_MAX, checked
+from trainer.data.history import History
+
+
+def test_a_good_fleet_passes_as_it_is() -> None:
+    histories = fleet()
+    assert checked(histories, small_config()) is histories
+
+
+def test_a_fleet_in_which_nothing_failed_is_refused() -> None:
+    alive = [replace(one, t_fail=None) for one in fleet(3)]
+    with pytest.raises(DataRefused, match=r"none of 3 device\(s\) failed: .*\n  Name them in data.failures, or record"):
+        checked(alive, small_config())
+
+
+def test_lives_too_short_or_too_long_are_named() -> None:
+    short = [engine(f"new-{index}", 7) for index in range(6)]
+    with pytest.raises(DataRefused, match=r"6 device\(s\) with fewer than 8 rows: new-0, .*, new-4, \.\.\.\n  Leave"):
+        checked([*fleet(3), *short], small_config())
+    with pytest.raises(DataRefused, match=r"1 device\(s\) with more than 10,000 rows: old\n  Average"):
+        checked([*fleet(3), engine("old", ROWS_MAX + 1)], small_config())
+
+
+def test_a_channel_without_any_value_is_named() -> None:
+    """One that only some devices have is none of it."""
+
+    def without(one: History) -> History:
+        return replace(one, x=np.where([False, True, False], np.float32(np.nan), one.x))
+
+    first, *others = fleet(3)
+    checked([without(first), *others], small_config())
+    with pytest.raises(DataRefused, match=r"no device has a value of channel\(s\) 'T30'\n  Leave"):
+        checked([without(one) for one in fleet(3)], small_config())
+
+
+@pytest.mark.parametrize("cadence", [0.4, 3.0])
+def test_another_cadence_than_that_of_the_rows_is_refused(cadence: float) -> None:
+    with pytest.raises(
+        DataRefused, match=rf"model.cadence: is {cadence:g}, but half of the rows come 1 or more .*\n  Set it"
+    ):
+        checked(fleet(3), small_config(model=Model(hidden=8, cadence=cadence)))
+
+
+def test_a_horizon_that_no_recorded_row_reaches_is_refused() -> None:
+    cut = [replace(one, t_s=one.t_s[:-9], x=one.x[:-9]) for one in fleet(3)]
+    checked(cut, small_config(risk=Risk(horizons=(9, 20))))
+    with pytest.raises(
+        DataRefused, match=r"risk.horizons: 5 is too short: no recorded failure is less than 9 after a row"
+    ):
+        checked(cut, small_config())

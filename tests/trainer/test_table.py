@@ -1,0 +1,153 @@
+"""Recordings of a user's own: what is read, and what is too large or no such file. The rest is in test_bad_data.py."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from agent.errors import ForewarnError
+from tests.trainer.fleet import NAMES, fleet, small_config
+from tests.trainer.recordings import DEVICES, FAILURES, ROWS, lines, set_cell, table, write, write_fleet
+from trainer.config import Table
+from trainer.data import columns
+from trainer.data.history import History
+from trainer.data.read import channel_info, histories_of, time_unit
+from trainer.data.table import read_table as read
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_fleet(tmp_path)
+    return tmp_path
+
+
+def read_table(of: Table, folder: Path) -> list[History]:
+    return read(of, of.channels, folder)
+
+
+def equal(found: list[History], wanted: list[History]) -> bool:
+    return all(
+        (a.device, a.t_s.tobytes(), a.x.tobytes(), a.t_fail) == (b.device, b.t_s.tobytes(), b.x.tobytes(), b.t_fail)
+        for a, b in zip(found, sorted(wanted, key=lambda one: one.device), strict=True)
+    )
+
+
+def test_what_the_trainer_records_comes_back_bit_for_bit(folder: Path) -> None:
+    assert equal(read_table(table(), folder), fleet(DEVICES))
+
+
+def test_the_order_of_devices_and_files_does_not_matter(folder: Path) -> None:
+    """By time, as a historian exports; in two files of a pattern; with a byte order mark and CRLF."""
+    header, *rows = lines(folder / ROWS)
+    rows.sort(key=lambda row: float(row.split(",")[1]))
+    for name, part in (("a-1.csv", rows[:300]), ("a-2.csv", rows[300:])):
+        (folder / name).write_bytes("\r\n".join(["\ufeff" + header, *part, "", ""]).encode())
+    assert equal(read_table(table(rows="a-*.csv"), folder), fleet(DEVICES))
+    assert equal(read_table(table(rows=["a-1.csv", "a-2.csv"]), folder), fleet(DEVICES))
+
+
+def test_parquet_is_read_like_csv_whatever_its_types(folder: Path) -> None:
+    frame = pl.read_csv(folder / ROWS).with_columns(pl.col(NAMES).cast(pl.Float32), pl.col("device").cast(pl.Int32))
+    moments = pl.from_epoch(pl.col("t").cast(pl.Int64), time_unit="s")
+    frame.with_columns(moments.dt.replace_time_zone("UTC")).write_parquet(folder / "rows.parquet")
+    failures = pl.read_csv(folder / FAILURES)
+    failures.with_columns(pl.from_epoch(pl.col("t_fail").cast(pl.Int64), time_unit="s")).write_parquet(
+        folder / "failures.parquet"
+    )
+    of = table(rows="rows.parquet", failures="failures.parquet", time_unit="s")
+    assert equal(read_table(of, folder), fleet(DEVICES))
+
+
+@pytest.mark.parametrize("form", ["{:%Y-%m-%dT%H:%M:%SZ}", "{:%Y-%m-%d %H:%M:%S}", "{:%Y-%m-%dT%H:%M:%S+00:00}"])
+def test_times_may_be_iso_texts_utc_unless_they_say(folder: Path, form: str) -> None:
+    for name, column in ((ROWS, 1), (FAILURES, 1)):
+        header, *rows = (line.split(",") for line in lines(folder / name))
+        for cells in rows:
+            cells[column] = form.format(datetime.fromtimestamp(float(cells[column]), UTC))
+        write(folder / name, [",".join(cells) for cells in (header, *rows)])
+    assert equal(read_table(table(time_unit="s"), folder), fleet(DEVICES))
+
+
+def test_a_device_without_a_failure_time_did_not_fail(folder: Path) -> None:
+    write(folder / FAILURES, ["device,t_fail", "1,50", "2,", "unheard,"])
+    found = {one.device: one.t_fail for one in read_table(table(), folder)}
+    assert [found[device] for device in ("1", "2", "3")] == [50.0, None, None]
+
+
+def test_run_to_failure_needs_no_list(folder: Path) -> None:
+    assert equal(read_table(table(failures="", run_to_failure=True), folder), fleet(DEVICES))
+
+
+def test_missing_values_are_empty_nan_or_what_the_table_calls_missing(folder: Path) -> None:
+    """A row in which nothing is left says nothing and is left out, as an agent drops such a message."""
+    for column, text in ((2, ""), (3, "nan"), (4, "-9999.1")):
+        set_cell(folder / ROWS, 10, column, text)
+        set_cell(folder / ROWS, 9, 2, "")
+    one = next(one for one in read_table(table(missing=[-9999.1, 1e9]), folder) if one.device == "1")
+    assert len(one.t_s) == 49
+    assert 9.0 not in one.t_s
+    assert np.isnan(one.x[7]).tolist() == [True, False, False]
+
+
+def test_a_table_names_its_channels_and_unit_of_time(folder: Path) -> None:
+    for unit in ("s", "cycle"):
+        config = small_config(data=table(time_unit=unit))
+        assert time_unit(config) == unit
+        assert [one.name for one in channel_info(config)] == list(NAMES)
+    assert equal(histories_of(config, folder), fleet(DEVICES))
+
+
+@pytest.mark.parametrize(
+    ("rows", "what"),
+    [
+        ("rows.txt", "is neither .csv nor .parquet"),
+        ("rows-*.csv", "finds no file"),
+        ("torn.parquet", "cannot be read"),
+        ("texts.parquet", "row 1: column 'T24' holds List"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(folder: Path, rows: str, what: str) -> None:
+    (folder / "rows.txt").write_text("")
+    (folder / "torn.parquet").write_bytes(b"PAR1" + b"\0" * 99)
+    frame = pl.read_csv(folder / ROWS)
+    frame.with_columns(T24=pl.concat_list("T24")).write_parquet(folder / "texts.parquet")
+    with pytest.raises(ForewarnError, match=what):
+        read_table(table(rows=rows), folder)
+
+
+def test_a_place_in_parquet_is_a_row(folder: Path) -> None:
+    frame = pl.read_csv(folder / ROWS)
+    pl.concat([frame, frame[4:5]]).write_parquet(folder / "rows.parquet")
+    with pytest.raises(ForewarnError, match=r"row 974: device '1' at 5 follows 50 in rows.parquet row 50"):
+        read_table(table(rows="rows.parquet"), folder)
+
+
+def test_sizes_are_bounded_and_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainer.data.table.LINES_MAX", 972)
+    with pytest.raises(ForewarnError, match="brings the rows to more than 972"):
+        read_table(table(), folder)
+    monkeypatch.setattr(columns, "BYTES_MAX", 10_000)
+    with pytest.raises(ForewarnError, match=r"has [\d,]+ bytes, at most 10,000 are read"):
+        read_table(table(), folder)
+
+
+def test_an_outlier_may_be_kept_or_called_missing(folder: Path) -> None:
+    set_cell(folder / ROWS, 7, 2, "1e9")
+    kept, missing = (
+        next(one.x[5, 0] for one in read_table(table(**how), folder) if one.device == "1")
+        for how in ({"outliers": "keep"}, {"missing": [1e9]})
+    )
+    assert kept == 1e9
+    assert np.isnan(missing)
+
+
+def test_a_machine_that_mostly_stands_still_is_no_outlier(folder: Path) -> None:
+    """T30 is about 0 but for one row in forty; Ps30 is 0 but for five rows."""
+    content = [line.split(",") for line in lines(folder / ROWS)]
+    for number, cells in enumerate(content[1:]):
+        cells[3] = "1580" if number % 40 == 0 else f"0.00{number % 9}"
+        cells[4] = "47" if number % 200 == 0 else "0"
+    write(folder / ROWS, [",".join(cells) for cells in content])
+    assert len(read_table(table(), folder)) == DEVICES
