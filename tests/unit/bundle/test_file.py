@@ -176,6 +176,15 @@ def test_a_newer_schema_is_refused_by_its_number(tmp_path):
     refused(tmp_path, packed(newer), "manifest schema 2, this forewarn reads up to 1\n  Install a newer forewarn")
 
 
+def test_a_state_that_says_nothing_of_new_devices_starts_them_with_zeros(tmp_path):
+    """As in bundles that were made before there was such a value."""
+    manifest = msgspec.to_builtins(SMALL)
+    manifest["state"] = [{"name": one["name"], "size": one["size"]} for one in manifest["state"]]
+    (tmp_path / "older.fwb").write_bytes(packed(manifest))
+    assert file.read(tmp_path / "older.fwb").manifest.new_state == (0.0,) * 5
+    assert SMALL.new_state == (0.0, 0.0, 0.0, 0.0, 1.0)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -123,6 +123,15 @@ def test_who_was_refused_for_want_of_room_is_not_new_when_there_is_room():
     assert qualities(into, bench("b2", 2, start=11), arrived_ns=12 * S) == [WARMING_UP, WARMING_UP]
 
 
+def test_a_new_device_that_is_refused_touches_no_other():
+    into = core(SOURCE, BENCH, bounds=Bounds(max_devices=1))
+    told = [take(into, part) for part in (life("p1", 15), bench("b1", 3), life("p1", 15, start=16))]
+    quiet = core()
+    alone = [take(quiet, part) for part in (life("p1", 15), [], life("p1", 15, start=16))]
+    assert into.counts["bench", "max_devices"] == 3
+    assert [bytes_of(one, "p1") for one in told] == [bytes_of(one, "p1") for one in alone]
+
+
 def test_a_refused_device_of_another_source_makes_nobody_doubtful():
     into = core(SOURCE, BENCH, bounds=Bounds(max_devices=1, stale_after_s=5, forget_after_s=8))
     take(into, [*life("p1", 1), *life("p2", 1)])
