@@ -44,7 +44,7 @@ crash: setup mosquitto
 # A simulated pump fleet, or what another file of configs/train names.
 demo: setup mosquitto
 	@test -f configs/train/$(DATA).toml || { echo "usage: make demo, or make demo DATA=cmapss-fd001 FOREWARN_DATA=folder that holds cmapss/" >&2; exit 2; }
-	@test "$(DATA)" != cmapss-fd001 || test -d "$(FOREWARN_DATA)/cmapss" || { echo "FOREWARN_DATA must name a folder that holds cmapss/train_FD001.txt.xz; it is '$(FOREWARN_DATA)'" >&2; exit 2; }
+	@test "$(DATA)" = pumps || test -d "$(FOREWARN_DATA)/cmapss" || { echo "FOREWARN_DATA must name a folder that holds cmapss/train_FD00?.txt.xz; it is '$(FOREWARN_DATA)'" >&2; exit 2; }
 	@mkdir -p $(DEMO)
 	$(PY) -m trainer.cli fit configs/train/$(DATA).toml --out $(DEMO)
 	@cp $(DEMO)/*-[0-9]*.fwb $(DEMO)/bundle.fwb

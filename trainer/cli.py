@@ -31,7 +31,10 @@ def cli() -> None:
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the config's: weights, batches, augmentation.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the config's.")
-def fit(config: Path, out: Path, data: Path | None, seed: int | None, epochs: int | None) -> None:
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Another key's, such as split.fit=90.")
+def fit(
+    config: Path, out: Path, data: Path | None, seed: int | None, epochs: int | None, changes: tuple[str, ...]
+) -> None:
     """Train a bundle by CONFIG. The files that it names start at its own folder, unless --data is given.
 
     \b
@@ -39,7 +42,7 @@ def fit(config: Path, out: Path, data: Path | None, seed: int | None, epochs: in
     """
     from trainer.fit import fit as train_and_write  # torch takes seconds to import; --help should not
 
-    wanted = read_config(config)
+    wanted = read_config(config, changes)
     if seed is not None:
         wanted = wanted.model_copy(update={"seed": seed})
     if epochs is not None:
@@ -58,8 +61,9 @@ def fit(config: Path, out: Path, data: Path | None, seed: int | None, epochs: in
 @click.option(
     "--budget", default="", help='False alarms allowed. [default: "1 per 1000 cycles" or "1 per device per 30d"]'
 )
+@click.option("--baselines/--no-baselines", default=True, help="Tune and judge them too; they take most of the time.")
 @click.option("--json", "json_file", type=FILE, help="Also write the figures here.")
-def evaluate(bundle: Path, data: Path, budget: str, json_file: Path | None) -> None:
+def evaluate(bundle: Path, data: Path, budget: str, baselines: bool, json_file: Path | None) -> None:
     """Print a bundle's figures on the official test set and on the devices it has never seen, beside the baselines'.
 
     \b
@@ -69,7 +73,7 @@ def evaluate(bundle: Path, data: Path, budget: str, json_file: Path | None) -> N
     from trainer.evaluate import evaluate as measure
 
     try:
-        found = measure(read(bundle), data, budget)
+        found = measure(read(bundle), data, budget, baselines)
     except ValueError as error:
         raise ConfigurationRefused("--budget", str(error), next_step="Give one of these forms.") from error
     click.echo(as_text(found))

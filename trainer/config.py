@@ -6,9 +6,9 @@ stores seconds, one second a cycle.
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -233,10 +233,15 @@ class Config(Section):
         return self
 
 
-def read_config(path: Path) -> Config:
-    """Read a training TOML. Raises ConfigurationRefused with every problem at once."""
+def read_config(path: Path, changes: Sequence[str] = ()) -> Config:
+    """Read a training TOML; each change, such as `train.epochs=50`, replaces a key's value.
+
+    Raises ConfigurationRefused with every problem at once.
+    """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
+        for change in changes:
+            put(content, change)
     except OSError as error:
         raise ConfigurationRefused(path, str(error.strerror), next_step="Give the path of a TOML file.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -246,6 +251,23 @@ def read_config(path: Path) -> Config:
     except ValidationError as error:
         found = "\n  ".join(problem(details["loc"], details["type"], details["msg"]) for details in error.errors())
         raise ConfigurationRefused(path, found, next_step="configs/train/ holds commented examples.") from error
+
+
+def put(content: dict[str, Any], change: str) -> None:
+    """`TABLE.KEY=VALUE` into a file's content; the value is TOML, or else a plain word. Raises TOMLDecodeError."""
+    name, sign, text = change.partition("=")
+    *tables, key = name.strip().split(".")
+    if not sign or not key:
+        raise ConfigurationRefused("--set", f"{change!r} has no value", next_step="Write it as train.epochs=50.")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for table in tables:
+        content = content.setdefault(table, {})
+        if not isinstance(content, dict):
+            raise ConfigurationRefused("--set", f"{name.strip()}: {table} is no table", next_step="Name a key of one.")
+    content[key] = value
 
 
 def problem(location: tuple[int | str, ...], kind: str, message: str) -> str:

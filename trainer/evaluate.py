@@ -25,6 +25,7 @@ from trainer.data.history import Float64, History, failure_time
 from trainer.data.read import histories_of, official_tests_of
 from trainer.digest import digest_of
 from trainer.held_out import Figures, figures
+from trainer.joined import NEAR, Beginning, beginnings
 from trainer.played import NEVER, play
 
 FORMS = ("int8", "fp32")
@@ -47,20 +48,22 @@ class LastRows(msgspec.Struct, frozen=True):
 class Evaluation:
     """Everything `forewarn-train evaluate` prints, int8 and fp32 by name.
 
-    test      by part of the data set, then by form; empty for a data set without an official test set
+    test      of engines known to be new, as these are; by part of the data set, then by form; {} without a test set
     compared  "lstm" (int8) and each of BASELINES at the same budget
     """
 
     name: str
     unit: Unit
+    cap_s: float
     bytes: dict[str, int]
     test: dict[str, dict[str, LastRows]]
     held_out: dict[str, Figures]
     replay: dict[str, Replay]
+    beginnings: tuple[Beginning, ...]
     compared: dict[str, Warned]
 
 
-def evaluate(bundle: Bundle, data: Path | None, budget: str = "") -> Evaluation:
+def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: bool = True) -> Evaluation:
     """Play the test engines and the bundle's own play engines; `budget` "" is the default of the bundle's time unit.
 
     Raises DataRefused for data that the bundle was not made from, ValueError for a budget in none of the three forms.
@@ -83,18 +86,23 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "") -> Evaluation:
     return Evaluation(
         name=f"{manifest.name} {manifest.version}",
         unit=unit_of(manifest),
+        cap_s=config.rul.cap,
         bytes={form: len(models[form]) for form in FORMS},
-        test={
-            part: {form: last_rows(play(bundle, models[form], test, NEVER), test, config.rul.cap) for form in FORMS}
-            for part, test in tests.items()
-        },
+        test={part: {form: tested(bundle, models[form], test) for form in FORMS} for part, test in tests.items()},
         held_out={form: figures(played[form], kept, manifest) for form in FORMS},
         replay={form: assess(bundle, "inline", wanted, chosen, played[form], truth) for form in FORMS},
+        beginnings=beginnings(bundle, kept, chosen.threshold),
         compared={
             "lstm": warned(manifest, chosen, played["int8"], kept),
-            **{name: baseline(name, manifest, known, kept, wanted) for name in BASELINES},
+            **{name: baseline(name, manifest, known, kept, wanted) for name in (BASELINES if baselines else ())},
         },
     )
+
+
+def tested(bundle: Bundle, model: bytes, test: Sequence[History]) -> LastRows:
+    """The official figures of one graph; a test engine's first row is its first cycle."""
+    assert bundle.manifest.rul is not None
+    return last_rows(play(bundle, model, test, NEVER, first_seen="new"), test, bundle.manifest.rul.cap_s)
 
 
 def last_rows(played: Sequence[PlayedDevice], histories: Sequence[History], cap: float) -> LastRows:
@@ -122,6 +130,7 @@ def as_json(found: Evaluation) -> bytes:
         "test": found.test,
         "bytes": found.bytes,
         "held_out": found.held_out,
+        "beginnings": found.beginnings,
         "early_warning": {
             "limit": replay.limit,
             **msgspec.to_builtins(replay.early_warning),
@@ -167,6 +176,8 @@ def as_text(found: Evaluation) -> str:
             *table([("", *FORMS), *coverage]),
             f"\nearly warning on the same devices at {limit.budget} ({doubt}), threshold {limit.threshold:.4f}",
             *warnings_as_text(forms, unit),
+            f"\nhowever a stream begins, int8; rows at most {unit.text(NEAR * found.cap_s)} before the failure",
+            *beginnings_as_text(found),
             f"\nbeside what a plant has without it, at {limit.budget} on the same devices",
             *warnings_as_text({name: one.found for name, one in found.compared.items()}, unit),
         ]
@@ -186,6 +197,27 @@ def last_rows_as_text(found: Evaluation) -> list[str]:
         ]
         lines += [f"{found.name}: last rows of {forms['int8'].n_engines} test engines of {part}", *table(rows), ""]
     return lines
+
+
+def beginnings_as_text(found: Evaluation) -> list[str]:
+    """A line a way to begin."""
+    unit = found.unit
+    rows = [("", f"RMSE, {unit.plural}", "interval holds", "Brier", "detected", "mean lead", "false alarms")]
+    for one in found.beginnings:
+        seen = f"{one.unseen_rows} rows unseen" if one.unseen_rows else f"whole, {one.first_seen}"
+        strict = one.early_warning.strict
+        rows.append(
+            (
+                seen,
+                f"{unit.of(one.rmse_s):.2f}",
+                f"{one.interval_coverage:.1%}",
+                f"{one.brier:.4f}",
+                f"{strict.detected} of {one.early_warning.failures}",
+                f"{unit.of(strict.mean_lead_s):.1f}",
+                f"{one.early_warning.false_alarms}",
+            )
+        )
+    return table(rows)
 
 
 def warnings_as_text(found: Mapping[str, EarlyWarning], unit: Unit) -> list[str]:

@@ -84,7 +84,7 @@ class Streaming:
         sums = [StateBlock(f"sum{index}", self.n_channels) for index in range(len(self.mean_rates))]
         weights = [StateBlock(f"weight{index}", 1) for index in range(len(self.mean_rates))]
         settings = [StateBlock(f"settings{index}", one.n_settings) for index, one in enumerate(self.groups)]
-        return (*cells, *sums, *weights, StateBlock("age", 1), StateBlock("new", 1), *settings)
+        return (*cells, *sums, *weights, StateBlock("age", 1), StateBlock("new", 1, new=1.0), *settings)
 
 
 def of(network: Network, scaling: Scaling, config: Config) -> Streaming:

@@ -1,5 +1,6 @@
 """The training TOML: the shipped one is valid, and every mistake is named at once."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,30 @@ def test_what_is_not_toml_is_refused(tmp_path: Path, content: bytes) -> None:
         read_config(path)
     with pytest.raises(ConfigurationRefused, match="No such file"):
         read_config(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.parent.glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_configs_are_read(path: Path) -> None:
+    config = read_config(path)
+    assert config.name == path.stem
+
+
+def test_a_change_replaces_a_key_of_the_file() -> None:
+    changes = ["split.fit=9", 'train.init = "torch"', "train.init=torch", "regimes.by=['setting_1']", "seed=4"]
+    config = read_config(SHIPPED, changes)
+    assert (config.split.fit, config.train.init, config.regimes.by, config.seed) == (9, "torch", ("setting_1",), 4)
+    assert config.split.play == read_config(SHIPPED).split.play
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ("train.epochs", "--set: 'train.epochs' has no value"),
+        ("train.epoch=5", "train.epoch: unknown key; did you mean epochs?"),
+        ("seed.of=5", "--set: seed.of: seed is no table"),
+        ("train.epochs=many", "train.epochs: "),
+    ],
+)
+def test_a_change_that_cannot_be_is_refused(change: str, what: str) -> None:
+    with pytest.raises(ConfigurationRefused, match=re.escape(what)):
+        read_config(SHIPPED, [change])

@@ -302,3 +302,19 @@ def test_fd001_is_learnt_and_its_bundle_holds(cmapss: Path, tmp_path: Path) -> N
     assert len(bundle.model) <= 0.30 * len(bundle.model_fp32)
     assert bundle.manifest.metrics["play_rmse"] < 43, "a constant does as well"
     assert len(bundle.manifest.created_from.play_devices) == 20
+
+
+def test_evaluate_says_how_streams_fare_however_they_begin(
+    made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.joined.UNSEEN_ROWS", (10, 60))
+    bundle = bundle_of(made)
+    found = evaluate(bundle, made[1], baselines=False)
+    ways = [(one.first_seen, one.unseen_rows) for one in found.beginnings]
+    assert ways == [("new", 0), ("unknown", 0), ("unknown", 10), ("unknown", 60)]
+    new, unknown, late, _ = found.beginnings
+    assert new.rmse_s != unknown.rmse_s, "the model knows the difference"
+    assert new.n_rows == unknown.n_rows == late.n_rows == 3 * 33, "rows from 32 cycles before the failure on"
+    assert unknown.early_warning == found.replay["int8"].early_warning
+    assert list(found.compared) == ["lstm"]
+    assert "10 rows unseen" in as_text(found)

@@ -1,0 +1,81 @@
+"""A bundle on streams as they really begin: of devices known to be new, of devices nobody knows, and joined late.
+
+Each held-out device is played whole and from later rows on. What is asked is the same everywhere: the rows near the
+failure, which every one of these streams reaches.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+
+from agent.bundle.file import Bundle
+from agent.replay.measure import EarlyWarning
+from agent.words import FirstSeen
+from trainer.data.history import History
+from trainer.exact import mean
+from trainer.played import early_warning, play
+
+UNSEEN_ROWS = (25, 50, 75)
+NEAR = 0.8
+"""Rows count whose remaining life is at most this share of the cap (100 of C-MAPSS's 125 cycles)."""
+
+
+class Beginning(msgspec.Struct, frozen=True):
+    """Figures of streams that begin in one way; NaN where no row is near a failure.
+
+    first_seen         as the source says it
+    unseen_rows        rows of the device's life that nobody saw
+    rmse_s             of the remaining life over the rows near the failure
+    interval_coverage  share of these rows whose truth lies in the interval
+    brier              of the judged horizon over these rows
+    early_warning      over all devices and rows
+    """
+
+    first_seen: FirstSeen
+    unseen_rows: int
+    n_rows: int
+    rmse_s: float
+    interval_coverage: float
+    brier: float
+    early_warning: EarlyWarning
+
+
+def beginnings(bundle: Bundle, histories: Sequence[History], threshold: float) -> tuple[Beginning, ...]:
+    """Known new, unknown, and joined after each of UNSEEN_ROWS; a device with no more rows than that is left out."""
+    ways: list[tuple[FirstSeen, int]] = [("new", 0), ("unknown", 0), *(("unknown", unseen) for unseen in UNSEEN_ROWS)]
+    return tuple(
+        beginning(bundle, [later(one, unseen) for one in histories if len(one.t_s) > unseen], threshold, first, unseen)
+        for first, unseen in ways
+    )
+
+
+def later(history: History, unseen: int) -> History:
+    """The same history without its first rows."""
+    return replace(history, t_s=history.t_s[unseen:], x=history.x[unseen:])
+
+
+def beginning(
+    bundle: Bundle, histories: Sequence[History], threshold: float, first_seen: FirstSeen, unseen: int
+) -> Beginning:
+    """Play the histories as they are; `unseen` is what they have lost already."""
+    played = play(bundle, bundle.model, histories, threshold, first_seen=first_seen)
+    manifest = bundle.manifest
+    assert manifest.rul is not None
+    left = np.concatenate([history.observed_left() for history in histories])
+    failed = np.repeat([history.failed for history in histories], [len(history.t_s) for history in histories])
+    near = failed & (left <= NEAR * manifest.rul.cap_s)
+    low, centre, high = np.concatenate([told.rul for told in played])[near].T
+    risk = np.concatenate([told.risk[:, manifest.judge.horizon] for told in played])[near].astype(np.float64)
+    left, horizon_s = left[near], manifest.risk.horizons_s[manifest.judge.horizon]
+    return Beginning(
+        first_seen=first_seen,
+        unseen_rows=unseen,
+        n_rows=len(left),
+        rmse_s=math.sqrt(mean([(centre - left) ** 2])) if len(left) else math.nan,
+        interval_coverage=mean([(low <= left) & (left <= high)]) if len(left) else math.nan,
+        brier=mean([(risk - (left <= horizon_s)) ** 2]) if len(left) else math.nan,
+        early_warning=early_warning(bundle, played, histories),
+    )
