@@ -40,7 +40,7 @@ def subject(data: Cmapss | Pumps | Table) -> Subject:
     if isinstance(data, Table):
         ends = "each run to its failure" if data.run_to_failure else f"failures from {data.failures}"
         return Subject(
-            failure="the failures recorded",
+            failure="failures like those recorded,",
             row="at a time",
             source=f"Recordings from {', '.join(data.rows)}, {ends}",
             device="device",
@@ -93,9 +93,9 @@ channels, two running means and the time seen; one state a device, no window.
 
 ## Data
 {about.source}, dealt out whole by
-seed {config.split.seed}: {n_fit} fitted, {n_calibrate} for calibration and thresholds, {n_play} held out. Those
-of the first two groups that failed lived {lives[0]:g} to {lives[-1]:g} {units}. A remaining life above {cap} is
-trained as {cap}.
+seed {config.split.seed}: {n_fit} fitted, {n_calibrate} for calibration and thresholds, {n_play} held out. The
+{len(lives)} of the first two groups that failed lived {lives[0]:g} to {lives[-1]:g} {units}. A remaining life
+above {cap} is trained as {cap}.
 
 ## Measured on the {n_play} held-out {device}s, {held_out.n_rows} rows, int8, through the agent's core
 RMSE of the remaining life over all rows, truth capped at {cap}: {unit.of(held_out.rmse_s):.2f} {units}.

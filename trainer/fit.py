@@ -140,7 +140,7 @@ def unmeasured(config: Config, parts: Parts, model: Streaming, data_sha256: str)
             severity_risk=judge.severity_risk,
         ),
         thresholds=ThresholdTable(judge.h_max, judge.h_min, 1.0, 1, (ThresholdRow(0.5, 0, 0.0, 0, 0.0),)),
-        lives_s=tuple(life_s(history, config.model.cadence) for history in (*parts.fit, *parts.calibrate)),
+        lives_s=tuple(life_s(one, config.model.cadence) for one in (*parts.fit, *parts.calibrate) if one.failed),
         metrics={},
         members={},
     )

@@ -54,15 +54,11 @@ class History:
         within = left <= horizons
         return (within, np.ones_like(within)) if self.failed else (np.zeros_like(within), left >= horizons)
 
-    def life_left(self, t_fail: float) -> Float64:
-        """float64 [T]: seconds from each row to the failure at `t_fail`."""
-        return t_fail - self.t_s
-
 
 def failure_time(history: History) -> float:
-    """When a run-to-failure history ended. Raises ValueError for a device that did not fail."""
+    """When a device failed. Raises ValueError for one that did not."""
     if history.t_fail is None:
-        raise ValueError(f"device {history.device} did not fail: training needs run-to-failure histories")
+        raise ValueError(f"device {history.device} did not fail")
     return history.t_fail
 
 
