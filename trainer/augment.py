@@ -92,5 +92,10 @@ def joined(life: Life, rows_max: int, rng: np.random.Generator) -> Life:
 
 def cut(life: Life, rng: np.random.Generator) -> Life:
     """The same life heard until a random row; what came then is still known."""
-    rows = slice(0, int(rng.integers(min(ROWS_MIN, len(life.z)), len(life.z) + 1)))
+    return until(life, int(rng.integers(min(ROWS_MIN, len(life.z)), len(life.z) + 1)))
+
+
+def until(life: Life, n_rows: int) -> Life:
+    """The first `n_rows` of a life."""
+    rows = slice(0, n_rows)
     return replace(life, z=life.z[rows], age=life.age[rows], left=life.left[rows], groups=life.groups[rows])

@@ -10,7 +10,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from agent.errors import DataRefused
-from trainer.network import Network
+from trainer.network import Learner
 
 SCHEMA = 1
 
@@ -33,7 +33,7 @@ class Run:
     best  the averaged weights of the epoch whose warnings were worth most, where that is asked for
     """
 
-    network: Network
+    network: Learner
     averaged: AveragedModel
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler

@@ -54,6 +54,26 @@ def fit(
 
 
 @cli.command()
+@click.argument("config", type=FILE)
+@click.option("--out", type=FOLDER, required=True, help="Folder for teacher.pt and all that `fit` writes.")
+@click.option("--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, help="Of recorded sets; holds cmapss/.")
+@click.option("--teacher", type=FILE, help="A teacher.pt of the same fitted devices, instead of training one.")
+@click.option("--seed", type=click.IntRange(min=0), help="Instead of the config's: weights, batches, augmentation.")
+def distill(config: Path, out: Path, data: Path | None, teacher: Path | None, seed: int | None) -> None:
+    """Train a bundle by CONFIG that learns from a larger network, which its section [distill] describes.
+
+    \b
+    Example: forewarn-train distill configs/train/distilled.toml --out build/distilled
+    """
+    from trainer.distill import distill as teach_and_write
+
+    wanted = read_config(config)
+    if seed is not None:
+        wanted = wanted.model_copy(update={"seed": seed})
+    click.echo(teach_and_write(wanted, data, out, teacher))
+
+
+@cli.command()
 @click.option("--bundle", type=FILE, required=True, help="A .fwb file that `fit` made.")
 @click.option(
     "--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, help="Holds cmapss/, or what data.rows names."

@@ -8,7 +8,7 @@ import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -155,6 +155,15 @@ class Augment(Section):
     cut_share: float = Field(default=0.0, ge=0, le=1, description="Share of histories that end before the failure.")
 
 
+class Distill(Section):
+    """`forewarn-train distill`: a large network that hears a little ahead draws the estimate of the one to be made."""
+
+    teacher_hidden: int = Field(default=256, ge=4, le=2048, description="Width of its layers, each way in time.")
+    teacher_layers: int = Field(default=1, ge=1, le=4)
+    teacher_epochs: int = Field(default=80, ge=1)
+    share: float = Field(default=0.8, gt=0, le=1, description="Weight of the teacher; the truth has the rest.")
+
+
 class Risk(Section):
     """P(fault within each horizon)."""
 
@@ -210,6 +219,7 @@ class Config(Section):
     model: Model = Model()
     train: Train = Train()
     augment: Augment = Augment()
+    distill: Distill | None = Field(default=None, description="None = no teacher.")
     risk: Risk = Risk()
     rul: Rul = Rul()
     judge: Judge = Judge()
@@ -283,6 +293,7 @@ def names_of(location: tuple[int | str, ...]) -> list[str]:
     """The keys that a table of the file may hold."""
     fields: Mapping[str, object] = Config.model_fields
     for part in location:
-        section = DATASETS.get(str(part)) or Config.model_fields[str(part)].annotation
-        fields = section.model_fields if isinstance(section, type) and issubclass(section, Section) else {}
+        named = Config.model_fields.get(str(part))
+        sections = [DATASETS.get(str(part)), named and named.annotation, *get_args(named and named.annotation)]
+        fields = next((one.model_fields for one in sections if isinstance(one, type) and issubclass(one, Section)), {})
     return list(fields)

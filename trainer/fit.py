@@ -24,6 +24,7 @@ from agent.bundle.manifest import (
     ThresholdRow,
     ThresholdTable,
 )
+from agent.errors import ConfigurationRefused
 from agent.step.engine import Engine
 from agent.words import Float32
 from trainer import streaming
@@ -43,6 +44,7 @@ from trainer.played import NEVER, play
 from trainer.plot import plot_curves
 from trainer.recorded import write_recorded
 from trainer.streaming import Streaming
+from trainer.teacher import Lesson
 from trainer.thresholds import threshold_table
 from trainer.warmup import LateStart, brier_after, late_starts, warmup_rows
 
@@ -57,11 +59,18 @@ def fit(config: Config, data: Path | None, out: Path) -> Path:
 
     `data` is the folder of recorded sets; a simulated one needs none.
     """
+    if config.distill is not None:
+        what = "[distill] asks for a teacher"
+        raise ConfigurationRefused(config.name, what, next_step="Use `forewarn-train distill`, or take it out.")
     histories = histories_of(config, data)
-    parts = split(histories, config.split)
+    return written(config, split(histories, config.split), digest_of(histories), out)
+
+
+def written(config: Config, parts: Parts, data_sha256: str, out: Path, lesson: Lesson | None = None) -> Path:
+    """Train, measure on `parts.play`, and write everything into the folder; returns the bundle's path."""
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint.pt"
-    bundle, curves, starts = trained(config, parts, digest_of(histories), checkpoint)
+    bundle, curves, starts = trained(config, parts, data_sha256, checkpoint, lesson)
     held_out = figures(play(bundle, bundle.model, parts.play, NEVER), parts.play, bundle.manifest)
     measured = {"play_rmse": held_out.rmse_s, "play_interval_coverage": held_out.interval_coverage}
     measured |= {f"play_brier_{h.horizon_s:g}": h.brier for h in held_out.horizons}
@@ -73,7 +82,7 @@ def fit(config: Config, data: Path | None, out: Path) -> Path:
         "model.onnx": bundle.model,
         "model.fp32.onnx": bundle.model_fp32,
         "golden.npz": golden(bundle, parts.calibrate).pack(),
-        "report.json": report(bundle.manifest, curves, held_out),
+        "report.json": report(bundle.manifest, curves, held_out, lesson and lesson.told(config)),
         "MODEL_CARD.md": card(bundle.manifest, config, held_out).encode(),
     }
     file.write(path, bundle.manifest, members)
@@ -86,16 +95,22 @@ def fit(config: Config, data: Path | None, out: Path) -> Path:
 
 
 def trained(
-    config: Config, parts: Parts, data_sha256: str, checkpoint: Path | None = None
+    config: Config,
+    parts: Parts,
+    data_sha256: str,
+    checkpoint: Path | None = None,
+    lesson: Lesson | None = None,
 ) -> tuple[Bundle, Curves, list[LateStart]]:
     """Train, calibrate, and choose warm-up and thresholds: the bundle in memory, with nothing known of `parts.play`.
 
     The bundle has no golden rows and no measured figures yet; it plays like any other. A training that was killed goes
-    on from `checkpoint`.
+    on from `checkpoint`. With a lesson its teacher draws the estimate.
     """
     scaling = fit_scaling(parts.fit, config)
     lives, watched = ([live(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate))
     beside = Beside(checkpoint=checkpoint, made_of=f"{code_version()} {data_sha256} {config.model_dump_json()}")
+    if lesson is not None:
+        beside = replace(lesson.beside(config), checkpoint=checkpoint, made_of=f"{beside.made_of} {lesson.sha256}")
     network, curves = train(lives, watched, config, config.seed, beside)
     model = calibrated(streaming.of(network, scaling, config), network, watched, config)
     bundle = unmeasured(config, parts, model, data_sha256)
@@ -207,13 +222,14 @@ def golden(bundle: Bundle, histories: Sequence[History]) -> Golden:
     return Golden(*(np.concatenate(arrays) for arrays in zip(*kept, strict=True)))
 
 
-def report(manifest: Manifest, curves: Curves, held_out: object) -> bytes:
-    """report.json: the course of training and the figures on the held-out devices."""
+def report(manifest: Manifest, curves: Curves, held_out: object, distilled: object) -> bytes:
+    """report.json: of whom it learnt (null = nobody), the course of training, the figures on the held-out devices."""
     content = {
         "bundle": {"name": manifest.name, "version": manifest.version},
         "trained_for": manifest.trained_for,
         "warmup_rows": manifest.warmup_rows,
         "held_out": held_out,
+        "distilled": distilled,
         "curves": {"loss": curves.loss, "watched_rmse": curves.rmse},
         "thresholds": manifest.thresholds,
     }

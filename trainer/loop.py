@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -25,7 +26,7 @@ from trainer.config import Config, Train
 from trainer.features import Batch, Life, batch_of
 from trainer.heads import Answers, risk_of
 from trainer.loss import Target, Truth, life_target, loss
-from trainer.network import Network, fix_seed
+from trainer.network import Learner, Network, fix_seed
 from trainer.rounding import rounded
 
 HAZARDS_FASTER = 5.0
@@ -36,6 +37,7 @@ Teacher = Callable[[Tensor, Tensor], Tensor]
 """Inputs [T, n, I] and real [T, n] to what a student should say of the remaining life / cap, [T, n]."""
 Worth = Callable[[Sequence[Float32]], float]
 """Risks of the watched lives, float32 [T, K] each, to what warnings from them would be worth."""
+AnyLearner = TypeVar("AnyLearner", bound=Learner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,27 @@ class Beside:
 def train(
     fit: Sequence[Life], watch: Sequence[Life], config: Config, seed: int, beside: Beside = Beside()
 ) -> tuple[Network, Curves]:
-    """Train on `fit`; `watch` is looked at and never learnt from, and chooses an epoch only where `patience` is set.
+    """Train the streaming network."""
+    return learn(Network, fit, watch, config, seed, beside)
+
+
+def learn(
+    make: Callable[[Config], AnyLearner],
+    fit: Sequence[Life],
+    watch: Sequence[Life],
+    config: Config,
+    seed: int,
+    beside: Beside,
+) -> tuple[AnyLearner, Curves]:
+    """Make a network and train it on `fit`; `watch` is looked at and never learnt from, and chooses an epoch only where
+    `patience` is set.
 
     Deterministic by `seed` on one machine. Raises ForewarnError when the loss is no longer finite.
     """
     fix_seed(seed)
-    run, settings = begin(config, len(fit), seed), config.train
+    settings = config.train
+    network = make(config).to(settings.device)
+    run = begin(network, config, len(fit), seed)
     if beside.checkpoint is not None:
         resume(run, beside.checkpoint, beside.made_of)
     target = target_of(fit, config)
@@ -71,7 +88,7 @@ def train(
     epochs = range(run.epoch, settings.epochs)
     progress = tqdm(epochs, "train", settings.epochs, initial=run.epoch, unit="epoch", disable=not sys.stderr.isatty())
     for epoch in progress:
-        run.network.train()
+        network.train()
         lives = [vary(wear, config.augment, config.model.clip_sigma, run.rng) for wear in wears]
         batches = batches_of(lives, config, run.rng)
         losses = []
@@ -80,7 +97,7 @@ def train(
             for inputs, truth in pieces(batch, config, beside):
                 with autocast(settings):
                     multiply = rounded if epoch >= settings.epochs - settings.rounded_epochs else plainly
-                    answers, states = run.network(inputs, [state.detach() for state in states], multiply)
+                    answers, states = network(inputs, [state.detach() for state in states], multiply, truth.real)
                 value = loss(answers, truth, target)
                 descend(run, value, scaler, settings)
                 losses.append(value.item())
@@ -94,14 +111,13 @@ def train(
             save(run, beside.checkpoint, beside.made_of)
         if settings.patience and best_epoch(run.curves) + settings.patience <= epoch:
             break
-    run.network.load_state_dict(run.best or run.averaged.module.state_dict())
-    return run.network.cpu().eval(), run.curves
+    network.load_state_dict(run.best or run.averaged.module.state_dict())
+    return network.cpu().eval(), run.curves
 
 
-def begin(config: Config, n_lives: int, seed: int) -> Run:
+def begin(network: Learner, config: Config, n_lives: int, seed: int) -> Run:
     """A run before its first epoch."""
     settings = config.train
-    network = Network(config).to(settings.device)
     decay = get_ema_multi_avg_fn(settings.average)  # type: ignore[no-untyped-call]
     life, hazards = network.taught_apart()
     rates = [settings.learning_rate, HAZARDS_FASTER * settings.learning_rate]
@@ -183,7 +199,8 @@ def answers_of(network: torch.nn.Module, lives: Sequence[Life], config: Config) 
     batch = batch_of(lives, config.model)
     network.eval()
     with torch.no_grad():
-        answers: Answers = network(torch.from_numpy(batch.inputs).to(config.train.device))[0]
+        inputs, real = (torch.from_numpy(part).to(config.train.device) for part in (batch.inputs, batch.real))
+        answers: Answers = network(inputs, real=real)[0]
     estimate = (answers.estimate.clamp(0, 1) * config.rul.cap).cpu().numpy()
     risk = risk_of(answers.hazard).cpu().numpy()
     return [(estimate[: len(life.z), one], risk[: len(life.z), one]) for one, life in enumerate(lives)]

@@ -14,8 +14,36 @@ from trainer.features import n_inputs
 from trainer.heads import Answers, Heads
 
 
-class Network(nn.Module):
-    """Inputs float32 [T, n, I] to `Answers` [T, n]."""
+class Learner(nn.Module):
+    """What the loop trains: inputs float32 [T, n, I] to `Answers` [T, n], by heads on some recurrent layers."""
+
+    heads: Heads
+
+    def forward(
+        self,
+        inputs: Tensor,
+        states: Sequence[Tensor] = (),
+        multiply: Multiply = plainly,
+        real: Tensor | None = None,
+    ) -> tuple[Answers, list[Tensor]]:
+        """Answers to rows that follow `states`, [n, S] a layer (none = zeros), and the states after the last row.
+
+        `real` bool [T, n] says which rows are no padding (None = all); answers to padding mean nothing.
+        """
+        raise NotImplementedError
+
+    def taught_apart(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """The weights that answer for the remaining life, and those that read hazards off the states."""
+        hazards = dict(self.heads.hazard.named_parameters(prefix="heads.hazard"))
+        return [one for name, one in self.named_parameters() if name not in hazards], [*hazards.values()]
+
+    @property
+    def n_weights(self) -> int:
+        return sum(one.numel() for one in self.parameters())
+
+
+class Network(Learner):
+    """The streaming network. It looks back only, and padding comes after a life: it need not know where."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -35,9 +63,12 @@ class Network(nn.Module):
         return [cell for cell in self.cells if isinstance(cell, Cell)]
 
     def forward(
-        self, inputs: Tensor, states: Sequence[Tensor] = (), multiply: Multiply = plainly
+        self,
+        inputs: Tensor,
+        states: Sequence[Tensor] = (),
+        multiply: Multiply = plainly,
+        real: Tensor | None = None,
     ) -> tuple[Answers, list[Tensor]]:
-        """Answers to rows that follow `states`, [n, S] a layer (none = zeros), and the states after the last row."""
         hidden, after = inputs, []
         for index, cell in enumerate(self.layers):
             if index:
@@ -51,11 +82,6 @@ class Network(nn.Module):
         answers = self.heads(hidden)
         assert isinstance(answers, Answers)
         return answers, after
-
-    def taught_apart(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """The weights that answer for the remaining life, and those that read hazards off the states."""
-        life = [*self.cells.parameters(), *self.heads.estimate.parameters(), *self.heads.spread.parameters()]
-        return life, [*self.heads.hazard.parameters()]
 
 
 def in_units_of(reach: float, cell: Cell, inputs: Tensor, state: Tensor, multiply: Multiply) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,118 @@
+"""A bundle whose network learnt from a larger one: read, split, train or take a teacher, then fit as always."""
+
+import hashlib
+import os
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from agent.errors import ConfigurationRefused, DataRefused
+from trainer.config import Config, Distill
+from trainer.data.read import histories_of
+from trainer.data.split import Parts, split
+from trainer.digest import digest_of
+from trainer.features import batch_of, fit_scaling, live
+from trainer.fit import code_version, written
+from trainer.loop import Beside, learn, rmse_over_rows
+from trainer.network import fix_seed
+from trainer.teacher import BothWays, Lesson, ended, teachers, teaching
+
+SCHEMA = 1
+ANOTHER = "Leave --teacher out to train one, or give another --out."
+
+
+def distill(config: Config, data: Path | None, out: Path, teacher: Path | None = None) -> Path:
+    """Train a teacher into `out`/teacher.pt, unless one is given or there already, and a bundle that it teaches.
+
+    Returns the bundle's path. Raises ForewarnError. A run that was killed goes on where it was.
+    """
+    if config.distill is None:
+        what = "no [distill] in the configuration"
+        raise ConfigurationRefused(config.name, what, next_step="Add the section; its keys have defaults.")
+    histories = histories_of(config, data)
+    parts = split(histories, config.split)
+    out.mkdir(parents=True, exist_ok=True)
+    if teacher is None:
+        lesson = own_teacher(config, config.distill, parts, out)
+    else:
+        lesson = read_teacher(teacher, config, config.distill, parts)
+    return written(config, parts, digest_of(histories), out, lesson)
+
+
+def own_teacher(config: Config, settings: Distill, parts: Parts, out: Path) -> Lesson:
+    """The teacher of this very run, trained if it is not there yet."""
+    path, checkpoint = out / "teacher.pt", out / "teacher-checkpoint.pt"
+    made_of = f"{code_version()} {digest_of(parts.fit)} {teachers(config, settings).model_dump_json()}"
+    if path.exists():
+        return read_teacher(path, config, settings, parts, made_of)
+    lesson = trained_teacher(config, settings, parts, checkpoint, made_of)
+    content = {
+        "schema": SCHEMA,
+        "made_of": made_of,
+        "hears": hears(config, settings, parts),
+        "watched_rmse": lesson.watched_rmse,
+        "weights": lesson.network.state_dict(),
+    }
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    checkpoint.unlink(missing_ok=True)
+    return lesson
+
+
+def trained_teacher(
+    config: Config, settings: Distill, parts: Parts, checkpoint: Path | None = None, made_of: str = ""
+) -> Lesson:
+    """Train it on `parts.fit`; `parts.calibrate` is looked at. A training that was killed goes on from `checkpoint`."""
+    scaling = fit_scaling(parts.fit, config)
+    lives, watched = ([live(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate))
+    beside = Beside(checkpoint=checkpoint, made_of=made_of)
+    learning = teachers(config, settings)
+    network, _ = learn(lambda of: BothWays(of, settings), lives, ended(watched), learning, config.seed, beside)
+    batch = batch_of(watched, config.model)
+    fix_seed(config.seed)
+    share = teaching(network)(torch.from_numpy(batch.inputs), torch.from_numpy(batch.real))
+    told = (share * config.rul.cap).numpy()
+    rmse = rmse_over_rows([told[: len(life.z), one] for one, life in enumerate(watched)], watched, config)
+    return Lesson(network, digest_of_weights(network.state_dict()), rmse)
+
+
+def read_teacher(path: Path, config: Config, settings: Distill, parts: Parts, made_of: str = "") -> Lesson:
+    """A teacher of the same devices and inputs; of the very same training where `made_of` says which.
+
+    Raises DataRefused.
+    """
+    try:
+        content = torch.load(path, weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise DataRefused(path, f"is no teacher: {error}", next_step=ANOTHER) from error
+    if content.get("schema") != SCHEMA or content["hears"] != hears(config, settings, parts):
+        what = "is another's teacher: the fitted devices, what a row is made of, or its size differ"
+        raise DataRefused(path, what, next_step=ANOTHER)
+    if made_of and content["made_of"] != made_of:
+        what = "belongs to another training: its configuration, data or forewarn differ"
+        raise DataRefused(path, what, next_step=f"Give it as --teacher {path} to use it all the same, or delete it.")
+    network = BothWays(config, settings)
+    network.load_state_dict(content["weights"])
+    return Lesson(network.eval(), digest_of_weights(content["weights"]), content["watched_rmse"])
+
+
+def hears(config: Config, settings: Distill, parts: Parts) -> str:
+    """What a teacher and those it teaches must have alike."""
+    model = config.model.model_dump_json(include={"clip_sigma", "mean_rates", "age_unit", "cadence"})
+    of = (config.data, config.regimes, config.types, config.risk, config.rul)
+    size = f"{settings.teacher_layers}x{settings.teacher_hidden}"
+    return " ".join((digest_of(parts.fit), size, model, *(section.model_dump_json() for section in of)))
+
+
+def digest_of_weights(weights: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, values in weights.items():
+        digest.update(name.encode() + b"\0" + values.numpy().tobytes())
+    return digest.hexdigest()
