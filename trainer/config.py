@@ -34,7 +34,7 @@ Channels = Annotated[tuple[str, ...], Field(min_length=1, description="Channels 
 Files = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 Margin = Annotated[float, Field(ge=0, description="Share of a channel's training range by which a row may leave it.")]
 
-
+CellName = Literal["rnn", "lstm", "gru", "peephole", "projection", "layer_norm", "attention"]
 Subset = Literal["FD001", "FD002", "FD003", "FD004"]
 
 
@@ -113,7 +113,7 @@ class Grouping(Section):
 class Model(Section):
     """The streaming network."""
 
-    cell: Literal["lstm"] = Field(default="lstm", description="docs/cells.md")
+    cell: CellName = Field(default="lstm", description="What a layer is made of; docs/cells.md compares them.")
     hidden: int = Field(default=64, ge=4, le=512, description="Width of each layer.")
     layers: int = Field(default=2, ge=1, le=4)
     clip_sigma: float = Field(default=4.0, gt=0, description="A scaled channel is clipped here.")

@@ -1,13 +1,10 @@
 """The LSTM cell, its equation in the open. Whole histories go through torch's fused one with the same weights."""
 
-from copy import deepcopy
-from typing import Self
-
 import torch
 from torch import Tensor, nn
 
-from trainer.cells.cell import Cell, Multiply, Start, plainly, xavier_and_orthogonal
-from trainer.tape import Linear, Product, Tape
+from trainer.cells.cell import Cell, Equation, Multiply, Start, layer, plainly, xavier_and_orthogonal
+from trainer.tape import Product, Tape
 
 
 def lstm_step(x: Tensor, state: Tensor, weight: Tensor, bias: Tensor, multiply: Multiply = plainly) -> Tensor:
@@ -32,37 +29,17 @@ class Lstm(Cell):
         self.fused = nn.LSTM(n_inputs, hidden)
 
     def start(self, how: Start, memory_max: float) -> None:
-        """`torch`: as nn.LSTM starts. `forget_one`: Xavier and orthogonal weights, forget bias 1 (Jozefowicz, Zaremba
-        and Sutskever, ICML 2015), the others 0. `chrono`: the same weights, forget bias log U(1, memory_max - 1), input
-        bias its negative (Tallec and Ollivier, ICLR 2018), so that units start with memories of 1 to `memory_max` rows.
-        """
-        self.fused.reset_parameters()
-        if how == "torch":
-            return
-        from_input, from_state, bias, other_bias = self.parts()
-        with torch.no_grad():
-            for x_rows, h_rows in zip(from_input.chunk(4), from_state.chunk(4), strict=True):
-                xavier_and_orthogonal(x_rows, h_rows)
-            other_bias.zero_()
-            i, f, _, _ = bias.zero_().chunk(4)
-            if how == "forget_one":
-                f.fill_(1.0)
-            else:
-                f.uniform_(1.0, memory_max - 1).log_()
-                i.copy_(-f)
+        """`torch`: as nn.LSTM starts; else as `start_gates` says."""
+        start_lstm(self.fused, how, memory_max)
 
-    def parts(self) -> tuple[Tensor, ...]:
-        """Weights [4H, I] and [4H, H] and the two biases [4H], as torch keeps them."""
-        return tuple(getattr(self.fused, f"{name}_l0") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"))
+    def equation(self, multiply: Multiply) -> Equation:
+        weight, bias = weights_of(self.fused)
 
-    def weights(self) -> tuple[Tensor, Tensor]:
-        """Weight [I + H, 4H] and bias [4H] as `lstm_step` takes them."""
-        from_input, from_state, bias, other_bias = self.parts()
-        return torch.cat((from_input, from_state), dim=1).T, bias + other_bias
+        def row(x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+            state = lstm_step(x, state, weight, bias, multiply)
+            return state[:, : self.width], state
 
-    def step(self, x: Tensor, state: Tensor, multiply: Multiply = plainly) -> tuple[Tensor, Tensor]:
-        state = lstm_step(x, state, *self.weights(), multiply)
-        return state[:, : self.width], state
+        return row
 
     def forward(self, inputs: Tensor, state: Tensor, multiply: Multiply = plainly) -> tuple[Tensor, Tensor]:
         if multiply is not plainly:
@@ -71,17 +48,52 @@ class Lstm(Cell):
         told, (h, c) = self.fused(inputs, (h, c))
         return told, torch.cat((h[0], c[0]), dim=1)
 
-    def scaled(self, factor: float) -> Self:
-        made = deepcopy(self).requires_grad_(False)
-        made.parts()[0].mul_(factor)
-        return made
+    def input_weight(self) -> Tensor:
+        return self.fused.all_weights[0][0]
 
     def export(self, tape: Tape, product: Product, x: str, state: list[str]) -> tuple[str, list[str]]:
         h, c = state
-        weight, bias = (part.detach().numpy().copy() for part in self.weights())
-        gates = product(tape, tape.op("Concat", x, h, axis=1), Linear(weight, bias))  # [b, 4H]
-        i, f, g, o = tape.ops("Split", 4, gates, axis=1)
-        kept = tape.op("Mul", tape.op("Sigmoid", f), c)
-        c = tape.op("Add", kept, tape.op("Mul", tape.op("Sigmoid", i), tape.op("Tanh", g)))
-        h = tape.op("Mul", tape.op("Sigmoid", o), tape.op("Tanh", c))
+        gates = product(tape, tape.op("Concat", x, h, axis=1), layer(*weights_of(self.fused)))  # [b, 4H]
+        h, c = lstm_nodes(tape, gates, c)
         return h, [h, c]
+
+
+def weights_of(lstm: nn.LSTM) -> tuple[Tensor, Tensor]:
+    """Weight [I + W, 4H] and bias [4H] as `lstm_step` takes them; W is the projection's width where there is one."""
+    from_input, from_state, bias, more, *_ = lstm.all_weights[0]
+    return torch.cat((from_input, from_state), dim=1).T, bias + more
+
+
+def lstm_nodes(tape: Tape, gates: str, c: str) -> tuple[str, str]:
+    """`lstm_step` after its product: gates [b, 4H] and c [b, H] to the new h and c."""
+    i, f, g, o = tape.ops("Split", 4, gates, axis=1)
+    kept = tape.op("Mul", tape.op("Sigmoid", f), c)
+    c = tape.op("Add", kept, tape.op("Mul", tape.op("Sigmoid", i), tape.op("Tanh", g)))
+    return tape.op("Mul", tape.op("Sigmoid", o), tape.op("Tanh", c)), c
+
+
+def start_lstm(lstm: nn.LSTM, how: Start, memory_max: float) -> None:
+    """Draw the weights of a layer of torch's anew, in place."""
+    lstm.reset_parameters()
+    if how != "torch":
+        from_input, from_state, bias, more, *_ = lstm.all_weights[0]
+        nn.init.zeros_(more)
+        start_gates(from_input, from_state, bias, how, memory_max)
+
+
+@torch.no_grad()
+def start_gates(from_input: Tensor, from_state: Tensor, bias: Tensor, how: Start, memory_max: float) -> None:
+    """Xavier and orthogonal weights [4H, I] and [4H, W], gates i, f, g, o, and their biases [4H], in place.
+
+    `forget_one`: forget bias 1 (Jozefowicz, Zaremba and Sutskever, ICML 2015), the others 0. `chrono`: forget bias
+    log U(1, memory_max - 1), input bias its negative (Tallec and Ollivier, ICLR 2018), so that units start with
+    memories of 1 to `memory_max` rows.
+    """
+    for gate in zip(from_input.chunk(4), from_state.chunk(4), strict=True):
+        xavier_and_orthogonal(*gate)
+    i, f, _, _ = nn.init.zeros_(bias).chunk(4)
+    if how == "forget_one":
+        f.fill_(1.0)
+    else:
+        f.uniform_(1.0, memory_max - 1).log_()
+        i.copy_(-f)

@@ -1,0 +1,86 @@
+"""The GRU cell in torch's form: two gates and no cell beside h, three quarters of an LSTM's weights."""
+
+import torch
+from torch import Tensor, nn
+
+from trainer.cells.cell import Cell, Equation, Multiply, Start, layer, plainly, xavier_and_orthogonal
+from trainer.tape import Product, Tape
+
+
+def gru_step(
+    x: Tensor, h: Tensor, from_input: tuple[Tensor, Tensor], from_state: tuple[Tensor, Tensor], multiply: Multiply
+) -> Tensor:
+    """One GRU step (Cho et al., EMNLP 2014), h' = (1 - z) tanh(x W + b + r (h U + c)) + z h.
+
+    The reset gate r works on the product h U + c, as in torch and cuDNN, not on h before it: one product serves all.
+    x float32 [b, I]; h float32 [b, H]; from_input is W [I, 3H] and b [3H], from_state U [H, 3H] and c [3H], in the
+    order r, z, n. Returns h', float32 [b, H]; in this form rounding cannot carry it beyond +-1.
+    """
+    given_r, given_z, given_n = multiply(x, *from_input).chunk(3, dim=1)  # each [b, H]
+    fed_r, fed_z, fed_n = multiply(h, *from_state).chunk(3, dim=1)
+    r, z = (given_r + fed_r).sigmoid(), (given_z + fed_z).sigmoid()
+    n = (given_n + r * fed_n).tanh()
+    return (1 - z) * n + z * h
+
+
+class Gru(Cell):
+    """State h [H]; h goes up."""
+
+    def __init__(self, n_inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.n_inputs, self.width = n_inputs, hidden
+        self.blocks = (("h", hidden),)
+        self.fused = nn.GRU(n_inputs, hidden)
+
+    def start(self, how: Start, memory_max: float) -> None:
+        """`torch`: as nn.GRU starts. Else Xavier and orthogonal weights, and the bias of the update gate z, which
+        keeps h here as f keeps c in an LSTM: 1 in `forget_one`, log U(1, memory_max - 1) in `chrono` (Tallec and
+        Ollivier, ICLR 2018); the others 0.
+        """
+        self.fused.reset_parameters()
+        if how == "torch":
+            return
+        with torch.no_grad():
+            from_input, from_state, given, fed = self.fused.all_weights[0]
+            for gate in zip(from_input.chunk(3), from_state.chunk(3), strict=True):
+                xavier_and_orthogonal(*gate)
+            nn.init.zeros_(fed)
+            _, z, _ = nn.init.zeros_(given).chunk(3)
+            if how == "forget_one":
+                z.fill_(1.0)
+            else:
+                z.uniform_(1.0, memory_max - 1).log_()
+
+    def weights(self) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """(W, b) and (U, c) as `gru_step` takes them."""
+        from_input, from_state, given, fed = self.fused.all_weights[0]
+        return (from_input.T, given), (from_state.T, fed)
+
+    def equation(self, multiply: Multiply) -> Equation:
+        from_input, from_state = self.weights()
+
+        def row(x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+            h = gru_step(x, h, from_input, from_state, multiply)
+            return h, h
+
+        return row
+
+    def forward(self, inputs: Tensor, state: Tensor, multiply: Multiply = plainly) -> tuple[Tensor, Tensor]:
+        if multiply is not plainly:
+            return super().forward(inputs, state, multiply)
+        told, h = self.fused(inputs, state[None])
+        return told, h[0]
+
+    def input_weight(self) -> Tensor:
+        return self.fused.all_weights[0][0]
+
+    def export(self, tape: Tape, product: Product, x: str, state: list[str]) -> tuple[str, list[str]]:
+        (h,) = state
+        from_input, from_state = (layer(*part) for part in self.weights())
+        given_r, given_z, given_n = tape.ops("Split", 3, product(tape, x, from_input), axis=1)
+        fed_r, fed_z, fed_n = tape.ops("Split", 3, product(tape, h, from_state), axis=1)
+        r, z = (tape.op("Sigmoid", tape.op("Add", *parts)) for parts in ((given_r, fed_r), (given_z, fed_z)))
+        n = tape.op("Tanh", tape.op("Add", given_n, tape.op("Mul", r, fed_n)))
+        new = tape.op("Mul", tape.op("Sub", tape.constant(1.0), z), n)
+        h = tape.op("Add", new, tape.op("Mul", z, h))
+        return h, [h]

@@ -1,0 +1,76 @@
+"""The LSTM cell whose gates see the cell itself, so that they can measure how long ago something was."""
+
+import torch
+from torch import Tensor, nn
+
+from trainer.cells.cell import Cell, Equation, Multiply, Start, layer, uniform
+from trainer.cells.lstm import start_gates
+from trainer.tape import Product, Tape
+
+
+def peephole_step(
+    x: Tensor, state: Tensor, weight: Tensor, bias: Tensor, peepholes: Tensor, multiply: Multiply
+) -> Tensor:
+    """One step with peepholes (Gers, Schraudolph and Schmidhuber, Journal of Machine Learning Research 3, 2002).
+
+    As `lstm_step`, but i and f see the cell of the row before and o the new one, each unit its own: peepholes [3, H]
+    in the order i, f, o. Returns the new state, float32 [b, 2H].
+    """
+    h, c = state.chunk(2, dim=1)  # each [b, H]
+    to_i, to_f, to_o = peepholes  # each [H]
+    i, f, g, o = multiply(torch.cat((x, h), dim=1), weight, bias).chunk(4, dim=1)  # each [b, H]
+    c = (f + to_f * c).sigmoid() * c + (i + to_i * c).sigmoid() * g.tanh()
+    return torch.cat(((o + to_o * c).sigmoid() * c.tanh(), c), dim=1)
+
+
+class Peephole(Cell):
+    """State h [H], c [H]; h goes up. The peepholes are float32 in either form: a cell has no bound to round within."""
+
+    def __init__(self, n_inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.n_inputs, self.width = n_inputs, hidden
+        self.blocks = (("h", hidden), ("c", hidden))
+        self.from_input = nn.Parameter(torch.empty(4 * hidden, n_inputs))
+        self.from_state = nn.Parameter(torch.empty(4 * hidden, hidden))
+        self.bias = nn.Parameter(torch.empty(4 * hidden))
+        self.peepholes = nn.Parameter(torch.empty(3, hidden))
+        uniform(self, hidden)
+
+    def start(self, how: Start, memory_max: float) -> None:
+        """`torch`: all weights as nn.LSTM's. Else as `start_gates` says and the peepholes 0: at first an LSTM."""
+        if how == "torch":
+            uniform(self, self.width)
+        else:
+            start_gates(self.from_input, self.from_state, self.bias, how, memory_max)
+            nn.init.zeros_(self.peepholes)
+
+    def weights(self) -> tuple[Tensor, Tensor]:
+        """Weight [I + H, 4H] and bias [4H]."""
+        return torch.cat((self.from_input, self.from_state), dim=1).T, self.bias
+
+    def equation(self, multiply: Multiply) -> Equation:
+        weight, bias = self.weights()
+
+        def row(x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+            state = peephole_step(x, state, weight, bias, self.peepholes, multiply)
+            return state[:, : self.width], state
+
+        return row
+
+    def input_weight(self) -> Tensor:
+        return self.from_input
+
+    def export(self, tape: Tape, product: Product, x: str, state: list[str]) -> tuple[str, list[str]]:
+        h, c = state
+        i, f, g, o = tape.ops(
+            "Split", 4, product(tape, tape.op("Concat", x, h, axis=1), layer(*self.weights())), axis=1
+        )
+        to_i, to_f, to_o = (tape.constant(part) for part in self.peepholes.detach().numpy())
+
+        def gate(net: str, peephole: str, cell: str) -> str:
+            return tape.op("Sigmoid", tape.op("Add", net, tape.op("Mul", cell, peephole)))
+
+        kept = tape.op("Mul", gate(f, to_f, c), c)
+        c = tape.op("Add", kept, tape.op("Mul", gate(i, to_i, c), tape.op("Tanh", g)))
+        h = tape.op("Mul", gate(o, to_o, c), tape.op("Tanh", c))
+        return h, [h, c]

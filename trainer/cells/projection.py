@@ -1,0 +1,75 @@
+"""The LSTM cell that hands on a narrower projection of its hidden state: many cells, few weights.
+
+Nothing bounds a projection, but int8 needs what is fed back and goes up within +-1, so it is clipped there. As long as
+no projection of a history reaches the clip, torch's fused layer computes the very same; else the rows go one by one.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from trainer.cells.cell import Cell, Equation, Multiply, Start, layer, plainly
+from trainer.cells.lstm import lstm_nodes, start_lstm, weights_of
+from trainer.tape import Product, Tape
+
+
+def projection_step(
+    x: Tensor, r: Tensor, c: Tensor, weight: Tensor, bias: Tensor, project: Tensor, multiply: Multiply
+) -> tuple[Tensor, Tensor]:
+    """One step with a recurrent projection r = clip(P h) (Sak, Senior and Beaufays, INTERSPEECH 2014).
+
+    x float32 [b, I]; r [b, W] in the place of an LSTM's h; c [b, H]; weight [I + W, 4H]; bias [4H]; project is P,
+    [H, W]. Returns the new r and c.
+    """
+    i, f, g, o = multiply(torch.cat((x, r), dim=1), weight, bias).chunk(4, dim=1)  # each [b, H]
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    h = o.sigmoid() * c.tanh()  # [b, H]
+    return multiply(h, project, project.new_zeros(project.shape[1])).clamp(-1, 1), c
+
+
+class Projection(Cell):
+    """State r [H // 2], c [H]; r goes up. Raises ValueError for a hidden width of 1."""
+
+    def __init__(self, n_inputs: int, hidden: int) -> None:
+        super().__init__()
+        self.n_inputs, self.width = n_inputs, hidden // 2
+        self.blocks = (("r", self.width), ("c", hidden))
+        self.fused = nn.LSTM(n_inputs, hidden, proj_size=self.width)
+
+    def start(self, how: Start, memory_max: float) -> None:
+        """As an LSTM; the projection as nn.LSTM's in `torch`, else orthogonal."""
+        start_lstm(self.fused, how, memory_max)
+        if how != "torch":
+            nn.init.orthogonal_(self.fused.all_weights[0][-1])
+
+    def project(self) -> Tensor:
+        """P, [H, W]."""
+        return self.fused.all_weights[0][-1].T
+
+    def equation(self, multiply: Multiply) -> Equation:
+        (weight, bias), project = weights_of(self.fused), self.project()
+
+        def row(x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+            r, c = torch.split(state, [size for _, size in self.blocks], dim=1)
+            r, c = projection_step(x, r, c, weight, bias, project, multiply)
+            return r, torch.cat((r, c), dim=1)
+
+        return row
+
+    def forward(self, inputs: Tensor, state: Tensor, multiply: Multiply = plainly) -> tuple[Tensor, Tensor]:
+        if multiply is plainly:
+            r, c = (part.contiguous()[None] for part in torch.split(state, [size for _, size in self.blocks], dim=1))
+            told, (r, c) = self.fused(inputs, (r, c))
+            if told.abs().max() <= 1:
+                return told, torch.cat((r[0], c[0]), dim=1)
+        return super().forward(inputs, state, multiply)
+
+    def input_weight(self) -> Tensor:
+        return self.fused.all_weights[0][0]
+
+    def export(self, tape: Tape, product: Product, x: str, state: list[str]) -> tuple[str, list[str]]:
+        r, c = state
+        gates = product(tape, tape.op("Concat", x, r, axis=1), layer(*weights_of(self.fused)))  # [b, 4H]
+        h, c = lstm_nodes(tape, gates, c)
+        free = product(tape, h, layer(self.project(), torch.zeros(self.width)))
+        r = tape.op("Clip", free, tape.constant(-1.0), tape.constant(1.0))
+        return r, [r, c]
