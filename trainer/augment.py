@@ -84,8 +84,8 @@ def joined(life: Life, rows_max: int, rng: np.random.Generator) -> Life:
     """The same life heard from a random row on, which may be the first: the time seen starts there, and nobody knows
     how old the device is.
     """
-    # The square makes short losses common: what was watched for long without being known as new is common too.
-    first = int(min(rows_max + 1, max(1, len(life.z) - ROWS_MIN)) * rng.random() ** 2)
+    # The power makes short losses common: what was watched for long without being known as new is common too.
+    first = int(min(rows_max + 1, max(1, len(life.z) - ROWS_MIN)) * rng.random() ** 1.5)
     age = life.age[first:] - (life.age[first] - 1)
     return replace(life, z=life.z[first:], age=age, left=life.left[first:], groups=life.groups[first:], new=False)
 
