@@ -27,7 +27,7 @@ Span = Annotated[float, BeforeValidator(span)]
 class Section(BaseModel):
     """A closed table of the file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
 
 Channels = Annotated[tuple[str, ...], Field(min_length=1, description="Channels the model reads, in the order of `x`.")]
@@ -142,6 +142,14 @@ class Train(Section):
     device: Literal["cpu", "cuda"] = Field(default="cpu", description="cuda is quicker and not bit for bit the same.")
     patience: int = Field(default=0, ge=0, description="Stop after so many epochs without a better warning; 0 = never.")
     above_cap_share: float = Field(default=0.15, gt=0, lt=1, description="Loss share of rows beyond `rul.cap`.")
+
+    @model_validator(mode="after")
+    def _goes_together(self) -> Self:
+        if self.precision == "fp16" and self.device != "cuda":
+            raise ValueError('precision fp16 needs device = "cuda"; on the CPU there is bf16')
+        if self.patience and self.rounded_epochs:
+            raise ValueError("with patience the last epochs may never come, and rounded_epochs are the last ones")
+        return self
 
 
 class Augment(Section):

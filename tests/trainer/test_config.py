@@ -41,6 +41,12 @@ def test_every_problem_is_named_at_once_with_the_nearest_key(tmp_path: Path) -> 
         ('subset = "FD001"', 'subset = "FD001"\nchanels = 3', "data.chanels: unknown key; did you mean channels"),
         ('dataset = "cmapss"', 'dataset = "pumps"', "data.subset: unknown key"),
         ('dataset = "cmapss"', 'dataset = "fans"', "data: Input tag 'fans' found using 'dataset' does not match"),
+        (
+            "epochs =",
+            'precision = "fp16"\nepochs =',
+            'train: precision fp16 needs device = "cuda"; on the CPU there is bf16',
+        ),
+        ("epochs =", "patience = 9\nrounded_epochs = 5\nepochs =", "with patience the last epochs may never come"),
         ("cap = 125", 'cap = "125"', 'rul.cap: must be a duration such as "250ms"'),
     ],
 )
@@ -57,6 +63,14 @@ def test_times_are_numbers_or_texts_with_a_unit() -> None:
     config = read_config(PUMPS)
     assert (config.model.cadence, config.rul.cap, config.judge.h_max) == (3600, 432_000, 432_000)
     assert config.risk.horizons == (86_400, 172_800, 345_600)
+    assert Config.model_validate_json(config.model_dump_json()) == config
+
+
+def test_no_clipping_is_inf_and_stays_so_in_a_bundle(tmp_path: Path) -> None:
+    path = tmp_path / "free.toml"
+    path.write_text(SHIPPED.read_text().replace("epochs =", "clip_norm = inf\nepochs ="))
+    config = read_config(path)
+    assert config.train.clip_norm == float("inf")
     assert Config.model_validate_json(config.model_dump_json()) == config
 
 
