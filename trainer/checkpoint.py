@@ -1,7 +1,13 @@
-"""A training run on disk: killed at any moment, it goes on from its last whole epoch with the same bits."""
+"""A training run on disk: killed at any moment, it goes on from its last whole epoch with the same bits.
 
+The file is a line with the schema, a line with the SHA-256 of the rest, and the rest: what torch saves of a `Run`.
+"""
+
+import hashlib
+import io
 import os
-import pickle
+import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -13,6 +19,8 @@ from agent.errors import DataRefused
 from trainer.network import Learner
 
 SCHEMA = 1
+HEADER = re.compile(rb"forewarn checkpoint (\d+)\n([0-9a-f]{64})\n")
+FROM_THE_START = "Delete it to train from the start, or give another --out."
 
 
 @dataclass(slots=True)
@@ -28,7 +36,7 @@ class Curves:
 
 @dataclass(slots=True)
 class Run:
-    """Everything that the next epoch depends on.
+    """Everything that the next epoch depends on, with torch's own random numbers.
 
     best  the averaged weights of the epoch whose warnings were worth most, where that is asked for
     """
@@ -37,6 +45,7 @@ class Run:
     averaged: AveragedModel
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
+    scaler: torch.amp.GradScaler
     rng: np.random.Generator
     curves: Curves
     best: dict[str, torch.Tensor]
@@ -46,45 +55,69 @@ class Run:
         """Epochs that are done."""
         return len(self.curves.loss)
 
+    @property
+    def on_cuda(self) -> bool:
+        return next(self.network.parameters()).is_cuda
 
-def save(run: Run, path: Path, made_of: str) -> None:
-    """Replace the file in one step. `made_of` is what the run must be made of to go on."""
+
+def save(run: Run, path: Path, made_of: Mapping[str, str]) -> None:
+    """Replace the file in one step. `made_of` is what the run must be made of to go on, by name."""
     content = {
-        "schema": SCHEMA,
-        "made_of": made_of,
+        "made_of": dict(made_of),
         "network": run.network.state_dict(),
         "averaged": run.averaged.state_dict(),
         "optimiser": run.optimiser.state_dict(),
         "schedule": run.schedule.state_dict(),
+        "scaler": run.scaler.state_dict(),
         "numpy": run.rng.bit_generator.state,
         "torch": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state() if run.on_cuda else None,
         "curves": asdict(run.curves),
         "best": run.best,
     }
+    saved = io.BytesIO()
+    torch.save(content, saved)
     part = path.with_suffix(".part")
     with part.open("wb") as file:
-        torch.save(content, file)
+        file.write(f"forewarn checkpoint {SCHEMA}\n{hashlib.sha256(saved.getbuffer()).hexdigest()}\n".encode())
+        file.write(saved.getbuffer())
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
 
 
-def resume(run: Run, path: Path, made_of: str) -> None:
-    """Bring a fresh run to where the file left it; nothing without a file. Raises DataRefused for another run's."""
-    if not path.exists():
-        return
-    try:
-        content = torch.load(path, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise DataRefused(path, f"is no checkpoint: {error}", next_step="Delete it to train from the start.") from error
-    if content.get("schema") != SCHEMA or content.get("made_of") != made_of:
-        what = "belongs to another training: its configuration, data or forewarn differ"
-        raise DataRefused(path, what, next_step="Give another --out, or delete it to train from the start.")
+def resume(run: Run, path: Path, made_of: Mapping[str, str]) -> None:
+    """Bring a fresh run to where the file left it. Raises DataRefused for what is no whole checkpoint of this run."""
+    content = torch.load(io.BytesIO(saved_in(path)), map_location="cpu", weights_only=True)
+    if other := [name for name, mine in made_of.items() if content["made_of"].get(name) != mine]:
+        what = f"belongs to another training: its {' and '.join(other)} differ{'s' * (len(other) == 1)}"
+        raise DataRefused(path, what, next_step=FROM_THE_START)
     run.network.load_state_dict(content["network"])
     run.averaged.load_state_dict(content["averaged"])
     run.optimiser.load_state_dict(content["optimiser"])
     run.schedule.load_state_dict(content["schedule"])
+    run.scaler.load_state_dict(content["scaler"])
     run.rng.bit_generator.state = content["numpy"]
     torch.set_rng_state(content["torch"])
+    if run.on_cuda:
+        torch.cuda.set_rng_state(content["cuda"])
     run.curves = Curves(**content["curves"])
     run.best = content["best"]
+
+
+def saved_in(path: Path) -> bytes:
+    """What torch saved, whole and unchanged: a flipped bit would else be trained on. Raises DataRefused."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataRefused(path, f"cannot be read: {error.strerror}", next_step=FROM_THE_START) from error
+    header = HEADER.match(content)
+    if header is None:
+        raise DataRefused(path, "is no checkpoint of forewarn-train", next_step=FROM_THE_START)
+    if int(header[1]) != SCHEMA:
+        what = f"is of schema {int(header[1])}, this forewarn goes on from {SCHEMA}"
+        raise DataRefused(path, what, next_step=f"Go on with the forewarn that wrote it. {FROM_THE_START}")
+    saved = content[header.end() :]
+    if hashlib.sha256(saved).hexdigest() != header[2].decode():
+        raise DataRefused(path, "is torn or was changed: its checksum differs", next_step=FROM_THE_START)
+    return saved

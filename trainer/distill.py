@@ -16,9 +16,10 @@ from trainer.data.split import Parts, split
 from trainer.digest import digest_of
 from trainer.features import batch_of, fit_scaling, live
 from trainer.fit import code_version, written
-from trainer.loop import Beside, learn, rmse_over_rows
+from trainer.loop import Beside, learn
 from trainer.network import fix_seed
 from trainer.teacher import BothWays, Lesson, ended, teachers, teaching
+from trainer.watch import rmse_over_rows
 
 SCHEMA = 1
 ANOTHER = "Leave --teacher out to train one, or give another --out."
@@ -72,7 +73,7 @@ def trained_teacher(
     """Train it on `parts.fit`; `parts.calibrate` is looked at. A training that was killed goes on from `checkpoint`."""
     scaling = fit_scaling(parts.fit, config)
     lives, watched = ([live(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate))
-    beside = Beside(checkpoint=checkpoint, made_of=made_of)
+    beside = Beside(checkpoint=checkpoint, made_of={"data or configuration": made_of})
     learning = teachers(config, settings)
     network, _ = learn(lambda of: BothWays(of, settings), lives, ended(watched), learning, config.seed, beside)
     batch = batch_of(watched, config.model)

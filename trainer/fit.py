@@ -108,9 +108,15 @@ def trained(
     """
     scaling = fit_scaling(parts.fit, config)
     lives, watched = ([live(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate))
-    beside = Beside(checkpoint=checkpoint, made_of=f"{code_version()} {data_sha256} {config.model_dump_json()}")
+    made_of = {
+        "version of forewarn": code_version(),
+        "version of torch": importlib.metadata.version("torch"),
+        "data": data_sha256,
+        "configuration": config.model_dump_json(),
+    }
+    beside = Beside(checkpoint=checkpoint, made_of=made_of)
     if lesson is not None:
-        beside = replace(lesson.beside(config), checkpoint=checkpoint, made_of=f"{beside.made_of} {lesson.sha256}")
+        beside = replace(lesson.beside(config), checkpoint=checkpoint, made_of=made_of | {"teacher": lesson.sha256})
     network, curves = train(lives, watched, config, config.seed, beside)
     model = calibrated(streaming.of(network, scaling, config), network, watched, config)
     bundle = unmeasured(config, parts, model, data_sha256)

@@ -4,7 +4,8 @@ Only the estimate of the remaining life teaches the states, unless `multi_task` 
 too: a shared loss made the estimate worse.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,10 @@ class Answers:
     estimate: Tensor
     spread: Tensor
     hazard: Tensor
+
+    def in_float32(self) -> Self:
+        """The same in float32."""
+        return replace(self, estimate=self.estimate.float(), spread=self.spread.float(), hazard=self.hazard.float())
 
 
 class Heads(nn.Module):

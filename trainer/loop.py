@@ -1,12 +1,12 @@
-"""Training, top to bottom: vary the lives, batch whole histories, step, average, watch, keep.
+"""Training, top to bottom: vary the lives, batch whole histories, step, average, look, keep.
 
 Every technique is a switch of `[train]`; docs/training.md says what each is worth.
 """
 
+import contextlib
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,26 +17,24 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from agent.errors import ForewarnError
-from agent.words import Float32
-from trainer.augment import part, vary
+from agent.errors import ConfigurationRefused, ForewarnError
+from trainer.augment import Wear, part, vary
 from trainer.cells.cell import plainly
 from trainer.checkpoint import Curves, Run, resume, save
 from trainer.config import Config, Train
 from trainer.features import Batch, Life, batch_of
-from trainer.heads import Answers, risk_of
-from trainer.loss import Target, Truth, life_target, loss
+from trainer.loss import Target, Truth, life_target, loss, target_of
 from trainer.network import Learner, Network, fix_seed
 from trainer.rounding import rounded
+from trainer.watch import Worth, best_epoch, look
 
 HAZARDS_FASTER = 5.0
 """Hazards are logits of a linear map of states within +-1, so their weights must grow large; nothing waits for them."""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+TAME = "Lower train.learning_rate, or look for absurd readings."
 
 Teacher = Callable[[Tensor, Tensor], Tensor]
 """Inputs [T, n, I] and real [T, n] to what a student should say of the remaining life / cap, [T, n]."""
-Worth = Callable[[Sequence[Float32]], float]
-"""Risks of the watched lives, float32 [T, K] each, to what warnings from them would be worth."""
 AnyLearner = TypeVar("AnyLearner", bound=Learner)
 
 
@@ -46,14 +44,14 @@ class Beside:
 
     teacher     draws the estimate, the truth counting `1 - taught`
     worth       decides when to stop, and which epoch is kept, where `train.patience` is set
-    checkpoint  file to go on from; `made_of` tells whose it is
+    checkpoint  file to go on from, where it is there, and to write after each epoch; `made_of` tells whose it is
     """
 
     teacher: Teacher | None = None
     taught: float = 0.8
     worth: Worth | None = None
     checkpoint: Path | None = None
-    made_of: str = ""
+    made_of: Mapping[str, str] = field(default_factory=dict)
 
 
 def train(
@@ -74,43 +72,32 @@ def learn(
     """Make a network and train it on `fit`; `watch` is looked at and never learnt from, and chooses an epoch only where
     `patience` is set.
 
-    Deterministic by `seed` on one machine. Raises ForewarnError when the loss is no longer finite.
+    Deterministic by `seed` on one machine's CPU. Raises ForewarnError when loss or weights are no longer finite, for
+    a checkpoint of another run, and for a device that is not there.
     """
-    fix_seed(seed)
     settings = config.train
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        what = f"is cuda, but this torch ({torch.__version__}) finds no CUDA device"
+        raise ConfigurationRefused("train.device", what, next_step='Set device = "cpu", or install a torch for CUDA.')
+    fix_seed(seed, settings.device)
     network = make(config).to(settings.device)
     run = begin(network, config, len(fit), seed)
-    if beside.checkpoint is not None:
+    if beside.checkpoint is not None and beside.checkpoint.exists():
         resume(run, beside.checkpoint, beside.made_of)
+        tqdm.write(f"{beside.checkpoint}: goes on after epoch {run.epoch} of {settings.epochs}", file=sys.stderr)
     target = target_of(fit, config)
     wears = [part(life, config.augment.smooth_rows) for life in fit]
-    scaler = torch.amp.GradScaler(settings.device, enabled=settings.precision == "fp16")
-    epochs = range(run.epoch, settings.epochs)
-    progress = tqdm(epochs, "train", settings.epochs, initial=run.epoch, unit="epoch", disable=not sys.stderr.isatty())
-    for epoch in progress:
-        network.train()
-        lives = [vary(wear, config.augment, config.model.clip_sigma, run.rng) for wear in wears]
-        batches = batches_of(lives, config, run.rng)
-        losses = []
-        for batch in batches:
-            states: list[Tensor] = []
-            for inputs, truth in pieces(batch, config, beside):
-                with autocast(settings):
-                    multiply = rounded if epoch >= settings.epochs - settings.rounded_epochs else plainly
-                    answers, states = network(inputs, [state.detach() for state in states], multiply, truth.real)
-                value = loss(answers, truth, target)
-                descend(run, value, scaler, settings)
-                losses.append(value.item())
-            run.schedule.step()
-        if not np.isfinite(np.mean(losses)):
-            what = f"the loss is {np.mean(losses)} in epoch {epoch + 1}"
-            raise ForewarnError(config.name, what, next_step="Lower train.learning_rate, or look for absurd readings.")
-        watched(run, watch, config, float(np.mean(losses)), beside.worth)
-        progress.set_postfix(loss=f"{run.curves.loss[-1]:.4f}", rmse=f"{run.curves.rmse[-1]:.2f}")
-        if beside.checkpoint is not None:
-            save(run, beside.checkpoint, beside.made_of)
-        if settings.patience and best_epoch(run.curves) + settings.patience <= epoch:
-            break
+    with tqdm(None, "train", settings.epochs, initial=run.epoch, disable=not sys.stderr.isatty()) as progress:
+        while not is_over(run.curves, settings):
+            epoch_loss = one_epoch(run, wears, target, config, beside)
+            if broken := broken_in(run, epoch_loss):
+                forget(beside.checkpoint)
+                raise ForewarnError(config.name, f"{broken} in epoch {run.epoch + 1}", next_step=TAME)
+            look(run, watch, config, epoch_loss, beside.worth)
+            if beside.checkpoint is not None:
+                save(run, beside.checkpoint, beside.made_of)
+            progress.set_postfix(loss=f"{epoch_loss:.4f}", rmse=f"{run.curves.rmse[-1]:.2f}")
+            progress.update()
     network.load_state_dict(run.best or run.averaged.module.state_dict())
     return network.cpu().eval(), run.curves
 
@@ -126,7 +113,36 @@ def begin(network: Learner, config: Config, n_lives: int, seed: int) -> Run:
     steps = -(-n_lives // settings.batch) * settings.epochs
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=steps)
     averaged = AveragedModel(network, multi_avg_fn=decay)
-    return Run(network, averaged, optimiser, schedule, np.random.default_rng(seed), Curves(), {})
+    scaler = torch.amp.GradScaler(settings.device, enabled=settings.precision == "fp16")
+    return Run(network, averaged, optimiser, schedule, scaler, np.random.default_rng(seed), Curves(), {})
+
+
+def is_over(curves: Curves, settings: Train) -> bool:
+    """All epochs are done, or too many since the best one."""
+    done = len(curves.loss)
+    return done >= settings.epochs or 0 < settings.patience < done - best_epoch(curves)
+
+
+def one_epoch(run: Run, wears: Sequence[Wear], target: Target, config: Config, beside: Beside) -> float:
+    """One epoch: every life once, in this visit's version of it. Returns the mean loss."""
+    settings, losses = config.train, []
+    is_rounded = run.epoch >= settings.epochs - settings.rounded_epochs
+    run.network.train()
+    lives = [vary(wear, config.augment, config.model.clip_sigma, run.rng) for wear in wears]
+    for batch in batches_of(lives, config, run.rng):
+        states: list[Tensor] = []
+        for inputs, truth in pieces(batch, config, beside):
+            carried = [state.detach() for state in states]
+            if is_rounded:
+                answers, states = run.network(inputs, carried, rounded, truth.real)
+            else:
+                with mixed_precision(settings):
+                    answers, states = run.network(inputs, carried, plainly, truth.real)
+            value = loss(answers.in_float32(), truth, target)
+            descend(run, value, settings.clip_norm)
+            losses.append(value.item())
+        run.schedule.step()
+    return float(np.mean(losses))
 
 
 def batches_of(lives: Sequence[Life], config: Config, rng: np.random.Generator) -> list[Batch]:
@@ -152,74 +168,34 @@ def pieces(batch: Batch, config: Config, beside: Beside) -> list[tuple[Tensor, T
     ]
 
 
-def autocast(settings: Train) -> AbstractContextManager[object]:
-    """Mixed precision (Micikevicius et al., ICLR 2018): products in the narrow type, sums and weights in float32."""
-    dtype = DTYPES[settings.precision]
-    return torch.autocast(settings.device, dtype=dtype, enabled=settings.precision != "fp32")
+def mixed_precision(settings: Train) -> contextlib.AbstractContextManager[object]:
+    """Products in the narrow type, weights and loss in float32 (Micikevicius et al., ICLR 2018)."""
+    if settings.precision == "fp32":
+        return contextlib.nullcontext()
+    return torch.autocast(settings.device, dtype=DTYPES[settings.precision])
 
 
-def descend(run: Run, value: Tensor, scaler: torch.amp.GradScaler, settings: Train) -> None:
+def descend(run: Run, value: Tensor, clip_norm: float) -> None:
     """One step against the gradient, clipped by its global norm (Pascanu, Mikolov and Bengio, ICML 2013)."""
     run.optimiser.zero_grad()
-    scaler.scale(value).backward()  # type: ignore[no-untyped-call]
-    scaler.unscale_(run.optimiser)
+    run.scaler.scale(value).backward()  # type: ignore[no-untyped-call]
+    run.scaler.unscale_(run.optimiser)
     for weights in run.network.taught_apart():
-        clip_grad_norm_(weights, settings.clip_norm)
-    scaler.step(run.optimiser)
-    scaler.update()
+        clip_grad_norm_(weights, clip_norm)
+    run.scaler.step(run.optimiser)
+    run.scaler.update()
     run.averaged.update_parameters(run.network)
 
 
-def watched(run: Run, watch: Sequence[Life], config: Config, epoch_loss: float, worth: Worth | None) -> None:
-    """Look at the lives that are not learnt from, and keep the weights if their warnings were never worth more."""
-    told = answers_of(run.averaged.module, watch, config)
-    run.curves.loss.append(epoch_loss)
-    run.curves.rmse.append(rmse_over_rows([estimate for estimate, _ in told], watch, config))
-    if worth is not None and config.train.patience:
-        run.curves.worth.append(worth([risk for _, risk in told]))
-        if best_epoch(run.curves) == run.epoch - 1:
-            run.best = {name: value.clone() for name, value in run.averaged.module.state_dict().items()}
+def broken_in(run: Run, epoch_loss: float) -> str:
+    """What is no longer a number after an epoch, "" for nothing."""
+    if not np.isfinite(epoch_loss):
+        return f"the loss is {epoch_loss}"
+    weights = [*run.network.parameters(), *run.averaged.parameters()]
+    return "" if all(bool(weight.isfinite().all()) for weight in weights) else "a weight is no longer finite"
 
 
-def best_epoch(curves: Curves) -> int:
-    return int(np.argmax(curves.worth)) if curves.worth else len(curves.loss)
-
-
-def target_of(lives: Sequence[Life], config: Config) -> Target:
-    """Rows beyond the cap weigh `above_cap_share` in all, so that the common early life does not drown the end."""
-    left = np.concatenate([life.left for life in lives])
-    n_above = int((left > config.rul.cap).sum())
-    share = config.train.above_cap_share
-    above_weight = share / (1 - share) * (len(left) - n_above) / max(n_above, 1)
-    return Target(config.rul.cap, above_weight, config.rul.low, config.rul.high, config.risk.horizons)
-
-
-def answers_of(network: torch.nn.Module, lives: Sequence[Life], config: Config) -> list[tuple[Float32, Float32]]:
-    """Remaining life float32 [T] in seconds within [0, cap], and risk float32 [T, K], of every row of every life."""
-    batch = batch_of(lives, config.model)
-    network.eval()
-    with torch.no_grad():
-        inputs, real = (torch.from_numpy(part).to(config.train.device) for part in (batch.inputs, batch.real))
-        answers: Answers = network(inputs, real=real)[0]
-    estimate = (answers.estimate.clamp(0, 1) * config.rul.cap).cpu().numpy()
-    risk = risk_of(answers.hazard).cpu().numpy()
-    return [(estimate[: len(life.z), one], risk[: len(life.z), one]) for one, life in enumerate(lives)]
-
-
-def rmse_over_rows(found: Sequence[Float32], lives: Sequence[Life], config: Config, above_share: float = 0.15) -> float:
-    """What a random cut of these lives would show: rows from the 20th on whose failure is 6 to 145 rows away, those
-    beyond the cap weighing `above_share` in all. A causal model answers every cut in one pass, with less noise than one
-    cut a device. NaN where no device failed.
-    """
-    cap, cadence = config.rul.cap, config.model.cadence
-    left = np.concatenate([life.left for life in lives])
-    row = np.concatenate([np.arange(len(life.z)) for life in lives])
-    failed = np.repeat([life.failed for life in lives], [len(life.z) for life in lives])
-    squared = (np.concatenate(found) - np.minimum(left, cap)) ** 2
-    counted = failed & (row >= 19) & (left >= 6 * cadence) & (left <= 145 * cadence)
-    below, above = squared[counted & (left <= cap)], squared[counted & (left > cap)]
-    if not len(below):
-        return float("nan")
-    if not len(above):
-        return float(np.sqrt(below.mean()))
-    return float(np.sqrt((1 - above_share) * below.mean() + above_share * above.mean()))
+def forget(checkpoint: Path | None) -> None:
+    """A run that ends badly would come to the same end, and its file refuse the configuration that was mended."""
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)

@@ -4,12 +4,15 @@ A device that did not fail tells how long it lived at least: its hazards count w
 remaining life only where it is beyond the cap.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainer.config import Config
+from trainer.features import Life
 from trainer.heads import Answers
 
 
@@ -42,6 +45,15 @@ class Truth:
     real: Tensor
     failed: Tensor
     taught: Tensor
+
+
+def target_of(lives: Sequence[Life], config: Config) -> Target:
+    """Rows beyond the cap weigh `above_cap_share` in all, so that the common early life does not drown the end."""
+    n_above = sum(int((life.left > config.rul.cap).sum()) for life in lives)
+    n_below = sum(int((life.left <= config.rul.cap).sum()) for life in lives if life.failed)
+    share = config.train.above_cap_share
+    above_weight = share / (1 - share) * n_below / max(n_above, 1)
+    return Target(config.rul.cap, above_weight, config.rul.low, config.rul.high, config.risk.horizons)
 
 
 def loss(answers: Answers, truth: Truth, target: Target) -> Tensor:

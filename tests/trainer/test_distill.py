@@ -21,9 +21,10 @@ from trainer.config import Config, Distill, Train, read_config
 from trainer.distill import distill
 from trainer.features import Life, batch_of, fit_scaling, live
 from trainer.fit import fit
-from trainer.loop import Beside, answers_of, learn
+from trainer.loop import Beside, learn
 from trainer.network import Learner, Network, fix_seed
 from trainer.teacher import CUTS, BothWays, cuts_of, ended, teachers, teaching
+from trainer.watch import answers_of
 
 SMALL = Distill(teacher_hidden=12, teacher_epochs=3)
 CONFIG = small_config(distill=SMALL, train=Train(epochs=3, batch=4))

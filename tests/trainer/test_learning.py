@@ -14,9 +14,10 @@ from trainer.config import Augment, Model, Rul, Split
 from trainer.data.split import split
 from trainer.features import Life, batch_of, filled, fit_scaling, live, running_mean
 from trainer.heads import Answers, Heads, risk_of
-from trainer.loop import HAZARDS_FASTER, rmse_over_rows, target_of, train
-from trainer.loss import Target, Truth, hazard_targets, life_target, loss, pinball
+from trainer.loop import HAZARDS_FASTER, train
+from trainer.loss import Target, Truth, hazard_targets, life_target, loss, pinball, target_of
 from trainer.network import Network, fix_seed
+from trainer.watch import rmse_over_rows
 
 CONFIG = small_config()
 

@@ -1,0 +1,213 @@
+"""A training that is killed goes on with the same bits; what is no whole checkpoint of it is refused and left alone."""
+
+import os
+import random
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from agent.errors import DataRefused
+from agent.words import Float32
+from tests.trainer.fleet import engine, fleet, small_config, write_cmapss
+from trainer.checkpoint import Curves
+from trainer.config import Augment, Config, Model, Train
+from trainer.features import Life, fit_scaling, live
+from trainer.fit import fit
+from trainer.loop import Beside, train
+from trainer.network import Network
+
+CONFIG = small_config(
+    model=Model(hidden=4),
+    train=Train(epochs=6, batch=4, average=0.8),
+    augment=Augment(smooth_rows=3, join_share=0.5, cut_share=0.5),
+    judge=small_config().judge.model_copy(update={"thresholds": 2}),
+)
+PATIENT = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"patience": 2})})
+BATCHES = 2
+MADE_OF = {"data": "d1", "configuration": "c1"}
+
+
+def lives() -> list[Life]:
+    histories = fleet(8)
+    scaling = fit_scaling(histories, CONFIG)
+    return [live(history, scaling, CONFIG.model) for history in histories]
+
+
+class Interrupted:
+    """A teacher that says half a life, until a batch in which the user presses Ctrl-C."""
+
+    def __init__(self, batches: int) -> None:
+        self.batches = batches
+
+    def __call__(self, inputs: Tensor, real: Tensor) -> Tensor:
+        if self.batches == 0:
+            raise KeyboardInterrupt
+        self.batches -= 1
+        return torch.full(real.shape, 0.5)
+
+
+class Course:
+    """What the warnings of the epochs are worth, whatever they say: most after the third."""
+
+    def __init__(self) -> None:
+        self.coming = [1.0, 2.0, 5.0, 4.0, 3.0, 6.0]
+
+    def __call__(self, risks: Sequence[Float32]) -> float:
+        return self.coming.pop(0)
+
+
+def learn(config: Config, checkpoint: Path | None, course: Course, batches: int = -1) -> tuple[list[bytes], Curves]:
+    """Weights and curves of a run that is interrupted after so many batches, -1 = never."""
+    beside = Beside(Interrupted(batches), worth=course, checkpoint=checkpoint, made_of=MADE_OF)
+    network, curves = train(lives()[:6], lives()[6:], config, 0, beside)
+    return bits(network), curves
+
+
+def bits(network: Network) -> list[bytes]:
+    return [weight.detach().numpy().tobytes() for weight in network.parameters()]
+
+
+@pytest.mark.parametrize("config", [CONFIG, PATIENT], ids=["to the end", "patience"])
+def test_an_interrupted_run_goes_on_with_the_same_bits(config: Config, tmp_path: Path) -> None:
+    """Twice, in the middle of an epoch; the best epoch may lie before an interruption."""
+    whole = learn(config, None, Course())
+    course, checkpoint = Course(), tmp_path / "checkpoint.pt"
+    for batches in (2 * BATCHES + 1, 2 * BATCHES + 1):
+        with pytest.raises(KeyboardInterrupt):
+            learn(config, checkpoint, course, batches)
+    assert len(course.coming) == (2 if config is PATIENT else 6)
+    assert learn(config, checkpoint, course) == whole
+    assert len(whole[1].loss) == (5 if config is PATIENT else 6)
+    assert learn(config, checkpoint, course) == whole, "and a whole one only says again what it learnt"
+
+
+def test_it_says_after_which_epoch_it_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = tmp_path / "checkpoint.pt"
+    with pytest.raises(KeyboardInterrupt):
+        learn(CONFIG, checkpoint, Course(), 4 * BATCHES)
+    assert capsys.readouterr().err == ""
+    learn(CONFIG, checkpoint, Course())
+    assert capsys.readouterr().err == f"{checkpoint}: goes on after epoch 4 of 6\n"
+
+
+def in_the_middle(content: bytes, byte: bytes) -> bytes:
+    return content[: len(content) // 2] + byte + content[len(content) // 2 + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("broken", "what"),
+    [
+        (lambda whole: b"", "is no checkpoint of forewarn-train"),
+        (lambda whole: b"hello", "is no checkpoint of forewarn-train"),
+        (lambda whole: whole[whole.index(b"PK") :], "is no checkpoint of forewarn-train"),
+        (lambda whole: whole[: len(whole) // 2], "is torn or was changed"),
+        (lambda whole: whole[:-1], "is torn or was changed"),
+        (lambda whole: in_the_middle(whole, b"?"), "is torn or was changed"),
+        (
+            lambda whole: whole.replace(b"checkpoint 1", b"checkpoint 2", 1),
+            "is of schema 2, this forewarn goes on from 1",
+        ),
+        (lambda whole: whole.replace(b"c1", b"c2", 1), "is torn or was changed"),
+    ],
+)
+def test_what_is_no_whole_checkpoint_is_refused_and_left(
+    broken: Callable[[bytes], bytes], what: str, tmp_path: Path
+) -> None:
+    checkpoint = tmp_path / "checkpoint.pt"
+    learn(CONFIG.model_copy(update={"train": Train(epochs=1)}), checkpoint, Course())
+    checkpoint.write_bytes(broken(checkpoint.read_bytes()))
+    before = checkpoint.read_bytes()
+    with pytest.raises(DataRefused, match=rf"{checkpoint}: {what}(.|\n)+Delete it to train from the start"):
+        learn(CONFIG, checkpoint, Course())
+    assert checkpoint.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("made_of", "what"),
+    [
+        ({"data": "d2", "configuration": "c1"}, "its data differs"),
+        ({"data": "d2", "configuration": "c2"}, "its data and configuration differ\n"),
+        (MADE_OF | {"version": "2"}, "its version differs"),
+    ],
+)
+def test_the_checkpoint_of_another_training_is_refused_by_what_differs(
+    made_of: dict[str, str], what: str, tmp_path: Path
+) -> None:
+    checkpoint = tmp_path / "checkpoint.pt"
+    learn(CONFIG.model_copy(update={"train": Train(epochs=1)}), checkpoint, Course())
+    with pytest.raises(DataRefused, match=f"belongs to another training: {what}"):
+        train(lives(), lives(), CONFIG, 0, Beside(checkpoint=checkpoint, made_of=made_of))
+    assert checkpoint.exists()
+
+
+def test_a_folder_in_its_place_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataRefused, match="cannot be read: Is a directory"):
+        train(lives(), lives(), CONFIG, 0, Beside(checkpoint=tmp_path))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_cmapss(folder / "cmapss", fleet(), [engine("1", 61, seed=91)])
+    return folder
+
+
+@pytest.fixture
+def fits() -> Iterator[Callable[..., BaseProcess]]:
+    """Starts a function in a process that has torch already; none of them outlives the test."""
+    context, started = get_context("forkserver"), []
+    context.set_forkserver_preload([__name__])
+
+    def start(function: Callable[..., object], *arguments: object) -> BaseProcess:
+        started.append(context.Process(target=function, args=arguments))
+        started[-1].start()
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.join()
+
+
+def fit_and_die_while_it_writes(config: Config, data: Path, out: Path, nth: int) -> None:
+    """`kill -9` between the last byte of the nth checkpoint that is written and its taking the place of the last."""
+    fsync, left = os.fsync, [nth]
+
+    def fsync_or_die(descriptor: int) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        fsync(descriptor)
+
+    os.fsync = fsync_or_die
+    fit(config, data, out)
+
+
+def test_fit_that_is_killed_gives_the_bundle_of_one_that_was_not(
+    fits: Callable[..., BaseProcess], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Real processes, `kill -9`: at instants drawn at random and right while a checkpoint is written."""
+    config = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"epochs": 16})})
+    whole, out, instant = fit(config, data, tmp_path / "whole"), tmp_path / "killed", random.Random(0)
+    checkpoint, part = out / "checkpoint.pt", out / "checkpoint.part"
+    killed = fits(fit_and_die_while_it_writes, config, data, out, 3)
+    killed.join(60)
+    assert (killed.exitcode, checkpoint.exists(), part.exists()) == (-signal.SIGKILL, True, True)
+    part.write_bytes(part.read_bytes()[:1000])  # a power cut may leave less of it
+    for _ in range(3):
+        process = fits(fit, config, data, out)
+        process.join(instant.uniform(0.0, 1.0))
+        process.kill()
+        process.join()
+    assert checkpoint.exists()
+    bundle = fit(config, data, out)
+    assert "goes on after epoch" in capsys.readouterr().err
+    assert bundle.read_bytes() == whole.read_bytes()
+    assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in whole.parent.iterdir())
+    assert not any("checkpoint" in path.name for path in out.iterdir()), "done is done"
