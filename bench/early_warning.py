@@ -27,7 +27,8 @@ from agent.replay.unit import Unit, unit_of
 from bench.result import Ratio, markdown, ratio, write
 from trainer.baselines import BASELINES
 from trainer.compare import Warned, baseline, measured, warned
-from trainer.config import Config, read_config
+from trainer.config import Config
+from trainer.config_file import read_config
 from trainer.data.history import History
 from trainer.data.read import histories_of
 from trainer.data.split import Parts

@@ -8,7 +8,8 @@ from click.core import ParameterSource
 
 from agent.bundle.file import read
 from agent.errors import ConfigurationRefused, ForewarnError
-from trainer.config import Table, read_config
+from trainer.config import Table
+from trainer.config_file import read_config
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from agent.errors import ConfigurationRefused
-from trainer.config import Config, read_config
+from trainer.config import Config
+from trainer.config_file import read_config
 
 SHIPPED = Path(__file__).parents[2] / "configs/train/cmapss-fd001.toml"
 PUMPS = SHIPPED.with_name("pumps.toml")

@@ -17,7 +17,8 @@ from agent.errors import ConfigurationRefused, DataRefused
 from tests.trainer.fleet import engine, fleet, small_config, write_cmapss
 from trainer import loop
 from trainer.cli import cli
-from trainer.config import Config, Distill, Train, read_config
+from trainer.config import Config, Distill, Train
+from trainer.config_file import read_config
 from trainer.distill import distill
 from trainer.features import Life, batch_of, fit_scaling, live
 from trainer.fit import fit
@@ -109,7 +110,8 @@ def test_cuts_rise_to_the_end_and_differ_from_visit_to_visit() -> None:
 
 
 def test_a_teacher_is_trained_on_lives_that_end_anywhere() -> None:
-    config = teachers(CONFIG.model_copy(update={"train": Train(truncate=9, rounded_epochs=1, patience=2)}), SMALL)
+    train = Train(truncate=9, rounded_epochs=1).model_copy(update={"patience": 2})
+    config = teachers(CONFIG.model_copy(update={"train": train}), SMALL)
     assert config.augment.cut_share == 1
     assert (config.train.epochs, config.train.truncate, config.train.rounded_epochs, config.train.patience) == (
         (3, 0, 0, 0)

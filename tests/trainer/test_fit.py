@@ -20,7 +20,8 @@ from tests.trainer.fleet import NAMES, engine, fleet, small_config, write_cmapss
 from trainer import streaming
 from trainer.calibrate import calibrated
 from trainer.cli import cli
-from trainer.config import Config, read_config
+from trainer.config import Config
+from trainer.config_file import read_config
 from trainer.data.history import History, failure_time
 from trainer.data.split import split
 from trainer.evaluate import as_json, as_text, evaluate

@@ -9,7 +9,8 @@ from click.testing import CliRunner, Result
 
 from agent.bundle.file import read
 from trainer.cli import cli
-from trainer.config import Table, read_config
+from trainer.config import Table
+from trainer.config_file import read_config
 from trainer.data import pumps
 from trainer.data.history import History
 from trainer.recorded import write_recorded
