@@ -55,6 +55,11 @@ def latin_1(folder: Path) -> None:
 IN_ROWS: dict[str, tuple[Spoil, str, str]] = {
     "unsorted": (swapped, "line 21: device '1' at '20' follows '29' in rows.csv line 20", "Sort each device's rows"),
     "repeated": (added("1,4,600,1580,47"), "line 975: device '1' at '4' follows '50' in rows.csv line 51", "two names"),
+    "twice": (
+        added("14,89,600,1580,47"),
+        "line 975: device '14' at '89' follows '89' in rows.csv line 974",
+        "one row a",
+    ),
     "bad number": (cell(7, 3, "abc"), "line 7: column 'T30' is 'abc', not a number", EMPTY),
     "decimal comma": (cell(7, 3, '"1,5"'), "line 7: column 'T30' is '1,5', not a number", "decimals have a point"),
     "after a blank line": (bad_after_a_blank_line, "line 10: column 'T30' is 'abc', not a number", EMPTY),

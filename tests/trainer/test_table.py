@@ -1,5 +1,7 @@
 """Recordings of a user's own: what is read, and what is too large or no such file. The rest is in test_bad_data.py."""
 
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +23,16 @@ from trainer.data.table import read_table as read
 def folder(tmp_path: Path) -> Path:
     write_fleet(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def tokyo() -> Iterator[None]:
+    """A machine on which local time is not UTC."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        yield
+    time.tzset()
 
 
 def read_table(of: Table, folder: Path) -> list[History]:
@@ -61,6 +73,7 @@ def test_parquet_is_read_like_csv_whatever_its_types(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["{:%Y-%m-%dT%H:%M:%SZ}", "{:%Y-%m-%d %H:%M:%S}", "{:%Y-%m-%dT%H:%M:%S+00:00}"])
+@pytest.mark.usefixtures("tokyo")
 def test_times_may_be_iso_texts_utc_unless_they_say(folder: Path, form: str) -> None:
     for name, column in ((ROWS, 1), (FAILURES, 1)):
         header, *rows = (line.split(",") for line in lines(folder / name))
@@ -68,6 +81,21 @@ def test_times_may_be_iso_texts_utc_unless_they_say(folder: Path, form: str) -> 
             cells[column] = form.format(datetime.fromtimestamp(float(cells[column]), UTC))
         write(folder / name, [",".join(cells) for cells in (header, *rows)])
     assert equal(read_table(table(time_unit="s"), folder), fleet(DEVICES))
+    set_cell(folder / ROWS, 7, 1, "")
+    with pytest.raises(ForewarnError, match="line 7: column 't' is empty, not a time"):
+        read_table(table(time_unit="s"), folder)
+    set_cell(folder / ROWS, 7, 1, "31.05.2024")
+    with pytest.raises(ForewarnError, match=r"line 7: column 't' is '31.05.2024', not an ISO 8601 time\n  Write times"):
+        read_table(table(time_unit="s"), folder)
+
+
+def test_the_file_of_a_place_is_named(folder: Path) -> None:
+    """The last row of one file, and the first of the next."""
+    header, *rows = lines(folder / ROWS)
+    write(folder / "a-1.csv", [header, *rows[:10]])
+    write(folder / "a-2.csv", [header, *rows[9:]])
+    with pytest.raises(ForewarnError, match=r"a-2.csv: line 2: device '1' at '10' follows '10' in a-1.csv line 11\n"):
+        read_table(table(rows="a-*.csv"), folder)
 
 
 def test_a_device_without_a_failure_time_did_not_fail(folder: Path) -> None:
@@ -131,6 +159,14 @@ def test_sizes_are_bounded_and_named(folder: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(columns, "BYTES_MAX", 10_000)
     with pytest.raises(ForewarnError, match=r"has [\d,]+ bytes, at most 10,000 are read"):
         read_table(table(), folder)
+
+
+def test_cells_may_have_quotes_and_spaces_and_other_columns_anything(folder: Path) -> None:
+    header, *rows = (line.split(",") for line in lines(folder / ROWS))
+    quoted = [[f'"{cells[0]}"', '"a, b"', f" {cells[1]}", *(f" {cell} " for cell in cells[2:]), "x"] for cells in rows]
+    write(folder / ROWS, [",".join(cells) for cells in ([header[0], "remark", *header[1:], "plant"], *quoted)])
+    for unit in ("s", "cycle"):
+        assert equal(read_table(table(time_unit=unit), folder), fleet(DEVICES))
 
 
 def test_an_outlier_may_be_kept_or_called_missing(folder: Path) -> None:

@@ -82,7 +82,7 @@ class Columns:
     def holds_text(self, name: str) -> bool:
         """Is the first cell that holds something no number?"""
         first = self.frame[name].drop_nulls().head(1)
-        return bool(first.cast(pl.Float64, strict=False).is_null().any())
+        return bool(first.str.strip_chars().cast(pl.Float64, strict=False).is_null().any())
 
     def moments(self, name: str) -> Float64:
         """float64 [n]: seconds since 1970 of a Parquet file's dates; those without a time zone are UTC."""
