@@ -1,11 +1,14 @@
 """What every bench tells alike: on which machine, with which versions, as Markdown to read and JSON to compare."""
 
+import fcntl
 import importlib.metadata
+import json
 import os
 import platform
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -53,6 +56,25 @@ def write(
     content = {"bench": name, "machine": machine(), "versions": versions(), "rows": rows, "ratios": ratios or {}}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(content)) + b"\n")
+
+
+def rows_in(path: Path | None) -> list[dict[str, Any]]:
+    """Rows of an earlier run; none without a file."""
+    return [] if path is None or not path.exists() else list(json.loads(path.read_text())["rows"])
+
+
+def append(path: Path | None, name: str, *rows: Mapping[str, object]) -> None:
+    """More rows in a file of `write`, all of them or none, whoever else is at it: a bench that takes hours may be
+    stopped and go on, in several processes.
+    """
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        part = path.with_suffix(".part")
+        write(part, name, [*rows_in(path), *rows])
+        part.replace(path)
 
 
 def markdown(headings: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -81,11 +81,14 @@ def warped(wear: Wear, factor: float, clip: float, rng: np.random.Generator) -> 
 
 
 def joined(life: Life, rows_max: int, rng: np.random.Generator) -> Life:
-    """The same life heard from a random row on, which may be the first: the time seen starts there, and nobody knows
-    how old the device is.
-    """
+    """The same life heard from a random row on, which may be the first."""
     # The power makes short losses common: what was watched for long without being known as new is common too.
     first = int(min(rows_max + 1, max(1, len(life.z) - ROWS_MIN)) * rng.random() ** 1.5)
+    return later(life, first)
+
+
+def later(life: Life, first: int) -> Life:
+    """The same life heard from a row on: the time seen starts there, and nobody knows how old the device is."""
     age = life.age[first:] - (life.age[first] - 1)
     return replace(life, z=life.z[first:], age=age, left=life.left[first:], groups=life.groups[first:], new=False)
 

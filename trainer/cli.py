@@ -8,7 +8,7 @@ from click.core import ParameterSource
 
 from agent.bundle.file import read
 from agent.errors import ConfigurationRefused, ForewarnError
-from trainer.config import Table
+from trainer.config import Config, Table
 from trainer.config_file import read_config
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -43,6 +43,42 @@ def fit(
     """
     from trainer.fit import fit as train_and_write  # torch takes seconds to import; --help should not
 
+    click.echo(train_and_write(*asked(config, data, seed, epochs, changes), out))
+
+
+@cli.command()
+@click.argument("config", type=FILE)
+@click.option("--out", type=FOLDER, required=True, help="Folder for teacher.pt and all that `fit` writes.")
+@click.option(
+    "--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, help="Holds cmapss/, or what data.rows names."
+)
+@click.option("--teacher", type=FILE, help="A teacher.pt of the same fitted devices, instead of training one.")
+@click.option("--seed", type=click.IntRange(min=0), help="Instead of the config's: weights, batches, augmentation.")
+@click.option("--epochs", type=click.IntRange(min=1), help="Instead of the config's; the teacher has its own.")
+@click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Another key's, such as distill.share=0.5.")
+def distill(
+    config: Path,
+    out: Path,
+    data: Path | None,
+    teacher: Path | None,
+    seed: int | None,
+    epochs: int | None,
+    changes: tuple[str, ...],
+) -> None:
+    """Train a bundle by CONFIG that learns from a larger network, which its section [distill] describes.
+
+    \b
+    Example: forewarn-train distill configs/train/cmapss-fd001.toml --set distill.teacher_hidden=256 --out build/taught
+    """
+    from trainer.distill import distill as teach_and_write
+
+    click.echo(teach_and_write(*asked(config, data, seed, epochs, changes), out, teacher))
+
+
+def asked(
+    config: Path, data: Path | None, seed: int | None, epochs: int | None, changes: tuple[str, ...]
+) -> tuple[Config, Path | None]:
+    """The config with what the command line changes, and the folder that its files are in."""
     wanted = read_config(config, changes)
     if seed is not None:
         wanted = wanted.model_copy(update={"seed": seed})
@@ -51,27 +87,7 @@ def fit(
     given = click.get_current_context().get_parameter_source("data") is ParameterSource.COMMANDLINE
     if isinstance(wanted.data, Table) and not given:  # FOREWARN_DATA is where public sets lie, not a user's own
         data = config.parent
-    click.echo(train_and_write(wanted, data, out))
-
-
-@cli.command()
-@click.argument("config", type=FILE)
-@click.option("--out", type=FOLDER, required=True, help="Folder for teacher.pt and all that `fit` writes.")
-@click.option("--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, help="Of recorded sets; holds cmapss/.")
-@click.option("--teacher", type=FILE, help="A teacher.pt of the same fitted devices, instead of training one.")
-@click.option("--seed", type=click.IntRange(min=0), help="Instead of the config's: weights, batches, augmentation.")
-def distill(config: Path, out: Path, data: Path | None, teacher: Path | None, seed: int | None) -> None:
-    """Train a bundle by CONFIG that learns from a larger network, which its section [distill] describes.
-
-    \b
-    Example: forewarn-train distill configs/train/distilled.toml --out build/distilled
-    """
-    from trainer.distill import distill as teach_and_write
-
-    wanted = read_config(config)
-    if seed is not None:
-        wanted = wanted.model_copy(update={"seed": seed})
-    click.echo(teach_and_write(wanted, data, out, teacher))
+    return wanted, data
 
 
 @cli.command()

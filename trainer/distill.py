@@ -52,6 +52,7 @@ def own_teacher(config: Config, settings: Distill, parts: Parts, out: Path) -> L
     lesson = trained_teacher(config, settings, parts, checkpoint, made_of)
     content = {
         "schema": SCHEMA,
+        "sha256": lesson.sha256,
         "made_of": made_of,
         "hears": hears(config, settings, parts),
         "watched_rmse": lesson.watched_rmse,
@@ -99,9 +100,11 @@ def read_teacher(path: Path, config: Config, settings: Distill, parts: Parts, ma
     if made_of and content["made_of"] != made_of:
         what = "belongs to another training: its configuration, data or forewarn differ"
         raise DataRefused(path, what, next_step=f"Give it as --teacher {path} to use it all the same, or delete it.")
+    if digest_of_weights(content["weights"]) != content["sha256"]:
+        raise DataRefused(path, "was changed: the checksum of its weights differs", next_step=ANOTHER)
     network = BothWays(config, settings)
     network.load_state_dict(content["weights"])
-    return Lesson(network.eval(), digest_of_weights(content["weights"]), content["watched_rmse"])
+    return Lesson(network.eval(), content["sha256"], content["watched_rmse"])
 
 
 def hears(config: Config, settings: Distill, parts: Parts) -> str:

@@ -230,6 +230,11 @@ def test_what_is_no_teacher_is_refused(made: tuple[Path, Path], tmp_path: Path) 
     broken.write_bytes((made[0] / "teacher.pt").read_bytes()[:-100])
     with pytest.raises(DataRefused, match="is no teacher"):
         distill(CONFIG, made[1], tmp_path / "out", broken)
+    content = torch.load(made[0] / "teacher.pt", weights_only=True)
+    content["weights"]["heads.estimate.bias"] += 1e-7
+    torch.save(content, broken)
+    with pytest.raises(DataRefused, match="was changed: the checksum of its weights differs"):
+        distill(CONFIG, made[1], tmp_path / "out", broken)
 
 
 def test_a_section_and_its_command_belong_together(tmp_path: Path) -> None:

@@ -1,0 +1,234 @@
+"""What each technique of a recipe is worth: one switch off (or on) at a time, on engines that were not learnt from.
+
+    FOREWARN_DATA=folder python -m bench.ablation configs/train/cmapss-fd001.toml --folds 0 1 --seeds 0 --json a.json
+
+Folds over the devices of the training file, dealt as bench/early_warning.py deals them; the config's share of the
+devices that are not played is put aside, and only early stopping looks at it. The official test set is never read. A
+difference is against the default recipe of the same fold and seed. A run that is in the JSON is not done again, and
+several processes (one thread each) may fill one file. Prints Markdown, progress on stderr.
+
+Figures are RMSE of the remaining life, truth capped, in the data's own unit:
+whole  over the rows of a random cut (`trainer.watch.rmse_over_rows`), the devices known to be new
+N      over rows with at most 100 left, the first N rows of a device unheard and its age unknown
+"""
+
+import argparse
+import hashlib
+import os
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agent.words import Float32
+from bench.early_warning import folds
+from bench.result import append, markdown, rows_in
+from trainer.augment import later
+from trainer.cells import CELLS
+from trainer.cells.cell import Multiply, plainly
+from trainer.config import Config
+from trainer.config_file import read_config
+from trainer.data.history import History
+from trainer.data.read import histories_of
+from trainer.data.split import Parts
+from trainer.features import Life, fit_scaling, live, n_inputs
+from trainer.heads import Answers
+from trainer.loop import Beside, learn
+from trainer.network import Network
+from trainer.watch import answers_of, rmse_over_rows
+
+N_FOLDS = 5
+UNHEARD = (25, 50, 75)
+LEFT_MAX = 100
+FIGURES = ("whole", *map(str, UNHEARD))
+DEFAULT = "default"
+TWO_VALUED = "setting_3"
+"""Scaled by its deviation it would be refused; the others tell the regime without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Changes of the config, and inputs that are zero for the network."""
+
+    changes: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
+
+
+def switches(config: Config) -> dict[str, Switch]:
+    """By name; those that change nothing of this recipe are left out."""
+    plain = [*config.data.channels, *(name for name in config.regimes.by if name != TWO_VALUED)]
+    found = {
+        "init_torch": Switch(("train.init=torch",)),
+        "init_forget_one": Switch(("train.init=forget_one",)),
+        "init_chrono": Switch(("train.init=chrono",)),
+        "clipping_off": Switch(("train.clip_norm=inf",)),
+        "averaging_off": Switch(("train.average=0",)),
+        "augmentation_off": Switch(("augment.probability=0",)),
+        "warp_off": Switch(("augment.warp=[1, 1]",)),
+        "join_off": Switch(("augment.join_share=0",)),
+        "dropout_off": Switch(("train.dropout=0",)),
+        "weight_decay_off": Switch(("train.weight_decay=0",)),
+        "truncate_50": Switch(("train.truncate=50",)),
+        "bf16": Switch(("train.precision=bf16",)),
+        "rounded_20_epochs": Switch(("train.rounded_epochs=20",)),
+        "multi_task_0.05": Switch(("train.multi_task=0.05",)),
+        "early_stopping_20": Switch(("train.patience=20",)),
+        "epochs_halved": Switch((f"train.epochs={config.train.epochs // 2}",)),
+        "regime_scaling_off": Switch((f"data.channels={plain}", "regimes.by=[]")),
+        "means_unread": Switch(unread=("means",)),
+        "age_unread": Switch(unread=("age",)),
+        "newness_unread": Switch(unread=("new",)),
+        "regime_unread": Switch(unread=("regime",)),
+        "type_unread": Switch(unread=("type",)),
+        **{f"cell_{name}": Switch((f"model.cell={name}",)) for name in CELLS},
+    }
+    same = {f"init_{config.train.init}", f"cell_{config.model.cell}"}
+    same |= set() if config.regimes.by else {"regime_scaling_off", "regime_unread"}
+    same |= set() if config.types.by else {"type_unread"}
+    return {DEFAULT: Switch()} | {name: switch for name, switch in found.items() if name not in same}
+
+
+class Blind(Network):
+    """The network with some of its inputs at zero."""
+
+    def __init__(self, config: Config, unread: Sequence[str]) -> None:
+        super().__init__(config)
+        n, n_regimes = len(config.data.channels), config.regimes.count if config.regimes.by else 0
+        regime = slice(3 * n + 2, 3 * n + 2 + n_regimes)
+        columns = {
+            "means": slice(n, 3 * n),
+            "age": slice(3 * n, 3 * n + 1),
+            "new": slice(3 * n + 1, 3 * n + 2),
+            "regime": regime,
+            "type": slice(regime.stop, None),
+        }
+        self.read = torch.ones(n_inputs(config))
+        for name in unread:
+            self.read[columns[name]] = 0
+
+    def forward(
+        self,
+        inputs: Tensor,
+        states: Sequence[Tensor] = (),
+        multiply: Multiply = plainly,
+        real: Tensor | None = None,
+    ) -> tuple[Answers, list[Tensor]]:
+        return super().forward(inputs * self.read, states, multiply, real)
+
+
+def one_run(config: Config, unread: Sequence[str], parts: Parts) -> dict[str, float]:
+    """Train on a fold; figures over its played devices."""
+    scaling = fit_scaling(parts.fit, config)
+    fit, aside, unseen = (
+        [live(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate, parts.play)
+    )
+    judged = config.risk.horizons.index(config.judge.horizon)
+
+    def worth(risks: Sequence[Float32]) -> float:
+        """Brier score of the judged risk, so that more is better."""
+        risk = np.concatenate([one[:, judged] for one in risks])
+        left = np.concatenate([life.left for life in aside])
+        return -float(((risk - (left <= config.judge.horizon)) ** 2).mean())
+
+    began = time.monotonic()
+    network, curves = learn(lambda of: Blind(of, unread), fit, aside, config, config.seed, Beside(worth=worth))
+    took_s = time.monotonic() - began
+    told = [estimate for estimate, _ in answers_of(network, unseen, config)]
+    found = {"whole": rmse_over_rows(told, unseen, config, config.train.above_cap_share)}
+    found |= {str(n): rmse_unheard(network, unseen, config, n) for n in UNHEARD}
+    return found | {"epochs": len(curves.loss), "train_s": took_s}
+
+
+def rmse_unheard(network: Network, lives: Sequence[Life], config: Config, n: int) -> float:
+    joined = [later(life, n) for life in lives if life.failed and len(life.z) > n + 1]
+    off = [
+        (told - np.minimum(life.left, config.rul.cap))[life.left <= LEFT_MAX * config.model.cadence]
+        for (told, _), life in zip(answers_of(network, joined, config), joined, strict=True)
+    ]
+    return float(np.sqrt(np.mean(np.concatenate(off) ** 2)))
+
+
+def dealt(config: Config, histories: Sequence[History]) -> list[Parts]:
+    share = config.split.calibrate / (config.split.fit + config.split.calibrate)
+    return folds(histories, N_FOLDS, 0, share)
+
+
+def key(row: dict[str, Any]) -> tuple[object, ...]:
+    return tuple(row[name] for name in ("set", "switch", "fold", "seed", "recipe"))
+
+
+def told(rows: Sequence[dict[str, Any]]) -> str:
+    """A table a set: figures of the default, and of each switch what it adds to the default of the same fold and seed;
+    a minus means that the switch is better.
+    """
+    text = []
+    for name in dict.fromkeys(row["set"] for row in rows):
+        mine = [row for row in rows if row["set"] == name]
+        default = {(row["fold"], row["seed"]): row for row in mine if row["switch"] == DEFAULT}
+        lines = []
+        for switch in dict.fromkeys(row["switch"] for row in mine):
+            pairs = [
+                (row, default[row["fold"], row["seed"]])
+                for row in mine
+                if row["switch"] == switch and (row["fold"], row["seed"]) in default
+            ]
+            if not pairs:
+                continue
+            whole = statistics.mean(row["whole"] for row, _ in pairs)
+            off = [span([row[figure] - than[figure] for row, than in pairs]) for figure in FIGURES]
+            if switch == DEFAULT:
+                off = [f"{statistics.mean(row[figure] for row, _ in pairs):.2f}" for figure in FIGURES]
+            pace = statistics.median(row["train_s"] / than["train_s"] for row, than in pairs)
+            lines.append((switch, len(pairs), f"{whole:.2f}", *off, f"{pace:.2f}"))
+        head = ("switch", "runs", "whole", *(f"{figure}, more" for figure in FIGURES), "time")
+        text.append(f"## {name}\n\n{markdown(head, lines)}\n")
+    return "\n".join(text)
+
+
+def span(values: Sequence[float]) -> str:
+    """Mean, and from the least to the most."""
+    return f"{statistics.mean(values):+.2f} ({min(values):+.2f} to {max(values):+.2f})"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = argparse.ArgumentParser(
+        prog="python -m bench.ablation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("config", type=Path, help="the default recipe")
+    arguments.add_argument("--folds", type=int, nargs="+", choices=range(N_FOLDS), default=[0, 1])
+    arguments.add_argument("--seeds", type=int, nargs="+", default=[0])
+    arguments.add_argument("--only", nargs="+", metavar="SWITCH", help="beside the default; all there are by default")
+    arguments.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE", help="of both")
+    arguments.add_argument("--data", type=Path, default=os.environ.get("FOREWARN_DATA"), help="default: $FOREWARN_DATA")
+    arguments.add_argument("--json", type=Path)
+    chosen = arguments.parse_args(argv)
+    base = read_config(chosen.config, chosen.changes)
+    known = switches(base)
+    if unknown := [name for name in chosen.only or () if name not in known]:
+        arguments.error(f"no switch {unknown[0]!r}; there are {', '.join(known)}")
+    rows = rows_in(chosen.json)
+    for fold in chosen.folds:
+        for seed in chosen.seeds:
+            for name in dict.fromkeys((DEFAULT, *(chosen.only or known))):
+                switch = known[name]
+                config = read_config(chosen.config, [*chosen.changes, f"seed={seed}", *switch.changes])
+                recipe = hashlib.sha256(f"{config.model_dump_json()} {switch.unread}".encode()).hexdigest()[:12]
+                row = {"set": config.name, "switch": name, "fold": fold, "seed": seed, "recipe": recipe}
+                if key(row) in map(key, rows_in(chosen.json) or rows):
+                    continue
+                row |= one_run(config, switch.unread, dealt(config, histories_of(config, chosen.data))[fold])
+                append(chosen.json, "ablation", row)
+                rows.append(row)
+                print(f"fold {fold}, seed {seed}, {name}: {row['whole']:.2f}, {row['train_s']:.0f} s", file=sys.stderr)
+    print(told(rows_in(chosen.json) or rows), flush=True)
+
+
+if __name__ == "__main__":
+    main()
