@@ -104,6 +104,12 @@ def test_a_device_without_a_failure_time_did_not_fail(folder: Path) -> None:
     assert [found[device] for device in ("1", "2", "3")] == [50.0, None, None]
 
 
+def test_a_table_in_which_nothing_failed_is_refused(folder: Path) -> None:
+    write(folder / FAILURES, ["device,t_fail"])
+    with pytest.raises(ForewarnError, match=r"none of 14 device\(s\) failed"):
+        histories_of(small_config(data=table()), folder)
+
+
 def test_run_to_failure_needs_no_list(folder: Path) -> None:
     assert equal(read_table(table(failures="", run_to_failure=True), folder), fleet(DEVICES))
 
@@ -154,8 +160,12 @@ def test_a_place_in_parquet_is_a_row(folder: Path) -> None:
 
 def test_sizes_are_bounded_and_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainer.data.table.LINES_MAX", 972)
-    with pytest.raises(ForewarnError, match="brings the rows to more than 972"):
+    with pytest.raises(ForewarnError, match="brings the rows to 973, at most 972 are read"):
         read_table(table(), folder)
+    monkeypatch.setattr("trainer.data.table.LINES_MAX", 1000)
+    read_table(table(), folder)
+    with pytest.raises(ForewarnError, match=r"rows.csv: brings the rows to 1,946, at most 1,000 are read"):
+        read_table(table(rows=[ROWS, ROWS]), folder)
     monkeypatch.setattr(columns, "BYTES_MAX", 10_000)
     with pytest.raises(ForewarnError, match=r"has [\d,]+ bytes, at most 10,000 are read"):
         read_table(table(), folder)

@@ -121,7 +121,7 @@ class Columns:
         raise DataRefused(self.path, f"{self.place(index)}: {what}", next_step=next_step) from None
 
 
-def read_columns(path: Path, wanted: Mapping[str, str], rows_max: int) -> Columns:
+def read_columns(path: Path, wanted: Mapping[str, str]) -> Columns:
     """The columns of a .csv or .parquet file; `wanted` maps a column to the key of the configuration that names it.
 
     Rows in which none of them holds anything are left out. Raises DataRefused: no such file, too large, not of that
@@ -146,9 +146,6 @@ def read_columns(path: Path, wanted: Mapping[str, str], rows_max: int) -> Column
     except pl.exceptions.PolarsError as error:
         what = f"cannot be read: {str(error).splitlines()[0]}"
         raise DataRefused(path, what, next_step="Is the file whole?") from error
-    if len(frame) > rows_max:
-        what = f"brings the rows to more than {rows_max:,}"
-        raise DataRefused(path, what, next_step="Average to fewer rows, or leave devices out.")
     frame = frame.with_row_index("row").filter(~pl.all_horizontal(pl.col(*wanted).is_null()))
     return Columns(path, frame)
 

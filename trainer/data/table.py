@@ -97,8 +97,11 @@ def read_rows(of: Table, channels: Sequence[str], folder: Path) -> Rows:
     files: list[Columns] = []
     starts = [0]
     for path in paths_of(of, folder):
-        files.append(read_columns(path, wanted, LINES_MAX - starts[-1]))
+        files.append(read_columns(path, wanted))
         starts.append(starts[-1] + len(files[-1].frame))
+        if starts[-1] > LINES_MAX:
+            what = f"brings the rows to {starts[-1]:,}, at most {LINES_MAX:,} are read"
+            raise DataRefused(path, what, next_step="Average to fewer rows, or leave devices out.")
     if not starts.pop():
         raise DataRefused(files[0].path, "holds no rows", next_step="A row is a device, a time and its channels.")
     number: dict[str, int] = {}
@@ -163,7 +166,7 @@ def check_outliers(rows: Rows, channels: Sequence[str]) -> None:
 
 def read_failures(of: Table, folder: Path, rows: Rows, last: dict[str, int]) -> dict[str, float]:
     """When the devices failed that did. Raises DataRefused for a failure that no row or a later row contradicts."""
-    file = read_columns(folder / of.failures, {of.device: "data.device", "t_fail": "data.failures"}, LINES_MAX)
+    file = read_columns(folder / of.failures, {of.device: "data.device", "t_fail": "data.failures"})
     devices = file.texts(of.device)
     failed = file.frame["t_fail"].is_not_null() & (file.frame["t_fail"].cast(str) != "")
     kept = np.flatnonzero(failed.to_numpy())
