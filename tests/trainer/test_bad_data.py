@@ -72,6 +72,7 @@ IN_ROWS: dict[str, tuple[Spoil, str, str]] = {
     ),
     "code for no value": (cell(7, 2, "-9999.1"), "column 'T24' of device '1' is -9999.1,", "missing = [-9999.1]"),
     "no time": (cell(7, 1, ""), "line 7: column 't' is empty, not a time", "a number of cycles"),
+    "text for a time": (cell(7, 1, "late"), "line 7: column 't' is 'late', not a number", "needs a number of cycles"),
     "negative time": (cell(7, 1, "-1"), "line 7: column 't' is '-1', not a time", "data.time_unit is 'cycle'"),
     "milliseconds": (cell(51, 1, "1.7e12"), "line 51: column 't' is '1.7e12', not a time", "data.time_unit"),
     "no device": (cell(7, 0, ""), "line 7: column 'device' is empty", "Each row names its device"),
@@ -112,7 +113,7 @@ IN_FAILURES: dict[str, tuple[Spoil, str, str]] = {
     "of nobody": (added("15x,9", FAILURES), "line 16: device '15x' has no rows", "Take the line out"),
     "again": (added("1,60", FAILURES), "line 16: device '1' fails again", "after the repair another name"),
     "misspelt": (cell(15, 0, "14 ", FAILURES), "line 15: device '14 ' has no rows; nearest '14'", "Take the line out"),
-    "no time": (cell(2, 1, "soon", FAILURES), "line 2: column 't_fail' is 'soon', not a number", "point"),
+    "no time": (cell(2, 1, "soon", FAILURES), "line 2: column 't_fail' is 'soon', not a number", "number of cycles"),
     "no column": (
         written("device,failed\n", name=FAILURES),
         "line 1: no column 't_fail' (data.failures, nearest 'failed')",

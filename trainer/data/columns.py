@@ -44,7 +44,7 @@ class Columns:
 
     def channel(self, name: str, missing: tuple[float, ...]) -> Float32:
         """float32 [n], NaN where the cell is empty, `nan` or one of `missing`. Raises DataRefused for other cells."""
-        values = self.numbers(name)
+        values = self.numbers(name, "Leave the cell empty where the value is missing; decimals have a point.")
         values[np.isin(values, missing)] = np.nan
         for index in np.flatnonzero(np.abs(values) > FLOAT32_MAX):
             what = f"column {name!r} is {self.cell(name, int(index))}, not a finite number that float32 holds"
@@ -54,19 +54,20 @@ class Columns:
     def times(self, name: str, unit: str) -> Float64:
         """float64 [n]: seconds since 1970 or any other start, or cycles. Raises DataRefused for an impossible time."""
         column = self.frame[name]
+        expected = "a number of cycles" if unit == "cycle" else "seconds (not milliseconds) or an ISO 8601 text"
+        next_step = f"Each row needs {expected}; data.time_unit is {unit!r}."
         if unit == "s" and column.dtype.is_temporal():
             t_s = self.moments(name)
         elif unit == "s" and column.dtype == pl.String and self.holds_text(name):
             t_s = self.iso_times(name)
         else:
-            t_s = self.numbers(name)
+            t_s = self.numbers(name, next_step)
         for index in np.flatnonzero(~((t_s >= 0) & (t_s < T_MAX))):
             what = f"column {name!r} is {self.cell(name, int(index))}, not a time"
-            expected = "a number of cycles" if unit == "cycle" else "seconds (not milliseconds) or an ISO 8601 text"
-            self.refuse(int(index), what, f"Each row needs {expected}; data.time_unit is {unit!r}.")
+            self.refuse(int(index), what, next_step)
         return t_s
 
-    def numbers(self, name: str) -> Float64:
+    def numbers(self, name: str, next_step: str) -> Float64:
         """float64 [n], NaN where the cell is empty. Raises DataRefused for a cell that is no number."""
         column = self.frame[name]
         if column.dtype == pl.String:
@@ -76,7 +77,7 @@ class Columns:
         values = column.cast(pl.Float64, strict=False)
         for index in np.flatnonzero((column.is_not_null() & values.is_null()).to_numpy()):
             what = f"column {name!r} is {self.cell(name, int(index))}, not a number"
-            self.refuse(int(index), what, "Leave the cell empty where the value is missing; decimals have a point.")
+            self.refuse(int(index), what, next_step)
         return values.fill_null(np.nan).to_numpy().astype(np.float64)
 
     def holds_text(self, name: str) -> bool:
