@@ -17,7 +17,6 @@ from trainer.digest import digest_of
 from trainer.features import batch_of, fit_scaling, live
 from trainer.fit import code_version, written
 from trainer.loop import Beside, learn
-from trainer.network import fix_seed
 from trainer.teacher import BothWays, Lesson, ended, teachers, teaching
 from trainer.watch import rmse_over_rows
 
@@ -78,7 +77,6 @@ def trained_teacher(
     learning = teachers(config, settings)
     network, _ = learn(lambda of: BothWays(of, settings), lives, ended(watched), learning, config.seed, beside)
     batch = batch_of(watched, config.model)
-    fix_seed(config.seed)
     share = teaching(network)(torch.from_numpy(batch.inputs), torch.from_numpy(batch.real))
     told = (share * config.rul.cap).numpy()
     rmse = rmse_over_rows([told[: len(life.z), one] for one, life in enumerate(watched)], watched, config)

@@ -24,7 +24,7 @@ from trainer.features import Life, batch_of, fit_scaling, live
 from trainer.fit import fit
 from trainer.loop import Beside, learn
 from trainer.network import Learner, Network, fix_seed
-from trainer.teacher import CUTS, BothWays, cuts_of, ended, teachers, teaching
+from trainer.teacher import CUTS, BothWays, Lesson, cuts_of, ended, teachers, teaching
 from trainer.watch import answers_of
 
 SMALL = Distill(teacher_hidden=12, teacher_epochs=3)
@@ -176,6 +176,8 @@ def test_a_distilled_bundle_says_so_and_holds_no_teacher(made: tuple[Path, Path]
 
 
 def test_the_teacher_draws_the_student(made: tuple[Path, Path], tmp_path: Path) -> None:
+    weighed = CONFIG.model_copy(update={"distill": SMALL.model_copy(update={"share": 0.3})})
+    assert Lesson(teacher(), "", 0.0).beside(weighed).taught == 0.3
     alone = fit(CONFIG.model_copy(update={"distill": None}), made[1], tmp_path)
     assert json.loads(read(alone).report)["distilled"] is None
     assert read(alone).model != read(made[0] / NAME).model
