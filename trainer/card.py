@@ -69,7 +69,8 @@ def card(manifest: Manifest, config: Config, held_out: Figures) -> str:
     unit, about = unit_of(manifest), subject(config.data)
     lives = sorted(map(unit.of, manifest.lives_s))
     horizons = "\n".join(
-        f"| {unit.of(one.horizon_s):g} | {one.base_rate:.3f} | {one.brier:.4f} | {one.brier_of_base_rate:.4f} |"
+        f"| {unit.of(one.horizon_s):g} | {one.base_rate:.3f} | {one.brier:.4f} | {one.brier_of_base_rate:.4f} "
+        f"| {one.calibration_error:.3f} |"
         for one in held_out.horizons
     )
     channels = "\n".join(
@@ -79,9 +80,13 @@ def card(manifest: Manifest, config: Config, held_out: Figures) -> str:
     n_fit, n_calibrate, n_play = len(of.fit_devices), len(of.calibrate_devices), len(of.play_devices)
     cap, rows = f"{unit.of(config.rul.cap):g}", manifest.warmup_rows
     device, units = about.device, unit.plural
-    interval = f"{config.rul.low:g} to {config.rul.high:g}"
+    quantiles = f"{config.rul.low:g} to {config.rul.high:g}"
     digits = 0 if unit.size_s == 1 else 1
-    coverage, width = f"{held_out.interval_coverage:.1%}", f"{unit.of(held_out.interval_width_s):.{digits}f}"
+    interval = held_out.interval.whole
+    coverage, width = f"{interval.share:.1%}", f"{unit.of(interval.width_s):.{digits}f}"
+    drawn = f"{interval.share_95.low:.0%} to {interval.share_95.high:.0%}"
+    worst = f"{held_out.interval.of_devices.low:.0%}"
+    quarters = ", ".join(f"{one.share:.0%}" for one in held_out.interval.by_left)
     judged = unit.of(manifest.risk.horizons_s[manifest.judge.horizon])
     late, whole = manifest.metrics["late_start_brier"], manifest.metrics["whole_stream_brier"]
     exposure = f"{unit.of(manifest.thresholds.exposure_s):.0f}"
@@ -99,14 +104,17 @@ above {cap} is trained as {cap}.
 
 ## Measured on the {n_play} held-out {device}s, {held_out.n_rows} rows, int8, through the agent's core
 RMSE of the remaining life over all rows, truth capped at {cap}: {unit.of(held_out.rmse_s):.2f} {units}.
-The {interval} interval holds the truth on {coverage} of the rows within the cap, at a mean width of {width} {units}.
+The {quantiles} interval holds the truth on {coverage} of the rows within the cap, at a mean width of {width} {units}.
+Over {device}s like these that is {drawn} (95 %); on a tenth of them it holds on at most {worst} of the rows.
+By quarters of the cap, the last before the failure first: {quarters}.
 Its middle is the least-squares estimate, not a median.
 
-| horizon, {units} | base rate | Brier score | Brier score of the base rate |
-|---|---|---|---|
+| horizon, {units} | base rate | Brier score | Brier score of the base rate | said and observed differ by |
+|---|---|---|---|---|
 {horizons}
 
 Rows of one {device} are alike: these figures are worth {n_play} {device}s, not {held_out.n_rows} rows.
+The last column is the mean distance, over tenths of the risk, of what came true from what was said.
 `forewarn-train evaluate` gives {about.test_set}the early-warning score.
 
 ## Streams that start in mid-life

@@ -106,8 +106,9 @@ def evaluate(bundle: Path, data: Path, budget: str, baselines: bool, json_file: 
     \b
     Example: forewarn-train evaluate --bundle build/fd001/cmapss-fd001-0.1.0.fwb --data "$FOREWARN_DATA" --json e.json
     """
-    from trainer.evaluate import as_json, as_text
+    from trainer.evaluate import as_json
     from trainer.evaluate import evaluate as measure
+    from trainer.evaluate_text import as_text
 
     try:
         found = measure(read(bundle), data, budget, baselines)

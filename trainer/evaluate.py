@@ -4,7 +4,7 @@ int8 and fp32 go the same way; the baselines learn from the bundle's own fit and
 judge. The test set, where there is one, is read here and nowhere else.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,18 +14,18 @@ import numpy as np
 from agent.bundle.file import Bundle
 from agent.errors import DataRefused
 from agent.judge.threshold import choose, default_budget, parse_budget
-from agent.replay.measure import EarlyWarning
 from agent.replay.play import PlayedDevice
 from agent.replay.result import Replay, assess
 from agent.replay.unit import Unit, unit_of
 from trainer.baselines import BASELINES
 from trainer.compare import Warned, baseline, warned
 from trainer.config import Config
+from trainer.coverage import Covered, covered
 from trainer.data.history import Float64, History, failure_time
 from trainer.data.read import histories_of, official_tests_of
 from trainer.digest import digest_of
 from trainer.held_out import Figures, figures
-from trainer.joined import NEAR, Beginning, beginnings
+from trainer.joined import Beginning, beginnings
 from trainer.played import NEVER, play
 
 FORMS = ("int8", "fp32")
@@ -34,7 +34,8 @@ FORMS = ("int8", "fp32")
 class LastRows(msgspec.Struct, frozen=True):
     """Remaining life at the last row of each test engine, in cycles: RMSE and the NASA score (Saxena et al., 2008).
 
-    capped: the truth counts as at most the model's cap; raw: as it is.
+    capped: the truth counts as at most the model's cap; raw: as it is. `interval` is over all rows within the cap;
+    their truth is known as well.
     """
 
     n_engines: int
@@ -42,6 +43,7 @@ class LastRows(msgspec.Struct, frozen=True):
     rmse_raw: float
     nasa_score: float
     nasa_score_raw: float
+    interval: Covered
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +108,17 @@ def tested(bundle: Bundle, model: bytes, test: Sequence[History]) -> LastRows:
 
 
 def last_rows(played: Sequence[PlayedDevice], histories: Sequence[History], cap: float) -> LastRows:
-    """The official figures: one answer an engine, at its last row."""
+    """The official figures: one answer an engine, at its last row; some row is within the cap."""
     found = np.array([told.rul[-1, 1] for told in played], np.float64)
-    left = np.array([failure_time(history) - history.t_s[-1] for history in histories])
+    of_rows = [failure_time(history) - history.t_s for history in histories]
+    left = np.array([one[-1] for one in of_rows])
     capped, raw = found - np.minimum(left, cap), found - left
-    return LastRows(len(histories), rms(capped), rms(raw), nasa_score(capped), nasa_score(raw))
+    of_device = np.repeat(np.arange(len(histories)), [len(one) for one in of_rows])
+    every = np.concatenate(of_rows)
+    within = every <= cap
+    rul = np.concatenate([told.rul for told in played])[within]
+    interval = covered(rul, every[within], of_device[within], len(histories), cap)
+    return LastRows(len(histories), rms(capped), rms(raw), nasa_score(capped), nasa_score(raw), interval)
 
 
 def rms(error: Float64) -> float:
@@ -150,101 +158,3 @@ def compared_as_json(one: Warned) -> dict[str, object]:
         "extrapolated": one.chosen.extrapolated,
         "early_warning": one.found,
     }
-
-
-def as_text(found: Evaluation) -> str:
-    """The figures as tables for a terminal."""
-    kept, replay, unit = found.held_out["int8"], found.replay["int8"], found.unit
-    coverage = [("interval holds the truth", *(f"{found.held_out[form].interval_coverage:.1%}" for form in FORMS))]
-    coverage += [
-        (
-            f"Brier, {unit.text(int8.horizon_s)} (base {int8.brier_of_base_rate:.4f})",
-            f"{int8.brier:.4f}",
-            f"{fp32.brier:.4f}",
-        )
-        for int8, fp32 in zip(kept.horizons, found.held_out["fp32"].horizons, strict=True)
-    ]
-    coverage.append(("bytes of the model", *(f"{found.bytes[form]:,}" for form in FORMS)))
-    forms = {form: found.replay[form].early_warning for form in FORMS}
-    forms[f"age only, {unit.text(replay.age_only.age_s)}"] = replay.age_only.early_warning
-    limit = replay.limit
-    doubt = "extrapolated: the calibration devices ran too short for it" if limit.extrapolated else "calibrated"
-    return "\n".join(
-        [
-            *last_rows_as_text(found),
-            f"{found.name}: all rows of {kept.n_devices} held-out devices",
-            *table([("", *FORMS), *coverage]),
-            f"\nearly warning on the same devices at {limit.budget} ({doubt}), threshold {limit.threshold:.4f}",
-            *warnings_as_text(forms, unit),
-            f"\nhowever a stream begins, int8; rows at most {unit.text(NEAR * found.cap_s)} before the failure",
-            *beginnings_as_text(found),
-            f"\nbeside what a plant has without it, at {limit.budget} on the same devices",
-            *warnings_as_text({name: one.found for name, one in found.compared.items()}, unit),
-        ]
-    )
-
-
-def last_rows_as_text(found: Evaluation) -> list[str]:
-    """The official figures, nothing for a data set without a test set."""
-    lines = []
-    for part, forms in found.test.items():
-        rows = [
-            ("", *FORMS),
-            ("RMSE, true life capped", *(f"{forms[form].rmse_capped:.3f}" for form in FORMS)),
-            ("RMSE, true life raw", *(f"{forms[form].rmse_raw:.3f}" for form in FORMS)),
-            ("NASA score, capped", *(f"{forms[form].nasa_score:.1f}" for form in FORMS)),
-            ("NASA score, raw", *(f"{forms[form].nasa_score_raw:.1f}" for form in FORMS)),
-        ]
-        lines += [f"{found.name}: last rows of {forms['int8'].n_engines} test engines of {part}", *table(rows), ""]
-    return lines
-
-
-def beginnings_as_text(found: Evaluation) -> list[str]:
-    """A line a way to begin."""
-    unit = found.unit
-    rows = [("", f"RMSE, {unit.plural}", "interval holds", "Brier", "detected", "mean lead", "false alarms")]
-    for one in found.beginnings:
-        seen = f"{one.unseen_rows} rows unseen" if one.unseen_rows else f"whole, {one.first_seen}"
-        strict = one.early_warning.strict
-        rows.append(
-            (
-                seen,
-                f"{unit.of(one.rmse_s):.2f}",
-                f"{one.interval_coverage:.1%}",
-                f"{one.brier:.4f}",
-                f"{strict.detected} of {one.early_warning.failures}",
-                f"{unit.of(strict.mean_lead_s):.1f}",
-                f"{one.early_warning.false_alarms}",
-            )
-        )
-    return table(rows)
-
-
-def warnings_as_text(found: Mapping[str, EarlyWarning], unit: Unit) -> list[str]:
-    """A line a detector."""
-    heading = ("", "detected", "95 %", f"mean lead, {unit.plural}", "95 %", "median", "false alarms", "late")
-    return table([heading, *(warning_row(name, one, unit) for name, one in found.items())])
-
-
-def warning_row(name: str, found: EarlyWarning, unit: Unit) -> tuple[str, ...]:
-    strict = found.strict
-    rate, lead = strict.detection_rate_95, strict.mean_lead_s_95
-    return (
-        name,
-        f"{strict.detected} of {found.failures}",
-        f"{rate.low:.0%} to {rate.high:.0%}",
-        f"{unit.of(strict.mean_lead_s):.1f}",
-        f"{unit.of(lead.low):.1f} to {unit.of(lead.high):.1f}",
-        f"{unit.of(strict.median_lead_s):.1f}",
-        f"{found.false_alarms} in {unit.text(found.exposure_s)}",
-        f"{len(found.late)}",
-    )
-
-
-def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Columns as wide as their widest cell; the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join([first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))])
-        for first, *rest in rows
-    ]

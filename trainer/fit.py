@@ -25,6 +25,7 @@ from agent.bundle.manifest import (
     ThresholdTable,
 )
 from agent.errors import ConfigurationRefused
+from agent.replay.unit import unit_of
 from agent.step.engine import Engine
 from agent.words import Float32
 from trainer import streaming
@@ -41,7 +42,7 @@ from trainer.features import fit_scaling, live
 from trainer.held_out import figures
 from trainer.loop import Beside, train
 from trainer.played import NEVER, play
-from trainer.plot import plot_curves
+from trainer.plot import plot_curves, plot_reliability
 from trainer.recorded import write_recorded
 from trainer.streaming import Streaming
 from trainer.teacher import Lesson
@@ -72,7 +73,7 @@ def written(config: Config, parts: Parts, data_sha256: str, out: Path, lesson: L
     checkpoint = out / "checkpoint.pt"
     bundle, curves, starts = trained(config, parts, data_sha256, checkpoint, lesson)
     held_out = figures(play(bundle, bundle.model, parts.play, NEVER), parts.play, bundle.manifest)
-    measured = {"play_rmse": held_out.rmse_s, "play_interval_coverage": held_out.interval_coverage}
+    measured = {"play_rmse": held_out.rmse_s, "play_interval_coverage": held_out.interval.whole.share}
     measured |= {f"play_brier_{h.horizon_s:g}": h.brier for h in held_out.horizons}
     measured["late_start_brier"], measured["whole_stream_brier"] = brier_after(starts, bundle.manifest.warmup_rows)
     bundle = amended(bundle, metrics=measured)
@@ -89,6 +90,7 @@ def written(config: Config, parts: Parts, data_sha256: str, out: Path, lesson: L
     (out / "metrics.json").write_bytes(members["report.json"])
     (out / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
     plot_curves(curves, out / "curves.png")
+    plot_reliability(held_out, unit_of(bundle.manifest), out / "reliability.png")
     write_recorded(parts.play, config.channels, out / "play.csv", out / "truth.csv")
     checkpoint.unlink()
     return path

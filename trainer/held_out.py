@@ -8,17 +8,26 @@ import numpy as np
 
 from agent.bundle.manifest import Manifest
 from agent.replay.play import PlayedDevice
+from trainer.coverage import Covered, covered
 from trainer.data.history import History
 from trainer.exact import mean
+from trainer.reliability import Bin, calibration_error, reliability
 
 
 class HorizonFigures(msgspec.Struct, frozen=True):
-    """Brier score of the risk at one horizon beside that of always saying its base rate, over the rows that know it."""
+    """The risk at one horizon, over the rows that know what followed.
+
+    brier              its Brier score, beside that of always saying the base rate
+    calibration_error  mean distance of what came true from what was said, over the bins
+    bins               what was said and what came true, by tenths of the risk
+    """
 
     horizon_s: float
     base_rate: float
     brier: float
     brier_of_base_rate: float
+    calibration_error: float
+    bins: tuple[Bin, ...]
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -26,16 +35,14 @@ class Figures(msgspec.Struct, frozen=True):
 
     A device that did not fail answers for as long as its recording goes on: no fault by then, more life than that.
 
-    rmse_s             of the remaining life, truth capped, all rows that know it
-    interval_coverage  share of the rows within the cap whose truth lies in the interval
-    interval_width_s   mean width of the interval over the same rows
+    rmse_s    of the remaining life, truth capped, all rows that know it
+    interval  how often it holds the truth, over the rows within the cap
     """
 
     n_devices: int
     n_rows: int
     rmse_s: float
-    interval_coverage: float
-    interval_width_s: float
+    interval: Covered
     horizons: tuple[HorizonFigures, ...]
 
 
@@ -47,11 +54,12 @@ def figures(played: Sequence[PlayedDevice], histories: Sequence[History], manife
     assert manifest.rul is not None
     cap_s = manifest.rul.cap_s
     left = np.concatenate([history.observed_left() for history in histories])
-    failed = np.concatenate([np.full(len(history.t_s), history.failed) for history in histories])
+    of_device = np.repeat(np.arange(len(histories)), [len(history.t_s) for history in histories])
+    failed = np.array([history.failed for history in histories])[of_device]
     faults = [history.faults_within(manifest.risk.horizons_s) for history in histories]
     within_horizon, known = (np.concatenate(parts) for parts in zip(*faults, strict=True))  # [rows, horizons] each
     risk = np.concatenate([told.risk for told in played])
-    low, centre, high = np.concatenate([told.rul for told in played]).T
+    rul = np.concatenate([told.rul for told in played])
     told, within = failed | (left >= cap_s), failed & (left <= cap_s)
     horizons = []
     for column, horizon_s in enumerate(manifest.risk.horizons_s):
@@ -59,12 +67,14 @@ def figures(played: Sequence[PlayedDevice], histories: Sequence[History], manife
         faulty = within_horizon[rows, column]
         base = mean([faulty])
         brier = mean([(risk[rows, column] - faulty) ** 2])
-        horizons.append(HorizonFigures(horizon_s, base, brier, base * (1 - base)))
+        bins = reliability(risk[rows, column], faulty, of_device[rows], len(histories))
+        horizons.append(
+            HorizonFigures(horizon_s, base, brier, base * (1 - base), calibration_error(bins), bins),
+        )
     return Figures(
         n_devices=len(histories),
         n_rows=len(left),
-        rmse_s=math.sqrt(mean([(centre - np.minimum(left, cap_s))[told] ** 2])),
-        interval_coverage=mean([(low <= left)[within] & (left <= high)[within]]),
-        interval_width_s=mean([(high - low)[within].astype(np.float64)]),
+        rmse_s=math.sqrt(mean([(rul[:, 1] - np.minimum(left, cap_s))[told] ** 2])),
+        interval=covered(rul[within], left[within], of_device[within], len(histories), cap_s),
         horizons=tuple(horizons),
     )

@@ -105,8 +105,8 @@ def test_figures_count_rows_as_defined() -> None:
     )
     found = figures([told(risk, rul)], [history], manifest)
     assert found.rmse_s == pytest.approx(np.sqrt((1 + 0 + 4 + 0) / 4))
-    assert found.interval_coverage == pytest.approx(2 / 3)
-    assert found.interval_width_s == pytest.approx(7 / 3)
+    assert found.interval.whole.share == 2 / 3
+    assert found.interval.whole.width_s == pytest.approx(7 / 3)
     assert [one.base_rate for one in found.horizons] == [0.5, 0.75]
     assert [one.brier for one in found.horizons] == pytest.approx([0.25 / 4, (0.25 + 0.25) / 4])
     assert found.horizons[0].brier_of_base_rate == 0.25
@@ -125,7 +125,7 @@ def test_a_device_that_did_not_fail_counts_where_its_recording_knows() -> None:
     found = figures([told(risk, rul)] * 2, [failed, alive], manifest)
     assert (found.n_devices, found.n_rows) == (2, 8)
     assert found.rmse_s == pytest.approx(np.sqrt((1 + 0 + 4 + 0 + 1) / 5))
-    assert (found.interval_coverage, found.interval_width_s) == (alone.interval_coverage, alone.interval_width_s)
+    assert found.interval.whole == alone.interval.whole
     assert [one.base_rate for one in found.horizons] == [1 / 7, 3 / 5]
     assert found.horizons[0].brier == pytest.approx((0.25 + 0.25) / 7)
     assert found.horizons[1].brier == pytest.approx((0.25 + 0.25 + 0.25) / 5)
@@ -140,6 +140,7 @@ def test_last_rows_are_scored_as_the_data_set_defines() -> None:
     rows = [np.array([[0, 9, 9], [0, answer, 125]], np.float32) for answer in answers]
     found = last_rows([told(np.zeros((2, 1), np.float32), rul) for rul in rows], histories, 125.0)
     assert found.n_engines == 3
+    assert (found.interval.whole.n_rows, found.interval.whole.share) == (4, 0.5), "the third engine never comes near"
     assert found.rmse_capped == pytest.approx(np.sqrt((13**2 + 10**2) / 3))
     assert found.rmse_raw == pytest.approx(np.sqrt((13**2 + 10**2 + 25**2) / 3))
     assert found.nasa_score == pytest.approx(2 * (np.e - 1))

@@ -24,7 +24,8 @@ from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.history import History, failure_time
 from trainer.data.split import split
-from trainer.evaluate import as_json, as_text, evaluate
+from trainer.evaluate import as_json, evaluate
+from trainer.evaluate_text import as_text
 from trainer.export import export
 from trainer.features import fit_scaling, live
 from trainer.fit import fit
@@ -101,7 +102,7 @@ def test_played_devices_are_written_as_recorded_data(made: tuple[Path, Path]) ->
         assert [float(row["t"]) for row in mine] == by_device[device].t_s.tolist()
     truth = {row["device"]: float(row["t_fail"]) for row in csv.DictReader((made[0] / "truth.csv").open())}
     assert truth == {device: by_device[device].t_fail for device in kept}
-    for name in ("curves.png", "metrics.json", "config.json"):
+    for name in ("curves.png", "reliability.png", "metrics.json", "config.json"):
         assert (made[0] / name).stat().st_size > 100
 
 
@@ -201,7 +202,7 @@ def test_interval_holds_its_share_of_the_calibration_rows(made: tuple[Path, Path
     bundle = bundle_of(made)
     kept = [history for history in fleet() if history.device in bundle.manifest.created_from.calibrate_devices]
     found = figures(play(bundle, bundle.model_fp32, kept, 1.0), kept, bundle.manifest)
-    assert found.interval_coverage == pytest.approx(0.9, abs=0.02)
+    assert found.interval.whole.share == pytest.approx(0.9, abs=0.02)
 
 
 def test_evaluate_reads_the_test_set_and_the_play_devices(made: tuple[Path, Path]) -> None:

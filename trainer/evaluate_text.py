@@ -1,0 +1,133 @@
+"""What `forewarn-train evaluate` prints: the figures as tables for a terminal."""
+
+from collections.abc import Mapping, Sequence
+
+from agent.replay.measure import EarlyWarning, Interval
+from agent.replay.unit import Unit
+from trainer.coverage import Covered
+from trainer.evaluate import FORMS, Evaluation
+from trainer.held_out import HorizonFigures
+from trainer.joined import NEAR
+
+
+def as_text(found: Evaluation) -> str:
+    """The figures as tables for a terminal."""
+    kept, replay, unit = found.held_out["int8"], found.replay["int8"], found.unit
+    figures = [*coverage_as_rows([found.held_out[form].interval for form in FORMS], unit)]
+    for both in zip(*(found.held_out[form].horizons for form in FORMS), strict=True):
+        figures += horizon_as_rows(both, unit)
+    figures.append(("bytes of the model", *(f"{found.bytes[form]:,}" for form in FORMS)))
+    forms = {form: found.replay[form].early_warning for form in FORMS}
+    forms[f"age only, {unit.text(replay.age_only.age_s)}"] = replay.age_only.early_warning
+    limit = replay.limit
+    doubt = "extrapolated: the calibration devices ran too short for it" if limit.extrapolated else "calibrated"
+    return "\n".join(
+        [
+            *last_rows_as_text(found),
+            f"{found.name}: all rows of {kept.n_devices} held-out devices",
+            *table([("", *FORMS), *figures]),
+            f"\nearly warning on the same devices at {limit.budget} ({doubt}), threshold {limit.threshold:.4f}",
+            *warnings_as_text(forms, unit),
+            f"\nhowever a stream begins, int8; rows at most {unit.text(NEAR * found.cap_s)} before the failure",
+            *beginnings_as_text(found),
+            f"\nbeside what a plant has without it, at {limit.budget} on the same devices",
+            *warnings_as_text({name: one.found for name, one in found.compared.items()}, unit),
+        ]
+    )
+
+
+def last_rows_as_text(found: Evaluation) -> list[str]:
+    """The official figures, nothing for a data set without a test set."""
+    lines = []
+    for part, forms in found.test.items():
+        rows = [
+            ("", *FORMS),
+            ("RMSE, true life capped", *(f"{forms[form].rmse_capped:.3f}" for form in FORMS)),
+            ("RMSE, true life raw", *(f"{forms[form].rmse_raw:.3f}" for form in FORMS)),
+            ("NASA score, capped", *(f"{forms[form].nasa_score:.1f}" for form in FORMS)),
+            ("NASA score, raw", *(f"{forms[form].nasa_score_raw:.1f}" for form in FORMS)),
+            *coverage_as_rows([forms[form].interval for form in FORMS], found.unit),
+        ]
+        lines += [f"{found.name}: last rows of {forms['int8'].n_engines} test engines of {part}", *table(rows), ""]
+    return lines
+
+
+def coverage_as_rows(forms: Sequence[Covered], unit: Unit) -> list[tuple[str, ...]]:
+    """The interval over all rows within the cap, a column a form; then of devices, then by what is left."""
+    whole, devices = [one.whole for one in forms], [one.of_devices for one in forms]
+    rows = [
+        ("interval holds the truth", *(f"{one.share:.1%}" for one in whole)),
+        ("  by the draw of devices, 95 %", *(percent(one.share_95) for one in whole)),
+        ("  too long: sooner than it allows", *(f"{one.sooner:.1%}" for one in whole)),
+        ("  of a device, tenth to ninth tenth", *(percent(Interval(one.low, one.high)) for one in devices)),
+        ("  of the middle device", *(f"{one.median:.0%}" for one in devices)),
+    ]
+    for parts in zip(*(one.by_left for one in forms), strict=True):
+        least, most = unit.of(parts[0].left_min_s), unit.text(parts[0].left_max_s)
+        rows.append((f"  {least:.4g} to {most} left", *(f"{one.share:.0%}" for one in parts)))
+    return rows
+
+
+def percent(interval: Interval) -> str:
+    return f"{interval.low:.0%} to {interval.high:.0%}"
+
+
+def horizon_as_rows(forms: Sequence[HorizonFigures], unit: Unit) -> list[tuple[str, ...]]:
+    """One horizon, a column a form."""
+    first = forms[0]
+    name = unit.text(first.horizon_s)
+    return [
+        (f"Brier, {name} (base {first.brier_of_base_rate:.4f})", *(f"{one.brier:.4f}" for one in forms)),
+        ("  said and observed differ by", *(f"{one.calibration_error:.4f}" for one in forms)),
+    ]
+
+
+def beginnings_as_text(found: Evaluation) -> list[str]:
+    """A line a way to begin."""
+    unit = found.unit
+    rows = [("", f"RMSE, {unit.plural}", "interval holds", "Brier", "detected", "mean lead", "false alarms")]
+    for one in found.beginnings:
+        seen = f"{one.unseen_rows} rows unseen" if one.unseen_rows else f"whole, {one.first_seen}"
+        strict = one.early_warning.strict
+        rows.append(
+            (
+                seen,
+                f"{unit.of(one.rmse_s):.2f}",
+                f"{one.interval_coverage:.1%}",
+                f"{one.brier:.4f}",
+                f"{strict.detected} of {one.early_warning.failures}",
+                f"{unit.of(strict.mean_lead_s):.1f}",
+                f"{one.early_warning.false_alarms}",
+            )
+        )
+    return table(rows)
+
+
+def warnings_as_text(found: Mapping[str, EarlyWarning], unit: Unit) -> list[str]:
+    """A line a detector."""
+    heading = ("", "detected", "95 %", f"mean lead, {unit.plural}", "95 %", "median", "false alarms", "late")
+    return table([heading, *(warning_row(name, one, unit) for name, one in found.items())])
+
+
+def warning_row(name: str, found: EarlyWarning, unit: Unit) -> tuple[str, ...]:
+    strict = found.strict
+    rate, lead = strict.detection_rate_95, strict.mean_lead_s_95
+    return (
+        name,
+        f"{strict.detected} of {found.failures}",
+        f"{rate.low:.0%} to {rate.high:.0%}",
+        f"{unit.of(strict.mean_lead_s):.1f}",
+        f"{unit.of(lead.low):.1f} to {unit.of(lead.high):.1f}",
+        f"{unit.of(strict.median_lead_s):.1f}",
+        f"{found.false_alarms} in {unit.text(found.exposure_s)}",
+        f"{len(found.late)}",
+    )
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Columns as wide as their widest cell; the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join([first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))])
+        for first, *rest in rows
+    ]
