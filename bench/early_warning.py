@@ -26,7 +26,7 @@ from agent.replay.measure import EarlyWarning, Interval, bootstrap95
 from agent.replay.unit import Unit, unit_of
 from bench.result import Ratio, markdown, ratio, write
 from trainer.baselines import BASELINES
-from trainer.compare import Warned, baseline, measured, warned
+from trainer.compare import Warned, baseline, warned
 from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.history import History
@@ -34,6 +34,7 @@ from trainer.data.read import histories_of
 from trainer.data.split import Parts
 from trainer.digest import digest_of
 from trainer.fit import trained
+from trainer.judged import measured, rules_of
 from trainer.played import play
 
 CONFIGS = Path(__file__).parents[1] / "configs/train"
@@ -150,7 +151,7 @@ def one_set(
         took = f"{name}, fold {number} of {arguments.folds}, {time.monotonic() - began:.0f} s"
         print(f"{took}: warm-up {manifest.warmup_rows} rows, mean lead in {unit.plural}: {so_far}", file=sys.stderr)
     budget = allowed_by(arguments.budget, manifest, len(histories))
-    pooled = {m: measured([one for fold in by_fold for one in fold[m].fleet], manifest) for m in METHODS}
+    pooled = {m: measured([one for fold in by_fold for one in fold[m].fleet], rules_of(manifest)) for m in METHODS}
     leads = {method: ahead(pooled[LSTM], pooled[method]) for method in BASELINES}
     rows = [row_of(name, method, budget, pooled[method], leads.get(method)) for method in METHODS]
     return told(name, budget, pooled, leads, unit_of(manifest), arguments.folds), rows, ratios_of(name, by_fold)

@@ -16,7 +16,6 @@ from agent.bundle.manifest import (
     Cadence,
     Channel,
     CreatedFrom,
-    JudgePolicy,
     Manifest,
     Numerics,
     RiskHead,
@@ -25,6 +24,7 @@ from agent.bundle.manifest import (
     ThresholdTable,
 )
 from agent.errors import ConfigurationRefused
+from agent.judge.threshold import default_budget, parse_budget
 from agent.replay.unit import unit_of
 from agent.step.engine import Engine
 from agent.words import Float32
@@ -40,6 +40,7 @@ from trainer.digest import digest_of
 from trainer.export import export
 from trainer.features import fit_scaling, live
 from trainer.held_out import figures
+from trainer.judged import policy_by, rules_by, worth
 from trainer.loop import Beside, train
 from trainer.played import NEVER, play
 from trainer.plot import plot_curves, plot_reliability
@@ -48,6 +49,7 @@ from trainer.streaming import Streaming
 from trainer.teacher import Lesson
 from trainer.thresholds import threshold_table
 from trainer.warmup import LateStart, brier_after, late_starts, warmup_rows
+from trainer.watch import Worth
 
 GOLDEN_DEVICES = 4
 GOLDEN_EVERY = 12
@@ -116,9 +118,12 @@ def trained(
         "data": data_sha256,
         "configuration": config.model_dump_json(),
     }
-    beside = Beside(checkpoint=checkpoint, made_of=made_of)
+    beside = Beside(worth=worth_over(parts.calibrate, config), checkpoint=checkpoint, made_of=made_of)
     if lesson is not None:
-        beside = replace(lesson.beside(config), checkpoint=checkpoint, made_of=made_of | {"teacher": lesson.sha256})
+        taught = lesson.beside(config)
+        beside = replace(
+            beside, teacher=taught.teacher, taught=taught.taught, made_of=made_of | {"teacher": lesson.sha256}
+        )
     network, curves = train(lives, watched, config, config.seed, beside)
     model = calibrated(streaming.of(network, scaling, config), network, watched, config)
     bundle = unmeasured(config, parts, model, data_sha256)
@@ -126,6 +131,17 @@ def trained(
     bundle = amended(bundle, warmup_rows=warmup_rows(starts))
     bundle = amended(bundle, thresholds=threshold_table(bundle, parts.calibrate, config.judge.thresholds))
     return bundle, curves, starts
+
+
+def worth_over(histories: Sequence[History], config: Config) -> Worth:
+    """What warnings from the risks of `histories` would be worth at the default budget: mean lead in seconds."""
+    rules = rules_by(config)
+    budget = parse_budget(default_budget(time_unit(config)), fleet_size=len(histories))
+
+    def mean_lead(risks: Sequence[Float32]) -> float:
+        return worth([risk[:, rules.policy.horizon].astype(np.float64) for risk in risks], histories, rules, budget)
+
+    return mean_lead
 
 
 def unmeasured(config: Config, parts: Parts, model: Streaming, data_sha256: str) -> Bundle:
@@ -154,14 +170,7 @@ def unmeasured(config: Config, parts: Parts, model: Streaming, data_sha256: str)
         numerics=Numerics(kind="exact", tolerance=GOLDEN_TOLERANCE),
         risk=RiskHead(horizons_s=config.risk.horizons),
         rul=RulHead(quantiles=(config.rul.low, 0.5, config.rul.high), cap_s=config.rul.cap),
-        judge=JudgePolicy(
-            horizon=config.risk.horizons.index(judge.horizon),
-            m=judge.m,
-            n=judge.n,
-            clear_ratio=judge.clear_ratio,
-            clear_after_s=judge.clear_after,
-            severity_risk=judge.severity_risk,
-        ),
+        judge=policy_by(config),
         thresholds=ThresholdTable(judge.h_max, judge.h_min, 1.0, 1, (ThresholdRow(0.5, 0, 0.0, 0, 0.0),)),
         lives_s=tuple(life_s(one, config.model.cadence) for one in (*parts.fit, *parts.calibrate) if one.failed),
         metrics={},
@@ -232,13 +241,16 @@ def golden(bundle: Bundle, histories: Sequence[History]) -> Golden:
 
 def report(manifest: Manifest, curves: Curves, held_out: object, distilled: object) -> bytes:
     """report.json: of whom it learnt (null = nobody), the course of training, the figures on the held-out devices."""
+    course = {"loss": curves.loss, "watched_rmse": curves.rmse}
+    if curves.worth:
+        course["watched_mean_lead_s"] = curves.worth
     content = {
         "bundle": {"name": manifest.name, "version": manifest.version},
         "trained_for": manifest.trained_for,
         "warmup_rows": manifest.warmup_rows,
         "held_out": held_out,
         "distilled": distilled,
-        "curves": {"loss": curves.loss, "watched_rmse": curves.rmse},
+        "curves": course,
         "thresholds": manifest.thresholds,
     }
     return msgspec.json.format(msgspec.json.encode(content)) + b"\n"

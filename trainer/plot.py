@@ -13,7 +13,7 @@ from trainer.reliability import BINS
 
 
 def plot_curves(curves: Curves, path: Path) -> None:
-    """Loss of the fit devices and RMSE of the watched ones, by epoch."""
+    """Loss of the fit devices, RMSE of the watched ones and, where it was watched, their mean lead, by epoch."""
     figure = Figure(figsize=(8, 4), layout="constrained")
     left = figure.subplots()
     epochs = range(1, len(curves.loss) + 1)
@@ -22,6 +22,11 @@ def plot_curves(curves: Curves, path: Path) -> None:
     right = left.twinx()
     right.plot(epochs, curves.rmse, color="tab:red", label="RMSE of remaining life, calibrate devices")
     right.set(ylabel="RMSE", ylim=(0, None))
+    if curves.worth:
+        lead = left.twinx()
+        lead.plot(epochs, curves.worth, color="tab:green", label="mean lead of warnings, calibrate devices")
+        lead.set(ylabel="mean lead", ylim=(0, None))
+        lead.spines["right"].set_position(("outward", 50))
     figure.legend(loc="outside upper center", ncols=2)
     figure.savefig(path, dpi=120)
 

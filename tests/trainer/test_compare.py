@@ -19,8 +19,9 @@ from tests.small_bundle import small_manifest
 from tests.trainer.fleet import fleet
 from trainer.baselines import BASELINES
 from trainer.baselines.scorer import Task
-from trainer.compare import Warned, baseline, judged, measured, threshold_table, thresholds, warned
+from trainer.compare import Warned, baseline, warned
 from trainer.data.history import Float64, History
+from trainer.judged import judged, measured, rules_of, table_over, thresholds
 from trainer.played import play
 from trainer.thresholds import table_of
 
@@ -59,7 +60,7 @@ def test_scores_of_a_bundle_raise_and_clear_where_the_core_raised_and_cleared(tm
         np.where(one.quality == Quality.OK, one.risk[:, bundle.manifest.judge.horizon], np.nan).astype(np.float64)
         for one in played
     ]
-    (fleet,) = judged(scores, histories, [0.5], bundle.manifest)
+    (fleet,) = judged(scores, histories, [0.5], rules_of(bundle.manifest))
     assert fleet == core.fleet
     assert sum(len(one.spells) for one in fleet) >= 12
     assert sum(np.isfinite(spell.cleared_s) for one in fleet for spell in one.spells) >= 6
@@ -74,7 +75,7 @@ def test_each_threshold_is_judged_as_if_it_were_alone() -> None:
         histories.append(History(f"p{number}", np.cumsum(rng.uniform(0.5, 1.5, n)), np.zeros((n, 1), np.float32), None))
         wild = rng.choice([0.0, np.nan, np.inf, *tried, *np.nextafter(np.float32(tried), np.float32(0))], n)
         scores.append(np.where(rng.random(n) < 0.5, wild, rng.gamma(1.0, 2.0, n)))
-    found = judged(scores, histories, tried, manifest)
+    found = judged(scores, histories, tried, rules_of(manifest))
     raised = 0
     for threshold, told in zip(tried, found, strict=True):
         for history, score, one in zip(histories, scores, told, strict=True):
@@ -99,7 +100,7 @@ def alone(history: History, score: np.ndarray, threshold: float, policy: JudgePo
 def test_two_of_three_rows_over_the_threshold_raise_and_a_missing_one_does_neither() -> None:
     scores = np.array([0.0, 2, 0, 0, 2, np.nan, np.nan, 2, 2])
     history = History("p", np.arange(1.0, 10.0), np.zeros((9, 1), np.float32), None)
-    ((one,),) = judged([scores], [history], [1.5], small())
+    ((one,),) = judged([scores], [history], [1.5], rules_of(small()))
     assert one.spells == (Spell(8.0),)
 
 
@@ -124,12 +125,12 @@ def test_a_step_before_each_failure_is_warned_of_by_its_length() -> None:
     engines = fleet(6)
     scores = {one.device: np.where(one.t_s > one.t_s[-1] - 12, 3.0, 0.5) for one in engines}
     scores[engines[5].device][3:6] = 2.0
-    table = threshold_table(Given(scores), engines, small())
+    table = table_over([scores[one.device] for one in engines], engines, rules_of(small()))
     chosen = choose(table, parse_budget("1 per 1000 cycles", fleet_size=0))
     assert chosen.threshold == 3.0
     assert chosen.rate_per_s == 0.0
-    told = judged([scores[one.device] for one in engines], engines, [1.5, chosen.threshold], small())
-    found = [measured(one, small()) for one in told]
+    told = judged([scores[one.device] for one in engines], engines, [1.5, chosen.threshold], rules_of(small()))
+    found = [measured(one, rules_of(small())) for one in told]
     assert [one.false_alarms for one in found] == [1, 0]
     assert (found[1].strict.detected, found[1].strict.mean_lead_s) == (6, 10.0)
     assert [row.false_alarms for row in table.rows if row.threshold < 1] == [6]
@@ -144,7 +145,7 @@ def test_a_threshold_keeps_to_the_budget_on_the_devices_it_was_chosen_on(name: s
         found = baseline(name, small(), known, played, budget)
         assert found.chosen.rate_per_s <= budget.rate_per_s
         assert [one.device for one in found.fleet] == [one.device for one in played]
-        assert found.found == measured(found.fleet, small())
+        assert found.found == measured(found.fleet, rules_of(small()))
 
 
 def test_a_parameter_is_worth_its_mean_lead_within_the_budget(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,7 +179,9 @@ def test_nothing_is_learnt_of_the_played_devices(name: str) -> None:
 def test_a_table_holds_what_was_found_at_each_threshold() -> None:
     engines = fleet(4)
     scores = [np.where(one.t_s > one.t_s[-1] - 12, 3.0, 0.5) for one in engines]
-    found: list[EarlyWarning] = [measured(told, small()) for told in judged(scores, engines, [0.4, 2.0], small())]
+    found: list[EarlyWarning] = [
+        measured(told, rules_of(small())) for told in judged(scores, engines, [0.4, 2.0], rules_of(small()))
+    ]
     table = table_of([0.4, 2.0], found)
     assert (table.h_max_s, table.h_min_s, table.n_devices) == (20.0, 2.0, 4)
     assert [(row.threshold, row.false_alarms, row.detected, row.mean_lead_s) for row in table.rows] == [
