@@ -154,7 +154,7 @@ class Augment(Section):
     probability: float = Field(default=0.8, ge=0, le=1)
     smooth_rows: float = Field(default=6.0, gt=0, description="Width of the smoother that parts wear from noise.")
     warp: tuple[float, float] = Field(default=(0.8, 1.25), description="A life is stretched by a factor from here.")
-    join_share: float = Field(default=0.0, ge=0, le=1, description="Share of histories that start in mid-life.")
+    join_share: float = Field(default=0.35, ge=0, le=1, description="Share that starts in mid-life; 0 = bench only.")
     join_rows_max: int = Field(default=160, ge=1, description="Most rows such a history loses at its start.")
     cut_share: float = Field(default=0.0, ge=0, le=1, description="Share of histories that end before the failure.")
 

@@ -21,7 +21,7 @@ def small_config(**sections: object) -> Config:
         split=Split(fit=8, calibrate=3, play=3),
         model=Model(hidden=8, cadence=1),
         train=Train(epochs=2, batch=4),
-        augment=Augment(smooth_rows=3),
+        augment=Augment(smooth_rows=3, join_share=0),
         risk=Risk(horizons=(5, 10, 20)),
         rul=Rul(cap=40),
         judge=Judge(horizon=20, h_max=20, h_min=2, clear_after=3, thresholds=9),
