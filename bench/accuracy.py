@@ -5,7 +5,8 @@
 Each run is `forewarn-train fit` and `forewarn-train evaluate` as a user would call them, but that nearly all training
 engines are fitted and hardly any kept for playing: the test set does that. A run that is done is not done again, so
 that a bench that was stopped goes on. The test set is read here and by `make demo`, and nowhere else; recipes are
-chosen on folds of the training engines (bench/ablation.py). Prints Markdown; exits 0 whatever the figures are.
+chosen on folds of the training engines (bench/ablation.py). Rows of other sets that the JSON holds stay. Prints
+Markdown; exits 0 whatever the figures are.
 
 RMSE is over the last row of each test engine, the true remaining life capped at 125 cycles (raw: as it is).
 """
@@ -22,7 +23,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.result import markdown, write
+from bench.result import markdown, rows_in, write
 
 CONFIGS = Path(__file__).parents[1] / "configs/train"
 
@@ -88,7 +89,7 @@ def rows_of(name: str, runs: Sequence[dict[str, object]]) -> list[dict[str, obje
         capped = [one["rmse_capped"] for one in int8]
         rows.append(
             {
-                "set": part if name != "shared" else f"{part} shared",
+                "set": part if name != "shared" else f"{part}, one model for all",
                 "rmse_capped_mean": statistics.mean(capped),
                 "rmse_capped_sd": statistics.stdev(capped) if len(capped) > 1 else None,
                 "rmse_raw_mean": statistics.mean(one["rmse_raw"] for one in int8),
@@ -166,6 +167,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = []
     for name in chosen.sets:
         rows += rows_of(name, [run for (of, _), run in zip(wanted, found, strict=True) if of == name])
+    rows += [row for row in rows_in(chosen.json) if row["set"] not in {mine["set"] for mine in rows}]
+    rows.sort(key=lambda row: str(row["set"]))
     print(told(rows))
     write(chosen.json, "accuracy", rows)
 
