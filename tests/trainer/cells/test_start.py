@@ -87,3 +87,8 @@ def test_torch_start_is_within_the_bound_of_torch(name: str) -> None:
 
 def test_peepholes_start_closed() -> None:
     assert not started(CELLS["peephole"](4, 16), "chrono")["peepholes"].any()
+
+
+def test_a_projection_starts_orthogonal() -> None:
+    project = started(CELLS["projection"](4, 16), "chrono")["fused.weight_hr_l0"]
+    torch.testing.assert_close(project @ project.T, torch.eye(8), atol=1e-5, rtol=0)
