@@ -10,6 +10,7 @@ several processes (one thread each) may fill one file. Prints Markdown, progress
 Figures are RMSE of the remaining life, truth capped, in the data's own unit:
 whole  over the rows of a random cut (`trainer.watch.rmse_over_rows`), the devices known to be new
 N      over rows with at most 100 left, the first N rows of a device unheard and its age unknown
+and `lead`, the mean lead of warnings at the default budget, where more is better.
 """
 
 import argparse
@@ -27,6 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.words import Float32
 from bench.early_warning import folds
 from bench.result import append, markdown, rows_in
@@ -36,10 +38,12 @@ from trainer.cells.cell import Multiply, plainly
 from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.history import History
-from trainer.data.read import histories_of
+from trainer.data.read import histories_of, time_unit
 from trainer.data.split import Parts
 from trainer.features import Life, fit_scaling, live, n_inputs
+from trainer.fit import worth_over
 from trainer.heads import Answers
+from trainer.judged import judged, measured, rules_by, table_over
 from trainer.loop import Beside, learn
 from trainer.network import Network
 from trainer.watch import answers_of, rmse_over_rows
@@ -47,7 +51,7 @@ from trainer.watch import answers_of, rmse_over_rows
 N_FOLDS = 5
 UNHEARD = (25, 50, 75)
 LEFT_MAX = 100
-FIGURES = ("whole", *map(str, UNHEARD))
+FIGURES = ("whole", *map(str, UNHEARD), "lead")
 DEFAULT = "default"
 TWO_VALUED = "setting_3"
 """Scaled by its deviation it would be refused; the others tell the regime without it."""
@@ -129,21 +133,26 @@ def one_run(config: Config, unread: Sequence[str], parts: Parts) -> dict[str, fl
     fit, aside, unseen = (
         [live(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate, parts.play)
     )
-    judged = config.risk.horizons.index(config.judge.horizon)
-
-    def worth(risks: Sequence[Float32]) -> float:
-        """Brier score of the judged risk, so that more is better."""
-        risk = np.concatenate([one[:, judged] for one in risks])
-        left = np.concatenate([life.left for life in aside])
-        return -float(((risk - (left <= config.judge.horizon)) ** 2).mean())
-
+    beside = Beside(worth=worth_over(parts.calibrate, config))
     began = time.monotonic()
-    network, curves = learn(lambda of: Blind(of, unread), fit, aside, config, config.seed, Beside(worth=worth))
+    network, curves = learn(lambda of: Blind(of, unread), fit, aside, config, config.seed, beside)
     took_s = time.monotonic() - began
-    told = [estimate for estimate, _ in answers_of(network, unseen, config)]
-    found = {"whole": rmse_over_rows(told, unseen, config, config.train.above_cap_share)}
+    told = answers_of(network, unseen, config)
+    left = [estimate for estimate, _ in told]
+    found = {"whole": rmse_over_rows(left, unseen, config, config.train.above_cap_share)}
     found |= {str(n): rmse_unheard(network, unseen, config, n) for n in UNHEARD}
-    return found | {"epochs": len(curves.loss), "train_s": took_s}
+    risks = [[risk for _, risk in answers_of(network, aside, config)], [risk for _, risk in told]]
+    return found | {"lead": lead(*risks, parts, config), "epochs": len(curves.loss), "train_s": took_s}
+
+
+def lead(aside: Sequence[Float32], unseen: Sequence[Float32], parts: Parts, config: Config) -> float:
+    """Mean lead on the played devices at the threshold that the devices put aside give for the default budget."""
+    rules = rules_by(config)
+    known, new = ([one[:, rules.policy.horizon].astype(np.float64) for one in risks] for risks in (aside, unseen))
+    budget = parse_budget(default_budget(time_unit(config)), fleet_size=len(parts.play))
+    chosen = choose(table_over(known, parts.calibrate, rules), budget)
+    (fleet,) = judged(new, parts.play, [chosen.threshold], rules)
+    return measured(fleet, rules).strict.mean_lead_s
 
 
 def rmse_unheard(network: Network, lives: Sequence[Life], config: Config, n: int) -> float:
@@ -166,7 +175,7 @@ def key(row: dict[str, Any]) -> tuple[object, ...]:
 
 def told(rows: Sequence[dict[str, Any]]) -> str:
     """A table a set: figures of the default, and of each switch what it adds to the default of the same fold and seed;
-    a minus means that the switch is better.
+    a minus means that the switch is better, but for `lead`. A figure that older rows lack is left out.
     """
     text = []
     for name in dict.fromkeys(row["set"] for row in rows):
@@ -182,9 +191,9 @@ def told(rows: Sequence[dict[str, Any]]) -> str:
             if not pairs:
                 continue
             whole = statistics.mean(row["whole"] for row, _ in pairs)
-            off = [span([row[figure] - than[figure] for row, than in pairs]) for figure in FIGURES]
-            if switch == DEFAULT:
-                off = [f"{statistics.mean(row[figure] for row, _ in pairs):.2f}" for figure in FIGURES]
+            both = {f: [(row[f], than[f]) for row, than in pairs if f in row and f in than] for f in FIGURES}
+            tell = mean_of if switch == DEFAULT else span_of
+            off = [tell(values) if values else "" for values in both.values()]
             pace = statistics.median(row["train_s"] / than["train_s"] for row, than in pairs)
             lines.append((switch, len(pairs), f"{whole:.2f}", *off, f"{pace:.2f}"))
         head = ("switch", "runs", "whole", *(f"{figure}, more" for figure in FIGURES), "time")
@@ -192,9 +201,14 @@ def told(rows: Sequence[dict[str, Any]]) -> str:
     return "\n".join(text)
 
 
-def span(values: Sequence[float]) -> str:
-    """Mean, and from the least to the most."""
-    return f"{statistics.mean(values):+.2f} ({min(values):+.2f} to {max(values):+.2f})"
+def mean_of(pairs: Sequence[tuple[float, float]]) -> str:
+    return f"{statistics.mean(mine for mine, _ in pairs):.2f}"
+
+
+def span_of(pairs: Sequence[tuple[float, float]]) -> str:
+    """Mean difference, and from the least to the most."""
+    more = [mine - than for mine, than in pairs]
+    return f"{statistics.mean(more):+.2f} ({min(more):+.2f} to {max(more):+.2f})"
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -29,7 +29,7 @@ from agent.words import Float32
 from bench.ablation import N_FOLDS, dealt
 from bench.early_warning import allowed_by
 from bench.result import append, markdown, ratio, rows_in, write
-from trainer.compare import Warned, judged, measured, threshold_table, warned
+from trainer.compare import Warned, warned
 from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.history import Float64, History
@@ -41,6 +41,7 @@ from trainer.features import Scaling, batch_of, fit_scaling, live
 from trainer.fit import trained
 from trainer.heads import risk_of
 from trainer.held_out import figures
+from trainer.judged import judged, measured, rules_of, table_over
 from trainer.network import Network
 from trainer.played import play
 from trainer.teacher import BothWays, Lesson
@@ -110,10 +111,11 @@ def of_teacher(
 ) -> tuple[Warned, float]:
     """The teacher's warnings, judged as a baseline's are, and its RMSE over all rows."""
     scorer = HeardSoFar(lesson.network, fit_scaling(parts.fit, config), config)
-    chosen = choose(threshold_table(scorer, parts.calibrate, manifest), allowed)
-    (fleet,) = judged([scorer.score(one) for one in parts.play], parts.play, [chosen.threshold], manifest)
+    rules = rules_of(manifest)
+    chosen = choose(table_over([scorer.score(one) for one in parts.calibrate], parts.calibrate, rules), allowed)
+    (fleet,) = judged([scorer.score(one) for one in parts.play], parts.play, [chosen.threshold], rules)
     off = [scorer.answers(one)[0] - np.minimum(one.observed_left(), config.rul.cap) for one in parts.play if one.failed]
-    return Warned(chosen, fleet, measured(fleet, manifest)), float(np.sqrt(np.mean(np.concatenate(off) ** 2)))
+    return Warned(chosen, fleet, measured(fleet, rules)), float(np.sqrt(np.mean(np.concatenate(off) ** 2)))
 
 
 def row_of(warning: Warned, rmse_s: float, weights: int, train_s: float) -> dict[str, Any]:

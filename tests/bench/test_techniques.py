@@ -106,6 +106,24 @@ def test_ablation_keeps_what_is_done_and_tells_differences(config: Path, capsys:
     assert len(rows_in(path)) == 5, "another recipe is another run"
 
 
+def test_differences_are_those_of_the_same_fold_and_seed() -> None:
+    def row(switch: str, fold: int, whole: float, **more: float) -> dict[str, object]:
+        return {"set": "x", "switch": switch, "fold": fold, "seed": 0, "whole": whole, "train_s": 10.0 * whole} | more
+
+    rows = [
+        row("default", 0, 10.0, lead=40.0),
+        row("default", 1, 20.0),
+        row("off", 0, 13.0, lead=38.0),
+        row("off", 1, 21.0),
+        row("off", 2, 99.0),
+    ]
+    lines = ablation.told(rows).splitlines()
+    assert lines[-2:] == [
+        "| default | 2 | 15.00 | 15.00 |  |  |  | 40.00 | 1.00 |",
+        "| off | 2 | 17.00 | +2.00 (+1.00 to +3.00) |  |  |  | -2.00 (-2.00 to -2.00) | 1.18 |",
+    ]
+
+
 def test_an_unknown_switch_is_refused(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         ablation.main([str(config), "--only", "magic"])
