@@ -86,11 +86,8 @@ class Network(Learner):
 
 def in_units_of(reach: float, cell: Cell, inputs: Tensor, state: Tensor, multiply: Multiply) -> tuple[Tensor, Tensor]:
     """The same with inputs within +-1 instead of +-`reach`, as the streaming graph has them, and larger weights."""
-    smaller = dict(cell.scaled(reach).named_parameters())
-    weights = {
-        name: weight * reach if not torch.equal(smaller[name], weight) else weight
-        for name, weight in cell.named_parameters()
-    }
+    read = cell.input_weight()
+    weights = {name: weight * reach if weight is read else weight for name, weight in cell.named_parameters()}
     told: tuple[Tensor, Tensor] = functional_call(cell, weights, (inputs / reach, state, multiply))
     return told
 

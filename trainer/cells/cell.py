@@ -64,7 +64,7 @@ class Cell(nn.Module):
         return torch.stack(told), state
 
     def input_weight(self) -> Tensor:
-        """The weights that the inputs meet, and nothing else does; a view, so that they can be changed in place."""
+        """The weights that the inputs meet, and nothing else does: one of the parameters itself."""
         raise NotImplementedError
 
     def scaled(self, factor: float) -> Self:
