@@ -1,0 +1,211 @@
+"""The techniques of `[train]`: each switch does what it says, and nothing else."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from agent.errors import ConfigurationRefused, ForewarnError
+from tests.trainer.fleet import fleet, small_config
+from trainer.checkpoint import saved_in
+from trainer.config import Augment, Config, Train
+from trainer.features import Batch, Life, batch_of, fit_scaling, live
+from trainer.heads import Heads
+from trainer.loop import Beside, learn, pieces, train
+from trainer.loss import loss, target_of
+from trainer.network import Learner, Network, fix_seed
+
+STILL = Augment(probability=0, join_share=0)
+
+
+def config_of(**train_settings: object) -> Config:
+    settings = {"epochs": 2, "batch": 4} | train_settings
+    return small_config(train=Train().model_copy(update=settings), augment=STILL)
+
+
+def lives(n: int = 8) -> list[Life]:
+    config = config_of()
+    scaling = fit_scaling(fleet(n), config)
+    return [live(history, scaling, config.model) for history in fleet(n)]
+
+
+def bits(network: Learner) -> list[bytes]:
+    return [weight.detach().numpy().tobytes() for weight in network.parameters()]
+
+
+def batch(n: int = 4) -> Batch:
+    return batch_of(lives(n), config_of().model)
+
+
+def test_states_carried_over_pieces_give_the_whole_forward() -> None:
+    fix_seed(0)
+    network, whole = Network(config_of()).eval(), batch()
+    cut = pieces(whole, config_of(truncate=17), Beside())
+    assert [len(inputs) for inputs, _ in cut] == [17, 17, 17, 8]
+    with torch.no_grad():
+        wanted, last = network(torch.from_numpy(whole.inputs))
+        states: list[torch.Tensor] = []
+        told = []
+        for inputs, _ in cut:
+            answers, states = network(inputs, states)
+            told.append(answers)
+    for name in ("estimate", "spread", "hazard"):
+        joined = torch.cat([getattr(one, name) for one in told])
+        torch.testing.assert_close(joined, getattr(wanted, name), atol=1e-6, rtol=0)
+    for mine, theirs in zip(states, last, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=0)
+
+
+def test_pieces_hold_every_row_once_with_its_truth() -> None:
+    whole = batch()
+    cut = pieces(whole, config_of(truncate=17), Beside())
+    for name in ("left", "real"):
+        assert torch.cat([getattr(truth, name) for _, truth in cut]).numpy().tobytes() == getattr(whole, name).tobytes()
+    assert torch.cat([inputs for inputs, _ in cut]).numpy().tobytes() == whole.inputs.tobytes()
+    assert all(truth.failed.tolist() == [True] * 4 for _, truth in cut)
+
+
+def test_errors_stop_at_the_beginning_of_a_piece() -> None:
+    """One piece as long as the longest life is no truncation; shorter ones teach something else."""
+    whole, curves = train(lives(), lives(), config_of(), 0)
+    same, _ = train(lives(), lives(), config_of(truncate=10_000), 0)
+    other, others = train(lives(), lives(), config_of(truncate=20), 0)
+    assert bits(whole) == bits(same)
+    assert bits(whole) != bits(other)
+    assert len(others.loss) == len(curves.loss) == 2
+
+
+def test_the_schedule_steps_once_a_batch_whatever_the_pieces(tmp_path: Path) -> None:
+    beside = Beside(checkpoint=tmp_path / "checkpoint.pt")
+    train(lives(), lives(), config_of(epochs=3, truncate=5), 0, beside)
+    content = torch.load(io.BytesIO(saved_in(tmp_path / "checkpoint.pt")), weights_only=True)
+    assert content["schedule"]["last_epoch"] == 3 * 2
+    assert content["optimiser"]["state"][0]["step"] == 3 * sum(-(-n // 5) for n in (59, 71))
+
+
+def test_a_piece_without_a_known_row_does_no_harm() -> None:
+    """All padding, or devices of which nobody knows what came: a loss of 0 whose gradients are 0, not NaN."""
+    fix_seed(0)
+    network = Network(config_of())
+    inputs, truth = pieces(batch(), config_of(), Beside())[0]
+    padding = replace(truth, real=torch.zeros_like(truth.real))
+    unknown = replace(truth, failed=torch.zeros_like(truth.failed), left=torch.full_like(truth.left, 1.0))
+    for one in (padding, unknown):
+        network.zero_grad()
+        value = loss(network(inputs)[0], one, target_of(lives(), config_of()))
+        value.backward()
+        assert value.item() == 0
+        assert all(weight.grad is None or not weight.grad.any() for weight in network.parameters())
+
+
+def test_bf16_trains_on_the_cpu_and_what_is_kept_is_float32() -> None:
+    narrow, curves = train(lives(), lives(), config_of(precision="bf16", epochs=8, average=0.5), 0)
+    plain, others = train(lives(), lives(), config_of(epochs=8, average=0.5), 0)
+    assert {weight.dtype for weight in narrow.state_dict().values()} == {torch.float32}
+    assert curves.loss != others.loss
+    assert curves.loss[-1] < 0.8 * curves.loss[0]
+    np.testing.assert_allclose(curves.loss, others.loss, rtol=0.05)
+    assert bits(narrow) != bits(plain)
+
+
+def test_the_loss_is_float32_whatever_the_products() -> None:
+    fix_seed(0)
+    network = Network(config_of())
+    inputs, truth = pieces(batch(), config_of(), Beside())[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        answers, _ = network(inputs)
+    assert answers.estimate.dtype == torch.bfloat16
+    wide = answers.in_float32()
+    assert {wide.estimate.dtype, wide.spread.dtype, wide.hazard.dtype} == {torch.float32}
+    assert loss(wide, truth, target_of(lives(), config_of())).dtype == torch.float32
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_cuda_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    beside = Beside(checkpoint=tmp_path / "checkpoint.pt")
+    with pytest.raises(ConfigurationRefused, match=r'train\.device: is cuda, .+\n  Set device = "cpu"'):
+        train(lives(), lives(), config_of(device="cuda"), 0, beside)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: cuDNN and fp16 stay untested here")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_cuda_learns_what_the_cpu_learns(precision: str) -> None:
+    """Within a tolerance: cuDNN's sums are its own, and not the same to the bit from run to run."""
+    _, curves = train(lives(), lives(), config_of(device="cuda", precision=precision, epochs=8), 0)
+    _, wanted = train(lives(), lives(), config_of(epochs=8), 0)
+    np.testing.assert_allclose(curves.loss, wanted.loss, rtol=0.1)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_interval_and_hazards_pull_at_the_states_with_their_share(share: float) -> None:
+    torch.manual_seed(0)
+    hidden, heads = torch.randn(5, 4, requires_grad=True), Heads(4, 2, share)
+    whole = Heads(4, 2, 1.0)
+    whole.load_state_dict(heads.state_dict())
+    answers, wanted = heads(hidden), whole(hidden)
+    for name in ("estimate", "spread", "hazard"):
+        torch.testing.assert_close(getattr(answers, name), getattr(wanted, name))
+    (full,) = torch.autograd.grad(wanted.spread.sum() + wanted.hazard.sum(), hidden)
+    told = answers.spread.sum() + answers.hazard.sum()
+    (pull,) = torch.autograd.grad(told, hidden, allow_unused=True)
+    torch.testing.assert_close(torch.zeros(5, 4) if pull is None else pull, share * full)
+
+
+def test_multi_task_reaches_the_network() -> None:
+    assert bits(train(lives(), lives(), config_of(multi_task=0.5), 0)[0]) != bits(
+        train(lives(), lives(), config_of(), 0)[0]
+    )
+
+
+def test_inf_clips_nothing_and_averaging_of_zero_keeps_the_last_weights() -> None:
+    free, huge = (train(lives(), lives(), config_of(clip_norm=norm), 0)[0] for norm in (float("inf"), 1e9))
+    assert bits(free) == bits(huge)
+    assert bits(free) != bits(train(lives(), lives(), config_of(clip_norm=0.05), 0)[0])
+
+
+@pytest.mark.parametrize("init", ["torch", "forget_one", "chrono"])
+def test_each_start_trains(init: str) -> None:
+    fix_seed(0)
+    start = Network(config_of(init=init))
+    network, curves = train(lives(), lives(), config_of(init=init, epochs=4), 0)
+    assert bits(start) != bits(network)
+    assert curves.loss[-1] < curves.loss[0]
+
+
+class Breaks(Network):
+    """Says nothing from its `after`-th batch of training on."""
+
+    after = 5
+
+    def forward(self, *arguments, **named):  # type: ignore[no-untyped-def]
+        answers, states = super().forward(*arguments, **named)
+        self.after -= self.training
+        return (replace(answers, estimate=answers.estimate * float("nan")) if self.after < 0 else answers), states
+
+
+def test_an_exploding_loss_is_named_by_epoch_and_leaves_no_checkpoint(tmp_path: Path) -> None:
+    """A checkpoint would come to the same end, and refuse the configuration that was mended."""
+    beside = Beside(checkpoint=tmp_path / "checkpoint.pt")
+    with pytest.raises(ForewarnError, match=r"small: the loss is nan in epoch 3\n  Lower train\.learning_rate"):
+        learn(Breaks, lives(), lives(), config_of(epochs=4), 0, beside)
+    assert not list(tmp_path.iterdir())
+    _, curves = train(lives(), lives(), config_of(), 0, beside)
+    assert len(curves.loss) == 2
+
+
+class Steep(Network):
+    """Its answers are numbers, and what they teach is not: the slope of a root at 0 is infinite."""
+
+    def forward(self, *arguments, **named):  # type: ignore[no-untyped-def]
+        answers, states = super().forward(*arguments, **named)
+        return replace(answers, estimate=answers.estimate + (0 * self.heads.estimate.bias).sqrt()), states
+
+
+def test_weights_that_explode_in_the_last_step_are_noticed() -> None:
+    """The loss of an epoch was taken before its last step."""
+    with pytest.raises(ForewarnError, match="a weight is no longer finite in epoch 1"):
+        learn(Steep, lives(), lives(), config_of(epochs=1, batch=8), 0, Beside())
