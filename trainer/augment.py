@@ -89,6 +89,11 @@ def joined(life: Life, rows_max: int, rng: np.random.Generator) -> Life:
 
 def later(life: Life, first: int) -> Life:
     """The same life heard from a row on: the time seen starts there, and nobody knows how old the device is."""
+    return since(life, first)
+
+
+def since(life: Life, first: int) -> Life:
+    """The same life heard from row `first` on."""
     age = life.age[first:] - (life.age[first] - 1)
     return replace(life, z=life.z[first:], age=age, left=life.left[first:], groups=life.groups[first:], new=False)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from agent.bundle.manifest import Manifest
 from agent.replay.unit import unit_of
 from trainer.config import Cmapss, Config, Pumps, Table
+from trainer.coverage import percent
 from trainer.held_out import Figures
 
 
@@ -84,8 +85,10 @@ def card(manifest: Manifest, config: Config, held_out: Figures) -> str:
     digits = 0 if unit.size_s == 1 else 1
     interval = held_out.interval.whole
     coverage, width = f"{interval.share:.1%}", f"{unit.of(interval.width_s):.{digits}f}"
-    drawn = f"{interval.share_95.low:.0%} to {interval.share_95.high:.0%}"
+    drawn = percent(interval.share_95)
     worst = f"{held_out.interval.of_devices.low:.0%}"
+    heard = "as new and of unknown age; the risk also on streams joined after a quarter and half of their lives"
+    heard = "as new" if manifest.trained_for == "from_new" else heard
     quarters = ", ".join(f"{one.share:.0%}" for one in held_out.interval.by_left)
     judged = unit.of(manifest.risk.horizons_s[manifest.judge.horizon])
     late, whole = manifest.metrics["late_start_brier"], manifest.metrics["whole_stream_brier"]
@@ -113,6 +116,7 @@ Its middle is the least-squares estimate, not a median.
 |---|---|---|---|---|
 {horizons}
 
+Calibrated on {n_calibrate} other {device}s, heard {heard} (docs/calibration.md).
 Rows of one {device} are alike: these figures are worth {n_play} {device}s, not {held_out.n_rows} rows.
 The last column is the mean distance, over tenths of the risk, of what came true from what was said.
 `forewarn-train evaluate` gives {about.test_set}the early-warning score.
@@ -122,7 +126,8 @@ A zero state means "first seen". In training, {config.augment.join_share:.0%} of
 After {rows} rows the risks of a stream that starts late, at {judged:g} {units} and more, differ less from those of
 the whole stream than those from the truth, measured on the calibration {device}s; until then every score says
 `warming_up` and no alert is raised. Its Brier score at {judged:g} {units} is {late:.4f} from then on, against
-{whole:.4f} of whole streams at the same rows. The other figures are those of {device}s heard from their {about.first}.
+{whole:.4f} of whole streams at the same rows. The other figures are those of {device}s of
+unknown age, heard from their {about.first}.
 
 ## Not for
 - {about.not_for}

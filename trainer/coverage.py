@@ -1,5 +1,7 @@
 """How often the interval of the remaining life holds the truth: within the cap, by device, and by what is left."""
 
+import math
+
 import msgspec
 import numpy as np
 
@@ -45,6 +47,11 @@ class Covered(msgspec.Struct, frozen=True):
     whole: Coverage
     by_left: tuple[Coverage, ...]
     of_devices: OfDevices
+
+
+def percent(interval: Interval) -> str:
+    """ "84% to 93%", "unknown" where there is nothing to draw from."""
+    return "unknown" if math.isnan(interval.low) else f"{interval.low:.0%} to {interval.high:.0%}"
 
 
 def covered(rul: Float32, left: Float64, of_device: Int64, n_devices: int, cap_s: float) -> Covered:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from agent.replay.measure import EarlyWarning, Interval
 from agent.replay.unit import Unit
-from trainer.coverage import Covered
+from trainer.coverage import Covered, percent
 from trainer.evaluate import FORMS, Evaluation
 from trainer.held_out import HorizonFigures
 from trainer.joined import NEAR
@@ -66,10 +66,6 @@ def coverage_as_rows(forms: Sequence[Covered], unit: Unit) -> list[tuple[str, ..
         least, most = unit.of(parts[0].left_min_s), unit.text(parts[0].left_max_s)
         rows.append((f"  {least:.4g} to {most} left", *(f"{one.share:.0%}" for one in parts)))
     return rows
-
-
-def percent(interval: Interval) -> str:
-    return f"{interval.low:.0%} to {interval.high:.0%}"
 
 
 def horizon_as_rows(forms: Sequence[HorizonFigures], unit: Unit) -> list[tuple[str, ...]]:

@@ -42,7 +42,7 @@ def plot_reliability(held_out: Figures, unit: Unit, path: Path) -> None:
         grid[0, column].set_title(f"fault within {unit.text(one.horizon_s)}\nsaid and observed differ by {error}")
         grid[1, column].set_xlabel("risk that was said")
     grid[0, 0].set_ylabel("share of rows whose fault came")
-    grid[1, 0].set_ylabel("rows")
+    grid[1, 0].set_ylabel("rows, and above\nthem devices")
     grid[0, 0].legend(loc="upper left")
     figure.suptitle(f"Do the risks come true? {held_out.n_devices} devices that nothing was fitted to")
     figure.savefig(path, dpi=120)

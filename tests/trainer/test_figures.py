@@ -10,7 +10,7 @@ from agent.replay.play import PlayedDevice
 from tests.small_bundle import small_manifest
 from tests.trainer.fleet import fleet, small_config
 from trainer import streaming
-from trainer.calibrate import calibrated, platt, stretch
+from trainer.calibrate import TRAINED_DEVICES, calibrated, heard, platt, stretch
 from trainer.data.history import History
 from trainer.evaluate import last_rows
 from trainer.features import batch_of, fit_scaling, live
@@ -20,6 +20,7 @@ from trainer.network import Network, fix_seed
 from trainer.warmup import LateStart, brier_after, warmup_rows
 
 CONFIG = small_config()
+JOINS = CONFIG.model_copy(update={"augment": CONFIG.augment.model_copy(update={"join_share": 0.5})})
 
 
 PARTS = ("difference", "error", "whole_error")
@@ -81,14 +82,63 @@ def test_calibration_is_folded_into_the_heads() -> None:
     np.testing.assert_array_equal(after.hazard.bias, before.hazard.bias * scale + offset)
     within = real & (left <= 40)
     beyond = (answers.estimate - left / 40)[within] / answers.spread[within].T * torch.tensor([[1.0], [-1.0]])
-    wanted = [stretch(beyond[0], 0.95), stretch(beyond[1], 0.95)]
+    wanted = [stretch(beyond[0], 0.95, 4), stretch(beyond[1], 0.95, 4)]
     assert after.stretch.tolist() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_many_devices_make_the_interval_hold_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if the trained interval weighed nothing: a twentieth of the rows lies beyond each side."""
+    monkeypatch.setattr("trainer.calibrate.TRAINED_DEVICES", 0.0)
+    fix_seed(0)
+    network, scaling = Network(CONFIG).eval(), fit_scaling(fleet(4), CONFIG)
+    network.heads.estimate.bias.data = torch.tensor([0.5])
+    lives = [live(history, scaling, CONFIG.model) for history in fleet(4)]
+    model = calibrated(streaming.of(network, scaling, CONFIG), network, lives, CONFIG)
+    batch = batch_of(lives, CONFIG.model)
+    within = torch.from_numpy(batch.real & (batch.left <= 40))
+    with torch.no_grad():
+        answers, _ = network(torch.from_numpy(batch.inputs))
+    distance = answers.spread[within] * torch.from_numpy(model.stretch)
+    error = torch.from_numpy(batch.left)[within] / 40 - answers.estimate[within]
+    assert (error < -distance[:, 0]).float().mean().item() == pytest.approx(0.05, abs=0.01)
+    assert (error > distance[:, 1]).float().mean().item() == pytest.approx(0.05, abs=0.01)
 
 
 def test_stretch_covers_its_share_and_never_turns_the_interval_over() -> None:
     score = torch.linspace(0, 2, 201)
-    assert stretch(score, 0.95) == pytest.approx(1.9)
-    assert stretch(-score, 0.5) == 0.01
+    assert stretch(score, 0.95, 10**9) == pytest.approx(1.9)
+    assert stretch(-score, 0.5, 10**9) == pytest.approx(0.01)
+
+
+def test_few_devices_leave_the_interval_near_what_was_trained() -> None:
+    score = torch.linspace(0, 4, 101)
+    assert stretch(score, 1.0, 2) == pytest.approx(2.0), "two devices against the weight of two"
+    assert stretch(score, 1.0, 1) < stretch(score, 1.0, 10) < 4.0
+    assert stretch(score / 16, 1.0, 2) == pytest.approx(0.5), "and the same way when it shrinks"
+
+
+def test_devices_calibrate_as_the_streams_of_a_fleet_bring_them() -> None:
+    """As new, of unknown age, and joined in mid-life; as new alone if the network knows nothing else."""
+    life = live(fleet(1)[0], fit_scaling(fleet(4), CONFIG), CONFIG.model)  # 50 rows
+    whole, joined = heard([life], JOINS)
+    assert [(way.new, len(way.z)) for way in whole] == [(True, 50), (False, 50)]
+    assert [(way.new, len(way.z)) for way in joined] == [(False, 38), (False, 25)]
+    assert [way.age[0] for way in joined] == [1.0, 1.0], "a stream counts from where it is heard"
+    assert [way.left[-1] for way in joined] == [life.left[-1]] * 2
+    assert heard([life], CONFIG) == ([life], [])
+
+
+def test_hazards_answer_for_every_stream_and_the_interval_for_whole_ones() -> None:
+    network, scaling = Network(JOINS).eval(), fit_scaling(fleet(4), JOINS)
+    lives = [live(history, scaling, JOINS.model) for history in fleet(4)]
+    whole, joined = heard(lives, JOINS)
+    before = streaming.of(network, scaling, JOINS)
+    found = calibrated(before, network, lives, JOINS)
+    of_whole, of_all = (calibrated(before, network, ways, CONFIG) for ways in (whole, [*whole, *joined]))
+    assert found.hazard.bias.tolist() == of_all.hazard.bias.tolist() != of_whole.hazard.bias.tolist()
+    n, twice = 4, 8  # devices, and streams that `CONFIG` takes for devices
+    again = of_whole.stretch ** ((twice + TRAINED_DEVICES) / twice * n / (n + TRAINED_DEVICES))
+    assert found.stretch.tolist() == pytest.approx(again.tolist(), rel=1e-4), "two streams of a device are one device"
 
 
 def told(risk: np.ndarray, rul: np.ndarray) -> PlayedDevice:
