@@ -1,0 +1,77 @@
+"""What int8 costs, and what fine-tuning with rounded products gives back, on engines that were not learnt from.
+
+    FOREWARN_DATA=folder python -m bench.rounding configs/train/cmapss-fd003.toml --seeds 0 1 2 --json rounding.json
+
+One fold of the training engines is asked. Each seed is trained twice: as the config says, and with its last epochs
+rounded as int8 rounds (`train.rounded_epochs`). Both networks then answer with plain products and with rounded ones,
+which are those of the deployed graph (a test holds them equal). The test set is never read. Prints Markdown.
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from bench.early_warning import folds
+from bench.result import markdown, ratio, write
+from trainer.cells.cell import Multiply, plainly
+from trainer.config import Config
+from trainer.config_file import read_config
+from trainer.data.read import histories_of
+from trainer.features import Life, batch_of, fit_scaling, live
+from trainer.loop import train
+from trainer.network import Network
+from trainer.rounding import rounded
+from trainer.watch import rmse_over_rows
+
+
+def error(network: Network, lives: Sequence[Life], config: Config, multiply: Multiply) -> float:
+    """RMSE over the rows of a random cut, with the given products."""
+    batch = batch_of(lives, config.model)
+    with torch.no_grad():
+        answers, _ = network(torch.from_numpy(batch.inputs), (), multiply, torch.from_numpy(batch.real))
+    estimate = (answers.estimate.clamp(0, 1) * config.rul.cap).numpy()
+    return rmse_over_rows([estimate[: len(life.z), one] for one, life in enumerate(lives)], lives, config)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    arguments = argparse.ArgumentParser(
+        prog="python -m bench.rounding", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    arguments.add_argument("config", type=Path)
+    arguments.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    arguments.add_argument("--epochs", type=int, nargs="+", default=[0, 10], help="rounded ones, at the end")
+    arguments.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
+    arguments.add_argument("--data", type=Path, default=os.environ.get("FOREWARN_DATA"), help="default: $FOREWARN_DATA")
+    arguments.add_argument("--json", type=Path)
+    chosen = arguments.parse_args(argv)
+    rows: list[dict[str, float]] = []
+    for epochs in chosen.epochs:
+        config = read_config(chosen.config, [*chosen.changes, f"train.rounded_epochs={epochs}"])
+        parts = folds(histories_of(config, chosen.data), 5, 0, 0.1)[0]
+        fit = (*parts.fit, *parts.calibrate)
+        scaling = fit_scaling(fit, config)
+        lives, asked = ([live(one, scaling, config.model) for one in part] for part in (fit, parts.play))
+        for seed in chosen.seeds:
+            began = time.monotonic()
+            network, _ = train(lives, asked[:2], config, seed)
+            off = {name: error(network, asked, config, by) for name, by in (("fp32", plainly), ("int8", rounded))}
+            rows.append({"rounded_epochs": epochs, "seed": seed, **off, "train_s": time.monotonic() - began})
+            print(rows[-1], file=sys.stderr, flush=True)
+    lines, ratios = [], {}
+    for epochs in chosen.epochs:
+        mine = [row for row in rows if row["rounded_epochs"] == epochs]
+        fp32, int8 = (sum(row[form] for row in mine) / len(mine) for form in ("fp32", "int8"))
+        ratios[f"int8_over_fp32_{epochs}"] = ratio([row["int8"] / row["fp32"] for row in mine])
+        train_s = sum(row["train_s"] for row in mine) / len(mine)
+        lines.append((epochs, f"{fp32:.2f}", f"{int8:.2f}", f"{int8 / fp32 - 1:+.2%}", f"{train_s:.0f}"))
+    print(markdown(("rounded epochs", "RMSE fp32", "RMSE int8", "int8 off by", "fit, s"), lines))
+    write(chosen.json, "rounding", rows, ratios)
+
+
+if __name__ == "__main__":
+    main()
