@@ -23,11 +23,13 @@ from agent.words import Bool
 from bench.early_warning import SETS, folds
 from bench.result import markdown, ratio, write
 from trainer.cells import CELLS
-from trainer.config import Config, read_config
+from trainer.config import Config
+from trainer.config_file import read_config
 from trainer.data.history import History
 from trainer.data.read import histories_of
 from trainer.features import fit_scaling, live
-from trainer.loop import answers_of, train
+from trainer.loop import train
+from trainer.watch import answers_of
 
 GAP_ROWS = (30, 61)
 BETWEEN_ROWS = (50, 121)
