@@ -76,6 +76,7 @@ def untrained(hidden: int, layers: int, seed: int) -> Streaming:
         age_scale=1 / 800,
         cadence_s=1.0,
         known=0.25,
+        all_new=False,
         cells=tuple(Lstm(hidden if layer else 3 * n_channels + 2, hidden) for layer in range(layers)),
         estimate=linear(hidden, 1),
         spread=linear(hidden, 2),

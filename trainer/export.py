@@ -32,7 +32,8 @@ def export(model: Streaming, form: Form) -> bytes:
         means.append(mean)
     kept["age"] = time_seen(tape, kept["age"], model.cadence_s)
     seen = tape.op("Min", tape.op("Mul", kept["age"], tape.constant(model.age_scale)), tape.constant(1.0))
-    known = [tape.op("Mul", one, tape.constant(model.known)) for one in (kept["new"], *hots)]
+    new = tape.affine(kept["new"], 0.0, 1.0) if model.all_new else kept["new"]
+    known = [tape.op("Mul", one, tape.constant(model.known)) for one in (new, *hots)]
     h = tape.op("Concat", y, *means, seen, *known, axis=1)  # [b, 3F + 2 + G]
     after: list[str] = []
     for layer, cell in enumerate(model.cells):

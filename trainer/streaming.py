@@ -39,6 +39,7 @@ class Streaming:
     age_scale      reading of one row's worth of time, so that age reaches 1 where it is clipped
     cadence_s      seconds between rows
     known          reading of what is so: the device was new, the row is of this regime or type
+    all_new        every device counts as new, since training showed no other
     cells          frozen layers, the first of them reading units of the clip
     estimate       [W, 1] remaining life / cap; spread [W, 2] logit of the distances to low and high / cap
     stretch        float32 [2], conformal factor of the two distances
@@ -54,6 +55,7 @@ class Streaming:
     age_scale: float
     cadence_s: float
     known: float
+    all_new: bool
     cells: Sequence[Cell]
     estimate: Linear
     spread: Linear
@@ -104,6 +106,7 @@ def of(network: Network, scaling: Scaling, config: Config) -> Streaming:
         age_scale=1 / (model.age_unit * scaling.clip),
         cadence_s=model.cadence,
         known=1 / scaling.clip,
+        all_new=config.augment.join_share == 0,
         cells=(first.scaled(scaling.clip), *(cell.scaled(1.0) for cell in others)),
         estimate=estimate,
         spread=spread,
@@ -141,7 +144,8 @@ def step(model: Streaming, x: Tensor, dt: Tensor, state: Tensor) -> tuple[Tensor
         means.append(kept[f"sum{index}"] / kept[f"weight{index}"])
     kept["age"] = torch.where(kept["age"] == 0, 1, kept["age"] + dt[:, None] / model.cadence_s)
     seen = (kept["age"] * model.age_scale).clamp(max=1)
-    known = [model.known * one for one in (kept["new"], *hots)]
+    new = torch.ones_like(kept["new"]) if model.all_new else kept["new"]
+    known = [model.known * one for one in (new, *hots)]
     h = torch.cat((y, *means, seen, *known), dim=1)  # [b, 3F + 2 + G]
     after = []
     for layer, cell in enumerate(model.cells):

@@ -16,7 +16,7 @@ from agent.words import Float32
 from tests.trainer.fleet import fleet, small_config
 from tests.trainer.test_groups import BY, flying
 from trainer import streaming
-from trainer.config import Config, Grouping, Model
+from trainer.config import Augment, Config, Grouping, Model
 from trainer.data.cmapss import CHANNELS
 from trainer.data.history import History
 from trainer.data.split import Parts
@@ -30,7 +30,9 @@ from trainer.streaming import Streaming
 from trainer.tape import Form
 
 SHIPPED = tuple(channel.name for channel in CHANNELS[4:18])
-CONFIG = small_config(model=Model(hidden=8, age_unit=5))  # age is clipped from row 20 on
+CONFIG = small_config(  # age is clipped from row 20 on
+    model=Model(hidden=8, age_unit=5), augment=Augment(join_share=0.5)
+)
 
 
 def with_gaps(history: History, seed: int) -> History:
@@ -156,6 +158,23 @@ def test_a_device_known_to_be_new_is_scored_otherwise() -> None:
     x, dt = HISTORIES[1].x[1:2], np.zeros(1, np.float32)
     assert PLAIN.run("int8", x, dt, new)[1].tobytes() != PLAIN.run("int8", x, dt, zeros)[1].tobytes()
     assert PLAIN.run("int8", x, dt, new)[0][:, PLAIN.column("new")] == 1, "it stays so"
+
+
+def test_a_model_of_new_devices_alone_takes_every_device_for_one() -> None:
+    """Training showed it no other, so what it would say of one is chance."""
+    made = make(CONFIG.model_copy(update={"augment": Augment(join_share=0)}), HISTORIES)
+    lives = [live(history, made.scaling, made.config.model) for history in HISTORIES]
+    with torch.no_grad():
+        answers, _ = made.network(torch.from_numpy(batch_of(lives, made.config.model).inputs))
+    x = np.stack([history.x[0] for history in HISTORIES])
+    for new in (0, 1):
+        state = made.zeros(4)
+        state[:, made.column("new")] = new
+        after, risk, _ = made.run("fp32", x, np.zeros(4, np.float32), state)
+        np.testing.assert_allclose(risk, risk_of(answers.hazard)[0].numpy(), atol=1e-5)
+        assert (after[:, made.column("new")] == new).all()
+        reference = streaming.step(made.model, torch.from_numpy(x), torch.zeros(4), torch.from_numpy(state))[1]
+        np.testing.assert_allclose(risk, reference.numpy(), atol=1e-5)
 
 
 @BOTH
