@@ -164,7 +164,7 @@ class Distill(Section):
 
     teacher_hidden: int = Field(default=256, ge=4, le=2048, description="Width of its layers, each way in time.")
     teacher_layers: int = Field(default=1, ge=1, le=4)
-    teacher_epochs: int = Field(default=80, ge=1)
+    teacher_epochs: int = Field(default=150, ge=1)
     share: float = Field(default=0.8, gt=0, le=1, description="Weight of the teacher; the truth has the rest.")
 
 
