@@ -30,7 +30,7 @@ from trainer.watch import Worth, best_epoch, look
 
 HAZARDS_FASTER = 5.0
 """Hazards are logits of a linear map of states within +-1, so their weights must grow large; nothing waits for them."""
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+NARROW = {"bf16": torch.bfloat16, "fp16": torch.float16}
 TAME = "Lower train.learning_rate, or look for absurd readings."
 
 Teacher = Callable[[Tensor, Tensor], Tensor]
@@ -69,8 +69,7 @@ def learn(
     seed: int,
     beside: Beside,
 ) -> tuple[AnyLearner, Curves]:
-    """Make a network and train it on `fit`; `watch` is looked at and never learnt from, and chooses an epoch only where
-    `patience` is set.
+    """Make a network and train it on `fit`; `watch` is never learnt from, and chooses an epoch only for `patience`.
 
     Deterministic by `seed` on one machine's CPU. Raises ForewarnError when loss or weights are no longer finite, for
     a checkpoint of another run, and for a device that is not there.
@@ -172,7 +171,7 @@ def mixed_precision(settings: Train) -> contextlib.AbstractContextManager[object
     """Products in the narrow type, weights and loss in float32 (Micikevicius et al., ICLR 2018)."""
     if settings.precision == "fp32":
         return contextlib.nullcontext()
-    return torch.autocast(settings.device, dtype=DTYPES[settings.precision])
+    return torch.autocast(settings.device, dtype=NARROW[settings.precision])
 
 
 def descend(run: Run, value: Tensor, clip_norm: float) -> None:

@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from trainer.heads import Heads
 from trainer.loop import Beside, learn, pieces, train
 from trainer.loss import loss, target_of
 from trainer.network import Learner, Network, fix_seed
+from trainer.watch import answers_of
 
 STILL = Augment(probability=0, join_share=0)
 
@@ -78,6 +80,31 @@ def test_errors_stop_at_the_beginning_of_a_piece() -> None:
     assert len(others.loss) == len(curves.loss) == 2
 
 
+class Carried(Network):
+    """Keeps what states it was given and what it gave back, a piece each."""
+
+    given: ClassVar[list[list[torch.Tensor]]] = []
+    told: ClassVar[list[list[torch.Tensor]]] = []
+
+    def forward(self, inputs, states=(), *arguments, **named):  # type: ignore[no-untyped-def]
+        answers, after = super().forward(inputs, states, *arguments, **named)
+        if self.training:
+            self.given.append(list(states))
+            self.told.append(after)
+        return answers, after
+
+
+def test_a_piece_goes_on_from_the_states_of_the_one_before_and_teaches_it_nothing() -> None:
+    """Two batches of three pieces."""
+    learn(Carried, lives(), lives(), config_of(epochs=1, truncate=25), 0, Beside())
+    assert [len(states) for states in Carried.given] == [0, 2, 2, 0, 2, 2]
+    for piece in (1, 2, 4, 5):
+        for mine, before in zip(Carried.given[piece], Carried.told[piece - 1], strict=True):
+            assert before.any()
+            assert torch.equal(mine, before)
+            assert not mine.requires_grad
+
+
 def test_the_schedule_steps_once_a_batch_whatever_the_pieces(tmp_path: Path) -> None:
     beside = Beside(checkpoint=tmp_path / "checkpoint.pt")
     train(lives(), lives(), config_of(epochs=3, truncate=5), 0, beside)
@@ -121,6 +148,25 @@ def test_the_loss_is_float32_whatever_the_products() -> None:
     wide = answers.in_float32()
     assert {wide.estimate.dtype, wide.spread.dtype, wide.hazard.dtype} == {torch.float32}
     assert loss(wide, truth, target_of(lives(), config_of())).dtype == torch.float32
+
+
+def test_the_loss_that_is_learnt_from_is_that_of_bf16_answers_in_float32() -> None:
+    """The first one, of one batch of all lives; unwidened it differs in the fourth digit."""
+    config = config_of(precision="bf16", epochs=1, batch=8, dropout=0.0)
+    fix_seed(0)
+    network, target = Network(config), target_of(lives(), config)
+    inputs, truth = pieces(batch(8), config, Beside())[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        answers, _ = network(inputs)
+    _, curves = train(lives(), lives(), config, 0)
+    assert curves.loss == [loss(answers.in_float32(), truth, target).item()]
+    assert curves.loss != [loss(answers, truth, target).item()]
+
+
+def test_lives_that_are_watched_meet_no_dropout() -> None:
+    network = Network(config_of(dropout=0.5)).train()
+    first, again = (answers_of(network, lives(2), config_of())[0] for _ in range(2))
+    assert first[0].tobytes() == again[0].tobytes()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
