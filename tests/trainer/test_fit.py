@@ -307,7 +307,8 @@ def test_evaluate_says_how_streams_fare_however_they_begin(
     ways = [(one.first_seen, one.unseen_rows) for one in found.beginnings]
     assert ways == [("new", 0), ("unknown", 0), ("unknown", 10), ("unknown", 60)]
     new, unknown, late, _ = found.beginnings
-    assert new.rmse_s != unknown.rmse_s, "the model knows the difference"
+    assert new.rmse_s == unknown.rmse_s, "a bundle of new devices alone takes every device for one"
+    assert new.early_warning != unknown.early_warning, "but one that its source calls new does not warm up"
     assert new.n_rows == unknown.n_rows == late.n_rows == 3 * 33, "rows from 32 cycles before the failure on"
     assert unknown.early_warning == found.replay["int8"].early_warning
     assert list(found.compared) == ["lstm"]

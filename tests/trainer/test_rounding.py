@@ -12,7 +12,7 @@ from agent.words import Float32
 from tests.trainer.fleet import fleet, small_config
 from trainer import streaming
 from trainer.cells import CELLS
-from trainer.config import Model, Train
+from trainer.config import Augment, Model, Train
 from trainer.export import export
 from trainer.features import Life, batch_of, fit_scaling, live
 from trainer.heads import risk_of
@@ -70,7 +70,7 @@ def test_gradients_pass_straight_through() -> None:
 
 
 def lives(cell: str) -> tuple[Network, list[Life], streaming.Streaming]:
-    config = small_config(model=Model(cell=cell, hidden=8, age_unit=5))
+    config = small_config(model=Model(cell=cell, hidden=8, age_unit=5), augment=Augment(join_share=0.5))
     scaling = fit_scaling(fleet(4), config)
     fix_seed(0)
     network = Network(config)
