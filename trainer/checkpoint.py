@@ -1,12 +1,5 @@
-"""A training run on disk: killed at any moment, it goes on from its last whole epoch with the same bits.
+"""A training run on disk: killed at any moment, it goes on from its last whole epoch with the same bits."""
 
-The file is a line with the schema, a line with the SHA-256 of the rest, and the rest: what torch saves of a `Run`.
-"""
-
-import hashlib
-import io
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,10 +9,9 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from agent.errors import DataRefused
+from trainer import stored
 from trainer.network import Learner
 
-SCHEMA = 1
-HEADER = re.compile(rb"forewarn checkpoint (\d+)\n([0-9a-f]{64})\n")
 FROM_THE_START = "Delete it to train from the start, or give another --out."
 
 
@@ -75,20 +67,12 @@ def save(run: Run, path: Path, made_of: Mapping[str, str]) -> None:
         "curves": asdict(run.curves),
         "best": run.best,
     }
-    saved = io.BytesIO()
-    torch.save(content, saved)
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        file.write(f"forewarn checkpoint {SCHEMA}\n{hashlib.sha256(saved.getbuffer()).hexdigest()}\n".encode())
-        file.write(saved.getbuffer())
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    stored.write(path, "checkpoint", content)
 
 
 def resume(run: Run, path: Path, made_of: Mapping[str, str]) -> None:
     """Bring a fresh run to where the file left it. Raises DataRefused for what is no whole checkpoint of this run."""
-    content = torch.load(io.BytesIO(saved_in(path)), map_location="cpu", weights_only=True)
+    content = stored.read(path, "checkpoint", FROM_THE_START)
     if other := [name for name, mine in made_of.items() if content["made_of"].get(name) != mine]:
         what = f"belongs to another training: its {' and '.join(other)} differ{'s' * (len(other) == 1)}"
         raise DataRefused(path, what, next_step=FROM_THE_START)
@@ -103,21 +87,3 @@ def resume(run: Run, path: Path, made_of: Mapping[str, str]) -> None:
         torch.cuda.set_rng_state(content["cuda"])
     run.curves = Curves(**content["curves"])
     run.best = content["best"]
-
-
-def saved_in(path: Path) -> bytes:
-    """What torch saved, whole and unchanged: a flipped bit would else be trained on. Raises DataRefused."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataRefused(path, f"cannot be read: {error.strerror}", next_step=FROM_THE_START) from error
-    header = HEADER.match(content)
-    if header is None:
-        raise DataRefused(path, "is no checkpoint of forewarn-train", next_step=FROM_THE_START)
-    if int(header[1]) != SCHEMA:
-        what = f"is of schema {int(header[1])}, this forewarn goes on from {SCHEMA}"
-        raise DataRefused(path, what, next_step=f"Go on with the forewarn that wrote it. {FROM_THE_START}")
-    saved = content[header.end() :]
-    if hashlib.sha256(saved).hexdigest() != header[2].decode():
-        raise DataRefused(path, "is torn or was changed: its checksum differs", next_step=FROM_THE_START)
-    return saved

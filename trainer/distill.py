@@ -1,8 +1,6 @@
 """A bundle whose network learnt from a larger one: read, split, train or take a teacher, then fit as always."""
 
 import hashlib
-import os
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +8,7 @@ import torch
 from torch import Tensor
 
 from agent.errors import ConfigurationRefused, DataRefused
+from trainer import stored
 from trainer.config import Config, Distill
 from trainer.data.read import histories_of
 from trainer.data.split import Parts, split
@@ -20,7 +19,6 @@ from trainer.loop import Beside, learn
 from trainer.teacher import BothWays, Lesson, ended, teachers, teaching
 from trainer.watch import rmse_over_rows
 
-SCHEMA = 1
 ANOTHER = "Leave --teacher out to train one, or give another --out."
 
 
@@ -50,19 +48,12 @@ def own_teacher(config: Config, settings: Distill, parts: Parts, out: Path) -> L
         return read_teacher(path, config, settings, parts, made_of)
     lesson = trained_teacher(config, settings, parts, checkpoint, made_of)
     content = {
-        "schema": SCHEMA,
-        "sha256": lesson.sha256,
         "made_of": made_of,
         "hears": hears(config, settings, parts),
         "watched_rmse": lesson.watched_rmse,
         "weights": lesson.network.state_dict(),
     }
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    stored.write(path, "teacher", content)
     checkpoint.unlink(missing_ok=True)
     return lesson
 
@@ -88,21 +79,16 @@ def read_teacher(path: Path, config: Config, settings: Distill, parts: Parts, ma
 
     Raises DataRefused.
     """
-    try:
-        content = torch.load(path, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise DataRefused(path, f"is no teacher: {error}", next_step=ANOTHER) from error
-    if content.get("schema") != SCHEMA or content["hears"] != hears(config, settings, parts):
+    content = stored.read(path, "teacher", ANOTHER)
+    if content["hears"] != hears(config, settings, parts):
         what = "is another's teacher: the fitted devices, what a row is made of, or its size differ"
         raise DataRefused(path, what, next_step=ANOTHER)
     if made_of and content["made_of"] != made_of:
         what = "belongs to another training: its configuration, data or forewarn differ"
         raise DataRefused(path, what, next_step=f"Give it as --teacher {path} to use it all the same, or delete it.")
-    if digest_of_weights(content["weights"]) != content["sha256"]:
-        raise DataRefused(path, "was changed: the checksum of its weights differs", next_step=ANOTHER)
     network = BothWays(config, settings)
     network.load_state_dict(content["weights"])
-    return Lesson(network.eval(), content["sha256"], content["watched_rmse"])
+    return Lesson(network.eval(), digest_of_weights(content["weights"]), content["watched_rmse"])
 
 
 def hears(config: Config, settings: Distill, parts: Parts) -> str:

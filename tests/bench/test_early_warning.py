@@ -9,39 +9,9 @@ import pytest
 from agent.replay.measure import EarlyWarning, Spell, Watched, measure
 from bench import early_warning
 from bench.early_warning import METHODS, ahead, folds, main, ratios_of
-from tests.trainer.fleet import fleet, write_cmapss
+from tests.trainer.fleet import SMALL_TOML, fleet, write_cmapss
 from trainer.baselines import BASELINES
 from trainer.compare import Warned
-
-SMALL = """
-name = "small"
-version = "0.1.0"
-[data]
-dataset = "cmapss"
-subset = "FD001"
-channels = ["T24", "T30", "Ps30"]
-[split]
-fit = 8
-calibrate = 3
-play = 3
-[model]
-hidden = 8
-[train]
-epochs = 2
-batch = 4
-[augment]
-smooth_rows = 3
-[risk]
-horizons = [5, 10, 20]
-[rul]
-cap = 40
-[judge]
-horizon = 20
-h_max = 20
-h_min = 2
-clear_after = 3
-thresholds = 9
-"""
 
 
 def test_each_device_is_played_once_by_a_model_that_never_saw_it() -> None:
@@ -106,7 +76,7 @@ def test_the_bench_tells_every_method_and_writes_it_down(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Two small trainings of two epochs."""
-    (tmp_path / "small.toml").write_text(SMALL)
+    (tmp_path / "small.toml").write_text(SMALL_TOML)
     write_cmapss(tmp_path / "data" / "cmapss", fleet(), fleet(2))
     monkeypatch.setitem(early_warning.SETS, "small", tmp_path / "small.toml")
     path = tmp_path / "out" / "early_warning.json"

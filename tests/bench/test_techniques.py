@@ -14,8 +14,7 @@ from bench.distill import HeardSoFar
 from bench.early_warning import folds
 from bench.init_steps import compared, epochs_to, mark
 from bench.result import append, rows_in
-from tests.bench.test_early_warning import SMALL
-from tests.trainer.fleet import fleet, small_config, write_cmapss
+from tests.trainer.fleet import SMALL_TOML, fleet, small_config, write_cmapss
 from trainer.config import Distill, Grouping
 from trainer.features import Life, batch_of, fit_scaling, live, n_inputs
 from trainer.network import Network, fix_seed
@@ -34,7 +33,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A config, and FOREWARN_DATA with its engines."""
     write_cmapss(tmp_path / "data" / "cmapss", fleet(), fleet(2))
     monkeypatch.setenv("FOREWARN_DATA", str(tmp_path / "data"))
-    (tmp_path / "small.toml").write_text(SMALL)
+    (tmp_path / "small.toml").write_text(SMALL_TOML)
     return tmp_path / "small.toml"
 
 

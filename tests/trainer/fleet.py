@@ -11,6 +11,36 @@ from trainer.data.history import History
 
 NAMES = ("T24", "T30", "Ps30")
 
+SMALL_TOML = """
+name = "small"
+version = "0.1.0"
+[data]
+dataset = "cmapss"
+subset = "FD001"
+channels = ["T24", "T30", "Ps30"]
+[split]
+fit = 8
+calibrate = 3
+play = 3
+[model]
+hidden = 8
+[train]
+epochs = 2
+batch = 4
+[augment]
+smooth_rows = 3
+[risk]
+horizons = [5, 10, 20]
+[rul]
+cap = 40
+[judge]
+horizon = 20
+h_max = 20
+h_min = 2
+clear_after = 3
+thresholds = 9
+"""
+
 
 def small_config(**sections: object) -> Config:
     """Eight fit engines, two epochs, eight units; `sections` replace whole sections."""

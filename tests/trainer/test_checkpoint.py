@@ -111,7 +111,7 @@ def in_the_middle(content: bytes, byte: bytes) -> bytes:
         (lambda whole: in_the_middle(whole, b"?"), "is torn or was changed"),
         (
             lambda whole: whole.replace(b"checkpoint 1", b"checkpoint 2", 1),
-            "is of schema 2, this forewarn goes on from 1",
+            "is of schema 2, this forewarn reads 1",
         ),
         (lambda whole: whole.replace(b"c1", b"c2", 1), "is torn or was changed"),
     ],

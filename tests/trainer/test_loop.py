@@ -1,6 +1,5 @@
 """The techniques of `[train]`: each switch does what it says, and nothing else."""
 
-import io
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -11,7 +10,7 @@ import torch
 
 from agent.errors import ConfigurationRefused, ForewarnError
 from tests.trainer.fleet import fleet, small_config
-from trainer.checkpoint import saved_in
+from trainer import stored
 from trainer.config import Augment, Config, Train
 from trainer.features import Batch, Life, batch_of, fit_scaling, live
 from trainer.heads import Heads
@@ -108,7 +107,7 @@ def test_a_piece_goes_on_from_the_states_of_the_one_before_and_teaches_it_nothin
 def test_the_schedule_steps_once_a_batch_whatever_the_pieces(tmp_path: Path) -> None:
     beside = Beside(checkpoint=tmp_path / "checkpoint.pt")
     train(lives(), lives(), config_of(epochs=3, truncate=5), 0, beside)
-    content = torch.load(io.BytesIO(saved_in(tmp_path / "checkpoint.pt")), weights_only=True)
+    content = stored.read(tmp_path / "checkpoint.pt", "checkpoint", "")
     assert content["schedule"]["last_epoch"] == 3 * 2
     assert content["optimiser"]["state"][0]["step"] == 3 * sum(-(-n // 5) for n in (59, 71))
 
