@@ -30,12 +30,12 @@ def subject(data: Cmapss | Pumps | Table) -> Subject:
         return Subject(
             failure="turbofan failure",
             row="a flight cycle",
-            source=f"NASA C-MAPSS {data.subset} (Saxena et al., PHM08): simulated engines that run to failure",
+            source=f"NASA C-MAPSS {', '.join(data.subsets)} (Saxena et al., PHM08), engines that run to failure",
             device="engine",
             every="a cycle",
             first="first cycle",
             test_set="the official test set and ",
-            not_for="Other regimes or fault modes (FD002 to FD004), other or real engines: these are simulated.",
+            not_for="Regimes or fault modes that are not in these sets, other or real engines: these are simulated.",
             reset="Engines repaired in between without their state being reset: the model has never seen wear go back.",
         )
     if isinstance(data, Table):
@@ -92,12 +92,14 @@ def card(manifest: Manifest, config: Config, held_out: Figures) -> str:
     quarters = ", ".join(f"{one.share:.0%}" for one in held_out.interval.by_left)
     judged = unit.of(manifest.risk.horizons_s[manifest.judge.horizon])
     late, whole = manifest.metrics["late_start_brier"], manifest.metrics["whole_stream_brier"]
+    layers = f"{config.model.layers} `{config.model.cell}` layers of {config.model.hidden} units"
+    taught = "" if config.distill is None else " It learnt from a larger network, which is not in here."
     exposure = f"{unit.of(manifest.thresholds.exposure_s):.0f}"
     return f"""# {manifest.name} {manifest.version}
 
 Early warning of {about.failure} from one row of {manifest.n_channels} channels {about.row}: P(fault within each
-horizon) and remaining life with an interval. A {config.model.layers} x {config.model.hidden} LSTM over scaled
-channels, two running means and the time seen; one state a device, no window.
+horizon) and remaining life with an interval. {layers} over scaled
+channels, two running means and the time seen; one state a device, no window.{taught}
 
 ## Data
 {about.source}, dealt out whole by

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import ConfigurationRefused
+from trainer.card import subject
 from trainer.config import Config
 from trainer.config_file import read_config
 
@@ -110,3 +111,9 @@ def test_a_change_replaces_a_key_of_the_file() -> None:
 def test_a_change_that_cannot_be_is_refused(change: str, what: str) -> None:
     with pytest.raises(ConfigurationRefused, match=re.escape(what)):
         read_config(SHIPPED, [change])
+
+
+def test_a_card_names_every_part_of_the_set_and_warns_of_no_other_by_name() -> None:
+    about = subject(read_config(SHIPPED.with_name("cmapss-shared.toml")).data)
+    assert "FD001, FD002, FD003, FD004" in about.source
+    assert "FD0" not in about.not_for
