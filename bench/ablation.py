@@ -20,7 +20,7 @@ import statistics
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +220,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.add_argument("--seeds", type=int, nargs="+", default=[0])
     arguments.add_argument("--only", nargs="+", metavar="SWITCH", help="beside the default; all there are by default")
     arguments.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE", help="of both")
+    arguments.add_argument("--asked", default="", metavar="PREFIX", help="only devices whose names begin so are asked")
     arguments.add_argument("--data", type=Path, default=os.environ.get("FOREWARN_DATA"), help="default: $FOREWARN_DATA")
     arguments.add_argument("--json", type=Path)
     chosen = arguments.parse_args(argv)
@@ -234,10 +235,18 @@ def main(argv: Sequence[str] | None = None) -> None:
                 switch = known[name]
                 config = read_config(chosen.config, [*chosen.changes, f"seed={seed}", *switch.changes])
                 recipe = hashlib.sha256(f"{config.model_dump_json()} {switch.unread}".encode()).hexdigest()[:12]
-                row = {"set": config.name, "switch": name, "fold": fold, "seed": seed, "recipe": recipe}
+                row = {
+                    "set": f"{config.name} {chosen.asked}".strip(),
+                    "switch": name,
+                    "fold": fold,
+                    "seed": seed,
+                    "recipe": recipe,
+                }
                 if key(row) in map(key, rows_in(chosen.json) or rows):
                     continue
-                row |= one_run(config, switch.unread, dealt(config, histories_of(config, chosen.data))[fold])
+                parts = dealt(config, histories_of(config, chosen.data))[fold]
+                asked = tuple(one for one in parts.play if one.device.startswith(chosen.asked))
+                row |= one_run(config, switch.unread, replace(parts, play=asked))
                 append(chosen.json, "ablation", row)
                 rows.append(row)
                 print(f"fold {fold}, seed {seed}, {name}: {row['whole']:.2f}, {row['train_s']:.0f} s", file=sys.stderr)

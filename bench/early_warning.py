@@ -24,6 +24,7 @@ from agent.bundle.manifest import Manifest
 from agent.judge.threshold import Budget, choose, default_budget, parse_budget
 from agent.replay.measure import EarlyWarning, Interval, bootstrap95
 from agent.replay.unit import Unit, unit_of
+from agent.words import FirstSeen
 from bench.result import Ratio, markdown, ratio, write
 from trainer.baselines import BASELINES
 from trainer.compare import Warned, baseline, warned
@@ -71,13 +72,15 @@ def folds(histories: Sequence[History], n: int, seed: int, calibrate_share: floa
     return dealt
 
 
-def one_fold(config: Config, parts: Parts, budget: str) -> tuple[Manifest, dict[str, Warned]]:
+def one_fold(
+    config: Config, parts: Parts, budget: str, first_seen: FirstSeen = "unknown"
+) -> tuple[Manifest, dict[str, Warned]]:
     """Train on a fold and play its devices, by method."""
     bundle = trained(config, parts, digest_of([*parts.fit, *parts.calibrate]))[0]
     manifest = bundle.manifest
     allowed = allowed_by(budget, manifest, len(parts.play))
     chosen = choose(manifest.thresholds, allowed)
-    played = play(bundle, bundle.model, parts.play, chosen.threshold)
+    played = play(bundle, bundle.model, parts.play, chosen.threshold, first_seen=first_seen)
     known = (*parts.fit, *parts.calibrate)
     found = {LSTM: warned(manifest, chosen, played, parts.play)}
     return manifest, found | {name: baseline(name, manifest, known, parts.play, allowed) for name in BASELINES}
@@ -144,7 +147,7 @@ def one_set(
     by_fold = []
     for number, parts in enumerate(folds(histories, arguments.folds, arguments.seed, share), start=1):
         began = time.monotonic()
-        manifest, found = one_fold(config, parts, arguments.budget)
+        manifest, found = one_fold(config, parts, arguments.budget, arguments.first_seen)
         by_fold.append(found)
         unit = unit_of(manifest)
         so_far = ", ".join(f"{method} {unit.of(found[method].found.strict.mean_lead_s):.1f}" for method in METHODS)
@@ -206,6 +209,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments.add_argument("--folds", type=int, default=5)
     arguments.add_argument("--seed", type=int, default=0, help="of folds, weights, batches and augmentation")
     arguments.add_argument("--epochs", type=int, help="instead of the config's: a smoke run")
+    arguments.add_argument(
+        "--first-seen", choices=("unknown", "new"), default="unknown", help="what the LSTM is told; `age` always knows"
+    )
     arguments.add_argument("--budget", default="", help="default: 1 per 1000 cycles or 1 per device per 30d")
     arguments.add_argument("--data", type=Path, default=os.environ.get("FOREWARN_DATA"), help="default: $FOREWARN_DATA")
     arguments.add_argument("--json", type=Path)
