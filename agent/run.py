@@ -35,6 +35,7 @@ from agent.receive.inbox import Received
 from agent.signals import Signals
 from agent.step.engine import Engine
 from agent.store import snapshot
+from agent.store.instance import instance_id
 from agent.store.lock import lock
 from agent.store.outbox import ALERT_TABLE, Outbox, Outgoing, Units
 from agent.supervise import Progress, Supervisor
@@ -113,7 +114,8 @@ class Daemon:
             wanted=settings.agent.receiver,
             not_before_ns=self._core.log_time_ns,
         )
-        self._output = Output(settings.output_broker, f"{client_id}-out", self._topics, self._outbox, log)
+        instance = instance_id(settings.agent.state_dir, log)
+        self._output = Output(settings.output_broker, f"{client_id}-out", self._topics, self._outbox, log, instance)
         self._drop_log = DropLog(log)
         self._lag_s: float | None = None
         now_s = time.monotonic()
@@ -122,8 +124,7 @@ class Daemon:
         self._status_due_s = self._look_due_s = now_s
         self._links_said: tuple[object, ...] = ()
         self._status_said = (now_s, self._core.entry)
-        keepalive_s = settings.output_broker.keepalive.total_seconds()
-        self._progress = Progress(outbox_patience_s=OUTBOX_PATIENCE_KEEPALIVES * keepalive_s)
+        self._progress = Progress(OUTBOX_PATIENCE_KEEPALIVES * settings.output_broker.keepalive.total_seconds())
         self._read = self._core.entry  # messages taken, and those that the core should have taken since
         log.info(
             "agent_started",
@@ -178,7 +179,6 @@ class Daemon:
             self._log.info("setting_applied", key=change.key, before=change.running, now=change.file)
         for change in left:
             self._log.warning("setting_needs_restart", key=change.key, running=change.running, file=change.file)
-        self._output.renew()
         now_s = time.monotonic()
         self._status_due_s = now_s
         snapshot_every_s = self._settings.agent.snapshot_every.total_seconds()
@@ -228,7 +228,7 @@ class Daemon:
             read=self._read,
             stepped=self._core.entry,
             waiting=self._output.waiting,
-            delivered=self._output.delivered,
+            delivered=self._output.counts.delivered,
             connection=self._output.connection if self._output.connected else 0,
         )
 
@@ -241,7 +241,7 @@ class Daemon:
         since_s, since_entry = self._status_said
         self._status_said = (now_s, self._core.entry)
         rate = (self._core.entry - since_entry) / (now_s - since_s) if now_s > since_s else 0.0
-        own = Counter({("", "outbox_full"): self._outbox.dropped, ("", "score_not_sent"): self._output.dropped})
+        own = Counter({("", "outbox_full"): self._outbox.dropped, **self._output.counts.drops()})
         return Status(
             node=self._settings.agent.node,
             version=version("forewarn"),

@@ -1,290 +1,199 @@
-"""The output client: outbox, status and scores to the broker.
+"""The output: one connection after the other, what the agent says when it has one, and what it hears there.
 
-paho's thread sends and reads. This side hands it messages and takes what it says from a queue, so that the database
-and the core are touched by one thread only. A message leaves the outbox on a PUBACK whose reason is success; one that
-the broker refuses stays, parked until the next connection, and is said.
+Everything here runs in the core's thread and never waits. Each connection is a client of its own (connection.py) with
+a sender of its own (sender.py); link/retry.py decides when the next one is made. What the broker says that it cannot do
+is told once, in log and status, and what can leave does.
 """
 
-import random
 import time
-from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from dataclasses import replace
 
-import paho.mqtt.client as paho
-from paho.mqtt.enums import MQTTErrorCode
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
-from paho.mqtt.subscribeoptions import SubscribeOptions
+import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from agent.config.settings import Broker
 from agent.errors import ConfigurationRefused
-from agent.link import TAKEN_OVER, TAKEN_OVER_NEXT_STEP, TAKEN_OVER_S, Protocol, make_client, seconds
+from agent.link.client import seconds
+from agent.link.limits import Limits
+from agent.link.protocol import Protocol
+from agent.link.retry import End, Retry, say_taken
+from agent.publish.connection import Accepted, Acknowledged, Connection, Heard, NotAccepted, Subscribed, Will
+from agent.publish.others import Others
+from agent.publish.sender import Counts, RefusalLog, Sender
 from agent.publish.topic import Topics
 from agent.store.outbox import Outbox, Outgoing
 
-IN_FLIGHT_MAX = 20  # what mosquitto holds of one client by default
-SAYING_MAX = 10_000  # scores and status that may wait in paho
-RETRY_MIN_S, RETRY_MAX_S = (1, 3), (20, 40)  # drawn from, so that a hundred gateways do not come back in step
-SHORT_S, SHORT_DOUBLINGS = 60.0, 5  # connections that stand no longer are tried ever less often, to 32-96 s
 STOP_TIMEOUT_S = 5.0
-REFUSED_EVERY_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """The broker has accepted the connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The connection ended, or it could not be made: refused for a `reason`, or nobody is there."""
-
-    why: str
-    reason: ReasonCode | None = None
-    is_unreachable: bool = False
-    is_taken_over: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
-    """A PUBACK."""
-
-    message_id: int
-    reason: ReasonCode
-
-
-@dataclass(frozen=True, slots=True)
-class Retained:
-    """A standing alert that the broker holds."""
-
-    topic: str
+_RETAIN_NOT_SUPPORTED, _QOS_NOT_SUPPORTED = 0x9A, 0x9B
+HELD_MAX = 100_000  # standing alerts that are read back of one connection
+Standing = Callable[[], list[Outgoing]]
 
 
 class Output:
-    """The output connection of one agent."""
+    """The output connection of one agent; `instance` is the agent's id. Raises ConfigurationRefused."""
 
     def __init__(
-        self, broker: Broker, client_id: str, topics: Topics, outbox: Outbox, log: FilteringBoundLogger
+        self, broker: Broker, client_id: str, topics: Topics, outbox: Outbox, log: FilteringBoundLogger, instance: str
     ) -> None:
         self.connected = False
-        self.dropped = 0  # messages at QoS 0 that a slow broker left over
-        self.parked = 0  # messages that the broker refused since the connection was made
-        self.delivered = 0  # messages that have left the outbox
         self.connection = 0  # number of the connection; it counts when one is made
         self.why = "not connected yet"  # why it is not connected, "" when it is
-        self.protocol = Protocol(broker.protocol)
+        self.limits: list[str] = []  # what the broker says that it cannot do
+        self.counts = Counts()
         self._broker = broker
         self._client_id = client_id
         self._topics = topics
         self._outbox = outbox
         self._log = log.bind(broker=f"{broker.host}:{broker.port}")
-        self._was_refused = False
         self._logged = ""  # the state of the connection as it was logged last
-        self._refused: Counter[str] = Counter()  # reason -> refused publishes that are to be said
-        self._refused_due_s = 0.0
-        self._is_stale = False  # secret and certificate are to be read again
-        self._accepted_at_s: float | None = None  # in paho's thread, as is the next
-        self._short_lived = 0  # connections in a row that stood for less than SHORT_S
-        self._in_flight: dict[int, int] = {}  # paho's message id -> number in the outbox
-        self._sent_up_to = 0
-        self._saying: set[int] = set()  # message ids at QoS 0 that paho has not written yet
-        self._client = self._start(self._make())
+        self._retry = Retry(broker.protocol)
+        self._will_limits = Limits()  # what the broker takes of a will
+        self._refusals = RefusalLog(self._log)
+        self._others = Others(instance, client_id)
+        self._held: set[str] = set()  # standing alerts by the broker's account, until they have been looked at
+        self._is_leaving = self._has_said_unreadable = False
+        self._sender: Sender | None = None  # while connected
+        self._connection: Connection | None = self._begin(time.monotonic())
 
-    def turn(self, standing: Callable[[], list[Outgoing]]) -> None:
+    @property
+    def protocol(self) -> Protocol:
+        return self._retry.protocol
+
+    @property
+    def other_agent(self) -> str:
+        """What speaks for another agent of this node, "" for nothing."""
+        other = self._others.known
+        return self._retry.other if other is None else f"{other.client_id} on host {other.host} is connected"
+
+    @property
+    def parked(self) -> int:
+        """Messages in the outbox that the broker refused, and those behind them."""
+        return self._outbox.parked
+
+    @property
+    def waiting(self) -> int:
+        """Messages in the outbox that may be sent."""
+        return self._outbox.waiting
+
+    def turn(self, standing: Standing) -> None:
         """Take what paho's thread said, and send what waits. Never waits itself.
 
         standing  gives the retained message of each standing alert. When the connection has just been made they are
                   published again, since a broker that restarted may have lost them, and others are removed.
         """
-        done: list[int] = []
-        held: list[str] = []  # standing alerts by the broker's account
-        while True:
-            try:
-                said = self._said.get_nowait()
-            except Empty:
-                break
-            if isinstance(said, Connected):
-                self._on_connected(standing)
-            elif isinstance(said, Lost):
-                self._on_lost(said)
-            elif isinstance(said, Retained):
-                held.append(said.topic)
+        now_s = time.monotonic()
+        if self._connection is None:
+            if now_s >= self._retry.due_s:
+                self._connect(now_s)
+            return
+        for said in self._connection.events():
+            if isinstance(said, Acknowledged):
+                if self._sender is not None:
+                    self._sender.hear(said, now_s)
+            elif isinstance(said, Accepted):
+                self._on_accepted(self._connection, said.limits, standing, now_s)
+            elif isinstance(said, Heard):
+                self._on_heard(said, now_s)
+            elif isinstance(said, Subscribed):
+                self._on_subscribed(said)
             else:
-                done += self._on_acknowledged(said)
-        if done:
-            self._outbox.remove(done)
-            self.delivered += len(done)
-        if held:
-            foreign = set(held) - {one.topic for one in standing()}
-            self._outbox.append([Outgoing("removed", topic, b"", retain=True) for topic in sorted(foreign)])
-        self._send()
-        self._say_refused()
-
-    @property
-    def waiting(self) -> int:
-        """Messages in the outbox that may be sent; what was refused on this connection waits for the next one."""
-        return len(self._outbox) - self.parked
-
-    def renew(self) -> None:
-        """Read secret and certificate again for the next connection."""
-        self._is_stale = True
+                self._on_end(said, now_s)
+                return
+        if self._sender is not None:
+            self._look_around(self._sender, standing, now_s)
+            self._sender.turn(now_s)
+            self._come_back_with_5(self._sender, now_s)
+        self._refusals.say(now_s)
 
     def say(self, topic: str, payload: bytes, *, retain: bool) -> None:
         """Publish at QoS 0, when connected; nothing is kept for later, and what a slow broker leaves is dropped."""
-        if len(self._saying) >= SAYING_MAX:
-            self.dropped += 1
-        elif self.connected:
-            info = self._client.publish(topic, payload, qos=0, retain=retain)
-            if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:
-                self._saying.add(info.mid)
+        if self._sender is not None:
+            self._sender.say(topic, payload, retain=retain)
 
-    def close(self, standing: Callable[[], list[Outgoing]]) -> None:
-        """Send what waits, say `stopped`, and go; gives up after STOP_TIMEOUT_S."""
-        deadline = time.monotonic() + STOP_TIMEOUT_S
-        while self.connected and self.waiting and time.monotonic() < deadline:
+    def close(self, standing: Standing) -> None:
+        """Send what waits, say `stopped`, and go; after STOP_TIMEOUT_S the broker says `offline` in our place."""
+        deadline_s = time.monotonic() + STOP_TIMEOUT_S
+        self._turn_while(lambda: bool(self.waiting), standing, deadline_s)
+        if self._sender is not None:
+            self._sender.owe(self._topics.available, b"stopped", retain=True)
+        self._turn_while(lambda: self._sender is not None and not self._sender.is_idle, standing, deadline_s)
+        if self._sender is not None and self._sender.is_idle:
+            self._leave(self._sender)
+            self._turn_while(lambda: True, standing, deadline_s)
+        if self._connection is not None:
+            self._connection.cut()
+
+    def _turn_while(self, goes_on: Callable[[], bool], standing: Standing, deadline_s: float) -> None:
+        while self.connected and goes_on() and time.monotonic() < deadline_s:
             self.turn(standing)
             time.sleep(0.005)
-        if self.connected:
-            info = self._client.publish(self._topics.available, b"stopped", qos=1, retain=True)
-            is_sent = info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS  # else the connection has just gone
-            while is_sent and not info.is_published() and time.monotonic() < deadline:
-                time.sleep(0.005)
-            self._client.disconnect()
-            self._client.loop_stop()
 
-    def _make(self) -> paho.Client:
-        """A client with the secret and certificate of now. Raises ConfigurationRefused."""
-        return make_client(self._broker, self._client_id, self.protocol, kind="output", build=paho.Client)
+    # The connection ---------------------------------------------------------------------------------------------
 
-    def _start(self, client: paho.Client) -> paho.Client:
-        self._said: SimpleQueue[Connected | Lost | Acknowledged | Retained] = SimpleQueue()
-        client.will_set(self._topics.available, b"offline", qos=1, retain=True)
-        client.max_inflight_messages_set(IN_FLIGHT_MAX)
-        client.reconnect_delay_set(random.randint(*RETRY_MIN_S), random.randint(*RETRY_MAX_S))
-        client.on_connect = self._on_connect
-        client.on_connect_fail = lambda *_: self._said.put(Lost("the broker cannot be reached", is_unreachable=True))
-        client.on_disconnect = self._on_disconnect
-        client.on_publish = lambda _, __, mid, reason, ___: self._said.put(Acknowledged(mid, reason))
-        client.on_message = self._on_message
-        client.connect_async(self._broker.host, self._broker.port, seconds(self._broker.keepalive))
-        client.loop_start()
-        return client
+    def _begin(self, now_s: float) -> Connection:
+        self.protocol.begin(now_s)
+        limits = self._will_limits
+        will = Will(self._topics.available, b"offline", qos=min(1, limits.qos_max), retain=limits.retain)
+        return Connection(self._broker, self._client_id, self.protocol.name, will)
 
-    # In paho's thread -------------------------------------------------------------------------------------------
+    def _connect(self, now_s: float) -> None:
+        try:
+            self._connection = self._begin(now_s)
+        except ConfigurationRefused as error:  # a secret or certificate that is being replaced
+            self._on_end(End("unreachable", f"{error.where}: {error.what}"), now_s)
 
-    def _on_connect(
-        self, client: paho.Client, _: object, __: paho.ConnectFlags, reason: ReasonCode, ___: Properties | None
-    ) -> None:
-        if reason.is_failure:
-            self._said.put(Lost(f"the broker refuses: {reason}", reason))
-            return
-        self._accepted_at_s = time.monotonic()
-        client.publish(self._topics.available, b"online", qos=1, retain=True)
-        if self.protocol.name == "5":
-            client.subscribe(self._topics.alerts, options=SubscribeOptions(qos=1, noLocal=True))
-        else:
-            client.subscribe(self._topics.alerts, qos=1)
-        self._said.put(Connected())
-
-    def _on_disconnect(
-        self, client: paho.Client, _: object, __: paho.DisconnectFlags, reason: ReasonCode, ___: Properties | None
-    ) -> None:
-        is_taken_over = str(reason) == TAKEN_OVER
-        if self._accepted_at_s is not None:
-            is_short = time.monotonic() - self._accepted_at_s < SHORT_S
-            self._short_lived = self._short_lived + 1 if is_short else 0
-            self._accepted_at_s = None
-            wait_s = random.randint(*RETRY_MIN_S) * 2 ** min(max(0, self._short_lived - 1), SHORT_DOUBLINGS)
-            least_s = random.randint(*TAKEN_OVER_S) if is_taken_over else wait_s
-            client.reconnect_delay_set(least_s, max(least_s, random.randint(*RETRY_MAX_S)))
-        self._said.put(Lost(f"the connection ended: {reason}", is_taken_over=is_taken_over))
-
-    def _on_message(self, _: paho.Client, __: object, message: paho.MQTTMessage) -> None:
-        if message.retain and message.payload:  # what another client says now is not ours to judge
-            with suppress(UnicodeDecodeError):
-                self._said.put(Retained(message.topic))
-
-    # In the core's thread ---------------------------------------------------------------------------------------
-
-    def _send(self) -> None:
-        room = IN_FLIGHT_MAX - len(self._in_flight)
-        if not self.connected or room <= 0:
-            return
-        under_way = set(self._in_flight.values())
-        for number, outgoing in self._outbox.waiting(self._sent_up_to, IN_FLIGHT_MAX):
-            if number not in under_way:
-                if not room:
-                    return
-                info = self._client.publish(outgoing.topic, outgoing.payload, qos=1, retain=outgoing.retain)
-                self._in_flight[info.mid] = number
-                room -= 1
-            self._sent_up_to = number
-
-    def _on_acknowledged(self, said: Acknowledged) -> list[int]:
-        """Numbers in the outbox that the broker now has."""
-        self._saying.discard(said.message_id)
-        number = self._in_flight.pop(said.message_id, None)
-        if number is None:
-            return []
-        if not said.reason.is_failure:
-            return [number]
-        self.parked += 1
-        self._refused[str(said.reason)] += 1
-        return []
-
-    def _say_refused(self) -> None:
-        """One line a reason in REFUSED_EVERY_S, not one a message."""
-        if self._refused and time.monotonic() >= self._refused_due_s:
-            self._refused_due_s = time.monotonic() + REFUSED_EVERY_S
-            for why, count in self._refused.items():
-                self._log.error("publish_refused", why=why, count=count, next_step="Check the broker's ACL.")
-            self._refused.clear()
-
-    def _on_connected(self, standing: Callable[[], list[Outgoing]]) -> None:
-        self.protocol.accepted()
+    def _on_accepted(self, made: Connection, limits: Limits, standing: Standing, now_s: float) -> None:
+        self._retry.accepted(now_s)
+        self._will_limits = limits
+        self.limits = limits.to_publish(seconds(self._broker.keepalive))
         self.connected = True
         self.connection += 1
         self.why = ""
-        self.parked = 0
-        self._sent_up_to = 0  # what was parked is tried again; what is under way paho sends again by itself
-        self._say_once("output_connected", f"MQTT {self.protocol.name}")
+        self._say_once("output_connected", "; ".join([f"MQTT {self.protocol.name}", *self.limits]))
+        self._sender = Sender(made, limits, self._outbox, self._refusals, self.counts)
+        self._sender.owe(self._topics.available, b"online", retain=True)
+        made.subscribe(self._topics.alerts, self._topics.instance)
+        self._held.clear()
+        self._has_said_unreadable = False
+        self._others.connected(now_s)
+        self._outbox.unpark()
         self._outbox.append(standing())
 
-    def _on_lost(self, lost: Lost) -> None:
-        turned = False
-        if lost.reason is not None:
-            turned = self.protocol.refused(lost.reason)
-        elif not self.connected and not lost.is_unreachable and not self._was_refused:
-            turned = self.protocol.closed_early()
-        if lost.is_taken_over:
-            self._log.error("client_id_taken", client_id=self._client_id, next_step=TAKEN_OVER_NEXT_STEP)
-        elif not self._was_refused:  # the end of a refused connection is no news
-            self._say_once("output_lost", lost.why)
-        self._was_refused = lost.reason is not None and not turned
-        self.connected = False
-        self.why = lost.why
-        self._saying.clear()
-        if turned or self._is_stale:
-            self._restart()
+    def _on_end(self, said: End | NotAccepted, now_s: float) -> None:
+        """Give the connection up and decide when the next one is made."""
+        end = said if isinstance(said, End) else said.end
+        if self._is_leaving or (isinstance(said, NotAccepted) and self._has_changed_will(said.code)):
+            end = End("left", end.why)
+        if self._connection is not None:
+            self._connection.cut()
+        self._connection = self._sender = None
+        self._is_leaving = self.connected = False
+        self.why = end.why
+        self._say_once("output_lost", end.why)
+        if self._retry.ended(end, now_s) and self._retry.other:
+            say_taken(self._log, self._client_id, self._retry.other)
 
-    def _restart(self) -> None:
-        """Another version, secret or certificate needs another client; what was under way waits in the outbox."""
-        try:
-            client = self._make()
-        except ConfigurationRefused as error:  # a secret or certificate that is being replaced: the old client goes on
-            self._is_stale = True
-            self._say_once("output_lost", f"{error.where}: {error.what}")
-            return
-        self._client.disconnect()
-        self._client.loop_stop()
-        self._in_flight.clear()
-        self._sent_up_to = 0
-        self._is_stale = False
-        self._client = self._start(client)
+    def _has_changed_will(self, code: int) -> bool:
+        """Whether the broker refused our last will, and would take another one."""
+        before, limits = self._will_limits, self._will_limits
+        if code == _RETAIN_NOT_SUPPORTED:
+            limits = replace(limits, retain=False)
+        elif code == _QOS_NOT_SUPPORTED:
+            limits = replace(limits, qos_max=0)
+        self._will_limits = limits
+        return limits != before
+
+    def _come_back_with_5(self, sender: Sender, now_s: float) -> None:
+        """On 3.1.1 nobody says what an ACL threw away: a fall back to it that may be chance is not to last."""
+        if sender.is_idle and self.protocol.is_5_worth_a_new_connection(now_s):
+            self._leave(sender)
+
+    def _leave(self, sender: Sender) -> None:
+        """Say goodbye; an End comes."""
+        self._is_leaving = True
+        self._sender = None
+        sender.connection.leave()
 
     def _say_once(self, event: str, why: str) -> None:
         """One line a change of state, not one a retry."""
@@ -292,3 +201,47 @@ class Output:
         if state != self._logged:
             self._logged = state
             (self._log.info if event == "output_connected" else self._log.warning)(event, why=why)
+
+    # What is heard ----------------------------------------------------------------------------------------------
+
+    def _on_subscribed(self, said: Subscribed) -> None:
+        for why in filter(None, said.refused):
+            limit = f"no subscription ({why}): what it retains, or other agents of this name, cannot be seen"
+            if limit not in self.limits:
+                self.limits.append(limit)
+                self._log.warning("output_limited", why=limit, next_step="Let it read forewarn's own topics: its ACL.")
+
+    def _on_heard(self, said: Heard, now_s: float) -> None:
+        if said.topic != self._topics.instance:
+            if said.retain and said.payload and len(self._held) < HELD_MAX:  # what is said now is not ours to judge
+                self._held.add(said.topic)
+            return
+        if said.retain:  # whoever asked last, and may be dead
+            return
+        try:
+            is_new = self._others.hear(said.payload, now_s)
+        except msgspec.DecodeError as error:
+            if not self._has_said_unreadable:
+                self._log.warning("instance_unreadable", topic=said.topic, why=str(error))
+            self._has_said_unreadable = True
+            return
+        if is_new:
+            next_step = "Give each agent its own agent.node; nothing of the other one is removed."
+            self._log.error("other_agent_connected", node=self._topics.root, why=self.other_agent, next_step=next_step)
+
+    def _look_around(self, sender: Sender, standing: Standing, now_s: float) -> None:
+        self._retry.look(now_s)
+        if self._others.look(now_s):
+            self._log.info("other_agent_gone", node=self._topics.root)
+        for payload, retain in self._others.take():
+            sender.owe(self._topics.instance, payload, retain=retain)
+        if not self._held or not self._others.is_settled(now_s):
+            return
+        foreign = sorted(self._held - {one.topic for one in standing()})
+        self._held.clear()
+        if foreign and self._others.known is not None:
+            self._log.warning("retained_alerts_left", count=len(foreign), why=self.other_agent)
+            return
+        for topic in foreign:
+            self._log.warning("retained_alert_removed", topic=topic, why="the alert table does not have it")
+        self._outbox.append([Outgoing("removed", topic, b"", retain=True) for topic in foreign])

@@ -6,7 +6,7 @@ from typing import Literal, Protocol, Self
 import msgspec
 
 from agent.config.plan import Plan
-from agent.link import Protocol as MqttVersion
+from agent.link.protocol import Protocol as MqttVersion
 
 Counts = dict[tuple[str, str], int]
 
@@ -32,14 +32,22 @@ class Link(Protocol):
     """A client's side of a connection."""
 
     connected: bool
-    protocol: MqttVersion
     why: str
+    limits: list[str]
+
+    @property
+    def protocol(self) -> MqttVersion: ...
+
+    @property
+    def other_agent(self) -> str: ...
 
 
 class LinkStatus(msgspec.Struct, frozen=True):
     """A connection to a broker; `subscriptions` is empty for the output, `why` while it is connected.
 
-    path  who takes messages apart: `fast`, or `paho` alone
+    path         who takes messages apart: `fast`, or `paho` alone
+    limits       what the broker says that it cannot do, in words
+    other_agent  what speaks for another agent of our name, "" for nothing
     """
 
     connected: bool
@@ -47,10 +55,12 @@ class LinkStatus(msgspec.Struct, frozen=True):
     subscriptions: dict[str, str]
     why: str
     path: Literal["fast", "paho"]
+    limits: list[str]
+    other_agent: str
 
     @classmethod
     def of(cls, link: Link, path: Literal["fast", "paho"], subscriptions: dict[str, str]) -> Self:
-        return cls(link.connected, link.protocol.name, subscriptions, link.why, path)
+        return cls(link.connected, link.protocol.name, subscriptions, link.why, path, link.limits, link.other_agent)
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -92,6 +102,7 @@ def one_line(status: Status) -> str:
     """The status for a person who asks the service manager."""
     devices = sum(status.devices.values())
     links = [f"{name} away: {link.why}" for name, link in status.broker.items() if not link.connected]
+    links += [f"{name}: another agent of this name?" for name, link in status.broker.items() if link.other_agent]
     alerts = status.alerts["standing"]
     stand = "1 alert stands" if alerts == 1 else f"{alerts} alerts stand"
     return f"{devices} devices ({status.devices['ok']} ok), {stand}, {', '.join(links) or 'connected'}"

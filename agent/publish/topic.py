@@ -19,6 +19,10 @@ class Topics:
         return f"{self.root}/available"
 
     @property
+    def instance(self) -> str:
+        return f"{self.root}/instance"
+
+    @property
     def status(self) -> str:
         return f"{self.root}/status"
 

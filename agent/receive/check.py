@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from agent.config.settings import Broker
-from agent.link import Protocol, make_client
+from agent.link.client import make_client
 from agent.receive.fast_client import FastClient, packet_bytes_max
 from agent.receive.inbox import Inbox
 from agent.words import Source
@@ -55,7 +55,7 @@ class _Exchange:
         self._none = b"\0" if version == "5" else b""  # no properties
         self._inbox = Inbox([_SOURCE], _PAYLOAD_BYTES_MAX, time.time_ns)
         self._heard: list[str] = []
-        client = make_client(Broker(), "check", Protocol(version), kind="input", build=partial(_Canned, self._inbox))
+        client = make_client(Broker(), "check", version, kind="input", build=partial(_Canned, self._inbox))
         client.near = near
         client.on_connect = lambda *_: self._heard.append("connected")
         client.on_subscribe = lambda *_: self._heard.append("subscribed")

@@ -7,7 +7,6 @@ are clean, so a connection that ended has lost messages: `Received.history_lost`
 """
 
 import math
-import random
 import select
 import time
 from collections.abc import Sequence
@@ -23,9 +22,12 @@ from structlog.typing import FilteringBoundLogger
 from agent.config.settings import Broker
 from agent.decode.topic import Pattern
 from agent.errors import ConfigurationRefused
-from agent.link import TAKEN_OVER, TAKEN_OVER_NEXT_STEP, TAKEN_OVER_S, Protocol, make_client, seconds
+from agent.link.attempt import Attempt
+from agent.link.client import make_client, seconds
+from agent.link.limits import Limits
+from agent.link.protocol import Protocol
+from agent.link.retry import End, Retry, say_taken
 from agent.receive.arrival import ArrivalClock
-from agent.receive.attempt import Attempt
 from agent.receive.check import difference
 from agent.receive.fast_client import FastClient, packet_bytes_max
 from agent.receive.inbox import Inbox, Received
@@ -35,11 +37,9 @@ from agent.words import Source
 
 READ_S_MAX = 0.1  # one read goes on no longer, however fast the broker sends
 RECEIVE_MAXIMUM = 1000  # QoS 1 messages the broker may have under way to us (MQTT 5)
-RETRY_MIN_S, RETRY_MAX_S = 0.5, 30.0
 TOPICS_SAID = 10
 _PROTOCOL_ERROR = 0x82
 QUIET_S = 60.0  # a start that brings no message for so long is told of
-STEADY_S = 60.0  # a connection that stood so long was a good one: the next wait is short again
 
 
 class Receiver:
@@ -67,7 +67,7 @@ class Receiver:
         self.connected = False
         self.why = "not connected yet"  # why it is not connected, "" when it is
         self.subscriptions = {source.name: "pending" for source in sources}
-        self.protocol = Protocol(broker.protocol)
+        self.limits: list[str] = []  # what the broker says that it cannot do
         self._broker = broker
         self._client_id = client_id
         self._sources = sources
@@ -78,10 +78,8 @@ class Receiver:
         self._client: paho.Client | None = None
         self._subscribing: dict[int, str] = {}  # message id of a SUBSCRIBE -> source
         self._had_session = False
-        self._wait_s = RETRY_MIN_S
-        self._retry_at = 0.0
+        self._retry = Retry(broker.protocol)
         self._answer_by = math.inf  # CONNECT, then SUBSCRIBE
-        self._steady_at_s = math.inf
         self._quiet_at_s = math.inf  # when to tell that nothing has come yet
         self._has_heard = False
         self._said = ""  # the state of the connection as it was logged last
@@ -110,10 +108,20 @@ class Receiver:
             client.loop_misc()
             if time.monotonic() > self._answer_by:
                 asked = f" the subscription of {', '.join(self._subscribing.values())}" if self.connected else ""
-                self._fail(f"the broker does not answer{asked}", early=not self.connected)
+                self._fail(self._end_of_ours(f"the broker does not answer{asked}"))
+        self._retry.look(time.monotonic())
         if not self._has_heard:
             self._tell_of_silence(received)
         return received
+
+    @property
+    def protocol(self) -> Protocol:
+        return self._retry.protocol
+
+    @property
+    def other_agent(self) -> str:
+        """What speaks for another client with our id, "" for nothing."""
+        return self._retry.other
 
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         """Tell the broker that QoS 1 messages are dealt with, in their order; in vain when it has gone meanwhile."""
@@ -156,21 +164,21 @@ class Receiver:
     def _connect(self, timeout_s: float) -> paho.Client | None:
         """The client of a new connection when there is one within `timeout_s`; CONNACK is still to come."""
         if self._attempt is None:
-            wait_s = self._retry_at - time.monotonic()
+            wait_s = self._retry.due_s - time.monotonic()
             if wait_s > 0:
                 time.sleep(min(wait_s, timeout_s))
                 return None
             try:
                 self._attempt = self._begin()
             except ConfigurationRefused as error:  # a secret or certificate that is being replaced
-                self._fail(f"{error.where}: {error.what}", early=False)
+                self._fail(End("unreachable", f"{error.where}: {error.what}"))
                 return None
         attempt = self._attempt
         if not attempt.is_over(timeout_s):
             return None
         self._attempt = None
         if attempt.fault:
-            self._fail(attempt.fault, early=False)
+            self._fail(End("unreachable", attempt.fault))
             return None
         client = self._client = attempt.client
         client.on_connect = self._on_connect
@@ -185,8 +193,9 @@ class Receiver:
 
     def _begin(self) -> Attempt:
         broker = self._broker
+        self.protocol.begin(time.monotonic())
         build = partial(FastClient, self._inbox) if self.path == "fast" else paho.Client
-        client = make_client(broker, self._client_id, self.protocol, kind="input", build=build)
+        client = make_client(broker, self._client_id, self.protocol.name, kind="input", build=build)
         properties = None
         if self.protocol.name == "5":
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
@@ -205,20 +214,21 @@ class Receiver:
         readable, writable, _ = select.select([sock], writers, [], wait_s)
         return bool(readable), bool(writable)
 
-    def _fail(self, why: str, *, early: bool) -> None:
+    def _fail(self, end: End) -> None:
         """Give the connection up and decide when the next one is tried."""
-        if time.monotonic() > self._steady_at_s:
-            self._wait_s = RETRY_MIN_S
-        self._steady_at_s = self._quiet_at_s = math.inf
+        self._quiet_at_s = math.inf
         self.connected = False
         self._client = None
-        turned = early and self.protocol.closed_early()
-        self.why = why
-        self._retry_at = time.monotonic() + (0 if turned else self._wait_s * random.uniform(0.5, 1.0))
-        self._wait_s = min(2 * self._wait_s, RETRY_MAX_S)
+        self.why = end.why
         self.subscriptions = dict.fromkeys(self.subscriptions, "pending")
         self._subscribing.clear()
-        self._say("broker_lost", why)
+        self._say("broker_lost", end.why)
+        if self._retry.ended(end, time.monotonic()) and self.other_agent:
+            say_taken(self._log, self._client_id, self.other_agent)
+
+    def _end_of_ours(self, why: str) -> End:
+        """The agent ends the connection."""
+        return End("explained" if self.connected else "early", why)
 
     def _tell_of_silence(self, received: Received) -> None:
         """One line where no message at all comes: a broker grants a subscription that its ACL then never serves."""
@@ -232,7 +242,7 @@ class Receiver:
 
     def _fail_protocol(self, why: str) -> None:
         self.counts["", "protocol_error"] += 1
-        self._fail(f"protocol error: {why}", early=not self.connected)
+        self._fail(self._end_of_ours(f"protocol error: {why}"))
 
     def _say(self, event: str, why: str) -> None:
         """One line a change of state, not one a retry."""
@@ -242,20 +252,18 @@ class Receiver:
             (self._log.info if event == "broker_connected" else self._log.warning)(event, why=why)
 
     def _on_connect(
-        self, client: paho.Client, _: object, __: paho.ConnectFlags, reason: ReasonCode, ___: Properties | None
+        self, client: paho.Client, _: object, __: paho.ConnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            turned = self.protocol.refused(reason)
-            self._fail(f"the broker refuses: {reason}", early=False)
-            self._retry_at = 0.0 if turned else self._retry_at
+            self._fail(End.of_refusal(reason, properties))
             return
-        self.protocol.accepted()
+        self._retry.accepted(time.monotonic())
+        self.limits = Limits.of(properties).to_read(seconds(self._broker.keepalive))
         self.connected = True
         self.why = ""
-        self._steady_at_s = time.monotonic() + STEADY_S
         self._inbox.received.history_lost = self._had_session
         self._had_session = True
-        self._say("broker_connected", f"MQTT {self.protocol.name}")
+        self._say("broker_connected", "; ".join([f"MQTT {self.protocol.name}", *self.limits]))
         self._expect_answer()
         for source, pattern, qos in zip(self._sources, self._patterns, self._qos, strict=True):
             _, message_id = client.subscribe(pattern.filter, qos)
@@ -263,17 +271,14 @@ class Receiver:
                 self._subscribing[message_id] = source.name
 
     def _on_disconnect(
-        self, client: paho.Client, _: object, flags: paho.DisconnectFlags, reason: ReasonCode, ___: Properties | None
+        self, client: paho.Client, _: object, flags: paho.DisconnectFlags, reason: ReasonCode, said: Properties | None
     ) -> None:
         if self._client is not client:
             return
         if reason == _PROTOCOL_ERROR and not flags.is_disconnect_packet_from_server:
             self._fail_protocol("a packet that paho cannot read")
         else:
-            self._fail(f"the connection ended: {reason}", early=not self.connected)
-            if str(reason) == TAKEN_OVER:
-                self._retry_at = time.monotonic() + random.uniform(*TAKEN_OVER_S)
-                self._log.error("client_id_taken", client_id=self._client_id, next_step=TAKEN_OVER_NEXT_STEP)
+            self._fail(End.of_loss(flags, reason, said, was_accepted=self.connected))
 
     def _on_subscribe(
         self, _: paho.Client, __: object, message_id: int, reasons: list[ReasonCode], ___: Properties | None

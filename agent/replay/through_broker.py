@@ -22,7 +22,7 @@ from agent.bundle.file import Bundle
 from agent.config.settings import Broker
 from agent.decode.topic import DEVICE
 from agent.errors import ForewarnError
-from agent.link import Protocol, make_client
+from agent.link.client import make_client
 from agent.publish.topic import Topics
 from agent.replay.agent_process import AgentProcess, agent_process
 from agent.replay.heard import Heard, Message, alert_event, by_device
@@ -138,7 +138,7 @@ class _Conversation:
             self._hear()
         topics = self.heard.topics
         alerts = {topics.alert(event.device, event.head) for event in self.heard.events}
-        for topic in (topics.available, topics.status, *sorted(alerts)):
+        for topic in (topics.available, topics.instance, topics.status, *sorted(alerts)):
             sent = self.client.publish(topic, b"", qos=1, retain=True)
         if sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:  # else the broker has gone, and all it held
             sent.wait_for_publish(STILL_TIMEOUT_S)
@@ -177,8 +177,8 @@ def _client(broker: Broker, node: str, topics: Topics) -> Iterator[tuple[paho.Cl
     filters = [(topic, 1) for topic in (topics.event, topics.status, topics.available)] + [
         (f"{topics.root}/score/+", 0)
     ]
-    protocol = Protocol("3.1.1" if broker.protocol == "auto" else broker.protocol)  # the one every broker speaks
-    client = make_client(broker, f"forewarn-{node}-player", protocol, kind="output", build=paho.Client)
+    protocol = "3.1.1" if broker.protocol == "auto" else broker.protocol  # the one every broker speaks
+    client = make_client(broker, f"forewarn-{node}-player", protocol, kind="player", build=paho.Client)
     client.max_inflight_messages_set(AHEAD_MAX)
     client.on_message = lambda _client, _data, message: inbox.put((message.topic, bytes(message.payload)))
 

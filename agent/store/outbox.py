@@ -1,46 +1,57 @@
 """Alert table and outbox in one SQLite database, changed together in one transaction a batch that has alerts.
 
-A row leaves the outbox when the broker has taken it. The table has one row a device and head: its standing alert, or
-the last one that ended. WAL with `synchronous=FULL`: a commit is on the disk when it returns. One thread writes.
+A row leaves the outbox when the broker has taken it. One that the broker refuses is *parked*, and with it the later
+ones of its alert, so that no event overtakes an earlier one. The table has one row a device and head: its standing
+alert, or the last one that ended. WAL with `synchronous=FULL`: a commit is on the disk when it returns. One thread
+writes.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from agent.store.file import set_aside
+from agent.store.schema import SCHEMA_VERSION, Unusable, create, migrate
 from agent.words import AlertEvent
 
 ALERT_TABLE = "alerts.db"  # in the state directory
-SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S = 30.0  # a person's shell may hold the database for a while
-_TABLES = """
-CREATE TABLE alert (
-    device TEXT NOT NULL, head TEXT NOT NULL, source TEXT NOT NULL, stands INTEGER NOT NULL, t_ns INTEGER NOT NULL,
-    event BLOB NOT NULL, PRIMARY KEY (device, head)
-) WITHOUT ROWID;
-CREATE TABLE outbox (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, topic TEXT NOT NULL, payload BLOB NOT NULL,
-    retain INTEGER NOT NULL
-);
-CREATE INDEX outbox_topic ON outbox (topic);
-"""
+_IS_FIRST_OF_ITS_ALERT = (
+    "(alert = '' OR number = (SELECT min(number) FROM outbox AS other WHERE other.alert = outbox.alert))"
+)
 _UNITS = "CREATE TABLE IF NOT EXISTS units (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), units BLOB NOT NULL)"
+
+
+class Parked(IntEnum):
+    """Why a row is not to be sent now, and so when it is tried again."""
+
+    NO = 0
+    FOR_NOW = 1  # refused for a reason that may pass by itself
+    FOR_GOOD = 2  # refused for one that a person must mend
+    TOO_LARGE = 3  # for what the broker says that it takes
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message to publish at QoS 1. `kind` is that of its event; a retained one replaces its forerunner."""
+    """A message to publish at QoS 1. `kind` is that of its event; a retained one replaces its forerunner.
+
+    Those of the same `alert` leave in their order; "" is of no alert.
+    """
 
     kind: str
     topic: str
     payload: bytes
     retain: bool
+    alert: str = ""
+
+
+Row = tuple[int, Outgoing]  # its number, which is never used again, and the message
 
 
 class Units(msgspec.Struct, frozen=True):
@@ -50,15 +61,12 @@ class Units(msgspec.Struct, frozen=True):
     horizons: tuple[str, ...]
 
 
-class Unusable(Exception):
-    """The content is not an alert table of ours. A disk that is full or fails says nothing about the content."""
-
-
 class Outbox:
     """The open database. Every method raises sqlite3.Error when the disk fails: nothing is then half done."""
 
     def __init__(self, path: Path, rows_max: int) -> None:
         self._rows_max = rows_max
+        self._n_rows: dict[bool, int] | None = None  # by whether they are parked; None when a change was made
         self.dropped = 0  # events that the bound pushed out
         self.is_first = not path.exists()  # no alert table was here before
         self.aside: Path | None = None  # where a database is kept that could not be used
@@ -94,23 +102,50 @@ class Outbox:
             db.execute(_UNITS)
             db.execute("INSERT OR REPLACE INTO units VALUES (1, ?)", (msgspec.json.encode(units),))
 
-    def waiting(self, after: int, limit: int) -> list[tuple[int, Outgoing]]:
-        """The next messages to publish with a number above `after`, oldest first."""
-        rows = self._db.execute(
-            "SELECT number, kind, topic, payload, retain FROM outbox WHERE number > ? ORDER BY number LIMIT ?",
-            (after, limit),
-        )
-        return [(number, Outgoing(kind, topic, payload, bool(retain))) for number, kind, topic, payload, retain in rows]
+    def sendable(self, limit: int, parked: Parked = Parked.NO, after: int = 0) -> list[Row]:
+        """Messages that may be sent, oldest first: none before the earlier ones of its alert have left.
 
-    def remove(self, numbers: Iterable[int]) -> None:
-        """The broker has these."""
+        parked  NO, or the reason of the parked ones that are to be tried again
+        after   their numbers are above it
+        """
+        rows = self._db.execute(
+            "SELECT number, kind, topic, payload, retain, alert FROM outbox "
+            f"WHERE parked = ? AND number > ? AND {_IS_FIRST_OF_ITS_ALERT} ORDER BY number LIMIT ?",
+            (parked, after, limit),
+        )
+        return [
+            (number, Outgoing(kind, topic, payload, bool(retain), alert))
+            for number, kind, topic, payload, retain, alert in rows
+        ]
+
+    def settle(self, taken: Iterable[int], refused: Mapping[int, Parked]) -> None:
+        """Remove what the broker took, which frees what is parked behind it; park what it refused, and what follows."""
         with self._transaction() as db:
-            db.executemany("DELETE FROM outbox WHERE number = ?", [(number,) for number in numbers])
+            for number in taken:
+                self._mark(db, number, Parked.NO)
+                db.execute("DELETE FROM outbox WHERE number = ?", (number,))
+            for number, reason in refused.items():
+                self._mark(db, number, reason)
+
+    def unpark(self) -> None:
+        """Another connection, another chance: everything may be sent."""
+        if self.parked:
+            with self._transaction() as db:
+                db.execute("UPDATE outbox SET parked = 0 WHERE parked != 0")
 
     def __len__(self) -> int:
         """Messages that the broker has not taken yet."""
-        count: int = self._db.execute("SELECT count(*) FROM outbox").fetchone()[0]
-        return count
+        return self.waiting + self.parked
+
+    @property
+    def waiting(self) -> int:
+        """Those among them that may be sent, now or after the earlier ones of their alerts."""
+        return self._count()[False]
+
+    @property
+    def parked(self) -> int:
+        """Those that the broker refused, and those behind them."""
+        return self._count()[True]
 
     def standing(self) -> list[AlertEvent]:
         """The last event of each standing alert."""
@@ -125,6 +160,7 @@ class Outbox:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
+        self._n_rows = None
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield self._db
@@ -137,8 +173,10 @@ class Outbox:
         for one in outgoing:
             if one.retain:
                 db.execute("DELETE FROM outbox WHERE topic = ?", (one.topic,))
-            row = (one.kind, one.topic, one.payload, one.retain)
-            db.execute("INSERT INTO outbox (kind, topic, payload, retain) VALUES (?, ?, ?, ?)", row)
+            row = (one.kind, one.topic, one.payload, one.retain, one.alert, self._reason_before(db, one.alert))
+            db.execute(
+                "INSERT INTO outbox (kind, topic, payload, retain, alert, parked) VALUES (?, ?, ?, ?, ?, ?)", row
+            )
         excess = db.execute("SELECT count(*) FROM outbox").fetchone()[0] - self._rows_max
         for which in ("kind = 'updated' AND NOT retain", "NOT retain"):  # what stands is retained and stays
             if excess > 0:
@@ -146,6 +184,25 @@ class Outbox:
                 gone = db.execute(f"DELETE FROM outbox WHERE number IN ({oldest})", (excess,)).rowcount
                 self.dropped += gone
                 excess -= gone
+
+    def _count(self) -> dict[bool, int]:
+        if self._n_rows is None:
+            found = dict(self._db.execute("SELECT parked != 0, count(*) FROM outbox GROUP BY parked != 0"))
+            self._n_rows = {False: found.get(0, 0), True: found.get(1, 0)}
+        return self._n_rows
+
+    def _mark(self, db: sqlite3.Connection, number: int, reason: Parked) -> None:
+        """Park the row and the others of its alert, or free them."""
+        db.execute("UPDATE outbox SET parked = ? WHERE number = ?", (reason, number))
+        of_alert = "(SELECT alert FROM outbox WHERE number = ? AND alert != '')"
+        db.execute(f"UPDATE outbox SET parked = ? WHERE alert = {of_alert}", (reason, number))
+
+    def _reason_before(self, db: sqlite3.Connection, alert: str) -> int:
+        """Why the earlier ones of the alert wait."""
+        if not alert:
+            return Parked.NO
+        found: int = db.execute("SELECT ifnull(max(parked), 0) FROM outbox WHERE alert = ?", (alert,)).fetchone()[0]
+        return found
 
 
 def _open(path: Path) -> sqlite3.Connection:
@@ -171,9 +228,9 @@ def _check(db: sqlite3.Connection) -> None:
     """Make the tables of a new database, or read those of an old one."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
     if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
-        db.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        create(db)
         return
-    if version != SCHEMA_VERSION:
+    if version not in (1, SCHEMA_VERSION):
         raise Unusable(f"its schema is version {version}, this forewarn reads version {SCHEMA_VERSION}")
     found = db.execute("PRAGMA quick_check").fetchone()[0]
     if found != "ok":
@@ -184,6 +241,9 @@ def _check(db: sqlite3.Connection) -> None:
         except (msgspec.DecodeError, TypeError) as error:
             raise Unusable(f"the alert of {device!r}, {head!r} cannot be read ({error})") from None
     db.execute("SELECT number, kind, topic, payload, retain FROM outbox").fetchone()
+    if version == 1:
+        migrate(db)
+    db.execute("SELECT alert, parked FROM outbox").fetchone()
 
 
 def read_units(db: sqlite3.Connection) -> Units | None:

@@ -11,7 +11,7 @@ from tests.broker.listener import Heard
 from tests.broker.running_agent import ROOT
 
 FOLDER = Path(__file__).parents[2] / "docs" / "schemas"
-KINDS = ("available", "status", "alert", "event", "score")
+KINDS = ("available", "instance", "status", "alert", "event", "score")
 _FORMATS = FormatChecker([])
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from agent.log import DOUBTS
 from agent.publish.message import EventMessage, ScoreMessage
+from agent.publish.others import Instance
 from agent.publish.status import Status
 
 ROOT = Path(__file__).parents[2]
@@ -27,6 +28,7 @@ def reasons_in_code() -> set[str]:
         "core/clock.py",
         "receive/inbox.py",
         "receive/client.py",
+        "publish/sender.py",
         "run.py",
     ]
     text = "\n".join((ROOT / "agent" / name).read_text() for name in files)
@@ -34,7 +36,7 @@ def reasons_in_code() -> set[str]:
     quoted = re.findall(r'"((?:max|foreign|duplicate|missing|extra|no|not|wrong|too|out|device|impossible)_\w+)"', text)
     plain = re.findall(
         r'"(empty|malformed|retained|topic|late|repeated|future|clock_rebased|clock_unsteady|forgotten|outbox_full|'
-        r'score_not_sent|protocol_error)"',
+        r'score_not_sent|packet_too_large|protocol_error)"',
         text,
     )
     return {*listed, *quoted, *plain}
@@ -42,9 +44,9 @@ def reasons_in_code() -> set[str]:
 
 def test_every_reason_of_a_drop_is_explained():
     text = (ROOT / "docs/sources.md").read_text()
-    explained = set(re.findall(r"^\| `(\w+)` \|", text, re.M)) | {"outbox_full", "score_not_sent"}
-    assert "`outbox_full`" in text
-    assert "`score_not_sent`" in text
+    of_output = {"outbox_full", "score_not_sent", "packet_too_large"}
+    explained = set(re.findall(r"^\| `(\w+)` \|", text, re.M)) | of_output
+    assert of_output <= set(re.findall(r"`(\w+)` \(", text))
     assert reasons_in_code() == explained
     assert set(DOUBTS) <= explained
 
@@ -92,7 +94,7 @@ def test_the_page_of_commands_is_that_of_the_commands_and_each_says_what_it_does
 def test_the_fields_on_the_page_of_topics_are_those_of_the_schemas():
     text = (DOCS / "topics.md").read_text()
     assert text == runpy.run_path(str(DOCS / "topics_page.py"))["page"](text), "stale: run `python docs/topics_page.py`"
-    assert re.findall(r"<!-- fields of (\w+) -->", text) == ["status", "event", "score"]
+    assert re.findall(r"<!-- fields of (\w+) -->", text) == ["instance", "status", "event", "score"]
     for field in ("node", "broker.input.path", "time_to_fault.at_most", "rul"):
         assert f"| `{field}` |" in text
 
@@ -108,7 +110,14 @@ def fields_of(schema: dict[str, object], parts: dict[str, object], above: str = 
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"), [("status", Status), ("event", EventMessage), ("alert", EventMessage), ("score", ScoreMessage)]
+    ("kind", "message"),
+    [
+        ("instance", Instance),
+        ("status", Status),
+        ("event", EventMessage),
+        ("alert", EventMessage),
+        ("score", ScoreMessage),
+    ],
 )
 def test_the_schema_has_the_fields_of_the_message(kind, message):
     """Names, and which may be absent, those of inner objects too: a field that is added must be described.
@@ -119,7 +128,7 @@ def test_the_schema_has_the_fields_of_the_message(kind, message):
     (of_message,), parts = msgspec.json.schema_components([message])
     coded = fields_of(of_message, parts)
     inner = {name.rpartition(".")[0] for name, _ in coded}
-    described = fields_of(schema, schema["$defs"])
+    described = fields_of(schema, schema.get("$defs", {}))
     assert {one for one in described if one[0].rpartition(".")[0] in inner} == coded
 
 

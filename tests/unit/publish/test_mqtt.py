@@ -2,55 +2,23 @@
 
 import threading
 import time
-from datetime import timedelta
 
 import paho.mqtt.client as paho
 import pytest
-import structlog
-from paho.mqtt.reasoncodes import PacketTypes, ReasonCode
-from structlog.testing import LogCapture
 
-from agent.config.settings import Broker
-from agent.publish import mqtt
-from agent.publish.mqtt import Lost, Output
-from agent.publish.topic import Topics
+from agent.errors import ConfigurationRefused
+from agent.link import retry
+from agent.publish import mqtt, others, sender
 from agent.replay.broker import free_port
-from agent.store.outbox import Outbox, Outgoing
-from tests.fake_broker import DISCONNECT, PUBACK, PUBLISH, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session, packet
+from tests.fake_broker import DISCONNECT, PUBLISH, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session, packet
+from tests.unit.publish.parts import STANDING, Parts, event
 
-TOPICS = Topics.of("f", "n")
 PINGREQ = 0xC0
-STANDING = [Outgoing("raised", "f/n/alert/p1/risk", b"stands", retain=True)]
-
-
-class Parts:
-    """An output, its outbox and its log."""
-
-    def __init__(self, folder, port: int, **settings: object) -> None:
-        self.log = LogCapture()
-        self.outbox = Outbox(folder / "alerts.db", 100)
-        broker = Broker(host="127.0.0.1", port=port, connect_timeout=timedelta(seconds=1), **settings)
-        logger = structlog.wrap_logger(None, processors=[self.log])
-        self.output = Output(broker, "fw-out", TOPICS, self.outbox, logger)
-        self.standing = list(STANDING)
-
-    def turn(self) -> None:
-        self.output.turn(lambda: self.standing)
-
-    def turn_until(self, done) -> None:
-        deadline = time.monotonic() + 8
-        while not done():
-            assert time.monotonic() < deadline
-            self.turn()
-            time.sleep(0.002)
-
-    def events(self) -> list[str]:
-        return [line["event"] for line in self.log.entries]
 
 
 @pytest.fixture
 def broker(monkeypatch):
-    monkeypatch.setattr(mqtt, "RETRY_MIN_S", (1, 1))
+    monkeypatch.setattr(retry, "RETRY_MIN_S", 0.01)
     with FakeBroker() as one:
         yield one
 
@@ -59,25 +27,34 @@ def broker(monkeypatch):
 def parts(broker, tmp_path):
     one = Parts(tmp_path, broker.port)
     yield one
-    one.output._client.disconnect()
-    one.output._client.loop_stop()
+    one.end()
+
+
+def knocking(broker, parts) -> Session:
+    """A session whose CONNECT is still to be read."""
+    parts.turn_until(broker.is_asked)
+    return broker.session()
 
 
 def connected(broker, parts) -> Session:
-    """A session after CONNECT, `online` and the subscription."""
-    session = broker.session()
+    """A session after CONNECT, `online`, the instance and the subscription."""
+    session = knocking(broker, parts)
     session.read_connect()
     session.accept()
-    for _ in range(2):
+    parts.turn_until(lambda: parts.output.connected)
+    parts.turn()
+    said = []
+    for _ in range(3):
         first, body = session.read()
         if first & 0xF0 == PUBLISH:
-            assert body[2:15] == b"f/n/available"
-            assert body.endswith(b"online")
+            size = int.from_bytes(body[:2])
+            said.append(body[2 : 2 + size])
             session.acknowledge(body)
         else:
             assert first == SUBSCRIBE
-            session.grant(body, 1)
-    parts.turn_until(lambda: parts.output.connected)
+            session.grant(body, 1, 1)
+    assert said == [b"f/n/available", b"f/n/instance"]
+    parts.turn_until(lambda: len(parts.output._sender._in_flight) == len(parts.outbox))
     return session
 
 
@@ -89,10 +66,6 @@ def published(session: Session) -> tuple[str, bytes, bytes]:
     return body[2 : 2 + size].decode(), body[2 + size + 2 + (1 if session.is_v5 else 0) :], body
 
 
-def event(name: str) -> Outgoing:
-    return Outgoing("raised", "f/n/event", name.encode(), retain=False)
-
-
 def test_the_last_will_is_offline_retained_at_qos_1(broker, parts):
     body = broker.session().read_connect()
     assert body[7] & 0b0011_1100 == 0b0010_1100  # will retained, QoS 1, will
@@ -100,6 +73,7 @@ def test_the_last_will_is_offline_retained_at_qos_1(broker, parts):
 
 
 def test_standing_alerts_are_published_again_with_each_connection(broker, parts):
+    parts.standing = STANDING
     for _ in range(2):
         session = connected(broker, parts)
         topic, payload, body = published(session)
@@ -112,7 +86,6 @@ def test_standing_alerts_are_published_again_with_each_connection(broker, parts)
 
 def test_a_message_leaves_the_outbox_on_success_and_not_before(broker, parts):
     """0x10, nobody subscribes, is a success too."""
-    parts.standing = []
     session = connected(broker, parts)
     parts.outbox.append([event("a"), event("b")])
     parts.turn()
@@ -126,7 +99,6 @@ def test_a_message_leaves_the_outbox_on_success_and_not_before(broker, parts):
 
 def test_what_the_broker_refuses_is_parked_said_and_tried_with_the_next_connection(broker, parts):
     """Not hot, not deleted, and it does not hold up what comes after it."""
-    parts.standing = []
     session = connected(broker, parts)
     parts.outbox.append([event("refused"), event("fine")])
     parts.turn()
@@ -142,19 +114,19 @@ def test_what_the_broker_refuses_is_parked_said_and_tried_with_the_next_connecti
     parts.turn_until(lambda: not parts.output.connected)
     session = connected(broker, parts)
     assert published(session)[1] == b"refused"
+    assert (parts.output.parked, parts.output.waiting) == (0, 1)
 
 
 def test_at_most_a_window_is_under_way_and_the_order_is_kept(broker, parts):
-    parts.standing = []
     session = connected(broker, parts)
     names = [f"{number}".encode() for number in range(50)]
     parts.outbox.append([event(name.decode()) for name in names])
     heard = []
-    for window in range(0, 50, mqtt.IN_FLIGHT_MAX):
-        size = min(mqtt.IN_FLIGHT_MAX, 50 - window)
+    for window in range(0, 50, sender.IN_FLIGHT_MAX):
+        size = min(sender.IN_FLIGHT_MAX, 50 - window)
         parts.turn()
         parts.turn()
-        assert len(parts.output._in_flight) == size
+        assert len(parts.output._sender._in_flight) == size
         bodies = []
         for _ in range(size):
             _, payload, body = published(session)
@@ -167,7 +139,6 @@ def test_at_most_a_window_is_under_way_and_the_order_is_kept(broker, parts):
 
 
 def test_what_was_under_way_when_the_connection_broke_is_sent_again(broker, parts):
-    parts.standing = []
     session = connected(broker, parts)
     parts.outbox.append([event("a")])
     parts.turn()
@@ -186,33 +157,42 @@ def test_what_was_under_way_when_the_connection_broke_is_sent_again(broker, part
     parts.turn_until(lambda: len(parts.outbox) == 0)
 
 
-def test_retained_alerts_that_the_table_does_not_hold_are_removed(broker, parts):
+def test_retained_alerts_that_the_table_does_not_hold_are_removed_and_logged(broker, parts, monkeypatch):
+    monkeypatch.setattr(others, "ANSWER_WITHIN_S", 0.05)
+    parts.standing = STANDING
     session = connected(broker, parts)
     published(session)
     for topic in (b"f/n/alert/p1/risk", b"f/n/alert/gone/risk"):
         session.publish(topic, b"{}", mid=9, retain=True)
     session.publish(b"f/n/alert/live/risk", b"{}", mid=9)  # what somebody says now is not ours to judge
-    while session.read()[0] == PUBACK:
-        parts.turn()
-        if len(parts.outbox) == 2:
-            break
     parts.turn_until(lambda: len(parts.outbox) == 2)
-    parts.turn()
-    assert [one.payload for _, one in parts.outbox.waiting(0, 9) if one.topic == "f/n/alert/gone/risk"] == [b""]
-    assert all(one.topic != "f/n/alert/live/risk" for _, one in parts.outbox.waiting(0, 9))
+    assert [one.payload for _, one in parts.outbox.sendable(9) if one.topic == "f/n/alert/gone/risk"] == [b""]
+    assert all(one.topic != "f/n/alert/live/risk" for _, one in parts.outbox.sendable(9))
+    assert [line["topic"] for line in parts.lines("retained_alert_removed")] == ["f/n/alert/gone/risk"]
 
 
 def test_a_stop_right_after_a_connection_removes_no_standing_alert(broker, parts, monkeypatch):
     monkeypatch.setattr(mqtt, "STOP_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(others, "ANSWER_WITHIN_S", 0.0)
+    parts.standing = STANDING
     session = connected(broker, parts)
-    parts.output._said.put(mqtt.Retained("f/n/alert/p1/risk"))
+    session.publish(b"f/n/alert/p1/risk", b"{}", retain=True)
     parts.output.close(lambda: parts.standing)
-    assert b"" not in [one.payload for _, one in parts.outbox.waiting(0, 9)]
+    assert b"" not in [one.payload for _, one in parts.outbox.sendable(9)]
     assert published(session)[1] == b"stands"
 
 
+def test_a_stop_that_is_not_acknowledged_leaves_the_last_word_to_the_broker(broker, parts, monkeypatch):
+    """`stopped` may not have arrived: without a DISCONNECT the broker says `offline`, which is no lie."""
+    monkeypatch.setattr(mqtt, "STOP_TIMEOUT_S", 0.1)
+    session = connected(broker, parts)
+    parts.output.close(list)
+    assert published(session)[1] == b"stopped"
+    with pytest.raises(AssertionError, match="the client has closed"):
+        session.read()
+
+
 def test_stopped_is_the_last_word(broker, parts):
-    parts.standing = []
     session = connected(broker, parts)
     parts.outbox.append([event("a")])
     heard = []
@@ -223,6 +203,7 @@ def test_stopped_is_the_last_word(broker, parts):
             heard.append((topic, payload))
             session.acknowledge(body)
         heard.append(session.read()[0])
+        session.close()
 
     answering = threading.Thread(target=answer)
     answering.start()
@@ -233,21 +214,37 @@ def test_stopped_is_the_last_word(broker, parts):
 
 def test_a_broker_that_is_absent_is_said_once_and_does_not_cost_mqtt_5(tmp_path, monkeypatch):
     """On 3.1.1 a PUBACK says nothing about what an ACL threw away: it is for brokers that refuse 5."""
-    monkeypatch.setattr(mqtt, "RETRY_MIN_S", (1, 1))
+    monkeypatch.setattr(retry, "RETRY_MIN_S", 0.01)
+    monkeypatch.setattr(retry, "RETRY_MAX_S", 0.01)
     parts = Parts(tmp_path, free_port())
     tries = []
-    on_lost = parts.output._on_lost
-    monkeypatch.setattr(parts.output, "_on_lost", lambda lost: (tries.append(lost), on_lost(lost)))
-    parts.turn_until(lambda: len(tries) == 2)
+    begin = parts.output._begin
+    monkeypatch.setattr(parts.output, "_begin", lambda now_s: (tries.append(now_s), begin(now_s))[1])
+    parts.turn_until(lambda: len(tries) == 4)
     assert parts.output.protocol.name == "5"
     assert parts.events() == ["output_lost"]
+    assert "refused" in parts.output.why, "why it cannot be reached"
     began = time.monotonic()
     parts.output.close(list)
     assert time.monotonic() - began < 1, "nothing is to be waited for"
+    parts.end()
+
+
+def test_nothing_waits_for_a_connection_that_hangs(broker, tmp_path, monkeypatch):
+    """Names, TCP and TLS may take long; a turn comes back, and a stop too."""
+    release = threading.Event()
+    monkeypatch.setattr(paho.Client, "connect", lambda *_, **__: release.wait(5))
+    began = time.monotonic()
+    parts = Parts(tmp_path, broker.port)
+    for _ in range(3):
+        parts.turn()
+    parts.output.close(list)
+    assert time.monotonic() - began < 2
+    release.set()
+    parts.end()
 
 
 def test_a_broker_of_3_1_1_is_spoken_to_in_3_1_1(broker, parts):
-    parts.standing = []
     session = broker.session()
     assert session.read_connect()[6] == 5
     session.send(REFUSED_VERSION)
@@ -261,33 +258,31 @@ def test_a_broker_of_3_1_1_is_spoken_to_in_3_1_1(broker, parts):
 
 
 def test_a_refused_login_is_named_once(broker, parts):
-    refused = ReasonCode(PacketTypes.CONNACK, "Not authorized")
     for _ in range(3):
-        parts.output._said.put(Lost("the broker refuses: Not authorized", refused))
-        parts.output._said.put(Lost("the connection ended: Unspecified error"))
-        parts.turn()
+        session = knocking(broker, parts)
+        session.read_connect()
+        session.accept(0x87)
+        parts.turn_until(lambda: parts.output._connection is None)
     assert [line["why"] for line in parts.log.entries] == ["the broker refuses: Not authorized"]
     assert parts.output.protocol.name == "5"
 
 
 def test_what_is_said_at_qos_0_is_bounded_and_counted(broker, parts, monkeypatch):
     """Nothing is said while there is no connection, and a slow broker costs scores, not memory."""
-    parts.standing = []
     parts.output.say("f/n/status", b"{}", retain=True)
-    assert parts.output.dropped == 0
+    assert parts.output.counts.dropped == 0
     connected(broker, parts)
-    monkeypatch.setattr(mqtt, "SAYING_MAX", 3)
+    monkeypatch.setattr(sender, "SAYING_MAX", 3)
     for _ in range(5):
         parts.output.say("f/n/score/p1", b"x" * 10, retain=False)
-    assert parts.output.dropped == 2
-    parts.turn_until(lambda: not parts.output._saying)
+    assert parts.output.counts.dropped == 2
+    parts.turn_until(lambda: not parts.output._sender._saying)
     parts.output.say("f/n/score/p1", b"x", retain=False)
-    assert parts.output.dropped == 2
+    assert parts.output.counts.dropped == 2
 
 
 def test_refusals_are_said_in_one_line_with_their_count(broker, parts, monkeypatch):
     """A flood of them is not a flood of lines; those after the first line are said when ten seconds are over."""
-    parts.standing = []
     session = connected(broker, parts)
     for round_ in range(2):
         parts.outbox.append([event("a"), event("b")])
@@ -295,7 +290,7 @@ def test_refusals_are_said_in_one_line_with_their_count(broker, parts, monkeypat
         for _ in range(2):
             session.acknowledge(published(session)[2], 0x87)
         parts.turn_until(lambda parked=2 * round_ + 2: parts.output.parked == parked)
-    monkeypatch.setattr(parts.output, "_refused_due_s", time.monotonic())
+    monkeypatch.setattr(parts.output._refusals, "_due_s", time.monotonic())
     parts.turn()
     lines = [line for line in parts.log.entries if line["event"] == "publish_refused"]
     assert len(lines) == 2
@@ -304,102 +299,60 @@ def test_refusals_are_said_in_one_line_with_their_count(broker, parts, monkeypat
 
 def test_a_name_that_another_client_took_is_said_and_not_fought_for(broker, parts):
     """Two agents of one name would else take the connection from each other for ever."""
-    parts.standing = []
     session = connected(broker, parts)
     assert parts.output.why == ""
     session.send(packet(DISCONNECT, b"\x8e\0"))
     parts.turn_until(lambda: not parts.output.connected)
-    assert parts.events() == ["output_connected", "client_id_taken"]
+    assert parts.events() == ["output_connected", "output_lost", "client_id_taken"]
     assert parts.log.entries[-1]["client_id"] == "fw-out"
     assert parts.output.why == "the connection ended: Session taken over"
-    assert 60 <= parts.output._client._reconnect_min_delay <= 120
+    assert 59 < parts.output._retry.due_s - time.monotonic() <= 120
+    assert parts.output.other_agent == "another client connected with the same client id"
 
 
-def test_a_connection_that_never_stands_long_is_tried_ever_less_often(broker, parts):
-    """With 3.1.1 nobody says that a name was taken."""
-    parts.standing = []
-    waits = []
-    for _ in range(3):
-        connected(broker, parts).close()
-        parts.turn_until(lambda: not parts.output.connected)
-        waits.append(parts.output._client._reconnect_min_delay)
-    assert waits == [1, 2, 4]
-
-
-def test_a_renewed_secret_is_read_for_the_next_connection(tmp_path, broker, monkeypatch):
-    """Not before: a connection that stands is left alone."""
-    monkeypatch.setattr(mqtt, "RETRY_MIN_S", (1, 1))
+def test_a_secret_is_read_anew_for_each_connection_and_waited_for(tmp_path, broker):
+    """One that is away just when it is wanted, as when it is rotated, is named until it is there."""
     secret = tmp_path / "secret"
     secret.write_text("old")
     secret.chmod(0o600)
     parts = Parts(tmp_path, broker.port, username="u", password_file=secret)
-    parts.standing = []
-    session = connected(broker, parts)
-    secret.write_text("new")
-    parts.output.renew()
-    parts.outbox.append([event("a")])
-    parts.turn()
-    session.acknowledge(published(session)[2])
-    parts.turn_until(lambda: len(parts.outbox) == 0)
-    session.close()
-    parts.turn_until(lambda: not parts.output.connected)
-    assert broker.session().read_connect().endswith(b"\0\x01u\0\x03new")
-    assert not parts.output._is_stale, "once"
-    parts.output._client.disconnect()
-    parts.output._client.loop_stop()
-
-
-def test_a_secret_that_is_being_replaced_is_waited_for(tmp_path, broker, monkeypatch):
-    """Unreadable just when it is wanted: named, and the old one is tried on, until it is there."""
-    monkeypatch.setattr(mqtt, "RETRY_MIN_S", (1, 1))
-    secret = tmp_path / "secret"
-    secret.write_text("old")
-    secret.chmod(0o600)
-    parts = Parts(tmp_path, broker.port, username="u", password_file=secret)
-    parts.standing = []
     session = connected(broker, parts)
     secret.unlink()
-    parts.output.renew()
     session.close()
-    parts.turn_until(lambda: not parts.output.connected)
-    assert parts.log.entries[-1]["why"] == f"{secret}: no such file or directory"
-    session = broker.session()
-    assert session.read_connect().endswith(b"\0\x03old")
+    parts.turn_until(lambda: parts.output.why == f"{secret}: no such file or directory")
     secret.write_text("new")
     secret.chmod(0o600)
-    session.accept()
-    parts.turn_until(lambda: parts.output.connected)
-    session.close()
-    parts.turn_until(lambda: not parts.output.connected)
-    assert broker.session().read_connect().endswith(b"\0\x03new")
-    parts.output._client.disconnect()
-    parts.output._client.loop_stop()
+    assert knocking(broker, parts).read_connect().endswith(b"\0\x03new")
+    parts.end()
+
+
+def test_a_secret_that_is_not_there_at_the_start_is_refused(tmp_path, broker):
+    with pytest.raises(ConfigurationRefused, match="no such file"):
+        Parts(tmp_path, broker.port, username="u", password_file=tmp_path / "none")
 
 
 def test_what_is_delivered_and_each_connection_are_counted(broker, parts):
     """For the watchdog, which asks whether anything leaves."""
-    parts.standing = []
     session = connected(broker, parts)
-    assert (parts.output.connection, parts.output.delivered) == (1, 0)
+    assert (parts.output.connection, parts.output.counts.delivered) == (1, 0)
     parts.outbox.append([event("a"), event("b")])
     parts.turn()
     for _ in range(2):
         session.acknowledge(published(session)[2])
     parts.turn_until(lambda: len(parts.outbox) == 0)
-    assert (parts.output.connection, parts.output.delivered) == (1, 2)
+    assert (parts.output.connection, parts.output.counts.delivered) == (1, 2)
     session.close()
     parts.turn_until(lambda: not parts.output.connected)
     connected(broker, parts)
-    assert (parts.output.connection, parts.output.delivered) == (2, 2)
+    assert (parts.output.connection, parts.output.counts.delivered) == (2, 2)
 
 
 def test_a_connection_that_ends_just_before_the_stop_is_no_failure(broker, parts):
     """paho knows already that it has gone, the core's thread does not yet: there is nobody to say `stopped` to."""
-    parts.standing = []  # what waits would be sent first, and the loss be seen by that
     session = connected(broker, parts)
     session.close()
     deadline = time.monotonic() + 8
-    while parts.output._client.is_connected():
+    while parts.output._connection._client.is_connected():
         assert time.monotonic() < deadline
         time.sleep(0.002)
     assert parts.output.connected
@@ -434,16 +387,10 @@ LATER = {
 }
 
 
-@pytest.fixture
-def at_once(broker, monkeypatch):
-    """Connections are made again without a wait."""
-    monkeypatch.setattr(mqtt, "RETRY_MIN_S", (0, 0))
-
-
 @pytest.mark.parametrize("data", GARBAGE.values(), ids=GARBAGE)
-def test_garbage_instead_of_an_answer_is_said_and_tried_again(broker, at_once, parts, data):
+def test_garbage_instead_of_an_answer_is_said_and_tried_again(broker, parts, data):
     """paho's thread goes on: whatever the first connection brought, the second one works."""
-    session = broker.session()
+    session = knocking(broker, parts)
     session.read_connect()
     session.send(data)
     session.close()
@@ -452,7 +399,7 @@ def test_garbage_instead_of_an_answer_is_said_and_tried_again(broker, at_once, p
 
 
 @pytest.mark.parametrize("data", LATER.values(), ids=LATER)
-def test_garbage_on_a_standing_connection_ends_that_and_not_the_output(broker, at_once, parts, data):
+def test_garbage_on_a_standing_connection_ends_that_and_not_the_output(broker, parts, data):
     session = connected(broker, parts)
     session.send(data)
     session.close()
@@ -468,15 +415,14 @@ def ahead_s(monkeypatch):
     return ahead_s
 
 
-def test_a_broker_that_accepts_tcp_and_says_nothing_is_given_up(broker, at_once, parts, ahead_s):
-    broker.session().read_connect()
-    ahead_s[0] += 61
+def test_a_broker_that_accepts_tcp_and_says_nothing_is_given_up(broker, parts):
+    knocking(broker, parts).read_connect()
     parts.turn_until(lambda: "output_lost" in parts.events())
-    assert parts.output.why == "the connection ended: Keep alive timeout"
+    assert parts.output.why == "the broker does not answer"
     connected(broker, parts)
 
 
-def test_a_broker_that_does_not_answer_a_ping_is_given_up(broker, at_once, parts, ahead_s):
+def test_a_broker_that_does_not_answer_a_ping_is_given_up(broker, parts, ahead_s):
     session = connected(broker, parts)
     ahead_s[0] += 61
     while session.read()[0] != PINGREQ:

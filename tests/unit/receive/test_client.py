@@ -9,6 +9,8 @@ import structlog
 from structlog.testing import LogCapture
 
 from agent.config.settings import Broker
+from agent.link import protocol as link_protocol
+from agent.link import retry
 from agent.receive import client as receive
 from agent.receive import inbox
 from agent.receive.client import Receiver
@@ -342,7 +344,7 @@ def test_a_broker_that_falls_silent_is_given_up_once_and_for_the_reason_that_is_
     ahead_s[0] += 61
     pump(one, lambda _: not one.connected)
     assert [line["why"] for line in log.entries] == ["MQTT 5", "the connection ended: Keep alive timeout"]
-    assert one._wait_s == 2 * receive.RETRY_MIN_S
+    assert one._retry._wait_s == 2 * retry.RETRY_MIN_S
     connected(broker, one)
 
 
@@ -374,16 +376,69 @@ def test_a_secret_that_is_being_replaced_is_waited_for(broker, receiver, tmp_pat
     assert "s3cret" not in repr(log.entries)
 
 
-def test_a_connection_that_never_stands_long_is_tried_ever_less_often(broker, receiver):
-    """As when two agents steal each other's client id: no ping-pong at full speed."""
-    one = receiver()
-    waits = []
-    for _ in range(4):
-        session = connected(broker, one)
-        session.close()
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_connections_that_are_cut_short_again_and_again_speak_for_another_client(
+    broker, receiver, monkeypatch, protocol
+):
+    """As when two agents steal each other's client id, and the broker does not say so: said, and not fought for."""
+    monkeypatch.setattr(retry, "CUT_SHORT_MAX", 3)
+    log = LogCapture()
+    one = receiver(log=log, protocol=protocol)
+    for _ in range(3):
+        assert one.other_agent == ""
+        connected(broker, one).close()
         pump(one, lambda _: not one.connected)
-        waits.append(one._wait_s)
-    assert waits == [0.002, 0.004, 0.008, 0.016]
+    (line,) = [line for line in log.entries if line["event"] == "client_id_taken"]
+    assert line["next_step"].startswith("Is another agent called fw-in?")
+    assert line["why"] == one.other_agent == "3 connections in a row ended within 20 s, and nobody said why"
+    assert 59 < one._retry.due_s - time.monotonic() <= 120
+
+
+def test_a_server_that_names_another_one_is_quoted(broker, receiver):
+    one = receiver()
+    session = connected(broker, one)
+    named = b"\x1c\x00\x08b.plant:" + b"\x1f\x00\x04move"
+    session.send(packet(DISCONNECT, bytes([0x9D, len(named)]) + named))
+    pump(one, lambda _: not one.connected)
+    assert one.why == "the connection ended: Server moved (move); it names another server: b.plant:"
+
+
+def test_an_end_without_a_word_is_said_in_words(broker, receiver):
+    one = receiver()
+    connected(broker, one).close()
+    pump(one, lambda _: not one.connected)
+    assert one.why == "the broker or the network closed the connection"
+    knocking(broker, one).reset()
+    pump(one, lambda _: one._client is None)
+    assert one.why == "the broker or the network closed the connection before it answered"
+
+
+def test_limits_of_the_broker_are_said(broker, receiver):
+    log = LogCapture()
+    one = receiver(log=log)
+    session = knocking(broker, one)
+    session.send(packet(0x20, b"\0\0\x05\x28\0\x13\x02\x58"))
+    pump(one, lambda _: one.connected)
+    limits = ["no wildcards in subscriptions", "a keepalive of 600 s: a dead connection is noticed within twice that"]
+    assert one.limits == limits
+    assert log.entries[0]["why"] == "; ".join(["MQTT 5", *limits])
+
+
+def test_a_fall_back_by_chance_ends_with_the_connection(broker, receiver, monkeypatch):
+    """A broker that was just starting; MQTT 5 is tried again with a later connection, and kept."""
+    monkeypatch.setattr(link_protocol, "TRY_5_MIN_S", 1.0)
+    one = receiver()
+    for version in (5, 5):
+        knocking(broker, one, version=version).close()
+        pump(one, lambda _: one._client is None)
+    session = connected(broker, one)
+    assert not session.is_v5
+    due_s = one.protocol._try_5_at_s
+    pump(one, lambda _: time.monotonic() > due_s)
+    assert one.connected, "what stands is left alone: its end would lose messages"
+    session.close()
+    pump(one, lambda _: not one.connected)
+    knocking(broker, one, version=5)
 
 
 def test_a_name_that_another_client_took_is_said_and_not_fought_for(broker, receiver):
@@ -397,4 +452,4 @@ def test_a_name_that_another_client_took_is_said_and_not_fought_for(broker, rece
     (line,) = [line for line in log.entries if line["event"] == "client_id_taken"]
     assert line["client_id"] == "fw-in"
     assert one.why == "the connection ended: Session taken over"
-    assert 59 < one._retry_at - time.monotonic() <= 120
+    assert 59 < one._retry.due_s - time.monotonic() <= 120

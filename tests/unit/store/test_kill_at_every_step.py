@@ -32,7 +32,7 @@ for number in range(1, 5):
     snapshot.write(folder, b"%d" % number)
     os.write(1, b"s")
     if number % 2 == 0:
-        outbox.remove([outbox.waiting(0, 1)[0][0]])
+        outbox.settle([outbox.sendable(1)[0][0]], {})
         os.write(1, b"r")
 os.write(1, b".")
 """
@@ -77,7 +77,7 @@ def check(folder: Path, said: str) -> None:
     alerts = [event.alert for event in outbox.standing()]
     assert alerts == [f"a{number}" for number in range(1, len(alerts) + 1)]
     assert len(alerts) in (said.count("c"), said.count("c") + 1)
-    waiting = [int(one.payload) for _, one in outbox.waiting(0, 100)]
+    waiting = [int(one.payload) for _, one in outbox.sendable(100)]
     n_removed = len(alerts) - len(waiting)
     assert waiting == list(range(n_removed + 1, len(alerts) + 1)), "with its alert, and in order"
     assert n_removed in (said.count("r"), said.count("r") + 1)

@@ -10,9 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.store.outbox import Outbox, Outgoing
+from agent.store.outbox import Outbox, Outgoing, Parked
 from tests.alert_events import event
 
+TABLES_OF_VERSION_1 = """
+CREATE TABLE alert (
+    device TEXT NOT NULL, head TEXT NOT NULL, source TEXT NOT NULL, stands INTEGER NOT NULL, t_ns INTEGER NOT NULL,
+    event BLOB NOT NULL, PRIMARY KEY (device, head)
+) WITHOUT ROWID;
+CREATE TABLE outbox (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, topic TEXT NOT NULL, payload BLOB NOT NULL,
+    retain INTEGER NOT NULL
+);
+CREATE INDEX outbox_topic ON outbox (topic);
+PRAGMA user_version = 1;
+"""
 SAID = Outgoing("raised", "f/n/event", b"{}", retain=False)
 
 
@@ -25,7 +37,7 @@ def stands(device: str, payload: bytes) -> Outgoing:
 
 
 def waiting(outbox: Outbox) -> list[Outgoing]:
-    return [one for _, one in outbox.waiting(0, 1000)]
+    return [one for _, one in outbox.sendable(1000)]
 
 
 @pytest.fixture
@@ -100,20 +112,105 @@ def test_a_forgotten_device_leaves_the_table(path):
 def test_messages_leave_in_their_order_and_their_numbers_are_never_used_again(path):
     outbox = Outbox(path, 100)
     outbox.append([said("raised", str(number)) for number in range(4)])
-    numbers = [number for number, _ in outbox.waiting(0, 2)]
-    outbox.remove(numbers)
+    numbers = [number for number, _ in outbox.sendable(2)]
+    outbox.settle(numbers, {})
     assert [one.payload for one in waiting(outbox)] == [b"2", b"3"]
-    assert [number for number, _ in outbox.waiting(numbers[-1], 1)] == [numbers[-1] + 1]
-    last = outbox.waiting(0, 10)[-1][0]
-    outbox.remove([number for number, _ in outbox.waiting(0, 10)])
+    assert [number for number, _ in outbox.sendable(1)] == [numbers[-1] + 1]
+    last = outbox.sendable(10)[-1][0]
+    outbox.settle([number for number, _ in outbox.sendable(10)], {})
     outbox.append([SAID])
-    assert outbox.waiting(0, 10)[0][0] > last, "an acknowledgement under way must not remove a later message"
+    assert outbox.sendable(10)[0][0] > last, "an acknowledgement under way must not remove a later message"
 
 
 def test_what_stands_now_replaces_what_stood_before(path):
     outbox = Outbox(path, 100)
     outbox.append([stands("e1", b"1"), said("raised", "r"), stands("e2", b"2"), stands("e1", b"")])
     assert waiting(outbox) == [said("raised", "r"), stands("e2", b"2"), stands("e1", b"")]
+
+
+def of(alert: str, step: int) -> Outgoing:
+    return Outgoing("updated", "f/n/event", f"{alert}{step}".encode(), retain=False, alert=alert)
+
+
+def numbers(outbox: Outbox) -> dict[bytes, int]:
+    return {one.payload: number for number, one in outbox.sendable(1000)}
+
+
+def test_what_is_refused_is_parked_with_what_follows_of_its_alert_until_it_is_taken(path):
+    outbox = Outbox(path, 100)
+    outbox.append([of("a", 1), of("a", 2), of("b", 1), of("b", 2), SAID])
+    assert list(numbers(outbox)) == [b"a1", b"b1", b"{}"], "one of an alert at a time"
+    first = numbers(outbox)[b"a1"]
+    outbox.settle([], {first: Parked.FOR_GOOD})
+    outbox.append([of("a", 3)])
+    assert (outbox.waiting, outbox.parked, len(outbox)) == (3, 3, 6)
+    assert list(numbers(outbox)) == [b"b1", b"{}"]
+    outbox.close()
+    outbox = Outbox(path, 100)
+    assert (outbox.waiting, outbox.parked) == (3, 3), "the database knows"
+    assert outbox.sendable(9, Parked.FOR_NOW) == []
+    assert [one.payload for _, one in outbox.sendable(9, Parked.FOR_GOOD)] == [b"a1"]
+    assert outbox.sendable(9, Parked.FOR_GOOD, after=first) == []
+    outbox.settle([first], {})
+    assert (outbox.waiting, outbox.parked) == (5, 0)
+    assert list(numbers(outbox)) == [b"a2", b"b1", b"{}"]
+
+
+def test_what_stands_anew_is_not_parked_for_what_stood_before(path):
+    """The count follows the row that is replaced."""
+    outbox = Outbox(path, 100)
+    outbox.append([stands("e1", b"1")])
+    outbox.settle([], {numbers(outbox)[b"1"]: Parked.FOR_GOOD})
+    assert (outbox.waiting, outbox.parked) == (0, 1)
+    outbox.append([stands("e1", b"2")])
+    assert (outbox.waiting, outbox.parked) == (1, 0)
+
+
+def test_a_new_connection_frees_all_that_is_parked(path):
+    outbox = Outbox(path, 100)
+    outbox.append([of("a", 1), of("a", 2), stands("e1", b"1")])
+    outbox.settle([], {number: Parked.TOO_LARGE for number, _ in outbox.sendable(9)})
+    assert (outbox.waiting, outbox.parked) == (0, 3)
+    outbox.unpark()
+    assert (outbox.waiting, outbox.parked) == (3, 0)
+
+
+def test_an_older_database_is_migrated_in_place(path):
+    """Its events leave in the order of their alerts, and what stands stands."""
+    old = sqlite3.connect(path)
+    old.executescript(TABLES_OF_VERSION_1)
+    old.execute(
+        "INSERT INTO alert VALUES ('e1', 'risk', 'press', 1, 5, ?)", (msgspec.json.encode(event("raised", "a", t=5.0)),)
+    )
+    rows = [("raised", "a"), ("raised", "b"), ("cleared", "a")]
+    for kind, alert in rows:
+        payload = msgspec.json.encode({"event": kind, "alert": alert})
+        old.execute("INSERT INTO outbox (kind, topic, payload, retain) VALUES (?, 'f/n/event', ?, 0)", (kind, payload))
+    old.execute("INSERT INTO outbox (kind, topic, payload, retain) VALUES ('cleared', 'f/n/alert/e2/risk', x'', 1)")
+    old.commit()
+    old.close()
+    outbox = Outbox(path, 100)
+    assert outbox.aside is None
+    assert [one.alert for one in outbox.standing()] == ["a"]
+    assert len(outbox) == outbox.waiting == 4
+    assert [(one.kind, one.alert) for one in waiting(outbox)] == [("raised", "a"), ("raised", "b"), ("cleared", "")]
+    outbox.settle([outbox.sendable(1)[0][0]], {})
+    assert ("cleared", "a") in [(one.kind, one.alert) for one in waiting(outbox)]
+    outbox.close()
+    assert Outbox(path, 100).aside is None
+
+
+def test_an_older_database_with_an_event_of_nobody_is_set_aside_as_it_was(path):
+    old = sqlite3.connect(path)
+    old.executescript(TABLES_OF_VERSION_1)
+    old.execute("INSERT INTO outbox (kind, topic, payload, retain) VALUES ('raised', 'f/n/event', x'00', 0)")
+    old.commit()
+    old.close()
+    outbox = Outbox(path, 100)
+    assert outbox.why_aside.startswith("an event in its outbox cannot be read")
+    kept = sqlite3.connect(outbox.aside)
+    assert kept.execute("PRAGMA user_version").fetchone() == (1,)
+    assert len(kept.execute("SELECT * FROM outbox").fetchall()) == 1
 
 
 KINDS = st.sampled_from(["raised", "updated", "cleared"])
@@ -155,7 +252,7 @@ def spoilt(path, how: str) -> None:
             data[4096:4200] = bytes(104)
             path.write_bytes(data)
         case "newer":
-            db.execute("PRAGMA user_version = 2")
+            db.execute("PRAGMA user_version = 3")
         case "foreign":
             db.executescript("DROP TABLE alert; CREATE TABLE song (name TEXT); PRAGMA user_version = 0")
         case "no table":
@@ -174,7 +271,7 @@ def spoilt(path, how: str) -> None:
         ("not a database", "not a database"),
         ("torn", "malformed"),
         ("flipped", ""),
-        ("newer", "its schema is version 2, this forewarn reads version 1"),
+        ("newer", "its schema is version 3, this forewarn reads version 2"),
         ("foreign", "its schema is version 0"),
         ("no table", "no such table: alert"),
         ("other columns", "no such column"),

@@ -1,0 +1,174 @@
+"""One connection of the output, from its beginning to its end: a paho client of its own that is never used again.
+
+paho's thread sends and reads, and says what happened in a queue; everything else is done in the caller's thread. Since
+no client outlives its connection, paho has nothing of an older one to send again: what the broker has not acknowledged
+is with the caller, who also keeps the broker's limits.
+"""
+
+import math
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from agent.config.settings import Broker
+from agent.link.attempt import Attempt
+from agent.link.client import make_client, seconds
+from agent.link.limits import Limits
+from agent.link.retry import End
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker says in our place when the connection breaks."""
+
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """CONNACK."""
+
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class NotAccepted:
+    """CONNACK that says no, with its reason code."""
+
+    end: End
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """PUBACK, or a message at QoS 0 that has been written."""
+
+    message_id: int
+    reason: ReasonCode
+
+
+@dataclass(frozen=True, slots=True)
+class Subscribed:
+    """SUBACK: why each of the subscriptions is refused, "" where it is granted."""
+
+    refused: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message of the broker."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+
+
+Said = Accepted | NotAccepted | End | Acknowledged | Subscribed | Heard
+
+
+class Connection:
+    """Begins to connect at once, in a thread. Raises ConfigurationRefused for an unreadable secret or certificate."""
+
+    def __init__(self, broker: Broker, client_id: str, protocol: str, will: Will) -> None:
+        self.is_accepted = False
+        self._said: SimpleQueue[Said] = SimpleQueue()
+        self._is_5 = protocol == "5"
+        self._was_accepted = False  # in paho's thread
+        self._answer_within_s = broker.connect_timeout.total_seconds()
+        self._answer_by_s = math.inf
+        client = self._client = make_client(broker, client_id, protocol, kind="output", build=paho.Client)
+        client.will_set(will.topic, will.payload, qos=will.qos, retain=will.retain)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = lambda _, __, mid, reason, ___: self._said.put(Acknowledged(mid, reason))
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        keepalive_s = seconds(broker.keepalive)
+        self._attempt: Attempt | None = Attempt(client, lambda: client.connect(broker.host, broker.port, keepalive_s))
+
+    def events(self) -> Iterator[Said]:
+        """What has happened since the last call; after End or NotAccepted nothing more is to be asked. Never waits."""
+        if self._attempt is not None:
+            if not self._attempt.is_over(0):
+                return
+            fault, self._attempt = self._attempt.fault, None
+            if fault:
+                yield End("unreachable", fault)
+                return
+            self._answer_by_s = time.monotonic() + self._answer_within_s
+            self._client.loop_start()
+        while True:
+            try:
+                said = self._said.get_nowait()
+            except Empty:
+                break
+            if isinstance(said, Accepted):
+                self.is_accepted = True
+            yield said
+        if not self.is_accepted and time.monotonic() >= self._answer_by_s:
+            yield End("early", "the broker does not answer")
+
+    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
+        """The message id that `Acknowledged` will name, None when the connection has just ended."""
+        info = self._client.publish(topic, payload, qos=qos, retain=retain)
+        return info.mid if info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS else None
+
+    def subscribe(self, *topics: str) -> None:
+        """At QoS 1, without what this client publishes itself where MQTT can say so."""
+        if self._is_5:
+            self._client.subscribe([(topic, SubscribeOptions(qos=1, noLocal=True)) for topic in topics])
+        else:
+            self._client.subscribe([(topic, 1) for topic in topics])
+
+    def packet_bytes(self, topic: str, payload: bytes, qos: int) -> int:
+        """Size of a PUBLISH on the wire."""
+        body = 2 + len(topic.encode()) + (2 if qos else 0) + (1 if self._is_5 else 0) + len(payload)
+        return 1 + max(1, math.ceil(body.bit_length() / 7)) + body
+
+    def leave(self) -> None:
+        """Say goodbye: the broker drops the will, and an End comes."""
+        self._client.disconnect()
+
+    def cut(self) -> None:
+        """End the connection without a word: the broker says the will."""
+        sock = self._client.socket()
+        if isinstance(sock, socket.socket):
+            with suppress(OSError):  # it may just have ended by itself
+                sock.shutdown(socket.SHUT_RDWR)
+
+    # In paho's thread -------------------------------------------------------------------------------------------
+
+    def _on_connect(
+        self, _: paho.Client, __: object, ___: paho.ConnectFlags, reason: ReasonCode, properties: Properties | None
+    ) -> None:
+        if reason.is_failure:
+            self._said.put(NotAccepted(End.of_refusal(reason, properties), reason.value))
+            return
+        self._was_accepted = True
+        self._said.put(Accepted(Limits.of(properties)))
+
+    def _on_disconnect(
+        self, _: paho.Client, __: object, flags: paho.DisconnectFlags, reason: ReasonCode, said: Properties | None
+    ) -> None:
+        self._said.put(End.of_loss(flags, reason, said, was_accepted=self._was_accepted))
+
+    def _on_subscribe(
+        self, _: paho.Client, __: object, ___: int, reasons: list[ReasonCode], ____: Properties | None
+    ) -> None:
+        self._said.put(Subscribed(tuple(str(reason) if reason.is_failure else "" for reason in reasons)))
+
+    def _on_message(self, _: paho.Client, __: object, message: paho.MQTTMessage) -> None:
+        with suppress(UnicodeDecodeError):  # no topic of ours
+            self._said.put(Heard(message.topic, bytes(message.payload), message.retain))

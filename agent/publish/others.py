@@ -1,0 +1,91 @@
+"""Whether another agent of the same node is alive: agents of one name ask and answer on one topic.
+
+Two agents of one node write the same topics, and each would take the other's standing alerts for leftovers of its own.
+So an agent asks, with its instance id, when it has connected; every other agent of that node answers. Who answers is
+*heard*: until nobody has for GONE_S, nothing is removed from the broker. The id of a dead agent that the broker still
+retains answers nobody.
+"""
+
+import socket
+from typing import Annotated
+
+import msgspec
+
+ANSWER_WITHIN_S = 5.0  # who has not answered by then is not there
+ASK_EVERY_S, GONE_S = 60.0, 150.0  # while another one is known
+ANSWER_EVERY_S = 1.0  # at most: whoever floods the topic is not answered at its rate
+
+
+Line = Annotated[str, msgspec.Meta(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class Instance(msgspec.Struct, frozen=True):
+    """The payload of the instance topic. `asks`: every other agent of this node is to answer."""
+
+    instance: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+    client_id: Line
+    host: Line
+    asks: bool
+
+
+class Others:
+    """What an output knows of other agents of its node. Times are of any clock that only goes forward.
+
+    `known` is the one that was heard last, None when there is none.
+    """
+
+    def __init__(self, instance: str, client_id: str) -> None:
+        self.known: Instance | None = None
+        self._to_say: list[tuple[bytes, bool]] = []
+        self._own = Instance(instance, client_id, socket.gethostname(), asks=True)
+        self._heard_at_s = self._ask_at_s = self._settled_at_s = 0.0
+        self._answer_at_s = 0.0  # not before
+
+    def connected(self, now_s: float) -> None:
+        """A new connection: ask, and let the broker retain who has asked last."""
+        self._settled_at_s = now_s + ANSWER_WITHIN_S
+        self._to_say = []
+        self._ask(now_s, retain=True)
+
+    def take(self) -> list[tuple[bytes, bool]]:
+        """What is to be said now: payload, and whether it is retained."""
+        said, self._to_say = self._to_say, []
+        return said
+
+    def is_settled(self, now_s: float) -> bool:
+        """Whether all who are there have had the time to answer."""
+        return now_s >= self._settled_at_s
+
+    def hear(self, payload: bytes, now_s: float) -> bool:
+        """Take what a live client said; True when it is an agent not known before. Raises msgspec.DecodeError."""
+        other = msgspec.json.decode(payload, type=Instance)
+        if _who(other) == _who(self._own):
+            return False
+        before, self.known = self.known, other
+        self._heard_at_s = now_s
+        if other.asks and now_s >= self._answer_at_s:
+            self._answer_at_s = now_s + ANSWER_EVERY_S
+            self._to_say.append((msgspec.json.encode(msgspec.structs.replace(self._own, asks=False)), False))
+        if before is None:
+            self._ask_at_s = now_s + ASK_EVERY_S
+        return before is None or _who(before) != _who(other)
+
+    def look(self, now_s: float) -> bool:
+        """Ask again when it is time; True when the known one has answered no more for GONE_S."""
+        if self.known is None:
+            return False
+        if now_s - self._heard_at_s >= GONE_S:
+            self.known = None
+            return True
+        if now_s >= self._ask_at_s:
+            self._ask(now_s, retain=False)
+        return False
+
+    def _ask(self, now_s: float, *, retain: bool) -> None:
+        self._ask_at_s = now_s + ASK_EVERY_S
+        self._to_say.append((msgspec.json.encode(self._own), retain))
+
+
+def _who(one: Instance) -> tuple[str, str]:
+    """A copied state directory has the same id, and cannot be connected with the same client id."""
+    return one.instance, one.client_id

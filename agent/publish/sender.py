@@ -1,0 +1,195 @@
+"""What leaves over one connection: the outbox and a few words of our own at QoS 1, status and scores at QoS 0.
+
+A message leaves the outbox on a PUBACK whose reason is success. What the broker refuses is parked, with what follows of
+its alert, and tried again on the same connection (refused.py). Everything at QoS 1 counts against the broker's receive
+maximum, and nothing is sent that goes beyond its other limits (link/limits.py): it would end the connection.
+"""
+
+import random
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+from paho.mqtt.reasoncodes import ReasonCode
+from structlog.typing import FilteringBoundLogger
+
+from agent.link.limits import Limits
+from agent.publish.connection import Acknowledged, Connection
+from agent.publish.refused import Refused
+from agent.store.outbox import Outbox, Parked
+
+IN_FLIGHT_MAX = 20  # what mosquitto holds of one client by default
+SAYING_MAX = 10_000  # status and scores that may wait in paho
+OWED_RETRY_S = 5.0
+REFUSED_EVERY_S = 10.0
+_FOR_GOOD = {0x87, 0x90, 0x99}  # not authorized, topic name invalid, payload format invalid
+_NEXT_STEPS = {
+    Parked.FOR_NOW: "It is tried again by itself; if this goes on, look at the broker's quotas and its log.",
+    Parked.FOR_GOOD: "Check the broker's ACL; it is tried again by itself.",
+    Parked.TOO_LARGE: "Raise the broker's maximum packet size; it is tried again with the next connection.",
+}
+
+
+@dataclass(slots=True)
+class Counts:
+    """Totals over all connections."""
+
+    delivered: int = 0  # messages that have left the outbox
+    dropped: int = 0  # messages at QoS 0 that a slow broker left over
+    too_large: int = 0  # messages at QoS 0 that the broker does not take for their size
+
+    def drops(self) -> dict[tuple[str, str], int]:
+        """(source, reason) -> messages that nobody keeps for later."""
+        return {("", "score_not_sent"): self.dropped, ("", "packet_too_large"): self.too_large}
+
+
+class RefusalLog:
+    """One line a reason in REFUSED_EVERY_S, not one a message."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._counts: Counter[tuple[Parked, str]] = Counter()
+        self._due_s = 0.0
+
+    def hear(self, kind: Parked, why: str) -> None:
+        self._counts[kind, why] += 1
+
+    def say(self, now_s: float) -> None:
+        if self._counts and now_s >= self._due_s:
+            self._due_s = now_s + REFUSED_EVERY_S
+            for (kind, why), count in self._counts.items():
+                self._log.error("publish_refused", why=why, count=count, next_step=_NEXT_STEPS[kind])
+            self._counts.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A message of our own at QoS 1: it is not kept for another connection."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+
+
+@dataclass(slots=True)
+class Sender:
+    """Sends over one connection, from one thread. `refusals` and `counts` outlive it."""
+
+    connection: Connection
+    limits: Limits
+    outbox: Outbox
+    refusals: RefusalLog
+    counts: Counts
+    _owed: deque[Word] = field(default_factory=deque)  # before the outbox
+    _owed_at_s: float = 0.0
+    _in_flight: dict[int, int | Word] = field(default_factory=dict)  # message id -> number in the outbox, or a word
+    _saying: set[int] = field(default_factory=set)  # message ids at QoS 0 that paho has not written yet
+    _done: list[int] = field(default_factory=list)
+    _refused: dict[int, Parked] = field(default_factory=dict)
+    _again: dict[Parked, Refused] = field(
+        default_factory=lambda: {kind: Refused(kind) for kind in (Parked.FOR_NOW, Parked.FOR_GOOD)}
+    )
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits for its acknowledgement, no word of ours to be sent."""
+        return not self._owed and not self._in_flight
+
+    def owe(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        """Send this before the outbox."""
+        self._owed.append(Word(topic, payload, retain))
+
+    def say(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        """Publish at QoS 0 now; what a slow broker leaves is dropped, and what is too large for it."""
+        if not self._fits(topic, payload, 0):
+            self.counts.too_large += 1
+        elif len(self._saying) >= SAYING_MAX:
+            self.counts.dropped += 1
+        else:
+            message_id = self.connection.publish(topic, payload, qos=0, retain=retain and self.limits.retain)
+            if message_id is not None:
+                self._saying.add(message_id)
+
+    def hear(self, said: Acknowledged, now_s: float) -> None:
+        """Take an acknowledgement; `settle` makes it last."""
+        self._saying.discard(said.message_id)
+        number = self._in_flight.pop(said.message_id, None)
+        if number is None:
+            return
+        if not said.reason.is_failure:
+            if isinstance(number, int):
+                self._done.append(number)
+                for one in self._again.values():
+                    one.take(number, now_s)
+            return
+        kind = _kind(said.reason)
+        self.refusals.hear(kind, str(said.reason))
+        if isinstance(number, int):
+            self._refused[number] = kind
+            for one in self._again.values():
+                one.refuse(number, kind, now_s)
+        else:
+            self._owed.append(number)
+            self._owed_at_s = now_s + OWED_RETRY_S * random.uniform(0.5, 1.0)
+
+    def turn(self, now_s: float) -> None:
+        """Write what has been acknowledged to the outbox, and send what the broker has room for. Never waits."""
+        if self._done or self._refused:
+            self.outbox.settle(self._done, self._refused)
+            self.counts.delivered += len(self._done)
+            self._done, self._refused = [], {}
+        self._send_owed(now_s)
+        self._send_waiting()
+        for one in self._again.values():
+            if self._room and one.is_due(now_s):
+                rows = self.outbox.sendable(self._room, one.kind, one.after)
+                if not rows and one.after:
+                    rows = self.outbox.sendable(self._room, one.kind)
+                one.begin([number for number, _ in rows])
+                for number, outgoing in rows:
+                    self._publish(number, outgoing.topic, outgoing.payload, retain=outgoing.retain)
+
+    def _send_owed(self, now_s: float) -> None:
+        while self._owed and self._room and now_s >= self._owed_at_s:
+            word = self._owed.popleft()
+            if self._fits(word.topic, word.payload, self._qos):
+                self._publish(word, word.topic, word.payload, retain=word.retain)
+
+    def _send_waiting(self) -> None:
+        if not self._room or not self.outbox.waiting:
+            return
+        too_large: dict[int, Parked] = {}
+        under_way = set(self._in_flight.values())
+        for number, outgoing in self.outbox.sendable(IN_FLIGHT_MAX + len(under_way)):
+            if number in under_way:
+                continue
+            if not self._fits(outgoing.topic, outgoing.payload, self._qos):
+                too_large[number] = Parked.TOO_LARGE
+            elif self._room:
+                self._publish(number, outgoing.topic, outgoing.payload, retain=outgoing.retain)
+        if too_large:
+            self.outbox.settle([], too_large)
+
+    @property
+    def _room(self) -> int:
+        return max(0, min(IN_FLIGHT_MAX, self.limits.receive_maximum) - len(self._in_flight))
+
+    @property
+    def _qos(self) -> int:
+        return min(1, self.limits.qos_max)
+
+    def _fits(self, topic: str, payload: bytes, qos: int) -> bool:
+        """Whether the broker takes a packet of this size; one that it does not take is said."""
+        size = self.connection.packet_bytes(topic, payload, qos)
+        if self.limits.packet_bytes_max is None or size <= self.limits.packet_bytes_max:
+            return True
+        self.refusals.hear(Parked.TOO_LARGE, f"{topic}: {size} bytes, the broker takes {self.limits.packet_bytes_max}")
+        return False
+
+    def _publish(self, what: int | Word, topic: str, payload: bytes, *, retain: bool) -> None:
+        message_id = self.connection.publish(topic, payload, qos=self._qos, retain=retain and self.limits.retain)
+        if message_id is not None:
+            self._in_flight[message_id] = what
+
+
+def _kind(reason: ReasonCode) -> Parked:
+    return Parked.FOR_GOOD if reason.value in _FOR_GOOD else Parked.FOR_NOW

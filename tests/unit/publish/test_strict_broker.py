@@ -1,0 +1,383 @@
+"""The output against a broker that enforces what it announces, MQTT 5 and 3.1.1."""
+
+import random
+
+import pytest
+
+from agent.link import protocol, retry
+from agent.publish import others, refused
+from agent.store.outbox import Outgoing, Parked
+from tests.strict_broker import TOO_LARGE, Published, StrictBroker
+from tests.unit.publish.parts import CLIENT_ID, STANDING, Parts, event
+
+EVENT, AVAILABLE, ALERT = "f/n/event", "f/n/available", "f/n/alert/p1/risk"
+QUOTA, DENIED = 0x97, 0x87
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(retry, "RETRY_MIN_S", 0.01)
+    monkeypatch.setattr(others, "ANSWER_WITHIN_S", 0.05)
+    monkeypatch.setattr(refused, "WAITS_S", {Parked.FOR_NOW: (0.02, 0.1), Parked.FOR_GOOD: (0.04, 0.2)})
+
+
+@pytest.fixture
+def make(tmp_path):
+    made = []
+
+    def make_parts(broker: StrictBroker, name: str = "a", **settings: object) -> Parts:
+        (tmp_path / name).mkdir(exist_ok=True)
+        made.append(Parts(tmp_path / name, broker.port, **settings))
+        return made[-1]
+
+    yield make_parts
+    for one in made:
+        one.end()
+
+
+def names(n: int) -> list[bytes]:
+    return [f"{number}".encode() for number in range(n)]
+
+
+@pytest.mark.parametrize("window", [1, 2, 10, 1000])
+def test_in_flight_follows_the_receive_maximum_and_everything_leaves(make, window):
+    """`online` and the agent's other words count too; the window is used, and never gone beyond."""
+    with StrictBroker(receive_maximum=window) as broker:
+        parts = make(broker)
+        parts.standing = STANDING
+        parts.outbox.append([event(name.decode()) for name in names(30)])
+        parts.turn_until(lambda: len(parts.outbox) == 0 and parts.output._sender.is_idle)
+        parts.output.close(lambda: parts.standing)
+        assert (broker.broken, broker.payloads(EVENT)) == ([], names(30))
+        assert broker.payloads(AVAILABLE) == [b"online", b"stopped"]
+        assert broker.payloads(ALERT) == [b"stands"]
+        assert broker.fullest() == min(window, 20)
+
+
+def test_what_is_under_way_when_the_connection_breaks_is_not_sent_beyond_the_next_ones_window(make):
+    with StrictBroker(answer=lambda one: 0) as broker:
+        parts = make(broker)
+        parts.turn_until(lambda: parts.output.connected)
+        parts.outbox.append([event(name.decode()) for name in names(30)])
+        parts.turn()
+        broker.change(receive_maximum=3)
+        broker.cut(CLIENT_ID)
+        parts.turn_until(lambda: parts.output.connection == 2 and len(parts.outbox) == 0)
+        assert broker.broken == []
+        assert broker.clients[CLIENT_ID].fullest == 3
+        assert set(broker.payloads(EVENT)) == set(names(30))
+
+
+def test_without_retained_messages_events_leave_and_it_is_said_once(make):
+    """The will is without retain then, too: a strict broker refuses the connection for it."""
+    with StrictBroker(retain=False) as broker:
+        parts = make(broker)
+        parts.standing = STANDING
+        parts.outbox.append([event("a")])
+        parts.turn_until(lambda: parts.output.connected and len(parts.outbox) == 0)
+        parts.output.say("f/n/status", b"{}", retain=True)
+        parts.turn_until(lambda: broker.payloads("f/n/status"))
+        assert broker.payloads(EVENT) == [b"a"]
+        assert broker.payloads(ALERT) == [b"stands"], "who listens hears it"
+        assert broker.retained == {}
+        assert broker.broken == [0x9A], "the first CONNECT"
+        assert parts.output.connection == 1
+        (limit,) = parts.output.limits
+        assert limit.startswith("no retained messages: standing alerts")
+        (line,) = parts.lines("output_connected")
+        assert limit in line["why"]
+
+
+def test_a_will_is_retained_again_when_the_broker_takes_it_again(make):
+    with StrictBroker(retain=False) as broker:
+        parts = make(broker)
+        parts.turn_until(lambda: parts.output.connected)
+        broker.change(retain=True)
+        for connection in (2, 3):
+            broker.cut(CLIENT_ID)
+            parts.turn_until(lambda due=connection: parts.output.connection == due)
+            assert broker.clients[CLIENT_ID].will.retain == (connection == 3)
+
+
+def test_without_qos_1_events_leave_when_they_are_written(make):
+    with StrictBroker(qos_max=0) as broker:
+        parts = make(broker)
+        parts.standing = STANDING
+        parts.outbox.append([event(name.decode()) for name in names(50)])
+        parts.turn_until(lambda: parts.output.connected and len(parts.outbox) == 0)
+        parts.output.close(lambda: parts.standing)
+        assert broker.payloads(EVENT) == names(50)
+        assert broker.broken == [0x9B], "the first CONNECT, for its will"
+        assert {one.qos for one in broker.heard} == {0}
+        assert parts.output.counts.delivered == 51
+        assert "nothing is acknowledged" in parts.output.limits[0]
+
+
+def test_a_message_above_the_brokers_packet_size_is_parked_and_said_and_costs_no_connection(make):
+    """The rest leaves, and so does this one when the broker takes it."""
+    with StrictBroker(packet_bytes_max=200) as broker:
+        parts = make(broker)
+        parts.outbox.append([event("x" * 500, alert="a1"), event("after it", alert="a1"), event("b", alert="b1")])
+        parts.turn_until(lambda: parts.output.connected and parts.output.waiting == 0)
+        parts.output.say("f/n/status", b"y" * 500, retain=True)
+        parts.turn_for(0.1)
+        assert (broker.broken, broker.payloads(EVENT), broker.payloads("f/n/status")) == ([], [b"b"], [])
+        assert (parts.output.parked, parts.output.counts.too_large) == (2, 1)
+        (line,) = parts.lines("publish_refused")
+        assert line["why"] == f"{EVENT}: 517 bytes, the broker takes 200"
+        assert "maximum packet size" in line["next_step"]
+        broker.change(packet_bytes_max=1000)
+        broker.cut(CLIENT_ID)
+        parts.turn_until(lambda: len(parts.outbox) == 0)
+        assert broker.payloads(EVENT) == [b"b", b"x" * 500, b"after it"]
+
+
+def test_a_packet_of_just_the_size_that_the_broker_takes_is_sent(make):
+    """Every size around the bound, where the length takes one byte more too."""
+    with StrictBroker(packet_bytes_max=140) as broker:
+        parts = make(broker)
+        parts.outbox.append([event("x" * size) for size in range(100, 130)])
+        parts.turn_until(lambda: parts.output.connected and parts.output.waiting == 0)
+        parts.turn_until(lambda: parts.output._sender.is_idle)
+        assert broker.broken == []
+        assert [len(payload) for payload in broker.payloads(EVENT)] == list(range(100, 124))
+        assert parts.output.parked == 6
+    assert TOO_LARGE not in broker.broken
+
+
+def test_a_refusal_that_passes_is_tried_again_on_the_same_connection(make):
+    """And holds nobody else up: what is taken leaves meanwhile, in the order within each alert."""
+    with StrictBroker() as broker:
+        quota_for = {b"a1", b"c1"}
+        broker.change(answer=lambda one: QUOTA if one.payload in quota_for else 0)
+        parts = make(broker)
+        parts.outbox.append([event(f"{alert}{step}", alert=alert) for alert in "abc" for step in (1, 2, 3)])
+        parts.turn_until(lambda: parts.output.connected and broker.payloads(EVENT) == [b"b1", b"b2", b"b3"])
+        parts.turn_until(lambda: len(broker.refused) >= 8)
+        assert (parts.output.parked, parts.output.waiting) == (6, 0)
+        parts.outbox.append([event("a4", alert="a"), event("d1", alert="d")])
+        parts.turn_until(lambda: b"d1" in broker.payloads(EVENT))
+        assert parts.output.parked == 7
+        quota_for.clear()
+        parts.turn_until(lambda: len(parts.outbox) == 0)
+        assert parts.output.connection == 1
+        for alert in "abc":
+            said = [payload for payload in broker.payloads(EVENT) if payload.startswith(alert.encode())]
+            assert said == [f"{alert}{step}".encode() for step in range(1, 4 + (alert == "a"))]
+        assert {line["why"] for line in parts.lines("publish_refused")} == {"Quota exceeded"}
+
+
+def test_what_is_refused_for_good_is_tried_again_too_and_leaves_in_order_once_the_acl_is_mended(make):
+    """Without a new connection, raised before cleared; what stands is replaced while it is parked, and counted once."""
+    with StrictBroker(answer=lambda one: DENIED if one.topic in (EVENT, ALERT) else 0) as broker:
+        parts = make(broker)
+        stands = STANDING[0]
+        parts.outbox.append([event("raised", alert="a1"), stands])
+        parts.turn_until(lambda: parts.output.parked == 2)
+        ended = Outgoing("cleared", ALERT, b"", retain=True)
+        parts.outbox.append([event("cleared", alert="a1", kind="cleared"), ended])
+        parts.turn_until(lambda: parts.output.parked == 3 and parts.output.waiting == 0)
+        assert len(parts.outbox) == 3
+        broker.change(answer=lambda _: 0)
+        parts.turn_until(lambda: len(parts.outbox) == 0)
+        assert parts.output.connection == 1
+        assert broker.payloads(EVENT) == [b"raised", b"cleared"]
+        assert broker.payloads(ALERT) == [b""]
+
+
+def test_a_later_event_never_overtakes_one_that_is_under_way(make):
+    """Both at once would be refused and taken."""
+    with StrictBroker() as broker:
+        refusals = iter([QUOTA])
+        broker.change(answer=lambda one: next(refusals, 0) if one.topic == EVENT else 0)
+        parts = make(broker)
+        parts.outbox.append([event("raised", alert="a1"), event("cleared", alert="a1")])
+        parts.turn_until(lambda: parts.output.connected and len(parts.outbox) == 0)
+        assert broker.payloads(EVENT) == [b"raised", b"cleared"]
+
+
+def test_many_refused_are_tried_a_window_at_a_time_and_one_that_never_leaves_holds_up_none(make):
+    with StrictBroker(receive_maximum=5, answer=lambda one: DENIED if one.topic == EVENT else 0) as broker:
+        parts = make(broker)
+        parts.outbox.append([event(name.decode(), alert=name.decode()) for name in names(60)])
+        parts.turn_until(lambda: parts.output.parked == 60)
+        broker.change(answer=lambda one: DENIED if one.payload in (b"0", b"7") else 0)
+        parts.turn_until(lambda: len(parts.outbox) == 2)
+        assert broker.broken == []
+        tried = len(broker.refused)
+        parts.turn_for(0.5)
+        assert len(broker.refused) - tried <= 20, "ever less often"
+
+
+def test_a_refused_word_of_its_own_is_said_again(make, monkeypatch):
+    """Else `available` would go on saying `offline`, the will of the connection before."""
+    monkeypatch.setattr("agent.publish.sender.OWED_RETRY_S", 0.02)
+    with StrictBroker() as broker:
+        refusals = iter([QUOTA])
+        broker.change(answer=lambda one: next(refusals, 0) if one.topic == AVAILABLE else 0)
+        parts = make(broker)
+        parts.turn_until(lambda: broker.payloads(AVAILABLE) == [b"online"])
+
+
+def test_a_subscription_that_is_refused_is_said(make):
+    with StrictBroker(wildcards=False) as broker:
+        parts = make(broker)
+        parts.turn_until(lambda: parts.lines("output_limited"))
+        assert any("no subscription (Wildcard subscription not supported)" in limit for limit in parts.output.limits)
+
+
+def test_a_longer_keepalive_of_the_broker_is_said(make):
+    with StrictBroker(keepalive_s=600) as broker:
+        parts = make(broker)
+        parts.turn_until(lambda: parts.output.connected)
+        assert parts.output.limits == ["a keepalive of 600 s: a dead connection is noticed within twice that"]
+
+
+def test_ordinary_limits_are_no_news(make):
+    with StrictBroker(receive_maximum=20, packet_bytes_max=1_048_576, keepalive_s=60) as broker:
+        parts = make(broker)
+        parts.turn_until(lambda: parts.output.connected)
+        assert parts.output.limits == []
+        assert parts.lines("output_connected")[0]["why"] == "MQTT 5"
+
+
+# Two agents ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+def test_two_agents_of_one_node_say_so_and_remove_nothing_of_each_other(make, monkeypatch, version):
+    """Whoever came first answers whoever comes; neither takes what the other keeps for leftovers of its own."""
+    monkeypatch.setattr(others, "ANSWER_WITHIN_S", 1.0)
+    with StrictBroker() as broker:
+        first = make(broker, "a", protocol=version, instance="a" * 16)
+        first.standing = STANDING
+        first.turn_until(lambda: first.output.connected and first.output._sender.is_idle and not len(first.outbox))
+        second = make(broker, "b", protocol=version, instance="b" * 16, client_id="other-out")
+        second.standing = [Outgoing("raised", "f/n/alert/p2/risk", b"mine", retain=True)]
+        second.turn_until(lambda: second.lines("retained_alerts_left"), first)
+        for one, client_id in ((first, "other-out"), (second, CLIENT_ID)):
+            (line,) = one.lines("other_agent_connected")
+            assert client_id in line["why"]
+            assert one.output.other_agent == line["why"]
+        second.turn_until(lambda: not len(second.outbox) and second.output._sender.is_idle, first)
+        assert set(broker.retained) == {AVAILABLE, "f/n/instance", ALERT, "f/n/alert/p2/risk"}
+        first.turn_for(0.1)
+        second.turn_for(0.1)
+        assert first.lines("retained_alert_removed") == second.lines("retained_alert_removed") == []
+
+
+def test_an_agent_of_the_past_answers_nobody_and_is_cleaned_up_after(make):
+    """The id that the broker retains is not a sign of life; each removal is logged."""
+    with StrictBroker() as broker:
+        old = make(broker, "a", instance="a" * 16)
+        old.standing = STANDING
+        old.turn_until(lambda: old.output.connected and old.output._sender.is_idle and not len(old.outbox))
+        old.output.close(lambda: old.standing)
+        new = make(broker, "b", instance="b" * 16)
+        new.turn_until(lambda: ALERT not in broker.retained)
+        assert new.output.other_agent == ""
+        assert [line["topic"] for line in new.lines("retained_alert_removed")] == [ALERT]
+
+
+def test_another_agent_that_has_gone_is_forgotten(make, monkeypatch):
+    monkeypatch.setattr(others, "ASK_EVERY_S", 0.05)
+    monkeypatch.setattr(others, "GONE_S", 0.5)
+    with StrictBroker() as broker:
+        first, second = make(broker, "a"), make(broker, "b", instance="b" * 16, client_id="other-out")
+        first.turn_until(lambda: first.output.other_agent and second.output.other_agent, second)
+        end = iter(range(150))
+        first.turn_until(lambda: next(end, None) is None, second)
+        assert first.lines("other_agent_gone") == [], "it is asked now and then, and answers"
+        second.output.close(list)
+        first.turn_until(lambda: first.output.other_agent == "")
+        assert len(first.lines("other_agent_gone")) == 1
+
+
+def test_two_clients_of_one_id_are_surmised_where_the_broker_gives_no_reason(make, monkeypatch):
+    """They take the connection from each other by turns; then they wait, and do not."""
+    with StrictBroker(says_takeover=False) as broker:
+        parts = make(broker)
+        other = make(broker, "b")
+        parts.turn_until(lambda: parts.lines("client_id_taken") or other.lines("client_id_taken"), other)
+        one = parts if parts.lines("client_id_taken") else other
+        (line,) = one.lines("client_id_taken")
+        assert line["why"] == "3 connections in a row ended within 20 s, and nobody said why"
+        assert line["next_step"].startswith(f"Is another agent called {CLIENT_ID}?")
+        assert one.output.other_agent == line["why"]
+        n_connects = len(broker.connects)
+        parts.turn_for(0.3)
+        other.turn_for(0.3)
+        assert len(broker.connects) <= n_connects + 1
+
+
+def test_garbage_on_the_instance_topic_is_said_once_and_no_agent(make):
+    with StrictBroker() as broker:
+        parts = make(broker)
+        parts.turn_until(lambda: parts.output.connected and parts.output._sender.is_idle)
+        talker = make(broker, "b", client_id="talker")
+        talker.turn_until(lambda: talker.output.connected, parts)
+        parts.turn_until(lambda: parts.output.other_agent, talker)
+        for payload in (b"", b"{", b'{"instance":"x","client_id":"\\n","host":"","asks":true}', b"\xff" * 999):
+            talker.output._sender.say("f/n/instance", payload, retain=False)
+        parts.turn_until(lambda: parts.lines("instance_unreadable"), talker)
+        parts.turn_for(0.1)
+        assert len(parts.lines("instance_unreadable")) == 1
+
+
+# MQTT versions ------------------------------------------------------------------------------------------------------
+
+
+def test_a_fall_back_by_chance_comes_back_to_mqtt_5(make, monkeypatch):
+    """Two connections closed early, as by a broker that starts; 3.1.1 is left as soon as nothing is under way."""
+    monkeypatch.setattr(protocol, "TRY_5_MIN_S", 0.1)
+    with StrictBroker(hangs_up_on=(5,)) as broker:
+        parts = make(broker)
+        parts.turn_until(lambda: parts.output.connected)
+        assert [version for _, version in broker.connects] == [5, 5, 4]
+        broker.change(hangs_up_on=())
+        parts.turn_until(lambda: parts.output.connected and parts.output.protocol.name == "5")
+        parts.outbox.append([event("a")])
+        parts.turn_until(lambda: broker.payloads(EVENT) == [b"a"])
+        assert b"offline" not in broker.payloads(AVAILABLE)
+
+
+def test_a_broker_of_3_1_1_takes_everything_and_is_left_alone(make):
+    with StrictBroker(versions=(4,)) as broker:
+        parts = make(broker)
+        parts.standing = STANDING
+        parts.outbox.append([event(name.decode()) for name in names(30)])
+        parts.turn_until(lambda: parts.output.connected and len(parts.outbox) == 0)
+        assert broker.payloads(EVENT) == names(30)
+        assert [version for _, version in broker.connects] == [5, 4]
+        assert parts.output.limits == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_schedule_of_refusals_and_cuts_delivers_each_event_in_the_order_of_its_alert(make, seed):
+    """A broker that refuses at random and is cut at random; at least once each, none before an earlier one."""
+    chance = random.Random(seed)
+    with StrictBroker(receive_maximum=chance.randint(1, 6)) as broker:
+        calm = [False]
+
+        def answer(one: Published) -> int:
+            return 0 if calm[0] or chance.random() > 0.3 else chance.choice([QUOTA, DENIED, 0x80])
+
+        broker.change(answer=answer)
+        parts = make(broker)
+        due = []
+        for step in range(1, 5):
+            for alert in ("a", "b", "c"):
+                parts.outbox.append([event(f"{alert}{step}", alert=alert)])
+                due.append(f"{alert}{step}".encode())
+                for _ in range(chance.randint(0, 20)):
+                    parts.turn()
+                if chance.random() < 0.1:
+                    broker.cut(CLIENT_ID)
+        calm[0] = True
+        parts.turn_until(lambda: len(parts.outbox) == 0)
+        heard = broker.payloads(EVENT)
+        assert set(heard) == set(due)
+        for alert in (b"a", b"b", b"c"):
+            firsts = list(dict.fromkeys(payload for payload in heard if payload.startswith(alert)))
+            assert firsts == sorted(firsts)
+        assert broker.broken == []
