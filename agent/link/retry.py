@@ -16,7 +16,7 @@ from structlog.typing import FilteringBoundLogger
 
 from agent.link.protocol import Protocol
 
-RETRY_MIN_S, RETRY_MAX_S = 0.5, 30.0
+RETRY_MAX_S = 30.0
 STEADY_S = 60.0  # a connection that stood so long was a good one: the next wait is short again
 SOON_S = 20.0  # one that ended before that, without a reason, was cut short
 CUT_SHORT_MAX = 3  # in a row: more than chance
@@ -77,12 +77,13 @@ def say_taken(log: FilteringBoundLogger, client_id: str, why: str) -> None:
 class Retry:
     """The waits of one link, and the MQTT version it speaks. Times are of any clock that only goes forward."""
 
-    def __init__(self, wanted: str) -> None:
+    def __init__(self, wanted: str, least_s: float) -> None:
         self.protocol = Protocol(wanted)
+        self._least_s = least_s  # the first wait, and that after a connection that stood long
         self.due_s = 0.0  # when to connect next
         self.other = ""  # what speaks for another client with our id, "" for nothing
         self._accepted_at_s: float | None = None
-        self._wait_s = RETRY_MIN_S
+        self._wait_s = least_s
         self._n_cut_short = 0
 
     def accepted(self, now_s: float) -> None:
@@ -95,7 +96,7 @@ class Retry:
         if self._accepted_at_s is not None and now_s - self._accepted_at_s >= STEADY_S:
             self.other = ""
             self._n_cut_short = 0
-            self._wait_s = RETRY_MIN_S
+            self._wait_s = self._least_s
 
     def ended(self, end: End, now_s: float) -> bool:
         """Decide when the next connection is due; True when `other` says something new."""

@@ -25,6 +25,7 @@ from agent.publish.topic import Topics
 from agent.store.outbox import Outbox, Outgoing
 
 STOP_TIMEOUT_S = 5.0
+RETRY_MIN_S = 3.0  # whoever subscribes to events is to be back first when a broker restarts
 _RETAIN_NOT_SUPPORTED, _QOS_NOT_SUPPORTED = 0x9A, 0x9B
 HELD_MAX = 100_000  # standing alerts that are read back of one connection
 Standing = Callable[[], list[Outgoing]]
@@ -47,7 +48,7 @@ class Output:
         self._outbox = outbox
         self._log = log.bind(broker=f"{broker.host}:{broker.port}")
         self._logged = ""  # the state of the connection as it was logged last
-        self._retry = Retry(broker.protocol)
+        self._retry = Retry(broker.protocol, RETRY_MIN_S)
         self._will_limits = Limits()  # what the broker takes of a will
         self._refusals = RefusalLog(self._log)
         self._others = Others(instance, client_id)

@@ -37,6 +37,7 @@ from agent.words import Source
 
 READ_S_MAX = 0.1  # one read goes on no longer, however fast the broker sends
 RECEIVE_MAXIMUM = 1000  # QoS 1 messages the broker may have under way to us (MQTT 5)
+RETRY_MIN_S = 0.5
 TOPICS_SAID = 10
 _PROTOCOL_ERROR = 0x82
 QUIET_S = 60.0  # a start that brings no message for so long is told of
@@ -78,7 +79,7 @@ class Receiver:
         self._client: paho.Client | None = None
         self._subscribing: dict[int, str] = {}  # message id of a SUBSCRIBE -> source
         self._had_session = False
-        self._retry = Retry(broker.protocol)
+        self._retry = Retry(broker.protocol, RETRY_MIN_S)
         self._answer_by = math.inf  # CONNECT, then SUBSCRIBE
         self._quiet_at_s = math.inf  # when to tell that nothing has come yet
         self._has_heard = False
@@ -227,7 +228,6 @@ class Receiver:
             say_taken(self._log, self._client_id, self.other_agent)
 
     def _end_of_ours(self, why: str) -> End:
-        """The agent ends the connection."""
         return End("explained" if self.connected else "early", why)
 
     def _tell_of_silence(self, received: Received) -> None:

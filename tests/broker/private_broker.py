@@ -1,6 +1,7 @@
 """A mosquitto that a test may kill and start again on the same port."""
 
 import getpass
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -30,6 +31,10 @@ class PrivateBroker:
         """kill -9."""
         self._process.kill()
         self._running.close()
+
+    def reload(self) -> None:
+        """SIGHUP: it reads its ACL file again, and no connection ends."""
+        self._process.send_signal(signal.SIGHUP)
 
     def close(self) -> None:
         self._running.close()

@@ -6,6 +6,7 @@ from agent.link import protocol, retry
 from agent.link.protocol import Protocol
 from agent.link.retry import End, Retry
 
+LEAST_S = 0.5
 CUT, TAKEN, AWAY = End("cut", "cut"), End("taken_over", "taken"), End("unreachable", "refused")
 
 
@@ -16,20 +17,20 @@ def connected(one: Retry, at_s: float, *, stands_s: float, end: End = CUT) -> bo
 
 
 def test_waits_double_up_to_a_bound_with_jitter_and_are_short_again_after_a_good_connection():
-    one, now_s, waits = Retry("auto"), 0.0, []
+    one, now_s, waits = Retry("auto", LEAST_S), 0.0, []
     for _ in range(10):
         one.ended(AWAY, now_s)
         waits.append(one.due_s - now_s)
         now_s = one.due_s
     for number, wait_s in enumerate(waits):
-        most_s = min(retry.RETRY_MAX_S, retry.RETRY_MIN_S * 2**number)
+        most_s = min(retry.RETRY_MAX_S, LEAST_S * 2**number)
         assert most_s / 2 <= wait_s <= most_s
     connected(one, now_s, stands_s=retry.STEADY_S + 1)
-    assert one.due_s - (now_s + retry.STEADY_S + 1) <= retry.RETRY_MIN_S
+    assert one.due_s - (now_s + retry.STEADY_S + 1) <= LEAST_S
 
 
 def test_a_connection_that_stood_long_is_no_sign_of_another_client():
-    one = Retry("auto")
+    one = Retry("auto", LEAST_S)
     assert [connected(one, number * 1000, stands_s=retry.SOON_S + 1) for number in range(9)] == [False] * 9
     assert one.other == ""
 
@@ -37,14 +38,14 @@ def test_a_connection_that_stood_long_is_no_sign_of_another_client():
 @pytest.mark.parametrize("between", [AWAY, End("explained", "going down"), End("refused", "no")])
 def test_a_broker_that_is_away_in_between_or_says_why_is_no_sign_of_another_client(between):
     """One that restarts again and again: another client would have found it there."""
-    one = Retry("auto")
+    one = Retry("auto", LEAST_S)
     for number in range(6):
         assert not connected(one, number, stands_s=1)
         assert not one.ended(between, number)
 
 
 def test_connections_that_are_cut_short_in_a_row_wait_as_for_a_takeover_until_one_stands():
-    one = Retry("auto")
+    one = Retry("auto", LEAST_S)
     assert [connected(one, number, stands_s=1) for number in range(5)] == [False, False, True, False, False]
     assert retry.TAKEN_OVER_S[0] <= one.due_s - 5 <= retry.TAKEN_OVER_S[1]
     assert one.other
@@ -52,18 +53,18 @@ def test_connections_that_are_cut_short_in_a_row_wait_as_for_a_takeover_until_on
     one.look(100 + retry.STEADY_S)
     assert one.other == ""
     one.ended(CUT, 200)
-    assert one.due_s - 200 <= retry.RETRY_MIN_S
+    assert one.due_s - 200 <= LEAST_S
 
 
 def test_a_takeover_that_is_said_waits_at_once():
-    one = Retry("auto")
+    one = Retry("auto", LEAST_S)
     assert connected(one, 0, stands_s=1000, end=TAKEN)
     assert retry.TAKEN_OVER_S[0] <= one.due_s - 1000 <= retry.TAKEN_OVER_S[1]
     assert not connected(one, 2000, stands_s=1, end=TAKEN), "said once"
 
 
 def test_what_the_agent_left_itself_is_made_anew_at_once():
-    one = Retry("auto")
+    one = Retry("auto", LEAST_S)
     one.accepted(0)
     one.ended(End("left", ""), 5)
     assert one.due_s == 5

@@ -18,7 +18,7 @@ PINGREQ = 0xC0
 
 @pytest.fixture
 def broker(monkeypatch):
-    monkeypatch.setattr(retry, "RETRY_MIN_S", 0.01)
+    monkeypatch.setattr(mqtt, "RETRY_MIN_S", 0.01)
     with FakeBroker() as one:
         yield one
 
@@ -214,7 +214,7 @@ def test_stopped_is_the_last_word(broker, parts):
 
 def test_a_broker_that_is_absent_is_said_once_and_does_not_cost_mqtt_5(tmp_path, monkeypatch):
     """On 3.1.1 a PUBACK says nothing about what an ACL threw away: it is for brokers that refuse 5."""
-    monkeypatch.setattr(retry, "RETRY_MIN_S", 0.01)
+    monkeypatch.setattr(mqtt, "RETRY_MIN_S", 0.01)
     monkeypatch.setattr(retry, "RETRY_MAX_S", 0.01)
     parts = Parts(tmp_path, free_port())
     tries = []

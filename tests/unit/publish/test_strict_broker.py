@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from agent.link import protocol, retry
-from agent.publish import others, refused
+from agent.link import protocol
+from agent.publish import mqtt, others, refused
 from agent.store.outbox import Outgoing, Parked
 from tests.strict_broker import TOO_LARGE, Published, StrictBroker
 from tests.unit.publish.parts import CLIENT_ID, STANDING, Parts, event
@@ -16,7 +16,7 @@ QUOTA, DENIED = 0x97, 0x87
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(retry, "RETRY_MIN_S", 0.01)
+    monkeypatch.setattr(mqtt, "RETRY_MIN_S", 0.01)
     monkeypatch.setattr(others, "ANSWER_WITHIN_S", 0.05)
     monkeypatch.setattr(refused, "WAITS_S", {Parked.FOR_NOW: (0.02, 0.1), Parked.FOR_GOOD: (0.04, 0.2)})
 

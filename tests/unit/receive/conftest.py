@@ -9,6 +9,7 @@ from structlog.testing import LogCapture
 
 from agent.config.settings import Broker
 from agent.link import retry
+from agent.receive import client
 from agent.receive.client import Receiver
 from agent.words import Source
 from tests.fake_broker import FakeBroker
@@ -25,7 +26,7 @@ def broker() -> Iterator[FakeBroker]:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "RETRY_MIN_S", 0.001)
+    monkeypatch.setattr(client, "RETRY_MIN_S", 0.001)
     monkeypatch.setattr(retry, "CUT_SHORT_MAX", 10**6)  # many tests end a session just so
 
 

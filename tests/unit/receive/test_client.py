@@ -344,7 +344,7 @@ def test_a_broker_that_falls_silent_is_given_up_once_and_for_the_reason_that_is_
     ahead_s[0] += 61
     pump(one, lambda _: not one.connected)
     assert [line["why"] for line in log.entries] == ["MQTT 5", "the connection ended: Keep alive timeout"]
-    assert one._retry._wait_s == 2 * retry.RETRY_MIN_S
+    assert one._retry._wait_s == 2 * receive.RETRY_MIN_S
     connected(broker, one)
 
 
