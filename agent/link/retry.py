@@ -2,7 +2,8 @@
 
 Two clients of one id take the connection from each other for ever, and only some brokers say so. What gives them away
 elsewhere: the broker accepts, and ends the connection soon after without a reason, again and again, and never is it
-away in between. Then, as after a takeover that is said, the next try waits one to two minutes.
+away in between. So the first try after such an end comes at once: a broker that restarts is not there yet. Where it is
+there each time, the next try waits one to two minutes, as after a takeover that is said.
 """
 
 import random
@@ -19,7 +20,8 @@ from agent.link.protocol import Protocol
 RETRY_MAX_S = 30.0
 STEADY_S = 60.0  # a connection that stood so long was a good one: the next wait is short again
 SOON_S = 20.0  # one that ended before that, without a reason, was cut short
-CUT_SHORT_MAX = 3  # in a row: more than chance
+CUT_SHORT_MAX = 5  # in a row: more than chance
+AT_ONCE_S = 0.1  # a hundred gateways are not to come in one instant
 TAKEN_OVER_S = (60, 120)
 _TAKEN_OVER, _SESSION_TAKEN_OVER = 0x8E, "Session taken over"
 _UNSUPPORTED_PROTOCOL = "Unsupported protocol version"
@@ -110,8 +112,10 @@ class Retry:
             self.due_s = now_s
         elif is_taken:
             self.due_s = now_s + random.uniform(*TAKEN_OVER_S)
+        elif end.kind == "cut":
+            self.due_s = now_s + random.uniform(0, AT_ONCE_S)
         else:
-            self.due_s = now_s + self._wait_s * random.uniform(0.5, 1.0)  # a hundred gateways are not to come in step
+            self.due_s = now_s + self._wait_s * random.uniform(0.5, 1.0)
             self._wait_s = min(2 * self._wait_s, RETRY_MAX_S)
         return self.other != before
 

@@ -97,7 +97,7 @@ def outgoing(event: AlertEvent, bundle: Bundle, topics: Topics) -> list[Outgoing
     payload = event_message(event, bundle)
     stands = payload if event.state != "normal" else b""
     return [
-        Outgoing(event.kind, topics.event, payload, retain=False, alert=event.alert),
+        Outgoing(event.kind, topics.event, payload, retain=False, chain=f"{event.device}/{event.head}"),
         Outgoing(event.kind, topics.alert(event.device, event.head), stands, retain=True),
     ]
 

@@ -27,19 +27,16 @@ class Refused:
     def is_due(self, now_s: float) -> bool:
         return not self._trying and now_s >= self._due_s
 
-    def refuse(self, number: int, kind: Parked, now_s: float) -> None:
-        """The broker refused this row, perhaps again, for a reason of this kind."""
+    def hear(self, number: int, kind: Parked, now_s: float) -> None:
+        """What became of a row: the broker took it (NO), or refused it, perhaps again, for a reason of that kind."""
         if number in self._trying:
-            self._end_of_one(number, now_s)
+            self._trying.discard(number)
+            self._has_taken |= kind is Parked.NO
+            if not self._trying:
+                self._end_round(now_s)
         elif kind == self.kind and not self._trying and self._due_s == math.inf:
             self._wait_s = self._least_s
             self._put_off(now_s)
-
-    def take(self, number: int, now_s: float) -> None:
-        """The broker took this row, which may be one of ours."""
-        if number in self._trying:
-            self._has_taken = True
-            self._end_of_one(number, now_s)
 
     def begin(self, numbers: list[int]) -> None:
         """These are on their way; none: what was parked has gone."""
@@ -48,10 +45,7 @@ class Refused:
         self._has_taken = False
         self.after = numbers[-1] if numbers else 0
 
-    def _end_of_one(self, number: int, now_s: float) -> None:
-        self._trying.discard(number)
-        if self._trying:
-            return
+    def _end_round(self, now_s: float) -> None:
         if self._has_taken:
             self._wait_s = self._least_s
             self._due_s = now_s

@@ -1,7 +1,7 @@
 """What leaves over one connection: the outbox and a few words of our own at QoS 1, status and scores at QoS 0.
 
-A message leaves the outbox on a PUBACK whose reason is success. What the broker refuses is parked, with what follows of
-its alert, and tried again on the same connection (refused.py). Everything at QoS 1 counts against the broker's receive
+A message leaves the outbox on a PUBACK whose reason is success. What the broker refuses is parked, with what follows in
+its chain, and tried again on the same connection (refused.py). Everything at QoS 1 counts against the broker's receive
 maximum, and nothing is sent that goes beyond its other limits (link/limits.py): it would end the connection.
 """
 
@@ -15,7 +15,7 @@ from structlog.typing import FilteringBoundLogger
 from agent.link.limits import Limits
 from agent.publish.connection import Acknowledged, Connection
 from agent.publish.refused import Refused
-from agent.store.outbox import Outbox, Parked
+from agent.store.outbox import Outbox, Outgoing, Parked, Row
 
 IN_FLIGHT_MAX = 20  # what mosquitto holds of one client by default
 SAYING_MAX = 10_000  # status and scores that may wait in paho
@@ -81,7 +81,7 @@ class Sender:
     counts: Counts
     _owed: deque[Word] = field(default_factory=deque)  # before the outbox
     _owed_at_s: float = 0.0
-    _in_flight: dict[int, int | Word] = field(default_factory=dict)  # message id -> number in the outbox, or a word
+    _in_flight: dict[int, Row | Word] = field(default_factory=dict)  # by message id
     _saying: set[int] = field(default_factory=set)  # message ids at QoS 0 that paho has not written yet
     _done: list[int] = field(default_factory=list)
     _refused: dict[int, Parked] = field(default_factory=dict)
@@ -112,24 +112,24 @@ class Sender:
     def hear(self, said: Acknowledged, now_s: float) -> None:
         """Take an acknowledgement; `settle` makes it last."""
         self._saying.discard(said.message_id)
-        number = self._in_flight.pop(said.message_id, None)
-        if number is None:
-            return
-        if not said.reason.is_failure:
-            if isinstance(number, int):
-                self._done.append(number)
-                for one in self._again.values():
-                    one.take(number, now_s)
+        sent = self._in_flight.pop(said.message_id, None)
+        if sent is None:
             return
         kind = _kind(said.reason)
-        self.refusals.hear(kind, str(said.reason))
-        if isinstance(number, int):
-            self._refused[number] = kind
-            for one in self._again.values():
-                one.refuse(number, kind, now_s)
+        if kind is not Parked.NO:
+            self.refusals.hear(kind, str(said.reason))
+        if isinstance(sent, Word):
+            if kind is not Parked.NO:
+                self._owed.append(sent)
+                self._owed_at_s = now_s + OWED_RETRY_S * random.uniform(0.5, 1.0)
+            return
+        number, _ = sent
+        if kind is Parked.NO:
+            self._done.append(number)
         else:
-            self._owed.append(number)
-            self._owed_at_s = now_s + OWED_RETRY_S * random.uniform(0.5, 1.0)
+            self._refused[number] = kind
+        for one in self._again.values():
+            one.hear(number, kind, now_s)
 
     def turn(self, now_s: float) -> None:
         """Write what has been acknowledged to the outbox, and send what the broker has room for. Never waits."""
@@ -141,31 +141,37 @@ class Sender:
         self._send_waiting()
         for one in self._again.values():
             if self._room and one.is_due(now_s):
-                rows = self.outbox.sendable(self._room, one.kind, one.after)
+                rows = self.outbox.refused(one.kind, one.after, self._room)
                 if not rows and one.after:
-                    rows = self.outbox.sendable(self._room, one.kind)
+                    rows = self.outbox.refused(one.kind, 0, self._room)
                 one.begin([number for number, _ in rows])
-                for number, outgoing in rows:
-                    self._publish(number, outgoing.topic, outgoing.payload, retain=outgoing.retain)
+                for row in rows:
+                    self._publish(row, row[1])
 
     def _send_owed(self, now_s: float) -> None:
         while self._owed and self._room and now_s >= self._owed_at_s:
             word = self._owed.popleft()
             if self._fits(word.topic, word.payload, self._qos):
-                self._publish(word, word.topic, word.payload, retain=word.retain)
+                self._publish(word, word)
 
     def _send_waiting(self) -> None:
         if not self._room or not self.outbox.waiting:
             return
+        under_way = [one for one in self._in_flight.values() if not isinstance(one, Word)]
+        numbers = {number for number, _ in under_way}
+        chains = {outgoing.chain for _, outgoing in under_way if outgoing.chain}
         too_large: dict[int, Parked] = {}
-        under_way = set(self._in_flight.values())
         for number, outgoing in self.outbox.sendable(IN_FLIGHT_MAX + len(under_way)):
-            if number in under_way:
+            if number in numbers:
                 continue
-            if not self._fits(outgoing.topic, outgoing.payload, self._qos):
+            if not self._room or outgoing.chain in chains:  # the one before it may yet be refused
+                break
+            if outgoing.chain:
+                chains.add(outgoing.chain)
+            if self._fits(outgoing.topic, outgoing.payload, self._qos):
+                self._publish((number, outgoing), outgoing)
+            else:
                 too_large[number] = Parked.TOO_LARGE
-            elif self._room:
-                self._publish(number, outgoing.topic, outgoing.payload, retain=outgoing.retain)
         if too_large:
             self.outbox.settle([], too_large)
 
@@ -185,11 +191,14 @@ class Sender:
         self.refusals.hear(Parked.TOO_LARGE, f"{topic}: {size} bytes, the broker takes {self.limits.packet_bytes_max}")
         return False
 
-    def _publish(self, what: int | Word, topic: str, payload: bytes, *, retain: bool) -> None:
-        message_id = self.connection.publish(topic, payload, qos=self._qos, retain=retain and self.limits.retain)
+    def _publish(self, sent: Row | Word, one: Outgoing | Word) -> None:
+        retain = one.retain and self.limits.retain
+        message_id = self.connection.publish(one.topic, one.payload, qos=self._qos, retain=retain)
         if message_id is not None:
-            self._in_flight[message_id] = what
+            self._in_flight[message_id] = sent
 
 
 def _kind(reason: ReasonCode) -> Parked:
+    if not reason.is_failure:
+        return Parked.NO
     return Parked.FOR_GOOD if reason.value in _FOR_GOOD else Parked.FOR_NOW

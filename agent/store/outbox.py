@@ -1,9 +1,9 @@
 """Alert table and outbox in one SQLite database, changed together in one transaction a batch that has alerts.
 
 A row leaves the outbox when the broker has taken it. One that the broker refuses is *parked*, and with it the later
-ones of its alert, so that no event overtakes an earlier one. The table has one row a device and head: its standing
-alert, or the last one that ended. WAL with `synchronous=FULL`: a commit is on the disk when it returns. One thread
-writes.
+ones of its chain, so that no event overtakes an earlier one of its device. The table has one row a device and head: its
+standing alert, or the last one that ended. WAL with `synchronous=FULL`: a commit is on the disk when it returns. One
+thread writes.
 """
 
 import sqlite3
@@ -22,9 +22,8 @@ from agent.words import AlertEvent
 
 ALERT_TABLE = "alerts.db"  # in the state directory
 BUSY_TIMEOUT_S = 30.0  # a person's shell may hold the database for a while
-_IS_FIRST_OF_ITS_ALERT = (
-    "(alert = '' OR number = (SELECT min(number) FROM outbox AS other WHERE other.alert = outbox.alert))"
-)
+_COLUMNS = "number, kind, topic, payload, retain, chain"
+_IS_FIRST = "(chain = '' OR number = (SELECT min(number) FROM outbox AS other WHERE other.chain = outbox.chain))"
 _UNITS = "CREATE TABLE IF NOT EXISTS units (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), units BLOB NOT NULL)"
 
 
@@ -41,14 +40,14 @@ class Parked(IntEnum):
 class Outgoing:
     """A message to publish at QoS 1. `kind` is that of its event; a retained one replaces its forerunner.
 
-    Those of the same `alert` leave in their order; "" is of no alert.
+    Those of the same `chain` leave in their order, the events of one DEVICE/HEAD; "" is in none.
     """
 
     kind: str
     topic: str
     payload: bytes
     retain: bool
-    alert: str = ""
+    chain: str = ""
 
 
 Row = tuple[int, Outgoing]  # its number, which is never used again, and the message
@@ -102,21 +101,13 @@ class Outbox:
             db.execute(_UNITS)
             db.execute("INSERT OR REPLACE INTO units VALUES (1, ?)", (msgspec.json.encode(units),))
 
-    def sendable(self, limit: int, parked: Parked = Parked.NO, after: int = 0) -> list[Row]:
-        """Messages that may be sent, oldest first: none before the earlier ones of its alert have left.
+    def sendable(self, limit: int) -> list[Row]:
+        """The oldest messages that may be sent; those of one chain only after each other."""
+        return self._rows("parked = 0 ORDER BY number LIMIT ?", limit)
 
-        parked  NO, or the reason of the parked ones that are to be tried again
-        after   their numbers are above it
-        """
-        rows = self._db.execute(
-            "SELECT number, kind, topic, payload, retain, alert FROM outbox "
-            f"WHERE parked = ? AND number > ? AND {_IS_FIRST_OF_ITS_ALERT} ORDER BY number LIMIT ?",
-            (parked, after, limit),
-        )
-        return [
-            (number, Outgoing(kind, topic, payload, bool(retain), alert))
-            for number, kind, topic, payload, retain, alert in rows
-        ]
+    def refused(self, why: Parked, after: int, limit: int) -> list[Row]:
+        """The oldest parked ones with a number above `after`, only the first of each chain."""
+        return self._rows(f"parked = ? AND number > ? AND {_IS_FIRST} ORDER BY number LIMIT ?", why, after, limit)
 
     def settle(self, taken: Iterable[int], refused: Mapping[int, Parked]) -> None:
         """Remove what the broker took, which frees what is parked behind it; park what it refused, and what follows."""
@@ -139,7 +130,7 @@ class Outbox:
 
     @property
     def waiting(self) -> int:
-        """Those among them that may be sent, now or after the earlier ones of their alerts."""
+        """Those among them that may be sent."""
         return self._count()[False]
 
     @property
@@ -173,9 +164,9 @@ class Outbox:
         for one in outgoing:
             if one.retain:
                 db.execute("DELETE FROM outbox WHERE topic = ?", (one.topic,))
-            row = (one.kind, one.topic, one.payload, one.retain, one.alert, self._reason_before(db, one.alert))
+            row = (one.kind, one.topic, one.payload, one.retain, one.chain, self._reason_before(db, one.chain))
             db.execute(
-                "INSERT INTO outbox (kind, topic, payload, retain, alert, parked) VALUES (?, ?, ?, ?, ?, ?)", row
+                "INSERT INTO outbox (kind, topic, payload, retain, chain, parked) VALUES (?, ?, ?, ?, ?, ?)", row
             )
         excess = db.execute("SELECT count(*) FROM outbox").fetchone()[0] - self._rows_max
         for which in ("kind = 'updated' AND NOT retain", "NOT retain"):  # what stands is retained and stays
@@ -185,6 +176,13 @@ class Outbox:
                 self.dropped += gone
                 excess -= gone
 
+    def _rows(self, where: str, *values: int) -> list[Row]:
+        rows = self._db.execute(f"SELECT {_COLUMNS} FROM outbox WHERE {where}", values)
+        return [
+            (number, Outgoing(kind, topic, payload, bool(retain), chain))
+            for number, kind, topic, payload, retain, chain in rows
+        ]
+
     def _count(self) -> dict[bool, int]:
         if self._n_rows is None:
             found = dict(self._db.execute("SELECT parked != 0, count(*) FROM outbox GROUP BY parked != 0"))
@@ -192,16 +190,16 @@ class Outbox:
         return self._n_rows
 
     def _mark(self, db: sqlite3.Connection, number: int, reason: Parked) -> None:
-        """Park the row and the others of its alert, or free them."""
+        """Park the row and the others of its chain, or free them."""
         db.execute("UPDATE outbox SET parked = ? WHERE number = ?", (reason, number))
-        of_alert = "(SELECT alert FROM outbox WHERE number = ? AND alert != '')"
-        db.execute(f"UPDATE outbox SET parked = ? WHERE alert = {of_alert}", (reason, number))
+        of_chain = "(SELECT chain FROM outbox WHERE number = ? AND chain != '')"
+        db.execute(f"UPDATE outbox SET parked = ? WHERE chain = {of_chain}", (reason, number))
 
-    def _reason_before(self, db: sqlite3.Connection, alert: str) -> int:
-        """Why the earlier ones of the alert wait."""
-        if not alert:
+    def _reason_before(self, db: sqlite3.Connection, chain: str) -> int:
+        """Why the earlier ones of the chain wait."""
+        if not chain:
             return Parked.NO
-        found: int = db.execute("SELECT ifnull(max(parked), 0) FROM outbox WHERE alert = ?", (alert,)).fetchone()[0]
+        found: int = db.execute("SELECT ifnull(max(parked), 0) FROM outbox WHERE chain = ?", (chain,)).fetchone()[0]
         return found
 
 
@@ -243,7 +241,7 @@ def _check(db: sqlite3.Connection) -> None:
     db.execute("SELECT number, kind, topic, payload, retain FROM outbox").fetchone()
     if version == 1:
         migrate(db)
-    db.execute("SELECT alert, parked FROM outbox").fetchone()
+    db.execute("SELECT chain, parked FROM outbox").fetchone()
 
 
 def read_units(db: sqlite3.Connection) -> Units | None:

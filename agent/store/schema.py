@@ -1,6 +1,7 @@
 """The tables of alerts.db, and how an older database becomes one of today.
 
-Version 2 says of each row of the outbox of which alert it is, and whether the broker has refused it.
+Version 2 says of each row of the outbox in which chain it is, and whether the broker has refused it. The events of one
+device and head are a chain, `DEVICE/HEAD`: they leave in their order.
 """
 
 import sqlite3
@@ -20,9 +21,9 @@ CREATE TABLE outbox (
 CREATE INDEX outbox_topic ON outbox (topic);
 """
 _TO_2 = """
-ALTER TABLE outbox ADD COLUMN alert TEXT NOT NULL DEFAULT '';
+ALTER TABLE outbox ADD COLUMN chain TEXT NOT NULL DEFAULT '';
 ALTER TABLE outbox ADD COLUMN parked INTEGER NOT NULL DEFAULT 0;
-CREATE INDEX outbox_alert ON outbox (alert, number);
+CREATE INDEX outbox_chain ON outbox (chain, number);
 CREATE INDEX outbox_parked ON outbox (parked, number);
 """
 
@@ -32,9 +33,10 @@ class Unusable(Exception):
 
 
 class _Event(msgspec.Struct):
-    """What an event says of its alert."""
+    """What an event says of its chain."""
 
-    alert: str
+    device: str
+    head: str
 
 
 def create(db: sqlite3.Connection) -> None:
@@ -49,8 +51,8 @@ def migrate(db: sqlite3.Connection) -> None:
         for statement in _TO_2.split(";"):
             db.execute(statement)
         for number, payload in db.execute("SELECT number, payload FROM outbox WHERE NOT retain").fetchall():
-            alert = msgspec.json.decode(payload, type=_Event).alert
-            db.execute("UPDATE outbox SET alert = ? WHERE number = ?", (alert, number))
+            event = msgspec.json.decode(payload, type=_Event)
+            db.execute("UPDATE outbox SET chain = ? WHERE number = ?", (f"{event.device}/{event.head}", number))
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     except BaseException as error:
         db.execute("ROLLBACK")

@@ -46,8 +46,11 @@ def test_a_broker_that_is_away_in_between_or_says_why_is_no_sign_of_another_clie
 
 def test_connections_that_are_cut_short_in_a_row_wait_as_for_a_takeover_until_one_stands():
     one = Retry("auto", LEAST_S)
-    assert [connected(one, number, stands_s=1) for number in range(5)] == [False, False, True, False, False]
-    assert retry.TAKEN_OVER_S[0] <= one.due_s - 5 <= retry.TAKEN_OVER_S[1]
+    for number in range(retry.CUT_SHORT_MAX - 1):
+        assert not connected(one, number, stands_s=1)
+        assert one.due_s - (number + 1) <= retry.AT_ONCE_S, "a broker that restarts is not there yet"
+    assert [connected(one, number, stands_s=1) for number in (10, 11, 12)] == [True, False, False]
+    assert retry.TAKEN_OVER_S[0] <= one.due_s - 13 <= retry.TAKEN_OVER_S[1]
     assert one.other
     one.accepted(100)
     one.look(100 + retry.STEADY_S)

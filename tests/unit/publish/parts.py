@@ -61,5 +61,5 @@ class Parts:
         self.outbox.close()
 
 
-def event(name: str, *, alert: str = "", kind: str = "raised") -> Outgoing:
-    return Outgoing(kind, "f/n/event", name.encode(), retain=False, alert=alert)
+def event(name: str, *, chain: str = "", kind: str = "raised") -> Outgoing:
+    return Outgoing(kind, "f/n/event", name.encode(), retain=False, chain=chain)

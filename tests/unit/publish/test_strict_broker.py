@@ -117,7 +117,7 @@ def test_a_message_above_the_brokers_packet_size_is_parked_and_said_and_costs_no
     """The rest leaves, and so does this one when the broker takes it."""
     with StrictBroker(packet_bytes_max=200) as broker:
         parts = make(broker)
-        parts.outbox.append([event("x" * 500, alert="a1"), event("after it", alert="a1"), event("b", alert="b1")])
+        parts.outbox.append([event("x" * 500, chain="a1"), event("after it", chain="a1"), event("b", chain="b1")])
         parts.turn_until(lambda: parts.output.connected and parts.output.waiting == 0)
         parts.output.say("f/n/status", b"y" * 500, retain=True)
         parts.turn_for(0.1)
@@ -146,24 +146,24 @@ def test_a_packet_of_just_the_size_that_the_broker_takes_is_sent(make):
 
 
 def test_a_refusal_that_passes_is_tried_again_on_the_same_connection(make):
-    """And holds nobody else up: what is taken leaves meanwhile, in the order within each alert."""
+    """And holds nobody else up: what is taken leaves meanwhile, in the order within each chain."""
     with StrictBroker() as broker:
         quota_for = {b"a1", b"c1"}
         broker.change(answer=lambda one: QUOTA if one.payload in quota_for else 0)
         parts = make(broker)
-        parts.outbox.append([event(f"{alert}{step}", alert=alert) for alert in "abc" for step in (1, 2, 3)])
+        parts.outbox.append([event(f"{name}{step}", chain=name) for name in "abc" for step in (1, 2, 3)])
         parts.turn_until(lambda: parts.output.connected and broker.payloads(EVENT) == [b"b1", b"b2", b"b3"])
         parts.turn_until(lambda: len(broker.refused) >= 8)
         assert (parts.output.parked, parts.output.waiting) == (6, 0)
-        parts.outbox.append([event("a4", alert="a"), event("d1", alert="d")])
+        parts.outbox.append([event("a4", chain="a"), event("d1", chain="d")])
         parts.turn_until(lambda: b"d1" in broker.payloads(EVENT))
         assert parts.output.parked == 7
         quota_for.clear()
         parts.turn_until(lambda: len(parts.outbox) == 0)
         assert parts.output.connection == 1
-        for alert in "abc":
-            said = [payload for payload in broker.payloads(EVENT) if payload.startswith(alert.encode())]
-            assert said == [f"{alert}{step}".encode() for step in range(1, 4 + (alert == "a"))]
+        for name in "abc":
+            said = [payload for payload in broker.payloads(EVENT) if payload.startswith(name.encode())]
+            assert said == [f"{name}{step}".encode() for step in range(1, 4 + (name == "a"))]
         assert {line["why"] for line in parts.lines("publish_refused")} == {"Quota exceeded"}
 
 
@@ -172,10 +172,10 @@ def test_what_is_refused_for_good_is_tried_again_too_and_leaves_in_order_once_th
     with StrictBroker(answer=lambda one: DENIED if one.topic in (EVENT, ALERT) else 0) as broker:
         parts = make(broker)
         stands = STANDING[0]
-        parts.outbox.append([event("raised", alert="a1"), stands])
+        parts.outbox.append([event("raised", chain="a1"), stands])
         parts.turn_until(lambda: parts.output.parked == 2)
         ended = Outgoing("cleared", ALERT, b"", retain=True)
-        parts.outbox.append([event("cleared", alert="a1", kind="cleared"), ended])
+        parts.outbox.append([event("cleared", chain="a1", kind="cleared"), ended])
         parts.turn_until(lambda: parts.output.parked == 3 and parts.output.waiting == 0)
         assert len(parts.outbox) == 3
         broker.change(answer=lambda _: 0)
@@ -191,7 +191,7 @@ def test_a_later_event_never_overtakes_one_that_is_under_way(make):
         refusals = iter([QUOTA])
         broker.change(answer=lambda one: next(refusals, 0) if one.topic == EVENT else 0)
         parts = make(broker)
-        parts.outbox.append([event("raised", alert="a1"), event("cleared", alert="a1")])
+        parts.outbox.append([event("raised", chain="a1"), event("cleared", chain="a1")])
         parts.turn_until(lambda: parts.output.connected and len(parts.outbox) == 0)
         assert broker.payloads(EVENT) == [b"raised", b"cleared"]
 
@@ -199,7 +199,7 @@ def test_a_later_event_never_overtakes_one_that_is_under_way(make):
 def test_many_refused_are_tried_a_window_at_a_time_and_one_that_never_leaves_holds_up_none(make):
     with StrictBroker(receive_maximum=5, answer=lambda one: DENIED if one.topic == EVENT else 0) as broker:
         parts = make(broker)
-        parts.outbox.append([event(name.decode(), alert=name.decode()) for name in names(60)])
+        parts.outbox.append([event(name.decode(), chain=name.decode()) for name in names(60)])
         parts.turn_until(lambda: parts.output.parked == 60)
         broker.change(answer=lambda one: DENIED if one.payload in (b"0", b"7") else 0)
         parts.turn_until(lambda: len(parts.outbox) == 2)
@@ -301,7 +301,7 @@ def test_two_clients_of_one_id_are_surmised_where_the_broker_gives_no_reason(mak
         parts.turn_until(lambda: parts.lines("client_id_taken") or other.lines("client_id_taken"), other)
         one = parts if parts.lines("client_id_taken") else other
         (line,) = one.lines("client_id_taken")
-        assert line["why"] == "3 connections in a row ended within 20 s, and nobody said why"
+        assert line["why"] == "5 connections in a row ended within 20 s, and nobody said why"
         assert line["next_step"].startswith(f"Is another agent called {CLIENT_ID}?")
         assert one.output.other_agent == line["why"]
         n_connects = len(broker.connects)
@@ -353,7 +353,7 @@ def test_a_broker_of_3_1_1_takes_everything_and_is_left_alone(make):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_any_schedule_of_refusals_and_cuts_delivers_each_event_in_the_order_of_its_alert(make, seed):
+def test_any_schedule_of_refusals_and_cuts_delivers_each_event_in_the_order_of_its_device(make, seed):
     """A broker that refuses at random and is cut at random; at least once each, none before an earlier one."""
     chance = random.Random(seed)
     with StrictBroker(receive_maximum=chance.randint(1, 6)) as broker:
@@ -366,9 +366,9 @@ def test_any_schedule_of_refusals_and_cuts_delivers_each_event_in_the_order_of_i
         parts = make(broker)
         due = []
         for step in range(1, 5):
-            for alert in ("a", "b", "c"):
-                parts.outbox.append([event(f"{alert}{step}", alert=alert)])
-                due.append(f"{alert}{step}".encode())
+            for name in ("a", "b", "c"):
+                parts.outbox.append([event(f"{name}{step}", chain=name)])
+                due.append(f"{name}{step}".encode())
                 for _ in range(chance.randint(0, 20)):
                     parts.turn()
                 if chance.random() < 0.1:
@@ -377,7 +377,7 @@ def test_any_schedule_of_refusals_and_cuts_delivers_each_event_in_the_order_of_i
         parts.turn_until(lambda: len(parts.outbox) == 0)
         heard = broker.payloads(EVENT)
         assert set(heard) == set(due)
-        for alert in (b"a", b"b", b"c"):
-            firsts = list(dict.fromkeys(payload for payload in heard if payload.startswith(alert)))
+        for name in (b"a", b"b", b"c"):
+            firsts = list(dict.fromkeys(payload for payload in heard if payload.startswith(name)))
             assert firsts == sorted(firsts)
         assert broker.broken == []

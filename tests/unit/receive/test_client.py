@@ -381,16 +381,16 @@ def test_connections_that_are_cut_short_again_and_again_speak_for_another_client
     broker, receiver, monkeypatch, protocol
 ):
     """As when two agents steal each other's client id, and the broker does not say so: said, and not fought for."""
-    monkeypatch.setattr(retry, "CUT_SHORT_MAX", 3)
+    monkeypatch.setattr(retry, "CUT_SHORT_MAX", 5)
     log = LogCapture()
     one = receiver(log=log, protocol=protocol)
-    for _ in range(3):
+    for _ in range(5):
         assert one.other_agent == ""
         connected(broker, one).close()
         pump(one, lambda _: not one.connected)
     (line,) = [line for line in log.entries if line["event"] == "client_id_taken"]
     assert line["next_step"].startswith("Is another agent called fw-in?")
-    assert line["why"] == one.other_agent == "3 connections in a row ended within 20 s, and nobody said why"
+    assert line["why"] == one.other_agent == "5 connections in a row ended within 20 s, and nobody said why"
     assert 59 < one._retry.due_s - time.monotonic() <= 120
 
 

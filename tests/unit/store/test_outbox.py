@@ -128,32 +128,31 @@ def test_what_stands_now_replaces_what_stood_before(path):
     assert waiting(outbox) == [said("raised", "r"), stands("e2", b"2"), stands("e1", b"")]
 
 
-def of(alert: str, step: int) -> Outgoing:
-    return Outgoing("updated", "f/n/event", f"{alert}{step}".encode(), retain=False, alert=alert)
+def of(chain: str, step: int) -> Outgoing:
+    return Outgoing("updated", "f/n/event", f"{chain}{step}".encode(), retain=False, chain=chain)
 
 
 def numbers(outbox: Outbox) -> dict[bytes, int]:
     return {one.payload: number for number, one in outbox.sendable(1000)}
 
 
-def test_what_is_refused_is_parked_with_what_follows_of_its_alert_until_it_is_taken(path):
+def test_what_is_refused_is_parked_with_what_follows_in_its_chain_until_it_is_taken(path):
     outbox = Outbox(path, 100)
     outbox.append([of("a", 1), of("a", 2), of("b", 1), of("b", 2), SAID])
-    assert list(numbers(outbox)) == [b"a1", b"b1", b"{}"], "one of an alert at a time"
     first = numbers(outbox)[b"a1"]
     outbox.settle([], {first: Parked.FOR_GOOD})
     outbox.append([of("a", 3)])
     assert (outbox.waiting, outbox.parked, len(outbox)) == (3, 3, 6)
-    assert list(numbers(outbox)) == [b"b1", b"{}"]
+    assert list(numbers(outbox)) == [b"b1", b"b2", b"{}"]
     outbox.close()
     outbox = Outbox(path, 100)
     assert (outbox.waiting, outbox.parked) == (3, 3), "the database knows"
-    assert outbox.sendable(9, Parked.FOR_NOW) == []
-    assert [one.payload for _, one in outbox.sendable(9, Parked.FOR_GOOD)] == [b"a1"]
-    assert outbox.sendable(9, Parked.FOR_GOOD, after=first) == []
+    assert outbox.refused(Parked.FOR_NOW, 0, 9) == []
+    assert [one.payload for _, one in outbox.refused(Parked.FOR_GOOD, 0, 9)] == [b"a1"], "one of a chain"
+    assert outbox.refused(Parked.FOR_GOOD, first, 9) == []
     outbox.settle([first], {})
     assert (outbox.waiting, outbox.parked) == (5, 0)
-    assert list(numbers(outbox)) == [b"a2", b"b1", b"{}"]
+    assert list(numbers(outbox)) == [b"a2", b"b1", b"b2", b"{}", b"a3"]
 
 
 def test_what_stands_anew_is_not_parked_for_what_stood_before(path):
@@ -176,15 +175,14 @@ def test_a_new_connection_frees_all_that_is_parked(path):
 
 
 def test_an_older_database_is_migrated_in_place(path):
-    """Its events leave in the order of their alerts, and what stands stands."""
+    """Its events leave in the order of their devices, and what stands stands."""
     old = sqlite3.connect(path)
     old.executescript(TABLES_OF_VERSION_1)
     old.execute(
         "INSERT INTO alert VALUES ('e1', 'risk', 'press', 1, 5, ?)", (msgspec.json.encode(event("raised", "a", t=5.0)),)
     )
-    rows = [("raised", "a"), ("raised", "b"), ("cleared", "a")]
-    for kind, alert in rows:
-        payload = msgspec.json.encode({"event": kind, "alert": alert})
+    for kind, device in (("raised", "e1"), ("raised", "e2"), ("cleared", "e1")):
+        payload = msgspec.json.encode({"event": kind, "device": device, "head": "risk"})
         old.execute("INSERT INTO outbox (kind, topic, payload, retain) VALUES (?, 'f/n/event', ?, 0)", (kind, payload))
     old.execute("INSERT INTO outbox (kind, topic, payload, retain) VALUES ('cleared', 'f/n/alert/e2/risk', x'', 1)")
     old.commit()
@@ -193,9 +191,8 @@ def test_an_older_database_is_migrated_in_place(path):
     assert outbox.aside is None
     assert [one.alert for one in outbox.standing()] == ["a"]
     assert len(outbox) == outbox.waiting == 4
-    assert [(one.kind, one.alert) for one in waiting(outbox)] == [("raised", "a"), ("raised", "b"), ("cleared", "")]
-    outbox.settle([outbox.sendable(1)[0][0]], {})
-    assert ("cleared", "a") in [(one.kind, one.alert) for one in waiting(outbox)]
+    chains = [(one.kind, one.chain) for one in waiting(outbox)]
+    assert chains == [("raised", "e1/risk"), ("raised", "e2/risk"), ("cleared", "e1/risk"), ("cleared", "")]
     outbox.close()
     assert Outbox(path, 100).aside is None
 
