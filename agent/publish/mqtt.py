@@ -119,11 +119,14 @@ class Output:
         if self._sender is not None:
             self._sender.owe(self._topics.available, b"stopped", retain=True)
         self._turn_while(lambda: self._sender is not None and not self._sender.is_idle, standing, deadline_s)
+        connection = self._connection
+        if connection is None:
+            return
         if self._sender is not None and self._sender.is_idle:
-            self._leave(self._sender)
-            self._turn_while(lambda: True, standing, deadline_s)
-        if self._connection is not None:
-            self._connection.cut()
+            connection.leave()
+            while time.monotonic() < deadline_s and not any(isinstance(said, End) for said in connection.events()):
+                time.sleep(0.005)
+        connection.cut()
 
     def _turn_while(self, goes_on: Callable[[], bool], standing: Standing, deadline_s: float) -> None:
         while self.connected and goes_on() and time.monotonic() < deadline_s:
@@ -164,8 +167,12 @@ class Output:
     def _on_end(self, said: End | NotAccepted, now_s: float) -> None:
         """Give the connection up and decide when the next one is made."""
         end = said if isinstance(said, End) else said.end
-        if self._is_leaving or (isinstance(said, NotAccepted) and self._has_changed_will(said.code)):
-            end = End("left", end.why)
+        if self._is_leaving:
+            end = End("left", "the agent ended it, to try MQTT 5 again")
+        elif isinstance(said, NotAccepted) and self._has_changed_will(said.code):
+            end = End("left", end.why)  # with another will, at once
+        if self._sender is not None:
+            self._sender.settle()  # what was acknowledged just before the end is not to be sent again
         if self._connection is not None:
             self._connection.cut()
         self._connection = self._sender = None
@@ -188,13 +195,8 @@ class Output:
     def _come_back_with_5(self, sender: Sender, now_s: float) -> None:
         """On 3.1.1 nobody says what an ACL threw away: a fall back to it that may be chance is not to last."""
         if sender.is_idle and self.protocol.is_5_worth_a_new_connection(now_s):
-            self._leave(sender)
-
-    def _leave(self, sender: Sender) -> None:
-        """Say goodbye; an End comes."""
-        self._is_leaving = True
-        self._sender = None
-        sender.connection.leave()
+            self._is_leaving = True
+            sender.connection.cut()  # if it cannot be made anew, the broker has said `offline`
 
     def _say_once(self, event: str, why: str) -> None:
         """One line a change of state, not one a retry."""

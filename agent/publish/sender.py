@@ -131,12 +131,16 @@ class Sender:
         for one in self._again.values():
             one.hear(number, kind, now_s)
 
-    def turn(self, now_s: float) -> None:
-        """Write what has been acknowledged to the outbox, and send what the broker has room for. Never waits."""
+    def settle(self) -> None:
+        """Write what has been acknowledged to the outbox."""
         if self._done or self._refused:
             self.outbox.settle(self._done, self._refused)
             self.counts.delivered += len(self._done)
             self._done, self._refused = [], {}
+
+    def turn(self, now_s: float) -> None:
+        """Settle, and send what the broker has room for. Never waits."""
+        self.settle()
         self._send_owed(now_s)
         self._send_waiting()
         for one in self._again.values():

@@ -138,6 +138,22 @@ def test_at_most_a_window_is_under_way_and_the_order_is_kept(broker, parts):
     assert heard == names
 
 
+def test_what_was_acknowledged_just_before_the_end_is_not_sent_again(broker, parts):
+    """Acknowledgement and end come to light in one turn."""
+    session = connected(broker, parts)
+    parts.outbox.append([event("a")])
+    parts.turn()
+    session.acknowledge(published(session)[2])
+    session.close()
+    deadline_s = time.monotonic() + 8
+    while parts.output._connection._client.is_connected():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.002)
+    parts.turn()
+    assert not parts.output.connected
+    assert len(parts.outbox) == 0
+
+
 def test_what_was_under_way_when_the_connection_broke_is_sent_again(broker, parts):
     session = connected(broker, parts)
     parts.outbox.append([event("a")])
@@ -210,6 +226,7 @@ def test_stopped_is_the_last_word(broker, parts):
     parts.output.close(list)
     answering.join()
     assert heard == [("f/n/event", b"a"), ("f/n/available", b"stopped"), DISCONNECT]
+    assert "output_lost" not in parts.events(), "a stop is no loss"
 
 
 def test_a_broker_that_is_absent_is_said_once_and_does_not_cost_mqtt_5(tmp_path, monkeypatch):
