@@ -1,6 +1,7 @@
 """A broker that is killed and comes back: nothing that stands is lost, and what was missed is marked."""
 
 import json
+import signal
 
 from tests.broker.listener import Listener
 from tests.broker.running_agent import ROOT, wait_until, with_output
@@ -36,7 +37,10 @@ def test_what_is_raised_while_the_output_is_away_is_said_when_it_is_back(broker,
         output_broker.kill()
         broker.publish_all(whole[240:])
         agent.wait_for_log("alert_raised")
+        agent.process.send_signal(signal.SIGSTOP)  # nobody keeps an event for a listener that is not back yet
         output_broker.start()
+        listener.wait_until_subscribed(2)
+        agent.process.send_signal(signal.SIGCONT)
         listener.wait_for(
             lambda one: one.topic == f"{ROOT}/status" and json.loads(one.payload)["taken"] == len(whole)
             and json.loads(one.payload)["queues"]["outbox"] == 0, "an empty outbox", since=len(listener.heard)
