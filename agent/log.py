@@ -16,7 +16,15 @@ READER_PATIENCE_S = 0.1
 PIPE_BYTES = select.PIPE_BUF  # so much can be written without waiting, when anything can
 DROP_EVERY_S = 10.0
 TEXT_MAX = 120
-DOUBTS = ("missing_channel", "extra_channel", "clock_rebased", "clock_unsteady")  # the reading is used all the same
+DOUBTS = (
+    "missing_channel",
+    "extra_channel",
+    "clock_rebased",
+    "clock_unsteady",
+    "two_topics",
+    "mixed_rows",
+    "new_life",
+)  # the reading is used all the same
 
 
 def configure() -> FilteringBoundLogger:

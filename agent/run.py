@@ -1,8 +1,7 @@
 """The daemon: receiver, core, store and publisher in one loop, and the signals that end it or change its settings.
 
 One turn: read what is there, take it through the core, commit alerts, acknowledge, publish; then a nap when the read
-was small. State is durable by snapshots: after a crash alert life cycles come from the alert table, states from the
-newest good snapshot, and every device's next row says `gap`.
+was small.
 """
 
 import faulthandler
@@ -10,7 +9,7 @@ import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -34,11 +33,11 @@ from agent.receive.client import Receiver
 from agent.receive.inbox import Received
 from agent.signals import Signals
 from agent.step.engine import Engine
-from agent.store import snapshot
+from agent.store.durability import Durability
 from agent.store.lock import lock
 from agent.store.outbox import ALERT_TABLE, Outbox, Outgoing, Units
 from agent.supervise import Progress, Supervisor
-from agent.words import Taken
+from agent.words import AlertEvent, Taken
 
 TURN_S = 0.05  # longest wait for a message: the output and the clock get their turn
 SMALL_READ_BYTES = 65_536
@@ -100,8 +99,9 @@ class Daemon:
         chosen = self._plan.chosen
         self._core = Core(self._plan.sources, bundle, engine, chosen.threshold, bounds(settings.agent))
         self._outbox = self._open_outbox()
-        self._restore()
         self._topics = Topics.of(settings.publish.prefix, settings.agent.node)
+        self._durability = Durability(settings.agent.state_dir, self._core, self._outbox, self._messages_of, log)
+        self._durability.start()
         client_id = settings.broker.client_id or f"forewarn-{settings.agent.node}"
         self._receiver = Receiver(
             settings.broker,
@@ -118,7 +118,6 @@ class Daemon:
         self._lag_s: float | None = None
         now_s = time.monotonic()
         self._snapshot_due_s = now_s + settings.agent.snapshot_every.total_seconds()
-        self._snapshot_entry = self._core.entry
         self._status_due_s = self._look_due_s = now_s
         self._links_said: tuple[object, ...] = ()
         self._status_said = (now_s, self._core.entry)
@@ -152,7 +151,7 @@ class Daemon:
         now_s = time.monotonic()
         if now_s >= self._snapshot_due_s:
             self._snapshot_due_s = now_s + self._settings.agent.snapshot_every.total_seconds()
-            self._write_snapshot()
+            self._durability.write()
         links = (self._output.connected, *self._receiver.subscriptions.values())
         if now_s >= self._status_due_s or links != self._links_said:
             self._links_said = links
@@ -188,7 +187,7 @@ class Daemon:
     def close(self) -> None:
         """Keep the state, let the outbox empty itself, say `stopped`."""
         self._receiver.close()
-        self._write_snapshot()
+        self._durability.stop()
         self._say_status(time.monotonic())
         self._output.close(self._standing)
         self._outbox.close()
@@ -202,24 +201,30 @@ class Daemon:
         self._finish(taken)
         self._lag_s = (self._receiver.now_ns() - received.arrived_ns[-1]) / 1e9
         if self._settings.publish.scores == "all":
-            for topic, payload in score_messages(taken.scores, self._plan.bundle.manifest, self._topics):
+            for topic, payload in score_messages(
+                taken.scores, self._plan.sources, self._plan.bundle.manifest, self._topics
+            ):
                 self._output.say(topic, payload, retain=False)
 
     def _finish(self, taken: Taken) -> None:
         """Commit alerts before anything is said of them."""
         if taken.alerts:
-            messages = [one for event in taken.alerts for one in outgoing(event, self._plan.bundle, self._topics)]
-            self._outbox.commit(taken.alerts, messages)
+            self._outbox.commit(taken.alerts, self._messages_of(taken.alerts))
             for event in taken.alerts:
                 self._log.info(
                     f"alert_{event.kind}", device=event.device, severity=event.severity, risk=event.risk, id=event.alert
                 )
+        if taken.forgotten:
+            self._outbox.forget(taken.forgotten)
         self._drop_log.hear(taken.drops, self._core.counts)
 
     def _standing(self) -> list[Outgoing]:
         """The retained message of each standing alert."""
-        messages = [outgoing(event, self._plan.bundle, self._topics) for event in self._outbox.standing()]
-        return [one for pair in messages for one in pair if one.retain]
+        return [one for one in self._messages_of(self._outbox.standing()) if one.retain]
+
+    def _messages_of(self, events: Sequence[AlertEvent]) -> list[Outgoing]:
+        """What is published of alert events."""
+        return [one for event in events for one in outgoing(event, self._plan.bundle, self._topics)]
 
     def _stuck(self, now_s: float) -> str:
         """The stage at which work waits and none is done, "" for none."""
@@ -272,29 +277,3 @@ class Daemon:
         horizons = tuple(duration(horizon_s, manifest) for horizon_s in manifest.risk.horizons_s)
         outbox.keep_units(Units(manifest.time_unit, horizons))
         return outbox
-
-    def _restore(self) -> None:
-        """States from the newest good snapshot, alerts from the table; what lies between is a gap."""
-        restored, refused = snapshot.restore(self._settings.agent.state_dir, self._core.restore)
-        for one in refused:
-            self._log.error("snapshot_set_aside", kept=str(one.aside), why=one.why)
-        newest_t_ns = self._outbox.newest_t_ns()
-        if self._core.n_standing() and not newest_t_ns:  # an ended alert would still have its row
-            what = f"the snapshot knows {self._core.n_standing()} standing alerts, the table none at all"
-            self._log.error("alert_table_lost", why=what, next_step="A fault that still shows is raised anew.")
-        self._core.adopt(self._outbox.standing(), newest_t_ns)
-        if restored is not None or refused or not self._outbox.is_first:  # else no agent has heard anything here
-            self._core.mark_gap("")
-        if restored is not None:
-            self._log.info("state_restored", snapshot=restored.name, taken=self._core.entry)
-
-    def _write_snapshot(self) -> None:
-        if self._core.entry == self._snapshot_entry:
-            return
-        entry = self._core.entry
-        try:
-            snapshot.write(self._settings.agent.state_dir, self._core.snapshot())
-        except OSError as error:
-            self._log.error("snapshot_failed", why=str(error), next_step="The older one is kept; tried again later.")
-            return
-        self._snapshot_entry = entry

@@ -13,6 +13,7 @@ Bool = npt.NDArray[np.bool_]
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
 UInt8 = npt.NDArray[np.uint8]
+UInt32 = npt.NDArray[np.uint32]
 Devices = npt.NDArray[np.object_]  # of str: references to the ids, not copies
 
 Severity = Literal["warning", "minor", "major", "critical"]
@@ -61,11 +62,13 @@ class Source:
 class Scores:
     """What one `take` scored, as columns in the order of the entries.
 
-    entry int64 [n] number of the message; device [n] its device's id; t_ns int64 [n] event time; quality uint8 [n];
+    entry int64 [n] number of the message; source int64 [n] index; device [n] its device's id; t_ns int64 [n] event
+    time; quality uint8 [n];
     risk float32 [n, K]; rul float32 [n, Q], Q = 0 when the bundle has none, in seconds (or cycles).
     """
 
     entry: Int64
+    source: Int64
     device: Devices
     t_ns: Int64
     quality: UInt8
@@ -90,7 +93,7 @@ class AlertEvent(msgspec.Struct, frozen=True):
     quality: str
     risk: tuple[float, ...]
     rul: tuple[float, ...]
-    cause: Literal["risk", "below_threshold", "forgotten"]
+    cause: Literal["risk", "below_threshold", "forgotten", "source_removed", "new_life"]
     clock_epoch: int = 0  # how often the device's clock had been re-based when the alert was raised
 
 
@@ -107,8 +110,12 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What one `take` or `tick` gives back."""
+    """What one `take` or `tick` gives back.
+
+    forgotten  (source, device) that fell silent for good: what is kept of their alerts may go
+    """
 
     scores: Scores
     alerts: Sequence[AlertEvent]
     drops: Sequence[Drop]
+    forgotten: Sequence[tuple[str, str]] = ()

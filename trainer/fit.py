@@ -32,7 +32,7 @@ from trainer import streaming
 from trainer.calibrate import calibrated
 from trainer.card import card
 from trainer.checkpoint import Curves
-from trainer.config import Config
+from trainer.config import Config, Model
 from trainer.data.history import History, failure_time
 from trainer.data.read import channel_info, histories_of, time_unit
 from trainer.data.split import Parts, split
@@ -54,6 +54,7 @@ from trainer.watch import Worth
 GOLDEN_DEVICES = 4
 GOLDEN_EVERY = 12
 GOLDEN_TOLERANCE = 0.01
+CLOSEST_MAX = 0.75  # of the cadence: live rows may come this close although recorded ones came more evenly
 """An activation that rounds to the other side on another CPU moves a cell by less than this; a wrong weight by more."""
 
 
@@ -164,7 +165,7 @@ def unmeasured(config: Config, parts: Parts, model: Streaming, data_sha256: str)
         time_unit=time_unit(config),
         channels=channels(config, parts.fit),
         out_of_domain_margin=config.data.out_of_domain_margin,
-        cadence=Cadence(every_s=config.model.cadence, dt_max_s=config.model.dt_max),
+        cadence=cadence_of(config.model, (*parts.fit, *parts.calibrate, *parts.play)),
         state=model.blocks,
         warmup_rows=0,
         numerics=Numerics(kind="exact", tolerance=GOLDEN_TOLERANCE),
@@ -196,6 +197,12 @@ def code_version() -> str:
 def amended(bundle: Bundle, **fields: object) -> Bundle:
     """The same bundle with fields of its manifest replaced."""
     return replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, **fields))
+
+
+def cadence_of(model: Model, histories: Sequence[History]) -> Cadence:
+    """The asked cadence, and how close rows came in the recordings: what is closer is not as in training."""
+    closest_s = min((float(np.diff(one.t_s).min()) for one in histories if len(one.t_s) > 1), default=model.cadence)
+    return Cadence(model.cadence, model.dt_max, least_s=min(closest_s, CLOSEST_MAX * model.cadence))
 
 
 def life_s(history: History, every_s: float) -> float:

@@ -115,7 +115,8 @@ def judged(
         device = slots % n_devices
         risk = np.repeat((score[row, there] / threshold).reshape(-1, 1), policy.horizon + 1, axis=1)
         quality = np.where(np.isnan(risk[:, 0]), Quality.OUT_OF_DOMAIN, Quality.OK).astype(np.uint8)
-        batch = Scores(device, names[device], t_ns[row, device], quality, risk, np.empty((len(slots), 0), np.float32))
+        unsaid = np.empty((len(slots), 0), np.float32)
+        batch = Scores(device, np.zeros_like(device), names[device], t_ns[row, device], quality, risk, unsaid)
         verdict = judge(evidence, slots, batch.t_ns, quality, risk, 1.0, policy)
         events = decided(verdict, batch, slots, evidence, lambda _: "recorded")
         for slot, event in zip(slots[verdict.rows].tolist(), events, strict=True):

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 SCHEMA_VERSION = 1
+CLOSEST_UNSAID = 0.5  # of the cadence, where a bundle does not say how close its rows were
 
 
 class Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,10 +39,19 @@ class Channel(Closed, frozen=True):
 
 
 class Cadence(Closed, frozen=True):
-    """Rows come every `every_s`; more than twice that since the last row is a `gap`, beyond `dt_max_s` lost history."""
+    """Rows come every `every_s`; more than twice that since the last row is a `gap`, beyond `dt_max_s` lost history.
+
+    least_s  closest that rows came in training; 0 in a bundle that does not say
+    """
 
     every_s: float
     dt_max_s: float
+    least_s: float = 0.0
+
+    @property
+    def closest_s(self) -> float:
+        """A row that comes sooner after the one before it is not stepped: the model never learnt such steps."""
+        return self.least_s or CLOSEST_UNSAID * self.every_s
 
 
 class StateBlock(Closed, frozen=True):

@@ -37,6 +37,8 @@ def _faults(manifest: Manifest) -> Iterator[str]:
     cadence = manifest.cadence
     if not (_is_positive(cadence.every_s) and _is_positive(cadence.dt_max_s) and cadence.every_s <= cadence.dt_max_s):
         yield f"cadence: every_s {cadence.every_s} and dt_max_s {cadence.dt_max_s} must be > 0 and in this order"
+    if not 0 <= cadence.least_s <= cadence.every_s:
+        yield f"cadence.least_s is {cadence.least_s}, must be 0 to every_s"
     if not 0 <= manifest.numerics.tolerance <= 1:
         yield f"numerics.tolerance is {manifest.numerics.tolerance}, must be 0 to 1"
     yield from _rising("risk.horizons_s", manifest.risk.horizons_s, HORIZONS_MAX, TIME_S_MAX)

@@ -1,6 +1,9 @@
 """What the judge decided, as events with everything that a reader of an alert needs."""
 
 from collections.abc import Callable, Iterator
+from typing import Literal
+
+import msgspec
 
 from agent.judge.evidence import Evidence, Verdict
 from agent.judge.lifecycle import HEAD, TRANSITIONS, alert_id
@@ -13,12 +16,13 @@ def decided(
     """One event for each row of a batch that raises, updates or clears; `source_of` names a slot's source."""
     for row in verdict.rows.tolist():
         slot, device = int(slots[row]), str(scores.device[row])
+        source = source_of(slot)
         raised_t_ns, clock_epoch = int(evidence.raised_t_ns[slot]), int(evidence.raised_epoch[slot])
         yield AlertEvent(
             kind="raised" if verdict.raised[row] else "cleared" if verdict.cleared[row] else "updated",
-            alert=alert_id(device, HEAD, clock_epoch, raised_t_ns),
+            alert=alert_id(source, device, HEAD, clock_epoch, raised_t_ns),
             sequence=int(evidence.sequence[slot]),
-            source=source_of(slot),
+            source=source,
             device=device,
             head=HEAD,
             state=TRANSITIONS["unacknowledged", "clear"] if verdict.cleared[row] else TRANSITIONS["normal", "raise"],
@@ -34,12 +38,20 @@ def decided(
         )
 
 
-def forgotten(evidence: Evidence, slot: int, device: str, source: str, entry: int, t_ns: int) -> AlertEvent:
-    """The end of the alert of a device that fell silent for good; `t_ns` is the time of its newest row."""
+def ended(
+    evidence: Evidence,
+    slot: int,
+    device: str,
+    source: str,
+    cause: Literal["forgotten", "new_life"],
+    entry: int,
+    t_ns: int,
+) -> AlertEvent:
+    """The end of a device's alert that no score ended; `t_ns` is the time of its newest row."""
     raised_t_ns, clock_epoch = int(evidence.raised_t_ns[slot]), int(evidence.raised_epoch[slot])
     return AlertEvent(
         kind="cleared",
-        alert=alert_id(device, HEAD, clock_epoch, raised_t_ns),
+        alert=alert_id(source, device, HEAD, clock_epoch, raised_t_ns),
         sequence=int(evidence.sequence[slot]) + 1,
         source=source,
         device=device,
@@ -52,6 +64,21 @@ def forgotten(evidence: Evidence, slot: int, device: str, source: str, entry: in
         quality=Quality.STALE.name.lower(),
         risk=(),
         rul=(),
-        cause="forgotten",
+        cause=cause,
         clock_epoch=clock_epoch,
+    )
+
+
+def orphaned(event: AlertEvent, entry: int) -> AlertEvent:
+    """The end of a standing alert whose source the configuration no longer has; `event` is the alert's last one."""
+    return msgspec.structs.replace(
+        event,
+        kind="cleared",
+        sequence=event.sequence + 1,
+        state=TRANSITIONS["unacknowledged", "clear"],
+        entry=entry,
+        quality=Quality.STALE.name.lower(),
+        risk=(),
+        rul=(),
+        cause="source_removed",
     )

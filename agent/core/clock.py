@@ -86,6 +86,9 @@ class ClockRule:
         # Where the wrong rows were left out, the time since the newest row is that of their arrival, and one row more.
         newest = np.where(future | is_late, made_good - lasted_ns - self._every_ns, newest + offset_before - offset)
         moved = rebased & (columns.t_ns[slots] != NEVER)
-        columns.t_ns[slots[moved]] = newest[moved]
+        by_ns = newest - columns.t_ns[slots]
+        columns.t_ns[slots[moved]] += by_ns[moved]
+        has_state = moved & (columns.state_t_ns[slots] != NEVER)
+        columns.state_t_ns[slots[has_state]] += by_ns[has_state]
         columns.history_lost[slots[rebased]] = True
         return Clocked(made_good, future & ~rebased & ~by_arrival, rebased, by_arrival)

@@ -68,6 +68,7 @@ class Intake:
         self._payload_bytes_max = payload_bytes_max
         self._device_id_bytes_max = device_id_bytes_max
         self._addresses: dict[str, Address] = {}
+        self._topics: dict[Address, str] = {}  # the first one heard of a device, where a wildcard lets it have several
 
     def read(self, topics: Sequence[str], payloads: Sequence[bytes], log_times_ns: Int64) -> Readings:
         """Decode one read's messages; log_times_ns int64 [n] stand in for the time of a payload that has none."""
@@ -165,7 +166,11 @@ class Intake:
             if len(topic) <= ADDRESS_CHARS_MAX:
                 if len(self._addresses) >= ADDRESSES_MAX:
                     self._addresses.clear()
+                    self._topics.clear()
                 self._addresses[topic] = address
+                if pattern.has_wildcard and (first := self._topics.setdefault(address, topic)) != topic:
+                    detail = f"the device also comes from {first}: are they two machines? The reading is used"
+                    drops.append(self._drop(address, topic, "two_topics", detail))
             return address
         drops.append(Drop("", "", topic, "no_source", "no source's topic matches"))
         return None

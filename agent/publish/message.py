@@ -1,6 +1,6 @@
 """Alert events and scores as the JSON that people and machines subscribe to (docs/schemas/, docs/topics.md)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -11,7 +11,7 @@ from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest
 from agent.publish.topic import Topics
 from agent.store.outbox import Outgoing
-from agent.words import AlertEvent, Quality, Scores
+from agent.words import AlertEvent, Quality, Scores, Source
 
 Time = str | int | float
 
@@ -98,16 +98,17 @@ def outgoing(event: AlertEvent, bundle: Bundle, topics: Topics) -> list[Outgoing
     stands = payload if event.state != "normal" else b""
     return [
         Outgoing(event.kind, topics.event, payload, retain=False),
-        Outgoing(event.kind, topics.alert(event.device, event.head), stands, retain=True),
+        Outgoing(event.kind, topics.alert(event.source, event.device, event.head), stands, retain=True),
     ]
 
 
-def score_messages(scores: Scores, manifest: Manifest, topics: Topics) -> Iterator[tuple[str, bytes]]:
-    """Topic and payload of each score."""
-    columns = zip(
-        scores.device.tolist(), scores.t_ns.tolist(), scores.quality.tolist(), scores.risk, scores.rul, strict=True
-    )
-    for device, t_ns, quality, risk, rul in columns:
+def score_messages(
+    scores: Scores, sources: Sequence[Source], manifest: Manifest, topics: Topics
+) -> Iterator[tuple[str, bytes]]:
+    """Topic and payload of each score; `sources` are those that the scores count."""
+    names = [sources[source].name for source in scores.source.tolist()]
+    said = (scores.device.tolist(), scores.t_ns.tolist(), scores.quality.tolist())
+    for source, device, t_ns, quality, risk, rul in zip(names, *said, scores.risk, scores.rul, strict=True):
         message = ScoreMessage(
             device=device,
             t=time(t_ns, manifest.time_unit),
@@ -116,7 +117,7 @@ def score_messages(scores: Scores, manifest: Manifest, topics: Topics) -> Iterat
             risk=[_short(value) for value in risk],
             rul=[_short(value) for value in rul],
         )
-        yield topics.score(device), msgspec.json.encode(message)
+        yield topics.score(source, device), msgspec.json.encode(message)
 
 
 def time(t_ns: int, time_unit: Literal["s", "cycle"]) -> Time:

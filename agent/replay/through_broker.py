@@ -137,7 +137,7 @@ class _Conversation:
         while self.heard.is_online and self.client.is_connected() and time.monotonic() < deadline:
             self._hear()
         topics = self.heard.topics
-        alerts = {topics.alert(event.device, event.head) for event in self.heard.events}
+        alerts = {topics.alert(event.source, event.device, event.head) for event in self.heard.events}
         for topic in (topics.available, topics.status, *sorted(alerts)):
             sent = self.client.publish(topic, b"", qos=1, retain=True)
         if sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:  # else the broker has gone, and all it held
@@ -175,7 +175,7 @@ def _client(broker: Broker, node: str, topics: Topics) -> Iterator[tuple[paho.Cl
     answers: SimpleQueue[str] = SimpleQueue()  # "" = granted
     # A score is published at QoS 0; to ask for more would only make some brokers wait for acknowledgements.
     filters = [(topic, 1) for topic in (topics.event, topics.status, topics.available)] + [
-        (f"{topics.root}/score/+", 0)
+        (f"{topics.root}/score/#", 0)
     ]
     protocol = Protocol("3.1.1" if broker.protocol == "auto" else broker.protocol)  # the one every broker speaks
     client = make_client(broker, f"forewarn-{node}-player", protocol, kind="output", build=paho.Client)

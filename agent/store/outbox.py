@@ -76,7 +76,7 @@ class Outbox:
         with self._transaction() as db:
             for event in events:
                 key = (event.device, event.head)
-                if event.cause == "forgotten":  # the device starts as one never heard, perhaps with an earlier clock
+                if event.cause in ("forgotten", "source_removed"):  # it starts as one never heard
                     db.execute("DELETE FROM alert WHERE device = ? AND head = ?", key)
                     continue
                 row = (*key, event.source, event.state != "normal", event.t_ns, msgspec.json.encode(event))
@@ -87,6 +87,11 @@ class Outbox:
         """Append what is to be published without a change of the table."""
         with self._transaction() as db:
             self._append(db, outgoing)
+
+    def forget(self, devices: Sequence[tuple[str, str]]) -> None:
+        """Nobody needs the ended alerts of these (source, device) any more."""
+        with self._transaction() as db:
+            db.executemany("DELETE FROM alert WHERE source = ? AND device = ? AND NOT stands", devices)
 
     def keep_units(self, units: Units) -> None:
         """Say what the numbers of the alerts mean."""

@@ -136,7 +136,7 @@ class RunningAgent:
 
     def scores(self, device: str, *, all_lives: bool = False) -> list[bytes]:
         """The payloads of a device's scores."""
-        return [one.payload for one in self._heard(f"{ROOT}/score/{device}", all_lives=all_lives)]
+        return [one.payload for one in self._heard(f"{ROOT}/score/press/{device}", all_lives=all_lives)]
 
     def qualities(self, device: str) -> list[str]:
         """The quality of each of a device's scores of this process."""

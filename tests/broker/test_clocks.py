@@ -77,7 +77,7 @@ def test_devices_in_1970_and_hours_ahead_are_heard_and_keep_their_alerts_over_a_
     rounds(20)
     assert agent.status()["drops"]["press"]["clock_rebased"] == 2
     standing = agent.standing()
-    assert sorted(standing) == ["ahead/risk", "boots/risk"]
+    assert sorted(standing) == ["press/ahead/risk", "press/boots/risk"]
     agent.kill()
     agent.go()
     rounds(3)

@@ -72,9 +72,9 @@ def test_hostile_topics_are_counted_by_reason_and_their_neighbours_are_as_withou
         assert sum(agent.status()["devices"].values()) == len(TAKEN)
         for device, escaped in TAKEN.items():
             assert agent.scores(escaped) == scores_inline(lives[device], device)
-            assert agent.standing()[f"{escaped}/risk"]["device"] == device
+            assert agent.standing()[f"press/{escaped}/risk"]["device"] == device
         assert {one.topic for one in agent.listener.heard if "/score/" in one.topic} == {
-            f"{ROOT}/score/{escaped}" for escaped in TAKEN.values()
+            f"{ROOT}/score/press/{escaped}" for escaped in TAKEN.values()
         }
         assert agent.log("broker_lost") == []
         assert agent.stop() == 0

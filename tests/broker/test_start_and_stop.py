@@ -64,7 +64,7 @@ def test_a_restart_goes_on_with_a_gap_and_repeats_no_alert(agent):
     agent.feed(whole[45:])
     assert agent.qualities("p1") == ["gap"] + ["ok"] * 14
     assert "raised" not in [event["event"] for event in agent.events()]
-    assert agent.standing()["p1/risk"]["alert"] == raised["alert"]
+    assert agent.standing()["press/p1/risk"]["alert"] == raised["alert"]
 
 
 def test_scores_after_a_clean_restart_are_those_of_one_that_never_stopped(agent):
@@ -89,7 +89,7 @@ def test_an_alert_that_has_ended_does_not_come_back_with_a_restart(agent):
     agent.feed(life("p1", 40, start=76, wear_from=80))
     assert agent.events()[0]["event"] == "raised"
     assert agent.events()[0]["alert"] != ended["alert"]
-    assert agent.standing()["p1/risk"]["alert"] == agent.events()[0]["alert"]
+    assert agent.standing()["press/p1/risk"]["alert"] == agent.events()[0]["alert"]
 
 
 def test_a_stop_sends_what_waits(agent):
@@ -138,7 +138,7 @@ def test_a_device_id_cannot_leave_its_level_of_the_topic(agent):
     agent.feed(life(device, 60))
     escaped = "50%25%20%C3%BC%24"
     assert len(agent.scores(escaped)) == 60
-    assert agent.standing()[f"{escaped}/risk"]["device"] == device
+    assert agent.standing()[f"press/{escaped}/risk"]["device"] == device
 
 
 def test_a_second_agent_on_the_same_state_is_refused(agent):

@@ -16,6 +16,7 @@ from agent.publish.topic import Topics
 from agent.words import Quality, Scores
 from tests.alert_events import event
 from tests.small_bundle import small_manifest
+from tests.streams import SOURCE
 
 TOPICS = Topics.of("forewarn", "gateway-1")
 
@@ -69,7 +70,7 @@ def test_an_alert_that_ended_stands_no_longer():
     raised, cleared = (outgoing(event(kind, "a", t=5.0), CYCLES, TOPICS) for kind in ("raised", "cleared"))
     assert [(one.topic, one.retain) for one in raised] == [
         ("forewarn/gateway-1/event", False),
-        ("forewarn/gateway-1/alert/e1/risk", True),
+        ("forewarn/gateway-1/alert/press/e1/risk", True),
     ]
     assert raised[0].payload == raised[1].payload
     assert json.loads(cleared[0].payload)["event"] == "cleared"
@@ -92,9 +93,10 @@ def test_scores_read_back_as_the_same_bits(risk):
     """Law 1 through a broker: the text of a float32 is enough to have it back."""
     columns = np.arange(4, dtype=np.int64)
     quality = np.array([0, 1, 2, 3], np.uint8)
-    scores = Scores(columns, np.array(["a", "b/c", "d", "e"], object), columns * 10**9, quality, risk, risk[:, ::-1])
-    said = list(score_messages(scores, small_manifest(), TOPICS))
-    assert [topic for topic, _ in said][1] == "forewarn/gateway-1/score/b%2Fc"
+    devices = np.array(["a", "b/c", "d", "e"], object)
+    scores = Scores(columns, columns * 0, devices, columns * 10**9, quality, risk, risk[:, ::-1])
+    said = list(score_messages(scores, [SOURCE], small_manifest(), TOPICS))
+    assert [topic for topic, _ in said][1] == "forewarn/gateway-1/score/press/b%2Fc"
     decoded = [json.loads(payload) for _, payload in said]
     assert np.array([one["risk"] for one in decoded], np.float32).tobytes() == risk.tobytes()
     assert np.array([one["rul"] for one in decoded], np.float32).tobytes() == risk[:, ::-1].tobytes()
