@@ -22,7 +22,7 @@ from agent.replay.onlooker import onlooker
 from agent.replay.play import play_inline
 from agent.replay.require import FIGURES, OPERATORS, check
 from agent.replay.result import Through, as_json, assess
-from agent.replay.stream import source_for, stream
+from agent.replay.stream import source_for, stream, without_rows_too_soon
 from agent.replay.through_broker import play_through_broker, private_topic
 from agent.replay.truth import read_recorded, read_truth
 from agent.replay.unit import unit_of
@@ -131,7 +131,14 @@ def replay(
     bundle = file.read(bundle_path)
     golden.verify(bundle, Engine(bundle.model, bundle.manifest))
     requirements = options.requirements(required, bundle.manifest)
-    recorded = read_recorded(data, bundle.manifest)
+    recorded, n_too_soon = without_rows_too_soon(
+        read_recorded(data, bundle.manifest), bundle.manifest.cadence.closest_s
+    )
+    if n_too_soon:
+        every = f"{bundle.manifest.cadence.closest_s:g} {'cycles' if bundle.manifest.time_unit == 'cycle' else 's'}"
+        click.echo(
+            f"{n_too_soon} rows come sooner than {every} after the row before and are left out, as live", err=True
+        )
     became = read_truth(truth, [one.device for one in recorded])
     budget = options.budget_for(budget, bundle.manifest, bundle=bundle_path, n_devices=len(recorded))
     allowed = parse_budget(budget, fleet_size=len(recorded))

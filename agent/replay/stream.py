@@ -63,6 +63,21 @@ def source_for(manifest: Manifest, topic: str, *, first_seen: FirstSeen = "unkno
     )
 
 
+def without_rows_too_soon(recorded: Sequence[Recorded], closest_s: float) -> tuple[list[Recorded], int]:
+    """The recordings less the rows that an agent leaves out as `too_fast`, and how many those were."""
+    kept = []
+    for one in recorded:
+        whole = np.floor(one.t_s)  # to the nanosecond as the agent reads it
+        t_ns = whole.astype(np.int64) * 10**9 + np.rint((one.t_s - whole) * 1e9).astype(np.int64)
+        rows, next_ns = [], int(t_ns[0])
+        for row, t in enumerate(t_ns.tolist()):
+            if t >= next_ns:
+                rows.append(row)
+                next_ns = t + round(closest_s * 1e9)
+        kept.append(Recorded(one.device, one.t_s[rows], one.x[rows]))
+    return kept, sum(len(one.t_s) for one in recorded) - sum(len(one.t_s) for one in kept)
+
+
 def stream(recorded: Sequence[Recorded], source: Source) -> Stream:
     """Merge the histories of devices, which come in the order of their names."""
     owner = np.repeat(np.arange(len(recorded)), [len(one.t_s) for one in recorded])
