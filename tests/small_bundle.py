@@ -54,7 +54,7 @@ def small_manifest() -> Manifest:
             for name in CHANNELS
         ),
         out_of_domain_margin=0.2,
-        cadence=Cadence(every_s=1.0, dt_max_s=20.0),
+        cadence=Cadence(every_s=1.0, dt_max_s=20.0, least_s=0.75),
         state=(
             StateBlock(name="mean", size=3),
             StateBlock(name="steps", size=1),

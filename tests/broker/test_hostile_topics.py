@@ -26,7 +26,7 @@ REFUSED = {
     "longest": (b"plant/" + b"x" * 65_523 + b"/cycle", "device_id"),
 }
 TAKEN = {"..": "..", ".": ".", "a%2Fb": "a%252Fb", "ü$ \\": "%C3%BC%24%20%5C", "x" * 128: "x" * 128}
-FILES = re.compile(r"lock|alerts\.db(-wal|-shm)?|snapshot-\d{12}(\.new)?")
+FILES = re.compile(r"lock|alerts\.db(-wal|-shm)?|(snapshot-\d{12}|stopped)(\.new)?")
 
 
 def assert_nothing_leaked(agent) -> None:

@@ -16,7 +16,6 @@ import click
 import msgspec
 import numpy as np
 
-from agent.bundle.manifest import Cadence
 from tests.broker.listener import Listener
 from tests.broker.private_broker import PrivateBroker
 from tests.broker.running_agent import RunningAgent, configuration, wait_until
@@ -27,9 +26,7 @@ from tests.streams import Message, core, interleaved, message, take
 FLEET = [f"p{number}" for number in range(6)]
 ILL, WELL = 30, 30  # cycles
 CYCLES_MAX = 90  # between two kills
-WARM = msgspec.structs.replace(
-    small_manifest(), warmup_rows=25, cadence=Cadence(every_s=1.0, dt_max_s=20.0, least_s=0.75)
-)
+WARM = msgspec.structs.replace(small_manifest(), warmup_rows=25)
 """The small model's leaky mean forgets to 0.4 % in 25 rows, so that is how long it truly warms up."""
 
 

@@ -134,7 +134,7 @@ def test_the_status_counts_every_device_once():
 def test_rows_that_come_far_too_fast_are_not_stepped():
     """A row ten times a cadence, for a bundle that learnt one: what is stepped is one row a cadence, as in training."""
     fast = [message("p1", round(1 + index / 10, 1), wear=2.5) for index in range(200)]
-    into = core(manifest=msgspec.structs.replace(small_manifest(), cadence=Cadence(1.0, 20.0, least_s=0.75)))
+    into = core()
     taken = take(into, fast)
     assert into.counts["press", "too_fast"] == 200 - len(taken.scores.entry)
     steps = np.diff(taken.scores.t_ns) / 1e9
@@ -144,7 +144,7 @@ def test_rows_that_come_far_too_fast_are_not_stepped():
 
 
 def test_a_bundle_that_does_not_say_how_close_its_rows_came_takes_none_closer_than_half_a_cadence():
-    into = core()
+    into = core(manifest=msgspec.structs.replace(small_manifest(), cadence=Cadence(1.0, 20.0)))
     taken = take(into, [message("p1", 1), message("p1", 1.4), message("p1", 1.5), message("p1", 2)])
     assert (taken.scores.t_ns / 1e9).tolist() == [1, 1.5, 2]
     assert into.counts == {("press", "too_fast"): 1}

@@ -7,14 +7,13 @@ that may be older than all this. The twin takes the same messages in one life. `
 import msgspec
 import numpy as np
 
-from agent.bundle.manifest import Cadence
 from agent.words import AlertEvent, Quality
 from tests.small_bundle import small_manifest
 from tests.streams import Message, core, interleaved, life, message, take
 
 KILLS = 100
 WARM = msgspec.structs.replace(  # a leaky mean of 0.8 forgets to 0.4 % in 25 rows
-    small_manifest(), warmup_rows=25, cadence=Cadence(every_s=1.0, dt_max_s=20.0, least_s=0.75)
+    small_manifest(), warmup_rows=25
 )
 
 

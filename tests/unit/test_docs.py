@@ -33,7 +33,7 @@ def reasons_in_code() -> set[str]:
     listed = re.findall(r'\((?:impossible|future|empty|missing[^,]*|spacing\.\w+), "(\w+)"', text)
     quoted = re.findall(r'"((?:max|foreign|duplicate|missing|extra|no|not|wrong|too|out|device|impossible)_\w+)"', text)
     plain = re.findall(
-        r'"(empty|malformed|retained|topic|late|repeated|future|clock_rebased|clock_unsteady|forgotten|outbox_full|'
+        r'"(empty|malformed|retained|topic|late|repeated|future|clock_rebased|clock_unsteady|forgotten|outbox_full|two_topics|mixed_rows|new_life|'
         r'score_not_sent|protocol_error)"',
         text,
     )
