@@ -12,6 +12,7 @@ from agent.bundle.manifest import Manifest
 from agent.core.alerts import decided, ended
 from agent.core.bounds import Bounds
 from agent.core.clock import ClockRule
+from agent.core.mixed import mixed_rows
 from agent.core.newness import Newness
 from agent.core.quality import QualityRule
 from agent.core.restart import RestartRule
@@ -22,8 +23,6 @@ from agent.step.batch import rounds
 from agent.step.engine import Engine
 from agent.step.slab import GONE, NEVER, NO_SLOT, Slab
 from agent.words import AlertEvent, Bool, Drop, Float32, Int64, Scores, Source
-
-MIXED_CHANGES = 12  # of 32 rows, from new to old or back, that one machine alone hardly shows
 
 
 class Stepper:
@@ -142,7 +141,9 @@ class Stepper:
         spacing = space(t_ns, columns.t_ns[slots], columns.state_t_ns[slots], **self._spans)
         dt, is_lost, is_gap = spacing.dt, spacing.is_lost, spacing.is_gap
         left_out = spacing.late | spacing.repeated | spacing.too_fast
-        self._look_for_two_machines(readings, rows, slots, spacing, topics)
+        for row in rows[mixed_rows(columns, slots, spacing.late | spacing.repeated)].tolist():
+            detail = "old rows come between new ones: do two machines use this id, or is every row sent twice?"
+            self._drop(readings, row, topics, "mixed_rows", detail)
         if left_out.any():
             self._drop_by_time(readings, rows, spacing, topics)
             new = ~left_out
@@ -214,23 +215,6 @@ class Stepper:
                 if reason == "too_fast":
                     detail = f"{detail}, too soon after the row before it for a bundle of a row each {every_s:g} s"
                 self._drop(readings, row, topics, reason, detail)
-
-    def _look_for_two_machines(
-        self, readings: Readings, rows: Int64, slots: Int64, spacing: Spacing, topics: Sequence[str]
-    ) -> None:
-        """A doubt where old rows come between new ones again and again: each machine's clock makes the other's old."""
-        columns = self.slab.columns
-        old = spacing.late | spacing.repeated
-        before = columns.old_rows[slots]
-        if not old.any() and not before.any():
-            return
-        after = (before << np.uint32(1)) | old
-        changes = np.bitwise_count(after ^ (after >> np.uint32(1)))
-        mixed = changes >= MIXED_CHANGES
-        columns.old_rows[slots] = np.where(mixed, np.uint32(0), after)
-        for row in rows[mixed].tolist():
-            detail = "old rows come between new ones: do two machines use this id, or is every row sent twice?"
-            self._drop(readings, row, topics, "mixed_rows", detail)
 
     def _catch_up(self, slots: Int64, dt: Float32) -> None:
         """After an unclean end a state may miss rows that were stepped since its snapshot.
