@@ -16,7 +16,7 @@ class Spacing:
     """How readings lie to the newest row of their devices.
 
     late, repeated  bool [b]     event time before, or equal to, the newest row's: dropped
-    too_fast        bool [b]     closer to the newest row than rows came in training: dropped
+    too_fast        bool [b]     closer to the newest row than rows came in training, or not yet due after such: dropped
     dt              float32 [b]  seconds since the state's row, 0 for a first row and after lost history
     is_gap          bool [b]     more than twice the cadence since the state's row
     is_lost         bool [b]     more than dt_max: the state says nothing any more
@@ -31,20 +31,32 @@ class Spacing:
 
 
 def space(
-    t_ns: Int64, newest_ns: Int64, state_ns: Int64, *, every_s: float, closest_s: float, dt_max_s: float
+    t_ns: Int64,
+    newest_ns: Int64,
+    state_ns: Int64,
+    is_fast: Bool,
+    *,
+    every_s: float,
+    closest_s: float,
+    due_s: float,
+    dt_max_s: float,
 ) -> Spacing:
     """Compare event times int64 [b] with those of the devices' newest rows and states, negative for none.
+
+    is_fast  bool [b] a row was too fast since the newest one: from then on one waits until a row is due, or a device of
+             five times the cadence would be stepped each 0.8 of it
 
     Lateness is judged by the device's own newest row alone, so one device's clock cannot make another's rows late.
     """
     is_known, has_state = newest_ns >= 0, state_ns >= 0
     elapsed_ns = t_ns - newest_ns
     dt = ((t_ns - state_ns) * 1e-9).astype(np.float32)
+    closest_ns, due_ns = round(closest_s * 1e9), round(due_s * 1e9)
     is_lost = has_state & (dt > np.float32(dt_max_s))
     return Spacing(
         late=is_known & (elapsed_ns < 0),
         repeated=is_known & (elapsed_ns == 0),
-        too_fast=is_known & (elapsed_ns > 0) & (elapsed_ns < round(closest_s * 1e9)),
+        too_fast=is_known & (elapsed_ns > 0) & (elapsed_ns < np.where(is_fast, due_ns, closest_ns)),
         dt=np.where(has_state & ~is_lost, dt, np.float32(0)),
         is_gap=has_state & (dt > np.float32(2 * every_s)),
         is_lost=is_lost,

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 SCHEMA_VERSION = 1
+DUE = 0.95  # of the cadence
 CLOSEST_UNSAID = 0.5  # of the cadence, where a bundle does not say how close its rows were
 
 
@@ -52,6 +53,11 @@ class Cadence(Closed, frozen=True):
     def closest_s(self) -> float:
         """A row that comes sooner after the one before it is not stepped: the model never learnt such steps."""
         return self.least_s or CLOSEST_UNSAID * self.every_s
+
+    @property
+    def due_s(self) -> float:
+        """And after a row that came sooner still, one waits for the cadence: what is stepped comes as in training."""
+        return DUE * self.every_s
 
 
 class StateBlock(Closed, frozen=True):

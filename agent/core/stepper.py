@@ -44,7 +44,12 @@ class Stepper:
         self._clock_rule = ClockRule(sources, manifest.cadence.every_s)
         self._restart_rule = RestartRule(sources)
         cadence = manifest.cadence
-        self._spans = {"every_s": cadence.every_s, "closest_s": cadence.closest_s, "dt_max_s": cadence.dt_max_s}
+        self._spans = {
+            "every_s": cadence.every_s,
+            "closest_s": cadence.closest_s,
+            "due_s": cadence.due_s,
+            "dt_max_s": cadence.dt_max_s,
+        }
         # Event time up to which the alert table knows a device that has no slot yet: (source, device) -> ns.
         self.marks: dict[tuple[str, str], int] = {}
 
@@ -138,12 +143,13 @@ class Stepper:
         rows, slots, t_ns, heard_ns = self._with_clocks(readings, rows, slots, heard_ns, topics)
         columns.heard_ns[slots] = heard_ns
         alerts = self._begin_new_lives(readings, rows, slots, t_ns, heard_ns, topics, first_entry)
-        spacing = space(t_ns, columns.t_ns[slots], columns.state_t_ns[slots], **self._spans)
+        spacing = space(t_ns, columns.t_ns[slots], columns.state_t_ns[slots], columns.is_fast[slots], **self._spans)
         dt, is_lost, is_gap = spacing.dt, spacing.is_lost, spacing.is_gap
         left_out = spacing.late | spacing.repeated | spacing.too_fast
         for row in rows[mixed_rows(columns, slots, spacing.late | spacing.repeated)].tolist():
             detail = "old rows come between new ones: do two machines use this id, or is every row sent twice?"
             self._drop(readings, row, topics, "mixed_rows", detail)
+        columns.is_fast[slots] = spacing.too_fast | columns.is_fast[slots] & left_out
         if left_out.any():
             self._drop_by_time(readings, rows, spacing, topics)
             new = ~left_out

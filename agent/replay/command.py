@@ -131,9 +131,7 @@ def replay(
     bundle = file.read(bundle_path)
     golden.verify(bundle, Engine(bundle.model, bundle.manifest))
     requirements = options.requirements(required, bundle.manifest)
-    recorded, n_too_soon = without_rows_too_soon(
-        read_recorded(data, bundle.manifest), bundle.manifest.cadence.closest_s
-    )
+    recorded, n_too_soon = without_rows_too_soon(read_recorded(data, bundle.manifest), bundle.manifest.cadence)
     if n_too_soon:
         every = f"{bundle.manifest.cadence.closest_s:g} {'cycles' if bundle.manifest.time_unit == 'cycle' else 's'}"
         click.echo(

@@ -29,6 +29,7 @@ class DeviceColumns(Columns):
     is_new        bool     the state began with the device's life
     t_ns          int64    event time of the newest accepted row, NEVER for none: that of a row after the state's, where
                            the state is from a snapshot and the alert table knows more
+    is_fast       bool     a row came too soon after the newest accepted one
     is_behind     bool     rows that the state has not seen may have been stepped before an unclean end
     history_lost  bool     the next row says `gap`
     heard_ns      int64    log time of the newest row, late ones too, NEVER for none
@@ -55,6 +56,7 @@ class DeviceColumns(Columns):
     rows: Int64 = column(np.int64, 0)
     is_new: Bool = column(np.bool_, False)
     t_ns: Int64 = column(np.int64, NEVER)
+    is_fast: Bool = column(np.bool_, False)
     is_behind: Bool = column(np.bool_, False)
     history_lost: Bool = column(np.bool_, False)
     heard_ns: Int64 = column(np.int64, NEVER)

@@ -5,12 +5,13 @@ from agent.align import space
 S = 10**9
 
 
-SPANS = {"every_s": 1.0, "closest_s": 0.5, "dt_max_s": 20.0}
+SPANS = {"every_s": 1.0, "closest_s": 0.5, "due_s": 0.95, "dt_max_s": 20.0}
 
 
-def one(t_s: float, newest_s: float, state_s: float | None = None):
+def one(t_s: float, newest_s: float, state_s: float | None = None, is_fast: bool = False):
     state_s = newest_s if state_s is None else state_s
-    return space(np.int64([t_s * S]), np.int64([newest_s * S]), np.int64([state_s * S]), **SPANS)
+    times = (np.int64([time * S]) for time in (t_s, newest_s, state_s))
+    return space(*times, np.array([is_fast]), **SPANS)
 
 
 def test_an_earlier_row_is_late_and_an_equal_one_repeated():
@@ -25,7 +26,7 @@ def test_a_row_at_time_zero_can_be_followed_and_repeated():
 
 
 def test_a_first_row_has_no_dt_and_is_neither_late_nor_a_gap():
-    first = space(np.int64([5 * S]), np.int64([-1]), np.int64([-1]), **SPANS)
+    first = space(np.int64([5 * S]), np.int64([-1]), np.int64([-1]), np.array([False]), **SPANS)
     assert (first.dt[0], first.late[0], first.is_gap[0], first.is_lost[0]) == (0, False, False, False)
 
 
@@ -59,3 +60,7 @@ def test_dt_is_counted_from_the_row_of_the_state_and_lateness_from_the_newest():
 
 def test_a_row_closer_than_those_of_training_is_too_fast():
     assert [one(10 + step, 10).too_fast[0] for step in (0, 0.25, 0.5, 1)] == [False, True, False, False]
+
+
+def test_after_a_row_that_was_too_fast_one_waits_until_a_row_is_due():
+    assert [one(10 + step, 10, is_fast=True).too_fast[0] for step in (0.5, 0.9, 0.95, 1)] == [True, True, False, False]
