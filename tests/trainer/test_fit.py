@@ -206,7 +206,7 @@ def test_evaluate_reads_the_test_set_and_the_play_devices(made: tuple[Path, Path
         assert np.isfinite(test["int8"][key])
     assert written["bytes"] == {"int8": len(bundle.model), "fp32": len(bundle.model_fp32)}
     assert test["int8"]["n_engines"] == 3
-    assert test["fp32"]["rmse_capped"] == pytest.approx(test["int8"]["rmse_capped"], rel=0.1)
+    assert test["fp32"]["rmse_capped"] == pytest.approx(test["int8"]["rmse_capped"], abs=0.2)
     assert test["fp32"]["rmse_capped"] != test["int8"]["rmse_capped"]
     assert {one["device"] for one in written["early_warning"]["devices"]} == set(
         bundle.manifest.created_from.play_devices
@@ -303,7 +303,7 @@ def test_evaluate_says_how_streams_fare_however_they_begin(
 ) -> None:
     monkeypatch.setattr("trainer.joined.UNSEEN_ROWS", (10, 60))
     bundle = bundle_of(made)
-    found = evaluate(bundle, made[1], baselines=False)
+    found = evaluate(bundle, made[1], "1 per 100 cycles", baselines=False)
     ways = [(one.first_seen, one.unseen_rows) for one in found.beginnings]
     assert ways == [("new", 0), ("unknown", 0), ("unknown", 10), ("unknown", 60)]
     new, unknown, late, _ = found.beginnings
