@@ -7,7 +7,7 @@ import click
 from click.core import ParameterSource
 
 from agent.bundle.file import read
-from agent.errors import ConfigurationRefused, ForewarnError
+from agent.errors import ForewarnError
 from trainer.config import Config, Table
 from trainer.config_file import read_config
 
@@ -43,7 +43,7 @@ def fit(
     """
     from trainer.fit import fit as train_and_write  # torch takes seconds to import; --help should not
 
-    click.echo(train_and_write(*asked(config, data, seed, epochs, changes), out))
+    told(train_and_write(*asked(config, data, seed, epochs, changes), out))
 
 
 @cli.command()
@@ -72,7 +72,15 @@ def distill(
     """
     from trainer.distill import distill as teach_and_write
 
-    click.echo(teach_and_write(*asked(config, data, seed, epochs, changes), out, teacher))
+    told(teach_and_write(*asked(config, data, seed, epochs, changes), out, teacher))
+
+
+def told(bundle: Path) -> None:
+    """The path on standard output for a script, what the bundle is worth on standard error for a person."""
+    from trainer.fit_text import as_text
+
+    click.echo(bundle)
+    click.echo(as_text(read(bundle).manifest), err=True)
 
 
 def asked(
@@ -110,10 +118,7 @@ def evaluate(bundle: Path, data: Path, budget: str, baselines: bool, json_file: 
     from trainer.evaluate import evaluate as measure
     from trainer.evaluate_text import as_text
 
-    try:
-        found = measure(read(bundle), data, budget, baselines)
-    except ValueError as error:
-        raise ConfigurationRefused("--budget", str(error), next_step="Give one of these forms.") from error
+    found = measure(read(bundle), data, budget, baselines)
     click.echo(as_text(found))
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)

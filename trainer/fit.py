@@ -76,7 +76,11 @@ def written(config: Config, parts: Parts, data_sha256: str, out: Path, lesson: L
     checkpoint = out / "checkpoint.pt"
     bundle, curves, starts = trained(config, parts, data_sha256, checkpoint, lesson)
     held_out = figures(play(bundle, bundle.model, parts.play, NEVER), parts.play, bundle.manifest)
-    measured = {"play_rmse": held_out.rmse_s, "play_interval_coverage": held_out.interval.whole.share}
+    measured = {
+        "play_rmse": held_out.rmse_s,
+        "play_rmse_of_constant": held_out.rmse_of_constant_s,
+        "play_interval_coverage": held_out.interval.whole.share,
+    }
     measured |= {f"play_brier_{h.horizon_s:g}": h.brier for h in held_out.horizons}
     measured["late_start_brier"], measured["whole_stream_brier"] = brier_after(starts, bundle.manifest.warmup_rows)
     bundle = amended(bundle, metrics=measured)

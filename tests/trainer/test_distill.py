@@ -253,7 +253,8 @@ def test_the_command_distils(made: tuple[Path, Path], tmp_path: Path) -> None:
     config.write_text(TOML)
     arguments = ["distill", str(config), "--out", str(tmp_path / "out"), "--data", str(made[1]), "--seed", "3"]
     done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
-    assert done.output == f"{tmp_path / 'out' / NAME}\n"
+    assert done.stdout == f"{tmp_path / 'out' / NAME}\n"
+    assert "remaining life of 3 held-out devices: RMSE " in done.stderr
     of = read(tmp_path / "out" / NAME).manifest.created_from
     assert (of.seed, Config.model_validate_json(of.config).distill) == (3, Distill(teacher_hidden=8, teacher_epochs=1))
 

@@ -192,6 +192,8 @@ def test_seed_and_epochs_of_the_command_line_win(made: tuple[Path, Path], tmp_pa
     arguments = ["fit", str(path), "--data", str(made[1]), "--out", str(tmp_path), "--seed", "3", "--epochs", "1"]
     done = CliRunner().invoke(cli, arguments)
     assert done.exception is None
+    assert done.stdout == f"{tmp_path / 'small-0.1.0.fwb'}\n"
+    assert "remaining life of 3 held-out devices: RMSE " in done.stderr
     of = read(tmp_path / "small-0.1.0.fwb").manifest.created_from
     assert of.seed == 3
     assert Config.model_validate_json(of.config).train.epochs == 1
@@ -232,6 +234,7 @@ def test_evaluate_sets_the_baselines_beside_the_bundle(made: tuple[Path, Path]) 
     lstm = written["compared"]["lstm"]
     assert lstm["threshold"] == written["early_warning"]["limit"]["threshold"]
     assert lstm["early_warning"]["strict"] == written["early_warning"]["strict"]
+    assert written["left_out"] == {}
     last = [line.split()[0] for line in as_text(found).splitlines()[-4:]]
     assert last == ["lstm", "limits", "ewma", "age"]
 

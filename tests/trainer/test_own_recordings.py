@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "table.toml").write_text(EXAMPLE.read_text().replace("hidden = 32", "hidden = 8") + "thresholds = 9\n")
     done = run("fit", folder / "table.toml", "--out", folder / "out", "--epochs", 1)
     assert done.exception is None
-    assert done.output == f"{folder / 'out/my-pumps-0.1.0.fwb'}\n"
+    assert done.stdout == f"{folder / 'out/my-pumps-0.1.0.fwb'}\n"
     return folder
 
 
