@@ -87,11 +87,8 @@ def asked(
     config: Path, data: Path | None, seed: int | None, epochs: int | None, changes: tuple[str, ...]
 ) -> tuple[Config, Path | None]:
     """The config with what the command line changes, and the folder that its files are in."""
-    wanted = read_config(config, changes)
-    if seed is not None:
-        wanted = wanted.model_copy(update={"seed": seed})
-    if epochs is not None:
-        wanted = wanted.model_copy(update={"train": wanted.train.model_copy(update={"epochs": epochs})})
+    options = {"seed": seed, "train.epochs": epochs}
+    wanted = read_config(config, [*changes, *(f"{key}={one}" for key, one in options.items() if one is not None)])
     given = click.get_current_context().get_parameter_source("data") is ParameterSource.COMMANDLINE
     if isinstance(wanted.data, Table) and not given:  # FOREWARN_DATA is where public sets lie, not a user's own
         data = config.parent

@@ -10,11 +10,10 @@ from torch import Tensor
 from agent.errors import ConfigurationRefused, DataRefused
 from trainer import stored
 from trainer.config import Config, Distill
-from trainer.data.read import histories_of
-from trainer.data.split import Parts, split
+from trainer.data.split import Parts
 from trainer.digest import digest_of
 from trainer.features import batch_of, fit_scaling, live
-from trainer.fit import code_version, written
+from trainer.fit import code_version, make_folder, ready, written
 from trainer.loop import Beside, learn
 from trainer.teacher import BothWays, Lesson, ended, teachers, teaching
 from trainer.watch import rmse_over_rows
@@ -30,14 +29,13 @@ def distill(config: Config, data: Path | None, out: Path, teacher: Path | None =
     if config.distill is None:
         what = "no [distill] in the configuration"
         raise ConfigurationRefused(config.name, what, next_step="Add the section; its keys have defaults.")
-    histories = histories_of(config, data)
-    parts = split(histories, config.split)
-    out.mkdir(parents=True, exist_ok=True)
+    parts, data_sha256 = ready(config, data)
+    make_folder(out)
     if teacher is None:
         lesson = own_teacher(config, config.distill, parts, out)
     else:
         lesson = read_teacher(teacher, config, config.distill, parts)
-    return written(config, parts, digest_of(histories), out, lesson)
+    return written(config, parts, data_sha256, out, lesson)
 
 
 def own_teacher(config: Config, settings: Distill, parts: Parts, out: Path) -> Lesson:

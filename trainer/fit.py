@@ -4,6 +4,7 @@ import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
 
 import msgspec
 import numpy as np
@@ -23,25 +24,27 @@ from agent.bundle.manifest import (
     ThresholdRow,
     ThresholdTable,
 )
-from agent.errors import ConfigurationRefused
+from agent.errors import BundleRefused, ConfigurationRefused
 from agent.judge.threshold import default_budget, parse_budget
 from agent.replay.unit import unit_of
-from agent.step.engine import Engine
 from agent.words import Float32
 from trainer import streaming
 from trainer.calibrate import calibrated
 from trainer.card import card
 from trainer.checkpoint import Curves
 from trainer.config import Config, Model
+from trainer.data.check_parts import check_parts
 from trainer.data.history import History, failure_time
 from trainer.data.read import channel_info, histories_of, time_unit
 from trainer.data.split import Parts, split
 from trainer.digest import digest_of
 from trainer.export import export
 from trainer.features import fit_scaling, live
+from trainer.golden import golden
 from trainer.held_out import figures
 from trainer.judged import policy_by, rules_by, worth
 from trainer.loop import Beside, train
+from trainer.network import Network
 from trainer.played import NEVER, play
 from trainer.plot import plot_curves, plot_reliability
 from trainer.recorded import write_recorded
@@ -51,28 +54,73 @@ from trainer.thresholds import threshold_table
 from trainer.warmup import LateStart, brier_after, late_starts, warmup_rows
 from trainer.watch import Worth
 
-GOLDEN_DEVICES = 4
-GOLDEN_EVERY = 12
-GOLDEN_TOLERANCE = 0.01
 CLOSEST_MAX = 0.75  # of the cadence: live rows may come this close although recorded ones came more evenly
+GOLDEN_TOLERANCE = 0.01
 """An activation that rounds to the other side on another CPU moves a cell by less than this; a wrong weight by more."""
 
 
 def fit(config: Config, data: Path | None, out: Path) -> Path:
     """Train and write everything into the folder `out`; returns the bundle's path. Raises ForewarnError.
 
-    `data` is the folder of recorded sets; a simulated one needs none.
+    `data` is the folder of recorded sets; a simulated one needs none. A run that was killed goes on where it was.
     """
     if config.distill is not None:
         what = "[distill] asks for a teacher"
         raise ConfigurationRefused(config.name, what, next_step="Use `forewarn-train distill`, or take it out.")
+    parts, data_sha256 = ready(config, data)
+    make_folder(out)
+    return written(config, parts, data_sha256, out)
+
+
+def ready(config: Config, data: Path | None) -> tuple[Parts, str]:
+    """The histories in their parts, and the digest of the data, once a rehearsal has shown that a bundle can be made.
+
+    Raises ForewarnError for whatever in data or configuration would end the fit after its training.
+    """
     histories = histories_of(config, data)
-    return written(config, split(histories, config.split), digest_of(histories), out)
+    parts, data_sha256 = split(histories, config.split), digest_of(histories)
+    check_parts(parts, config)
+    rehearse(config, parts, data_sha256)
+    return parts, data_sha256
+
+
+def rehearse(config: Config, parts: Parts, data_sha256: str) -> None:
+    """Make the bundle of a network that has learnt nothing, and play it: its sizes, names and rows are the same.
+
+    Raises ConfigurationRefused for a bundle that an agent would refuse, DataRefused for rows that one would drop.
+    """
+    network = Network(config).eval()
+    bundle = unmeasured(config, parts, streaming.of(network, fit_scaling(parts.fit, config), config), data_sha256)
+    members = {
+        "model.onnx": bundle.model,
+        "model.fp32.onnx": bundle.model_fp32,
+        "golden.npz": golden(bundle, parts.calibrate).pack(),
+        "report.json": b"{}",
+        "MODEL_CARD.md": b"",
+    }
+    with TemporaryDirectory() as folder:
+        try:
+            file.write(Path(folder) / bundle.path, bundle.manifest, members)
+        except BundleRefused as error:
+            what = f"an agent would refuse its bundle, so nothing was trained: {error.what}"
+            next_step = "Change what it names, or lower model.hidden."
+            raise ConfigurationRefused(config.name, what, next_step=next_step) from None
+    play(bundle, bundle.model, [*parts.calibrate, *parts.play], NEVER)
+
+
+def make_folder(out: Path) -> None:
+    """Raises ConfigurationRefused where nothing could be written after the training."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        what = str(error.strerror).lower()
+        raise ConfigurationRefused(f"--out {out}", what, next_step="Give a folder that can be written in.") from None
 
 
 def written(config: Config, parts: Parts, data_sha256: str, out: Path, lesson: Lesson | None = None) -> Path:
     """Train, measure on `parts.play`, and write everything into the folder; returns the bundle's path."""
-    out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / "checkpoint.pt"
     bundle, curves, starts = trained(config, parts, data_sha256, checkpoint, lesson)
     held_out = figures(play(bundle, bundle.model, parts.play, NEVER), parts.play, bundle.manifest)
@@ -230,24 +278,6 @@ def channels(config: Config, fitted: Sequence[History]) -> tuple[Channel, ...]:
         )
         for column, one in enumerate(channel_info(config))
     )
-
-
-def golden(bundle: Bundle, histories: Sequence[History]) -> Golden:
-    """Every `GOLDEN_EVERY`-th row of a few devices; every fourth of them holds missing and hostile values."""
-    engine = Engine(bundle.model, bundle.manifest)
-    kept: list[tuple[Float32, ...]] = []
-    for history in histories[:GOLDEN_DEVICES]:
-        state = np.zeros((1, bundle.manifest.state_size), np.float32)
-        for row in range(len(history.t_s)):
-            x = history.x[row : row + 1].copy()
-            dt = np.array([history.t_s[row] - history.t_s[max(row - 1, 0)]], np.float32)
-            if row % (4 * GOLDEN_EVERY) == 3 * GOLDEN_EVERY:
-                x[0, ::4], x[0, 1::4], x[0, 2::4] = np.nan, np.inf, -1e30
-            after, risk, rul = engine.run(x, dt, state)
-            if row % GOLDEN_EVERY == 0:
-                kept.append((x, dt, state, after, risk, rul))
-            state = after
-    return Golden(*(np.concatenate(arrays) for arrays in zip(*kept, strict=True)))
 
 
 def report(manifest: Manifest, curves: Curves, held_out: object, distilled: object) -> bytes:

@@ -30,6 +30,8 @@ CONFIG = small_config(
 )
 PATIENT = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"patience": 2})})
 BATCHES = 2
+REHEARSED = 2
+"""Of the bundle that fit writes to see that it could, file and folder are synced as well."""
 MADE_OF = {"data": "d1", "configuration": "c1"}
 
 
@@ -177,7 +179,7 @@ def fits() -> Iterator[Callable[..., BaseProcess]]:
 
 def fit_and_die_while_it_writes(config: Config, data: Path, out: Path, nth: int) -> None:
     """`kill -9` between the last byte of the nth checkpoint that is written and its taking the place of the last."""
-    fsync, left = os.fsync, [nth]
+    fsync, left = os.fsync, [REHEARSED + nth]
 
     def fsync_or_die(descriptor: int) -> None:
         left[0] -= 1
