@@ -13,6 +13,9 @@ from trainer.config_file import read_config
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+ANEW = click.option(
+    "--anew", is_flag=True, help="Begin at the first epoch. [default: go on from where a run in --out was killed]"
+)
 
 
 @click.group()
@@ -33,8 +36,15 @@ def cli() -> None:
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the config's: weights, batches, augmentation.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the config's.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Another key's, such as split.fit=90.")
+@ANEW
 def fit(
-    config: Path, out: Path, data: Path | None, seed: int | None, epochs: int | None, changes: tuple[str, ...]
+    config: Path,
+    out: Path,
+    data: Path | None,
+    seed: int | None,
+    epochs: int | None,
+    changes: tuple[str, ...],
+    anew: bool,
 ) -> None:
     """Train a bundle by CONFIG. The files that it names start at its own folder, unless --data is given.
 
@@ -43,7 +53,7 @@ def fit(
     """
     from trainer.fit import fit as train_and_write  # torch takes seconds to import; --help should not
 
-    told(train_and_write(*asked(config, data, seed, epochs, changes), out))
+    told(train_and_write(*asked(config, data, seed, epochs, changes), out, anew=anew))
 
 
 @cli.command()
@@ -56,6 +66,7 @@ def fit(
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the config's: weights, batches, augmentation.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the config's; the teacher has its own.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Another key's, such as distill.share=0.5.")
+@ANEW
 def distill(
     config: Path,
     out: Path,
@@ -64,6 +75,7 @@ def distill(
     seed: int | None,
     epochs: int | None,
     changes: tuple[str, ...],
+    anew: bool,
 ) -> None:
     """Train a bundle by CONFIG that learns from a larger network, which its section [distill] describes.
 
@@ -72,7 +84,7 @@ def distill(
     """
     from trainer.distill import distill as teach_and_write
 
-    told(teach_and_write(*asked(config, data, seed, epochs, changes), out, teacher))
+    told(teach_and_write(*asked(config, data, seed, epochs, changes), out, teacher, anew=anew))
 
 
 def told(bundle: Path) -> None:

@@ -14,7 +14,6 @@ from agent.bundle.file import Bundle
 from agent.bundle.golden import Golden
 from agent.bundle.manifest import (
     SCHEMA_VERSION,
-    Cadence,
     Channel,
     CreatedFrom,
     Manifest,
@@ -31,11 +30,12 @@ from agent.words import Float32
 from trainer import streaming
 from trainer.calibrate import calibrated
 from trainer.card import card
-from trainer.checkpoint import Curves
-from trainer.config import Config, Model
+from trainer.checkpoint import Curves, learning_of
+from trainer.config import Config
 from trainer.data.check_parts import check_parts
 from trainer.data.history import History, failure_time
 from trainer.data.read import channel_info, histories_of, time_unit
+from trainer.data.spacing import cadence_of
 from trainer.data.split import Parts, split
 from trainer.digest import digest_of
 from trainer.export import export
@@ -54,21 +54,24 @@ from trainer.thresholds import threshold_table
 from trainer.warmup import LateStart, brier_after, late_starts, warmup_rows
 from trainer.watch import Worth
 
-CLOSEST_MAX = 0.75  # of the cadence: live rows may come this close although recorded ones came more evenly
+CHECKPOINT = "checkpoint.pt"
 GOLDEN_TOLERANCE = 0.01
 """An activation that rounds to the other side on another CPU moves a cell by less than this; a wrong weight by more."""
 
 
-def fit(config: Config, data: Path | None, out: Path) -> Path:
+def fit(config: Config, data: Path | None, out: Path, *, anew: bool = False) -> Path:
     """Train and write everything into the folder `out`; returns the bundle's path. Raises ForewarnError.
 
-    `data` is the folder of recorded sets; a simulated one needs none. A run that was killed goes on where it was.
+    `data` is the folder of recorded sets; a simulated one needs none. A run that was killed goes on where it was,
+    unless it is to begin `anew`.
     """
     if config.distill is not None:
         what = "[distill] asks for a teacher"
         raise ConfigurationRefused(config.name, what, next_step="Use `forewarn-train distill`, or take it out.")
     parts, data_sha256 = ready(config, data)
     make_folder(out)
+    if anew:
+        (out / CHECKPOINT).unlink(missing_ok=True)
     return written(config, parts, data_sha256, out)
 
 
@@ -121,7 +124,7 @@ def make_folder(out: Path) -> None:
 
 def written(config: Config, parts: Parts, data_sha256: str, out: Path, lesson: Lesson | None = None) -> Path:
     """Train, measure on `parts.play`, and write everything into the folder; returns the bundle's path."""
-    checkpoint = out / "checkpoint.pt"
+    checkpoint = out / CHECKPOINT
     bundle, curves, starts = trained(config, parts, data_sha256, checkpoint, lesson)
     held_out = figures(play(bundle, bundle.model, parts.play, NEVER), parts.play, bundle.manifest)
     measured = {
@@ -168,14 +171,14 @@ def trained(
     made_of = {
         "version of forewarn": code_version(),
         "version of torch": importlib.metadata.version("torch"),
-        "data": data_sha256,
-        "configuration": config.model_dump_json(),
+        "data": data_sha256[:16],
+        **learning_of(config),
     }
     beside = Beside(worth=worth_over(parts.calibrate, config), checkpoint=checkpoint, made_of=made_of)
     if lesson is not None:
         taught = lesson.beside(config)
         beside = replace(
-            beside, teacher=taught.teacher, taught=taught.taught, made_of=made_of | {"teacher": lesson.sha256}
+            beside, teacher=taught.teacher, taught=taught.taught, made_of=made_of | {"teacher": lesson.sha256[:16]}
         )
     network, curves = train(lives, watched, config, config.seed, beside)
     model = calibrated(streaming.of(network, scaling, config), network, watched, config)
@@ -249,12 +252,6 @@ def code_version() -> str:
 def amended(bundle: Bundle, **fields: object) -> Bundle:
     """The same bundle with fields of its manifest replaced."""
     return replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, **fields))
-
-
-def cadence_of(model: Model, histories: Sequence[History]) -> Cadence:
-    """The asked cadence, and how close rows came in the recordings: what is closer is not as in training."""
-    closest_s = min((float(np.diff(one.t_s).min()) for one in histories if len(one.t_s) > 1), default=model.cadence)
-    return Cadence(model.cadence, model.dt_max, least_s=min(closest_s, CLOSEST_MAX * model.cadence))
 
 
 def life_s(history: History, every_s: float) -> float:

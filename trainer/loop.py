@@ -83,7 +83,8 @@ def learn(
     run = begin(network, config, len(fit), seed)
     if beside.checkpoint is not None and beside.checkpoint.exists():
         resume(run, beside.checkpoint, beside.made_of)
-        tqdm.write(f"{beside.checkpoint}: goes on after epoch {run.epoch} of {settings.epochs}", file=sys.stderr)
+        left = f"is of this same training (seed {seed}): goes on after epoch {run.epoch} of {settings.epochs}"
+        tqdm.write(f"{beside.checkpoint}: {left}; --anew starts at the first", file=sys.stderr)
     target = target_of(fit, config)
     wears = [part(life, config.augment.smooth_rows) for life in fit]
     with tqdm(None, "train", settings.epochs, initial=run.epoch, disable=not sys.stderr.isatty()) as progress:
