@@ -10,6 +10,7 @@ from contextlib import suppress
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from agent.judge.threshold import Chosen, verdict
 from agent.words import Drop
 
 READER_PATIENCE_S = 0.1
@@ -76,6 +77,18 @@ class Sink:
 
 
 STDERR = Sink(2)
+
+
+def say_threshold(log: FilteringBoundLogger, budget: str, chosen: Chosen) -> None:
+    """What the budget comes to: a warning where no calibration failure was warned of, since none may ever be."""
+    say = log.warning if chosen.warned_of == 0 and chosen.failures != 0 else log.info
+    say(
+        "threshold_chosen",
+        budget=budget,
+        threshold=chosen.threshold,
+        extrapolated=chosen.extrapolated,
+        calibration=verdict(chosen),
+    )
 
 
 class DropLog:

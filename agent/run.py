@@ -24,7 +24,7 @@ from agent.config.plan import Plan, bounds, plan
 from agent.config.settings import Settings
 from agent.core import Core
 from agent.errors import ForewarnError
-from agent.log import STDERR, DropLog
+from agent.log import STDERR, DropLog, say_threshold
 from agent.publish.message import duration, outgoing, score_messages
 from agent.publish.mqtt import Output
 from agent.publish.status import LinkStatus, ModelStatus, Status, by_source, one_line
@@ -129,11 +129,9 @@ class Daemon:
             version=version("forewarn"),
             node=settings.agent.node,
             bundle=f"{bundle.manifest.name} {bundle.manifest.version} {bundle.digest[:12]}",
-            budget=settings.model.budget,
-            threshold=chosen.threshold,
-            extrapolated=chosen.extrapolated,
             standing=self._core.n_standing(),
         )
+        say_threshold(log, settings.model.budget, chosen)
 
     def turn(self) -> None:
         """Once around: no network is waited for longer than TURN_S."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from agent.bundle.manifest import Manifest
+from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.replay.unit import unit_of
 from trainer.config import Cmapss, Config, Pumps, Table
 from trainer.counted import counted
@@ -96,6 +97,8 @@ def card(manifest: Manifest, config: Config, held_out: Figures) -> str:
     late, whole = manifest.metrics["late_start_brier"], manifest.metrics["whole_stream_brier"]
     layers = f"{config.model.layers} `{config.model.cell}` layers of {config.model.hidden} units"
     taught = "" if config.distill is None else " It learnt from a larger network, which is not in here."
+    budget = parse_budget(default_budget(manifest.time_unit), fleet_size=0)
+    finest = choose(manifest.thresholds, budget).finest_budget
     exposure = f"{unit.of(manifest.thresholds.exposure_s):.0f}"
     error = beside_constant(held_out.rmse_s, held_out.rmse_of_constant_s, unit)
     worse = f"\n**{WORSE}**" if held_out.rmse_s > held_out.rmse_of_constant_s else ""
@@ -141,7 +144,7 @@ unknown age, heard from their {about.first}.
 - {about.reset}
 - Lives far outside the range above, or rows that do not come once {about.every}.
 - Holding a budget on {device}s heard from mid-life on: the thresholds were measured on whole lives.
-- Budgets finer than the {exposure} {units} of the calibration {device}s can vouch for; they are marked `extrapolated`.
+- Budgets finer than `{finest}`, all that {exposure} {units} of calibration {device}s vouch for: `extrapolated`.
 
 ## Channels
 | channel | unit | range seen | meaning |

@@ -88,11 +88,14 @@ def distill(
 
 
 def told(bundle: Path) -> None:
-    """The path on standard output for a script, what the bundle is worth on standard error for a person."""
+    """The path on standard output for a script; what bundle and budget are worth on standard error for a person."""
     from trainer.fit_text import as_text
+    from trainer.thresholds import decision
 
+    manifest = read(bundle).manifest
     click.echo(bundle)
-    click.echo(as_text(read(bundle).manifest), err=True)
+    click.echo(as_text(manifest), err=True)
+    click.echo(decision(manifest), err=True)
 
 
 def asked(

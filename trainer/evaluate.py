@@ -17,8 +17,7 @@ from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.replay.play import PlayedDevice
 from agent.replay.result import Replay, assess
 from agent.replay.unit import Unit, unit_of
-from trainer.baselines import BASELINES
-from trainer.compare import Warned, baseline, warned
+from trainer.compare import RIVALS, Warned, rival, warned
 from trainer.config import Config
 from trainer.coverage import Covered, covered
 from trainer.data.history import Float64, History, failure_time
@@ -52,8 +51,8 @@ class Evaluation:
     """Everything `forewarn-train evaluate` prints, int8 and fp32 by name.
 
     test      of engines known to be new, as these are; by part of the data set, then by form; {} without a test set
-    compared  "lstm" (int8) and each of BASELINES at the same budget
-    left_out  those of BASELINES that cannot be fitted to these devices, and why
+    compared  "lstm" (int8) and each of RIVALS at the same budget
+    left_out  those of RIVALS that cannot be fitted to these devices, and why
     """
 
     name: str
@@ -93,9 +92,9 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
     played = {form: play(bundle, models[form], kept, chosen.threshold) for form in FORMS}
     compared = {"lstm": warned(manifest, chosen, played["int8"], kept)}
     unfit: dict[str, str] = {}
-    for name in BASELINES if baselines else ():
+    for name in RIVALS if baselines else ():
         try:
-            compared[name] = baseline(name, manifest, known, kept, wanted)
+            compared[name] = rival(name, manifest, known, kept, wanted)
         except DataRefused as error:
             unfit[name] = error.what
     return Evaluation(
@@ -171,5 +170,7 @@ def compared_as_json(one: Warned) -> dict[str, object]:
         "threshold": one.chosen.threshold,
         "calibrated_rate_per_s": one.chosen.rate_per_s,
         "extrapolated": one.chosen.extrapolated,
+        "warned_of": one.chosen.warned_of,
+        "failures": one.chosen.failures,
         "early_warning": one.found,
     }

@@ -28,7 +28,7 @@ def as_text(found: Evaluation) -> str:
     forms = {form: found.replay[form].early_warning for form in FORMS}
     forms[f"age only, {unit.text(replay.age_only.age_s)}"] = replay.age_only.early_warning
     limit = replay.limit
-    doubt = "extrapolated: the calibration devices ran too short for it" if limit.extrapolated else "calibrated"
+    doubt = "extrapolated" if limit.extrapolated else "calibrated"
     return "\n".join(
         [
             *last_rows_as_text(found),
@@ -36,6 +36,7 @@ def as_text(found: Evaluation) -> str:
             *table([("", *FORMS), *figures]),
             *([WORSE] if kept.rmse_s > kept.rmse_of_constant_s else []),
             f"\nearly warning on the same devices at {limit.budget} ({doubt}), threshold {limit.threshold:.4f}",
+            limit.verdict,
             *warnings_as_text(forms, unit),
             f"\nhowever a stream begins, int8; rows at most {unit.text(NEAR * found.cap_s)} before the failure",
             *beginnings_as_text(found),
@@ -126,7 +127,8 @@ def known(value: float, form: str) -> str:
 
 def warnings_as_text(found: Mapping[str, EarlyWarning], unit: Unit) -> list[str]:
     """A line a detector."""
-    heading = ("", "detected", "95 %", f"mean lead, {unit.plural}", "95 %", "median", "false alarms", "late")
+    alarms = ("false alarms", "in false alarm", "late")
+    heading = ("", "detected", "95 %", f"mean lead, {unit.plural}", "95 %", "median", *alarms)
     return table([heading, *(warning_row(name, one, unit) for name, one in found.items())])
 
 
@@ -141,6 +143,7 @@ def warning_row(name: str, found: EarlyWarning, unit: Unit) -> tuple[str, ...]:
         f"{unit.of(lead.low):.1f} to {unit.of(lead.high):.1f}",
         f"{unit.of(strict.median_lead_s):.1f}",
         f"{found.false_alarms} in {unit.text(found.exposure_s)}",
+        f"{found.false_alarm_share:.1%}",
         f"{len(found.late)}",
     )
 

@@ -231,6 +231,11 @@ def unmeasured(config: Config, parts: Parts, model: Streaming, data_sha256: str)
         lives_s=tuple(life_s(one, config.model.cadence) for one in (*parts.fit, *parts.calibrate) if one.failed),
         metrics={},
         members={},
+        unfailed_s=tuple(
+            float(one.observed_left()[0]) + config.model.cadence
+            for one in (*parts.fit, *parts.calibrate)
+            if not one.failed
+        ),
     )
     empty = np.empty((0, 0), np.float32)
     return Bundle(

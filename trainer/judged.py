@@ -11,7 +11,7 @@ import numpy as np
 from agent.bundle.manifest import JudgePolicy, Manifest, ThresholdTable
 from agent.core.alerts import decided
 from agent.judge.evidence import Evidence, judge
-from agent.judge.threshold import Budget, choose
+from agent.judge.threshold import ROUNDING, Budget, choose
 from agent.replay.measure import EarlyWarning, Watched, measure, watched
 from agent.words import AlertEvent, Quality, Scores
 from trainer.config import Config
@@ -67,7 +67,7 @@ def worth(scores: Sequence[Float64], histories: Sequence[History], rules: Rules,
     """
     table = table_over(scores, histories, rules)
     chosen = choose(table, budget)
-    keeps = chosen.rate_per_s <= budget.rate_per_s
+    keeps = chosen.rate_per_s <= budget.rate_per_s * (1 + ROUNDING)
     return next(row.mean_lead_s for row in table.rows if row.threshold == chosen.threshold) if keeps else 0.0
 
 

@@ -107,23 +107,32 @@ class JudgePolicy(Closed, frozen=True):
 
 
 class ThresholdRow(Closed, frozen=True):
-    """The judge's own record at one threshold over the calibration devices."""
+    """The judge's own record at one threshold over the calibration devices.
+
+    false_alarms   one that stands longer than h_max counts again for each h_max (agent/replay/measure.py)
+    false_alarm_s  how long they stood; None in a bundle made before that was measured, where each counts once
+    """
 
     threshold: float
     false_alarms: int
     rate_upper95_per_s: float
     detected: int
     mean_lead_s: float
+    false_alarm_s: float | None = None
 
 
 class ThresholdTable(Closed, frozen=True):
-    """One row a threshold, rising. True alerts fall in [t_fail - h_max_s, t_fail - h_min_s]."""
+    """One row a threshold, rising. True alerts fall in [t_fail - h_max_s, t_fail - h_min_s].
+
+    failures  of the calibration devices that could be judged; None in a bundle made before they were counted
+    """
 
     h_max_s: float
     h_min_s: float
     exposure_s: float
     n_devices: int
     rows: tuple[ThresholdRow, ...]
+    failures: int | None = None
 
 
 class Member(Closed, frozen=True):
@@ -134,7 +143,11 @@ class Member(Closed, frozen=True):
 
 
 class Manifest(Closed, frozen=True):
-    """The whole of `manifest.json`."""
+    """The whole of `manifest.json`.
+
+    lives_s     lives of the fit and calibration devices that failed
+    unfailed_s  how long those that did not fail were watched; empty in a bundle made before that was kept
+    """
 
     schema_version: int
     name: str
@@ -155,6 +168,7 @@ class Manifest(Closed, frozen=True):
     lives_s: tuple[float, ...]
     metrics: dict[str, float]
     members: dict[str, Member]
+    unfailed_s: tuple[float, ...] = ()
 
     @property
     def n_channels(self) -> int:

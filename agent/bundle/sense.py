@@ -13,7 +13,8 @@ QUANTILES_MAX = 64
 WINDOW_MAX = 32  # `judge` keeps the last n rows as bits of a uint32
 THRESHOLDS_MAX = 10_000
 WARMUP_ROWS_MAX = 1_000_000
-TIME_S_MAX = 1e10
+TIME_S_MIN, TIME_S_MAX = 1e-9, 1e10
+FALSE_ALARMS_MAX = 10**12
 STATE_VALUE_MAX = 3e38  # a float32 can hold it
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -48,8 +49,9 @@ def _faults(manifest: Manifest) -> Iterator[str]:
             yield f"rul.cap_s is {manifest.rul.cap_s}, must be > 0"
     yield from _judge_faults(manifest.judge, len(manifest.risk.horizons_s))
     yield from _table_faults(manifest.thresholds)
-    if not all(_is_positive(life) for life in manifest.lives_s):
-        yield "lives_s holds a life that is not > 0"
+    for what, lives_s in (("lives_s", manifest.lives_s), ("unfailed_s", manifest.unfailed_s)):
+        if not all(_is_positive(life) for life in lives_s):
+            yield f"{what} holds a life that is not > 0"
     for name, value in manifest.metrics.items():
         if not math.isfinite(value):
             yield f"metrics.{name} is not finite"
@@ -101,13 +103,19 @@ def _table_faults(table: ThresholdTable) -> Iterator[str]:
     yield from _rising("thresholds", [row.threshold for row in table.rows], THRESHOLDS_MAX, 1.0)
     if not 0 <= table.h_min_s < table.h_max_s <= TIME_S_MAX:
         yield f"thresholds: h_min_s {table.h_min_s} must be >= 0 and below h_max_s {table.h_max_s}"
-    if not (_is_positive(table.exposure_s) and table.n_devices >= 1):
+    stood_s_max = table.exposure_s
+    if not (TIME_S_MIN <= table.exposure_s <= TIME_S_MAX and table.n_devices >= 1):
+        stood_s_max = math.inf
         yield f"thresholds: {table.exposure_s} s of {table.n_devices} devices is no exposure"
+    failures = table.n_devices if table.failures is None else table.failures
+    if not 0 <= failures <= table.n_devices:
+        yield f"thresholds: {failures} failures of {table.n_devices} devices cannot be"
     for row in table.rows:
-        rate, lead = row.rate_upper95_per_s, row.mean_lead_s
-        counts = row.false_alarms >= 0 and 0 <= row.detected <= max(table.n_devices, 0)
-        if not (counts and math.isfinite(rate) and rate >= 0 and math.isfinite(lead) and lead >= 0):
-            yield f"thresholds: the row at {row.threshold} has counts, a rate or a lead that cannot be"
+        lead, stood_s = row.mean_lead_s, row.false_alarm_s or 0.0
+        counts = 0 <= row.false_alarms <= FALSE_ALARMS_MAX and 0 <= row.detected <= max(failures, 0)
+        rates = 0 <= row.rate_upper95_per_s < math.inf and 0 <= lead < math.inf and 0 <= stood_s <= stood_s_max
+        if not (counts and rates):
+            yield f"thresholds: the row at {row.threshold} has counts, a rate, a lead or a time that cannot be"
 
 
 def _rising(what: str, values: Sequence[float], n_max: int, below: float) -> Iterator[str]:

@@ -12,7 +12,7 @@ Counts = dict[tuple[str, str], int]
 
 
 class ModelStatus(msgspec.Struct, frozen=True):
-    """What runs. `extrapolated`: the budget is finer than the calibration devices can vouch for."""
+    """What runs, and what its calibration devices say of the budget; fields as in `agent.judge.threshold.Chosen`."""
 
     name: str
     version: str
@@ -20,12 +20,25 @@ class ModelStatus(msgspec.Struct, frozen=True):
     budget: str
     threshold: float
     extrapolated: bool
+    finest_budget: str
+    warned_of: int
+    failures: int | None
 
     @classmethod
     def of(cls, plan: Plan, budget: str) -> Self:
         bundle, chosen = plan.bundle, plan.chosen
         manifest = bundle.manifest
-        return cls(manifest.name, manifest.version, bundle.digest, budget, chosen.threshold, chosen.extrapolated)
+        return cls(
+            name=manifest.name,
+            version=manifest.version,
+            digest=bundle.digest,
+            budget=budget,
+            threshold=chosen.threshold,
+            extrapolated=chosen.extrapolated,
+            finest_budget=chosen.finest_budget,
+            warned_of=chosen.warned_of,
+            failures=chosen.failures,
+        )
 
 
 class Link(Protocol):

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from agent.bundle import golden
 from agent.bundle.file import Bundle, read
 from agent.errors import DataRefused
+from agent.judge.threshold import choose, parse_budget
 from agent.replay.unit import Unit
 from agent.step.engine import Engine
 from agent.words import Quality
@@ -32,7 +33,7 @@ from trainer.fit import fit
 from trainer.loop import train
 from trainer.played import early_warning, play
 from trainer.recorded import write_recorded
-from trainer.thresholds import thresholds
+from trainer.thresholds import decision, thresholds
 from trainer.warmup import brier_after, late_starts, warmup_rows
 
 CONFIG = small_config()
@@ -111,12 +112,13 @@ def test_table_is_the_agents_own_alerts(made: tuple[Path, Path]) -> None:
     table = bundle.manifest.thresholds
     kept = [history for history in fleet() if history.device in bundle.manifest.created_from.calibrate_devices]
     assert table.exposure_s == sum(len(history.t_s) for history in kept)
-    assert table.n_devices == 3
+    assert (table.n_devices, table.failures) == (3, 3)
     assert [row.threshold for row in table.rows] == thresholds(9)
     for row in table.rows[::3]:
         found = early_warning(bundle, play(bundle, bundle.model, kept, row.threshold), kept)
         assert (row.false_alarms, row.detected) == (found.false_alarms, found.strict.detected)
         assert row.mean_lead_s == found.strict.mean_lead_s
+        assert row.false_alarm_s == found.false_alarm_s
         assert row.rate_upper95_per_s == found.false_alarms_per_s_upper95
     assert max(row.detected for row in table.rows) > 0
 
@@ -194,6 +196,7 @@ def test_seed_and_epochs_of_the_command_line_win(made: tuple[Path, Path], tmp_pa
     assert done.exception is None
     assert done.stdout == f"{tmp_path / 'small-0.1.0.fwb'}\n"
     assert "remaining life of 3 held-out devices: RMSE " in done.stderr
+    assert 'budget "1 per 1000 cycles": threshold 0.' in done.stderr
     of = read(tmp_path / "small-0.1.0.fwb").manifest.created_from
     assert of.seed == 3
     assert Config.model_validate_json(of.config).train.epochs == 1
@@ -229,7 +232,9 @@ def test_evaluate_sets_the_baselines_beside_the_bundle(made: tuple[Path, Path]) 
     written = json.loads(as_json(found))
     assert list(written["compared"]) == ["lstm", "limits", "ewma", "age"]
     for one in written["compared"].values():
-        assert list(one) == ["threshold", "calibrated_rate_per_s", "extrapolated", "early_warning"]
+        assert list(one) == [
+            "threshold", "calibrated_rate_per_s", "extrapolated", "warned_of", "failures", "early_warning"
+        ]  # fmt: skip
         assert one["early_warning"]["failures"] == 3
     lstm = written["compared"]["lstm"]
     assert lstm["threshold"] == written["early_warning"]["limit"]["threshold"]
@@ -237,6 +242,29 @@ def test_evaluate_sets_the_baselines_beside_the_bundle(made: tuple[Path, Path]) 
     assert written["left_out"] == {}
     last = [line.split()[0] for line in as_text(found).splitlines()[-4:]]
     assert last == ["lstm", "limits", "ewma", "age"]
+
+
+def test_there_is_one_rival_of_age_in_replay_and_evaluation(made: tuple[Path, Path]) -> None:
+    """Its age is chosen once, from the lives in the manifest, and what it warns of is told alike."""
+    for budget in ("1 per 1000 cycles", "1 per 40 cycles"):
+        found = evaluate(bundle_of(made), made[1], budget)
+        age, of_replay = found.compared["age"], found.replay["int8"].age_only
+        assert (age.chosen.threshold, age.found) == (of_replay.age_s, of_replay.early_warning)
+        assert age.found.strict.detected > 0
+
+
+def test_fit_says_what_its_threshold_is_worth_and_which_budget_it_can_vouch_for(made: tuple[Path, Path]) -> None:
+    """Three calibration engines of 50 to 90 cycles are too few for one false alarm in 1,000 cycles."""
+    manifest = bundle_of(made).manifest
+    default, finest, advice = decision(manifest).splitlines()
+    budget = choose(manifest.thresholds, parse_budget("1 per 1000 cycles", fleet_size=0)).finest_budget
+    assert parse_budget(budget, fleet_size=0).rate_per_s == pytest.approx(3 / manifest.thresholds.exposure_s, rel=0.1)
+    assert default.startswith('budget "1 per 1000 cycles": threshold 0.')
+    assert "of the 3 calibration failures w" in default
+    assert default.endswith(f'can vouch for is "{budget}"')
+    assert finest.startswith(f'budget "{budget}": threshold 0.')
+    assert "extrapolated" not in finest
+    assert advice == f'Set model.budget = "{budget}" in the agent, or train on more devices.'
 
 
 def test_evaluate_goes_without_a_test_set(made: tuple[Path, Path]) -> None:
@@ -251,7 +279,8 @@ def test_evaluate_speaks_in_the_bundles_unit(made: tuple[Path, Path]) -> None:
     text = as_text(found)
     assert "mean lead, hours" in text
     assert f"{lead_h:.1f}" in text.splitlines()[-4]
-    assert "cycles" not in text.replace(found.replay["int8"].limit.budget, "")
+    limit = found.replay["int8"].limit
+    assert "cycles" not in text.replace(limit.verdict, "").replace(limit.budget, "")
 
 
 def test_early_warning_of_evaluate_is_that_of_its_alerts(made: tuple[Path, Path]) -> None:

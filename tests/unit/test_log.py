@@ -8,12 +8,16 @@ import sys
 import time
 from collections import Counter
 
+import msgspec
+import pytest
 import structlog
 from structlog.testing import LogCapture
 
 from agent import log
-from agent.log import DROP_EVERY_S, READER_PATIENCE_S, TEXT_MAX, DropLog, Sink
+from agent.judge.threshold import choose, parse_budget
+from agent.log import DROP_EVERY_S, READER_PATIENCE_S, TEXT_MAX, DropLog, Sink, say_threshold
 from agent.words import Drop
+from tests.small_bundle import small_manifest
 
 
 def said() -> tuple[DropLog, list[dict[str, object]]]:
@@ -33,6 +37,23 @@ def test_one_line_a_source_and_reason_in_ten_seconds_with_the_count_since():
     assert sum(line["count"] for line in lines) == counts["press", "malformed"], "the last ones are said, too"
     drop_log.say(1000.0)
     assert len(lines) == 4
+
+
+@pytest.mark.parametrize(
+    ("detected", "failures", "level"), [(0, 10, "warning"), (0, None, "warning"), (0, 0, "info"), (3, 10, "info")]
+)
+def test_a_threshold_that_warns_of_nothing_is_a_warning_at_the_start(detected, failures, level):
+    """Not where no device failed: such a bundle cannot know."""
+    whole = small_manifest().thresholds
+    row = msgspec.structs.replace(whole.rows[1], detected=detected)
+    chosen = choose(
+        msgspec.structs.replace(whole, rows=(row,), failures=failures), parse_budget("1 per 900 cycles", fleet_size=0)
+    )
+    capture = LogCapture()
+    say_threshold(structlog.wrap_logger(None, processors=[capture]), "1 per 900 cycles", chosen)
+    (line,) = capture.entries
+    assert (line["event"], line["log_level"], line["budget"]) == ("threshold_chosen", level, "1 per 900 cycles")
+    assert 'can vouch for is "1 per 660 cycles"' in line["calibration"]
 
 
 def test_each_source_and_reason_has_its_own_line():

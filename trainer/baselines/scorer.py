@@ -27,13 +27,11 @@ class Task:
     """What a method may know beside the histories it is fitted to.
 
     every_s    time between rows
-    horizon_s  of the risk that a bundle's alerts go by
     h_max_s    an alert earlier than this before the fault is false
     worth      mean lead within the budget over those histories: what a method tunes its own parameters by
     """
 
     every_s: float
-    horizon_s: float
     h_max_s: float
     worth: Callable[[Scorer], float]
 

@@ -80,9 +80,18 @@ WRONG: list[tuple[dict[str, object], str]] = [
     (table(row(0.5, false_alarms=-1)), "row at 0.5"),
     (table(row(0.5, detected=11)), "row at 0.5"),
     (table(row(0.5, mean_lead_s=INF)), "row at 0.5"),
+    (table(row(0.5, false_alarms=10**13)), "row at 0.5"),
+    (table(row(0.5, false_alarm_s=-1.0)), "row at 0.5"),
+    (table(row(0.5, false_alarm_s=2001.0)), "row at 0.5"),
+    (table(row(0.5, false_alarm_s=NAN)), "row at 0.5"),
+    (table(row(0.5, detected=9), failures=8), "row at 0.5"),
+    (table(failures=11), "11 failures of 10 devices"),
+    (table(failures=-1, rows=(row(0.5, detected=0),)), "-1 failures of 10 devices"),
+    (table(exposure_s=1e-300), "is no exposure"),
     (table(h_min_s=60.0), "below h_max_s"),
     (table(exposure_s=0.0), "is no exposure"),
     ({"lives_s": (100.0, -1.0)}, "lives_s"),
+    ({"unfailed_s": (0.0,)}, "unfailed_s"),
     ({"metrics": {"rmse": NAN}}, "metrics.rmse"),
 ]
 
