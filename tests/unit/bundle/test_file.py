@@ -185,6 +185,18 @@ def test_a_state_that_says_nothing_of_new_devices_starts_them_with_zeros(tmp_pat
     assert SMALL.new_state == (0.0, 0.0, 0.0, 0.0, 1.0)
 
 
+def test_a_table_without_failures_and_time_in_alarm_is_read_as_not_measured(tmp_path):
+    """As in bundles that were made before they were counted."""
+    manifest = msgspec.to_builtins(SMALL)
+    del manifest["thresholds"]["failures"], manifest["unfailed_s"]
+    for row in manifest["thresholds"]["rows"]:
+        del row["false_alarm_s"]
+    (tmp_path / "older.fwb").write_bytes(packed(manifest))
+    older = file.read(tmp_path / "older.fwb").manifest
+    assert (older.thresholds.failures, older.unfailed_s) == (None, ())
+    assert {row.false_alarm_s for row in older.thresholds.rows} == {None}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
