@@ -53,7 +53,7 @@ def fit(
     """
     from trainer.fit import fit as train_and_write  # torch takes seconds to import; --help should not
 
-    told(train_and_write(*asked(config, data, seed, epochs, changes), out, anew=anew))
+    announce(train_and_write(*asked(config, data, seed, epochs, changes), out, anew=anew))
 
 
 @cli.command()
@@ -84,10 +84,10 @@ def distill(
     """
     from trainer.distill import distill as teach_and_write
 
-    told(teach_and_write(*asked(config, data, seed, epochs, changes), out, teacher, anew=anew))
+    announce(teach_and_write(*asked(config, data, seed, epochs, changes), out, teacher, anew=anew))
 
 
-def told(bundle: Path) -> None:
+def announce(bundle: Path) -> None:
     """The path on standard output for a script; what bundle and budget are worth on standard error for a person."""
     from trainer.fit_text import as_text
     from trainer.thresholds import decision

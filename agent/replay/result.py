@@ -52,7 +52,6 @@ class Limit(msgspec.Struct, frozen=True):
     warned_of: int
     failures: int | None
     alarm_share: float | None
-
     verdict: str
 
     @classmethod

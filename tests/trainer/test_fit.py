@@ -12,11 +12,13 @@ from click.testing import CliRunner
 
 from agent.bundle import golden
 from agent.bundle.file import Bundle, read
+from agent.bundle.manifest import ThresholdRow, ThresholdTable
 from agent.errors import DataRefused
 from agent.judge.threshold import choose, parse_budget
 from agent.replay.unit import Unit
 from agent.step.engine import Engine
 from agent.words import Quality
+from tests.small_bundle import small_manifest
 from tests.trainer.fleet import NAMES, engine, fleet, small_config, write_cmapss
 from trainer import streaming
 from trainer.calibrate import calibrated
@@ -265,6 +267,22 @@ def test_fit_says_what_its_threshold_is_worth_and_which_budget_it_can_vouch_for(
     assert finest.startswith(f'budget "{budget}": threshold 0.')
     assert "extrapolated" not in finest
     assert advice == f'Set model.budget = "{budget}" in the agent, or train on more devices.'
+
+
+def test_six_short_lives_at_the_default_budget_say_what_the_guide_shows() -> None:
+    """None of their failures reaches the threshold that is left, and no budget that they vouch for is as fine."""
+    rows = (ThresholdRow(0.6, 1, 1e-4, 4, 5400.0, 324.0), ThresholdRow(0.9975, 0, 5e-5, 0, 0.0, 0.0))
+    table = ThresholdTable(9000.0, 600.0, 6 * 3 * 3600.0, 6, rows, failures=6)
+    lines = decision(msgspec.structs.replace(small_manifest(), time_unit="s", thresholds=table)).splitlines()
+    assert lines[0] in (Path(__file__).parents[2] / "docs/guide.md").read_text().splitlines()
+    assert lines[1].startswith(
+        'budget "1 per device per 6h": threshold 0.6000, mean lead 1.5 hours; at this threshold 4 of'
+    )
+    assert lines[2] == 'Set model.budget = "1 per device per 6h" in the agent, or train on more devices.'
+    hopeless = msgspec.structs.replace(table, rows=rows[1:])
+    assert decision(msgspec.structs.replace(small_manifest(), time_unit="s", thresholds=hopeless)).endswith(
+        "\nTrain on more devices."
+    )
 
 
 def test_evaluate_goes_without_a_test_set(made: tuple[Path, Path]) -> None:
