@@ -2,7 +2,9 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from agent.bundle.manifest import JudgePolicy, Manifest, ThresholdTable
 
@@ -15,14 +17,16 @@ THRESHOLDS_MAX = 10_000
 WARMUP_ROWS_MAX = 1_000_000
 TIME_S_MIN, TIME_S_MAX = 1e-9, 1e10
 FALSE_ALARMS_MAX = 10**12
+SPAN_S_MAX = 1e9  # of what is reckoned with in int64 nanoseconds, beside event times: some 30 years
 STATE_VALUE_MAX = 3e38  # a float32 can hold it
+FAULTS_MAX = 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def faults(manifest: Manifest) -> list[str]:
-    """Everything that is wrong, in words; none means the rest of forewarn can rely on the manifest."""
-    return list(_faults(manifest))
+    """What is wrong, in words, up to FAULTS_MAX; none means the rest of forewarn can rely on the manifest."""
+    return list(islice(_faults(manifest), FAULTS_MAX))
 
 
 def _faults(manifest: Manifest) -> Iterator[str]:
@@ -36,8 +40,9 @@ def _faults(manifest: Manifest) -> Iterator[str]:
     yield from _channel_faults(manifest)
     yield from _state_faults(manifest)
     cadence = manifest.cadence
-    if not (_is_positive(cadence.every_s) and _is_positive(cadence.dt_max_s) and cadence.every_s <= cadence.dt_max_s):
-        yield f"cadence: every_s {cadence.every_s} and dt_max_s {cadence.dt_max_s} must be > 0 and in this order"
+    if not 0 < cadence.every_s <= cadence.dt_max_s <= SPAN_S_MAX:
+        spans = f"every_s {cadence.every_s} and dt_max_s {cadence.dt_max_s}"
+        yield f"cadence: {spans} must be above 0, at most {SPAN_S_MAX:g} and in this order"
     if not 0 <= cadence.least_s <= cadence.every_s:
         yield f"cadence.least_s is {cadence.least_s}, must be 0 to every_s"
     if not 0 <= manifest.numerics.tolerance <= 1:
@@ -58,10 +63,10 @@ def _faults(manifest: Manifest) -> Iterator[str]:
 
 
 def _channel_faults(manifest: Manifest) -> Iterator[str]:
-    names = [channel.name for channel in manifest.channels]
-    if not 1 <= len(names) <= CHANNELS_MAX:
-        yield f"it has {len(names)} channels, must be 1 to {CHANNELS_MAX}"
-    for name in {name for name in names if names.count(name) > 1}:
+    names = Counter(channel.name for channel in manifest.channels)
+    if not 1 <= manifest.n_channels <= CHANNELS_MAX:
+        yield f"it has {manifest.n_channels} channels, must be 1 to {CHANNELS_MAX}"
+    for name in (name for name, count in names.items() if count > 1):
         yield f"the channel {name!r} is there twice"
     for channel in manifest.channels:
         if not channel.name or not channel.name.isprintable():
@@ -93,8 +98,8 @@ def _judge_faults(judge: JudgePolicy, n_horizons: int) -> Iterator[str]:
         yield f"judge: m {judge.m} of n {judge.n} must be 1 <= m <= n <= {WINDOW_MAX}"
     if not 0 < judge.clear_ratio <= 1:
         yield f"judge.clear_ratio is {judge.clear_ratio}, must be above 0 and at most 1"
-    if not 0 <= judge.clear_after_s <= TIME_S_MAX:
-        yield f"judge.clear_after_s is {judge.clear_after_s}, must be 0 to {TIME_S_MAX:g}"
+    if not 0 <= judge.clear_after_s <= SPAN_S_MAX:
+        yield f"judge.clear_after_s is {judge.clear_after_s}, must be 0 to {SPAN_S_MAX:g}"
     if not 0 < judge.severity_risk <= 1:
         yield f"judge.severity_risk is {judge.severity_risk}, must be above 0 and at most 1"
 
