@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from agent.bundle import graph
 from agent.bundle.file import Bundle
-from agent.bundle.golden import Golden
+from agent.bundle.golden import Golden, rows_max
 from agent.step.engine import Engine
 from agent.words import Float32
 from trainer.data.history import History
@@ -17,8 +18,9 @@ GOLDEN_BYTES = 8 * 2**20
 
 
 def golden(bundle: Bundle, histories: Sequence[History]) -> Golden:
-    """Every `GOLDEN_EVERY`-th row of a few devices, fewer where lives or states are long; every fourth of them holds
-    missing and hostile values.
+    """Every `GOLDEN_EVERY`-th row of a few devices; every fourth of them holds missing and hostile values.
+
+    Of long lives, wide states or a large model fewer, so that a gateway can compute them again within the bundle's bound.
     """
     engine = Engine(bundle.model, bundle.manifest)
     kept: list[tuple[Float32, ...]] = []
@@ -36,4 +38,6 @@ def golden(bundle: Bundle, histories: Sequence[History]) -> Golden:
             if row % every == 0:
                 kept.append((x, dt, state, after, risk, rul))
             state = after
-    return Golden(*(np.concatenate(arrays) for arrays in zip(*kept, strict=True)))
+    n_kept = min(len(kept), rows_max(graph.check(bundle.model, bundle.manifest), bundle.manifest))
+    chosen = [kept[index] for index in np.linspace(0, len(kept) - 1, n_kept).round().astype(int)]
+    return Golden(*(np.concatenate(arrays) for arrays in zip(*chosen, strict=True)))
