@@ -17,12 +17,10 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from agent.bundle import file as bundle_file
-from agent.bundle import golden
 from agent.config import reload
 from agent.config.load import Examined
-from agent.config.plan import Plan, bounds, plan
+from agent.config.plan import Plan, build, plan
 from agent.config.settings import Settings
-from agent.core import Core
 from agent.errors import ForewarnError
 from agent.log import STDERR, DropLog, say_threshold
 from agent.publish.message import duration, outgoing, score_messages
@@ -32,7 +30,6 @@ from agent.publish.topic import Topics
 from agent.receive.client import Receiver
 from agent.receive.inbox import Received
 from agent.signals import Signals
-from agent.step.engine import Engine
 from agent.store.durability import Durability
 from agent.store.lock import lock
 from agent.store.outbox import ALERT_TABLE, Outbox, Outgoing, Units
@@ -94,10 +91,8 @@ class Daemon:
         self._log = log
         bundle = bundle_file.read(settings.model.bundle)
         self._plan: Plan = plan(settings, bundle)
-        engine = Engine(bundle.model, bundle.manifest)
-        golden.verify(bundle, engine)
         chosen = self._plan.chosen
-        self._core = Core(self._plan.sources, bundle, engine, chosen.threshold, bounds(settings.agent))
+        self._core = build(settings, self._plan)
         self._outbox = self._open_outbox()
         self._topics = Topics.of(settings.publish.prefix, settings.agent.node)
         self._durability = Durability(settings.agent.state_dir, self._core, self._outbox, self._messages_of, log)

@@ -20,7 +20,7 @@ GOLDEN_BYTES = 8 * 2**20
 def golden(bundle: Bundle, histories: Sequence[History]) -> Golden:
     """Every `GOLDEN_EVERY`-th row of a few devices; every fourth of them holds missing and hostile values.
 
-    Of long lives, wide states or a large model fewer, so that a gateway can compute them again within the bundle's bound.
+    Of long lives, wide states or a large model fewer, so that a gateway can compute them again within its bounds.
     """
     engine = Engine(bundle.model, bundle.manifest)
     kept: list[tuple[Float32, ...]] = []

@@ -32,6 +32,13 @@ class Undecodable(Exception):
         self.detail = detail
 
 
+def field_problem(field: str) -> str:
+    """Why no payload field of this name can be read, "" when one can: msgspec takes names that JSON need not escape."""
+    if any(char in '"\\' or char < " " for char in field):
+        return f"{field!r} holds a quote, a backslash or a control character, which no payload field may that is read"
+    return ""
+
+
 class JsonObjectCodec:
     """Decodes the payloads of one source, and turns what it decoded into columns.
 
