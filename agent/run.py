@@ -23,7 +23,7 @@ from agent.config.plan import Plan, build, plan
 from agent.config.settings import Settings
 from agent.errors import ForewarnError
 from agent.log import STDERR, DropLog, say_threshold
-from agent.publish.message import duration, outgoing, score_messages
+from agent.publish.message import outgoing, score_messages
 from agent.publish.mqtt import Output
 from agent.publish.status import LinkStatus, ModelStatus, Status, by_source, one_line
 from agent.publish.topic import Topics
@@ -32,7 +32,7 @@ from agent.receive.inbox import Received
 from agent.signals import Signals
 from agent.store.durability import Durability
 from agent.store.lock import lock
-from agent.store.outbox import ALERT_TABLE, Outbox, Outgoing, Units
+from agent.store.outbox import ALERT_TABLE, Outbox, Outgoing
 from agent.supervise import Progress, Supervisor
 from agent.words import AlertEvent, Taken
 
@@ -217,7 +217,7 @@ class Daemon:
 
     def _messages_of(self, events: Sequence[AlertEvent]) -> list[Outgoing]:
         """What is published of alert events."""
-        return [one for event in events for one in outgoing(event, self._plan.bundle, self._topics)]
+        return [one for event in events for one in outgoing(event, self._topics)]
 
     def _stuck(self, now_s: float) -> str:
         """The stage at which work waits and none is done, "" for none."""
@@ -266,7 +266,4 @@ class Daemon:
         outbox = Outbox(path, self._settings.publish.outbox_max)
         if outbox.aside is not None:
             self._log.error("alert_table_set_aside", kept=str(outbox.aside), why=outbox.why_aside)
-        manifest = self._plan.bundle.manifest
-        horizons = tuple(duration(horizon_s, manifest) for horizon_s in manifest.risk.horizons_s)
-        outbox.keep_units(Units(manifest.time_unit, horizons))
         return outbox

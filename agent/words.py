@@ -76,6 +76,28 @@ class Scores:
     rul: Float32
 
 
+class BundleLabel(msgspec.Struct, frozen=True):
+    """What a reader of an alert must know of a bundle, which may be gone by then.
+
+    digest     SHA-256 of its manifest
+    time_unit  what its event times count: seconds since 1970, or cycles
+    horizons   of `risk`, as texts: "15 cycles", "6 h"
+    quantiles  of `rul`, lowest first; none where the bundle has no `rul`
+    cap_s      the longest that its `rul` was taught to say, in seconds or cycles
+    """
+
+    name: str
+    version: str
+    digest: str
+    time_unit: Literal["s", "cycle", "unknown"]
+    horizons: tuple[str, ...]
+    quantiles: tuple[float, ...]
+    cap_s: float
+
+
+UNKNOWN_BUNDLE = BundleLabel("unknown", "unknown", "unknown", "unknown", (), (), 0.0)
+
+
 class AlertEvent(msgspec.Struct, frozen=True):
     """One step in the life of an alert, complete enough to be published and stored."""
 
@@ -95,6 +117,8 @@ class AlertEvent(msgspec.Struct, frozen=True):
     rul: tuple[float, ...]
     cause: Literal["risk", "below_threshold", "forgotten", "source_removed", "new_life"]
     clock_epoch: int = 0  # how often the device's clock had been re-based when the alert was raised
+    bundle: BundleLabel = UNKNOWN_BUNDLE  # raised the alert; older forewarns did not say in the alert table which one
+    decided_by: BundleLabel | None = None  # decided this step and gave `risk` and `rul`, where `bundle` did not
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.bundle.manifest import JudgePolicy, Manifest, ThresholdTable
-from agent.core.alerts import decided
+from agent.core.alerts import AlertEvents
 from agent.judge.evidence import Evidence, judge
 from agent.judge.threshold import ROUNDING, Budget, choose
 from agent.replay.measure import EarlyWarning, Watched, measure, watched
-from agent.words import AlertEvent, Quality, Scores
+from agent.words import UNKNOWN_BUNDLE, AlertEvent, Quality, Scores
 from trainer.config import Config
 from trainer.data.history import Float64, History
 from trainer.thresholds import table_of
@@ -102,6 +102,7 @@ def judged(
     policy, n_devices = rules.policy, len(histories)
     threshold = np.array(tried, np.float32)[:, None]  # [thresholds, 1]
     evidence = Evidence.empty(len(tried) * n_devices)
+    alerts = AlertEvents(UNKNOWN_BUNDLE)
     told: list[list[AlertEvent]] = [[] for _ in range(len(tried) * n_devices)]
     length = np.array([len(one) for one in scores])
     score = np.full((length.max(), n_devices), np.nan, np.float32)
@@ -118,7 +119,7 @@ def judged(
         unsaid = np.empty((len(slots), 0), np.float32)
         batch = Scores(device, np.zeros_like(device), names[device], t_ns[row, device], quality, risk, unsaid)
         verdict = judge(evidence, slots, batch.t_ns, quality, risk, 1.0, policy)
-        events = decided(verdict, batch, slots, evidence, lambda _: "recorded")
+        events = alerts.decided(verdict, batch, slots, evidence, lambda _: "recorded")
         for slot, event in zip(slots[verdict.rows].tolist(), events, strict=True):
             told[slot].append(event)
     fleets = [told[start : start + n_devices] for start in range(0, len(told), n_devices)]

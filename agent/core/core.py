@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.bundle.file import Bundle
+from agent.bundle.label import label_of
 from agent.core import snapshot
-from agent.core.alerts import ended, orphaned
+from agent.core.alerts import AlertEvents
 from agent.core.bounds import Bounds
 from agent.core.scores import joined, no_scores
 from agent.core.stepper import Stepper
@@ -64,7 +65,8 @@ class Core:
         self._intake = Intake(
             sources, payload_bytes_max=bounds.payload_bytes_max, device_id_bytes_max=bounds.device_id_bytes_max
         )
-        self._stepper = Stepper(self.sources, bundle.manifest, engine, threshold, bounds)
+        alerts = AlertEvents(label_of(bundle.manifest, bundle.digest))
+        self._stepper = Stepper(self.sources, bundle.manifest, engine, threshold, bounds, alerts)
 
     def take(self, topics: Sequence[str], payloads: Sequence[bytes], arrived_ns: Sequence[int]) -> Taken:
         """Take one read's messages through to alerts; the three lists have one element a message.
@@ -136,6 +138,7 @@ class Core:
         """
         stepper, columns = self._stepper, self._stepper.slab.columns
         stepper.evidence.forget()
+        stepper.alerts.forget()
         owned = [event for event in standing if event.source in self._names]
         if len(owned) > self._bounds.max_devices:
             what = f"{len(owned)} alerts stand, and agent.max_devices is {self._bounds.max_devices}"
@@ -151,6 +154,7 @@ class Core:
             stepper.evidence.sequence[slot] = event.sequence
             stepper.evidence.raised_t_ns[slot] = event.raised_t_ns
             stepper.evidence.raised_epoch[slot] = event.clock_epoch
+            stepper.alerts.adopt(slot, event)
         for source, device in [*marks]:
             known = stepper.slab.find(self._names.index(source), device)
             if known is not None:
@@ -158,7 +162,7 @@ class Core:
         newest = sorted(marks, key=marks.__getitem__, reverse=True)
         stepper.marks = {key: marks[key] for key in newest[: self._bounds.max_devices]}
         return Adopted(
-            ended=[orphaned(event, self.entry) for event in standing if event.source not in self._names],
+            ended=[stepper.alerts.orphaned(event, self.entry) for event in standing if event.source not in self._names],
             forgotten=[*newest[self._bounds.max_devices :], *(key for key in newest_t_ns if key[0] not in self._names)],
         )
 
@@ -267,7 +271,8 @@ class Core:
                 str(self._stepper.slab.devices[slot]),
             )
             if self._stepper.evidence.standing[slot]:
-                alerts.append(ended(self._stepper.evidence, slot, device, source, "forgotten", self.entry, t_ns))
+                evidence = self._stepper.evidence
+                alerts.append(self._stepper.alerts.ended(evidence, slot, device, source, "forgotten", self.entry, t_ns))
             self._stepper.release(slot)
             forgotten.append((source, device))
             self.counts[source, "forgotten"] += 1

@@ -9,7 +9,8 @@ import numpy as np
 
 from agent.align import Spacing, space
 from agent.bundle.manifest import Manifest
-from agent.core.alerts import decided, ended
+from agent.core.alerts import AlertEvents
+from agent.core.behind import catch_up
 from agent.core.bounds import Bounds
 from agent.core.clock import ClockRule
 from agent.core.mixed import mixed_rows
@@ -29,11 +30,18 @@ class Stepper:
     """Slab and evidence of all devices, and the only place that writes them row by row."""
 
     def __init__(
-        self, sources: Sequence[Source], manifest: Manifest, engine: Engine, threshold: float, bounds: Bounds
+        self,
+        sources: Sequence[Source],
+        manifest: Manifest,
+        engine: Engine,
+        threshold: float,
+        bounds: Bounds,
+        alerts: AlertEvents,
     ) -> None:
         self.slab = Slab(manifest.state_size, bounds.max_devices, len(sources))
         self.evidence = Evidence.empty(self.slab.capacity)
         self.newness = Newness(sources, bounds.stale_after_s)
+        self.alerts = alerts
         self._sources = sources
         self._manifest = manifest
         self._engine = engine
@@ -159,7 +167,7 @@ class Stepper:
             return no_scores(self._manifest), alerts
         if is_lost.any():
             self._start_again(slots[is_lost])
-        self._catch_up(slots, dt)
+        catch_up(columns, slots, dt, self._manifest.cadence.closest_s)
         x = readings.x[rows]
         risk, rul, sound = self._run(x, dt, slots)
         is_gap |= columns.history_lost[slots]
@@ -181,7 +189,7 @@ class Stepper:
         policy = self._manifest.judge
         verdict = judge(self.evidence, slots, scores.t_ns, scores.quality, scores.risk, self._threshold, policy)
         self.evidence.raised_epoch[slots[verdict.raised]] = columns.clock_epoch[slots[verdict.raised]]
-        return scores, [*alerts, *decided(verdict, scores, slots, self.evidence, self.source_of)]
+        return scores, [*alerts, *self.alerts.decided(verdict, scores, slots, self.evidence, self.source_of)]
 
     def _begin_new_lives(
         self,
@@ -206,9 +214,8 @@ class Stepper:
             self._drop(readings, row, topics, "new_life", detail)
             if self.evidence.standing[slot]:
                 source, entry = self.source_of(slot), first_entry + int(readings.message[row])
-                alerts.append(
-                    ended(self.evidence, slot, str(readings.device[row]), source, "new_life", entry, int(t_ns[one]))
-                )
+                device, t = str(readings.device[row]), int(t_ns[one])
+                alerts.append(self.alerts.ended(self.evidence, slot, device, source, "new_life", entry, t))
             self.evidence.clear(slot)
         self._start_again(slots[restarted])
         return alerts
@@ -221,19 +228,6 @@ class Stepper:
                 if reason == "too_fast":
                     detail = f"{detail}, too soon after the row before it for a bundle of a row each {every_s:g} s"
                 self._drop(readings, row, topics, reason, detail)
-
-    def _catch_up(self, slots: Int64, dt: Float32) -> None:
-        """After an unclean end a state may miss rows that were stepped since its snapshot.
-
-        Two rows are never closer than the closest of training, so where `dt` is below twice that no row lies between
-        and nothing is missing. Else the device warms up as one that was never heard, from the state that it has.
-        """
-        columns = self.slab.columns
-        is_behind = columns.is_behind[slots]
-        if is_behind.any():
-            misses = slots[is_behind & (dt >= np.float32(2 * self._manifest.cadence.closest_s))]
-            columns.rows[misses], columns.is_new[misses] = 0, False
-            columns.is_behind[slots] = False
 
     def _with_clocks(
         self, readings: Readings, rows: Int64, slots: Int64, heard_ns: Int64, topics: Sequence[str]

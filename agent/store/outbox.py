@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -30,7 +29,6 @@ CREATE TABLE outbox (
 );
 CREATE INDEX outbox_topic ON outbox (topic);
 """
-_UNITS = "CREATE TABLE IF NOT EXISTS units (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), units BLOB NOT NULL)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +39,6 @@ class Outgoing:
     topic: str
     payload: bytes
     retain: bool
-
-
-class Units(msgspec.Struct, frozen=True):
-    """In what the bundle counts, for readers who have the table and not the bundle."""
-
-    time_unit: Literal["s", "cycle"]
-    horizons: tuple[str, ...]
 
 
 class Unusable(Exception):
@@ -92,12 +83,6 @@ class Outbox:
         """Nobody needs the ended alerts of these (source, device) any more."""
         with self._transaction() as db:
             db.executemany("DELETE FROM alert WHERE source = ? AND device = ? AND NOT stands", devices)
-
-    def keep_units(self, units: Units) -> None:
-        """Say what the numbers of the alerts mean."""
-        with self._transaction() as db:
-            db.execute(_UNITS)
-            db.execute("INSERT OR REPLACE INTO units VALUES (1, ?)", (msgspec.json.encode(units),))
 
     def waiting(self, after: int, limit: int) -> list[tuple[int, Outgoing]]:
         """The next messages to publish with a number above `after`, oldest first."""
@@ -189,14 +174,6 @@ def _check(db: sqlite3.Connection) -> None:
         except (msgspec.DecodeError, TypeError) as error:
             raise Unusable(f"the alert of {device!r}, {head!r} cannot be read ({error})") from None
     db.execute("SELECT number, kind, topic, payload, retain FROM outbox").fetchone()
-
-
-def read_units(db: sqlite3.Connection) -> Units | None:
-    """What the agent said of its numbers, None before it has."""
-    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'units'").fetchone():
-        return None
-    row = db.execute("SELECT units FROM units").fetchone()
-    return msgspec.json.decode(row[0], type=Units) if row else None
 
 
 def read_event(data: bytes) -> AlertEvent:

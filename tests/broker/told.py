@@ -20,5 +20,4 @@ def scores_inline(messages: Sequence[Message], device: str) -> list[bytes]:
 
 def events_inline(messages: Sequence[Message], bundle: Path) -> list[bytes]:
     """The payloads of all alert events."""
-    read = file.read(bundle)
-    return [event_message(event, read) for event in take(core(), messages).alerts]
+    return [event_message(event) for event in take(core(digest=file.read(bundle).digest), messages).alerts]
