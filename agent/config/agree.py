@@ -41,7 +41,10 @@ def agent_faults(agent: Agent) -> Iterator[Fault]:
 
 
 def broker_faults(table: str, broker: Broker) -> Iterator[Fault]:
-    """The files it names are there, and the secret is one."""
+    """Its names can be sent, the files it names are there, and the secret is one."""
+    for name, text in (("client_id", broker.client_id), ("username", broker.username)):
+        if not text.isprintable():
+            yield (table, name), f"{text!r} holds a control character: a broker closes the connection for it"
     if broker.password_file:
         fault = secret_fault(broker.password_file)
         if fault:
@@ -72,8 +75,10 @@ def budget_faults(model: Model, manifest: Manifest | None) -> Iterator[Fault]:
 
 
 def field_faults(index: int, source: SourceSettings) -> Iterator[Fault]:
-    """The payload fields that it names can be read."""
+    """Its topic can be subscribed to, and the payload fields that it names can be read."""
     key: Key = ("source", index)
+    if not source.topic.isprintable():
+        yield (*key, "topic"), f"{source.topic!r} holds a control character: a broker closes the connection for it"
     for name, field in source.channels.items():
         if problem := field_problem(field):
             yield (*key, "channels", name), problem

@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
@@ -224,3 +226,17 @@ def test_a_state_directory_that_cannot_be_used_is_named(broker, tmp_path):
     assert code == 2
     assert "agent.state_dir" in said
     assert "Traceback" not in said
+
+
+def test_whatever_names_check_accepts_an_agent_runs_with(make_agent, broker):
+    """Odd ones, as far as a broker takes them: in the client's name, the prefix, the topic and the payload's fields."""
+    named = SOURCE.replace("plant/", "ä b//+/").replace('time = { field = "cycle"', 'time = { field = "z\'\\u007f"')
+    text = configuration(broker.port).replace(SOURCE, f'{named}channels = {{ temp = "", load = "é\\u2028" }}\n')
+    text = text.replace("[broker]", '[broker]\nclient_id = "ü {1}"\nusername = "ö"')
+    agent = make_agent(text)
+    command = [sys.executable, "-m", "agent.cli", "check", str(agent.file)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    agent.go()
+    rows = [{"z'\x7f": cycle, "": 0.1, "é\u2028": 0.2, "wear": 0.3} for cycle in range(1, 6)]
+    agent.feed([("ä b//x/p1/cycle", json.dumps(row).encode()) for row in rows])
+    assert agent.qualities("p1")[-1] == "ok"
