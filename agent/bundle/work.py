@@ -11,7 +11,7 @@ from math import prod
 from agent.bundle.operators import PRODUCTS, ROWS, Value
 
 VERIFY_WORK_MAX = 20 * 10**9  # ten seconds or so; a start that takes longer looks like one that hangs
-NUMBER_WORK = 8  # a number that a node computes: a sum takes less, an exponential more
+NUMBER_WORK = 32  # a number that a node computes: a sum takes less, an exponential as much
 NODE_WORK = 4_000  # what ONNX Runtime does around a node at each call
 
 
