@@ -272,10 +272,9 @@ def apply(operator: str, node: Node) -> list[Value]:
     if unknown:
         raise Unfit(f"has the attribute {unknown[0]!r}, which it does not know")
     for name, number in node.attributes.items():
-        if isinstance(number, float) != (name in FLOAT_ATTRIBUTES):
-            raise Unfit(
-                f"has {number!r} as {name!r}, which is no {'float' if name in FLOAT_ATTRIBUTES else 'whole number'}"
-            )
+        kind = float if name in FLOAT_ATTRIBUTES else int
+        if not isinstance(number, kind):
+            raise Unfit(f"has {number!r} as {name!r}, which is no {'float' if kind is float else 'whole number'}")
     outputs = known.rule(node)
     if len(outputs) != node.n_outputs:
         raise Unfit(f"has {node.n_outputs} outputs, must have {len(outputs)}")

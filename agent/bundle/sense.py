@@ -66,8 +66,9 @@ def _channel_faults(manifest: Manifest) -> Iterator[str]:
     names = Counter(channel.name for channel in manifest.channels)
     if not 1 <= manifest.n_channels <= CHANNELS_MAX:
         yield f"it has {manifest.n_channels} channels, must be 1 to {CHANNELS_MAX}"
-    for name in (name for name, count in names.items() if count > 1):
-        yield f"the channel {name!r} is there twice"
+    for name, count in names.items():
+        if count > 1:
+            yield f"the channel {name!r} is there {'twice' if count == 2 else f'{count} times'}"
     for channel in manifest.channels:
         if not channel.name or not channel.name.isprintable():
             yield f"the channel name {channel.name!r} cannot be printed"

@@ -17,10 +17,12 @@ def trust(ca_file: Path | None) -> ssl.SSLContext:
 
 def trust_fault(ca_file: Path) -> str:
     """Why a file of certificates is refused, "" when it is fine."""
-    if not ca_file.is_file():
-        return "is not a file that may be read"
     try:
+        if not ca_file.is_file():
+            return "is not a file that may be read"
         trust(ca_file)
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
     except ConfigurationRefused as error:
         return error.what
     return ""

@@ -11,7 +11,7 @@ from agent.words import Float32, Int64
 
 
 def catch_up(columns: DeviceColumns, slots: Int64, dt: Float32, closest_s: float) -> None:
-    """Before devices step again: slots int64 [b] of distinct devices, dt float32 [b] seconds since their state's row."""
+    """Before distinct devices step again: slots int64 [b]; dt float32 [b], seconds since the row of their state."""
     is_behind = columns.is_behind[slots]
     if is_behind.any():
         misses = slots[is_behind & (dt >= np.float32(2 * closest_s))]

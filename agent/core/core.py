@@ -216,6 +216,7 @@ class Core:
         today = np.array([*now, GONE, NO_SOURCE])  # so that GONE and NO_SOURCE, below 0, stay what they are
         self._stepper.slab.refill(header.devices, {**columns, "source": today[columns["source"]]})
         self._stepper.evidence = Evidence.empty(self._stepper.slab.capacity)
+        self._stepper.alerts.forget()  # `adopt` says which of them were raised before
         for name, array in evidence.items():
             getattr(self._stepper.evidence, name)[:n_slots] = array
 
