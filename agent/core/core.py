@@ -108,7 +108,8 @@ class Core:
     def mark_gap(self, source: str, devices: Collection[str] = ()) -> None:
         """History may be missing: the next row of each device of `source` ("" for all), or of those named, says `gap`.
 
-        For a while, whoever is heard for the first time is not taken for new (`agent.core.newness`).
+        devices  only these of the source; one that is not known has no history. Without any, for a while nobody who is
+                 heard for the first time is taken for new (`agent.core.newness`).
         """
         columns = self._stepper.slab.columns
         if devices:
