@@ -22,13 +22,13 @@ from agent.config.load import Examined
 from agent.config.plan import Plan, build, plan
 from agent.config.settings import Settings
 from agent.errors import ForewarnError
-from agent.log import STDERR, DropLog, say_threshold
+from agent.log import STDERR, DropLog, ShedLog, say_threshold
 from agent.publish.message import outgoing, score_messages
 from agent.publish.mqtt import Output
-from agent.publish.status import LinkStatus, ModelStatus, Status, by_source, one_line
+from agent.publish.status import SHED_MAX, LinkStatus, ModelStatus, Status, by_source, one_line
 from agent.publish.topic import Topics
 from agent.receive.client import Receiver
-from agent.receive.inbox import Received
+from agent.receive.feed import Feed
 from agent.signals import Signals
 from agent.store.durability import Durability
 from agent.store.lock import lock
@@ -37,7 +37,7 @@ from agent.supervise import Progress, Supervisor
 from agent.words import AlertEvent, Taken
 
 TURN_S = 0.05  # longest wait for a message: the output and the clock get their turn
-SMALL_READ_BYTES = 65_536
+BUSY_NAP_S = 0.005  # the longest nap while the output waits for acknowledgements: more goes out as they come
 FAILED = 1
 OUTBOX_PATIENCE_KEEPALIVES = 3  # paho notices within two that a connection is dead
 
@@ -105,12 +105,14 @@ class Daemon:
             [source.qos for source in settings.source],
             log,
             payload_bytes_max=settings.agent.payload_bytes_max,
+            rows_per_device_max=settings.agent.rows_per_device_max,
             wanted=settings.agent.receiver,
             not_before_ns=self._core.log_time_ns,
         )
         self._output = Output(settings.output_broker, f"{client_id}-out", self._topics, self._outbox, log)
         self._drop_log = DropLog(log)
-        self._lag_s: float | None = None
+        self._shed_log = ShedLog(log)
+        self._feed = Feed(self._receiver, self._core, self._finish, drop_log=self._drop_log, shed_log=self._shed_log)
         now_s = time.monotonic()
         self._snapshot_due_s = now_s + settings.agent.snapshot_every.total_seconds()
         self._status_due_s = self._look_due_s = now_s
@@ -118,7 +120,6 @@ class Daemon:
         self._status_said = (now_s, self._core.entry)
         keepalive_s = settings.output_broker.keepalive.total_seconds()
         self._progress = Progress(outbox_patience_s=OUTBOX_PATIENCE_KEEPALIVES * keepalive_s)
-        self._read = self._core.entry  # messages taken, and those that the core should have taken since
         log.info(
             "agent_started",
             version=version("forewarn"),
@@ -129,17 +130,10 @@ class Daemon:
         say_threshold(log, settings.model.budget, chosen)
 
     def turn(self) -> None:
-        """Once around: no network is waited for longer than TURN_S."""
-        received = self._receiver.read(TURN_S)
-        if received.history_lost:
-            self._core.mark_gap("")
-        self._drop_log.hear(received.drops, self._receiver.counts)
-        if received.topics:
-            self._take(received)
-        else:
-            self._finish(self._core.tick(self._receiver.now_ns()))
-        self._receiver.acknowledge(received.packet_ids)
+        """Once around: no network is waited for longer than TURN_S, and no read is taken for much longer than that."""
+        self._feed.turn(TURN_S)
         self._drop_log.say(time.monotonic())
+        self._shed_log.say(time.monotonic())
         self._output.turn(self._standing)
         now_s = time.monotonic()
         if now_s >= self._snapshot_due_s:
@@ -153,8 +147,8 @@ class Daemon:
         if now_s >= self._look_due_s:
             self._look_due_s = now_s + self._supervisor.look_every_s
             self._supervisor.heed(self._stuck(now_s))
-        if received.topics and received.n_bytes < SMALL_READ_BYTES:
-            time.sleep(self._settings.agent.max_delay.total_seconds())
+        max_delay_s = self._settings.agent.max_delay.total_seconds()
+        self._feed.nap(min(max_delay_s, BUSY_NAP_S) if self._output.is_busy else max_delay_s)
 
     def reload(self, examined: Examined) -> None:
         """Take over what may change while it runs, name what needs a restart; problems change nothing."""
@@ -179,7 +173,7 @@ class Daemon:
 
     def close(self) -> None:
         """Keep the state, let the outbox empty itself, say `stopped`."""
-        self._receiver.close()
+        self._feed.close()
         self._durability.stop()
         self._say_status(time.monotonic())
         self._output.close(self._standing)
@@ -188,19 +182,8 @@ class Daemon:
 
     # One turn ---------------------------------------------------------------------------------------------------
 
-    def _take(self, received: Received) -> None:
-        self._read += len(received.topics)
-        taken = self._core.take(received.topics, received.payloads, received.arrived_ns)
-        self._finish(taken)
-        self._lag_s = (self._receiver.now_ns() - received.arrived_ns[-1]) / 1e9
-        if self._settings.publish.scores == "all":
-            for topic, payload in score_messages(
-                taken.scores, self._plan.sources, self._plan.bundle.manifest, self._topics
-            ):
-                self._output.say(topic, payload, retain=False)
-
     def _finish(self, taken: Taken) -> None:
-        """Commit alerts before anything is said of them."""
+        """Commit alerts before anything is said of them, and before their messages are acknowledged."""
         if taken.alerts:
             self._outbox.commit(taken.alerts, self._messages_of(taken.alerts))
             for event in taken.alerts:
@@ -210,6 +193,10 @@ class Daemon:
         if taken.forgotten:
             self._outbox.forget(taken.forgotten)
         self._drop_log.hear(taken.drops, self._core.counts)
+        if self._settings.publish.scores == "all":
+            manifest = self._plan.bundle.manifest
+            for topic, payload in score_messages(taken.scores, self._plan.sources, manifest, self._topics):
+                self._output.say(topic, payload, retain=False)
 
     def _standing(self) -> list[Outgoing]:
         """The retained message of each standing alert."""
@@ -223,7 +210,7 @@ class Daemon:
         """The stage at which work waits and none is done, "" for none."""
         return self._progress.stuck(
             now_s,
-            read=self._read,
+            read=self._feed.n_read,
             stepped=self._core.entry,
             waiting=self._output.waiting,
             delivered=self._output.delivered,
@@ -246,11 +233,12 @@ class Daemon:
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             taken=self._core.entry,
             rates={"messages_per_s": round(rate, 3)},
-            lag_s=self._lag_s,
+            lag_s=self._feed.lag_s,
             queues={"outbox": len(self._outbox), "parked": self._output.parked},
             devices=self._core.devices_by_quality(),
             alerts={"standing": self._core.n_standing()},
             drops=by_source([self._core.counts, self._receiver.counts, +own]),
+            shed=by_source([dict(self._receiver.shed_of.most_common(SHED_MAX))]),
             log_lines_lost=STDERR.lost,
             model=ModelStatus.of(self._plan, self._settings.model.budget),
             broker={

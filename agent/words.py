@@ -133,6 +133,17 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class Shed:
+    """What one device lost of one read: `n_shed` of its `n_rows`; `topic` is the one that brought the most."""
+
+    source: str
+    device: str
+    topic: str
+    n_rows: int
+    n_shed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """What one `take` or `tick` gives back.
 

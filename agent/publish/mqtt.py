@@ -125,6 +125,11 @@ class Output:
         self._say_refused()
 
     @property
+    def is_busy(self) -> bool:
+        """Whether it waits for acknowledgements, or has some that `turn` has not looked at."""
+        return bool(self._in_flight) or not self._said.empty()
+
+    @property
     def waiting(self) -> int:
         """Messages in the outbox that may be sent; what was refused on this connection waits for the next one."""
         return len(self._outbox) - self.parked

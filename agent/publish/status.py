@@ -8,6 +8,7 @@ import msgspec
 from agent.config.plan import Plan
 from agent.link import Protocol as MqttVersion
 
+SHED_MAX = 5  # devices that the status names
 Counts = dict[tuple[str, str], int]
 
 
@@ -73,6 +74,7 @@ class Status(msgspec.Struct, frozen=True):
     lag_s          age of the newest message when it was stepped, null when none has come
     devices        by quality; `stale` ones have fallen silent
     drops          source -> reason -> count since the agent started, doubts such as `missing_channel` included
+    shed           source -> device -> rows that were left out since the agent started, of the SHED_MAX worst devices
     log_lines_lost lines that could not be written, since the agent started
     """
 
@@ -86,6 +88,7 @@ class Status(msgspec.Struct, frozen=True):
     devices: dict[str, int]
     alerts: dict[str, int]
     drops: dict[str, dict[str, int]]
+    shed: dict[str, dict[str, int]]
     log_lines_lost: int
     model: ModelStatus
     broker: dict[str, LinkStatus]

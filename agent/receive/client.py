@@ -8,7 +8,6 @@ are clean, so a connection that ended has lost messages: `Received.history_lost`
 
 import math
 import random
-import select
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -26,11 +25,13 @@ from agent.errors import ConfigurationRefused
 from agent.link import TAKEN_OVER, TAKEN_OVER_NEXT_STEP, TAKEN_OVER_S, Protocol, make_client, seconds
 from agent.receive.arrival import ArrivalClock
 from agent.receive.attempt import Attempt
+from agent.receive.broker_drops import BrokerDrops
 from agent.receive.check import difference
 from agent.receive.fast_client import FastClient, packet_bytes_max
-from agent.receive.inbox import Inbox, Received
+from agent.receive.inbox import MESSAGES_MAX, Inbox, Received
 from agent.receive.paho_message import message_of
 from agent.receive.publish_frame import ProtocolError
+from agent.receive.wait import Nap, until_ready
 from agent.words import Source
 
 READ_S_MAX = 0.1  # one read goes on no longer, however fast the broker sends
@@ -43,7 +44,8 @@ STEADY_S = 60.0  # a connection that stood so long was a good one: the next wait
 
 
 class Receiver:
-    """The input connection. `counts` has what it dropped: (source, reason) -> count; `path` is who parses.
+    """The input connection. `counts` has what it dropped: (source, reason) -> count; `shed_of` of which device
+    the most rows; `path` is who parses.
 
     `now_ns` is the clock of arrival, which begins at `not_before_ns`.
     """
@@ -57,12 +59,16 @@ class Receiver:
         log: FilteringBoundLogger,
         *,
         payload_bytes_max: int,
+        rows_per_device_max: int = MESSAGES_MAX,
         wanted: Literal["auto", "paho"] = "auto",
         not_before_ns: int = 0,
     ) -> None:
         self.now_ns = ArrivalClock(log, not_before_ns).now_ns
-        self._inbox = Inbox(sources, payload_bytes_max, self.now_ns)
+        self._inbox = Inbox(sources, payload_bytes_max, self.now_ns, rows_per_device_max)
         self.counts = self._inbox.counts
+        self.shed_of = self._inbox.shed_of
+        self._broker_drops = BrokerDrops(self.counts)
+        self._nap = Nap(has_window=any(qos))
         self.path: Literal["fast", "paho"] = "paho"
         self.connected = False
         self.why = "not connected yet"  # why it is not connected, "" when it is
@@ -91,12 +97,11 @@ class Receiver:
     def read(self, timeout_s: float) -> Received:
         """What has arrived, waiting at most `timeout_s` for the first message. Never raises for the network."""
         received = self._inbox.begin()
-        client = self._client or self._connect(timeout_s)
-        if client is None:
+        if (client := self._client or self._connect(timeout_s)) is None:
             return received
         wait_s, ends_s = timeout_s, time.monotonic() + timeout_s + READ_S_MAX
         while self._inbox.room > 0 and self._client is client and time.monotonic() < ends_s:
-            readable, writable = self._wait(client, wait_s)
+            readable, writable = until_ready(client, wait_s)
             if not readable and not writable:
                 break
             if writable:
@@ -106,6 +111,8 @@ class Receiver:
                 if isinstance(client, FastClient) and not client.has_more:
                     break  # or a busy broker's messages would be read one by one
             wait_s = 0.0
+        self._inbox.shed(time.monotonic())
+        self._broker_drops.hear(received, time.monotonic())
         if self._client is client:
             client.loop_misc()
             if time.monotonic() > self._answer_by:
@@ -115,10 +122,19 @@ class Receiver:
             self._tell_of_silence(received)
         return received
 
+    def nap(self, longest_s: float) -> None:
+        """Look away for at most `longest_s`, where the last read brought messages."""
+        if (client := self._client) is not None and self._inbox.received.topics:
+            self._nap.take(client, self._inbox.received, longest_s)
+
+    def keep_alive(self) -> None:
+        """Do what the connection needs while nothing is read from it."""
+        if self._client is not None:
+            self._client.loop_misc()
+
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         """Tell the broker that QoS 1 messages are dealt with, in their order; in vain when it has gone meanwhile."""
-        client = self._client
-        if isinstance(client, FastClient):
+        if isinstance(client := self._client, FastClient):
             client.acknowledge(packet_ids)
             return
         for packet_id in packet_ids:
@@ -135,8 +151,7 @@ class Receiver:
             client.loop_write()
 
     def _choose_path(self) -> None:
-        why = difference()
-        if not why:
+        if not (why := difference()):
             self.path = "fast"
             return
         next_step = "Everything works, with more CPU a message. Install the paho-mqtt of requirements.lock."
@@ -146,8 +161,7 @@ class Receiver:
         try:
             client.loop_read()
         except ProtocolError as error:
-            sock = client.socket()
-            if sock is not None:
+            if (sock := client.socket()) is not None:
                 sock.close()
             self._fail_protocol(str(error))
         finally:
@@ -165,8 +179,7 @@ class Receiver:
             except ConfigurationRefused as error:  # a secret or certificate that is being replaced
                 self._fail(f"{error.where}: {error.what}", early=False)
                 return None
-        attempt = self._attempt
-        if not attempt.is_over(timeout_s):
+        if not (attempt := self._attempt).is_over(timeout_s):
             return None
         self._attempt = None
         if attempt.fault:
@@ -195,16 +208,6 @@ class Receiver:
         keepalive_s = seconds(broker.keepalive)
         return Attempt(client, lambda: client.connect(broker.host, broker.port, keepalive_s, properties=properties))
 
-    def _wait(self, client: paho.Client, wait_s: float) -> tuple[bool, bool]:
-        sock = client.socket()
-        if sock is None:
-            return False, False
-        if getattr(sock, "pending", lambda: 0)():  # TLS has read more than it has given
-            return True, client.want_write()
-        writers = [sock] if client.want_write() else []
-        readable, writable, _ = select.select([sock], writers, [], wait_s)
-        return bool(readable), bool(writable)
-
     def _fail(self, why: str, *, early: bool) -> None:
         """Give the connection up and decide when the next one is tried."""
         if time.monotonic() > self._steady_at_s:
@@ -218,6 +221,7 @@ class Receiver:
         self._wait_s = min(2 * self._wait_s, RETRY_MAX_S)
         self.subscriptions = dict.fromkeys(self.subscriptions, "pending")
         self._subscribing.clear()
+        self._broker_drops.lose_connection()
         self._say("broker_lost", why)
 
     def _tell_of_silence(self, received: Received) -> None:
@@ -225,10 +229,9 @@ class Receiver:
         self._has_heard = bool(received.topics or received.drops)
         if not self._has_heard and time.monotonic() > self._quiet_at_s:
             self._quiet_at_s = math.inf
-            topics = [pattern.filter for pattern in self._patterns]
-            user = self._broker.username or "us"
-            next_step = f"Do the devices publish there, and does the broker's ACL let {user} read?"
-            self._log.warning("nothing_received", topics=topics[:TOPICS_SAID], next_step=next_step)
+            topics = [pattern.filter for pattern in self._patterns[:TOPICS_SAID]]
+            next_step = f"Do devices publish there, and does the broker's ACL let {self._broker.username or 'us'} read?"
+            self._log.warning("nothing_received", topics=topics, next_step=next_step)
 
     def _fail_protocol(self, why: str) -> None:
         self.counts["", "protocol_error"] += 1
@@ -276,10 +279,11 @@ class Receiver:
                 self._log.error("client_id_taken", client_id=self._client_id, next_step=TAKEN_OVER_NEXT_STEP)
 
     def _on_subscribe(
-        self, _: paho.Client, __: object, message_id: int, reasons: list[ReasonCode], ___: Properties | None
+        self, client: paho.Client, _: object, message_id: int, reasons: list[ReasonCode], __: Properties | None
     ) -> None:
         source = self._subscribing.pop(message_id, None)
-        if source is None:  # an answer to nothing
+        if source is None:  # an answer to nothing, or to what is no source
+            self._broker_drops.answer(message_id)
             return
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
@@ -290,6 +294,7 @@ class Receiver:
             self._quiet_at_s = min(self._quiet_at_s, time.monotonic() + QUIET_S)
         if not self._subscribing:
             self._answer_by = math.inf
+            self._broker_drops.ask(client)
 
     def _on_message(self, _: paho.Client, __: object, message: paho.MQTTMessage) -> None:
         self._inbox.take(message_of(message))

@@ -25,6 +25,7 @@ def reasons_in_code() -> set[str]:
         "core/core.py",
         "core/stepper.py",
         "core/clock.py",
+        "receive/broker_drops.py",
         "receive/inbox.py",
         "receive/client.py",
         "run.py",
@@ -33,8 +34,8 @@ def reasons_in_code() -> set[str]:
     listed = re.findall(r'\((?:impossible|future|empty|missing[^,]*|spacing\.\w+), "(\w+)"', text)
     quoted = re.findall(r'"((?:max|foreign|duplicate|missing|extra|no|not|wrong|too|out|device|impossible)_\w+)"', text)
     plain = re.findall(
-        r'"(empty|malformed|retained|topic|late|repeated|future|clock_rebased|clock_unsteady|forgotten|outbox_full|two_topics|mixed_rows|new_life|'
-        r'score_not_sent|protocol_error)"',
+        r'"(empty|malformed|retained|topic|late|repeated|future|clock_rebased|clock_unsteady|forgotten|outbox_full|'
+        r'two_topics|mixed_rows|new_life|score_not_sent|protocol_error|shed|broker_dropped)"',
         text,
     )
     return {*listed, *quoted, *plain}

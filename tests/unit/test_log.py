@@ -15,8 +15,17 @@ from structlog.testing import LogCapture
 
 from agent import log
 from agent.judge.threshold import choose, parse_budget
-from agent.log import DROP_EVERY_S, READER_PATIENCE_S, TEXT_MAX, DropLog, Sink, say_threshold
-from agent.words import Drop
+from agent.log import (
+    DROP_EVERY_S,
+    READER_PATIENCE_S,
+    SHED_DEVICES_MAX,
+    TEXT_MAX,
+    DropLog,
+    ShedLog,
+    Sink,
+    say_threshold,
+)
+from agent.words import Drop, Shed
 from tests.small_bundle import small_manifest
 
 
@@ -171,3 +180,31 @@ def test_a_log_whose_descriptor_is_closed_loses_lines():
     os.close(writer)
     sink.write("nowhere")
     assert sink.lost == 2
+
+
+def test_a_device_that_sheds_is_named_with_its_rate_and_not_more_often_than_every_ten_seconds():
+    """A rate needs a while, so the first line comes after a second; then the five worst devices of ten seconds."""
+    heard = LogCapture()
+    one = ShedLog(structlog.wrap_logger(None, processors=[heard]))
+    one.hear([Shed("press", "hog\n", "plant/hog/x", n_rows=300, n_shed=236)], 50.0)
+    one.say(50.0)
+    assert heard.entries == []
+    one.hear([Shed("press", "hog\n", "plant/hog/x", n_rows=300, n_shed=236)], 50.1)
+    one.say(51.5)
+    (line,) = heard.entries
+    assert (line["event"], line["log_level"]) == ("device_shed", "warning")
+    assert (line["source"], line["device"], line["topic"]) == ("press", "hog\\n", "plant/hog/x")
+    assert (line["rows_per_s"], line["shed"]) == (400.0, 472)
+    many = [Shed("press", f"p{number}", "t", n_rows=100, n_shed=number) for number in range(1, 10)]
+    one.hear(many, 52.0)
+    one.say(61.4)
+    assert len(heard.entries) == 1
+    one.say(61.5)
+    assert [line["device"] for line in heard.entries[1:]] == ["p9", "p8", "p7", "p6", "p5"]
+
+
+def test_the_memory_of_devices_that_shed_is_bounded():
+    heard = LogCapture()
+    one = ShedLog(structlog.wrap_logger(None, processors=[heard]))
+    one.hear([Shed("press", f"p{number}", "t", 100, 1) for number in range(SHED_DEVICES_MAX + 10)], 0.0)
+    assert len(one._shed) == SHED_DEVICES_MAX

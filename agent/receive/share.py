@@ -1,0 +1,67 @@
+"""The rows that one device may bring at once: what is beyond its share is shed, so that it starves no other device.
+
+A batch holds a device once, so many rows of one device cost a batch each, and the fleet's rows would wait behind them
+until the broker drops them. This happens before the input log, so the core never sees what is shed (law 1). A device
+keeps its first rows, which come before the gap in order.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from agent.words import Shed
+
+SHARE_S = 0.1  # the time for which a share is; a read that comes later begins another one
+Whose = Callable[[str], tuple[str, str]]  # topic -> source and device, "" where there is none
+
+
+class Share:
+    """Counts rows by topic, and by device where that may matter: an ordinary read costs no line of Python a message."""
+
+    def __init__(self, rows_max: int, whose: Whose, *, has_one_topic_a_device: bool) -> None:
+        """has_one_topic_a_device: the topics tell devices apart, so that counting topics is counting devices."""
+        self._rows_max = rows_max
+        self._whose = whose
+        self._has_one_topic_a_device = has_one_topic_a_device
+        self._of_topic: Counter[str] = Counter()  # since the share began
+        self._ends_s = 0.0
+
+    def over(self, topics: Sequence[str], now_s: float) -> tuple[list[bool], list[Shed]]:
+        """Which messages of a read at monotonic now_s stay, a flag each, and what goes; ([], []) where all stay."""
+        if now_s >= self._ends_s:
+            self._ends_s = now_s + SHARE_S
+            self._of_topic.clear()
+        of_topic = self._of_topic
+        of_topic.update(topics)
+        counts = of_topic.values() if len(of_topic) < len(topics) else map(of_topic.__getitem__, topics)
+        if self._has_one_topic_a_device and max(counts, default=0) <= self._rows_max:
+            return [], []
+        return self._shed(topics)
+
+    def _shed(self, topics: Sequence[str]) -> tuple[list[bool], list[Shed]]:
+        owner = {topic: self._whose(topic) for topic in self._of_topic}
+        total: Counter[tuple[str, str]] = Counter()
+        for topic, count in self._of_topic.items():
+            total[owner[topic]] += count
+        here = Counter(topics)
+        room: dict[tuple[str, str], int] = {}  # of each device that has too many rows
+        busiest: dict[tuple[str, str], str] = {}
+        n_rows: Counter[tuple[str, str]] = Counter()  # in this read
+        for topic, count in here.items():
+            device = owner[topic]
+            if total[device] > self._rows_max and device[0]:
+                n_rows[device] += count
+                busiest[device] = max(topic, busiest.get(device, topic), key=here.__getitem__)
+        if not n_rows:
+            return [], []
+        for device, count in n_rows.items():
+            room[device] = max(0, self._rows_max - (total[device] - count))
+        shed = [Shed(*device, busiest[device], count, count - room[device]) for device, count in n_rows.items()]
+        return [_takes_room(room, owner[topic]) for topic in topics], shed
+
+
+def _takes_room(room: dict[tuple[str, str], int], device: tuple[str, str]) -> bool:
+    left = room.get(device)
+    if left is None:
+        return True
+    room[device] = left - 1
+    return left > 0
