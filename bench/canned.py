@@ -42,14 +42,16 @@ def topic_of(device: int | str) -> str:
     return f"plant/{device if isinstance(device, str) else f'pump-{device:06d}'}/telemetry"
 
 
-def publish_packet(topic: bytes, payload: bytes) -> bytes:
-    """A QoS 0 PUBLISH of MQTT 3.1.1."""
-    left, size = 2 + len(topic) + len(payload), bytearray()
+def publish_packet(topic: bytes, payload: bytes, packet_id: int = 0) -> bytes:
+    """A PUBLISH of MQTT 3.1.1, at QoS 1 where it has a packet id."""
+    packed_id = struct.pack("!H", packet_id) if packet_id else b""
+    left, size = 2 + len(topic) + len(packed_id) + len(payload), bytearray()
     while True:
         left, digit = divmod(left, 128)
         size.append(digit | (0x80 if left else 0))
         if not left:
-            return b"\x30" + bytes(size) + struct.pack("!H", len(topic)) + topic + payload
+            first = b"\x32" if packet_id else b"\x30"
+            return first + bytes(size) + struct.pack("!H", len(topic)) + topic + packed_id + payload
 
 
 class CannedSender:
