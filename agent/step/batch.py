@@ -12,12 +12,12 @@ def rounds(slots: Int64) -> Iterator[Int64]:
 
     Round r holds each device's r-th row. Which rows share a round changes nothing but speed (law 2).
     """
-    by_slot = np.argsort(slots, kind="stable")
-    starts = np.flatnonzero(np.diff(slots[by_slot], prepend=-1))  # where each device's run of rows begins
-    if len(starts) == len(slots):  # nobody is there twice
+    if len(set(slots.tolist())) == len(slots):  # nobody is there twice
         if len(slots):
             yield np.arange(len(slots))
         return
+    by_slot = np.argsort(slots, kind="stable")
+    starts = np.flatnonzero(np.diff(slots[by_slot], prepend=-1))  # where each device's run of rows begins
     rank = np.empty(len(slots), np.int64)
     rank[by_slot] = np.arange(len(slots)) - np.repeat(starts, np.diff(starts, append=len(slots)))
     by_round = np.argsort(rank, kind="stable")
