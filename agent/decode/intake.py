@@ -77,9 +77,11 @@ class Intake:
         message = np.fromiter(messages, np.int64, len(messages))
         source = np.fromiter((address.source for address in addresses), np.int64, len(addresses))
         t_ns, impossible, x = self._columns(source, decoded, log_times_ns[message])
+        device = np.array([address.device for address in addresses], np.object_)
         missing = np.isnan(x)
-        is_short = missing.any(axis=1) if missing.any() else np.zeros(len(x), np.bool_)
-        empty = is_short & missing.all(axis=1)
+        if not np.count_nonzero(missing) and not np.count_nonzero(impossible):
+            return Readings(message=message, source=source, device=device, t_ns=t_ns, x=x, drops=drops)
+        is_short, empty = missing.any(axis=1), missing.all(axis=1)
         for faulty, reason in (
             (impossible, "impossible_time"),
             (empty, "no_channels"),
@@ -92,14 +94,7 @@ class Intake:
             for row, channel, n in zip(rows.tolist(), first.tolist(), n_missing.tolist(), strict=True):
                 detail = _detail(reason, self._sources[addresses[row].source].fields, channel, n)
                 drops.append(self._drop(addresses[row], topics[messages[row]], reason, detail))
-        readings = Readings(
-            message=message,
-            source=source,
-            device=np.array([address.device for address in addresses], np.object_),
-            t_ns=t_ns,
-            x=x,
-            drops=drops,
-        )
+        readings = Readings(message=message, source=source, device=device, t_ns=t_ns, x=x, drops=drops)
         faulty = impossible | empty
         return readings.only(~faulty) if faulty.any() else readings
 

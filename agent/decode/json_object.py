@@ -110,7 +110,8 @@ def _channels(reading: msgspec.Struct) -> tuple[Any, ...]:
 def _scaled(given: npt.NDArray[np.float64], scale: int) -> tuple[Int64, Bool]:
     """Times in units of `scale` ns as int64 [n] ns, and which of them cannot be: bool [n]."""
     possible = (given >= 0) & (given < _T_NS_MAX / scale)
-    given = np.where(possible, given, 0)
+    if np.count_nonzero(possible) < len(possible):
+        given = np.where(possible, given, 0)
     whole = np.floor(given)  # kept apart: a float64 of nanoseconds since 1970 would be off by up to 128 of them
     return whole.astype(np.int64) * scale + np.rint((given - whole) * scale).astype(np.int64), ~possible
 
