@@ -13,7 +13,7 @@ from agent.words import Float32, Int64
 def catch_up(columns: DeviceColumns, slots: Int64, dt: Float32, closest_s: float) -> None:
     """Before distinct devices step again: slots int64 [b]; dt float32 [b], seconds since the row of their state."""
     is_behind = columns.is_behind[slots]
-    if is_behind.any():
+    if np.count_nonzero(is_behind):
         misses = slots[is_behind & (dt >= np.float32(2 * closest_s))]
         columns.rows[misses], columns.is_new[misses] = 0, False
         columns.is_behind[slots] = False

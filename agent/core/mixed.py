@@ -14,7 +14,7 @@ def mixed_rows(columns: DeviceColumns, slots: Int64, is_old: Bool) -> Int64:
     is_old  bool [b] this row is late or repeated. Changes `old_rows`, which begins anew where it was found out.
     """
     before = columns.old_rows[slots]
-    if not is_old.any() and not before.any():
+    if not np.count_nonzero(is_old) and not np.count_nonzero(before):
         return np.empty(0, np.int64)
     after = (before << np.uint32(1)) | is_old
     is_mixed = np.bitwise_count(after ^ (after >> np.uint32(1))) >= MIXED_CHANGES

@@ -22,7 +22,7 @@ class RestartRule:
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self._counts = np.array([source.time_unit == "cycle" for source in sources])
-        self._any = bool(self._counts.any())
+        self.may_find = bool(self._counts.any())
 
     def read(self, columns: DeviceColumns, slots: Int64, source: Int64, t_ns: Int64, may_begin: Bool) -> Bool:
         """Whose counter has started again with this row: bool [b] for distinct devices (law 2).
@@ -31,12 +31,10 @@ class RestartRule:
         counter's own columns, `clock_epoch`, and lets such a device begin anew, without a newest row.
         """
         nobody = np.zeros(len(slots), np.bool_)
-        if not self._any:
-            return nobody
         newest = columns.t_ns[slots]
         is_late = self._counts[source] & may_begin & (newest != NEVER) & (t_ns < newest)
         before = columns.restart_rows[slots]
-        if not is_late.any() and not before.any():
+        if not np.count_nonzero(is_late) and not np.count_nonzero(before):
             return nobody
         last = columns.restart_t_ns[slots]
         goes_on = is_late & (before > 0) & (t_ns >= last)

@@ -3,6 +3,7 @@
 Rounds hold a device at most once; only the model's call is cut at `max_batch`, the rest goes a round at a time.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -106,7 +107,7 @@ class Stepper:
         Returns scores and alerts in the order of the messages; `readings.drops` gets what is left out.
         """
         slots = self._slots_of(readings, topics, log_times)
-        held = np.flatnonzero(slots != NO_SLOT)
+        held = (slots != NO_SLOT).nonzero()[0]
         parts: list[Scores] = []
         alerts: list[AlertEvent] = []
         for one in rounds(slots[held]):
@@ -127,7 +128,7 @@ class Stepper:
         """int64 [n], NO_SLOT where a reading gets none. Only here does a device come to be, so junk makes none."""
         devices = readings.device.tolist()
         slots = self.slab.slots(readings.source, devices)
-        for row in np.flatnonzero(slots == NO_SLOT).tolist():
+        for row in (slots == NO_SLOT).nonzero()[0].tolist():
             source, heard_ns = int(readings.source[row]), int(log_times[readings.message[row]])
             slot = self.slot(source, devices[row], is_new=self.newness.is_new(source, heard_ns))
             if slot is not None:
@@ -151,21 +152,23 @@ class Stepper:
         rows, slots, t_ns, heard_ns = self._with_clocks(readings, rows, slots, heard_ns, topics)
         columns.heard_ns[slots] = heard_ns
         alerts = self._begin_new_lives(readings, rows, slots, t_ns, heard_ns, topics, first_entry)
-        spacing = space(t_ns, columns.t_ns[slots], columns.state_t_ns[slots], columns.is_fast[slots], **self._spans)
+        is_fast = columns.is_fast[slots]
+        spacing = space(t_ns, columns.t_ns[slots], columns.state_t_ns[slots], is_fast, **self._spans)
         dt, is_lost, is_gap = spacing.dt, spacing.is_lost, spacing.is_gap
-        left_out = spacing.late | spacing.repeated | spacing.too_fast
-        for row in rows[mixed_rows(columns, slots, spacing.late | spacing.repeated)].tolist():
+        old = spacing.late | spacing.repeated
+        left_out = old | spacing.too_fast
+        for row in rows[mixed_rows(columns, slots, old)].tolist():
             detail = "old rows come between new ones: do two machines use this id, or is every row sent twice?"
             self._drop(readings, row, topics, "mixed_rows", detail)
-        columns.is_fast[slots] = spacing.too_fast | columns.is_fast[slots] & left_out
-        if left_out.any():
+        columns.is_fast[slots] = spacing.too_fast | is_fast & left_out
+        if np.count_nonzero(left_out):
             self._drop_by_time(readings, rows, spacing, topics)
             new = ~left_out
             rows, slots, t_ns, heard_ns = rows[new], slots[new], t_ns[new], heard_ns[new]
             dt, is_lost, is_gap = dt[new], is_lost[new], is_gap[new]
         if len(rows) == 0:
             return no_scores(self._manifest), alerts
-        if is_lost.any():
+        if np.count_nonzero(is_lost):
             self._start_again(slots[is_lost])
         catch_up(columns, slots, dt, self._manifest.cadence.closest_s)
         x = readings.x[rows]
@@ -181,13 +184,15 @@ class Stepper:
 
         source = readings.source[rows]
         scores = Scores(first_entry + readings.message[rows], source, readings.device[rows], t_ns, quality, risk, rul)
-        if not sound.all():  # a device the model cannot follow starts again; its neighbours go on
+        if np.count_nonzero(sound) < len(sound):  # a device the model cannot follow starts again; its neighbours go on
             for row in rows[~sound].tolist():
                 self._drop(readings, row, topics, "not_finite", _event_time(readings, row))
             self._start_again(slots[~sound])
             scores, slots = picked(scores, np.flatnonzero(sound)), slots[sound]
         policy = self._manifest.judge
         verdict = judge(self.evidence, slots, scores.t_ns, scores.quality, scores.risk, self._threshold, policy)
+        if not len(verdict.rows):
+            return scores, alerts
         self.evidence.raised_epoch[slots[verdict.raised]] = columns.clock_epoch[slots[verdict.raised]]
         return scores, [*alerts, *self.alerts.decided(verdict, scores, slots, self.evidence, self.source_of)]
 
@@ -202,10 +207,12 @@ class Stepper:
         first_entry: int,
     ) -> list[AlertEvent]:
         """Devices whose counter has started again are others from now on; returns the ends of their alerts."""
+        if not self._restart_rule.may_find:
+            return []
         newest_ns = self.slab.columns.t_ns[slots]
         may_begin = self.newness.has_all(heard_ns)
         restarted = self._restart_rule.read(self.slab.columns, slots, readings.source[rows], t_ns, may_begin)
-        if not restarted.any():
+        if not np.count_nonzero(restarted):
             return []
         alerts = []
         for one in np.flatnonzero(restarted).tolist():
@@ -235,6 +242,8 @@ class Stepper:
         """Make the devices' clocks good: rows, slots, event times and arrivals, int64 [b], less the future."""
         said_ns = readings.t_ns[rows]
         clocked = self._clock_rule.read(self.slab.columns, slots, readings.source[rows], said_ns, heard_ns)
+        if clocked.is_right:
+            return rows, slots, clocked.t_ns, heard_ns
         for which, reason in (
             (clocked.future, "future"),
             (clocked.rebased, "clock_rebased"),
@@ -286,7 +295,7 @@ class Stepper:
 def _is_finite(*arrays: Float32) -> bool:
     """True only if every number is; asks the sums, which is quick, so huge finite numbers may be called infinite."""
     with np.errstate(invalid="ignore", over="ignore"):
-        return all(np.isfinite(array.sum()) for array in arrays)
+        return math.isfinite(sum(float(array.sum()) for array in arrays))
 
 
 def _event_time(readings: Readings, row: int) -> str:
