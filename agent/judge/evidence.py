@@ -89,9 +89,7 @@ def judge(
     level = severity_level(risk, policy)
     level_before = evidence.level[slots]
     evidence.level[slots] = np.where(ok, level, level_before)
-    if not np.count_nonzero(
-        over | standing | (window > 0)
-    ):  # as nearly always: nothing was over, nothing is, or stands
+    if not np.count_nonzero(over | standing | (window > 0)):  # nearly always
         evidence.clearing_since_ns[slots] = NOT_CLEARING
         return Verdict(over, over, over)
 
