@@ -45,7 +45,7 @@ STEADY_S = 60.0  # a connection that stood so long was a good one: the next wait
 
 class Receiver:
     """The input connection. `counts` has what it dropped: (source, reason) -> count; `shed_of` of which device
-    the most rows; `path` is who parses.
+    the most rows; `path` is who parses. `spend` is to be told how long the rows of a read took.
 
     `now_ns` is the clock of arrival, which begins at `not_before_ns`.
     """
@@ -68,6 +68,7 @@ class Receiver:
         self.counts = self._inbox.counts
         self.shed_of = self._inbox.shed_of
         self._broker_drops = BrokerDrops(self.counts)
+        self.spend = self._inbox.share.spend
         self._nap = Nap(has_window=any(qos))
         self.path: Literal["fast", "paho"] = "paho"
         self.connected = False
@@ -281,8 +282,7 @@ class Receiver:
     def _on_subscribe(
         self, client: paho.Client, _: object, message_id: int, reasons: list[ReasonCode], __: Properties | None
     ) -> None:
-        source = self._subscribing.pop(message_id, None)
-        if source is None:  # an answer to nothing, or to what is no source
+        if (source := self._subscribing.pop(message_id, None)) is None:  # an answer to nothing, or to what is no source
             self._broker_drops.answer(message_id)
             return
         refused = [str(reason) for reason in reasons if reason.is_failure]

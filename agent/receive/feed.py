@@ -42,7 +42,9 @@ class Feed:
             self._begin(wait_s)
         else:
             self._receiver.keep_alive()
-        self._take(time.monotonic() + TAKE_S_MAX)
+        begun_s = time.monotonic()
+        self._take(begun_s + TAKE_S_MAX)
+        self._receiver.spend(time.monotonic() - begun_s)
 
     def nap(self, longest_s: float) -> None:
         """Let some messages come together, where nothing is left to do."""

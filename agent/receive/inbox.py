@@ -79,7 +79,7 @@ class Inbox:
         self._sources = sources
         self._patterns = [Pattern.parse(source.topic) for source in sources]
         has_wildcard = any(pattern.has_wildcard for pattern in self._patterns)
-        self._share = Share(rows_per_device_max, self._whose, has_one_topic_a_device=not has_wildcard)
+        self.share = Share(rows_per_device_max, self._whose, has_one_topic_a_device=not has_wildcard)
 
     def begin(self) -> Received:
         """Start with an empty one."""
@@ -129,7 +129,7 @@ class Inbox:
         """Leave out what devices bring beyond their share, and count it; now_s is monotonic."""
         received = self.received
         received.n_read = len(received.topics)
-        kept, received.shed = self._share.over(received.topics, now_s)
+        kept, received.shed = self.share.over(received.topics, now_s)
         if not kept:
             return
         received.topics = list(compress(received.topics, kept))

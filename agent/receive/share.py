@@ -3,6 +3,9 @@
 A batch holds a device once, so many rows of one device cost a batch each, and the fleet's rows would wait behind them
 until the broker drops them. This happens before the input log, so the core never sees what is shed (law 1). A device
 keeps its first rows, which come before the gap in order.
+
+On a slow machine the rows of one share may take longer than the share lasts. It then lasts twice as long as they took,
+so that half of the time is left for everybody else.
 """
 
 from collections import Counter
@@ -10,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from agent.words import Shed
 
-SHARE_S = 0.1  # the time for which a share is; a read that comes later begins another one
+SHARE_S = 0.1  # a share lasts at least so long; the first read after it begins another one
 Whose = Callable[[str], tuple[str, str]]  # topic -> source and device, "" where there is none
 
 
@@ -23,12 +26,18 @@ class Share:
         self._whose = whose
         self._has_one_topic_a_device = has_one_topic_a_device
         self._of_topic: Counter[str] = Counter()  # since the share began
+        self._begins_s = self._took_s = 0.0
         self._ends_s = 0.0
+
+    def spend(self, took_s: float) -> None:
+        """The rows of a read took so long to be stepped."""
+        self._took_s += took_s
+        self._ends_s = max(self._ends_s, self._begins_s + 2 * self._took_s)
 
     def over(self, topics: Sequence[str], now_s: float) -> tuple[list[bool], list[Shed]]:
         """Which messages of a read at monotonic now_s stay, a flag each, and what goes; ([], []) where all stay."""
         if now_s >= self._ends_s:
-            self._ends_s = now_s + SHARE_S
+            self._begins_s, self._ends_s, self._took_s = now_s, now_s + SHARE_S, 0.0
             self._of_topic.clear()
         of_topic = self._of_topic
         of_topic.update(topics)

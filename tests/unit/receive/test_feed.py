@@ -21,6 +21,7 @@ class Reads:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.acknowledged: list[int] = []
         self.kept_alive = 0
+        self.took_s = 0.0
         self._reads = list(reads)
 
     def read(self, _: float) -> Received:
@@ -28,6 +29,9 @@ class Reads:
 
     def keep_alive(self) -> None:
         self.kept_alive += 1
+
+    def spend(self, took_s: float) -> None:
+        self.took_s += took_s
 
     def acknowledge(self, packet_ids: list[int]) -> None:
         self.acknowledged += packet_ids
@@ -77,6 +81,7 @@ def test_within_its_time_a_turn_takes_all_that_was_read():
     one, into, _ = fed(reads)
     one.turn(0.0)
     assert (into.entry, reads.acknowledged) == (len(MESSAGES), [7])
+    assert reads.took_s > 0
 
 
 def test_a_stop_takes_what_was_read(monkeypatch):

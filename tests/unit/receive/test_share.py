@@ -45,6 +45,16 @@ def test_small_reads_in_a_row_share_one_share_and_a_later_one_has_its_own():
     assert one.over(["plant/hog/x"] * 3, SHARE_S) == ([], [])
 
 
+def test_a_share_whose_rows_took_long_lasts_twice_as_long():
+    one = share(1, has_one_topic_a_device=True)
+    one.over(["plant/hog/x"], 10.0)
+    one.spend(SHARE_S)
+    one.spend(3 * SHARE_S)
+    assert one.over(["plant/hog/x", "plant/p1/x"], 10.0 + 7.9 * SHARE_S)[0] == [False, True]
+    assert one.over(["plant/hog/x"], 10.0 + 8.1 * SHARE_S) == ([], [])
+    assert one.over(["plant/p1/x"], 10.0 + 9.2 * SHARE_S) == ([], []), "the next one is an ordinary one"
+
+
 def test_no_message_at_all_is_no_fault():
     assert share(1, has_one_topic_a_device=True).over([], 0.0) == ([], [])
 
