@@ -100,7 +100,9 @@ class CannedSender:
                 kind = first >> 4
                 if kind == CONNECT:
                     connection.sendall(b"\x20\x02\x00\x00")
-                elif kind == SUBSCRIBE:
+                elif (
+                    kind == SUBSCRIBE and connection is not self._to
+                ):  # what else the receiver asks for stays unanswered
                     connection.sendall(b"\x90\x03" + body[:2] + b"\x00")
                     if b"plant/+" in body:  # the agent's output subscribes to its own alerts
                         self._to = connection

@@ -38,11 +38,6 @@ class Pattern:
         """The MQTT topic filter to subscribe to."""
         return "/".join("+" if level == DEVICE else level for level in self.levels)
 
-    @property
-    def has_wildcard(self) -> bool:
-        """Whether a device may have several topics that match."""
-        return not {"+", "#"}.isdisjoint(self.levels)
-
     def device(self, topic: str) -> str | None:
         """The device that a topic names, None when the topic does not match."""
         found = topic.split("/")
