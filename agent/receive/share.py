@@ -4,8 +4,9 @@ A batch holds a device once, so many rows of one device cost a batch each, and t
 until the broker drops them. This happens before the input log, so the core never sees what is shed (law 1). A device
 keeps its first rows, which come before the gap in order.
 
-On a slow machine the rows of one share may take longer than the share lasts. It then lasts twice as long as they took,
-so that half of the time is left for everybody else.
+On a slow machine the rows of one share may take longer than the share lasts. Where something was shed it then lasts
+twice as long as the rows up to there took, so that half of the time is left for everybody else. A fleet that is busy
+as a whole, in which nobody is over its share, is not concerned.
 """
 
 from collections import Counter
@@ -26,18 +27,21 @@ class Share:
         self._whose = whose
         self._has_one_topic_a_device = has_one_topic_a_device
         self._of_topic: Counter[str] = Counter()  # since the share began
-        self._begins_s = self._took_s = 0.0
-        self._ends_s = 0.0
+        self._begins_s = self._ends_s = self._took_s = 0.0
+        self._sheds = self._is_settled = False  # something was shed in this share, and how long it lasts is known
 
     def spend(self, took_s: float) -> None:
         """The rows of a read took so long to be stepped."""
         self._took_s += took_s
-        self._ends_s = max(self._ends_s, self._begins_s + 2 * self._took_s)
+        if self._sheds and not self._is_settled:  # what comes later in this share is no more the hog's
+            self._is_settled = True
+            self._ends_s = max(self._ends_s, self._begins_s + 2 * self._took_s)
 
     def over(self, topics: Sequence[str], now_s: float) -> tuple[list[bool], list[Shed]]:
         """Which messages of a read at monotonic now_s stay, a flag each, and what goes; ([], []) where all stay."""
         if now_s >= self._ends_s:
             self._begins_s, self._ends_s, self._took_s = now_s, now_s + SHARE_S, 0.0
+            self._sheds = self._is_settled = False
             self._of_topic.clear()
         of_topic = self._of_topic
         of_topic.update(topics)
@@ -62,6 +66,7 @@ class Share:
                 busiest[device] = max(topic, busiest.get(device, topic), key=here.__getitem__)
         if not n_rows:
             return [], []
+        self._sheds = True
         for device, count in n_rows.items():
             room[device] = max(0, self._rows_max - (total[device] - count))
         shed = [Shed(*device, busiest[device], count, count - room[device]) for device, count in n_rows.items()]

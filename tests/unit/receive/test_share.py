@@ -45,14 +45,24 @@ def test_small_reads_in_a_row_share_one_share_and_a_later_one_has_its_own():
     assert one.over(["plant/hog/x"] * 3, SHARE_S) == ([], [])
 
 
-def test_a_share_whose_rows_took_long_lasts_twice_as_long():
+def test_a_share_in_which_something_was_shed_lasts_twice_as_long_as_its_rows_took():
     one = share(1, has_one_topic_a_device=True)
     one.over(["plant/hog/x"], 10.0)
     one.spend(SHARE_S)
+    assert one.over(["plant/hog/x"], 10.0)[0] == [False]
     one.spend(3 * SHARE_S)
+    one.spend(100.0)  # by others, when the hog costs nothing any more
     assert one.over(["plant/hog/x", "plant/p1/x"], 10.0 + 7.9 * SHARE_S)[0] == [False, True]
     assert one.over(["plant/hog/x"], 10.0 + 8.1 * SHARE_S) == ([], [])
     assert one.over(["plant/p1/x"], 10.0 + 9.2 * SHARE_S) == ([], []), "the next one is an ordinary one"
+
+
+def test_a_fleet_that_is_busy_all_the_time_sheds_nothing():
+    """However long its rows take: nobody is over the share."""
+    one = share(2, has_one_topic_a_device=True)
+    for number in range(100):
+        assert one.over([f"plant/p{device}/x" for device in range(50)], number * SHARE_S) == ([], [])
+        one.spend(SHARE_S)
 
 
 def test_no_message_at_all_is_no_fault():
