@@ -13,7 +13,7 @@ from agent.receive.client import Receiver
 from agent.receive.inbox import Received
 from agent.words import Taken
 
-PORTION_MESSAGES = 1024
+PORTION_MESSAGES = 2048
 TAKE_S_MAX = 0.25  # of a turn; the portion that is begun then is the last one
 
 

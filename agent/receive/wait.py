@@ -8,7 +8,7 @@ from typing import Any
 import paho.mqtt.client as paho
 
 from agent.receive.inbox import Received
-from agent.receive.nap import UNTOLD_NAP_S, bytes_that_wake, smallest_frame
+from agent.receive.nap import QUEUE, UNTOLD_NAP_S, bytes_that_wake, smallest_frame
 
 FRAME_BYTES_MIN = 4  # of a message beside its topic and payload
 _ANY = 1  # byte: what SO_RCVLOWAT is on a new socket
@@ -35,6 +35,8 @@ class Nap:
 
     def take(self, client: paho.Client, received: Received, longest_s: float) -> None:
         """After a read that brought messages, wait at most `longest_s`; not while there is more to read or to write."""
+        if len(received.topics) >= QUEUE:  # it is behind
+            return
         of_read = FRAME_BYTES_MIN + min(map(len, received.topics)) + min(map(len, received.payloads))
         self._frame_bytes = smallest_frame(self._frame_bytes, of_read)
         sock: Any = client.socket()  # paho's protocol of a socket is narrower than any that it makes
