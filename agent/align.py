@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agent.bundle.manifest import Cadence
 from agent.words import Bool, Float32, Int64
 
 
@@ -30,17 +31,7 @@ class Spacing:
     is_lost: Bool
 
 
-def space(
-    t_ns: Int64,
-    newest_ns: Int64,
-    state_ns: Int64,
-    is_fast: Bool,
-    *,
-    every_s: float,
-    closest_s: float,
-    due_s: float,
-    dt_max_s: float,
-) -> Spacing:
+def space(t_ns: Int64, newest_ns: Int64, state_ns: Int64, is_fast: Bool, cadence: Cadence) -> Spacing:
     """Compare event times int64 [b] with those of the devices' newest rows and states, negative for none.
 
     is_fast  bool [b] a row was too fast since the newest one: from then on one waits until a row is due, or a device of
@@ -51,13 +42,13 @@ def space(
     is_known, has_state = newest_ns >= 0, state_ns >= 0
     elapsed_ns = t_ns - newest_ns
     dt = ((t_ns - state_ns) * 1e-9).astype(np.float32)
-    closest_ns, due_ns = round(closest_s * 1e9), round(due_s * 1e9)
-    is_lost = has_state & (dt > np.float32(dt_max_s))
+    closest_ns, due_ns = round(cadence.closest_s * 1e9), round(cadence.due_s * 1e9)
+    is_lost = has_state & (dt > np.float32(cadence.dt_max_s))
     return Spacing(
         late=is_known & (elapsed_ns < 0),
         repeated=is_known & (elapsed_ns == 0),
         too_fast=is_known & (elapsed_ns > 0) & (elapsed_ns < np.where(is_fast, due_ns, closest_ns)),
         dt=np.where(has_state & ~is_lost, dt, np.float32(0)),
-        is_gap=has_state & (dt > np.float32(2 * every_s)),
+        is_gap=has_state & (dt > np.float32(2 * cadence.every_s)),
         is_lost=is_lost,
     )

@@ -52,13 +52,6 @@ class Stepper:
         self._quality_rule = QualityRule(manifest)
         self._clock_rule = ClockRule(sources, manifest.cadence.every_s)
         self._restart_rule = RestartRule(sources)
-        cadence = manifest.cadence
-        self._spans = {
-            "every_s": cadence.every_s,
-            "closest_s": cadence.closest_s,
-            "due_s": cadence.due_s,
-            "dt_max_s": cadence.dt_max_s,
-        }
         # Event time up to which the alert table knows a device that has no slot yet: (source, device) -> ns.
         self.marks: dict[tuple[str, str], int] = {}
 
@@ -153,7 +146,7 @@ class Stepper:
         columns.heard_ns[slots] = heard_ns
         alerts = self._begin_new_lives(readings, rows, slots, t_ns, heard_ns, topics, first_entry)
         is_fast = columns.is_fast[slots]
-        spacing = space(t_ns, columns.t_ns[slots], columns.state_t_ns[slots], is_fast, **self._spans)
+        spacing = space(t_ns, columns.t_ns[slots], columns.state_t_ns[slots], is_fast, self._manifest.cadence)
         dt, is_lost, is_gap = spacing.dt, spacing.is_lost, spacing.is_gap
         old = spacing.late | spacing.repeated
         left_out = old | spacing.too_fast

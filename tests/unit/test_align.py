@@ -1,17 +1,18 @@
 import numpy as np
 
 from agent.align import space
+from agent.bundle.manifest import Cadence
 
 S = 10**9
 
 
-SPANS = {"every_s": 1.0, "closest_s": 0.5, "due_s": 0.95, "dt_max_s": 20.0}
+CADENCE = Cadence(every_s=1.0, dt_max_s=20.0, least_s=0.5)
 
 
 def one(t_s: float, newest_s: float, state_s: float | None = None, is_fast: bool = False):
     state_s = newest_s if state_s is None else state_s
     times = (np.int64([time * S]) for time in (t_s, newest_s, state_s))
-    return space(*times, np.array([is_fast]), **SPANS)
+    return space(*times, np.array([is_fast]), CADENCE)
 
 
 def test_an_earlier_row_is_late_and_an_equal_one_repeated():
@@ -26,7 +27,7 @@ def test_a_row_at_time_zero_can_be_followed_and_repeated():
 
 
 def test_a_first_row_has_no_dt_and_is_neither_late_nor_a_gap():
-    first = space(np.int64([5 * S]), np.int64([-1]), np.int64([-1]), np.array([False]), **SPANS)
+    first = space(np.int64([5 * S]), np.int64([-1]), np.int64([-1]), np.array([False]), CADENCE)
     assert (first.dt[0], first.late[0], first.is_gap[0], first.is_lost[0]) == (0, False, False, False)
 
 
