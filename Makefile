@@ -38,8 +38,10 @@ test-fast: setup
 	$(PY) -m pytest -m "not slow" --ignore tests/broker
 
 # Kills agent and brokers again and again on one growing history, and says what was lost: nothing, or it fails.
+# Then kills agents beside a twin that is left in peace, which must have all their alerts.
 crash: setup mosquitto
 	$(PY) -m tests.broker.crash_campaign --rounds $(ROUNDS) --seed $(SEED)
+	$(PY) -m tests.broker.twin_campaign --kills $(ROUNDS) --seed $(SEED)
 
 # A simulated pump fleet, or what another file of configs/train names.
 demo: setup mosquitto

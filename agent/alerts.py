@@ -12,7 +12,7 @@ import msgspec
 from agent.errors import StateRefused
 from agent.publish import message
 from agent.store.alert_table import AlertTable, Rows
-from agent.store.outbox import ALERT_TABLE, Units
+from agent.store.outbox import ALERT_TABLE
 from agent.words import AlertEvent
 
 POLL_S = 0.2
@@ -46,10 +46,10 @@ def alerts(state_dir: Path, watch: bool, as_json: bool) -> None:
         return
     standing = rows.standing()
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode([_told(event, rows.units) for event in standing])))
+        click.echo(msgspec.json.format(msgspec.json.encode([_told(event) for event in standing])))
         return
     for event in standing:
-        click.echo(_line(event, rows.units))
+        click.echo(_line(event))
     click.echo(f"{len(standing)} standing", err=True)
 
 
@@ -94,9 +94,7 @@ def _watch(table: AlertTable, *, as_json: bool) -> None:
             _show(rows)
         elif rows is not None:
             for change, event in changes(known, rows):
-                click.echo(
-                    _json_line(change, event, rows.units) if as_json else f"{change:<10}{_line(event, rows.units)}"
-                )
+                click.echo(_json_line(change, event) if as_json else f"{change:<10}{_line(event)}")
             known = by_key(rows)
         time.sleep(POLL_S)
 
@@ -105,31 +103,29 @@ def _show(rows: Rows) -> None:
     standing = rows.standing()
     click.clear()
     for event in standing:
-        click.echo(_line(event, rows.units))
+        click.echo(_line(event))
     click.echo(f"{len(standing)} standing; Ctrl-C ends")
 
 
-def _line(event: AlertEvent, units: Units | None) -> str:
-    risk = [f"{value:.2f}" for value in event.risk]
-    if units is not None:
-        risk = [f"{horizon} {value}" for horizon, value in zip(units.horizons, risk, strict=False)]
-    since = event.raised_t_ns / 1e9 if units is None else _since(event, units)
-    return f"{event.severity:<9}{event.device:<24} risk {', '.join(risk)}  since {since}  {event.alert}"
+def _line(event: AlertEvent) -> str:
+    risk = ", ".join(f"{horizon} {value:.2f}" for horizon, value in message.risk_by_horizon(event).items())
+    return f"{event.severity:<9}{event.device:<24} risk {risk}  since {_since(event)}  {event.alert}"
 
 
-def _since(event: AlertEvent, units: Units) -> str:
-    at = message.time(event.raised_t_ns, units.time_unit)
-    return f"cycle {at}" if units.time_unit == "cycle" else str(at)
+def _since(event: AlertEvent) -> str:
+    at = message.time(event.raised_t_ns, event.bundle.time_unit)
+    if event.bundle.time_unit == "unknown":
+        return f"{at} (seconds or cycles: raised by an unknown bundle)"
+    return f"cycle {at}" if event.bundle.time_unit == "cycle" else str(at)
 
 
-def _json_line(change: str, event: AlertEvent, units: Units | None) -> str:
-    return msgspec.json.encode({"change": change} | _told(event, units)).decode()
+def _json_line(change: str, event: AlertEvent) -> str:
+    return msgspec.json.encode({"change": change} | _told(event)).decode()
 
 
-def _told(event: AlertEvent, units: Units | None) -> dict[str, object]:
-    """The event, with its times and horizons as people read them where an agent has said its units."""
+def _told(event: AlertEvent) -> dict[str, object]:
+    """The event, with its times and horizons as people read them."""
     told: dict[str, object] = msgspec.to_builtins(event)
-    if units is not None:
-        told["horizons"] = units.horizons
-        told["raised_t"] = message.time(event.raised_t_ns, units.time_unit)
+    told["horizons"] = list(message.risk_by_horizon(event))
+    told["raised_t"] = message.time(event.raised_t_ns, event.bundle.time_unit)
     return told

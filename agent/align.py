@@ -1,9 +1,14 @@
-"""Reading -> row, one row a message: what is late or repeated, and how long since the last row."""
+"""Reading -> row, one row a message: what is late, repeated or too fast, and how long since the last row.
+
+Two times are kept a device: that of the newest row that was accepted, against which a row is late or new, and that of
+the row which the state stepped on last, from which `dt` is counted. After a restart the state may be the older one.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from agent.bundle.manifest import Cadence
 from agent.words import Bool, Float32, Int64
 
 
@@ -12,29 +17,38 @@ class Spacing:
     """How readings lie to the newest row of their devices.
 
     late, repeated  bool [b]     event time before, or equal to, the newest row's: dropped
-    dt              float32 [b]  seconds since the newest row, 0 for a first row and after lost history
-    is_gap          bool [b]     more than twice the cadence since the newest row
+    too_fast        bool [b]     closer to the newest row than rows came in training, or not yet due after such: dropped
+    dt              float32 [b]  seconds since the state's row, 0 for a first row and after lost history
+    is_gap          bool [b]     more than twice the cadence since the state's row
     is_lost         bool [b]     more than dt_max: the state says nothing any more
     """
 
     late: Bool
     repeated: Bool
+    too_fast: Bool
     dt: Float32
     is_gap: Bool
     is_lost: Bool
 
 
-def space(t_ns: Int64, newest_ns: Int64, has_state: Bool, every_s: float, dt_max_s: float) -> Spacing:
-    """Compare event times int64 [b] with those of the devices' newest rows, negative for devices never heard.
+def space(t_ns: Int64, newest_ns: Int64, state_ns: Int64, is_fast: Bool, cadence: Cadence) -> Spacing:
+    """Compare event times int64 [b] with those of the devices' newest rows and states, negative for none.
+
+    is_fast  bool [b] a row was too fast since the newest one: from then on one waits until a row is due, or a device of
+             five times the cadence would be stepped each 0.8 of it
 
     Lateness is judged by the device's own newest row alone, so one device's clock cannot make another's rows late.
     """
-    known = newest_ns >= 0
+    is_known, has_state = newest_ns >= 0, state_ns >= 0
     elapsed_ns = t_ns - newest_ns
-    late = known & (elapsed_ns < 0)
-    repeated = known & (elapsed_ns == 0)
-    dt = (elapsed_ns * 1e-9).astype(np.float32)
-    is_lost = known & (dt > np.float32(dt_max_s))
-    is_gap = known & (dt > np.float32(2 * every_s))
-    dt = np.where(known & has_state & ~is_lost, dt, np.float32(0))
-    return Spacing(late, repeated, dt, is_gap, is_lost)
+    dt = ((t_ns - state_ns) * 1e-9).astype(np.float32)
+    closest_ns, due_ns = round(cadence.closest_s * 1e9), round(cadence.due_s * 1e9)
+    is_lost = has_state & (dt > np.float32(cadence.dt_max_s))
+    return Spacing(
+        late=is_known & (elapsed_ns < 0),
+        repeated=is_known & (elapsed_ns == 0),
+        too_fast=is_known & (elapsed_ns > 0) & (elapsed_ns < np.where(is_fast, due_ns, closest_ns)),
+        dt=np.where(has_state & ~is_lost, dt, np.float32(0)),
+        is_gap=has_state & (dt > np.float32(2 * cadence.every_s)),
+        is_lost=is_lost,
+    )

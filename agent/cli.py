@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from agent.alerts import alerts
-from agent.config.load import examine, load
+from agent.config import load as config
 from agent.config.summary import one_line, report
 from agent.errors import ForewarnError
 from agent.log import configure
@@ -58,9 +58,10 @@ def check(file: Path, as_json: bool) -> None:
     forewarn check /etc/forewarn/forewarn.toml
 
     Print every problem of a configuration at once and exit 2, or what would run and exit 0. FILE is the main file,
-    read together with conf.d/*.toml beside it and the environment; or the folder of a forewarn.toml.
+    read together with conf.d/*.toml beside it and the environment; or the folder of a forewarn.toml. The bundle's model
+    is loaded and verified as `forewarn run` does it; no broker is asked.
     """
-    found = report(examine(file, os.environ))
+    found = report(config.check(file, os.environ))
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)))
     elif found.would_run is not None:
@@ -87,7 +88,7 @@ def run(file: Path) -> None:
     Run the agent until SIGTERM: subscribe, score, and publish warnings. Logs go to standard error, as JSON when that is
     not a terminal. SIGHUP reads the configuration again.
     """
-    sys.exit(run_agent(load(file, os.environ), partial(examine, file, os.environ), configure()))
+    sys.exit(run_agent(config.load(file, os.environ), partial(config.examine, file, os.environ), configure()))
 
 
 main.add_command(alerts)

@@ -1,22 +1,35 @@
 """Structured logs on standard error: for a person on a terminal, one JSON object a line elsewhere."""
 
+import math
 import os
 import select
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from heapq import nlargest
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from agent.words import Drop
+from agent.judge.threshold import Chosen, verdict
+from agent.words import Drop, Shed
 
 READER_PATIENCE_S = 0.1
 PIPE_BYTES = select.PIPE_BUF  # so much can be written without waiting, when anything can
 DROP_EVERY_S = 10.0
+SHED_AFTER_S = 1.0
+SHED_DEVICES_MAX, SHED_SAID_MAX = 1000, 5
 TEXT_MAX = 120
-DOUBTS = ("missing_channel", "extra_channel", "clock_rebased", "clock_unsteady")  # the reading is used all the same
+DOUBTS = (
+    "missing_channel",
+    "extra_channel",
+    "clock_rebased",
+    "clock_unsteady",
+    "two_topics",
+    "mixed_rows",
+    "new_life",
+)  # the reading is used all the same
 
 
 def configure() -> FilteringBoundLogger:
@@ -70,6 +83,18 @@ class Sink:
 STDERR = Sink(2)
 
 
+def say_threshold(log: FilteringBoundLogger, budget: str, chosen: Chosen) -> None:
+    """What the budget comes to: a warning where no calibration failure was warned of, since none may ever be."""
+    say = log.warning if chosen.warned_of == 0 and chosen.failures != 0 else log.info
+    say(
+        "threshold_chosen",
+        budget=budget,
+        threshold=chosen.threshold,
+        extrapolated=chosen.extrapolated,
+        calibration=verdict(chosen),
+    )
+
+
 class DropLog:
     """At most one line a source and reason in DROP_EVERY_S, with how many there were since the last one."""
 
@@ -99,6 +124,46 @@ class DropLog:
             )
             self._said[key] = counts[key]
             self._due_s[key] = now_s + DROP_EVERY_S
+
+
+class ShedLog:
+    """One line in DROP_EVERY_S for each of the devices that lost the most rows, with how fast its rows came."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._since_s = self._due_s = -math.inf
+        self._shed: dict[tuple[str, str], tuple[str, int, int]] = {}  # of a device: topic, rows, rows shed since then
+
+    def hear(self, shed: Iterable[Shed], now_s: float) -> None:
+        """Add up; a rate needs a while, so nothing is said within SHED_AFTER_S of the first one. now_s is monotonic."""
+        for one in shed:
+            if not self._shed:
+                self._since_s, self._due_s = now_s, max(self._due_s, now_s + SHED_AFTER_S)
+            key = (one.source, one.device)
+            if key in self._shed or len(self._shed) < SHED_DEVICES_MAX:
+                _, n_rows, n_shed = self._shed.get(key, ("", 0, 0))
+                self._shed[key] = (one.topic, n_rows + one.n_rows, n_shed + one.n_shed)
+
+    def say(self, now_s: float) -> None:
+        """Log what is due; now_s is monotonic."""
+        if not self._shed or now_s < self._due_s:
+            return
+        for (source, device), (topic, n_rows, n_shed) in nlargest(SHED_SAID_MAX, self._shed.items(), key=_n_shed):
+            self._log.warning(
+                "device_shed",
+                source=source,
+                device=_escaped(device),
+                topic=_escaped(topic),
+                rows_per_s=round(n_rows / (now_s - self._since_s), 1),
+                shed=n_shed,
+                next_step="Is its cadence right? If it sends a backlog in one go, raise agent.rows_per_device_max.",
+            )
+        self._shed.clear()
+        self._due_s = now_s + DROP_EVERY_S
+
+
+def _n_shed(one: tuple[tuple[str, str], tuple[str, int, int]]) -> int:
+    return one[1][2]
 
 
 def _escaped(text: str) -> str:

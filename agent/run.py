@@ -1,8 +1,7 @@
 """The daemon: receiver, core, store and publisher in one loop, and the signals that end it or change its settings.
 
 One turn: read what is there, take it through the core, commit alerts, acknowledge, publish; then a nap when the read
-was small. State is durable by snapshots: after a crash alert life cycles come from the alert table, states from the
-newest good snapshot, and every device's next row says `gap`.
+was small.
 """
 
 import faulthandler
@@ -10,7 +9,7 @@ import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -18,31 +17,28 @@ import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from agent.bundle import file as bundle_file
-from agent.bundle import golden
 from agent.config import reload
 from agent.config.load import Examined
-from agent.config.plan import Plan, bounds, plan
+from agent.config.plan import Plan, build, plan
 from agent.config.settings import Settings
-from agent.core import Core
 from agent.errors import ForewarnError
-from agent.log import STDERR, DropLog
-from agent.publish.message import duration, outgoing, score_messages
+from agent.log import STDERR, DropLog, ShedLog, say_threshold
+from agent.publish.message import outgoing, score_messages
 from agent.publish.mqtt import Output
-from agent.publish.status import LinkStatus, ModelStatus, Status, by_source, one_line
+from agent.publish.status import SHED_MAX, LinkStatus, ModelStatus, Status, by_source, one_line
 from agent.publish.topic import Topics
 from agent.receive.client import Receiver
-from agent.receive.inbox import Received
+from agent.receive.feed import Feed
 from agent.signals import Signals
-from agent.step.engine import Engine
-from agent.store import snapshot
+from agent.store.durability import Durability
 from agent.store.instance import instance_id
 from agent.store.lock import lock
-from agent.store.outbox import ALERT_TABLE, Outbox, Outgoing, Units
+from agent.store.outbox import ALERT_TABLE, Outbox, Outgoing
 from agent.supervise import Progress, Supervisor
-from agent.words import Taken
+from agent.words import AlertEvent, Taken
 
 TURN_S = 0.05  # longest wait for a message: the output and the clock get their turn
-SMALL_READ_BYTES = 65_536
+BUSY_NAP_S = 0.005  # the longest nap while the output waits for acknowledgements: more goes out as they come
 FAILED = 1
 OUTBOX_PATIENCE_KEEPALIVES = 3  # paho notices within two that a connection is dead
 
@@ -96,13 +92,12 @@ class Daemon:
         self._log = log
         bundle = bundle_file.read(settings.model.bundle)
         self._plan: Plan = plan(settings, bundle)
-        engine = Engine(bundle.model, bundle.manifest)
-        golden.verify(bundle, engine)
         chosen = self._plan.chosen
-        self._core = Core(self._plan.sources, bundle, engine, chosen.threshold, bounds(settings.agent))
+        self._core = build(settings, self._plan)
         self._outbox = self._open_outbox()
-        self._restore()
         self._topics = Topics.of(settings.publish.prefix, settings.agent.node)
+        self._durability = Durability(settings.agent.state_dir, self._core, self._outbox, self._messages_of, log)
+        self._durability.start()
         client_id = settings.broker.client_id or f"forewarn-{settings.agent.node}"
         self._receiver = Receiver(
             settings.broker,
@@ -111,49 +106,40 @@ class Daemon:
             [source.qos for source in settings.source],
             log,
             payload_bytes_max=settings.agent.payload_bytes_max,
+            rows_per_device_max=settings.agent.rows_per_device_max,
             wanted=settings.agent.receiver,
             not_before_ns=self._core.log_time_ns,
         )
         instance = instance_id(settings.agent.state_dir, log)
         self._output = Output(settings.output_broker, f"{client_id}-out", self._topics, self._outbox, log, instance)
         self._drop_log = DropLog(log)
-        self._lag_s: float | None = None
+        self._shed_log = ShedLog(log)
+        self._feed = Feed(self._receiver, self._core, self._finish, drop_log=self._drop_log, shed_log=self._shed_log)
         now_s = time.monotonic()
         self._snapshot_due_s = now_s + settings.agent.snapshot_every.total_seconds()
-        self._snapshot_entry = self._core.entry
         self._status_due_s = self._look_due_s = now_s
         self._links_said: tuple[object, ...] = ()
         self._status_said = (now_s, self._core.entry)
         self._progress = Progress(OUTBOX_PATIENCE_KEEPALIVES * settings.output_broker.keepalive.total_seconds())
-        self._read = self._core.entry  # messages taken, and those that the core should have taken since
         log.info(
             "agent_started",
             version=version("forewarn"),
             node=settings.agent.node,
             bundle=f"{bundle.manifest.name} {bundle.manifest.version} {bundle.digest[:12]}",
-            budget=settings.model.budget,
-            threshold=chosen.threshold,
-            extrapolated=chosen.extrapolated,
             standing=self._core.n_standing(),
         )
+        say_threshold(log, settings.model.budget, chosen)
 
     def turn(self) -> None:
-        """Once around: no network is waited for longer than TURN_S."""
-        received = self._receiver.read(TURN_S)
-        if received.history_lost:
-            self._core.mark_gap("")
-        self._drop_log.hear(received.drops, self._receiver.counts)
-        if received.topics:
-            self._take(received)
-        else:
-            self._finish(self._core.tick(self._receiver.now_ns()))
-        self._receiver.acknowledge(received.packet_ids)
+        """Once around: no network is waited for longer than TURN_S, and no read is taken for much longer than that."""
+        self._feed.turn(TURN_S)
         self._drop_log.say(time.monotonic())
+        self._shed_log.say(time.monotonic())
         self._output.turn(self._standing)
         now_s = time.monotonic()
         if now_s >= self._snapshot_due_s:
             self._snapshot_due_s = now_s + self._settings.agent.snapshot_every.total_seconds()
-            self._write_snapshot()
+            self._durability.write()
         links = (self._output.connected, *self._receiver.subscriptions.values())
         if now_s >= self._status_due_s or links != self._links_said:
             self._links_said = links
@@ -162,8 +148,8 @@ class Daemon:
         if now_s >= self._look_due_s:
             self._look_due_s = now_s + self._supervisor.look_every_s
             self._supervisor.heed(self._stuck(now_s))
-        if received.topics and received.n_bytes < SMALL_READ_BYTES:
-            time.sleep(self._settings.agent.max_delay.total_seconds())
+        max_delay_s = self._settings.agent.max_delay.total_seconds()
+        self._feed.nap(min(max_delay_s, BUSY_NAP_S) if self._output.is_busy else max_delay_s)
 
     def reload(self, examined: Examined) -> None:
         """Take over what may change while it runs, name what needs a restart; problems change nothing."""
@@ -187,8 +173,8 @@ class Daemon:
 
     def close(self) -> None:
         """Keep the state, let the outbox empty itself, say `stopped`."""
-        self._receiver.close()
-        self._write_snapshot()
+        self._feed.close()
+        self._durability.stop()
         self._say_status(time.monotonic())
         self._output.close(self._standing)
         self._outbox.close()
@@ -196,36 +182,35 @@ class Daemon:
 
     # One turn ---------------------------------------------------------------------------------------------------
 
-    def _take(self, received: Received) -> None:
-        self._read += len(received.topics)
-        taken = self._core.take(received.topics, received.payloads, received.arrived_ns)
-        self._finish(taken)
-        self._lag_s = (self._receiver.now_ns() - received.arrived_ns[-1]) / 1e9
-        if self._settings.publish.scores == "all":
-            for topic, payload in score_messages(taken.scores, self._plan.bundle.manifest, self._topics):
-                self._output.say(topic, payload, retain=False)
-
     def _finish(self, taken: Taken) -> None:
-        """Commit alerts before anything is said of them."""
+        """Commit alerts before anything is said of them, and before their messages are acknowledged."""
         if taken.alerts:
-            messages = [one for event in taken.alerts for one in outgoing(event, self._plan.bundle, self._topics)]
-            self._outbox.commit(taken.alerts, messages)
+            self._outbox.commit(taken.alerts, self._messages_of(taken.alerts))
             for event in taken.alerts:
                 self._log.info(
                     f"alert_{event.kind}", device=event.device, severity=event.severity, risk=event.risk, id=event.alert
                 )
+        if taken.forgotten:
+            self._outbox.forget(taken.forgotten)
         self._drop_log.hear(taken.drops, self._core.counts)
+        if self._settings.publish.scores == "all":
+            manifest = self._plan.bundle.manifest
+            for topic, payload in score_messages(taken.scores, self._plan.sources, manifest, self._topics):
+                self._output.say(topic, payload, retain=False)
 
     def _standing(self) -> list[Outgoing]:
         """The retained message of each standing alert."""
-        messages = [outgoing(event, self._plan.bundle, self._topics) for event in self._outbox.standing()]
-        return [one for pair in messages for one in pair if one.retain]
+        return [one for one in self._messages_of(self._outbox.standing()) if one.retain]
+
+    def _messages_of(self, events: Sequence[AlertEvent]) -> list[Outgoing]:
+        """What is published of alert events."""
+        return [one for event in events for one in outgoing(event, self._topics)]
 
     def _stuck(self, now_s: float) -> str:
         """The stage at which work waits and none is done, "" for none."""
         return self._progress.stuck(
             now_s,
-            read=self._read,
+            read=self._feed.n_read,
             stepped=self._core.entry,
             waiting=self._output.waiting,
             delivered=self._output.counts.delivered,
@@ -248,11 +233,12 @@ class Daemon:
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             taken=self._core.entry,
             rates={"messages_per_s": round(rate, 3)},
-            lag_s=self._lag_s,
+            lag_s=self._feed.lag_s,
             queues={"outbox": len(self._outbox), "parked": self._output.parked},
             devices=self._core.devices_by_quality(),
             alerts={"standing": self._core.n_standing()},
             drops=by_source([self._core.counts, self._receiver.counts, +own]),
+            shed=by_source([dict(self._receiver.shed_of.most_common(SHED_MAX))]),
             log_lines_lost=STDERR.lost,
             model=ModelStatus.of(self._plan, self._settings.model.budget),
             broker={
@@ -268,33 +254,4 @@ class Daemon:
         outbox = Outbox(path, self._settings.publish.outbox_max)
         if outbox.aside is not None:
             self._log.error("alert_table_set_aside", kept=str(outbox.aside), why=outbox.why_aside)
-        manifest = self._plan.bundle.manifest
-        horizons = tuple(duration(horizon_s, manifest) for horizon_s in manifest.risk.horizons_s)
-        outbox.keep_units(Units(manifest.time_unit, horizons))
         return outbox
-
-    def _restore(self) -> None:
-        """States from the newest good snapshot, alerts from the table; what lies between is a gap."""
-        restored, refused = snapshot.restore(self._settings.agent.state_dir, self._core.restore)
-        for one in refused:
-            self._log.error("snapshot_set_aside", kept=str(one.aside), why=one.why)
-        newest_t_ns = self._outbox.newest_t_ns()
-        if self._core.n_standing() and not newest_t_ns:  # an ended alert would still have its row
-            what = f"the snapshot knows {self._core.n_standing()} standing alerts, the table none at all"
-            self._log.error("alert_table_lost", why=what, next_step="A fault that still shows is raised anew.")
-        self._core.adopt(self._outbox.standing(), newest_t_ns)
-        if restored is not None or refused or not self._outbox.is_first:  # else no agent has heard anything here
-            self._core.mark_gap("")
-        if restored is not None:
-            self._log.info("state_restored", snapshot=restored.name, taken=self._core.entry)
-
-    def _write_snapshot(self) -> None:
-        if self._core.entry == self._snapshot_entry:
-            return
-        entry = self._core.entry
-        try:
-            snapshot.write(self._settings.agent.state_dir, self._core.snapshot())
-        except OSError as error:
-            self._log.error("snapshot_failed", why=str(error), next_step="The older one is kept; tried again later.")
-            return
-        self._snapshot_entry = entry

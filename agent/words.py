@@ -13,6 +13,7 @@ Bool = npt.NDArray[np.bool_]
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
 UInt8 = npt.NDArray[np.uint8]
+UInt32 = npt.NDArray[np.uint32]
 Devices = npt.NDArray[np.object_]  # of str: references to the ids, not copies
 
 Severity = Literal["warning", "minor", "major", "critical"]
@@ -61,16 +62,40 @@ class Source:
 class Scores:
     """What one `take` scored, as columns in the order of the entries.
 
-    entry int64 [n] number of the message; device [n] its device's id; t_ns int64 [n] event time; quality uint8 [n];
+    entry int64 [n] number of the message; source int64 [n] index; device [n] its device's id; t_ns int64 [n] event
+    time; quality uint8 [n];
     risk float32 [n, K]; rul float32 [n, Q], Q = 0 when the bundle has none, in seconds (or cycles).
     """
 
     entry: Int64
+    source: Int64
     device: Devices
     t_ns: Int64
     quality: UInt8
     risk: Float32
     rul: Float32
+
+
+class BundleLabel(msgspec.Struct, frozen=True):
+    """What a reader of an alert must know of a bundle, which may be gone by then.
+
+    digest     SHA-256 of its manifest
+    time_unit  what its event times count: seconds since 1970, or cycles
+    horizons   of `risk`, as texts: "15 cycles", "6 h"
+    quantiles  of `rul`, lowest first; none where the bundle has no `rul`
+    cap_s      the longest that its `rul` was taught to say, in seconds or cycles
+    """
+
+    name: str
+    version: str
+    digest: str
+    time_unit: Literal["s", "cycle", "unknown"]
+    horizons: tuple[str, ...]
+    quantiles: tuple[float, ...]
+    cap_s: float
+
+
+UNKNOWN_BUNDLE = BundleLabel("unknown", "unknown", "unknown", "unknown", (), (), 0.0)
 
 
 class AlertEvent(msgspec.Struct, frozen=True):
@@ -90,8 +115,10 @@ class AlertEvent(msgspec.Struct, frozen=True):
     quality: str
     risk: tuple[float, ...]
     rul: tuple[float, ...]
-    cause: Literal["risk", "below_threshold", "forgotten"]
+    cause: Literal["risk", "below_threshold", "forgotten", "source_removed", "new_life"]
     clock_epoch: int = 0  # how often the device's clock had been re-based when the alert was raised
+    bundle: BundleLabel = UNKNOWN_BUNDLE  # raised the alert; older forewarns did not say in the alert table which one
+    decided_by: BundleLabel | None = None  # decided this step and gave `risk` and `rul`, where `bundle` did not
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +133,24 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class Shed:
+    """What one device lost of one read: `n_shed` of its `n_rows`; `topic` is the one that brought the most."""
+
+    source: str
+    device: str
+    topic: str
+    n_rows: int
+    n_shed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
-    """What one `take` or `tick` gives back."""
+    """What one `take` or `tick` gives back.
+
+    forgotten  (source, device) that fell silent for good: what is kept of their alerts may go
+    """
 
     scores: Scores
     alerts: Sequence[AlertEvent]
     drops: Sequence[Drop]
+    forgotten: Sequence[tuple[str, str]] = ()

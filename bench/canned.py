@@ -42,14 +42,16 @@ def topic_of(device: int | str) -> str:
     return f"plant/{device if isinstance(device, str) else f'pump-{device:06d}'}/telemetry"
 
 
-def publish_packet(topic: bytes, payload: bytes) -> bytes:
-    """A QoS 0 PUBLISH of MQTT 3.1.1."""
-    left, size = 2 + len(topic) + len(payload), bytearray()
+def publish_packet(topic: bytes, payload: bytes, packet_id: int = 0) -> bytes:
+    """A PUBLISH of MQTT 3.1.1, at QoS 1 where it has a packet id."""
+    packed_id = struct.pack("!H", packet_id) if packet_id else b""
+    left, size = 2 + len(topic) + len(packed_id) + len(payload), bytearray()
     while True:
         left, digit = divmod(left, 128)
         size.append(digit | (0x80 if left else 0))
         if not left:
-            return b"\x30" + bytes(size) + struct.pack("!H", len(topic)) + topic + payload
+            first = b"\x32" if packet_id else b"\x30"
+            return first + bytes(size) + struct.pack("!H", len(topic)) + topic + packed_id + payload
 
 
 class CannedSender:
@@ -98,7 +100,9 @@ class CannedSender:
                 kind = first >> 4
                 if kind == CONNECT:
                     connection.sendall(b"\x20\x02\x00\x00")
-                elif kind == SUBSCRIBE:
+                elif (
+                    kind == SUBSCRIBE and connection is not self._to
+                ):  # what else the receiver asks for stays unanswered
                     connection.sendall(b"\x90\x03" + body[:2] + b"\x00")
                     if b"plant/+" in body:  # the agent's output subscribes to its own alerts
                         self._to = connection

@@ -26,8 +26,7 @@ from agent.replay.measure import EarlyWarning, Interval, bootstrap95
 from agent.replay.unit import Unit, unit_of
 from agent.words import FirstSeen
 from bench.result import Ratio, markdown, ratio, write
-from trainer.baselines import BASELINES
-from trainer.compare import Warned, baseline, warned
+from trainer.compare import RIVALS, Warned, rival, warned
 from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.history import History
@@ -41,7 +40,7 @@ from trainer.played import play
 CONFIGS = Path(__file__).parents[1] / "configs/train"
 SETS = {"fd001": CONFIGS / "cmapss-fd001.toml", "pumps": CONFIGS / "pumps.toml"}
 LSTM = "lstm"
-METHODS = (LSTM, *BASELINES)
+METHODS = (LSTM, *RIVALS)
 
 
 class Ahead(msgspec.Struct, frozen=True):
@@ -83,7 +82,7 @@ def one_fold(
     played = play(bundle, bundle.model, parts.play, chosen.threshold, first_seen=first_seen)
     known = (*parts.fit, *parts.calibrate)
     found = {LSTM: warned(manifest, chosen, played, parts.play)}
-    return manifest, found | {name: baseline(name, manifest, known, parts.play, allowed) for name in BASELINES}
+    return manifest, found | {name: rival(name, manifest, known, parts.play, allowed) for name in RIVALS}
 
 
 def allowed_by(budget: str, manifest: Manifest, fleet_size: int) -> Budget:
@@ -105,7 +104,7 @@ def ahead(lstm: EarlyWarning, other: EarlyWarning) -> Ahead:
 def ratios_of(name: str, by_fold: Sequence[Mapping[str, Warned]]) -> dict[str, Ratio]:
     """LSTM over each baseline a fold: mean lead and detection. A fold that a baseline missed wholly gives no ratio."""
     found = {}
-    for other in BASELINES:
+    for other in RIVALS:
         for figure, field in (("lead", "mean_lead_s"), ("detection", "detection_rate")):
             pairs = [
                 (getattr(fold[LSTM].found.strict, field), getattr(fold[other].found.strict, field)) for fold in by_fold
@@ -134,6 +133,7 @@ def row_of(name: str, method: str, budget: Budget, found: EarlyWarning, lead: Ah
         "exposure_s": found.exposure_s,
         "false_alarms_per_s": found.false_alarms_per_s,
         "false_alarms_per_s_upper95": found.false_alarms_per_s_upper95,
+        "false_alarm_s": found.false_alarm_s,
         "late": len(found.late),
         "lstm_ahead": lead,
     }
@@ -155,7 +155,7 @@ def one_set(
         print(f"{took}: warm-up {manifest.warmup_rows} rows, mean lead in {unit.plural}: {so_far}", file=sys.stderr)
     budget = allowed_by(arguments.budget, manifest, len(histories))
     pooled = {m: measured([one for fold in by_fold for one in fold[m].fleet], rules_of(manifest)) for m in METHODS}
-    leads = {method: ahead(pooled[LSTM], pooled[method]) for method in BASELINES}
+    leads = {method: ahead(pooled[LSTM], pooled[method]) for method in RIVALS}
     rows = [row_of(name, method, budget, pooled[method], leads.get(method)) for method in METHODS]
     return told(name, budget, pooled, leads, unit_of(manifest), arguments.folds), rows, ratios_of(name, by_fold)
 
@@ -165,7 +165,9 @@ def told(
 ) -> str:
     """The two tables of a set."""
     n_devices, windows = len(pooled[LSTM].devices), pooled[LSTM]
-    head = ("", "detected", "95 %", f"mean lead, {unit.plural}", "95 %", "median", "95 %", "false alarms", "late")
+    lead_head = f"mean lead, {unit.plural}"
+    alarms = ("false alarms", "in false alarm", "late")
+    head = ("", "detected", "95 %", lead_head, "95 %", "median", "95 %", *alarms)
     figures = [
         (
             method,
@@ -176,11 +178,12 @@ def told(
             f"{unit.of(found.strict.median_lead_s):.1f}",
             span(found.strict.median_lead_s_95, 1 / unit.size_s),
             f"{found.false_alarms} in {unit.text(found.exposure_s)}",
+            f"{found.false_alarm_share:.1%}",
             len(found.late),
         )
         for method, found in pooled.items()
     ]
-    paired_head = ("LSTM minus", f"mean lead, {unit.plural}", "95 %", "detected, points", "95 %")
+    paired_head = ("LSTM minus", lead_head, "95 %", "detected, points", "95 %")
     paired = [
         (
             method,

@@ -72,6 +72,7 @@ node = "bench"
 state_dir = "state"
 status_every = "100ms"
 snapshot_every = "2s"
+rows_per_device_max = 4096
 [broker]
 host = "127.0.0.1"
 port = {port}

@@ -44,7 +44,8 @@ Durations are written `"250ms"`, `"30s"`, `"2m"`, `"1h"`, `"30d"`, `"2w"`; sizes
 **Errors.** An unknown key is one, with the nearest key there is. `forewarn check FILE` prints every problem at once as
 `FILE:LINE: KEY: WHAT` and exits with 2; with `--json` it prints `{"problems": [...], "would_run": ...}`. It also reads
 the bundle and holds it against the sources (channels, time), the budget and the topics: two sources may not share a
-topic, and forewarn may not read what it publishes.
+topic, and forewarn may not read what it publishes. Last it builds what `forewarn run` builds, but for the state folder
+and the connections: decoders, the model in ONNX Runtime, and the bundle's golden rows computed again.
 """
 
 

@@ -2,7 +2,11 @@
 
 from typing import Literal
 
-from agent.words import AlertEvent
+from agent.bundle.label import label_of
+from agent.words import AlertEvent, BundleLabel
+from tests.small_bundle import small_manifest
+
+CYCLES = label_of(small_manifest(), "d" * 64)
 
 
 def event(
@@ -12,6 +16,7 @@ def event(
     t: float,
     device: str = "e1",
     cause: Literal["risk", "below_threshold", "forgotten"] | None = None,
+    bundle: BundleLabel = CYCLES,
 ) -> AlertEvent:
     """One event of `alert` at time t (seconds or cycles)."""
     return AlertEvent(
@@ -30,4 +35,5 @@ def event(
         risk=(0.1, 0.3, 0.7),
         rul=(20.0, 30.0, 40.0),
         cause=cause or ("below_threshold" if kind == "cleared" else "risk"),
+        bundle=bundle,
     )

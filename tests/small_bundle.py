@@ -31,7 +31,14 @@ BIAS = np.array([-6.0, -4.0, -3.0], np.float32)
 
 def small_manifest() -> Manifest:
     rows = tuple(
-        ThresholdRow(threshold=t, false_alarms=f, rate_upper95_per_s=(f + 3) / 2000, detected=d, mean_lead_s=lead)
+        ThresholdRow(
+            threshold=t,
+            false_alarms=f,
+            rate_upper95_per_s=(f + 3) / 2000,
+            detected=d,
+            mean_lead_s=lead,
+            false_alarm_s=20.0 * f,
+        )
         for t, f, d, lead in ((0.2, 9, 10, 55.0), (0.5, 2, 10, 45.0), (0.8, 0, 9, 30.0))
     )
     return Manifest(
@@ -54,7 +61,7 @@ def small_manifest() -> Manifest:
             for name in CHANNELS
         ),
         out_of_domain_margin=0.2,
-        cadence=Cadence(every_s=1.0, dt_max_s=20.0),
+        cadence=Cadence(every_s=1.0, dt_max_s=20.0, least_s=0.75),
         state=(
             StateBlock(name="mean", size=3),
             StateBlock(name="steps", size=1),
@@ -65,7 +72,7 @@ def small_manifest() -> Manifest:
         risk=RiskHead(horizons_s=(15.0, 30.0, 60.0)),
         rul=RulHead(quantiles=(0.05, 0.5, 0.95), cap_s=125.0),
         judge=JudgePolicy(horizon=2, m=2, n=3, clear_ratio=0.8, clear_after_s=3.0, severity_risk=0.5),
-        thresholds=ThresholdTable(h_max_s=60.0, h_min_s=5.0, exposure_s=2000.0, n_devices=10, rows=rows),
+        thresholds=ThresholdTable(h_max_s=60.0, h_min_s=5.0, exposure_s=2000.0, n_devices=10, rows=rows, failures=10),
         lives_s=(150.0, 180.0, 200.0, 250.0),
         metrics={},
         members={},

@@ -23,14 +23,18 @@ class CoreBundle:
     """What the core reads of a bundle."""
 
     manifest: Manifest
-    digest: str = "d" * 64
+    digest: str
 
 
 def core(
-    *sources: Source, threshold: float = 0.5, bounds: Bounds | None = None, manifest: Manifest | None = None
+    *sources: Source,
+    threshold: float = 0.5,
+    bounds: Bounds | None = None,
+    manifest: Manifest | None = None,
+    digest: str = "d" * 64,
 ) -> Core:
     manifest = manifest or small_manifest()
-    bundle = CoreBundle(manifest)
+    bundle = CoreBundle(manifest, digest)
     return Core(sources or (SOURCE,), bundle, Engine(MODEL, manifest), threshold, bounds or Bounds())  # type: ignore[arg-type]
 
 

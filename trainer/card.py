@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 from agent.bundle.manifest import Manifest
+from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.replay.unit import unit_of
 from trainer.config import Cmapss, Config, Pumps, Table
+from trainer.counted import counted
 from trainer.coverage import percent
+from trainer.fit_text import WORSE, beside_constant
 from trainer.held_out import Figures
 
 
@@ -94,7 +97,12 @@ def card(manifest: Manifest, config: Config, held_out: Figures) -> str:
     late, whole = manifest.metrics["late_start_brier"], manifest.metrics["whole_stream_brier"]
     layers = f"{config.model.layers} `{config.model.cell}` layers of {config.model.hidden} units"
     taught = "" if config.distill is None else " It learnt from a larger network, which is not in here."
+    budget = parse_budget(default_budget(manifest.time_unit), fleet_size=0)
+    finest = choose(manifest.thresholds, budget).finest_budget
     exposure = f"{unit.of(manifest.thresholds.exposure_s):.0f}"
+    error = beside_constant(held_out.rmse_s, held_out.rmse_of_constant_s, unit)
+    worse = f"\n**{WORSE}**" if held_out.rmse_s > held_out.rmse_of_constant_s else ""
+    after = "From the first row on" if rows == 1 else f"After {rows} rows"
     return f"""# {manifest.name} {manifest.version}
 
 Early warning of {about.failure} from one row of {manifest.n_channels} channels {about.row}: P(fault within each
@@ -107,8 +115,8 @@ seed {config.split.seed}: {n_fit} fitted, {n_calibrate} for calibration and thre
 {len(lives)} of the first two groups that failed lived {lives[0]:g} to {lives[-1]:g} {units}. A remaining life
 above {cap} is trained as {cap}.
 
-## Measured on the {n_play} held-out {device}s, {held_out.n_rows} rows, int8, through the agent's core
-RMSE of the remaining life over all rows, truth capped at {cap}: {unit.of(held_out.rmse_s):.2f} {units}.
+## Measured on {counted(n_play, f"held-out {device}")}, {held_out.n_rows} rows, int8, through the agent's core
+Remaining life over all rows, truth capped at {cap}: {error}.{worse}
 The {quantiles} interval holds the truth on {coverage} of the rows within the cap, at a mean width of {width} {units}.
 Over {device}s like these that is {drawn} (95 %); on a tenth of them it holds on at most {worst} of the rows.
 By quarters of the cap, the last before the failure first: {quarters}.
@@ -119,13 +127,13 @@ Its middle is the least-squares estimate, not a median.
 {horizons}
 
 Calibrated on {n_calibrate} other {device}s, heard {heard} (docs/calibration.md).
-Rows of one {device} are alike: these figures are worth {n_play} {device}s, not {held_out.n_rows} rows.
+Rows of one {device} are alike: these figures are worth {counted(n_play, device)}, not {held_out.n_rows} rows.
 The last column is the mean distance, over tenths of the risk, of what came true from what was said.
 `forewarn-train evaluate` gives {about.test_set}the early-warning score.
 
 ## Streams that start in mid-life
 A zero state means "first seen". In training, {config.augment.join_share:.0%} of the lives began at a random row.
-After {rows} rows the risks of a stream that starts late, at {judged:g} {units} and more, differ less from those of
+{after} the risks of a stream that starts late, at {judged:g} {units} and more, differ less from those of
 the whole stream than those from the truth, measured on the calibration {device}s; until then every score says
 `warming_up` and no alert is raised. Its Brier score at {judged:g} {units} is {late:.4f} from then on, against
 {whole:.4f} of whole streams at the same rows. The other figures are those of {device}s of
@@ -136,7 +144,7 @@ unknown age, heard from their {about.first}.
 - {about.reset}
 - Lives far outside the range above, or rows that do not come once {about.every}.
 - Holding a budget on {device}s heard from mid-life on: the thresholds were measured on whole lives.
-- Budgets finer than the {exposure} {units} of the calibration {device}s can vouch for; they are marked `extrapolated`.
+- Budgets finer than `{finest}`, all that {exposure} {units} of calibration {device}s vouch for: `extrapolated`.
 
 ## Channels
 | channel | unit | range seen | meaning |

@@ -1,5 +1,6 @@
 """A training run on disk: killed at any moment, it goes on from its last whole epoch with the same bits."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,9 +11,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from agent.errors import DataRefused
 from trainer import stored
+from trainer.config import Config
 from trainer.network import Learner
 
-FROM_THE_START = "Delete it to train from the start, or give another --out."
+FROM_THE_START = "Give --anew to train from the first epoch and replace it, or another --out to keep it."
+SHOWN_MAX, VALUE_CHARS_MAX = 5, 60
+"""Differences that a message lists, and the longest values that it repeats."""
 
 
 @dataclass(slots=True)
@@ -70,11 +74,35 @@ def save(run: Run, path: Path, made_of: Mapping[str, str]) -> None:
     stored.write(path, "checkpoint", content)
 
 
+def learning_of(config: Config) -> dict[str, str]:
+    """Each key of the configuration that the weights depend on, and its value: not what counts only afterwards, so that
+    no training is lost to a change of it.
+    """
+    after = {"name", "version"} | (set() if config.train.patience else {"judge"})
+    found: dict[str, str] = {}
+    for key, value in config.model_dump(mode="json", exclude=after).items():
+        below = {f"{key}.{name}": one for name, one in value.items()} if isinstance(value, dict) else {key: value}
+        found |= {name: json.dumps(one) for name, one in below.items()}
+    return found
+
+
+def differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
+    """In what two trainings differ, a text each, the first of them where there are many."""
+    told = []
+    for name in {**here, **there}:
+        theirs, mine = there.get(name, "not set"), here.get(name, "not set")
+        if theirs != mine:
+            is_short = max(len(theirs), len(mine)) <= VALUE_CHARS_MAX
+            told.append(f"{name} is {theirs} there, {mine} here" if is_short else f"{name} differs")
+    return told[:SHOWN_MAX] + [f"and {len(told) - SHOWN_MAX} more"] * (len(told) > SHOWN_MAX)
+
+
 def resume(run: Run, path: Path, made_of: Mapping[str, str]) -> None:
     """Bring a fresh run to where the file left it. Raises DataRefused for what is no whole checkpoint of this run."""
     content = stored.read(path, "checkpoint", FROM_THE_START)
-    if other := [name for name, mine in made_of.items() if content["made_of"].get(name) != mine]:
-        what = f"belongs to another training: its {' and '.join(other)} differ{'s' * (len(other) == 1)}"
+    if other := differences(content["made_of"], made_of):
+        epoch = len(content["curves"]["loss"])
+        what = f"is of another training, left after epoch {epoch}: {'; '.join(other)}"
         raise DataRefused(path, what, next_step=FROM_THE_START)
     run.network.load_state_dict(content["network"])
     run.averaged.load_state_dict(content["averaged"])

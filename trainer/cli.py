@@ -7,12 +7,15 @@ import click
 from click.core import ParameterSource
 
 from agent.bundle.file import read
-from agent.errors import ConfigurationRefused, ForewarnError
+from agent.errors import ForewarnError
 from trainer.config import Config, Table
 from trainer.config_file import read_config
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+ANEW = click.option(
+    "--anew", is_flag=True, help="Begin at the first epoch. [default: go on from where a run in --out was killed]"
+)
 
 
 @click.group()
@@ -33,8 +36,15 @@ def cli() -> None:
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the config's: weights, batches, augmentation.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the config's.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Another key's, such as split.fit=90.")
+@ANEW
 def fit(
-    config: Path, out: Path, data: Path | None, seed: int | None, epochs: int | None, changes: tuple[str, ...]
+    config: Path,
+    out: Path,
+    data: Path | None,
+    seed: int | None,
+    epochs: int | None,
+    changes: tuple[str, ...],
+    anew: bool,
 ) -> None:
     """Train a bundle by CONFIG. The files that it names start at its own folder, unless --data is given.
 
@@ -43,7 +53,7 @@ def fit(
     """
     from trainer.fit import fit as train_and_write  # torch takes seconds to import; --help should not
 
-    click.echo(train_and_write(*asked(config, data, seed, epochs, changes), out))
+    announce(train_and_write(*asked(config, data, seed, epochs, changes), out, anew=anew))
 
 
 @cli.command()
@@ -56,6 +66,7 @@ def fit(
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the config's: weights, batches, augmentation.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the config's; the teacher has its own.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Another key's, such as distill.share=0.5.")
+@ANEW
 def distill(
     config: Path,
     out: Path,
@@ -64,6 +75,7 @@ def distill(
     seed: int | None,
     epochs: int | None,
     changes: tuple[str, ...],
+    anew: bool,
 ) -> None:
     """Train a bundle by CONFIG that learns from a larger network, which its section [distill] describes.
 
@@ -72,18 +84,26 @@ def distill(
     """
     from trainer.distill import distill as teach_and_write
 
-    click.echo(teach_and_write(*asked(config, data, seed, epochs, changes), out, teacher))
+    announce(teach_and_write(*asked(config, data, seed, epochs, changes), out, teacher, anew=anew))
+
+
+def announce(bundle: Path) -> None:
+    """The path on standard output for a script; what bundle and budget are worth on standard error for a person."""
+    from trainer.fit_text import as_text
+    from trainer.thresholds import decision
+
+    manifest = read(bundle).manifest
+    click.echo(bundle)
+    click.echo(as_text(manifest), err=True)
+    click.echo(decision(manifest), err=True)
 
 
 def asked(
     config: Path, data: Path | None, seed: int | None, epochs: int | None, changes: tuple[str, ...]
 ) -> tuple[Config, Path | None]:
     """The config with what the command line changes, and the folder that its files are in."""
-    wanted = read_config(config, changes)
-    if seed is not None:
-        wanted = wanted.model_copy(update={"seed": seed})
-    if epochs is not None:
-        wanted = wanted.model_copy(update={"train": wanted.train.model_copy(update={"epochs": epochs})})
+    options = {"seed": seed, "train.epochs": epochs}
+    wanted = read_config(config, [*changes, *(f"{key}={one}" for key, one in options.items() if one is not None)])
     given = click.get_current_context().get_parameter_source("data") is ParameterSource.COMMANDLINE
     if isinstance(wanted.data, Table) and not given:  # FOREWARN_DATA is where public sets lie, not a user's own
         data = config.parent
@@ -110,10 +130,7 @@ def evaluate(bundle: Path, data: Path, budget: str, baselines: bool, json_file: 
     from trainer.evaluate import evaluate as measure
     from trainer.evaluate_text import as_text
 
-    try:
-        found = measure(read(bundle), data, budget, baselines)
-    except ValueError as error:
-        raise ConfigurationRefused("--budget", str(error), next_step="Give one of these forms.") from error
+    found = measure(read(bundle), data, budget, baselines)
     click.echo(as_text(found))
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)

@@ -13,13 +13,18 @@ from dataclasses import dataclass
 
 from agent.bundle.manifest import Manifest
 from agent.judge.threshold import Budget, Chosen, choose
-from agent.replay.measure import EarlyWarning, Watched
+from agent.replay.age_only import choose_age, warned_by_age
+from agent.replay.measure import EarlyWarning, Watched, watched
 from agent.replay.play import PlayedDevice
 from trainer.baselines import BASELINES
 from trainer.baselines.scorer import Scorer, Task
 from trainer.data.history import History
 from trainer.judged import judged, measured, rules_of, table_over, worth
 from trainer.played import fleet_of
+
+AGE = "age"
+RIVALS = (*BASELINES, AGE)
+"""What stands beside a bundle: the methods that score a row, and the calendar, which is that of replay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,21 @@ def warned(manifest: Manifest, chosen: Chosen, played: Sequence[PlayedDevice], h
     return Warned(chosen, fleet, measured(fleet, rules_of(manifest)))
 
 
+def rival(name: str, manifest: Manifest, known: Sequence[History], played: Sequence[History], budget: Budget) -> Warned:
+    """One of RIVALS: fitted to `known`, the devices that the bundle was fitted and calibrated on, and played."""
+    return by_age(manifest, played, budget) if name == AGE else baseline(name, manifest, known, played, budget)
+
+
+def by_age(manifest: Manifest, played: Sequence[History], budget: Budget) -> Warned:
+    """The calendar of `agent/replay/age_only.py`; it knows of the other devices what the manifest does: their lives."""
+    rules = rules_of(manifest)
+    windows = {"h_max_s": rules.h_max_s, "h_min_s": rules.h_min_s}
+    chosen = choose_age(manifest.lives_s, manifest.unfailed_s, budget, **windows)
+    silent = [watched(history.device, history.t_s, rules.every_s, history.t_fail, ()) for history in played]
+    fleet = tuple(warned_by_age(silent, chosen.threshold, rules.h_max_s))
+    return Warned(chosen, fleet, measured(fleet, rules))
+
+
 def baseline(
     name: str, manifest: Manifest, known: Sequence[History], played: Sequence[History], budget: Budget
 ) -> Warned:
@@ -47,8 +67,7 @@ def baseline(
     def mean_lead(scorer: Scorer) -> float:
         return worth([scorer.score(history) for history in known], known, rules, budget)
 
-    horizon_s = manifest.risk.horizons_s[rules.policy.horizon]
-    scorer = BASELINES[name](known, Task(rules.every_s, horizon_s, rules.h_max_s, mean_lead))
+    scorer = BASELINES[name](known, Task(rules.every_s, rules.h_max_s, mean_lead))
     chosen = choose(table_over([scorer.score(history) for history in known], known, rules), budget)
     (fleet,) = judged([scorer.score(history) for history in played], played, [chosen.threshold], rules)
     return Warned(chosen, fleet, measured(fleet, rules))

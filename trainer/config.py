@@ -4,20 +4,31 @@ A time is a number in the data's own unit (cycles for C-MAPSS, seconds for pumps
 stores seconds, one second a cycle.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from agent.bundle.sense import TIME_S_MAX, WINDOW_MAX
 from agent.config.quantity import parse_duration
 
 
 def span(value: object) -> object:
     """Seconds of a text such as "72h"; what is no text is left to pydantic. Raises ValueError."""
-    return parse_duration(value).total_seconds() if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    try:
+        return parse_duration(value).total_seconds()
+    except ValueError:
+        forms = 'a number without quotes (cycles, or seconds) or a text such as "30s", "1h" or "30d"'
+        raise ValueError(f'must be {forms}, not "{value}"') from None
 
 
-Span = Annotated[float, BeforeValidator(span)]
+Span = Annotated[float, BeforeValidator(span), Field(le=TIME_S_MAX)]
+
+
+def listed(spans_s: Sequence[float]) -> str:
+    return ", ".join(f"{one:.12g}" for one in spans_s)
 
 
 class Section(BaseModel):
@@ -118,11 +129,18 @@ class Model(Section):
     cadence: Span = Field(default=1.0, gt=0, description="Time between rows.")
     dt_max: Span = Field(default=60.0, gt=0, description="A longer silence is lost history.")
 
+    @model_validator(mode="after")
+    def _a_row_is_no_lost_history(self) -> Self:
+        if self.dt_max < self.cadence:
+            what = f"dt_max ({self.dt_max:g}) is below cadence ({self.cadence:g}): every row would follow lost history"
+            raise ValueError(f"{what}; set dt_max to the longest silence after which a state still holds")
+        return self
+
 
 class Train(Section):
     """One run of the loop."""
 
-    epochs: int = Field(default=150, ge=1)
+    epochs: int = Field(default=150, ge=1, le=20_000)
     batch: int = Field(default=10, ge=1, description="Whole histories a step.")
     learning_rate: float = Field(default=6e-3, gt=0, description="Peak of the one-cycle schedule.")
     weight_decay: float = Field(default=1e-2, ge=0)
@@ -176,7 +194,7 @@ class Risk(Section):
     @model_validator(mode="after")
     def _horizons_rise(self) -> Self:
         if any(a >= b for a, b in zip((0.0, *self.horizons), self.horizons, strict=False)):
-            raise ValueError(f"horizons {self.horizons} must be positive and rise")
+            raise ValueError(f"horizons {listed(self.horizons)} must be positive and rise")
         return self
 
 
@@ -193,20 +211,20 @@ class Judge(Section):
 
     horizon: Span = Field(default=60.0, gt=0, description="Horizon of the risk that is compared.")
     m: int = Field(default=2, ge=1)
-    n: int = Field(default=3, ge=1)
+    n: int = Field(default=3, ge=1, le=WINDOW_MAX)
     clear_ratio: float = Field(default=0.8, gt=0, le=1)
     clear_after: Span = Field(default=10.0, ge=0)
     severity_risk: float = Field(default=0.5, gt=0, lt=1)
     h_max: Span = Field(default=60.0, gt=0, description="An alert earlier than this before the fault is false.")
     h_min: Span = Field(default=5.0, ge=0, description="An alert later than this before the fault is late.")
-    thresholds: int = Field(default=60, ge=2, description="Rows of the threshold table.")
+    thresholds: int = Field(default=60, ge=2, le=1000, description="Rows of the threshold table.")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.m > self.n:
             raise ValueError(f"m ({self.m}) is above n ({self.n}): no alert could be raised")
         if self.h_min >= self.h_max:
-            raise ValueError(f"h_min ({self.h_min}) must be below h_max ({self.h_max})")
+            raise ValueError(f"h_min ({listed([self.h_min])}) must be below h_max ({listed([self.h_max])})")
         return self
 
 
@@ -243,5 +261,6 @@ class Config(Section):
     @model_validator(mode="after")
     def _judged_horizon_exists(self) -> Self:
         if self.judge.horizon not in self.risk.horizons:
-            raise ValueError(f"judge.horizon ({self.judge.horizon:g}) is none of risk.horizons {self.risk.horizons}")
+            what = f"judge.horizon ({self.judge.horizon:g}) is none of risk.horizons"
+            raise ValueError(f"{what} ({listed(self.risk.horizons)})")
         return self

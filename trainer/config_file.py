@@ -11,6 +11,16 @@ from pydantic import ValidationError
 from agent.errors import ConfigurationRefused
 from trainer.config import DATASETS, Config, Section
 
+IN_TOML = {
+    "tuple_type": "must be a list in [ ]",
+    "dict_type": "must be a table of the file",
+    "model_type": "must be a table of the file",
+    "model_attributes_type": "must be a table of the file",
+    "union_tag_invalid": f"dataset must be one of {', '.join(DATASETS)}",
+    "union_tag_not_found": f"dataset is missing; it is one of {', '.join(DATASETS)}",
+}
+"""Kinds of problems that pydantic tells in words of Python."""
+
 
 def read_config(path: Path, changes: Sequence[str] = ()) -> Config:
     """Read a training TOML; each change, such as `train.epochs=50`, replaces a key's value.
@@ -53,7 +63,7 @@ def problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
     """One line a problem: the key, what is wrong with it, and the nearest valid name of an unknown one."""
     key = ".".join(str(part) for part in location if part not in DATASETS) or "file"
     if kind != "extra_forbidden":
-        return f"{key}: {message.removeprefix('Value error, ')}"
+        return f"{key}: {IN_TOML.get(kind, message).removeprefix('Value error, ').removeprefix('Tuple ')}"
     near = difflib.get_close_matches(str(location[-1]), names_of(location[:-1]), n=1)
     return f"{key}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
 

@@ -55,8 +55,8 @@ def percent(interval: Interval) -> str:
 
 
 def covered(rul: Float32, left: Float64, of_device: Int64, n_devices: int, cap_s: float) -> Covered:
-    """rul float32 [rows, 3] low, estimate, high; left float64 [rows], each at most `cap_s`, at least one row;
-    of_device int64 [rows], each row's number of 0 to n_devices - 1.
+    """rul float32 [rows, 3] low, estimate, high; left float64 [rows], each at most `cap_s`; of_device int64 [rows],
+    each row's number of 0 to n_devices - 1. Without a row all figures are NaN.
     """
     low, _, high = rul.astype(np.float64).T
     holds = (low <= left) & (left <= high)
@@ -67,19 +67,20 @@ def covered(rul: Float32, left: Float64, of_device: Int64, n_devices: int, cap_s
     def part(first: int, last: int) -> Coverage:
         here = (first <= quarter) & (quarter < last)
         mine, held = (one[:, first:last].sum(axis=1, keepdims=True) for one in (rows, hits))  # each [n_devices, 1]
+        is_there = bool(here.any())
         return Coverage(
             left_min_s=first / PARTS * cap_s,
             left_max_s=last / PARTS * cap_s,
             n_rows=int(mine.sum()),
             n_devices=int((mine > 0).sum()),
-            share=int(held.sum()) / int(mine.sum()),
+            share=int(held.sum()) / int(mine.sum()) if is_there else math.nan,
             share_95=shares95(held, mine)[0],
-            sooner=mean([(left < low)[here]]),
-            width_s=mean([(high - low)[here]]),
+            sooner=mean([(left < low)[here]]) if is_there else math.nan,
+            width_s=mean([(high - low)[here]]) if is_there else math.nan,
         )
 
     some = rows.sum(axis=1) > 0
-    own = hits[some].sum(axis=1) / rows[some].sum(axis=1)
+    own = hits[some].sum(axis=1) / rows[some].sum(axis=1) if some.any() else np.array([math.nan])
     return Covered(
         whole=part(0, PARTS),
         by_left=tuple(part(index, index + 1) for index in range(PARTS) if rows[:, index].any()),

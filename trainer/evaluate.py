@@ -12,20 +12,19 @@ import msgspec
 import numpy as np
 
 from agent.bundle.file import Bundle
-from agent.errors import DataRefused
+from agent.errors import ConfigurationRefused, DataRefused
 from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.replay.play import PlayedDevice
 from agent.replay.result import Replay, assess
 from agent.replay.unit import Unit, unit_of
-from trainer.baselines import BASELINES
-from trainer.compare import Warned, baseline, warned
+from trainer.compare import RIVALS, Warned, rival, warned
 from trainer.config import Config
 from trainer.coverage import Covered, covered
 from trainer.data.history import Float64, History, failure_time
 from trainer.data.read import histories_of, official_tests_of
 from trainer.digest import digest_of
 from trainer.held_out import Figures, figures
-from trainer.joined import Beginning, beginnings
+from trainer.joined import Beginning, beginnings, left_out
 from trainer.played import NEVER, play
 
 FORMS = ("int8", "fp32")
@@ -34,8 +33,8 @@ FORMS = ("int8", "fp32")
 class LastRows(msgspec.Struct, frozen=True):
     """Remaining life at the last row of each test engine, in cycles: RMSE and the NASA score (Saxena et al., 2008).
 
-    capped: the truth counts as at most the model's cap; raw: as it is. `interval` is over all rows within the cap;
-    their truth is known as well.
+    capped: the truth counts as at most the model's cap; raw: as it is. `rmse_of_constant` is that of the constant that
+    is best on these very rows, capped. `interval` is over all rows within the cap; their truth is known as well.
     """
 
     n_engines: int
@@ -43,6 +42,7 @@ class LastRows(msgspec.Struct, frozen=True):
     rmse_raw: float
     nasa_score: float
     nasa_score_raw: float
+    rmse_of_constant: float
     interval: Covered
 
 
@@ -51,7 +51,8 @@ class Evaluation:
     """Everything `forewarn-train evaluate` prints, int8 and fp32 by name.
 
     test      of engines known to be new, as these are; by part of the data set, then by form; {} without a test set
-    compared  "lstm" (int8) and each of BASELINES at the same budget
+    compared  "lstm" (int8) and each of RIVALS at the same budget
+    left_out  those of RIVALS that cannot be fitted to these devices, and why
     """
 
     name: str
@@ -63,12 +64,13 @@ class Evaluation:
     replay: dict[str, Replay]
     beginnings: tuple[Beginning, ...]
     compared: dict[str, Warned]
+    left_out: dict[str, str]
 
 
 def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: bool = True) -> Evaluation:
     """Play the test engines and the bundle's own play engines; `budget` "" is the default of the bundle's time unit.
 
-    Raises DataRefused for data that the bundle was not made from, ValueError for a budget in none of the three forms.
+    Raises DataRefused for data that the bundle was not made from, ConfigurationRefused for a budget that is none.
     """
     manifest = bundle.manifest
     config = Config.model_validate_json(manifest.created_from.config)
@@ -80,11 +82,21 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
     of = manifest.created_from
     kept = [history for history in recorded if history.device in of.play_devices]
     known = [history for history in recorded if history.device in (*of.fit_devices, *of.calibrate_devices)]
-    wanted = parse_budget(budget or default_budget(manifest.time_unit), fleet_size=len(kept))
+    try:
+        wanted = parse_budget(budget or default_budget(manifest.time_unit), fleet_size=len(kept))
+    except ValueError as error:
+        raise ConfigurationRefused("--budget", str(error), next_step="Give one of these forms.") from error
     chosen = choose(manifest.thresholds, wanted)
     truth = {history.device: history.t_fail for history in kept}
     models = {"int8": bundle.model, "fp32": bundle.model_fp32}
     played = {form: play(bundle, models[form], kept, chosen.threshold) for form in FORMS}
+    compared = {"lstm": warned(manifest, chosen, played["int8"], kept)}
+    unfit: dict[str, str] = {}
+    for name in RIVALS if baselines else ():
+        try:
+            compared[name] = rival(name, manifest, known, kept, wanted)
+        except DataRefused as error:
+            unfit[name] = error.what
     return Evaluation(
         name=f"{manifest.name} {manifest.version}",
         unit=unit_of(manifest),
@@ -94,10 +106,8 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
         held_out={form: figures(played[form], kept, manifest) for form in FORMS},
         replay={form: assess(bundle, "inline", wanted, chosen, played[form], truth) for form in FORMS},
         beginnings=beginnings(bundle, kept, chosen.threshold),
-        compared={
-            "lstm": warned(manifest, chosen, played["int8"], kept),
-            **{name: baseline(name, manifest, known, kept, wanted) for name in (BASELINES if baselines else ())},
-        },
+        compared=compared,
+        left_out=unfit,
     )
 
 
@@ -108,17 +118,19 @@ def tested(bundle: Bundle, model: bytes, test: Sequence[History]) -> LastRows:
 
 
 def last_rows(played: Sequence[PlayedDevice], histories: Sequence[History], cap: float) -> LastRows:
-    """The official figures: one answer an engine, at its last row; some row is within the cap."""
+    """The official figures: one answer an engine, at its last row."""
     found = np.array([told.rul[-1, 1] for told in played], np.float64)
     of_rows = [failure_time(history) - history.t_s for history in histories]
     left = np.array([one[-1] for one in of_rows])
-    capped, raw = found - np.minimum(left, cap), found - left
+    truth = np.minimum(left, cap)
+    capped, raw, constant = found - truth, found - left, truth - truth.mean()
     of_device = np.repeat(np.arange(len(histories)), [len(one) for one in of_rows])
     every = np.concatenate(of_rows)
     within = every <= cap
     rul = np.concatenate([told.rul for told in played])[within]
     interval = covered(rul, every[within], of_device[within], len(histories), cap)
-    return LastRows(len(histories), rms(capped), rms(raw), nasa_score(capped), nasa_score(raw), interval)
+    scores = nasa_score(capped), nasa_score(raw)
+    return LastRows(len(histories), rms(capped), rms(raw), *scores, rms(constant), interval)
 
 
 def rms(error: Float64) -> float:
@@ -139,6 +151,7 @@ def as_json(found: Evaluation) -> bytes:
         "bytes": found.bytes,
         "held_out": found.held_out,
         "beginnings": found.beginnings,
+        "unseen_rows_left_out": left_out(found.beginnings),
         "early_warning": {
             "limit": replay.limit,
             **msgspec.to_builtins(replay.early_warning),
@@ -146,6 +159,7 @@ def as_json(found: Evaluation) -> bytes:
             "age_only": replay.age_only,
         },
         "compared": {name: compared_as_json(one) for name, one in found.compared.items()},
+        "left_out": found.left_out,
     }
     return msgspec.json.format(msgspec.json.encode(content)) + b"\n"
 
@@ -156,5 +170,7 @@ def compared_as_json(one: Warned) -> dict[str, object]:
         "threshold": one.chosen.threshold,
         "calibrated_rate_per_s": one.chosen.rate_per_s,
         "extrapolated": one.chosen.extrapolated,
+        "warned_of": one.chosen.warned_of,
+        "failures": one.chosen.failures,
         "early_warning": one.found,
     }

@@ -1,37 +1,49 @@
 """What `forewarn-train evaluate` prints: the figures as tables for a terminal."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from agent.replay.measure import EarlyWarning, Interval
 from agent.replay.unit import Unit
+from trainer.counted import counted
 from trainer.coverage import Covered, percent
 from trainer.evaluate import FORMS, Evaluation
+from trainer.fit_text import WORSE
 from trainer.held_out import HorizonFigures
-from trainer.joined import NEAR
+from trainer.joined import NEAR, left_out
 
 
 def as_text(found: Evaluation) -> str:
     """The figures as tables for a terminal."""
     kept, replay, unit = found.held_out["int8"], found.replay["int8"], found.unit
-    figures = [*coverage_as_rows([found.held_out[form].interval for form in FORMS], unit)]
-    for both in zip(*(found.held_out[form].horizons for form in FORMS), strict=True):
+    held_out = [found.held_out[form] for form in FORMS]
+    figures = [
+        (f"RMSE of the remaining life, {unit.plural}", *(f"{unit.of(one.rmse_s):.2f}" for one in held_out)),
+        ("  of the best constant", *(f"{unit.of(one.rmse_of_constant_s):.2f}" for one in held_out)),
+        *coverage_as_rows([one.interval for one in held_out], unit),
+    ]
+    for both in zip(*(one.horizons for one in held_out), strict=True):
         figures += horizon_as_rows(both, unit)
     figures.append(("bytes of the model", *(f"{found.bytes[form]:,}" for form in FORMS)))
     forms = {form: found.replay[form].early_warning for form in FORMS}
     forms[f"age only, {unit.text(replay.age_only.age_s)}"] = replay.age_only.early_warning
     limit = replay.limit
-    doubt = "extrapolated: the calibration devices ran too short for it" if limit.extrapolated else "calibrated"
+    doubt = "extrapolated" if limit.extrapolated else "calibrated"
     return "\n".join(
         [
             *last_rows_as_text(found),
-            f"{found.name}: all rows of {kept.n_devices} held-out devices",
+            f"{found.name}: all rows of {counted(kept.n_devices, 'held-out device')}",
             *table([("", *FORMS), *figures]),
+            *([WORSE] if kept.rmse_s > kept.rmse_of_constant_s else []),
             f"\nearly warning on the same devices at {limit.budget} ({doubt}), threshold {limit.threshold:.4f}",
+            limit.verdict,
             *warnings_as_text(forms, unit),
             f"\nhowever a stream begins, int8; rows at most {unit.text(NEAR * found.cap_s)} before the failure",
             *beginnings_as_text(found),
+            *left_out_as_text(found),
             f"\nbeside what a plant has without it, at {limit.budget} on the same devices",
             *warnings_as_text({name: one.found for name, one in found.compared.items()}, unit),
+            *(f"{name} is left out: {why}" for name, why in found.left_out.items()),
         ]
     )
 
@@ -43,6 +55,7 @@ def last_rows_as_text(found: Evaluation) -> list[str]:
         rows = [
             ("", *FORMS),
             ("RMSE, true life capped", *(f"{forms[form].rmse_capped:.3f}" for form in FORMS)),
+            ("  of the best constant", *(f"{forms[form].rmse_of_constant:.3f}" for form in FORMS)),
             ("RMSE, true life raw", *(f"{forms[form].rmse_raw:.3f}" for form in FORMS)),
             ("NASA score, capped", *(f"{forms[form].nasa_score:.1f}" for form in FORMS)),
             ("NASA score, raw", *(f"{forms[form].nasa_score_raw:.1f}" for form in FORMS)),
@@ -55,6 +68,8 @@ def last_rows_as_text(found: Evaluation) -> list[str]:
 def coverage_as_rows(forms: Sequence[Covered], unit: Unit) -> list[tuple[str, ...]]:
     """The interval over all rows within the cap, a column a form; then of devices, then by what is left."""
     whole, devices = [one.whole for one in forms], [one.of_devices for one in forms]
+    if not whole[0].n_rows:
+        return [("interval: no row is within the cap", *("-" for _ in forms))]
     rows = [
         ("interval holds the truth", *(f"{one.share:.1%}" for one in whole)),
         ("  by the draw of devices, 95 %", *(percent(one.share_95) for one in whole)),
@@ -88,20 +103,32 @@ def beginnings_as_text(found: Evaluation) -> list[str]:
         rows.append(
             (
                 seen,
-                f"{unit.of(one.rmse_s):.2f}",
-                f"{one.interval_coverage:.1%}",
-                f"{one.brier:.4f}",
+                known(unit.of(one.rmse_s), ".2f"),
+                known(one.interval_coverage, ".1%"),
+                known(one.brier, ".4f"),
                 f"{strict.detected} of {one.early_warning.failures}",
-                f"{unit.of(strict.mean_lead_s):.1f}",
+                known(unit.of(strict.mean_lead_s), ".1f"),
                 f"{one.early_warning.false_alarms}",
             )
         )
     return table(rows)
 
 
+def left_out_as_text(found: Evaluation) -> list[str]:
+    """A line where no device has so many rows as some streams were to begin after."""
+    rows = left_out(found.beginnings)
+    return [f"{' / '.join(map(str, rows))} rows unseen: left out, no held-out device has more rows"] if rows else []
+
+
+def known(value: float, form: str) -> str:
+    """The figure, or a dash where there was nothing to measure."""
+    return "-" if math.isnan(value) else f"{value:{form}}"
+
+
 def warnings_as_text(found: Mapping[str, EarlyWarning], unit: Unit) -> list[str]:
     """A line a detector."""
-    heading = ("", "detected", "95 %", f"mean lead, {unit.plural}", "95 %", "median", "false alarms", "late")
+    alarms = ("false alarms", "in false alarm", "late")
+    heading = ("", "detected", "95 %", f"mean lead, {unit.plural}", "95 %", "median", *alarms)
     return table([heading, *(warning_row(name, one, unit) for name, one in found.items())])
 
 
@@ -116,6 +143,7 @@ def warning_row(name: str, found: EarlyWarning, unit: Unit) -> tuple[str, ...]:
         f"{unit.of(lead.low):.1f} to {unit.of(lead.high):.1f}",
         f"{unit.of(strict.median_lead_s):.1f}",
         f"{found.false_alarms} in {unit.text(found.exposure_s)}",
+        f"{found.false_alarm_share:.1%}",
         f"{len(found.late)}",
     )
 

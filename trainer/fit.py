@@ -4,6 +4,7 @@ import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
 
 import msgspec
 import numpy as np
@@ -13,7 +14,6 @@ from agent.bundle.file import Bundle
 from agent.bundle.golden import Golden
 from agent.bundle.manifest import (
     SCHEMA_VERSION,
-    Cadence,
     Channel,
     CreatedFrom,
     Manifest,
@@ -23,25 +23,28 @@ from agent.bundle.manifest import (
     ThresholdRow,
     ThresholdTable,
 )
-from agent.errors import ConfigurationRefused
+from agent.errors import BundleRefused, ConfigurationRefused
 from agent.judge.threshold import default_budget, parse_budget
 from agent.replay.unit import unit_of
-from agent.step.engine import Engine
 from agent.words import Float32
 from trainer import streaming
 from trainer.calibrate import calibrated
 from trainer.card import card
-from trainer.checkpoint import Curves
+from trainer.checkpoint import Curves, learning_of
 from trainer.config import Config
+from trainer.data.check_parts import check_parts
 from trainer.data.history import History, failure_time
 from trainer.data.read import channel_info, histories_of, time_unit
+from trainer.data.spacing import cadence_of
 from trainer.data.split import Parts, split
 from trainer.digest import digest_of
 from trainer.export import export
 from trainer.features import fit_scaling, live
+from trainer.golden import golden
 from trainer.held_out import figures
 from trainer.judged import policy_by, rules_by, worth
 from trainer.loop import Beside, train
+from trainer.network import Network
 from trainer.played import NEVER, play
 from trainer.plot import plot_curves, plot_reliability
 from trainer.recorded import write_recorded
@@ -51,31 +54,84 @@ from trainer.thresholds import threshold_table
 from trainer.warmup import LateStart, brier_after, late_starts, warmup_rows
 from trainer.watch import Worth
 
-GOLDEN_DEVICES = 4
-GOLDEN_EVERY = 12
+CHECKPOINT = "checkpoint.pt"
 GOLDEN_TOLERANCE = 0.01
 """An activation that rounds to the other side on another CPU moves a cell by less than this; a wrong weight by more."""
 
 
-def fit(config: Config, data: Path | None, out: Path) -> Path:
+def fit(config: Config, data: Path | None, out: Path, *, anew: bool = False) -> Path:
     """Train and write everything into the folder `out`; returns the bundle's path. Raises ForewarnError.
 
-    `data` is the folder of recorded sets; a simulated one needs none.
+    `data` is the folder of recorded sets; a simulated one needs none. A run that was killed goes on where it was,
+    unless it is to begin `anew`.
     """
     if config.distill is not None:
         what = "[distill] asks for a teacher"
         raise ConfigurationRefused(config.name, what, next_step="Use `forewarn-train distill`, or take it out.")
+    parts, data_sha256 = ready(config, data)
+    make_folder(out)
+    if anew:
+        (out / CHECKPOINT).unlink(missing_ok=True)
+    return written(config, parts, data_sha256, out)
+
+
+def ready(config: Config, data: Path | None) -> tuple[Parts, str]:
+    """The histories in their parts, and the digest of the data, once a rehearsal has shown that a bundle can be made.
+
+    Raises ForewarnError for whatever in data or configuration would end the fit after its training.
+    """
     histories = histories_of(config, data)
-    return written(config, split(histories, config.split), digest_of(histories), out)
+    parts, data_sha256 = split(histories, config.split), digest_of(histories)
+    check_parts(parts, config)
+    rehearse(config, parts, data_sha256)
+    return parts, data_sha256
+
+
+def rehearse(config: Config, parts: Parts, data_sha256: str) -> None:
+    """Make the bundle of a network that has learnt nothing, and play it: its sizes, names and rows are the same.
+
+    Raises ConfigurationRefused for a bundle that an agent would refuse, DataRefused for rows that one would drop.
+    """
+    network = Network(config).eval()
+    bundle = unmeasured(config, parts, streaming.of(network, fit_scaling(parts.fit, config), config), data_sha256)
+    members = {
+        "model.onnx": bundle.model,
+        "model.fp32.onnx": bundle.model_fp32,
+        "golden.npz": golden(bundle, parts.calibrate).pack(),
+        "report.json": b"{}",
+        "MODEL_CARD.md": b"",
+    }
+    with TemporaryDirectory() as folder:
+        try:
+            file.write(Path(folder) / bundle.path, bundle.manifest, members)
+        except BundleRefused as error:
+            what = f"an agent would refuse its bundle, so nothing was trained: {error.what}"
+            next_step = "Change what it names, or lower model.hidden."
+            raise ConfigurationRefused(config.name, what, next_step=next_step) from None
+    play(bundle, bundle.model, [*parts.calibrate, *parts.play], NEVER)
+
+
+def make_folder(out: Path) -> None:
+    """Raises ConfigurationRefused where nothing could be written after the training."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        what = str(error.strerror).lower()
+        raise ConfigurationRefused(f"--out {out}", what, next_step="Give a folder that can be written in.") from None
 
 
 def written(config: Config, parts: Parts, data_sha256: str, out: Path, lesson: Lesson | None = None) -> Path:
     """Train, measure on `parts.play`, and write everything into the folder; returns the bundle's path."""
-    out.mkdir(parents=True, exist_ok=True)
-    checkpoint = out / "checkpoint.pt"
+    checkpoint = out / CHECKPOINT
     bundle, curves, starts = trained(config, parts, data_sha256, checkpoint, lesson)
     held_out = figures(play(bundle, bundle.model, parts.play, NEVER), parts.play, bundle.manifest)
-    measured = {"play_rmse": held_out.rmse_s, "play_interval_coverage": held_out.interval.whole.share}
+    measured = {
+        "play_rmse": held_out.rmse_s,
+        "play_rmse_of_constant": held_out.rmse_of_constant_s,
+        "play_interval_coverage": held_out.interval.whole.share,
+    }
     measured |= {f"play_brier_{h.horizon_s:g}": h.brier for h in held_out.horizons}
     measured["late_start_brier"], measured["whole_stream_brier"] = brier_after(starts, bundle.manifest.warmup_rows)
     bundle = amended(bundle, metrics=measured)
@@ -115,14 +171,14 @@ def trained(
     made_of = {
         "version of forewarn": code_version(),
         "version of torch": importlib.metadata.version("torch"),
-        "data": data_sha256,
-        "configuration": config.model_dump_json(),
+        "data": data_sha256[:16],
+        **learning_of(config),
     }
     beside = Beside(worth=worth_over(parts.calibrate, config), checkpoint=checkpoint, made_of=made_of)
     if lesson is not None:
         taught = lesson.beside(config)
         beside = replace(
-            beside, teacher=taught.teacher, taught=taught.taught, made_of=made_of | {"teacher": lesson.sha256}
+            beside, teacher=taught.teacher, taught=taught.taught, made_of=made_of | {"teacher": lesson.sha256[:16]}
         )
     network, curves = train(lives, watched, config, config.seed, beside)
     model = calibrated(streaming.of(network, scaling, config), network, watched, config)
@@ -164,7 +220,7 @@ def unmeasured(config: Config, parts: Parts, model: Streaming, data_sha256: str)
         time_unit=time_unit(config),
         channels=channels(config, parts.fit),
         out_of_domain_margin=config.data.out_of_domain_margin,
-        cadence=Cadence(every_s=config.model.cadence, dt_max_s=config.model.dt_max),
+        cadence=cadence_of(config.model, (*parts.fit, *parts.calibrate, *parts.play)),
         state=model.blocks,
         warmup_rows=0,
         numerics=Numerics(kind="exact", tolerance=GOLDEN_TOLERANCE),
@@ -175,6 +231,11 @@ def unmeasured(config: Config, parts: Parts, model: Streaming, data_sha256: str)
         lives_s=tuple(life_s(one, config.model.cadence) for one in (*parts.fit, *parts.calibrate) if one.failed),
         metrics={},
         members={},
+        unfailed_s=tuple(
+            float(one.observed_left()[0]) + config.model.cadence
+            for one in (*parts.fit, *parts.calibrate)
+            if not one.failed
+        ),
     )
     empty = np.empty((0, 0), np.float32)
     return Bundle(
@@ -219,24 +280,6 @@ def channels(config: Config, fitted: Sequence[History]) -> tuple[Channel, ...]:
         )
         for column, one in enumerate(channel_info(config))
     )
-
-
-def golden(bundle: Bundle, histories: Sequence[History]) -> Golden:
-    """Every `GOLDEN_EVERY`-th row of a few devices; every fourth of them holds missing and hostile values."""
-    engine = Engine(bundle.model, bundle.manifest)
-    kept: list[tuple[Float32, ...]] = []
-    for history in histories[:GOLDEN_DEVICES]:
-        state = np.zeros((1, bundle.manifest.state_size), np.float32)
-        for row in range(len(history.t_s)):
-            x = history.x[row : row + 1].copy()
-            dt = np.array([history.t_s[row] - history.t_s[max(row - 1, 0)]], np.float32)
-            if row % (4 * GOLDEN_EVERY) == 3 * GOLDEN_EVERY:
-                x[0, ::4], x[0, 1::4], x[0, 2::4] = np.nan, np.inf, -1e30
-            after, risk, rul = engine.run(x, dt, state)
-            if row % GOLDEN_EVERY == 0:
-                kept.append((x, dt, state, after, risk, rul))
-            state = after
-    return Golden(*(np.concatenate(arrays) for arrays in zip(*kept, strict=True)))
 
 
 def report(manifest: Manifest, curves: Curves, held_out: object, distilled: object) -> bytes:

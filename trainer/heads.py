@@ -41,6 +41,7 @@ class Heads(nn.Module):
         for head in (self.estimate, self.spread, self.hazard):
             nn.init.xavier_uniform_(head.weight)
             nn.init.zeros_(head.bias)
+        nn.init.ones_(self.estimate.bias)  # untrained it says "about the cap", where most rows are, and not "at once"
 
     def forward(self, hidden: Tensor) -> Answers:
         still = hidden.detach()

@@ -35,13 +35,15 @@ class Figures(msgspec.Struct, frozen=True):
 
     A device that did not fail answers for as long as its recording goes on: no fault by then, more life than that.
 
-    rmse_s    of the remaining life, truth capped, all rows that know it
-    interval  how often it holds the truth, over the rows within the cap
+    rmse_s              of the remaining life, truth capped, all rows that know it
+    rmse_of_constant_s  of the constant that is best on these very rows: an estimate that knows nothing
+    interval            how often it holds the truth, over the rows within the cap
     """
 
     n_devices: int
     n_rows: int
     rmse_s: float
+    rmse_of_constant_s: float
     interval: Covered
     horizons: tuple[HorizonFigures, ...]
 
@@ -61,6 +63,7 @@ def figures(played: Sequence[PlayedDevice], histories: Sequence[History], manife
     risk = np.concatenate([told.risk for told in played])
     rul = np.concatenate([told.rul for told in played])
     told, within = failed | (left >= cap_s), failed & (left <= cap_s)
+    capped = np.minimum(left, cap_s)[told]
     horizons = []
     for column, horizon_s in enumerate(manifest.risk.horizons_s):
         rows = known[:, column]
@@ -74,7 +77,8 @@ def figures(played: Sequence[PlayedDevice], histories: Sequence[History], manife
     return Figures(
         n_devices=len(histories),
         n_rows=len(left),
-        rmse_s=math.sqrt(mean([(rul[:, 1] - np.minimum(left, cap_s))[told] ** 2])),
+        rmse_s=math.sqrt(mean([(rul[told, 1] - capped) ** 2])),
+        rmse_of_constant_s=math.sqrt(mean([(capped - mean([capped])) ** 2])),
         interval=covered(rul[within], left[within], of_device[within], len(histories), cap_s),
         horizons=tuple(horizons),
     )

@@ -44,12 +44,20 @@ class Beginning(msgspec.Struct, frozen=True):
 
 
 def beginnings(bundle: Bundle, histories: Sequence[History], threshold: float) -> tuple[Beginning, ...]:
-    """Known new, unknown, and joined after each of UNSEEN_ROWS; a device with no more rows than that is left out."""
+    """Known new, unknown, and joined after each of UNSEEN_ROWS; a device with no more rows than that is left out, and
+    so is a way for which no device is left.
+    """
     ways: list[tuple[FirstSeen, int]] = [("new", 0), ("unknown", 0), *(("unknown", unseen) for unseen in UNSEEN_ROWS)]
     return tuple(
         beginning(bundle, [later(one, unseen) for one in histories if len(one.t_s) > unseen], threshold, first, unseen)
         for first, unseen in ways
+        if any(len(one.t_s) > unseen for one in histories)
     )
+
+
+def left_out(found: Sequence[Beginning]) -> list[int]:
+    """Which of UNSEEN_ROWS are not among the ways found."""
+    return [unseen for unseen in UNSEEN_ROWS if unseen not in {one.unseen_rows for one in found}]
 
 
 def later(history: History, unseen: int) -> History:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.bundle.manifest import JudgePolicy, Manifest, ThresholdTable
-from agent.core.alerts import decided
+from agent.core.alerts import AlertEvents
 from agent.judge.evidence import Evidence, judge
-from agent.judge.threshold import Budget, choose
+from agent.judge.threshold import ROUNDING, Budget, choose
 from agent.replay.measure import EarlyWarning, Watched, measure, watched
-from agent.words import AlertEvent, Quality, Scores
+from agent.words import UNKNOWN_BUNDLE, AlertEvent, Quality, Scores
 from trainer.config import Config
 from trainer.data.history import Float64, History
 from trainer.thresholds import table_of
@@ -67,7 +67,7 @@ def worth(scores: Sequence[Float64], histories: Sequence[History], rules: Rules,
     """
     table = table_over(scores, histories, rules)
     chosen = choose(table, budget)
-    keeps = chosen.rate_per_s <= budget.rate_per_s
+    keeps = chosen.rate_per_s <= budget.rate_per_s * (1 + ROUNDING)
     return next(row.mean_lead_s for row in table.rows if row.threshold == chosen.threshold) if keeps else 0.0
 
 
@@ -102,6 +102,7 @@ def judged(
     policy, n_devices = rules.policy, len(histories)
     threshold = np.array(tried, np.float32)[:, None]  # [thresholds, 1]
     evidence = Evidence.empty(len(tried) * n_devices)
+    alerts = AlertEvents(UNKNOWN_BUNDLE)
     told: list[list[AlertEvent]] = [[] for _ in range(len(tried) * n_devices)]
     length = np.array([len(one) for one in scores])
     score = np.full((length.max(), n_devices), np.nan, np.float32)
@@ -115,9 +116,10 @@ def judged(
         device = slots % n_devices
         risk = np.repeat((score[row, there] / threshold).reshape(-1, 1), policy.horizon + 1, axis=1)
         quality = np.where(np.isnan(risk[:, 0]), Quality.OUT_OF_DOMAIN, Quality.OK).astype(np.uint8)
-        batch = Scores(device, names[device], t_ns[row, device], quality, risk, np.empty((len(slots), 0), np.float32))
+        unsaid = np.empty((len(slots), 0), np.float32)
+        batch = Scores(device, np.zeros_like(device), names[device], t_ns[row, device], quality, risk, unsaid)
         verdict = judge(evidence, slots, batch.t_ns, quality, risk, 1.0, policy)
-        events = decided(verdict, batch, slots, evidence, lambda _: "recorded")
+        events = alerts.decided(verdict, batch, slots, evidence, lambda _: "recorded")
         for slot, event in zip(slots[verdict.rows].tolist(), events, strict=True):
             told[slot].append(event)
     fleets = [told[start : start + n_devices] for start in range(0, len(told), n_devices)]

@@ -3,7 +3,6 @@
 Every technique is a switch of `[train]`; docs/training.md says what each is worth.
 """
 
-import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,12 +24,12 @@ from trainer.config import Config, Train
 from trainer.features import Batch, Life, batch_of
 from trainer.loss import Target, Truth, life_target, loss, target_of
 from trainer.network import Learner, Network, fix_seed
+from trainer.precision import mixed_precision, with_precision_here
 from trainer.rounding import rounded
 from trainer.watch import Worth, best_epoch, look
 
 HAZARDS_FASTER = 5.0
 """Hazards are logits of a linear map of states within +-1, so their weights must grow large; nothing waits for them."""
-NARROW = {"bf16": torch.bfloat16, "fp16": torch.float16}
 TAME = "Lower train.learning_rate, or look for absurd readings."
 
 Teacher = Callable[[Tensor, Tensor], Tensor]
@@ -80,10 +79,12 @@ def learn(
         raise ConfigurationRefused("train.device", what, next_step='Set device = "cpu", or install a torch for CUDA.')
     fix_seed(seed, settings.device)
     network = make(config).to(settings.device)
+    config = with_precision_here(config, network)
     run = begin(network, config, len(fit), seed)
     if beside.checkpoint is not None and beside.checkpoint.exists():
         resume(run, beside.checkpoint, beside.made_of)
-        tqdm.write(f"{beside.checkpoint}: goes on after epoch {run.epoch} of {settings.epochs}", file=sys.stderr)
+        left = f"is of this same training (seed {seed}): goes on after epoch {run.epoch} of {settings.epochs}"
+        tqdm.write(f"{beside.checkpoint}: {left}; --anew starts at the first", file=sys.stderr)
     target = target_of(fit, config)
     wears = [part(life, config.augment.smooth_rows) for life in fit]
     with tqdm(None, "train", settings.epochs, initial=run.epoch, disable=not sys.stderr.isatty()) as progress:
@@ -165,13 +166,6 @@ def pieces(batch: Batch, config: Config, beside: Beside) -> list[tuple[Tensor, T
         (inputs[rows], Truth(left[rows], real[rows], failed, taught[rows]))
         for rows in (slice(start, start + length) for start in range(0, len(inputs), length))
     ]
-
-
-def mixed_precision(settings: Train) -> contextlib.AbstractContextManager[object]:
-    """Products in the narrow type, weights and loss in float32 (Micikevicius et al., ICLR 2018)."""
-    if settings.precision == "fp32":
-        return contextlib.nullcontext()
-    return torch.autocast(settings.device, dtype=NARROW[settings.precision])
 
 
 def descend(run: Run, value: Tensor, clip_norm: float) -> None:

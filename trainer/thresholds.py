@@ -6,8 +6,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from agent.bundle.file import Bundle
-from agent.bundle.manifest import ThresholdRow, ThresholdTable
+from agent.bundle.manifest import Manifest, ThresholdRow, ThresholdTable
+from agent.judge.threshold import choose, default_budget, parse_budget, verdict
 from agent.replay.measure import EarlyWarning
+from agent.replay.unit import unit_of
 from trainer.data.history import History
 from trainer.played import early_warning, play
 
@@ -31,11 +33,35 @@ def table_of(tried: Sequence[float], found: Sequence[EarlyWarning]) -> Threshold
             rate_upper95_per_s=one.false_alarms_per_s_upper95,
             detected=one.strict.detected,
             mean_lead_s=one.strict.mean_lead_s,
+            false_alarm_s=one.false_alarm_s,
         )
         for threshold, one in zip(tried, found, strict=True)
     )
     first = found[0]
-    return ThresholdTable(first.h_max_s, first.h_min_s, first.exposure_s, len(first.devices), rows)
+    return ThresholdTable(
+        first.h_max_s, first.h_min_s, first.exposure_s, len(first.devices), rows, failures=first.failures
+    )
+
+
+def decision(manifest: Manifest) -> str:
+    """What the default budget comes to with this bundle, and the finest one that its devices can vouch for."""
+    text = default_budget(manifest.time_unit)
+    first = choose(manifest.thresholds, parse_budget(text, fleet_size=0))
+    told = decision_at(manifest, text)
+    if first.extrapolated:
+        finest = choose(manifest.thresholds, parse_budget(first.finest_budget, fleet_size=0))
+        advice = f'Set model.budget = "{first.finest_budget}" in the agent, or train' if finest.warned_of else "Train"
+        told += f"\n{decision_at(manifest, first.finest_budget)}\n{advice} on more devices."
+    return told
+
+
+def decision_at(manifest: Manifest, budget: str) -> str:
+    """One line: the threshold that the budget chooses, and what that was worth to the calibration devices."""
+    table = manifest.thresholds
+    chosen = choose(table, parse_budget(budget, fleet_size=0))
+    lead_s = next(row.mean_lead_s for row in table.rows if row.threshold == chosen.threshold)
+    lead = f"mean lead {unit_of(manifest).text(lead_s)}"
+    return f'budget "{budget}": threshold {chosen.threshold:.4f}, {lead}; {verdict(chosen)}'
 
 
 def thresholds(n: int) -> list[float]:

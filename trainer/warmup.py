@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.bundle.file import Bundle
+from agent.core import Bounds
 from trainer.data.history import Float64, History
 from trainer.exact import mean
 from trainer.played import NEVER, play
@@ -39,13 +40,18 @@ def late_starts(bundle: Bundle, histories: Sequence[History]) -> list[LateStart]
     judged = slice(bundle.manifest.judge.horizon, None)
     horizons_s = np.array(bundle.manifest.risk.horizons_s[judged])
     late = [
-        (number, replace(history, device=f"{history.device}@{first}", t_s=history.t_s[first:], x=history.x[first:]))
+        (number, replace(history, device=f"{number}@{first}", t_s=history.t_s[first:], x=history.x[first:]))
         for number, history in enumerate(histories)
         for first in range(STARTS_EVERY, len(history.t_s), STARTS_EVERY)
     ]
     whole = [told.risk[:, judged].astype(np.float64) for told in play(bundle, bundle.model, histories, NEVER)]
     faults = [history.faults_within(horizons_s) for history in histories]  # [T, horizons] each
-    started = play(bundle, bundle.model, [history for _, history in late], NEVER)
+    most = Bounds().max_devices  # each start is a device of its own
+    started = [
+        told
+        for begin in range(0, len(late), most)
+        for told in play(bundle, bundle.model, [history for _, history in late[begin : begin + most]], NEVER)
+    ]
     found = []
     for (number, history), told in zip(late, started, strict=True):
         first = len(whole[number]) - len(history.t_s)

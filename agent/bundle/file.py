@@ -16,6 +16,7 @@ import msgspec
 from agent.bundle import golden, graph, sense, stored_zip
 from agent.bundle.golden import Golden
 from agent.bundle.manifest import SCHEMA_VERSION, Manifest, Member
+from agent.bundle.work import VERIFY_WORK_MAX
 from agent.errors import BundleRefused
 
 MIB = 2**20
@@ -30,6 +31,7 @@ MEMBER_BYTES_MAX = {
     "MODEL_CARD.md": MIB,
 }
 AGAIN = "Copy the file again, in binary mode, or make it anew with `forewarn-train fit`."
+LIGHTER = "Make the bundle with fewer golden rows, or with a smaller model."
 ANEW = "Make the bundle anew with `forewarn-train fit`."
 
 
@@ -104,17 +106,24 @@ def _checked(path: Path, data: bytes) -> Bundle:
         raise BundleRefused(path, f"is not a whole bundle: {error}", next_step=AGAIN) from None
     manifest = _manifest(path, members)
     _check_members(path, manifest, members)
+    works = {}
     for name in ("model.onnx", "model.fp32.onnx"):
         try:
-            graph.check(members[name], manifest)
+            works[name] = graph.check(members[name], manifest)
         except ValueError as error:
             raise BundleRefused(path, f"{name} is refused: {error}", next_step=ANEW) from None
     try:
         golden_rows = golden.unpack(members["golden.npz"], manifest)
     except ValueError as error:
         raise BundleRefused(path, f"golden.npz is refused: {error}", next_step=ANEW) from None
+    work = golden.verify_work(works["model.onnx"], manifest, len(golden_rows.x))
+    if work > VERIFY_WORK_MAX:
+        what = f"to compute its {len(golden_rows.x)} golden rows again would take {work:.3g} multiply-adds"
+        raise BundleRefused(path, f"{what}, at most {VERIFY_WORK_MAX:.3g}", next_step=LIGHTER)
     try:
-        msgspec.json.decode(members["report.json"], type=dict)
+        report = msgspec.json.decode(members["report.json"], type=msgspec.Raw)  # read through, but not laid out
+        if not bytes(report).startswith(b"{"):
+            raise msgspec.ValidationError("it is not an object")
         card = members["MODEL_CARD.md"].decode()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleRefused(path, f"report.json or MODEL_CARD.md is refused: {error}", next_step=ANEW) from None

@@ -6,6 +6,7 @@ Kept as `golden.npz`, which numpy can read; here it is read without numpy's pars
 
 import re
 import struct
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from math import prod
@@ -15,8 +16,9 @@ import numpy as np
 
 from agent.bundle import stored_zip
 from agent.bundle.manifest import Manifest
+from agent.bundle.work import VERIFY_WORK_MAX, Work
 from agent.errors import BundleRefused
-from agent.words import Float32
+from agent.words import Float32, Int64
 
 if TYPE_CHECKING:  # file.py reads golden rows, and only the check below needs to know a whole bundle
     from agent.bundle.file import Bundle
@@ -93,6 +95,18 @@ def unpack(data: bytes, manifest: Manifest) -> Golden:
     return golden
 
 
+def verify_work(work: Work, manifest: Manifest, n_rows: int) -> int:
+    """The work of `verify` for a model's `work` and `n_rows` golden rows."""
+    calls = {size: -(-n_rows // len(_places(size))) for size in _batch_sizes(manifest)}
+    return work.of(sum(calls.values()), sum(size * n_calls for size, n_calls in calls.items()))
+
+
+def rows_max(work: Work, manifest: Manifest) -> int:
+    """Most golden rows that a bundle with such a model may have."""
+    counts = range(ROWS_MAX + 1)
+    return bisect_right(counts, VERIFY_WORK_MAX, key=lambda n_rows: verify_work(work, manifest, n_rows)) - 1
+
+
 def verify(bundle: "Bundle", engine: Steps) -> None:
     """Step every golden row in batches of 1, 2, 3, 17, 256 and 512; `engine` holds the int8 model of `bundle`.
 
@@ -105,11 +119,20 @@ def verify(bundle: "Bundle", engine: Steps) -> None:
     try:
         alone = _outputs(golden, engine, batch_size=1)
         _check_values(golden, alone, numerics.tolerance)
-        if numerics.kind == "exact":
-            for batch_size in BATCH_SIZES[1:]:
-                _check_bits(alone, _outputs(golden, engine, batch_size), batch_size)
+        for batch_size in _batch_sizes(bundle.manifest)[1:]:
+            _check_bits(alone, _outputs(golden, engine, batch_size), batch_size)
     except _Differs as error:
         raise BundleRefused(bundle.path, str(error), next_step=NEXT_STEP) from None
+
+
+def _batch_sizes(manifest: Manifest) -> tuple[int, ...]:
+    """Only where the numerics are `exact` do other sizes than 1 have to agree with it."""
+    return BATCH_SIZES if manifest.numerics.kind == "exact" else BATCH_SIZES[:1]
+
+
+def _places(batch_size: int) -> Int64:
+    """int64, where golden rows stand in a batch; every other place is a hostile device's."""
+    return np.arange(0, batch_size, 2)
 
 
 def _check_values(golden: Golden, alone: Outputs, tolerance: float) -> None:
@@ -132,10 +155,10 @@ def _check_bits(alone: Outputs, together: Outputs, batch_size: int) -> None:
 
 
 def _outputs(golden: Golden, engine: Steps, batch_size: int) -> Outputs:
-    """Every row's outputs, stepped `batch_size` rows at a time; every other place of a batch is a hostile device."""
+    """Every row's outputs, stepped `batch_size` rows at a time, hostile ones among them."""
     names = ("state_out", "risk", "rul")
     outputs: Outputs = {name: np.empty_like(getattr(golden, name)) for name in names}
-    places = np.arange(0, batch_size, 2)  # of golden rows in a batch
+    places = _places(batch_size)
     for start in range(0, len(golden.x), len(places)):
         rows = np.arange(start, min(start + len(places), len(golden.x)))
         at = places[: len(rows)]

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from agent.bundle.manifest import Manifest
 from agent.bundle.operators import BOOL, FLOAT, INT8, INT32, INT64, ROWS, UINT8, Node, Unfit, Value, apply
 from agent.bundle.wire import BYTES, FIXED32, VARINT, Field, Malformed, Message, Table, read
+from agent.bundle.work import NO_WORK, Work, work_of
 
 IR_VERSIONS = range(7, 11)
 OPSET_VERSION = 17
@@ -31,7 +32,7 @@ ITEM_TYPES: dict[int, npt.DTypeLike] = {
 }  # fmt: skip
 
 _IGNORED = Field("doc_string", BYTES)
-_PROPERTIES_MAX = 64
+_PROPERTIES = Field("metadata_props", BYTES, 64)
 
 MODEL = Table(
     "model",
@@ -44,7 +45,7 @@ MODEL = Table(
         6: _IGNORED,
         7: Field("graph", BYTES),
         8: Field("opset_import", BYTES, 8),
-        14: Field("metadata_props", BYTES, _PROPERTIES_MAX),
+        14: _PROPERTIES,
         20: Field("training_info", BYTES, 0),
         25: Field("functions", BYTES, 0),
     },
@@ -62,7 +63,7 @@ GRAPH = Table(
         13: Field("value_info", BYTES, 0),
         14: Field("quantization_annotation", BYTES, 0),
         15: Field("sparse_initializer", BYTES, 0),
-        16: Field("metadata_props", BYTES, _PROPERTIES_MAX),
+        16: _PROPERTIES,
     },
 )
 NODE = Table(
@@ -76,7 +77,7 @@ NODE = Table(
         6: _IGNORED,
         7: Field("domain", BYTES),
         8: Field("overload", BYTES),
-        9: Field("metadata_props", BYTES, _PROPERTIES_MAX),
+        9: _PROPERTIES,
     },
 )
 ATTRIBUTE = Table(
@@ -117,21 +118,24 @@ VALUE = Table("value", {1: Field("name", BYTES), 2: Field("type", BYTES), 3: _IG
 TYPE = Table("type", {1: Field("tensor_type", BYTES), 6: Field("denotation", BYTES)})
 TENSOR_TYPE = Table("tensor_type", {1: Field("elem_type", VARINT), 2: Field("shape", BYTES)})
 SHAPE = Table("shape", {1: Field("dim", BYTES, RANK_MAX)})
+PROPERTY = Table("metadata_props", {1: Field("key", BYTES), 2: Field("value", BYTES)})
 DIM = Table("dim", {1: Field("dim_value", VARINT), 2: Field("dim_param", BYTES), 3: Field("denotation", BYTES)})
 
 
-def check(model: bytes, manifest: Manifest) -> None:
+def check(model: bytes, manifest: Manifest) -> Work:
     """Raise Malformed unless `model` is a streaming graph with the inputs and outputs that `manifest` promises.
 
     Inputs x [b, F], dt [b], state [b, S] and outputs state_out [b, S], risk [b, K] and, when the manifest has `rul`,
-    rul [b, Q]; all float32, with b left open.
+    rul [b, Q]; all float32, with b left open. Returns how much work it is.
     """
     proto = read(memoryview(model), MODEL)
+    _check_properties(proto)
     ir_version = proto.number("ir_version")
     if ir_version not in IR_VERSIONS:
         raise Malformed(f"IR version {ir_version} is not among {IR_VERSIONS.start} to {IR_VERSIONS.stop - 1}")
     _check_opset(proto)
     graph = read(proto.part("graph"), GRAPH)
+    _check_properties(graph)
     rows: dict[str, tuple[int, ...]] = {"x": (manifest.n_channels,), "dt": (), "state": (manifest.state_size,)}
     promised: dict[str, tuple[int, ...]] = {
         "state_out": (manifest.state_size,),
@@ -146,8 +150,11 @@ def check(model: bytes, manifest: Manifest) -> None:
         name, value = _initializer(part)
         _define(name, value, known)
     sizes = {True: 0, False: 0}  # of the constants and of the rows that nodes compute
+    work = NO_WORK
     for index, part in enumerate(graph.parts.get("node", [])):
-        for value in _check_node(index, part, known):
+        values, node_work = _check_node(index, part, known)
+        work += node_work
+        for value in values:
             sizes[value.is_constant] += prod(dim for dim in value.shape if dim != ROWS)
         if sizes[False] > ROW_NUMBERS_MAX or sizes[True] > CONSTANT_NUMBERS_MAX:
             raise Malformed(f"the nodes up to {index} need more memory than a streaming graph may")
@@ -156,6 +163,13 @@ def check(model: bytes, manifest: Manifest) -> None:
             raise Malformed(f"no node computes the output {name!r}")
         if known[name] != (want := Value(FLOAT, (ROWS, *shape))):
             raise Malformed(f"the output {name!r} is computed as {known[name]}, the manifest promises {want}")
+    return work
+
+
+def _check_properties(message: Message) -> None:
+    """Notes of whoever made the model, which nobody reads here; ONNX Runtime refuses those that are no texts."""
+    for part in message.parts.get("metadata_props", []):
+        read(part, PROPERTY)
 
 
 def _check_opset(proto: Message) -> None:
@@ -216,9 +230,10 @@ def _initializer(part: memoryview) -> tuple[str, Value]:
     return name, Value(kind, dims, numbers, is_zero=not values.any())
 
 
-def _check_node(index: int, part: memoryview, known: dict[str, Value]) -> list[Value]:
-    """The values that a node adds to the known ones."""
+def _check_node(index: int, part: memoryview, known: dict[str, Value]) -> tuple[list[Value], Work]:
+    """The values that a node adds to the known ones, and its work."""
     node = read(part, NODE)
+    _check_properties(node)
     operator, domain = node.text("op_type"), node.text("domain")
     where = f"node {index} ({operator!r})"
     if domain:
@@ -234,13 +249,14 @@ def _check_node(index: int, part: memoryview, known: dict[str, Value]) -> list[V
         if name and name not in known:
             raise Malformed(f"{where} reads {name!r} before anything defines it")
     names = node.texts("output")
+    given = [known[name] if name else None for name in inputs]
     try:
-        values = apply(operator, Node([known[name] if name else None for name in inputs], len(names), attributes))
+        values = apply(operator, Node(given, len(names), attributes))
     except Unfit as error:
         raise Malformed(f"{where} {error}") from None
     for name, value in zip(names, values, strict=True):
         _define(name, value, known)
-    return values
+    return values, work_of(operator, given, values)
 
 
 def _attribute(part: memoryview) -> tuple[str, float]:

@@ -8,6 +8,8 @@ from typing import Literal
 import msgspec
 
 SCHEMA_VERSION = 1
+DUE = 0.95  # of the cadence
+CLOSEST_UNSAID = 0.5  # of the cadence, where a bundle does not say how close its rows were
 
 
 class Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,10 +40,24 @@ class Channel(Closed, frozen=True):
 
 
 class Cadence(Closed, frozen=True):
-    """Rows come every `every_s`; more than twice that since the last row is a `gap`, beyond `dt_max_s` lost history."""
+    """Rows come every `every_s`; more than twice that since the last row is a `gap`, beyond `dt_max_s` lost history.
+
+    least_s  closest that rows came in training; 0 in a bundle that does not say
+    """
 
     every_s: float
     dt_max_s: float
+    least_s: float = 0.0
+
+    @property
+    def closest_s(self) -> float:
+        """A row that comes sooner after the one before it is not stepped: the model never learnt such steps."""
+        return self.least_s or CLOSEST_UNSAID * self.every_s
+
+    @property
+    def due_s(self) -> float:
+        """And after a row that came sooner still, one waits for the cadence: what is stepped comes as in training."""
+        return DUE * self.every_s
 
 
 class StateBlock(Closed, frozen=True):
@@ -91,23 +107,32 @@ class JudgePolicy(Closed, frozen=True):
 
 
 class ThresholdRow(Closed, frozen=True):
-    """The judge's own record at one threshold over the calibration devices."""
+    """The judge's own record at one threshold over the calibration devices.
+
+    false_alarms   one that stands longer than h_max counts again for each h_max (agent/replay/measure.py)
+    false_alarm_s  how long they stood; None in a bundle made before that was measured, where each counts once
+    """
 
     threshold: float
     false_alarms: int
     rate_upper95_per_s: float
     detected: int
     mean_lead_s: float
+    false_alarm_s: float | None = None
 
 
 class ThresholdTable(Closed, frozen=True):
-    """One row a threshold, rising. True alerts fall in [t_fail - h_max_s, t_fail - h_min_s]."""
+    """One row a threshold, rising. True alerts fall in [t_fail - h_max_s, t_fail - h_min_s].
+
+    failures  of the calibration devices that could be judged; None in a bundle made before they were counted
+    """
 
     h_max_s: float
     h_min_s: float
     exposure_s: float
     n_devices: int
     rows: tuple[ThresholdRow, ...]
+    failures: int | None = None
 
 
 class Member(Closed, frozen=True):
@@ -118,7 +143,11 @@ class Member(Closed, frozen=True):
 
 
 class Manifest(Closed, frozen=True):
-    """The whole of `manifest.json`."""
+    """The whole of `manifest.json`.
+
+    lives_s     lives of the fit and calibration devices that failed
+    unfailed_s  how long those that did not fail were watched; empty in a bundle made before that was kept
+    """
 
     schema_version: int
     name: str
@@ -139,6 +168,7 @@ class Manifest(Closed, frozen=True):
     lives_s: tuple[float, ...]
     metrics: dict[str, float]
     members: dict[str, Member]
+    unfailed_s: tuple[float, ...] = ()
 
     @property
     def n_channels(self) -> int:

@@ -2,8 +2,9 @@
 
 Every value is a constant or has the batch as its first dimension, `ROWS`, and each rule below gives row i of its result
 from rows i of its inputs and from constants alone. So a graph that passes cannot let one device see another (law 2),
-whatever its weights are. The rules know all types and shapes, so that ONNX Runtime has nothing left to refuse and the
-memory of a batch is bounded. They are those of opset 17; a new operator is a rule and a line in `OPERATORS`.
+whatever its weights are. The rules know all types and shapes, so that the memory and the work of a batch are bounded
+and ONNX Runtime has little left to refuse. They are those of opset 17; a new operator is a rule and a line in
+`OPERATORS`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -144,7 +145,10 @@ def split(node: Node) -> list[Value]:
     columns = node.rows(0, FLOAT).shape[1]
     sizes: Sequence[int] = [columns // node.n_outputs] * node.n_outputs
     if len(node.inputs) > 1:
-        sizes = node.constant(1, INT64).numbers
+        given = node.constant(1, INT64)
+        if len(given.shape) != 1:
+            raise Unfit(f"takes its sizes as a list, not {given}")
+        sizes = given.numbers
     if sum(sizes) != columns or len(sizes) != node.n_outputs or min(sizes) < 1:
         raise Unfit(f"cannot cut {columns} columns into {node.n_outputs} parts of {list(sizes)}")
     return [Value(FLOAT, (ROWS, size)) for size in sizes]
@@ -253,6 +257,9 @@ OPERATORS: dict[str, Operator] = {
     "DequantizeLinear": _of(dequantize, 3, 3, "axis"),
 }
 
+FLOAT_ATTRIBUTES = frozenset({"alpha", "beta"})  # all others are whole numbers
+PRODUCTS = frozenset({"MatMul", "Gemm", "MatMulInteger"})  # rows by the constant that is input 1
+
 
 def apply(operator: str, node: Node) -> list[Value]:
     """The outputs of a node. Raises Unfit."""
@@ -264,6 +271,10 @@ def apply(operator: str, node: Node) -> list[Value]:
     unknown = sorted(set(node.attributes) - known.attributes)
     if unknown:
         raise Unfit(f"has the attribute {unknown[0]!r}, which it does not know")
+    for name, number in node.attributes.items():
+        kind = float if name in FLOAT_ATTRIBUTES else int
+        if not isinstance(number, kind):
+            raise Unfit(f"has {number!r} as {name!r}, which is no {'float' if kind is float else 'whole number'}")
     outputs = known.rule(node)
     if len(outputs) != node.n_outputs:
         raise Unfit(f"has {node.n_outputs} outputs, must have {len(outputs)}")

@@ -2,7 +2,9 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from agent.bundle.manifest import JudgePolicy, Manifest, ThresholdTable
 
@@ -13,15 +15,18 @@ QUANTILES_MAX = 64
 WINDOW_MAX = 32  # `judge` keeps the last n rows as bits of a uint32
 THRESHOLDS_MAX = 10_000
 WARMUP_ROWS_MAX = 1_000_000
-TIME_S_MAX = 1e10
+TIME_S_MIN, TIME_S_MAX = 1e-9, 1e10
+FALSE_ALARMS_MAX = 10**12
+SPAN_S_MAX = 1e9  # of what is reckoned with in int64 nanoseconds, beside event times: some 30 years
 STATE_VALUE_MAX = 3e38  # a float32 can hold it
+FAULTS_MAX = 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def faults(manifest: Manifest) -> list[str]:
-    """Everything that is wrong, in words; none means the rest of forewarn can rely on the manifest."""
-    return list(_faults(manifest))
+    """What is wrong, in words, up to FAULTS_MAX; none means the rest of forewarn can rely on the manifest."""
+    return list(islice(_faults(manifest), FAULTS_MAX))
 
 
 def _faults(manifest: Manifest) -> Iterator[str]:
@@ -35,8 +40,11 @@ def _faults(manifest: Manifest) -> Iterator[str]:
     yield from _channel_faults(manifest)
     yield from _state_faults(manifest)
     cadence = manifest.cadence
-    if not (_is_positive(cadence.every_s) and _is_positive(cadence.dt_max_s) and cadence.every_s <= cadence.dt_max_s):
-        yield f"cadence: every_s {cadence.every_s} and dt_max_s {cadence.dt_max_s} must be > 0 and in this order"
+    if not 0 < cadence.every_s <= cadence.dt_max_s <= SPAN_S_MAX:
+        spans = f"every_s {cadence.every_s} and dt_max_s {cadence.dt_max_s}"
+        yield f"cadence: {spans} must be above 0, at most {SPAN_S_MAX:g} and in this order"
+    if not 0 <= cadence.least_s <= cadence.every_s:
+        yield f"cadence.least_s is {cadence.least_s}, must be 0 to every_s"
     if not 0 <= manifest.numerics.tolerance <= 1:
         yield f"numerics.tolerance is {manifest.numerics.tolerance}, must be 0 to 1"
     yield from _rising("risk.horizons_s", manifest.risk.horizons_s, HORIZONS_MAX, TIME_S_MAX)
@@ -46,19 +54,21 @@ def _faults(manifest: Manifest) -> Iterator[str]:
             yield f"rul.cap_s is {manifest.rul.cap_s}, must be > 0"
     yield from _judge_faults(manifest.judge, len(manifest.risk.horizons_s))
     yield from _table_faults(manifest.thresholds)
-    if not all(_is_positive(life) for life in manifest.lives_s):
-        yield "lives_s holds a life that is not > 0"
+    for what, lives_s in (("lives_s", manifest.lives_s), ("unfailed_s", manifest.unfailed_s)):
+        if not all(_is_positive(life) for life in lives_s):
+            yield f"{what} holds a life that is not > 0"
     for name, value in manifest.metrics.items():
         if not math.isfinite(value):
             yield f"metrics.{name} is not finite"
 
 
 def _channel_faults(manifest: Manifest) -> Iterator[str]:
-    names = [channel.name for channel in manifest.channels]
-    if not 1 <= len(names) <= CHANNELS_MAX:
-        yield f"it has {len(names)} channels, must be 1 to {CHANNELS_MAX}"
-    for name in {name for name in names if names.count(name) > 1}:
-        yield f"the channel {name!r} is there twice"
+    names = Counter(channel.name for channel in manifest.channels)
+    if not 1 <= manifest.n_channels <= CHANNELS_MAX:
+        yield f"it has {manifest.n_channels} channels, must be 1 to {CHANNELS_MAX}"
+    for name, count in names.items():
+        if count > 1:
+            yield f"the channel {name!r} is there {'twice' if count == 2 else f'{count} times'}"
     for channel in manifest.channels:
         if not channel.name or not channel.name.isprintable():
             yield f"the channel name {channel.name!r} cannot be printed"
@@ -89,8 +99,8 @@ def _judge_faults(judge: JudgePolicy, n_horizons: int) -> Iterator[str]:
         yield f"judge: m {judge.m} of n {judge.n} must be 1 <= m <= n <= {WINDOW_MAX}"
     if not 0 < judge.clear_ratio <= 1:
         yield f"judge.clear_ratio is {judge.clear_ratio}, must be above 0 and at most 1"
-    if not 0 <= judge.clear_after_s <= TIME_S_MAX:
-        yield f"judge.clear_after_s is {judge.clear_after_s}, must be 0 to {TIME_S_MAX:g}"
+    if not 0 <= judge.clear_after_s <= SPAN_S_MAX:
+        yield f"judge.clear_after_s is {judge.clear_after_s}, must be 0 to {SPAN_S_MAX:g}"
     if not 0 < judge.severity_risk <= 1:
         yield f"judge.severity_risk is {judge.severity_risk}, must be above 0 and at most 1"
 
@@ -99,13 +109,19 @@ def _table_faults(table: ThresholdTable) -> Iterator[str]:
     yield from _rising("thresholds", [row.threshold for row in table.rows], THRESHOLDS_MAX, 1.0)
     if not 0 <= table.h_min_s < table.h_max_s <= TIME_S_MAX:
         yield f"thresholds: h_min_s {table.h_min_s} must be >= 0 and below h_max_s {table.h_max_s}"
-    if not (_is_positive(table.exposure_s) and table.n_devices >= 1):
+    stood_s_max = table.exposure_s
+    if not (TIME_S_MIN <= table.exposure_s <= TIME_S_MAX and table.n_devices >= 1):
+        stood_s_max = math.inf
         yield f"thresholds: {table.exposure_s} s of {table.n_devices} devices is no exposure"
+    failures = table.n_devices if table.failures is None else table.failures
+    if not 0 <= failures <= table.n_devices:
+        yield f"thresholds: {failures} failures of {table.n_devices} devices cannot be"
     for row in table.rows:
-        rate, lead = row.rate_upper95_per_s, row.mean_lead_s
-        counts = row.false_alarms >= 0 and 0 <= row.detected <= max(table.n_devices, 0)
-        if not (counts and math.isfinite(rate) and rate >= 0 and math.isfinite(lead) and lead >= 0):
-            yield f"thresholds: the row at {row.threshold} has counts, a rate or a lead that cannot be"
+        lead, stood_s = row.mean_lead_s, row.false_alarm_s or 0.0
+        counts = 0 <= row.false_alarms <= FALSE_ALARMS_MAX and 0 <= row.detected <= max(failures, 0)
+        rates = 0 <= row.rate_upper95_per_s < math.inf and 0 <= lead < math.inf and 0 <= stood_s <= stood_s_max
+        if not (counts and rates):
+            yield f"thresholds: the row at {row.threshold} has counts, a rate, a lead or a time that cannot be"
 
 
 def _rising(what: str, values: Sequence[float], n_max: int, below: float) -> Iterator[str]:

@@ -5,7 +5,7 @@ type or runs past its end is refused, so that no two readers can see different m
 library would merge two `graph` fields, and skip what it does not know).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
@@ -20,7 +20,7 @@ class Malformed(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field that may occur up to `count_max` times; 0 = known and refused by its name."""
+    """A field of up to `count_max` values, however they are stored; 0 = known and refused by its name."""
 
     name: str
     wire: int
@@ -77,9 +77,9 @@ def read(data: memoryview, table: Table) -> Message:
             raise Malformed(f"a {table.kind} has {known.name}" + (" too often" if known.count_max else ""))
         if wire == VARINT and known.wire == VARINT:
             value, at = _varint(data, at, table.kind)
-            message.numbers.setdefault(known.name, []).append(value)
+            _add(value, known, message)
             continue
-        is_packed = wire == BYTES and known.wire != BYTES and known.count_max > 1
+        is_packed = wire == BYTES and known.wire == VARINT and known.count_max > 1
         if wire != known.wire and not is_packed:
             raise Malformed(f"{table.kind}.{known.name} is stored as wire type {wire}, not {known.wire}")
         size, at = _varint(data, at, table.kind) if wire == BYTES else (_FIXED_BYTES[wire], at)
@@ -91,19 +91,20 @@ def read(data: memoryview, table: Table) -> Message:
         at += size
         if not is_packed:
             message.parts.setdefault(known.name, []).append(part)
-        elif known.wire == VARINT:
-            values = list(_packed(part, table.kind))
-            if len(values) > known.count_max:
-                raise Malformed(f"{table.kind}.{known.name} has {len(values)} values, at most {known.count_max}")
-            message.numbers.setdefault(known.name, []).extend(values)
+            continue
+        inside = 0
+        while inside < size:
+            value, inside = _varint(part, inside, table.kind)
+            _add(value, known, message)
     return message
 
 
-def _packed(part: memoryview, kind: str) -> Iterator[int]:
-    at = 0
-    while at < len(part):
-        value, at = _varint(part, at, kind)
-        yield value
+def _add(value: int, known: Field, message: Message) -> None:
+    """Count before listing: a file may hold millions of numbers in one field, packed or not."""
+    values = message.numbers.setdefault(known.name, [])
+    if len(values) == known.count_max:
+        raise Malformed(f"{message.kind}.{known.name} has more than {known.count_max} values")
+    values.append(value)
 
 
 def _varint(data: memoryview, at: int, kind: str) -> tuple[int, int]:

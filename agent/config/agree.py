@@ -8,13 +8,14 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from pathlib import Path
 
 from agent.bundle.manifest import Manifest
 from agent.config.lines import Key
 from agent.config.near import nearest
 from agent.config.secret import secret_fault
 from agent.config.settings import Agent, Broker, Model, Publish, SourceSettings
+from agent.config.trust import trust_fault
+from agent.decode.json_object import field_problem
 from agent.decode.topic import Pattern
 from agent.judge.threshold import default_budget, parse_budget
 
@@ -40,13 +41,18 @@ def agent_faults(agent: Agent) -> Iterator[Fault]:
 
 
 def broker_faults(table: str, broker: Broker) -> Iterator[Fault]:
-    """The files it names are there, and the secret is one."""
+    """Its names can be sent, the files it names are there, and the secret is one."""
+    for name, text in (("client_id", broker.client_id), ("username", broker.username)):
+        if not text.isprintable():
+            yield (table, name), f"{text!r} holds a control character: a broker closes the connection for it"
     if broker.password_file:
         fault = secret_fault(broker.password_file)
         if fault:
             yield (table, "password_file"), f"{broker.password_file} {fault}"
-    if broker.ca_file and not _is_readable(broker.ca_file):
-        yield (table, "ca_file"), f"{broker.ca_file} is not a file that may be read"
+    if broker.ca_file:
+        fault = trust_fault(broker.ca_file)
+        if fault:
+            yield (table, "ca_file"), f"{broker.ca_file} {fault}"
 
 
 def budget_faults(model: Model, manifest: Manifest | None) -> Iterator[Fault]:
@@ -68,6 +74,18 @@ def budget_faults(model: Model, manifest: Manifest | None) -> Iterator[Fault]:
         yield ("model", "budget"), f'{model.budget!r} does not fit a bundle that counts {counts}; such as "{example}"'
 
 
+def field_faults(index: int, source: SourceSettings) -> Iterator[Fault]:
+    """Its topic can be subscribed to, and the payload fields that it names can be read."""
+    key: Key = ("source", index)
+    if not source.topic.isprintable():
+        yield (*key, "topic"), f"{source.topic!r} holds a control character: a broker closes the connection for it"
+    for name, field in source.channels.items():
+        if problem := field_problem(field):
+            yield (*key, "channels", name), problem
+    if problem := field_problem(source.time.field):
+        yield (*key, "time", "field"), problem
+
+
 def source_faults(index: int, source: SourceSettings, manifest: Manifest) -> Iterator[Fault]:
     """Its channels are the bundle's, each read from a field of its own; its time is of the bundle's kind."""
     key: Key = ("source", index)
@@ -77,6 +95,9 @@ def source_faults(index: int, source: SourceSettings, manifest: Manifest) -> Ite
             meant = nearest(name, names)
             what = f"the nearest is {meant}" if meant else f"it has {', '.join(names[:20])}"
             yield (*key, "channels", name), f"the bundle has no channel {name!r}; {what}"
+    for name in names:
+        if name not in source.channels and (problem := field_problem(name)):
+            yield (*key, "channels"), f"must name a payload field for the bundle's channel {name!r}: {problem}"
     fields = Counter(source.channels.get(name, name) for name in names)
     for field, n_channels in fields.items():
         if n_channels > 1:
@@ -117,10 +138,3 @@ def overlap(one: str, other: str) -> bool:
             return False
     short, long = sorted(pairs, key=len)
     return len(short) == len(long) or long[len(short) :] == ["#"]  # a/# matches a, too
-
-
-def _is_readable(file: Path) -> bool:
-    try:
-        return file.is_file() and os.access(file, os.R_OK)
-    except (OSError, ValueError):
-        return False

@@ -56,7 +56,7 @@ class Gathered:
         parts: list[str] = []
         for part in key:
             if isinstance(part, str):
-                parts.append(part)
+                parts.append(part if part.isprintable() else ascii(part))
             else:
                 parts[-1] += f"[{_name(self.sources[part]) or part + 1}]"
         return ".".join(parts)

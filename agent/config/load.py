@@ -15,7 +15,7 @@ from agent.config.agree import Fault
 from agent.config.environment import take_environment
 from agent.config.gather import Gathered, gather
 from agent.config.lines import Key
-from agent.config.plan import Plan, plan
+from agent.config.plan import Plan, build, plan
 from agent.config.problem import Problem
 from agent.config.settings import Agent, Broker, Model, Publish, Settings, SourceSettings
 from agent.config.wording import what_is_wrong
@@ -50,10 +50,32 @@ def problems(path: Path, environ: Mapping[str, str]) -> list[Problem]:
 
 
 def examine(path: Path, environ: Mapping[str, str]) -> Examined:
-    """Read, validate, and check against the bundle and the machine."""
+    """Read, validate, and check against the bundle and the machine, without running the bundle's model."""
+    return _examined(_gathered(path, environ))
+
+
+def check(path: Path, environ: Mapping[str, str]) -> Examined:
+    """What `examine` does; then build all that `run` builds, but for the state directory and the network."""
+    gathered = _gathered(path, environ)
+    examined = _examined(gathered)
+    if examined.settings is None or examined.plan is None:
+        return examined
+    try:
+        build(examined.settings, examined.plan)
+    except BundleRefused as error:
+        gathered.report(*_bundle_fault(error))
+        return Examined(tuple(gathered.problems))
+    return examined
+
+
+def _gathered(path: Path, environ: Mapping[str, str]) -> Gathered:
     gathered = gather(path)
     take_environment(gathered, environ, TYPES)
     _find_paths(gathered, environ)
+    return gathered
+
+
+def _examined(gathered: Gathered) -> Examined:
     settings = None
     try:
         settings = Settings.model_validate(gathered.values())
@@ -65,6 +87,10 @@ def examine(path: Path, environ: Mapping[str, str]) -> Examined:
     if settings is None or bundle is None or gathered.problems:
         return Examined(tuple(sorted(gathered.problems, key=lambda one: (one.file, one.line))))
     return Examined((), settings, plan(settings, bundle))
+
+
+def _bundle_fault(error: BundleRefused) -> Fault:
+    return ("model", "bundle"), f"{error.where}: {error.what}"
 
 
 def _is_noise(key: Key, kind: str, gathered: Gathered) -> bool:
@@ -125,10 +151,11 @@ def _check_tables(gathered: Gathered) -> Bundle | None:
         try:
             bundle = file.read(model.bundle)
         except BundleRefused as error:
-            faults.append((("model", "bundle"), f"{model.bundle}: {error.what}"))
+            faults.append(_bundle_fault(error))
         faults += agree.budget_faults(model, bundle.manifest if bundle else None)
-    if bundle is not None:
-        for index, source in sources:
+    for index, source in sources:
+        faults += agree.field_faults(index, source)
+        if bundle is not None:
             faults += agree.source_faults(index, source, bundle.manifest)
     faults += agree.topic_faults(sources, publish, one_broker=_address(broker) == _address(output))
     for key, what in faults:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest
 from agent.config.settings import Agent, Model, Settings
+from agent.core import Core
 from agent.core.bounds import Bounds
+from agent.core.engine import load_engine
 from agent.judge.threshold import Chosen, choose, parse_budget
 from agent.words import Source
 
@@ -22,6 +24,15 @@ class Plan:
 def plan(settings: Settings, bundle: Bundle) -> Plan:
     """Settings that `load` has accepted, with the bundle that they name."""
     return Plan(bundle, sources(settings, bundle.manifest), threshold(settings.model, bundle.manifest))
+
+
+def build(settings: Settings, plan: Plan) -> Core:
+    """The core that runs, with the engine, decoders and judge inside it: `check` builds what `run` builds.
+
+    Raises BundleRefused when the bundle's model cannot be run, or does not compute its golden rows.
+    """
+    engine = load_engine(plan.bundle)
+    return Core(plan.sources, plan.bundle, engine, plan.chosen.threshold, bounds(settings.agent))
 
 
 def sources(settings: Settings, manifest: Manifest) -> tuple[Source, ...]:

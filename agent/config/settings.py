@@ -48,10 +48,11 @@ class Agent(Table):
         default=10 * SECOND, ge=100 * MS, le=HOUR, description="How often the status is published."
     )
     max_delay: Duration = Field(
-        default=2 * MS,
+        default=100 * MS,
         ge=0 * MS,
         le=SECOND,
-        description="Nap after a small read, for larger batches and less CPU; 0s = none.",
+        description="Messages may wait so long for others, for larger batches and less CPU; less where more of them "
+        "come than a broker lets wait. 0s = not at all.",
     )
     max_devices: int = Field(
         default=10_000, ge=1, le=10_000_000, description="Devices kept; a new one beyond that is refused and counted."
@@ -59,6 +60,13 @@ class Agent(Table):
     max_batch: int = Field(default=512, ge=1, le=4096, description="Devices that are stepped together.")
     payload_bytes_max: Size = Field(
         default=2**16, ge=64, le=2**24, description="Larger payloads are dropped and counted."
+    )
+    rows_per_device_max: int = Field(
+        default=64,
+        ge=1,
+        le=4096,
+        description="Rows that one device may bring at once, which is within 100 ms or a nap of `max_delay`; the rest "
+        "is shed, counted, and its next row says `gap`. More for devices that send a backlog in one go.",
     )
     receiver: Literal["auto", "paho"] = Field(
         default="auto",

@@ -1,15 +1,17 @@
 """What `forewarn check` says: every problem, or what would run."""
 
+from typing import Self
+
 import msgspec
 
 from agent.config.load import Examined
 from agent.config.problem import Problem
 from agent.config.settings import Broker
 from agent.decode.topic import Pattern
+from agent.judge.threshold import Chosen, verdict
 
 SOURCES_SHOWN = 3
 DIGEST_SHOWN = 12
-EXTRAPOLATED = "extrapolated: the calibration devices ran too short to vouch for this budget"
 
 
 class Reads(msgspec.Struct, frozen=True):
@@ -30,12 +32,34 @@ class Runs(msgspec.Struct, frozen=True):
 
 
 class Budgeted(msgspec.Struct, frozen=True):
-    """The threshold that keeps to the budget; false alarms a second and device, as the bundle's table has them."""
+    """The threshold that keeps to the budget; false alarms a second and device, as the bundle's table has them.
+
+    The other fields as in `Chosen`; `verdict` says them in words.
+    """
 
     budget: str
     threshold: float
     false_alarms_per_s: float
     extrapolated: bool
+    finest_budget: str
+    warned_of: int
+    failures: int | None
+    alarm_share: float | None
+    verdict: str
+
+    @classmethod
+    def of(cls, budget: str, chosen: Chosen) -> Self:
+        return cls(
+            budget=budget,
+            threshold=chosen.threshold,
+            false_alarms_per_s=chosen.rate_per_s,
+            extrapolated=chosen.extrapolated,
+            finest_budget=chosen.finest_budget,
+            warned_of=chosen.warned_of,
+            failures=chosen.failures,
+            alarm_share=chosen.alarm_share,
+            verdict=verdict(chosen),
+        )
 
 
 class WouldRun(msgspec.Struct, frozen=True):
@@ -61,7 +85,7 @@ def report(examined: Examined) -> Report:
     settings, plan = examined.settings, examined.plan
     if settings is None or plan is None:
         return Report(examined.problems, None)
-    manifest, chosen = plan.bundle.manifest, plan.chosen
+    manifest = plan.bundle.manifest
     return Report(
         (),
         WouldRun(
@@ -69,7 +93,7 @@ def report(examined: Examined) -> Report:
             broker=_address(settings.broker),
             reads=tuple(Reads(one.name, Pattern.parse(one.topic).filter, one.qos) for one in settings.source),
             bundle=Runs(str(plan.bundle.path), manifest.name, manifest.version, plan.bundle.digest),
-            judge=Budgeted(settings.model.budget, chosen.threshold, chosen.rate_per_s, chosen.extrapolated),
+            judge=Budgeted.of(settings.model.budget, plan.chosen),
             publishes=f"{settings.publish.prefix}/{settings.agent.node}/",
             output=_address(settings.output_broker),
         ),
@@ -85,8 +109,8 @@ def one_line(runs: WouldRun) -> str:
     reads = f"reads {', '.join(shown)} from {runs.broker}"
     model = f"runs {bundle.name} {bundle.version} ({bundle.digest[:DIGEST_SHOWN]})"
     threshold = f'at threshold {judge.threshold:g} for "{judge.budget}"'
-    extrapolated = f" ({EXTRAPOLATED})" if judge.extrapolated else ""
-    return f"{reads}, {model} {threshold}{extrapolated}, publishes {runs.publishes} to {runs.output}"
+    doubt = "extrapolated: " if judge.extrapolated else ""
+    return f"{reads}, {model} {threshold} ({doubt}{judge.verdict}), publishes {runs.publishes} to {runs.output}"
 
 
 def _address(broker: Broker) -> str:

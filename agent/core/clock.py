@@ -28,13 +28,15 @@ class Clocked:
     """Readings with the device's clock made good.
 
     t_ns int64 [b] event time; future bool [b] ahead by more than future_max, to be dropped;
-    rebased bool [b] the clock was set anew by this reading; by_arrival bool [b] the time is that of arrival.
+    rebased bool [b] the clock was set anew by this reading; by_arrival bool [b] the time is that of arrival;
+    is_right  none of the three holds of any.
     """
 
     t_ns: Int64
     future: Bool
     rebased: Bool
     by_arrival: Bool
+    is_right: bool = False
 
 
 class ClockRule:
@@ -62,8 +64,8 @@ class ClockRule:
         is_late = self._is_wall[source] & (newest != NEVER) & (t_ns - offset < newest)
         wrong = future | (offset - ahead_ns > behind_max) | is_late
         wrong_before = columns.wrong_rows[slots]
-        if not wrong.any() and not wrong_before.any():
-            return Clocked(t_ns - offset, wrong, wrong, wrong)
+        if not np.count_nonzero(wrong) and not np.count_nonzero(wrong_before):
+            return Clocked(t_ns - offset, wrong, wrong, wrong, is_right=True)
 
         run = columns.steady_rows[slots]
         is_steady = (run > 0) & (np.abs(ahead_ns - columns.steady_ahead_ns[slots]) <= self._steady_ns)
@@ -86,6 +88,9 @@ class ClockRule:
         # Where the wrong rows were left out, the time since the newest row is that of their arrival, and one row more.
         newest = np.where(future | is_late, made_good - lasted_ns - self._every_ns, newest + offset_before - offset)
         moved = rebased & (columns.t_ns[slots] != NEVER)
-        columns.t_ns[slots[moved]] = newest[moved]
+        by_ns = newest - columns.t_ns[slots]
+        columns.t_ns[slots[moved]] += by_ns[moved]
+        has_state = moved & (columns.state_t_ns[slots] != NEVER)
+        columns.state_t_ns[slots[has_state]] += by_ns[has_state]
         columns.history_lost[slots[rebased]] = True
         return Clocked(made_good, future & ~rebased & ~by_arrival, rebased, by_arrival)

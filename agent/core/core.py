@@ -9,24 +9,39 @@ first entry past them, and decide silence only; risk depends on a device's own r
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from agent.bundle.file import Bundle
+from agent.bundle.label import label_of
 from agent.core import snapshot
-from agent.core.alerts import forgotten
+from agent.core.alerts import AlertEvents
 from agent.core.bounds import Bounds
 from agent.core.scores import joined, no_scores
 from agent.core.stepper import Stepper
 from agent.decode.intake import Intake
+from agent.errors import StateRefused
 from agent.judge.evidence import Evidence
 from agent.step.engine import Engine
-from agent.step.slab import NEVER, NO_SOURCE
+from agent.step.slab import GONE, NEVER, NO_SOURCE
 from agent.words import SEVERITIES, AlertEvent, Drop, Quality, Scores, Source, Taken
 
 UNHEARD_NS = 3600 * 10**9  # log time that passes in one step of more than this: nobody listened meanwhile
 DROP_SAMPLES_MAX = 64  # a call gives back at most so many samples of what it dropped; `counts` counts all
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What of the alert table has no place in the core.
+
+    ended      ends of standing alerts whose source the configuration no longer has
+    forgotten  (source, device) whose ended alerts nobody needs
+    """
+
+    ended: Sequence[AlertEvent]
+    forgotten: Sequence[tuple[str, str]]
 
 
 class Core:
@@ -39,6 +54,9 @@ class Core:
         self.entry = 0  # messages taken so far
         self.counts: Counter[tuple[str, str]] = Counter()  # (source, reason) -> drops and doubts, "" for no source
         self.log_time_ns = NEVER
+        self._names = [source.name for source in self.sources]
+        self._forget_after_ns = round(bounds.forget_after_s * 1e9)
+        self._marks_since_ns = NEVER
         self._manifest = bundle.manifest
         self._digest = bundle.digest
         self._bounds = bounds
@@ -47,7 +65,8 @@ class Core:
         self._intake = Intake(
             sources, payload_bytes_max=bounds.payload_bytes_max, device_id_bytes_max=bounds.device_id_bytes_max
         )
-        self._stepper = Stepper(self.sources, bundle.manifest, engine, threshold, bounds)
+        alerts = AlertEvents(label_of(bundle.manifest, bundle.digest))
+        self._stepper = Stepper(self.sources, bundle.manifest, engine, threshold, bounds, alerts)
 
     def take(self, topics: Sequence[str], payloads: Sequence[bytes], arrived_ns: Sequence[int]) -> Taken:
         """Take one read's messages through to alerts; the three lists have one element a message.
@@ -58,10 +77,13 @@ class Core:
         log_times = np.maximum(np.maximum.accumulate(arrived), self.log_time_ns)
         parts: list[Scores] = []
         alerts: list[AlertEvent] = []
+        forgotten: list[tuple[str, str]] = []
         drops: list[Drop] = []
         start = 0
         while start < len(topics):
-            alerts += self._advance(int(log_times[start]))
+            ends, silent = self._advance(int(log_times[start]))
+            alerts += ends
+            forgotten += silent
             end = int(np.searchsorted(log_times, self._next_tick_ns))
             readings = self._intake.read(topics[start:end], payloads[start:end], log_times[start:end])
             scores, raised = self._stepper.step(readings, log_times[start:end], topics[start:end], self.entry)
@@ -74,50 +96,94 @@ class Core:
         for drop in drops:
             self.counts[drop.source, drop.reason] += 1
         scores = joined(parts) if parts else no_scores(self._manifest)
-        return Taken(
-            scores, alerts, list({(d.source, d.device, d.reason): d for d in drops}.values())[:DROP_SAMPLES_MAX]
-        )
+        samples = list({(d.source, d.device, d.reason): d for d in drops}.values())[:DROP_SAMPLES_MAX]
+        return Taken(scores, alerts, samples, forgotten)
 
     def tick(self, log_time_ns: int) -> Taken:
         """A heartbeat: nothing has arrived up to `log_time_ns`, the shell's wall time."""
-        alerts = self._advance(log_time_ns)
+        alerts, forgotten = self._advance(log_time_ns)
         self.log_time_ns = max(self.log_time_ns, log_time_ns)
-        return Taken(no_scores(self._manifest), alerts, [])
+        return Taken(no_scores(self._manifest), alerts, [], forgotten)
 
-    def mark_gap(self, source: str) -> None:
-        """History may be missing: the next row of each device of `source` ("" for all) says `gap`.
+    def mark_gap(self, source: str, devices: Collection[str] = ()) -> None:
+        """History may be missing: the next row of each device of `source` ("" for all), or of those named, says `gap`.
 
-        For a while, whoever is heard for the first time is not taken for new (`agent.core.newness`).
+        devices  only these of the source; one that is not known has no history. Without any, for a while nobody who is
+                 heard for the first time is taken for new (`agent.core.newness`).
         """
-        self._stepper.newness.lose_history()
         columns = self._stepper.slab.columns
-        names = [one.name for one in self.sources]
-        columns.history_lost |= (columns.source == names.index(source)) if source else (columns.source != NO_SOURCE)
+        if devices:
+            index = self._names.index(source)
+            slots = [slot for device in devices if (slot := self._stepper.slab.find(index, device)) is not None]
+            columns.history_lost[slots] = True
+            return
+        self._stepper.newness.lose_history()
+        columns.history_lost |= (
+            (columns.source == self._names.index(source)) if source else (columns.source != NO_SOURCE)
+        )
 
-    def adopt(self, standing: Sequence[AlertEvent], newest_t_ns: Mapping[tuple[str, str], int]) -> None:
+    def mark_unclean(self) -> None:
+        """Rows may have been stepped after the snapshot that was restored, and nobody knows which."""
+        columns = self._stepper.slab.columns
+        columns.is_behind |= columns.source != NO_SOURCE
+
+    def adopt(self, standing: Sequence[AlertEvent], newest_t_ns: Mapping[tuple[str, str], int]) -> Adopted:
         """Take alert life cycles from the alert table, as at a start in snapshot mode; evidence starts empty.
 
         standing     the last event of each alert that stands
         newest_t_ns  (source, device) -> event time of its newest event in the table. A row not newer is dropped as
                      late: it was stepped before the crash, and must not raise the same fault under a second id.
+
+        Devices whose alert stands get their slots first; an ended alert takes none, and waits for its device as a mark.
+        Raises StateRefused when more alerts stand than `max_devices` lets devices be known.
         """
-        names = [source.name for source in self.sources]
-        self._stepper.evidence.forget()
-        for (source, device), t_ns in newest_t_ns.items():
-            slot = self._stepper.slot(device, names.index(source) if source in names else NO_SOURCE, is_new=False)
-            if slot is None:
-                self.counts[source, "max_devices"] += 1
-                continue
-            columns = self._stepper.slab.columns
-            columns.t_ns[slot] = max(columns.t_ns[slot], t_ns)
-        for event in standing:
-            slot = self._stepper.slab.find(event.device)
-            if slot is not None:
-                self._stepper.evidence.standing[slot] = True
-                self._stepper.evidence.severity[slot] = SEVERITIES.index(event.severity)
-                self._stepper.evidence.sequence[slot] = event.sequence
-                self._stepper.evidence.raised_t_ns[slot] = event.raised_t_ns
-                self._stepper.evidence.raised_epoch[slot] = event.clock_epoch
+        stepper, columns = self._stepper, self._stepper.slab.columns
+        stepper.evidence.forget()
+        stepper.alerts.forget()
+        owned = [event for event in standing if event.source in self._names]
+        if len(owned) > self._bounds.max_devices:
+            what = f"{len(owned)} alerts stand, and agent.max_devices is {self._bounds.max_devices}"
+            raise StateRefused("alert table", what, next_step="Raise agent.max_devices to what it was, or more.")
+        marks = {key: t_ns for key, t_ns in newest_t_ns.items() if key[0] in self._names}
+        keep = {(event.source, event.device) for event in owned}
+        for event in owned:
+            slot = self._slot_of_standing(event, keep)
+            columns = stepper.slab.columns  # it may have grown
+            columns.t_ns[slot] = max(columns.t_ns[slot], marks.pop((event.source, event.device), event.t_ns))
+            stepper.evidence.standing[slot] = True
+            stepper.evidence.severity[slot] = SEVERITIES.index(event.severity)
+            stepper.evidence.sequence[slot] = event.sequence
+            stepper.evidence.raised_t_ns[slot] = event.raised_t_ns
+            stepper.evidence.raised_epoch[slot] = event.clock_epoch
+            stepper.alerts.adopt(slot, event)
+        for source, device in [*marks]:
+            known = stepper.slab.find(self._names.index(source), device)
+            if known is not None:
+                columns.t_ns[known] = max(columns.t_ns[known], marks.pop((source, device)))
+        newest = sorted(marks, key=marks.__getitem__, reverse=True)
+        stepper.marks = {key: marks[key] for key in newest[: self._bounds.max_devices]}
+        return Adopted(
+            ended=[stepper.alerts.orphaned(event, self.entry) for event in standing if event.source not in self._names],
+            forgotten=[*newest[self._bounds.max_devices :], *(key for key in newest_t_ns if key[0] not in self._names)],
+        )
+
+    def _slot_of_standing(self, event: AlertEvent, keep: Collection[tuple[str, str]]) -> int:
+        """A slot for a device whose alert stands; where all are taken, the one heard of least lately makes room."""
+        stepper, index = self._stepper, self._names.index(event.source)
+        slot = stepper.slot(index, event.device, is_new=False)
+        if slot is None:
+            columns, devices = stepper.slab.columns, stepper.slab.devices
+            others = [
+                one
+                for one, device in enumerate(devices)
+                if device is not None and (self._names[columns.source[one]], device) not in keep
+            ]
+            least = min(others, key=lambda one: int(columns.heard_ns[one]))
+            self.counts[stepper.source_of(least), "forgotten"] += 1
+            stepper.release(least)
+            slot = stepper.slot(index, event.device, is_new=False)
+        assert slot is not None
+        return slot
 
     def snapshot(self) -> bytes:
         """All that shapes later scores and alerts. No checksum: the store adds it."""
@@ -130,7 +196,7 @@ class Core:
             log_time_ns=self.log_time_ns,
             next_tick_ns=self._next_tick_ns,
             new_from_ns=self._stepper.newness.from_ns,
-            sources=tuple(source.name for source in self.sources),
+            sources=tuple(self._names),
             devices=tuple(devices),
         )
         return snapshot.pack(
@@ -147,15 +213,13 @@ class Core:
         self.log_time_ns = header.log_time_ns
         self._next_tick_ns = header.next_tick_ns
         self._stepper.newness.from_ns = header.new_from_ns
-        self._stepper.slab.refill(header.devices)
+        now = [self._names.index(name) if name in self._names else GONE for name in header.sources]
+        today = np.array([*now, GONE, NO_SOURCE])  # so that GONE and NO_SOURCE, below 0, stay what they are
+        self._stepper.slab.refill(header.devices, {**columns, "source": today[columns["source"]]})
         self._stepper.evidence = Evidence.empty(self._stepper.slab.capacity)
-        for name, array in columns.items():
-            getattr(self._stepper.slab.columns, name)[:n_slots] = array
+        self._stepper.alerts.forget()  # `adopt` says which of them were raised before
         for name, array in evidence.items():
             getattr(self._stepper.evidence, name)[:n_slots] = array
-        names = [source.name for source in self.sources]
-        now = np.array([names.index(name) if name in names else NO_SOURCE for name in header.sources] + [NO_SOURCE])
-        self._stepper.slab.columns.source[:n_slots] = now[columns["source"]]  # index -1 is the NO_SOURCE at the end
 
     def devices_by_quality(self) -> dict[str, int]:
         """How many devices are ok, warming_up, gap, out_of_domain, stale: silence must not look like health."""
@@ -169,37 +233,59 @@ class Core:
 
     # The rest is the way inside ---------------------------------------------------------------------------------
 
-    def _advance(self, log_time_ns: int) -> list[AlertEvent]:
-        """Let the ticks up to `log_time_ns` happen; only the last can matter, as nothing was heard between them."""
+    def _advance(self, log_time_ns: int) -> tuple[list[AlertEvent], list[tuple[str, str]]]:
+        """Let the ticks up to `log_time_ns` happen; only the last can matter, as nothing was heard between them.
+
+        Returns the ends of alerts, and who is forgotten.
+        """
         self._stepper.newness.advance(log_time_ns)
         if log_time_ns < self._next_tick_ns:
-            return []
+            return [], []
         is_first = self._next_tick_ns == NEVER
         passed_ns = log_time_ns - self.log_time_ns
         tick_ns = log_time_ns - log_time_ns % self._tick_every_ns
         self._next_tick_ns = tick_ns + self._tick_every_ns
-        return [] if is_first else self._notice_silence(tick_ns, passed_ns)
+        return ([], []) if is_first else self._notice_silence(tick_ns, passed_ns)
 
-    def _notice_silence(self, tick_ns: int, passed_ns: int) -> list[AlertEvent]:
-        """Mark devices `stale`, and let those unheard of for `forget_after` go, their alerts ended with the cause.
+    def _notice_silence(self, tick_ns: int, passed_ns: int) -> tuple[list[AlertEvent], list[tuple[str, str]]]:
+        """Mark devices `stale` that were not scored; let those unheard of for `forget_after` go, their alerts ended.
 
         passed_ns  log time since the entry before. A long step is a clock that was set, or the time that the agent was
                    away: it makes devices stale, but it does not count towards forgetting them.
         """
         columns = self._stepper.slab.columns
-        is_known = (columns.t_ns != NEVER) | (columns.source != NO_SOURCE)
-        columns.heard_ns[is_known & (columns.heard_ns == NEVER)] = tick_ns  # none of its rows was accepted yet
+        is_known = columns.source != NO_SOURCE
+        for newest_ns in (columns.heard_ns, columns.scored_ns):
+            newest_ns[is_known & (newest_ns == NEVER)] = tick_ns  # none of its rows was heard, or scored, yet
+        unscored_ns = np.where(is_known, tick_ns - columns.scored_ns, 0)
         silent_ns = np.where(is_known, tick_ns - columns.heard_ns, 0)
-        columns.quality[silent_ns > round(self._bounds.stale_after_s * 1e9)] = Quality.STALE
+        columns.quality[unscored_ns > round(self._bounds.stale_after_s * 1e9)] = Quality.STALE
         if passed_ns > UNHEARD_NS:
-            columns.heard_ns[is_known] = np.minimum(columns.heard_ns[is_known] + passed_ns, tick_ns)
-            return []
-        ended: list[AlertEvent] = []
-        for slot in np.flatnonzero(silent_ns > round(self._bounds.forget_after_s * 1e9)).tolist():
-            source, t_ns = self._stepper.source_of(slot), int(columns.t_ns[slot])
-            device = self._stepper.slab.release(slot)
+            for newest_ns in (columns.heard_ns, columns.scored_ns):
+                newest_ns[is_known] = np.minimum(newest_ns[is_known] + passed_ns, tick_ns)
+            return [], []
+        alerts: list[AlertEvent] = []
+        forgotten = self._forget_marks(tick_ns)
+        for slot in np.flatnonzero(silent_ns > self._forget_after_ns).tolist():
+            source, t_ns, device = (
+                self._stepper.source_of(slot),
+                int(columns.t_ns[slot]),
+                str(self._stepper.slab.devices[slot]),
+            )
             if self._stepper.evidence.standing[slot]:
-                ended.append(forgotten(self._stepper.evidence, slot, device, source, self.entry, t_ns))
-            self._stepper.evidence.clear(slot)
+                evidence = self._stepper.evidence
+                alerts.append(self._stepper.alerts.ended(evidence, slot, device, source, "forgotten", self.entry, t_ns))
+            self._stepper.release(slot)
+            forgotten.append((source, device))
             self.counts[source, "forgotten"] += 1
-        return ended
+        return alerts, forgotten
+
+    def _forget_marks(self, tick_ns: int) -> list[tuple[str, str]]:
+        """Let go of devices that only the alert table knows and that were not heard for `forget_after` of log time."""
+        if self._marks_since_ns == NEVER:
+            self._marks_since_ns = tick_ns
+        if not self._stepper.marks or tick_ns - self._marks_since_ns <= self._forget_after_ns:
+            return []
+        forgotten = [*self._stepper.marks]
+        self._stepper.marks = {}
+        return forgotten

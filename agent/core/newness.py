@@ -8,7 +8,9 @@ knows, so that is how long the doubt lasts; until then a device is of unknown ag
 
 from collections.abc import Sequence
 
-from agent.words import Source
+import numpy as np
+
+from agent.words import Bool, Int64, Source
 
 
 class Newness:
@@ -27,6 +29,10 @@ class Newness:
         """An entry comes."""
         if self.from_ns is None:
             self.from_ns = log_time_ns + self._doubt_ns
+
+    def has_all(self, log_times: Int64) -> Bool:
+        """Whether nothing that was lost may still come, bool [n], with rows that come at log_times int64 [n]."""
+        return log_times >= self.from_ns if self.from_ns is not None else np.zeros(len(log_times), np.bool_)
 
     def miss(self, source: int, log_time_ns: int) -> None:
         """A row of an unknown device is left out: when it is heard again it is not for the first time."""

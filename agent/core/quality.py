@@ -15,7 +15,7 @@ class QualityRule:
         margin = manifest.out_of_domain_margin * (high - low)
         self._low = (low - margin).astype(np.float32)
         self._high = (high + margin).astype(np.float32)
-        self._may_be_missing = np.array([channel.may_be_missing for channel in manifest.channels])
+        self._is_needed = np.array([not channel.may_be_missing for channel in manifest.channels])
         self._warmup_rows = manifest.warmup_rows
 
     def quality(self, x: Float32, rows_before: Int64, is_new: Bool, is_gap: Bool) -> UInt8:
@@ -25,8 +25,10 @@ class QualityRule:
         device's life, so that nothing is missing from it; is_gap bool [b].
         """
         with np.errstate(invalid="ignore"):
-            outside = (x < self._low) | (x > self._high) | (np.isnan(x) & ~self._may_be_missing)
-        quality = np.where(outside.any(axis=1), Quality.OUT_OF_DOMAIN, Quality.OK).astype(np.uint8)
+            outside = (x < self._low) | (x > self._high) | (np.isnan(x) & self._is_needed)
+        quality = np.full(len(x), Quality.OK, np.uint8)
+        if np.count_nonzero(outside):
+            quality[outside.any(axis=1)] = Quality.OUT_OF_DOMAIN
         quality[(rows_before + 1 < self._warmup_rows) & ~is_new] = Quality.WARMING_UP
         quality[is_gap] = Quality.GAP
         return quality

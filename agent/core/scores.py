@@ -14,6 +14,7 @@ def no_scores(manifest: Manifest) -> Scores:
     n_quantiles = len(manifest.rul.quantiles) if manifest.rul else 0
     return Scores(
         entry=np.empty(0, np.int64),
+        source=np.empty(0, np.int64),
         device=np.empty(0, np.object_),
         t_ns=np.empty(0, np.int64),
         quality=np.empty(0, np.uint8),

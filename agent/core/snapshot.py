@@ -13,10 +13,10 @@ import numpy.typing as npt
 from agent.columns import Columns
 from agent.errors import SnapshotRefused
 from agent.judge.evidence import Evidence
-from agent.step.slab import DeviceColumns
+from agent.step.slab import GONE, DeviceColumns
 
 MAGIC = b"FWSTATE\n"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _START_OVER = "The agent starts from the next older snapshot, or with every device as one never heard."
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -58,7 +58,7 @@ def unpack(data: bytes, *, digest: str, state_size: int, max_devices: int) -> tu
     if not np.isfinite(columns["state"]).all():
         raise _refused("a device's state is not finite")
     sources = columns["source"]
-    if n_slots and not (sources.min() >= -1 and sources.max() < len(header.sources)):
+    if n_slots and not (sources.min() >= GONE and sources.max() < len(header.sources)):
         raise _refused("a device names a source that the header does not")
     return header, columns, evidence
 

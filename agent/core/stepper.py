@@ -3,23 +3,27 @@
 Rounds hold a device at most once; only the model's call is cut at `max_batch`, the rest goes a round at a time.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from agent.align import space
+from agent.align import Spacing, space
 from agent.bundle.manifest import Manifest
-from agent.core.alerts import decided
+from agent.core.alerts import AlertEvents
+from agent.core.behind import catch_up
 from agent.core.bounds import Bounds
 from agent.core.clock import ClockRule
+from agent.core.mixed import mixed_rows
 from agent.core.newness import Newness
 from agent.core.quality import QualityRule
+from agent.core.restart import RestartRule
 from agent.core.scores import joined, no_scores, picked
 from agent.decode.intake import Readings
 from agent.judge.evidence import NOT_CLEARING, Evidence, judge
 from agent.step.batch import rounds
 from agent.step.engine import Engine
-from agent.step.slab import NEVER, NO_SLOT, NO_SOURCE, Slab
+from agent.step.slab import GONE, NEVER, NO_SLOT, Slab
 from agent.words import AlertEvent, Bool, Drop, Float32, Int64, Scores, Source
 
 
@@ -27,11 +31,18 @@ class Stepper:
     """Slab and evidence of all devices, and the only place that writes them row by row."""
 
     def __init__(
-        self, sources: Sequence[Source], manifest: Manifest, engine: Engine, threshold: float, bounds: Bounds
+        self,
+        sources: Sequence[Source],
+        manifest: Manifest,
+        engine: Engine,
+        threshold: float,
+        bounds: Bounds,
+        alerts: AlertEvents,
     ) -> None:
-        self.slab = Slab(manifest.state_size, bounds.max_devices)
+        self.slab = Slab(manifest.state_size, bounds.max_devices, len(sources))
         self.evidence = Evidence.empty(self.slab.capacity)
         self.newness = Newness(sources, bounds.stale_after_s)
+        self.alerts = alerts
         self._sources = sources
         self._manifest = manifest
         self._engine = engine
@@ -40,26 +51,46 @@ class Stepper:
         self._new_state = np.array(manifest.new_state, np.float32)
         self._quality_rule = QualityRule(manifest)
         self._clock_rule = ClockRule(sources, manifest.cadence.every_s)
+        self._restart_rule = RestartRule(sources)
+        # Event time up to which the alert table knows a device that has no slot yet: (source, device) -> ns.
+        self.marks: dict[tuple[str, str], int] = {}
 
-    def slot(self, device: str, source: int, *, is_new: bool) -> int | None:
+    def slot(self, source: int, device: str, *, is_new: bool) -> int | None:
         """The device's slot, another one if it has none; None when `max_devices` are known already.
 
         is_new  a device that has none yet begins its life now
         """
-        slot = self.slab.find(device)
+        slot = self.slab.find(source, device)
+        if slot is not None:
+            return slot
+        slot = self.slab.claim(source, device)
+        unowned = self.slab.ownerless()
+        if slot is None and unowned is not None:
+            self.release(unowned)
+            slot = self.slab.claim(source, device)
         if slot is None:
-            slot = self.slab.claim(device, source)
-            if self.slab.capacity > len(self.evidence.standing):
-                self.evidence.grow(self.slab.capacity)
-            if slot is not None and is_new:
-                self.slab.columns.state[slot] = self._new_state
-                self.slab.columns.is_new[slot] = True
+            return None
+        if self.slab.capacity > len(self.evidence.standing):
+            self.evidence.grow(self.slab.capacity)
+        columns = self.slab.columns
+        mark_ns = self.marks.pop((self._sources[source].name, device), None)
+        if mark_ns is not None:
+            columns.t_ns[slot] = max(columns.t_ns[slot], mark_ns)
+            columns.history_lost[slot] = True
+        elif is_new and columns.t_ns[slot] == NEVER:
+            columns.state[slot] = self._new_state
+            columns.is_new[slot] = True
         return slot
+
+    def release(self, slot: int) -> None:
+        """Give a slot back: nothing is known of its device any more."""
+        self.slab.release(slot)
+        self.evidence.clear(slot)
 
     def source_of(self, slot: int) -> str:
         """Name of the source that a slot's device belongs to, "" when the configuration no longer has it."""
         source = int(self.slab.columns.source[slot])
-        return self._sources[source].name if source != NO_SOURCE else ""
+        return self._sources[source].name if source != GONE else ""
 
     def step(
         self, readings: Readings, log_times: Int64, topics: Sequence[str], first_entry: int
@@ -69,7 +100,7 @@ class Stepper:
         Returns scores and alerts in the order of the messages; `readings.drops` gets what is left out.
         """
         slots = self._slots_of(readings, topics, log_times)
-        held = np.flatnonzero(slots != NO_SLOT)
+        held = (slots != NO_SLOT).nonzero()[0]
         parts: list[Scores] = []
         alerts: list[AlertEvent] = []
         for one in rounds(slots[held]):
@@ -89,20 +120,15 @@ class Stepper:
     def _slots_of(self, readings: Readings, topics: Sequence[str], log_times: Int64) -> Int64:
         """int64 [n], NO_SLOT where a reading gets none. Only here does a device come to be, so junk makes none."""
         devices = readings.device.tolist()
-        slots = self.slab.slots(devices)
-        is_owned = (slots != NO_SLOT) & (self.slab.columns.source[slots] == readings.source)
-        for row in np.flatnonzero(~is_owned).tolist():
+        slots = self.slab.slots(readings.source, devices)
+        for row in (slots == NO_SLOT).nonzero()[0].tolist():
             source, heard_ns = int(readings.source[row]), int(log_times[readings.message[row]])
-            slot = self.slot(devices[row], source, is_new=self.newness.is_new(source, heard_ns))
-            if slot is not None and self.slab.columns.source[slot] == source:
+            slot = self.slot(source, devices[row], is_new=self.newness.is_new(source, heard_ns))
+            if slot is not None:
                 slots[row] = slot
-                continue
-            slots[row] = NO_SLOT
-            if slot is None:
+            else:
                 self.newness.miss(source, heard_ns)
                 self._drop(readings, row, topics, "max_devices", "no room for another device")
-            else:
-                self._drop(readings, row, topics, "foreign_device", "the device belongs to another source")
         return slots
 
     def _round(
@@ -115,42 +141,93 @@ class Stepper:
         first_entry: int,
     ) -> tuple[Scores, list[AlertEvent]]:
         """One round of distinct devices; rows int64 [b] index `readings`."""
-        columns, cadence = self.slab.columns, self._manifest.cadence
+        columns = self.slab.columns
         rows, slots, t_ns, heard_ns = self._with_clocks(readings, rows, slots, heard_ns, topics)
-        spacing = space(t_ns, columns.t_ns[slots], columns.rows[slots] > 0, cadence.every_s, cadence.dt_max_s)
         columns.heard_ns[slots] = heard_ns
-        old = spacing.late | spacing.repeated
+        alerts = self._begin_new_lives(readings, rows, slots, t_ns, heard_ns, topics, first_entry)
+        is_fast = columns.is_fast[slots]
+        spacing = space(t_ns, columns.t_ns[slots], columns.state_t_ns[slots], is_fast, self._manifest.cadence)
         dt, is_lost, is_gap = spacing.dt, spacing.is_lost, spacing.is_gap
-        if old.any():
-            for row, is_late in zip(rows[old].tolist(), spacing.late[old].tolist(), strict=True):
-                self._drop(readings, row, topics, "late" if is_late else "repeated", _event_time(readings, row))
-            new = ~old
-            rows, slots, t_ns = rows[new], slots[new], t_ns[new]
+        old = spacing.late | spacing.repeated
+        left_out = old | spacing.too_fast
+        for row in rows[mixed_rows(columns, slots, old)].tolist():
+            detail = "old rows come between new ones: do two machines use this id, or is every row sent twice?"
+            self._drop(readings, row, topics, "mixed_rows", detail)
+        columns.is_fast[slots] = spacing.too_fast | is_fast & left_out
+        if np.count_nonzero(left_out):
+            self._drop_by_time(readings, rows, spacing, topics)
+            new = ~left_out
+            rows, slots, t_ns, heard_ns = rows[new], slots[new], t_ns[new], heard_ns[new]
             dt, is_lost, is_gap = dt[new], is_lost[new], is_gap[new]
         if len(rows) == 0:
-            return no_scores(self._manifest), []
-        if is_lost.any():
+            return no_scores(self._manifest), alerts
+        if np.count_nonzero(is_lost):
             self._start_again(slots[is_lost])
+        catch_up(columns, slots, dt, self._manifest.cadence.closest_s)
         x = readings.x[rows]
         risk, rul, sound = self._run(x, dt, slots)
         is_gap |= columns.history_lost[slots]
         quality = self._quality_rule.quality(x, columns.rows[slots], columns.is_new[slots], is_gap)
 
         columns.rows[slots] += 1
-        columns.t_ns[slots] = t_ns
+        columns.t_ns[slots] = columns.state_t_ns[slots] = t_ns
         columns.history_lost[slots] = ~sound
         columns.quality[slots] = quality
+        columns.scored_ns[slots] = heard_ns
 
-        scores = Scores(first_entry + readings.message[rows], readings.device[rows], t_ns, quality, risk, rul)
-        if not sound.all():  # a device the model cannot follow starts again; its neighbours go on
+        source = readings.source[rows]
+        scores = Scores(first_entry + readings.message[rows], source, readings.device[rows], t_ns, quality, risk, rul)
+        if np.count_nonzero(sound) < len(sound):  # a device the model cannot follow starts again; its neighbours go on
             for row in rows[~sound].tolist():
                 self._drop(readings, row, topics, "not_finite", _event_time(readings, row))
             self._start_again(slots[~sound])
             scores, slots = picked(scores, np.flatnonzero(sound)), slots[sound]
         policy = self._manifest.judge
         verdict = judge(self.evidence, slots, scores.t_ns, scores.quality, scores.risk, self._threshold, policy)
+        if not len(verdict.rows):
+            return scores, alerts
         self.evidence.raised_epoch[slots[verdict.raised]] = columns.clock_epoch[slots[verdict.raised]]
-        return scores, list(decided(verdict, scores, slots, self.evidence, self.source_of))
+        return scores, [*alerts, *self.alerts.decided(verdict, scores, slots, self.evidence, self.source_of)]
+
+    def _begin_new_lives(
+        self,
+        readings: Readings,
+        rows: Int64,
+        slots: Int64,
+        t_ns: Int64,
+        heard_ns: Int64,
+        topics: Sequence[str],
+        first_entry: int,
+    ) -> list[AlertEvent]:
+        """Devices whose counter has started again are others from now on; returns the ends of their alerts."""
+        if not self._restart_rule.may_find:
+            return []
+        newest_ns = self.slab.columns.t_ns[slots]
+        may_begin = self.newness.has_all(heard_ns)
+        restarted = self._restart_rule.read(self.slab.columns, slots, readings.source[rows], t_ns, may_begin)
+        if not np.count_nonzero(restarted):
+            return []
+        alerts = []
+        for one in np.flatnonzero(restarted).tolist():
+            row, slot, newest = int(rows[one]), int(slots[one]), int(newest_ns[one])
+            detail = f"its counter fell from {newest / 1e9:g} and counts on from {t_ns[one] / 1e9:g}"
+            self._drop(readings, row, topics, "new_life", detail)
+            if self.evidence.standing[slot]:
+                source, entry = self.source_of(slot), first_entry + int(readings.message[row])
+                device, t = str(readings.device[row]), int(t_ns[one])
+                alerts.append(self.alerts.ended(self.evidence, slot, device, source, "new_life", entry, t))
+            self.evidence.clear(slot)
+        self._start_again(slots[restarted])
+        return alerts
+
+    def _drop_by_time(self, readings: Readings, rows: Int64, spacing: Spacing, topics: Sequence[str]) -> None:
+        every_s = self._manifest.cadence.every_s
+        for which, reason in ((spacing.late, "late"), (spacing.repeated, "repeated"), (spacing.too_fast, "too_fast")):
+            for row in rows[which].tolist():
+                detail = _event_time(readings, row)
+                if reason == "too_fast":
+                    detail = f"{detail}, too soon after the row before it for a bundle of a row each {every_s:g} s"
+                self._drop(readings, row, topics, reason, detail)
 
     def _with_clocks(
         self, readings: Readings, rows: Int64, slots: Int64, heard_ns: Int64, topics: Sequence[str]
@@ -158,6 +235,8 @@ class Stepper:
         """Make the devices' clocks good: rows, slots, event times and arrivals, int64 [b], less the future."""
         said_ns = readings.t_ns[rows]
         clocked = self._clock_rule.read(self.slab.columns, slots, readings.source[rows], said_ns, heard_ns)
+        if clocked.is_right:
+            return rows, slots, clocked.t_ns, heard_ns
         for which, reason in (
             (clocked.future, "future"),
             (clocked.rebased, "clock_rebased"),
@@ -178,6 +257,7 @@ class Stepper:
         """The state of these devices says nothing any more: from now on they are of unknown age."""
         columns = self.slab.columns
         columns.state[slots], columns.rows[slots], columns.is_new[slots] = 0, 0, False
+        columns.state_t_ns[slots] = NEVER
 
     def _run(self, x: Float32, dt: Float32, slots: Int64) -> tuple[Float32, Float32, Bool]:
         """Step the states of distinct slots, `max_batch` at a time; returns risk [b, K], rul [b, Q], sound bool [b].
@@ -208,7 +288,7 @@ class Stepper:
 def _is_finite(*arrays: Float32) -> bool:
     """True only if every number is; asks the sums, which is quick, so huge finite numbers may be called infinite."""
     with np.errstate(invalid="ignore", over="ignore"):
-        return all(np.isfinite(array.sum()) for array in arrays)
+        return math.isfinite(sum(float(array.sum()) for array in arrays))
 
 
 def _event_time(readings: Readings, row: int) -> str:

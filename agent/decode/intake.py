@@ -68,6 +68,7 @@ class Intake:
         self._payload_bytes_max = payload_bytes_max
         self._device_id_bytes_max = device_id_bytes_max
         self._addresses: dict[str, Address] = {}
+        self._topics: dict[Address, str] = {}  # the first one heard of a device, where a wildcard lets it have several
 
     def read(self, topics: Sequence[str], payloads: Sequence[bytes], log_times_ns: Int64) -> Readings:
         """Decode one read's messages; log_times_ns int64 [n] stand in for the time of a payload that has none."""
@@ -76,9 +77,11 @@ class Intake:
         message = np.fromiter(messages, np.int64, len(messages))
         source = np.fromiter((address.source for address in addresses), np.int64, len(addresses))
         t_ns, impossible, x = self._columns(source, decoded, log_times_ns[message])
+        device = np.array([address.device for address in addresses], np.object_)
         missing = np.isnan(x)
-        is_short = missing.any(axis=1) if missing.any() else np.zeros(len(x), np.bool_)
-        empty = is_short & missing.all(axis=1)
+        if not np.count_nonzero(missing) and not np.count_nonzero(impossible):
+            return Readings(message=message, source=source, device=device, t_ns=t_ns, x=x, drops=drops)
+        is_short, empty = missing.any(axis=1), missing.all(axis=1)
         for faulty, reason in (
             (impossible, "impossible_time"),
             (empty, "no_channels"),
@@ -91,14 +94,7 @@ class Intake:
             for row, channel, n in zip(rows.tolist(), first.tolist(), n_missing.tolist(), strict=True):
                 detail = _detail(reason, self._sources[addresses[row].source].fields, channel, n)
                 drops.append(self._drop(addresses[row], topics[messages[row]], reason, detail))
-        readings = Readings(
-            message=message,
-            source=source,
-            device=np.array([address.device for address in addresses], np.object_),
-            t_ns=t_ns,
-            x=x,
-            drops=drops,
-        )
+        readings = Readings(message=message, source=source, device=device, t_ns=t_ns, x=x, drops=drops)
         faulty = impossible | empty
         return readings.only(~faulty) if faulty.any() else readings
 
@@ -165,7 +161,11 @@ class Intake:
             if len(topic) <= ADDRESS_CHARS_MAX:
                 if len(self._addresses) >= ADDRESSES_MAX:
                     self._addresses.clear()
+                    self._topics.clear()
                 self._addresses[topic] = address
+                if pattern.has_wildcard and (first := self._topics.setdefault(address, topic)) != topic:
+                    detail = f"the device also comes from {first}: are they two machines? The reading is used"
+                    drops.append(self._drop(address, topic, "two_topics", detail))
             return address
         drops.append(Drop("", "", topic, "no_source", "no source's topic matches"))
         return None

@@ -32,6 +32,13 @@ class Undecodable(Exception):
         self.detail = detail
 
 
+def field_problem(field: str) -> str:
+    """Why no payload field of this name can be read, "" when one can: msgspec takes names that JSON need not escape."""
+    if any(char in '"\\' or char < " " for char in field):
+        return f"{field!r} holds a quote, a backslash or a control character, which no payload field may that is read"
+    return ""
+
+
 class JsonObjectCodec:
     """Decodes the payloads of one source, and turns what it decoded into columns.
 
@@ -103,7 +110,8 @@ def _channels(reading: msgspec.Struct) -> tuple[Any, ...]:
 def _scaled(given: npt.NDArray[np.float64], scale: int) -> tuple[Int64, Bool]:
     """Times in units of `scale` ns as int64 [n] ns, and which of them cannot be: bool [n]."""
     possible = (given >= 0) & (given < _T_NS_MAX / scale)
-    given = np.where(possible, given, 0)
+    if np.count_nonzero(possible) < len(possible):
+        given = np.where(possible, given, 0)
     whole = np.floor(given)  # kept apart: a float64 of nanoseconds since 1970 would be off by up to 128 of them
     return whole.astype(np.int64) * scale + np.rint((given - whole) * scale).astype(np.int64), ~possible
 

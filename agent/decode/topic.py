@@ -29,6 +29,11 @@ class Pattern:
         return cls(levels, levels.index(DEVICE))
 
     @property
+    def has_wildcard(self) -> bool:
+        """Whether several topics may name one device."""
+        return not {"+", "#"}.isdisjoint(self.levels)
+
+    @property
     def filter(self) -> str:
         """The MQTT topic filter to subscribe to."""
         return "/".join("+" if level == DEVICE else level for level in self.levels)

@@ -57,7 +57,7 @@ class Verdict:
     @property
     def rows(self) -> Int64:
         """Indexes of the rows that change an alert."""
-        return np.flatnonzero(self.raised | self.updated | self.cleared)
+        return (self.raised | self.updated | self.cleared).nonzero()[0]
 
 
 def severity_level(risk: Float32, policy: JudgePolicy) -> UInt8:
@@ -66,6 +66,8 @@ def severity_level(risk: Float32, policy: JudgePolicy) -> UInt8:
     risk float32 [b, K]. Shortest horizon: critical; second: major; third: minor; later ones or none: warning.
     """
     reached = risk >= np.float32(policy.severity_risk)  # [b, K]
+    if not np.count_nonzero(reached):
+        return np.zeros(len(risk), np.uint8)
     first = np.where(reached.any(axis=1), reached.argmax(axis=1), len(SEVERITIES))
     level: UInt8 = np.maximum(len(SEVERITIES) - 1 - first, 0).astype(np.uint8)
     return level
@@ -81,11 +83,18 @@ def judge(
     ok = quality == Quality.OK
     alert_risk = risk[:, policy.horizon]
     over = ok & (alert_risk >= np.float32(threshold))
-    under = ok & (alert_risk < np.float32(threshold * policy.clear_ratio))
     standing = evidence.standing[slots]
-
-    mask = np.uint32((1 << policy.n) - 1)
     window = evidence.window[slots]
+    # One noisy row must not make an alert critical: severity is what the last two `ok` rows agree on.
+    level = severity_level(risk, policy)
+    level_before = evidence.level[slots]
+    evidence.level[slots] = np.where(ok, level, level_before)
+    if not np.count_nonzero(over | standing | (window > 0)):  # nearly always
+        evidence.clearing_since_ns[slots] = NOT_CLEARING
+        return Verdict(over, over, over)
+
+    under = ok & (alert_risk < np.float32(threshold * policy.clear_ratio))
+    mask = np.uint32((1 << policy.n) - 1)
     window = np.where(ok, ((window << np.uint32(1)) | over) & mask, window)
     raised = ~standing & over & (np.bitwise_count(window) >= policy.m)
 
@@ -94,13 +103,10 @@ def judge(
     clear_after_ns = round(policy.clear_after_s * 1e9)
     cleared = standing & under & (t_ns - since >= clear_after_ns)
 
-    # One noisy row must not make an alert critical: severity is what the last two `ok` rows agree on.
-    level = severity_level(risk, policy)
-    agreed = np.minimum(level, evidence.level[slots])
+    agreed = np.minimum(level, level_before)
     updated = standing & ok & ~cleared & (agreed > evidence.severity[slots])
 
     evidence.window[slots] = np.where(cleared, np.uint32(0), window)
-    evidence.level[slots] = np.where(ok, level, evidence.level[slots])
     evidence.standing[slots] = (standing | raised) & ~cleared
     evidence.severity[slots] = np.where(raised | updated, agreed, evidence.severity[slots])
     evidence.sequence[slots] = np.where(raised, 1, evidence.sequence[slots] + (updated | cleared))

@@ -18,13 +18,14 @@ TRANSITIONS: dict[tuple[State, Trigger], State] = {
 HEAD = "risk"
 
 
-def alert_id(device: str, head: str, clock_epoch: int, raised_t_ns: int) -> str:
+def alert_id(source: str, device: str, head: str, clock_epoch: int, raised_t_ns: int) -> str:
     """32 hex digits from content, so that replay, restart and a bundle swap give an alert the same id.
 
-    The first half of SHA-256 over the length-prefixed device and head, then epoch and event time of the raise.
+    The first half of SHA-256 over the length-prefixed source, device and head, then epoch and event time of the raise.
     """
     digest = hashlib.sha256()
-    for part in (device.encode(), head.encode(), clock_epoch.to_bytes(8), raised_t_ns.to_bytes(8, signed=True)):
+    names = [name.encode() for name in (source, device, head)]
+    for part in (*names, clock_epoch.to_bytes(8), raised_t_ns.to_bytes(8, signed=True)):
         digest.update(len(part).to_bytes(4))
         digest.update(part)
     return digest.hexdigest()[:32]

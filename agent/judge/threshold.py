@@ -1,10 +1,16 @@
 """Budget -> threshold: how often a false alarm may come, and which row of the bundle's table keeps to it."""
 
+import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from agent.bundle.manifest import ThresholdTable
+
+ALARMS_UNSEEN = 3
+"""False alarms that the same devices might have given, at 95 %, though none was seen (the rule of three)."""
+ROUNDING = 1e-9  # what a rate in float64 may be off by, as a share
 
 _UNIT_S = {
     "s": 1.0, "second": 1.0, "m": 60.0, "min": 60.0, "minute": 60.0, "h": 3600.0, "hour": 3600.0,
@@ -17,19 +23,42 @@ _BUDGET = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """False alarms one device may give a second (or a cycle)."""
+    """False alarms one device may give a second (or a cycle, where it is said in cycles)."""
 
     text: str
     rate_per_s: float
+    time_unit: Literal["s", "cycle"]
+
+
+class Candidate(NamedTuple):
+    """A threshold, and what the judge made of the calibration devices at it; fields as in `ThresholdRow`."""
+
+    threshold: float
+    false_alarms: int
+    detected: int
+    mean_lead_s: float
+    false_alarm_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The threshold for a budget; `extrapolated` when the calibration devices ran too short to vouch for the budget."""
+    """The threshold for a budget, and what the calibration devices say of it.
+
+    rate_per_s     false alarms a second (or a cycle) of one of them
+    extrapolated   they ran too short to vouch for the budget, or gave more false alarms at every threshold
+    finest_budget  the finest one that they can vouch for
+    warned_of      failures of theirs that were warned of in time
+    failures       failures of theirs that could be judged; None where an older bundle does not say
+    alarm_share    share of their time that a false alarm stood; None where an older bundle does not say
+    """
 
     threshold: float
     rate_per_s: float
     extrapolated: bool
+    finest_budget: str
+    warned_of: int
+    failures: int | None
+    alarm_share: float | None
 
 
 def default_budget(time_unit: Literal["s", "cycle"]) -> str:
@@ -53,22 +82,76 @@ def parse_budget(text: str, *, fleet_size: int) -> Budget:
     if not of_one_device and fleet_size < 1:
         raise ValueError(f"{text!r} is a budget for the whole fleet: say how many devices share it (model.fleet_size)")
     devices = 1 if of_one_device else fleet_size
-    return Budget(text, alarms / span_s / devices)
+    return Budget(text, alarms / span_s / devices, "cycle" if found["unit"] == "cycle" else "s")
 
 
 def choose(table: ThresholdTable, budget: Budget) -> Chosen:
+    """The threshold of a bundle's table for the budget, as `chosen_of` has it."""
+    candidates = [
+        Candidate(row.threshold, row.false_alarms, row.detected, row.mean_lead_s, row.false_alarm_s)
+        for row in table.rows
+    ]
+    return chosen_of(candidates, table.exposure_s, table.failures, budget)
+
+
+def chosen_of(candidates: Sequence[Candidate], exposure_s: float, failures: int | None, budget: Budget) -> Chosen:
     """The threshold with the longest mean lead of those that, like all above them, kept to the budget.
+
+    candidates  thresholds, rising, over devices watched for exposure_s > 0 in all
 
     Lower is not always earlier: an alert raised before the window is a false alarm and warns of nothing. Of equal leads
     the higher threshold wins. When not even the highest keeps to the budget, it is that one, marked `extrapolated`.
     """
-    best = table.rows[-1]
-    keeps = False
-    for row in reversed(table.rows):
-        if row.false_alarms / table.exposure_s > budget.rate_per_s:
+    best = candidates[-1]
+    for one in reversed(candidates):
+        if not _allows(budget.rate_per_s, one.false_alarms / exposure_s):
             break
-        keeps = True
-        if row.mean_lead_s > best.mean_lead_s:
-            best = row
-    too_fine = budget.rate_per_s < 3 / table.exposure_s
-    return Chosen(best.threshold, best.false_alarms / table.exposure_s, extrapolated=too_fine or not keeps)
+        if one.mean_lead_s > best.mean_lead_s:
+            best = one
+    finest_per_s = max(ALARMS_UNSEEN, candidates[-1].false_alarms) / exposure_s
+    return Chosen(
+        threshold=best.threshold,
+        rate_per_s=best.false_alarms / exposure_s,
+        extrapolated=not _allows(budget.rate_per_s, finest_per_s),
+        finest_budget=finest_budget(finest_per_s, budget.time_unit),
+        warned_of=best.detected,
+        failures=failures,
+        alarm_share=None if best.false_alarm_s is None else best.false_alarm_s / exposure_s,
+    )
+
+
+def finest_budget(rate_per_s: float, time_unit: Literal["s", "cycle"]) -> str:
+    """The budget a device, in round words that `parse_budget` reads back, that allows `rate_per_s` > 0 and little more.
+
+    "1 per device per 4d", "1 per 660 cycles"; two digits of the largest unit of which it is at least two.
+    """
+    per, units = ("", ("cycle",)) if time_unit == "cycle" else ("device per ", ("d", "h", "min", "s"))
+    unit = next((unit for unit in units if rate_per_s * 2 * _UNIT_S[unit] <= 1 + ROUNDING), units[-1])
+    count = 1 / rate_per_s / _UNIT_S[unit] * (1 + ROUNDING / 2)
+    if count < 2:
+        alarms = max(1, math.ceil(rate_per_s * _UNIT_S[unit] * (1 - ROUNDING / 2)))
+        return f"{alarms} per {per}{unit}"
+    digit = 10 ** max(math.floor(math.log10(count)) - 1, 0)
+    n = math.floor(count / digit) * digit
+    return f"1 per {n} cycles" if time_unit == "cycle" else f"1 per {per}{n}{unit}"
+
+
+def verdict(chosen: Chosen) -> str:
+    """What the calibration devices say of the threshold, in words: what it warned of, and whether they vouch for it."""
+    n, are = chosen.warned_of or "none", "were" if chosen.warned_of > 1 else "was"
+    if chosen.failures is None:
+        told = f"of the calibration failures {n} {are} warned of (this older bundle does not say how many there were)"
+    elif chosen.failures:
+        told = f"{n} of the {chosen.failures} calibration failures {are} warned of"
+    else:
+        told = "nothing is known of what is warned of, since no calibration device failed"
+    told = f"at this threshold {told}"
+    stood = "not measured in this older bundle" if chosen.alarm_share is None else f"{chosen.alarm_share:.1%}"
+    told += f"; time in false alarm: {stood}"
+    if chosen.extrapolated:
+        told += f'; the finest budget that the calibration devices can vouch for is "{chosen.finest_budget}"'
+    return told
+
+
+def _allows(budget_per_s: float, rate_per_s: float) -> bool:
+    return rate_per_s <= budget_per_s * (1 + ROUNDING)

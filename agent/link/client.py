@@ -1,9 +1,7 @@
 """A paho client as the configuration wants it."""
 
-import ssl
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Literal, TypeVar
 
 import paho.mqtt.client as paho
@@ -11,7 +9,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from agent.config.secret import read_secret
 from agent.config.settings import Broker
-from agent.errors import ConfigurationRefused
+from agent.config.trust import trust
 
 Client = TypeVar("Client", bound=paho.Client)
 
@@ -43,18 +41,10 @@ def make_client(
     if broker.username:
         client.username_pw_set(broker.username, read_secret(broker.password_file) if broker.password_file else None)
     if broker.tls:
-        client.tls_set_context(_trust(broker.ca_file))
+        client.tls_set_context(trust(broker.ca_file))
     return client
 
 
 def seconds(span: timedelta) -> int:
     """A keepalive in whole seconds, as MQTT has it."""
     return max(1, round(span.total_seconds()))
-
-
-def _trust(ca_file: Path | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:
-        where = str(ca_file or "the system's certificates")
-        raise ConfigurationRefused(where, f"cannot be used: {error}", next_step="See broker.ca_file.") from None

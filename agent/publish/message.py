@@ -1,17 +1,16 @@
 """Alert events and scores as the JSON that people and machines subscribe to (docs/schemas/, docs/topics.md)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 import numpy as np
 
-from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest
 from agent.publish.topic import Topics
 from agent.store.outbox import Outgoing
-from agent.words import AlertEvent, Quality, Scores
+from agent.words import AlertEvent, BundleLabel, Quality, Scores, Source
 
 Time = str | int | float
 
@@ -52,6 +51,7 @@ class EventMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     risk: dict[str, float]
     bundle: BundleName
     time_to_fault: TimeToFault | None = None
+    decided_by: BundleName | None = None
 
 
 class ScoreMessage(msgspec.Struct, frozen=True):
@@ -65,10 +65,9 @@ class ScoreMessage(msgspec.Struct, frozen=True):
     rul: list[float]
 
 
-def event_message(event: AlertEvent, bundle: Bundle) -> bytes:
-    """What the event topic says, and the alert topic while the alert stands."""
-    manifest = bundle.manifest
-    horizons = [duration(horizon_s, manifest) for horizon_s in manifest.risk.horizons_s]
+def event_message(event: AlertEvent) -> bytes:
+    """What the event topic says, and the alert topic while the alert stands; from the event alone."""
+    by = event.decided_by or event.bundle
     return msgspec.json.encode(
         EventMessage(
             event=event.kind,
@@ -79,35 +78,44 @@ def event_message(event: AlertEvent, bundle: Bundle) -> bytes:
             head=event.head,
             state=event.state,
             severity=event.severity,
-            t=time(event.t_ns, manifest.time_unit),
+            t=time(event.t_ns, by.time_unit),
             t_ns=event.t_ns,
-            raised_t=time(event.raised_t_ns, manifest.time_unit),
+            raised_t=time(event.raised_t_ns, event.bundle.time_unit),
             raised_t_ns=event.raised_t_ns,
             quality=event.quality,
             cause=event.cause,
-            risk=dict(zip(horizons, map(_short, event.risk), strict=False)),  # a forgotten device has no risk
-            bundle=BundleName(manifest.name, manifest.version, bundle.digest),
-            time_to_fault=_time_to_fault(event, manifest),
+            risk={horizon: _short(value) for horizon, value in risk_by_horizon(event).items()},
+            bundle=_name(event.bundle),
+            time_to_fault=_time_to_fault(event.rul, by),
+            decided_by=_name(event.decided_by) if event.decided_by else None,
         )
     )
 
 
-def outgoing(event: AlertEvent, bundle: Bundle, topics: Topics) -> list[Outgoing]:
+def risk_by_horizon(event: AlertEvent) -> dict[str, float]:
+    """The event's risks, shortest horizon first, empty for a forgotten device; "horizon 1" where none has a name."""
+    by = event.decided_by or event.bundle
+    names = by.horizons or [f"horizon {number}" for number in range(1, len(event.risk) + 1)]
+    return dict(zip(names, event.risk, strict=False))
+
+
+def outgoing(event: AlertEvent, topics: Topics) -> list[Outgoing]:
     """The two messages of an event: what happened, and what stands now (an empty payload when it ended)."""
-    payload = event_message(event, bundle)
+    payload = event_message(event)
     stands = payload if event.state != "normal" else b""
     return [
-        Outgoing(event.kind, topics.event, payload, retain=False, chain=f"{event.device}/{event.head}"),
-        Outgoing(event.kind, topics.alert(event.device, event.head), stands, retain=True),
+        Outgoing(event.kind, topics.event, payload, retain=False, chain=f"{event.source}/{event.device}/{event.head}"),
+        Outgoing(event.kind, topics.alert(event.source, event.device, event.head), stands, retain=True),
     ]
 
 
-def score_messages(scores: Scores, manifest: Manifest, topics: Topics) -> Iterator[tuple[str, bytes]]:
-    """Topic and payload of each score."""
-    columns = zip(
-        scores.device.tolist(), scores.t_ns.tolist(), scores.quality.tolist(), scores.risk, scores.rul, strict=True
-    )
-    for device, t_ns, quality, risk, rul in columns:
+def score_messages(
+    scores: Scores, sources: Sequence[Source], manifest: Manifest, topics: Topics
+) -> Iterator[tuple[str, bytes]]:
+    """Topic and payload of each score; `sources` are those that the scores count."""
+    names = [sources[source].name for source in scores.source.tolist()]
+    said = (scores.device.tolist(), scores.t_ns.tolist(), scores.quality.tolist())
+    for source, device, t_ns, quality, risk, rul in zip(names, *said, scores.risk, scores.rul, strict=True):
         message = ScoreMessage(
             device=device,
             t=time(t_ns, manifest.time_unit),
@@ -116,35 +124,28 @@ def score_messages(scores: Scores, manifest: Manifest, topics: Topics) -> Iterat
             risk=[_short(value) for value in risk],
             rul=[_short(value) for value in rul],
         )
-        yield topics.score(device), msgspec.json.encode(message)
+        yield topics.score(source, device), msgspec.json.encode(message)
 
 
-def time(t_ns: int, time_unit: Literal["s", "cycle"]) -> Time:
-    """Event time for people: the number of the cycle, or ISO 8601 in UTC to the microsecond."""
-    if time_unit == "cycle":
+def time(t_ns: int, time_unit: Literal["s", "cycle", "unknown"]) -> Time:
+    """Event time for people: the number of the cycle, or ISO 8601 in UTC to the microsecond; unknown: a number."""
+    if time_unit != "s":
         whole, rest = divmod(t_ns, 10**9)
         return t_ns / 1e9 if rest else whole
     return datetime.fromtimestamp(t_ns // 10**9, UTC).replace(microsecond=t_ns // 1000 % 10**6).isoformat()
 
 
-def duration(span_s: float, manifest: Manifest) -> str:
-    """A horizon in the largest unit that divides it: "15 cycles", "6 h", "90 s"."""
-    if manifest.time_unit == "cycle":
-        return f"{span_s:g} cycles"
-    for unit, size_s in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if span_s % size_s == 0:
-            return f"{span_s / size_s:g} {unit}"
-    return f"{span_s:g} s"
+def _name(bundle: BundleLabel) -> BundleName:
+    return BundleName(bundle.name, bundle.version, bundle.digest)
 
 
-def _time_to_fault(event: AlertEvent, manifest: Manifest) -> TimeToFault | None:
-    if manifest.rul is None or not event.rul:
+def _time_to_fault(rul: tuple[float, ...], by: BundleLabel) -> TimeToFault | None:
+    if not rul or not by.quantiles:
         return None
-    quantiles = manifest.rul.quantiles
-    middle = min(range(len(quantiles)), key=lambda index: abs(quantiles[index] - 0.5))
-    unit = "cycles" if manifest.time_unit == "cycle" else "s"
-    low, expected, high = (_short(event.rul[index]) for index in (0, middle, -1))
-    return TimeToFault(expected, low, high, manifest.rul.cap_s, unit)
+    middle = min(range(len(by.quantiles)), key=lambda index: abs(by.quantiles[index] - 0.5))
+    unit = "cycles" if by.time_unit == "cycle" else "s"
+    low, expected, high = (_short(rul[index]) for index in (0, middle, -1))
+    return TimeToFault(expected, low, high, by.cap_s, unit)
 
 
 def _short(value: float) -> float:

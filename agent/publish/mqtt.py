@@ -107,6 +107,11 @@ class Output:
             self._come_back_with_5(self._sender, now_s)
         self._refusals.say(now_s)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it waits for acknowledgements: more may go out as soon as they come."""
+        return self._sender is not None and self._sender.awaits_answers
+
     def say(self, topic: str, payload: bytes, *, retain: bool) -> None:
         """Publish at QoS 0, when connected; nothing is kept for later, and what a slow broker leaves is dropped."""
         if self._sender is not None:

@@ -94,6 +94,10 @@ class Sender:
         """Nothing waits for its acknowledgement, no word of ours to be sent."""
         return not self._owed and not self._in_flight
 
+    @property
+    def awaits_answers(self) -> bool:
+        return bool(self._in_flight)
+
     def owe(self, topic: str, payload: bytes, *, retain: bool) -> None:
         """Send this before the outbox."""
         self._owed.append(Word(topic, payload, retain))

@@ -8,11 +8,12 @@ import msgspec
 from agent.config.plan import Plan
 from agent.link.protocol import Protocol as MqttVersion
 
+SHED_MAX = 5  # devices that the status names
 Counts = dict[tuple[str, str], int]
 
 
 class ModelStatus(msgspec.Struct, frozen=True):
-    """What runs. `extrapolated`: the budget is finer than the calibration devices can vouch for."""
+    """What runs, and what its calibration devices say of the budget; fields as in `agent.judge.threshold.Chosen`."""
 
     name: str
     version: str
@@ -20,12 +21,25 @@ class ModelStatus(msgspec.Struct, frozen=True):
     budget: str
     threshold: float
     extrapolated: bool
+    finest_budget: str
+    warned_of: int
+    failures: int | None
 
     @classmethod
     def of(cls, plan: Plan, budget: str) -> Self:
         bundle, chosen = plan.bundle, plan.chosen
         manifest = bundle.manifest
-        return cls(manifest.name, manifest.version, bundle.digest, budget, chosen.threshold, chosen.extrapolated)
+        return cls(
+            name=manifest.name,
+            version=manifest.version,
+            digest=bundle.digest,
+            budget=budget,
+            threshold=chosen.threshold,
+            extrapolated=chosen.extrapolated,
+            finest_budget=chosen.finest_budget,
+            warned_of=chosen.warned_of,
+            failures=chosen.failures,
+        )
 
 
 class Link(Protocol):
@@ -70,6 +84,7 @@ class Status(msgspec.Struct, frozen=True):
     lag_s          age of the newest message when it was stepped, null when none has come
     devices        by quality; `stale` ones have fallen silent
     drops          source -> reason -> count since the agent started, doubts such as `missing_channel` included
+    shed           source -> device -> rows that were left out since the agent started, of the SHED_MAX worst devices
     log_lines_lost lines that could not be written, since the agent started
     """
 
@@ -83,6 +98,7 @@ class Status(msgspec.Struct, frozen=True):
     devices: dict[str, int]
     alerts: dict[str, int]
     drops: dict[str, dict[str, int]]
+    shed: dict[str, dict[str, int]]
     log_lines_lost: int
     model: ModelStatus
     broker: dict[str, LinkStatus]

@@ -1,4 +1,6 @@
-"""Names of the topics that the agent writes. Device ids are percent-escaped, so that none can reach another level."""
+"""Names of the topics that the agent writes. Names of sources and device ids are percent-escaped, so that none can
+reach another level.
+"""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -35,13 +37,13 @@ class Topics:
         """The filter of every standing alert."""
         return f"{self.root}/alert/#"
 
-    def alert(self, device: str, head: str) -> str:
-        return f"{self.root}/alert/{escape(device)}/{head}"
+    def alert(self, source: str, device: str, head: str) -> str:
+        return f"{self.root}/alert/{escape(source)}/{escape(device)}/{head}"
 
-    def score(self, device: str) -> str:
-        return f"{self.root}/score/{escape(device)}"
+    def score(self, source: str, device: str) -> str:
+        return f"{self.root}/score/{escape(source)}/{escape(device)}"
 
 
-def escape(device: str) -> str:
-    """A device id as one topic level: all but A-Z a-z 0-9 _ . - ~ becomes %XX of its UTF-8 bytes (RFC 3986)."""
-    return quote(device, safe="")
+def escape(name: str) -> str:
+    """A name as one topic level: all but A-Z a-z 0-9 _ . - ~ becomes %XX of its UTF-8 bytes (RFC 3986)."""
+    return quote(name, safe="")

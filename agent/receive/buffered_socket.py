@@ -82,6 +82,12 @@ class BufferedSocket:
     def fileno(self) -> int:
         return self._inner.fileno()
 
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        self._inner.setsockopt(level, option, value)
+
+    def getsockopt(self, level: int, option: int) -> int:
+        return self._inner.getsockopt(level, option)
+
     def setblocking(self, flag: bool) -> None:
         self._inner.setblocking(flag)
 

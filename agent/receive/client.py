@@ -7,7 +7,6 @@ are clean, so a connection that ended has lost messages: `Received.history_lost`
 """
 
 import math
-import select
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -28,23 +27,25 @@ from agent.link.limits import Limits
 from agent.link.protocol import Protocol
 from agent.link.retry import End, Retry, say_taken
 from agent.receive.arrival import ArrivalClock
+from agent.receive.broker_drops import BrokerDrops
 from agent.receive.check import difference
 from agent.receive.fast_client import FastClient, packet_bytes_max
-from agent.receive.inbox import Inbox, Received
+from agent.receive.inbox import MESSAGES_MAX, Inbox, Received
 from agent.receive.paho_message import message_of
 from agent.receive.publish_frame import ProtocolError
+from agent.receive.silence import Silence
+from agent.receive.wait import Nap, until_ready
 from agent.words import Source
 
 READ_S_MAX = 0.1  # one read goes on no longer, however fast the broker sends
 RECEIVE_MAXIMUM = 1000  # QoS 1 messages the broker may have under way to us (MQTT 5)
 RETRY_MIN_S = 0.5
-TOPICS_SAID = 10
 _PROTOCOL_ERROR = 0x82
-QUIET_S = 60.0  # a start that brings no message for so long is told of
 
 
 class Receiver:
-    """The input connection. `counts` has what it dropped: (source, reason) -> count; `path` is who parses.
+    """The input connection. `counts` has what it dropped: (source, reason) -> count; `shed_of` of which device
+    the most rows; `path` is who parses. `spend` is to be told how long the rows of a read took.
 
     `now_ns` is the clock of arrival, which begins at `not_before_ns`.
     """
@@ -58,12 +59,17 @@ class Receiver:
         log: FilteringBoundLogger,
         *,
         payload_bytes_max: int,
+        rows_per_device_max: int = MESSAGES_MAX,
         wanted: Literal["auto", "paho"] = "auto",
         not_before_ns: int = 0,
     ) -> None:
         self.now_ns = ArrivalClock(log, not_before_ns).now_ns
-        self._inbox = Inbox(sources, payload_bytes_max, self.now_ns)
+        self._inbox = Inbox(sources, payload_bytes_max, self.now_ns, rows_per_device_max)
         self.counts = self._inbox.counts
+        self.shed_of = self._inbox.shed_of
+        self._broker_drops = BrokerDrops(self.counts)
+        self.spend = self._inbox.share.spend
+        self._nap = Nap(has_window=any(qos))
         self.path: Literal["fast", "paho"] = "paho"
         self.connected = False
         self.why = "not connected yet"  # why it is not connected, "" when it is
@@ -81,8 +87,7 @@ class Receiver:
         self._had_session = False
         self._retry = Retry(broker.protocol, RETRY_MIN_S)
         self._answer_by = math.inf  # CONNECT, then SUBSCRIBE
-        self._quiet_at_s = math.inf  # when to tell that nothing has come yet
-        self._has_heard = False
+        self._silence = Silence(self._log, [pattern.filter for pattern in self._patterns], broker.username or "us")
         self._said = ""  # the state of the connection as it was logged last
         if wanted == "auto":
             self._choose_path()
@@ -90,12 +95,11 @@ class Receiver:
     def read(self, timeout_s: float) -> Received:
         """What has arrived, waiting at most `timeout_s` for the first message. Never raises for the network."""
         received = self._inbox.begin()
-        client = self._client or self._connect(timeout_s)
-        if client is None:
+        if (client := self._client or self._connect(timeout_s)) is None:
             return received
         wait_s, ends_s = timeout_s, time.monotonic() + timeout_s + READ_S_MAX
         while self._inbox.room > 0 and self._client is client and time.monotonic() < ends_s:
-            readable, writable = self._wait(client, wait_s)
+            readable, writable = until_ready(client, wait_s)
             if not readable and not writable:
                 break
             if writable:
@@ -105,14 +109,15 @@ class Receiver:
                 if isinstance(client, FastClient) and not client.has_more:
                     break  # or a busy broker's messages would be read one by one
             wait_s = 0.0
+        self._inbox.shed(time.monotonic())
+        self._broker_drops.hear(received, time.monotonic())
         if self._client is client:
             client.loop_misc()
             if time.monotonic() > self._answer_by:
                 asked = f" the subscription of {', '.join(self._subscribing.values())}" if self.connected else ""
                 self._fail(self._end_of_ours(f"the broker does not answer{asked}"))
         self._retry.look(time.monotonic())
-        if not self._has_heard:
-            self._tell_of_silence(received)
+        self._silence.hear(received, time.monotonic())
         return received
 
     @property
@@ -124,10 +129,19 @@ class Receiver:
         """What speaks for another client with our id, "" for nothing."""
         return self._retry.other
 
+    def nap(self, longest_s: float) -> None:
+        """Look away for at most `longest_s`, where the last read brought messages."""
+        if (client := self._client) is not None and self._inbox.received.topics:
+            self._nap.take(client, self._inbox.received, longest_s)
+
+    def keep_alive(self) -> None:
+        """Do what the connection needs while nothing is read from it."""
+        if self._client is not None:
+            self._client.loop_misc()
+
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         """Tell the broker that QoS 1 messages are dealt with, in their order; in vain when it has gone meanwhile."""
-        client = self._client
-        if isinstance(client, FastClient):
+        if isinstance(client := self._client, FastClient):
             client.acknowledge(packet_ids)
             return
         for packet_id in packet_ids:
@@ -144,8 +158,7 @@ class Receiver:
             client.loop_write()
 
     def _choose_path(self) -> None:
-        why = difference()
-        if not why:
+        if not (why := difference()):
             self.path = "fast"
             return
         next_step = "Everything works, with more CPU a message. Install the paho-mqtt of requirements.lock."
@@ -155,8 +168,7 @@ class Receiver:
         try:
             client.loop_read()
         except ProtocolError as error:
-            sock = client.socket()
-            if sock is not None:
+            if (sock := client.socket()) is not None:
                 sock.close()
             self._fail_protocol(str(error))
         finally:
@@ -174,8 +186,7 @@ class Receiver:
             except ConfigurationRefused as error:  # a secret or certificate that is being replaced
                 self._fail(End("unreachable", f"{error.where}: {error.what}"))
                 return None
-        attempt = self._attempt
-        if not attempt.is_over(timeout_s):
+        if not (attempt := self._attempt).is_over(timeout_s):
             return None
         self._attempt = None
         if attempt.fault:
@@ -205,40 +216,21 @@ class Receiver:
         keepalive_s = seconds(broker.keepalive)
         return Attempt(client, lambda: client.connect(broker.host, broker.port, keepalive_s, properties=properties))
 
-    def _wait(self, client: paho.Client, wait_s: float) -> tuple[bool, bool]:
-        sock = client.socket()
-        if sock is None:
-            return False, False
-        if getattr(sock, "pending", lambda: 0)():  # TLS has read more than it has given
-            return True, client.want_write()
-        writers = [sock] if client.want_write() else []
-        readable, writable, _ = select.select([sock], writers, [], wait_s)
-        return bool(readable), bool(writable)
-
     def _fail(self, end: End) -> None:
         """Give the connection up and decide when the next one is tried."""
-        self._quiet_at_s = math.inf
+        self._silence.lose_connection()
         self.connected = False
         self._client = None
         self.why = end.why
         self.subscriptions = dict.fromkeys(self.subscriptions, "pending")
         self._subscribing.clear()
+        self._broker_drops.lose_connection()
         self._say("broker_lost", end.why)
         if self._retry.ended(end, time.monotonic()) and self.other_agent:
             say_taken(self._log, self._client_id, self.other_agent)
 
     def _end_of_ours(self, why: str) -> End:
         return End("explained" if self.connected else "early", why)
-
-    def _tell_of_silence(self, received: Received) -> None:
-        """One line where no message at all comes: a broker grants a subscription that its ACL then never serves."""
-        self._has_heard = bool(received.topics or received.drops)
-        if not self._has_heard and time.monotonic() > self._quiet_at_s:
-            self._quiet_at_s = math.inf
-            topics = [pattern.filter for pattern in self._patterns]
-            user = self._broker.username or "us"
-            next_step = f"Do the devices publish there, and does the broker's ACL let {user} read?"
-            self._log.warning("nothing_received", topics=topics[:TOPICS_SAID], next_step=next_step)
 
     def _fail_protocol(self, why: str) -> None:
         self.counts["", "protocol_error"] += 1
@@ -281,10 +273,10 @@ class Receiver:
             self._fail(End.of_loss(flags, reason, said, was_accepted=self.connected))
 
     def _on_subscribe(
-        self, _: paho.Client, __: object, message_id: int, reasons: list[ReasonCode], ___: Properties | None
+        self, client: paho.Client, _: object, message_id: int, reasons: list[ReasonCode], __: Properties | None
     ) -> None:
-        source = self._subscribing.pop(message_id, None)
-        if source is None:  # an answer to nothing
+        if (source := self._subscribing.pop(message_id, None)) is None:  # an answer to nothing, or to what is no source
+            self._broker_drops.answer(message_id)
             return
         refused = [str(reason) for reason in reasons if reason.is_failure]
         if refused:
@@ -292,9 +284,10 @@ class Receiver:
             self._log.error("source_refused", source=source, why=refused[0], next_step="Check the broker's ACL.")
         else:
             self.subscriptions[source] = "granted"
-            self._quiet_at_s = min(self._quiet_at_s, time.monotonic() + QUIET_S)
+            self._silence.granted(time.monotonic())
         if not self._subscribing:
             self._answer_by = math.inf
+            self._broker_drops.ask(client)
 
     def _on_message(self, _: paho.Client, __: object, message: paho.MQTTMessage) -> None:
         self._inbox.take(message_of(message))

@@ -16,6 +16,7 @@ from agent.errors import ForewarnError
 from agent.words import Source
 
 STOP_TIMEOUT_S = 30.0
+ROWS_MAX = 4096  # of one device at once, as many as a read brings: a replay leaves no row out
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ def _toml(
 node = {_quoted(node)}
 state_dir = {_quoted(str(folder / "state"))}
 status_every = "100ms"
+max_delay = "2ms"
+rows_per_device_max = {ROWS_MAX}
 [broker]
 {_table(broker)}
 [model]

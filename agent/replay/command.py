@@ -11,8 +11,9 @@ from types import FrameType
 
 import click
 
-from agent.bundle import file, golden
+from agent.bundle import file
 from agent.config.settings import Broker
+from agent.core.engine import load_engine
 from agent.errors import ForewarnError
 from agent.judge.threshold import choose, parse_budget
 from agent.replay import options, told
@@ -22,11 +23,10 @@ from agent.replay.onlooker import onlooker
 from agent.replay.play import play_inline
 from agent.replay.require import FIGURES, OPERATORS, check
 from agent.replay.result import Through, as_json, assess
-from agent.replay.stream import source_for, stream
+from agent.replay.stream import source_for, stream, without_rows_too_soon
 from agent.replay.through_broker import play_through_broker, private_topic
 from agent.replay.truth import read_recorded, read_truth
 from agent.replay.unit import unit_of
-from agent.step.engine import Engine
 from agent.words import FirstSeen
 
 _FILE = click.Path(path_type=Path)
@@ -129,9 +129,14 @@ def replay(
         with _writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
     bundle = file.read(bundle_path)
-    golden.verify(bundle, Engine(bundle.model, bundle.manifest))
+    load_engine(bundle)
     requirements = options.requirements(required, bundle.manifest)
-    recorded = read_recorded(data, bundle.manifest)
+    recorded, n_too_soon = without_rows_too_soon(read_recorded(data, bundle.manifest), bundle.manifest.cadence)
+    if n_too_soon:
+        every = f"{bundle.manifest.cadence.closest_s:g} {'cycles' if bundle.manifest.time_unit == 'cycle' else 's'}"
+        click.echo(
+            f"{n_too_soon} rows come sooner than {every} after the row before and are left out, as live", err=True
+        )
     became = read_truth(truth, [one.device for one in recorded])
     budget = options.budget_for(budget, bundle.manifest, bundle=bundle_path, n_devices=len(recorded))
     allowed = parse_budget(budget, fleet_size=len(recorded))

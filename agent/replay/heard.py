@@ -11,7 +11,7 @@ from agent.publish.status import Status
 from agent.publish.topic import Topics
 from agent.replay.play import PlayedDevice
 from agent.replay.stream import Stream
-from agent.words import AlertEvent, Quality
+from agent.words import AlertEvent, BundleLabel, Quality
 
 Message = tuple[str, bytes]
 
@@ -21,6 +21,7 @@ class Heard:
     """What the agent has said so far."""
 
     topics: Topics
+    bundle: BundleLabel  # that the agent runs
     scores: dict[str, list[ScoreMessage]] = field(default_factory=dict)
     events: list[EventMessage] = field(default_factory=list)
     n_scored: int = 0
@@ -55,6 +56,14 @@ class Heard:
                 return _exact(score.rul) if score.t_ns == event.t_ns else ()
         return ()
 
+    def alert_event(self, event: EventMessage, *, entry: int, rul: tuple[float, ...]) -> AlertEvent:
+        """The event as the core decided it. The message holds some quantiles only: all come from the row's score."""
+        same = ("alert", "sequence", "source", "device", "head", "state", "severity", "quality", "cause")
+        times = ("t_ns", "raised_t_ns")
+        values = {name: getattr(event, name) for name in same + times}
+        values |= {"kind": event.event, "entry": entry, "risk": _exact(list(event.risk.values())), "rul": rul}
+        return msgspec.convert({**values, "bundle": self.bundle}, type=AlertEvent)
+
     def _hear_status(self, status: Status) -> None:
         self.taken = status.taken
         self.drops = status.drops
@@ -71,7 +80,7 @@ def by_device(stream: Stream, heard: Heard) -> tuple[PlayedDevice, ...]:
             raise ForewarnError("replay", what, next_step="The broker lost some, or another agent answers for it.")
         rows = {score.t_ns: row for row, score in enumerate(scores)}
         events = [
-            alert_event(event, entry=int(entries[rows[event.t_ns]]), rul=_exact(scores[rows[event.t_ns]].rul))
+            heard.alert_event(event, entry=int(entries[rows[event.t_ns]]), rul=_exact(scores[rows[event.t_ns]].rul))
             for event in heard.events
             if event.device == device
         ]
@@ -86,15 +95,6 @@ def by_device(stream: Stream, heard: Heard) -> tuple[PlayedDevice, ...]:
             )
         )
     return tuple(found)
-
-
-def alert_event(event: EventMessage, *, entry: int, rul: tuple[float, ...]) -> AlertEvent:
-    """The event as the core decided it. The message holds only some quantiles, so they come from the row's score."""
-    same = ("alert", "sequence", "source", "device", "head", "state", "severity", "quality", "cause")
-    times = ("t_ns", "raised_t_ns")
-    values = {name: getattr(event, name) for name in same + times}
-    risk = _exact(list(event.risk.values()))
-    return msgspec.convert({"kind": event.event, "entry": entry, "risk": risk, "rul": rul, **values}, type=AlertEvent)
 
 
 def _exact(values: list[float]) -> tuple[float, ...]:

@@ -40,6 +40,7 @@ def _suite(
         ("bundle.digest", replay.bundle.digest),
         ("budget", limit.budget + (" (extrapolated)" if limit.extrapolated else "")),
         ("threshold", f"{limit.threshold:.6g}"),
+        ("calibration", limit.verdict),
         ("exposure", unit.text(replay.early_warning.exposure_s)),
         ("through", replay.through),
         ("first_seen", replay.first_seen),

@@ -1,9 +1,11 @@
 """The early-warning score: how often, how soon and at what price in false alarms a detector warned.
 
 With H_min < H_max an alert is *true* when it is raised within [t_fail - H_max, t_fail - H_min]; raised later it is
-*late*, and counted apart; raised earlier, or on a device that does not fail, it is one *false alarm*. The lead of a
-failure is t_fail - first true raise, 0 when there is none: that is the *strict* column. In the *lenient* column an
-early alert that still stands at t_fail - H_max is a detection with lead H_max; false alarms are the same in both.
+*late*, and counted apart; raised earlier, or on a device that does not fail, it is a *false alarm*. It says "within
+H_max": one that stands longer has been wrong once, says so anew, and counts once more for each H_max that it stands
+before t_fail - H_max or the end of the recording. The lead of a failure is t_fail - first true raise, 0 when there is
+none: that is the *strict* column. In the *lenient* column an early alert that still stands at t_fail - H_max is a
+detection with lead H_max; false alarms are the same in both.
 
 A failure counts when the recording shows a part of its window and its end, that is t_fail - H_min lies within it;
 of a device cut off before, only false alarms and exposure count. Times are seconds; where a bundle counts cycles, a
@@ -19,6 +21,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from agent.judge.threshold import ROUNDING
 from agent.words import AlertEvent
 
 Float64 = npt.NDArray[np.float64]
@@ -81,6 +84,7 @@ class Column(msgspec.Struct, frozen=True):
 class DeviceResult(msgspec.Struct, frozen=True):
     """One device and what its alerts were worth.
 
+    false_alarm_s    how long its false alarms, which never overlap, stood before t_fail - H_max
     raised_before_s  how long before the failure each alert was raised, in the order of time, negative = after it;
                      empty for a device that did not fail
     """
@@ -93,12 +97,16 @@ class DeviceResult(msgspec.Struct, frozen=True):
     true_alerts: int
     late_alerts: int
     false_alarms: int
+    false_alarm_s: float
     exposure_s: float
     raised_before_s: tuple[float, ...]
 
 
 class EarlyWarning(msgspec.Struct, frozen=True):
-    """The early-warning score of one detector over some devices."""
+    """The early-warning score of one detector over some devices.
+
+    false_alarm_s, false_alarm_share  how long false alarms stood, and that over the exposure
+    """
 
     h_max_s: float
     h_min_s: float
@@ -107,6 +115,8 @@ class EarlyWarning(msgspec.Struct, frozen=True):
     false_alarms: int
     false_alarms_per_s: float
     false_alarms_per_s_upper95: float
+    false_alarm_s: float
+    false_alarm_share: float
     late: tuple[str, ...]
     strict: Column
     lenient: Column
@@ -136,6 +146,7 @@ def measure(fleet: Sequence[Watched], *, h_max_s: float, h_min_s: float) -> Earl
     failed = [one for one in devices if one.outcome in ("detected", "missed")]
     exposure_s = math.fsum(one.exposure_s for one in devices)
     false_alarms = sum(one.false_alarms for one in devices)
+    false_alarm_s = math.fsum(one.false_alarm_s for one in devices)
     return EarlyWarning(
         h_max_s=h_max_s,
         h_min_s=h_min_s,
@@ -144,6 +155,8 @@ def measure(fleet: Sequence[Watched], *, h_max_s: float, h_min_s: float) -> Earl
         false_alarms=false_alarms,
         false_alarms_per_s=false_alarms / exposure_s if exposure_s else math.nan,
         false_alarms_per_s_upper95=poisson_upper95(false_alarms) / exposure_s if exposure_s else math.nan,
+        false_alarm_s=false_alarm_s,
+        false_alarm_share=false_alarm_s / exposure_s if exposure_s else math.nan,
         late=tuple(one.device for one in devices if one.late_alerts),
         strict=_column({one.device: one.lead_s for one in failed if one.outcome == "detected"}, failed),
         lenient=_column({one.device: one.lenient_lead_s for one in failed if one.lenient_detected}, failed),
@@ -156,6 +169,7 @@ def _of_one(one: Watched, h_max_s: float, h_min_s: float) -> DeviceResult:
     true = [spell for spell in one.spells if opens_s <= spell.raised_s <= closes_s]
     late = [spell for spell in one.spells if spell.raised_s > closes_s]
     early = [spell for spell in one.spells if spell.raised_s < opens_s]
+    stood_s = [min(spell.cleared_s, opens_s, max(one.end_s, spell.raised_s)) - spell.raised_s for spell in early]
     lead_s = one.t_fail_s - true[0].raised_s if true else 0.0
     stands = any(spell.cleared_s > opens_s for spell in early)
     outcome: Outcome = "detected" if true else "missed"
@@ -172,10 +186,16 @@ def _of_one(one: Watched, h_max_s: float, h_min_s: float) -> DeviceResult:
         lenient_lead_s=(h_max_s if stands else lead_s) if counts else math.nan,
         true_alerts=len(true),
         late_alerts=len(late),
-        false_alarms=len(early),
+        false_alarms=sum(n_false_alarms(each_s, h_max_s) for each_s in stood_s),
+        false_alarm_s=math.fsum(stood_s),
         exposure_s=one.exposure_s,
         raised_before_s=tuple(one.t_fail_s - spell.raised_s for spell in one.spells if math.isfinite(one.t_fail_s)),
     )
+
+
+def n_false_alarms(stood_s: float, h_max_s: float) -> int:
+    """How often an alert was wrong that stood for `stood_s` >= 0 before a failure could be `h_max_s` > 0 away."""
+    return max(1, math.ceil(stood_s / h_max_s * (1 - ROUNDING)))
 
 
 def _column(leads_s: Mapping[str, float], failed: Sequence[DeviceResult]) -> Column:

@@ -61,7 +61,7 @@ def _cards(replay: Replay, unit: Unit) -> str:
         ("Median lead time", _large(strict.median_lead_s, unit), f"95 %: {_between(strict.median_lead_s_95, unit)}",
          _span(other.median_lead_s, unit)),
         (f"False alarms per {unit.exposure}", _number(unit.rate(found.false_alarms_per_s)),
-         f"{found.false_alarms} in all; with 95 % confidence below "
+         f"{found.false_alarms} in all, {found.false_alarm_share:.1%} of the time; with 95 % confidence below "
          f"{_number(unit.rate(found.false_alarms_per_s_upper95))}", _number(unit.rate(age.false_alarms_per_s))),
         ("Missed", str(len(strict.missed)), f"of {found.failures} failures", str(len(other.missed))),
         ("Late alerts on", str(len(found.late)), f"within {unit.text(found.h_min_s)} of the failure",
@@ -86,9 +86,7 @@ def _limits(replay: Replay, unit: Unit) -> str:
     if found.failures == 0:
         told.append("<b>No recorded failure could be judged</b>, so nothing is said of detection.")
     if replay.limit.extrapolated:
-        told.append(
-            "<b>The threshold is extrapolated:</b> the bundle's calibration devices cannot vouch for so fine a budget."
-        )
+        told.append(f"<b>The threshold is extrapolated:</b> {escape(replay.limit.verdict, quote=False)}.")
     rate = found.false_alarms_per_s_upper95
     if not math.isnan(rate) and rate > replay.limit.rate_per_s:
         told.append(
@@ -119,6 +117,7 @@ def _comparison(replay: Replay, name: str, unit: Unit) -> str:
         "95 %",
         "median",
         f"false alarms per {unit.exposure}",
+        "time in false alarm",
     )
     return (
         "<h2>Beside a calendar</h2><p>The second detector knows only how old a device is; it warns at the age that "
@@ -139,6 +138,7 @@ def _row(title: str, kind: str, column: Column, found: EarlyWarning, unit: Unit)
         f"{_tenths(lead.low, unit)} to {_tenths(lead.high, unit)}",
         _tenths(column.median_lead_s, unit),
         _number(unit.rate(found.false_alarms_per_s)),
+        "&ndash;" if math.isnan(found.false_alarm_share) else f"{found.false_alarm_share:.1%}",
     )
 
 
@@ -245,6 +245,7 @@ def _what_was_played(replay: Replay, unit: Unit) -> str:
         ("digest", f"<code>{escape(bundle.digest)}</code>"),
         ("numerics", exact),
         ("streams", first_seen_text(replay)),
+        ("calibration", escape(limit.verdict, quote=False)),
         ("budget", f"{escape(limit.budget)} = {_number(unit.rate(limit.rate_per_s))} per {unit.exposure}{marked}"),
         ("threshold", f"{limit.threshold:.6g} on the risk within {unit.text(replay.judged_horizon_s)}"),
         ("rows", f"{replay.rows} ({quality.replace('_', ' ')})"),

@@ -95,6 +95,11 @@ FIGURES = {
         lambda replay, _: _false_alarm_rate(replay),
         _with_false_alarms,
     ),
+    "false_alarm_share": Figure(
+        "share of the time watched that a false alarm stood",
+        lambda replay, _: (replay.early_warning.false_alarm_share, f"{replay.early_warning.false_alarm_share:.4g}"),
+        _with_false_alarms,
+    ),
     "failures": Figure(
         "failures that could be judged", lambda replay, _: _count(replay.early_warning.failures), lambda _: ()
     ),

@@ -6,13 +6,13 @@ through a broker write the same file.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 import numpy as np
 
 from agent.bundle.file import Bundle
-from agent.judge.threshold import Budget, Chosen
+from agent.judge.threshold import Budget, Chosen, verdict
 from agent.replay.age_only import choose_age, warned_by_age
 from agent.replay.measure import EarlyWarning, measure, watched
 from agent.replay.play import PlayedDevice
@@ -36,7 +36,11 @@ class Limit(msgspec.Struct, frozen=True):
     """The budget and the threshold that keeps to it.
 
     calibrated_rate_per_s  false alarms that the bundle's calibration devices gave at the threshold
-    extrapolated           those devices ran too short to vouch for the budget
+    extrapolated           those devices cannot vouch for the budget
+    finest_budget          the finest one that they can vouch for
+    warned_of, failures    of their failures so many were warned of at the threshold; failures null: an older bundle
+    alarm_share            share of their time that a false alarm stood; null: an older bundle
+    verdict                all that in words
     """
 
     budget: str
@@ -44,6 +48,26 @@ class Limit(msgspec.Struct, frozen=True):
     threshold: float
     calibrated_rate_per_s: float
     extrapolated: bool
+    finest_budget: str
+    warned_of: int
+    failures: int | None
+    alarm_share: float | None
+    verdict: str
+
+    @classmethod
+    def of(cls, budget: Budget, chosen: Chosen) -> Self:
+        return cls(
+            budget=budget.text,
+            rate_per_s=budget.rate_per_s,
+            threshold=chosen.threshold,
+            calibrated_rate_per_s=chosen.rate_per_s,
+            extrapolated=chosen.extrapolated,
+            finest_budget=chosen.finest_budget,
+            warned_of=chosen.warned_of,
+            failures=chosen.failures,
+            alarm_share=chosen.alarm_share,
+            verdict=verdict(chosen),
+        )
 
 
 class Timeline(msgspec.Struct, frozen=True):
@@ -100,7 +124,8 @@ def assess(
     fleet = [
         watched(one.device, one.t_ns / 1e9, manifest.cadence.every_s, truth[one.device], one.events) for one in played
     ]
-    age_s = choose_age(manifest.lives_s, h_max_s=table.h_max_s, rate_per_s=budget.rate_per_s)
+    windows = {"h_max_s": table.h_max_s, "h_min_s": table.h_min_s}
+    age_s = choose_age(manifest.lives_s, manifest.unfailed_s, budget, **windows).threshold
     qualities = Counter(name for one in played for name in _names(one))
     return Replay(
         schema_version=SCHEMA_VERSION,
@@ -108,14 +133,14 @@ def assess(
         through=through,
         first_seen=first_seen,
         time_unit=manifest.time_unit,
-        limit=Limit(budget.text, budget.rate_per_s, chosen.threshold, chosen.rate_per_s, chosen.extrapolated),
+        limit=Limit.of(budget, chosen),
         horizons_s=manifest.risk.horizons_s,
         judged_horizon_s=manifest.risk.horizons_s[manifest.judge.horizon],
         quantiles=manifest.rul.quantiles if manifest.rul else (),
         rows=sum(len(one.t_ns) for one in played),
         rows_by_quality={quality.name.lower(): qualities[quality.name.lower()] for quality in Quality},
-        early_warning=measure(fleet, h_max_s=table.h_max_s, h_min_s=table.h_min_s),
-        age_only=AgeOnly(age_s, measure(warned_by_age(fleet, age_s), h_max_s=table.h_max_s, h_min_s=table.h_min_s)),
+        early_warning=measure(fleet, **windows),
+        age_only=AgeOnly(age_s, measure(warned_by_age(fleet, age_s, table.h_max_s), **windows)),
         devices=tuple(_timeline(one, truth[one.device]) for one in played),
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from agent.bundle.manifest import Manifest
+from agent.bundle.manifest import Cadence, Manifest
 from agent.decode.topic import DEVICE
 from agent.replay.measure import Float64
 from agent.replay.truth import Recorded
@@ -61,6 +61,24 @@ def source_for(manifest: Manifest, topic: str, *, first_seen: FirstSeen = "unkno
         fields=tuple(channel.name for channel in manifest.channels),
         first_seen=first_seen,
     )
+
+
+def without_rows_too_soon(recorded: Sequence[Recorded], cadence: Cadence) -> tuple[list[Recorded], int]:
+    """The recordings less the rows that an agent leaves out as `too_fast`, and how many those were."""
+    kept = []
+    closest_ns, due_ns = round(cadence.closest_s * 1e9), round(cadence.due_s * 1e9)
+    for one in recorded:
+        whole = np.floor(one.t_s)  # to the nanosecond as the agent reads it
+        t_ns = whole.astype(np.int64) * 10**9 + np.rint((one.t_s - whole) * 1e9).astype(np.int64)
+        rows, newest_ns, wait_ns = [0], int(t_ns[0]), closest_ns
+        for row, t in enumerate(t_ns[1:].tolist(), 1):
+            if t - newest_ns >= wait_ns:
+                rows.append(row)
+                newest_ns, wait_ns = t, closest_ns
+            else:
+                wait_ns = due_ns
+        kept.append(Recorded(one.device, one.t_s[rows], one.x[rows]))
+    return kept, sum(len(one.t_s) for one in recorded) - sum(len(one.t_s) for one in kept)
 
 
 def stream(recorded: Sequence[Recorded], source: Source) -> Stream:

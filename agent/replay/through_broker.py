@@ -19,13 +19,14 @@ from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.bundle.file import Bundle
+from agent.bundle.label import label_of
 from agent.config.settings import Broker
 from agent.decode.topic import DEVICE
 from agent.errors import ForewarnError
 from agent.link.client import make_client
 from agent.publish.topic import Topics
 from agent.replay.agent_process import AgentProcess, agent_process
-from agent.replay.heard import Heard, Message, alert_event, by_device
+from agent.replay.heard import Heard, Message, by_device
 from agent.replay.pace import AT_ONCE, Pace
 from agent.replay.play import PlayedDevice, Watcher
 from agent.replay.stream import Stream
@@ -56,7 +57,7 @@ def play_through_broker(
     """
     watcher = watcher or Watcher()
     node = f"replay-{secrets.token_hex(4)}"
-    heard = Heard(Topics.of("forewarn", node))
+    heard = Heard(Topics.of("forewarn", node), label_of(bundle.manifest, bundle.digest))
     with (
         _client(broker, node, heard.topics) as (client, inbox),
         agent_process(
@@ -137,7 +138,7 @@ class _Conversation:
         while self.heard.is_online and self.client.is_connected() and time.monotonic() < deadline:
             self._hear()
         topics = self.heard.topics
-        alerts = {topics.alert(event.device, event.head) for event in self.heard.events}
+        alerts = {topics.alert(event.source, event.device, event.head) for event in self.heard.events}
         for topic in (topics.available, topics.instance, topics.status, *sorted(alerts)):
             sent = self.client.publish(topic, b"", qos=1, retain=True)
         if sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:  # else the broker has gone, and all it held
@@ -162,7 +163,7 @@ class _Conversation:
             while True:
                 event = self.heard.hear(message)
                 if event is not None:
-                    self.watcher.warned(alert_event(event, entry=-1, rul=self.heard.rul_at(event)))
+                    self.watcher.warned(self.heard.alert_event(event, entry=-1, rul=self.heard.rul_at(event)))
                 message = self.inbox.get_nowait()
         self.watcher.played(self.heard.n_scored - self.n_shown)
         self.n_shown = self.heard.n_scored
@@ -175,7 +176,7 @@ def _client(broker: Broker, node: str, topics: Topics) -> Iterator[tuple[paho.Cl
     answers: SimpleQueue[str] = SimpleQueue()  # "" = granted
     # A score is published at QoS 0; to ask for more would only make some brokers wait for acknowledgements.
     filters = [(topic, 1) for topic in (topics.event, topics.status, topics.available)] + [
-        (f"{topics.root}/score/+", 0)
+        (f"{topics.root}/score/#", 0)
     ]
     protocol = "3.1.1" if broker.protocol == "auto" else broker.protocol  # the one every broker speaks
     client = make_client(broker, f"forewarn-{node}-player", protocol, kind="player", build=paho.Client)

@@ -79,7 +79,8 @@ def _when(t_ns: int, manifest: Manifest) -> str:
 
 def summary(replay: Replay, unit: Unit) -> str:
     """The table at the end of a replay."""
-    head = ("", "in time", "95 %", f"mean lead, {unit.plural}", "95 %", "median", "false alarms", "late")
+    alarms = ("false alarms", "in false alarm", "late")
+    head = ("", "in time", "95 %", f"mean lead, {unit.plural}", "95 %", "median", *alarms)
     name = f"{replay.bundle.name} {replay.bundle.version}"
     rows = [head]
     for title, found in ((name, replay.early_warning), ("age only", replay.age_only.early_warning)):
@@ -94,6 +95,7 @@ def summary(replay: Replay, unit: Unit) -> str:
                     f"{unit.of(lead.low):.1f} to {unit.of(lead.high):.1f}",
                     f"{unit.of(column.median_lead_s):.1f}",
                     f"{found.false_alarms} in {unit.text(found.exposure_s)}",
+                    f"{found.false_alarm_share:.1%}",
                     str(len(found.late)),
                 )
             )
@@ -106,4 +108,5 @@ def summary(replay: Replay, unit: Unit) -> str:
     marked = " (extrapolated)" if limit.extrapolated else ""
     heard = f", {first_seen_text(replay)}" if replay.first_seen == "new" else ""
     lines.append(f"budget {limit.budget}{marked}, threshold {limit.threshold:.4f}{heard}")
+    lines.append(limit.verdict)
     return "\n".join(lines)

@@ -6,13 +6,29 @@ vectors were recorded and are checked at this level.
 
 import numpy as np
 import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
 from agent.bundle.manifest import Manifest
 from agent.words import Float32
 
+SAID_CHARS_MAX = 300
+_FATAL = 4  # what ONNX Runtime refuses is raised, and needs no lines of its own on standard error
+_REFUSALS: tuple[type[Exception], ...] = (
+    # a class for each of its status codes, without a common base; the others come from the binding
+    *(kind for kind in vars(ort_state).values() if isinstance(kind, type) and issubclass(kind, Exception)),
+    RuntimeError,
+    ValueError,
+    TypeError,
+    MemoryError,
+)
+
+
+class ModelFailed(Exception):
+    """ONNX Runtime does not load or run a model; the text is what it says."""
+
 
 class Engine:
-    """Steps a batch. `model` has been checked by agent.bundle before it comes here."""
+    """Steps a batch. `model` has been checked by agent.bundle before it comes here. Raises ModelFailed."""
 
     def __init__(self, model: bytes, manifest: Manifest) -> None:
         options = ort.SessionOptions()
@@ -20,17 +36,28 @@ class Engine:
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.log_severity_level = 3
-        self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        options.log_severity_level = _FATAL
+        try:
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        except _REFUSALS as error:
+            raise _failed(error) from error
         self._outputs = ["state_out", "risk", "rul"] if manifest.rul else ["state_out", "risk"]
 
     def run(self, x: Float32, dt: Float32, state: Float32) -> tuple[Float32, Float32, Float32]:
-        """Step b devices once.
+        """Step b devices once. Raises ModelFailed.
 
         x float32 [b, F] raw units, NaN = missing; dt float32 [b] seconds; state float32 [b, S].
         Returns state_out [b, S], risk [b, K], rul [b, Q] (Q = 0 for a bundle without `rul`), all float32.
         """
-        outputs = self._session.run(self._outputs, {"x": x, "dt": dt, "state": state})
+        try:
+            outputs = self._session.run(self._outputs, {"x": x, "dt": dt, "state": state})
+        except _REFUSALS as error:
+            raise _failed(error) from error
         state_out, risk = outputs[0], outputs[1]
         rul = outputs[2] if len(outputs) == 3 else np.empty((len(x), 0), np.float32)
         return state_out, risk, rul
+
+
+def _failed(error: Exception) -> ModelFailed:
+    said = " ".join(str(error).split()) or type(error).__name__
+    return ModelFailed(said if len(said) <= SAID_CHARS_MAX else f"{said[:SAID_CHARS_MAX]}...")

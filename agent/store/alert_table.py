@@ -11,16 +11,15 @@ from pathlib import Path
 import msgspec
 
 from agent.errors import StateRefused
-from agent.store.outbox import BUSY_TIMEOUT_S, Units, read_event, read_units
+from agent.store.outbox import BUSY_TIMEOUT_S, read_event
 from agent.words import AlertEvent
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The last event of every device and head, by device; `units` is None before an agent has said them."""
+    """The last event of every device and head, by device."""
 
     events: list[AlertEvent]
-    units: Units | None
 
     def standing(self) -> list[AlertEvent]:
         return [event for event in self.events if event.state != "normal"]
@@ -67,7 +66,7 @@ class AlertTable:
         version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
         if version == self._version:
             return None
-        events = self._db.execute("SELECT event FROM alert ORDER BY device, head").fetchall()
-        rows = Rows([read_event(data) for (data,) in events], read_units(self._db))
+        events = self._db.execute("SELECT event FROM alert ORDER BY source, device, head").fetchall()
+        rows = Rows([read_event(data) for (data,) in events])
         self._version = version
         return rows

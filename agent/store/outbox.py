@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
@@ -24,7 +23,6 @@ ALERT_TABLE = "alerts.db"  # in the state directory
 BUSY_TIMEOUT_S = 30.0  # a person's shell may hold the database for a while
 _COLUMNS = "number, kind, topic, payload, retain, chain"
 _IS_FIRST = "(chain = '' OR number = (SELECT min(number) FROM outbox AS other WHERE other.chain = outbox.chain))"
-_UNITS = "CREATE TABLE IF NOT EXISTS units (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), units BLOB NOT NULL)"
 
 
 class Parked(IntEnum):
@@ -53,13 +51,6 @@ class Outgoing:
 Row = tuple[int, Outgoing]  # its number, which is never used again, and the message
 
 
-class Units(msgspec.Struct, frozen=True):
-    """In what the bundle counts, for readers who have the table and not the bundle."""
-
-    time_unit: Literal["s", "cycle"]
-    horizons: tuple[str, ...]
-
-
 class Outbox:
     """The open database. Every method raises sqlite3.Error when the disk fails: nothing is then half done."""
 
@@ -82,11 +73,11 @@ class Outbox:
         """Apply alert events to the table and append what is to be published, in one transaction."""
         with self._transaction() as db:
             for event in events:
-                key = (event.device, event.head)
-                if event.cause == "forgotten":  # the device starts as one never heard, perhaps with an earlier clock
-                    db.execute("DELETE FROM alert WHERE device = ? AND head = ?", key)
+                key = (event.device, event.head, event.source)
+                if event.cause in ("forgotten", "source_removed"):  # it starts as one never heard
+                    db.execute("DELETE FROM alert WHERE device = ? AND head = ? AND source = ?", key)
                     continue
-                row = (*key, event.source, event.state != "normal", event.t_ns, msgspec.json.encode(event))
+                row = (*key, event.state != "normal", event.t_ns, msgspec.json.encode(event))
                 db.execute("INSERT OR REPLACE INTO alert VALUES (?, ?, ?, ?, ?, ?)", row)
             self._append(db, outgoing)
 
@@ -95,11 +86,10 @@ class Outbox:
         with self._transaction() as db:
             self._append(db, outgoing)
 
-    def keep_units(self, units: Units) -> None:
-        """Say what the numbers of the alerts mean."""
+    def forget(self, devices: Sequence[tuple[str, str]]) -> None:
+        """Nobody needs the ended alerts of these (source, device) any more."""
         with self._transaction() as db:
-            db.execute(_UNITS)
-            db.execute("INSERT OR REPLACE INTO units VALUES (1, ?)", (msgspec.json.encode(units),))
+            db.executemany("DELETE FROM alert WHERE source = ? AND device = ? AND NOT stands", devices)
 
     def sendable(self, limit: int) -> list[Row]:
         """The oldest messages that may be sent; those of one chain only after each other."""
@@ -141,7 +131,8 @@ class Outbox:
     def standing(self) -> list[AlertEvent]:
         """The last event of each standing alert."""
         return [
-            read_event(row[0]) for row in self._db.execute("SELECT event FROM alert WHERE stands ORDER BY device, head")
+            read_event(row[0])
+            for row in self._db.execute("SELECT event FROM alert WHERE stands ORDER BY source, device, head")
         ]
 
     def newest_t_ns(self) -> dict[tuple[str, str], int]:
@@ -242,14 +233,6 @@ def _check(db: sqlite3.Connection) -> None:
     if version == 1:
         migrate(db)
     db.execute("SELECT chain, parked FROM outbox").fetchone()
-
-
-def read_units(db: sqlite3.Connection) -> Units | None:
-    """What the agent said of its numbers, None before it has."""
-    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'units'").fetchone():
-        return None
-    row = db.execute("SELECT units FROM units").fetchone()
-    return msgspec.json.decode(row[0], type=Units) if row else None
 
 
 def read_event(data: bytes) -> AlertEvent:

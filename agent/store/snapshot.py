@@ -1,4 +1,8 @@
-"""The two newest snapshots of the core. The newest good one is restored; a bad one is set aside and named."""
+"""The two newest snapshots of the core. The newest good one is restored; a bad one is set aside and named.
+
+An agent that is stopped names its last one in the file `stopped`, and the next start takes that file away. So a
+snapshot that is not named there may be older than what was done after it.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +13,7 @@ from agent.store import file
 
 KEPT = 2
 _NAME = "snapshot-"
+_STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,30 @@ def restore(folder: Path, into: Callable[[bytes], None]) -> tuple[Path | None, l
         else:
             return path, refused
     return None, refused
+
+
+def mark_last(folder: Path, snapshot: Path) -> None:
+    """Nothing was done after this snapshot. Raises OSError."""
+    file.write(folder / _STOPPED, snapshot.name.encode())
+
+
+def take_last(folder: Path) -> str:
+    """Name of the snapshot after which nothing was done, "" for none; not named again. Raises StateRefused."""
+    path = folder / _STOPPED
+    try:
+        name = file.read(path).decode(errors="replace")
+    except (FileNotFoundError, file.Corrupt):
+        name = ""
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
+        raise StateRefused(path, what, next_step="Who owns it? Is the disk failing?") from None
+    try:
+        path.unlink(missing_ok=True)
+        file.sync_folder(folder)
+    except OSError as error:
+        what = f"cannot be removed ({error.strerror})"
+        raise StateRefused(path, what, next_step="Who owns the folder? Is the disk failing?") from None
+    return name
 
 
 def _newest_first(folder: Path) -> list[Path]:

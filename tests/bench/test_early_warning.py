@@ -10,8 +10,7 @@ from agent.replay.measure import EarlyWarning, Spell, Watched, measure
 from bench import early_warning
 from bench.early_warning import METHODS, ahead, folds, main, ratios_of
 from tests.trainer.fleet import SMALL_TOML, fleet, write_cmapss
-from trainer.baselines import BASELINES
-from trainer.compare import Warned
+from trainer.compare import RIVALS, Warned
 
 
 def test_each_device_is_played_once_by_a_model_that_never_saw_it() -> None:
@@ -62,7 +61,7 @@ def test_differences_are_paired_by_device_and_a_miss_is_a_lead_of_zero() -> None
 
 def test_a_fold_in_which_a_baseline_warned_of_nothing_gives_no_ratio() -> None:
     def fold(lstm: float, others: float | None) -> dict[str, Warned]:
-        leads = {"lstm": lstm, **dict.fromkeys(BASELINES, others)}
+        leads = {"lstm": lstm, **dict.fromkeys(RIVALS, others)}
         return {name: Warned(None, (), found([lead])) for name, lead in leads.items()}  # type: ignore[arg-type]
 
     ratios = ratios_of("x", [fold(30, 20), fold(30, None), fold(50, 20)])
@@ -90,7 +89,7 @@ def test_the_bench_tells_every_method_and_writes_it_down(
         assert (row["set"], row["budget"], row["devices"], row["failures"]) == ("small", "1 per 100 cycles", 14, 14)
         assert row["exposure_s"] == sum(len(history.t_s) for history in fleet())
         assert (row["lstm_ahead"] is None) == (row["method"] == "lstm")
-    assert len(written["ratios"]) == 2 * len(BASELINES)
+    assert len(written["ratios"]) == 2 * len(RIVALS)
     assert "## small: 14 devices in 2 folds, 1 per 100 cycles" in told.out
     assert sum(line.startswith(f"| {name} ") for name in METHODS for line in told.out.splitlines()) == 7
     assert "small, fold 2 of 2" in told.err

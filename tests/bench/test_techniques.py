@@ -76,6 +76,7 @@ def test_rows_unheard_are_cut_off_and_late_rows_count() -> None:
     network = Network(CONFIG)
     with torch.no_grad():
         network.heads.estimate.weight.zero_()
+        network.heads.estimate.bias.zero_()
     (life,) = lives(1)
     longer = replace(life, left=life.left + 90)
     assert rmse_unheard(network, [life], CONFIG, 25) == pytest.approx(

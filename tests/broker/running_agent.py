@@ -20,13 +20,15 @@ Json = dict[str, object]
 
 
 def configuration(port: int, *, protocol: str = "auto", qos: int = 1) -> str:
-    """A configuration text: quick status and snapshots, every score published."""
+    """A configuration text: quick in all it does, every row of a device taken, every score published."""
     return f"""
 [agent]
 node = "{NODE}"
 state_dir = "state"
 status_every = "100ms"
 snapshot_every = "1s"
+max_delay = "2ms"
+rows_per_device_max = 4096
 [broker]
 host = "127.0.0.1"
 port = {port}
@@ -136,7 +138,7 @@ class RunningAgent:
 
     def scores(self, device: str, *, all_lives: bool = False) -> list[bytes]:
         """The payloads of a device's scores."""
-        return [one.payload for one in self._heard(f"{ROOT}/score/{device}", all_lives=all_lives)]
+        return [one.payload for one in self._heard(f"{ROOT}/score/press/{device}", all_lives=all_lives)]
 
     def qualities(self, device: str) -> list[str]:
         """The quality of each of a device's scores of this process."""

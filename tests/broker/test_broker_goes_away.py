@@ -14,15 +14,17 @@ def test_a_broker_that_comes_back_finds_gaps_marked_and_alerts_again(agent):
     whole = [life("p1", 60), life("p2", 60, wear_from=1000, seed=1)]
     agent.feed(interleaved(*(one[:45] for one in whole)))
     before = agent.standing()
-    assert list(before) == ["p1/risk"]
+    assert list(before) == ["press/p1/risk"]
     agent.restart_broker()
-    agent.listener.wait_for(lambda one: one.topic == f"{ROOT}/alert/p1/risk", "the alert again", since=agent.since)
+    agent.listener.wait_for(
+        lambda one: one.topic == f"{ROOT}/alert/press/p1/risk", "the alert again", since=agent.since
+    )
     assert agent.standing() == before
     assert agent.broker.retained(f"{ROOT}/available") == {f"{ROOT}/available": b"online"}
     agent.feed(interleaved(*(one[45:] for one in whole)))
     for device in ("p1", "p2"):
         assert agent.qualities(device) == ["gap"] + ["ok"] * 14
-    assert {event["alert"] for event in agent.events(all_lives=True)} == {before["p1/risk"]["alert"]}
+    assert {event["alert"] for event in agent.events(all_lives=True)} == {before["press/p1/risk"]["alert"]}
     assert len(agent.log("broker_connected")) == 2
 
 
@@ -65,7 +67,7 @@ def test_what_the_broker_refuses_is_kept_until_it_is_allowed(broker, make_agent)
     agent.go()
     broker.publish_all(life("p1", 45))
     parked(agent, 1)
-    assert list(agent.standing()) == ["p1/risk"]
+    assert list(agent.standing()) == ["press/p1/risk"]
     broker.publish_all(life("p1", 40, start=46, wear_from=1000))
     parked(agent, 2)
     assert agent.standing() == {}
@@ -99,4 +101,4 @@ def test_sigterm_while_the_broker_is_away_keeps_the_state(agent):
     agent.go()
     agent.feed(life("p1", 3, start=46))
     assert agent.qualities("p1") == ["gap", "ok", "ok"]
-    assert agent.standing()["p1/risk"]["alert"] == raised["alert"]
+    assert agent.standing()["press/p1/risk"]["alert"] == raised["alert"]

@@ -41,7 +41,7 @@ def test_a_corrupt_snapshot_is_set_aside_and_the_older_one_restored(agent, spoil
     assert agent.log("state_restored")[-1]["snapshot"] == older.name
     agent.feed(whole[45:])
     assert agent.qualities("p1")[0] == "gap"
-    assert agent.standing()["p1/risk"]["alert"] == before["p1/risk"]["alert"]
+    assert agent.standing()["press/p1/risk"]["alert"] == before["press/p1/risk"]["alert"]
     assert agent.stop() == 0
 
 
@@ -76,7 +76,7 @@ def test_a_corrupt_alert_table_is_set_aside_and_the_agent_runs(agent, spoil, pla
     assert aside(agent, "alerts.db") == [line["kept"].rpartition("/")[2]]
     agent.feed(whole[45:])
     assert agent.events()[0]["event"] == "raised"
-    assert list(agent.standing()) == ["p1/risk"]
+    assert list(agent.standing()) == ["press/p1/risk"]
     assert agent.stop() == 0
 
 

@@ -29,7 +29,7 @@ def test_an_alert_that_cannot_be_committed_is_not_published_and_not_forgotten(ag
     (raised, *_) = agent.events()
     assert (raised["event"], raised["sequence"]) == ("raised", 1)
     assert len({event["alert"] for event in agent.events()}) == 1
-    assert list(agent.standing()) == ["p1/risk"]
+    assert list(agent.standing()) == ["press/p1/risk"]
 
 
 def test_a_snapshot_on_a_full_disk_is_said_and_follows_once_there_is_room(agent):

@@ -103,13 +103,13 @@ def test_the_guide_leads_to_the_first_score_and_the_played_pump(plant, broker, l
         status = json.loads(shell(asked))
         assert (status["taken"], status["broker"]["input"]["subscriptions"]) == (0, {"pumps": "granted"})
         shell(command("plant/pump-1/telemetry -m"))
-        heard = listener.wait_for(lambda one: one.topic == "forewarn/gateway-1/score/pump-1", "the first score")
+        heard = listener.wait_for(lambda one: one.topic == "forewarn/gateway-1/score/pumps/pump-1", "the first score")
         (shown,) = [text.split(" ", 1) for kind, text in BLOCKS if kind == "text" and "/score/" in text]
         assert shown[0] == heard.topic
         assert json.loads(shown[1]).keys() == json.loads(heard.payload).keys()
         shell(command("awk"))
         listener.wait_for(
-            lambda one: one.topic.endswith("/score/pump-0022") and b'"t_ns":1704074400000000000' in one.payload,
+            lambda one: one.topic.endswith("/score/pumps/pump-0022") and b'"t_ns":1704074400000000000' in one.payload,
             "the score of the played pump's last row",
         )
     finally:
@@ -120,4 +120,4 @@ def test_the_guide_leads_to_the_first_score_and_the_played_pump(plant, broker, l
 def test_the_warning_that_the_guide_shows_is_one():
     """It fits the schema of its topic."""
     (shown,) = [text for kind, text in BLOCKS if kind == "json"]
-    assert faults("forewarn/gateway-1/alert/pump-0022/risk", shown.encode()) == []
+    assert faults("forewarn/gateway-1/alert/pumps/pump-0022/risk", shown.encode()) == []

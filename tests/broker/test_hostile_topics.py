@@ -26,7 +26,7 @@ REFUSED = {
     "longest": (b"plant/" + b"x" * 65_523 + b"/cycle", "device_id"),
 }
 TAKEN = {"..": "..", ".": ".", "a%2Fb": "a%252Fb", "ü$ \\": "%C3%BC%24%20%5C", "x" * 128: "x" * 128}
-FILES = re.compile(r"lock|instance|alerts\.db(-wal|-shm)?|snapshot-\d{12}(\.new)?")
+FILES = re.compile(r"lock|instance|alerts\.db(-wal|-shm)?|(snapshot-\d{12}|stopped)(\.new)?")
 
 
 def assert_nothing_leaked(agent) -> None:
@@ -72,9 +72,9 @@ def test_hostile_topics_are_counted_by_reason_and_their_neighbours_are_as_withou
         assert sum(agent.status()["devices"].values()) == len(TAKEN)
         for device, escaped in TAKEN.items():
             assert agent.scores(escaped) == scores_inline(lives[device], device)
-            assert agent.standing()[f"{escaped}/risk"]["device"] == device
+            assert agent.standing()[f"press/{escaped}/risk"]["device"] == device
         assert {one.topic for one in agent.listener.heard if "/score/" in one.topic} == {
-            f"{ROOT}/score/{escaped}" for escaped in TAKEN.values()
+            f"{ROOT}/score/press/{escaped}" for escaped in TAKEN.values()
         }
         assert agent.log("broker_lost") == []
         assert agent.stop() == 0

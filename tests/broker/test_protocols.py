@@ -18,7 +18,7 @@ def check_the_way(agent, protocol: str) -> None:
     assert agent.scores("p1") == scores_inline(MESSAGES, "p1")
     said = [one.payload for one in agent.listener.heard if one.topic == f"{ROOT}/event"]
     assert said == events_inline(MESSAGES, agent.folder / "small.fwb")
-    assert list(agent.standing()) == ["p1/risk"]
+    assert list(agent.standing()) == ["press/p1/risk"]
 
 
 def check_the_way_back(agent) -> None:
@@ -58,4 +58,4 @@ def test_a_foreign_retained_alert_is_removed_without_no_local(broker, make_agent
     agent.go()
     agent.listener.wait_for(lambda one: one == Heard(f"{ROOT}/alert/x/risk", b"", False), "its removal")
     agent.feed(MESSAGES)
-    assert list(agent.standing()) == ["p1/risk"]
+    assert list(agent.standing()) == ["press/p1/risk"]

@@ -5,6 +5,7 @@ import signal
 
 import msgspec
 
+from agent.bundle import stored_zip
 from tests.broker.running_agent import ROOT, configuration, wait_until, with_output
 from tests.bundles import write_small_bundle
 from tests.fake_broker import FakeBroker
@@ -113,6 +114,21 @@ def test_a_broken_file_changes_nothing_and_each_problem_is_logged(agent, broker)
     assert found == [("broker.nod", str(agent.file), True), ("source[press].qos", str(agent.file), True)]
     assert agent.log("configuration_reloaded") == []
     agent.feed(life("p1", 5))  # waits for a status, which still comes often
+
+
+def test_a_hostile_bundle_at_a_reload_is_refused_and_the_stream_goes_on(agent, broker):
+    """Its manifest lists 9,000 channels; the agent keeps the one that runs, and steps it."""
+    path = agent.folder / "small.fwb"
+    members = stored_zip.unpack(path.read_bytes(), members_max=6)
+    manifest = msgspec.json.decode(members["manifest.json"])
+    manifest["channels"] = manifest["channels"][:1] * 9_000
+    path.write_bytes(stored_zip.pack({**members, "manifest.json": msgspec.json.encode(manifest)}))
+    reload(agent, configuration(broker.port))
+    line = agent.wait_for_log("configuration_refused")
+    assert (line["key"], agent.log("configuration_reloaded")) == ("model.bundle", [])
+    assert "it has 9000 channels, must be 1 to 1024" in line["why"]
+    agent.feed(life("p1", 5))
+    assert agent.qualities("p1")[-1] == "ok"
 
 
 def test_a_reload_is_told_to_the_service_manager(broker, make_agent, tmp_path):

@@ -47,7 +47,7 @@ def bundle(tmp_path_factory):
 
 
 def test_times_of_a_clock_go_through_too(broker, tmp_path):
-    manifest = msgspec.structs.replace(small_manifest(), time_unit="s", cadence=Cadence(every_s=1.0, dt_max_s=20.0))
+    manifest = msgspec.structs.replace(small_manifest(), time_unit="s", cadence=Cadence(every_s=0.25, dt_max_s=20.0))
     bundle = file.read(write_small_bundle(tmp_path / "s.fwb", manifest))
     one = worn("p", 60)
     recorded = [Recorded("p", 1_600_000_000 + one.t_s * 0.25, one.x)]
@@ -66,7 +66,7 @@ def test_nothing_stays_retained_on_the_broker(bundle, broker, tmp_path):
 
 
 def test_a_row_that_the_agent_drops_is_a_loud_failure(bundle, broker, tmp_path, monkeypatch):
-    monkeypatch.setattr(through_broker, "STILL_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(through_broker, "STILL_TIMEOUT_S", 5.0)
     twice = Recorded("p", np.array([1.0, 2.0, 2.0]), np.zeros((3, 3), np.float32))
     with pytest.raises(ForewarnError, match=r"does not take and score all 3 rows.*4 taken, 2 scored.*'repeated': 1"):
         play_through_broker(bundle, stream([twice], SOURCE), BUDGET, broker, tmp_path)

@@ -91,8 +91,8 @@ def test_the_end_of_a_silent_device_fits(broker, make_agent):
     agent = make_agent(configuration(broker.port).replace("[agent]", silence))
     agent.go()
     agent.feed(life("p1", 60))
-    before = agent.standing()["p1/risk"]
-    agent.listener.wait_for(lambda one: one.topic == f"{ROOT}/alert/p1/risk" and one.payload == b"", "its end")
+    before = agent.standing()["press/p1/risk"]
+    agent.listener.wait_for(lambda one: one.topic == f"{ROOT}/alert/press/p1/risk" and one.payload == b"", "its end")
     ended = agent.events()[-1]
     assert (ended["alert"], ended["event"], ended["cause"], ended["risk"]) == (
         before["alert"],

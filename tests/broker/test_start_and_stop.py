@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
@@ -64,7 +66,7 @@ def test_a_restart_goes_on_with_a_gap_and_repeats_no_alert(agent):
     agent.feed(whole[45:])
     assert agent.qualities("p1") == ["gap"] + ["ok"] * 14
     assert "raised" not in [event["event"] for event in agent.events()]
-    assert agent.standing()["p1/risk"]["alert"] == raised["alert"]
+    assert agent.standing()["press/p1/risk"]["alert"] == raised["alert"]
 
 
 def test_scores_after_a_clean_restart_are_those_of_one_that_never_stopped(agent):
@@ -89,7 +91,7 @@ def test_an_alert_that_has_ended_does_not_come_back_with_a_restart(agent):
     agent.feed(life("p1", 40, start=76, wear_from=80))
     assert agent.events()[0]["event"] == "raised"
     assert agent.events()[0]["alert"] != ended["alert"]
-    assert agent.standing()["p1/risk"]["alert"] == agent.events()[0]["alert"]
+    assert agent.standing()["press/p1/risk"]["alert"] == agent.events()[0]["alert"]
 
 
 def test_a_stop_sends_what_waits(agent):
@@ -138,7 +140,7 @@ def test_a_device_id_cannot_leave_its_level_of_the_topic(agent):
     agent.feed(life(device, 60))
     escaped = "50%25%20%C3%BC%24"
     assert len(agent.scores(escaped)) == 60
-    assert agent.standing()[f"{escaped}/risk"]["device"] == device
+    assert agent.standing()[f"press/{escaped}/risk"]["device"] == device
 
 
 def test_a_second_agent_on_the_same_state_is_refused(agent):
@@ -224,3 +226,17 @@ def test_a_state_directory_that_cannot_be_used_is_named(broker, tmp_path):
     assert code == 2
     assert "agent.state_dir" in said
     assert "Traceback" not in said
+
+
+def test_whatever_names_check_accepts_an_agent_runs_with(make_agent, broker):
+    """Odd ones, as far as a broker takes them: in the client's name, the prefix, the topic and the payload's fields."""
+    named = SOURCE.replace("plant/", "ä b//+/").replace('time = { field = "cycle"', 'time = { field = "z\'\\u007f"')
+    text = configuration(broker.port).replace(SOURCE, f'{named}channels = {{ temp = "", load = "é\\u2028" }}\n')
+    text = text.replace("[broker]", '[broker]\nclient_id = "ü {1}"\nusername = "ö"')
+    agent = make_agent(text)
+    command = [sys.executable, "-m", "agent.cli", "check", str(agent.file)]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0
+    agent.go()
+    rows = [{"z'\x7f": cycle, "": 0.1, "é\u2028": 0.2, "wear": 0.3} for cycle in range(1, 6)]
+    agent.feed([("ä b//x/p1/cycle", json.dumps(row).encode()) for row in rows])
+    assert agent.qualities("p1")[-1] == "ok"

@@ -8,17 +8,16 @@ from agent.publish.message import event_message, score_messages
 from agent.publish.topic import Topics
 from tests.broker.running_agent import ROOT
 from tests.small_bundle import small_manifest
-from tests.streams import Message, core, take
+from tests.streams import SOURCE, Message, core, take
 
 
 def scores_inline(messages: Sequence[Message], device: str) -> list[bytes]:
     """The payloads of a device's scores, byte for byte."""
     topics = Topics(ROOT)
-    said = score_messages(take(core(), messages).scores, small_manifest(), topics)
-    return [payload for topic, payload in said if topic == topics.score(device)]
+    said = score_messages(take(core(), messages).scores, [SOURCE], small_manifest(), topics)
+    return [payload for topic, payload in said if topic == topics.score("press", device)]
 
 
 def events_inline(messages: Sequence[Message], bundle: Path) -> list[bytes]:
     """The payloads of all alert events."""
-    read = file.read(bundle)
-    return [event_message(event, read) for event in take(core(), messages).alerts]
+    return [event_message(event) for event in take(core(digest=file.read(bundle).digest), messages).alerts]

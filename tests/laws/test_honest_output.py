@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 import msgspec
+import numpy as np
 import pytest
 
+from agent.bundle.manifest import Cadence
 from agent.core import Bounds
 from agent.words import Quality
 from tests.small_bundle import small_manifest
@@ -127,3 +129,29 @@ def test_the_status_counts_every_device_once():
     into = core()
     take(into, [*life("p1", 5), *life("p2", 1), *life("p3", 4), message("p3", 9)])
     assert into.devices_by_quality() == {"ok": 1, "warming_up": 1, "gap": 1, "out_of_domain": 0, "stale": 0}
+
+
+def test_rows_that_come_far_too_fast_are_not_stepped():
+    """A row ten times a cadence, for a bundle that learnt one: what is stepped is one row a cadence, as in training."""
+    fast = [message("p1", round(1 + index / 10, 1), wear=2.5) for index in range(200)]
+    into = core()
+    taken = take(into, fast)
+    assert into.counts["press", "too_fast"] == 200 - len(taken.scores.entry)
+    steps = np.diff(taken.scores.t_ns) / 1e9
+    assert set(steps.round(3)) == {1.0}
+    assert taken.alerts[0].kind == "raised"
+
+
+def test_a_bundle_that_does_not_say_how_close_its_rows_came_takes_none_closer_than_half_a_cadence():
+    into = core(manifest=msgspec.structs.replace(small_manifest(), cadence=Cadence(1.0, 20.0)))
+    taken = take(into, [message("p1", cycle) for cycle in (1, 1.5, 2, 2.4, 3)])
+    assert (taken.scores.t_ns / 1e9).tolist() == [1, 1.5, 2, 3]
+    assert into.counts == {("press", "too_fast"): 1}
+
+
+def test_rows_left_out_as_too_fast_do_not_depend_on_how_the_stream_is_cut():
+    fast = [message("p1", round(1 + index * 0.3, 1), wear=1.0) for index in range(60)]
+    whole, cut = take(core(), fast).scores, core()
+    parts = [take(cut, [one]).scores for one in fast]
+    assert whole.t_ns.tolist() == [int(t) for part in parts for t in part.t_ns]
+    assert whole.risk.tobytes() == b"".join(part.risk.tobytes() for part in parts)

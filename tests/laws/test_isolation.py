@@ -13,7 +13,7 @@ from agent.core import Bounds
 from agent.step.engine import Engine
 from agent.words import Quality
 from tests.small_bundle import small_manifest
-from tests.streams import MODEL, SOURCE, Message, bytes_of, core, interleaved, life, message, take
+from tests.streams import MODEL, SOURCE, Message, bytes_of, core, interleaved, life, take
 
 HOSTILE_PAYLOADS = [
     b"", b"{", b"null", b"[1,2]", b"\xff\xfe", b"\0" * 100, b"[" * 5000, b'{"cycle": NaN}', b'{"cycle": 1e400}',
@@ -93,7 +93,7 @@ def test_a_device_whose_state_cannot_be_followed_starts_again_and_its_neighbour_
     into = core()
     lives = life("p1", 30), life("p2", 30)
     first = take(into, interleaved(lives[0][:20], lives[1][:20]))
-    into._stepper.slab.columns.state[into._stepper.slab.find("p2")] = np.nan
+    into._stepper.slab.columns.state[into._stepper.slab.find(0, "p2")] = np.nan
     second = take(into, interleaved(lives[0][20:], lives[1][20:]), arrived_ns=2 * 10**9)
     assert into.counts["press", "not_finite"] == 1
     quiet = core()
@@ -104,12 +104,20 @@ def test_a_device_whose_state_cannot_be_followed_starts_again_and_its_neighbour_
     assert p2.tolist()[:3] == [Quality.GAP, Quality.WARMING_UP, Quality.OK]
 
 
-def test_a_second_source_cannot_write_into_a_device_of_the_first():
-    """Two sources name one device: the newcomer's message is dropped and counted, the owner's bytes stay."""
+def test_two_sources_that_use_one_id_are_two_machines():
+    """One id under two sources, one machine sound and one worn: neither moves the other's bytes or alerts."""
     other = replace(SOURCE, name="oven", topic="oven/{device}")
     into = core(SOURCE, other)
-    stream = life("p1", 30)
-    forged = [("oven/p1", payload) for _, payload in [message("p1", 1000, wear=9.0)]]
-    taken = take(into, [*stream[:10], *forged, *stream[10:]])
-    assert into.counts["oven", "foreign_device"] == 1
-    assert bytes_of(taken, "p1") == alone(stream, "p1")
+    sound, worn = life("p1", 60, wear_from=1000), life("p1", 60, seed=1)
+    both = interleaved(sound, [("oven/p1", payload) for _, payload in worn])
+    taken = take(into, both)
+    for index, lives in enumerate((sound, worn)):
+        mine = taken.scores.source == index
+        alone_scores = take(core(), lives).scores
+        assert taken.scores.risk[mine].tobytes() == alone_scores.risk.tobytes()
+        assert taken.scores.quality[mine].tobytes() == alone_scores.quality.tobytes()
+    assert {event.source for event in taken.alerts} == {"oven"}
+    (wanted, *_) = take(core(), worn).alerts
+    assert (taken.alerts[0].t_ns, taken.alerts[0].risk) == (wanted.t_ns, wanted.risk)
+    assert taken.alerts[0].alert != wanted.alert, "the id names the source"
+    assert into.counts == {}

@@ -84,6 +84,7 @@ IN_ROWS: dict[str, tuple[Spoil, str, str]] = {
     "not UTF-8": (latin_1, "line 33 is not UTF-8 text", UTF8),
     "UTF-16": (written("device,t", "utf-16"), "line 1 is not UTF-8 text", UTF8),
     "semicolons": (replaced(",", ";"), "line 1 is separated by ';', not by commas", UTF8),
+    "tabs": (replaced(",", "\t"), "line 1 is separated by tabs, not by commas", UTF8),
     "column missing": (
         replaced("T30", "T 30"),
         "line 1: no column 'T30' (data.channels, nearest 'T 30')",

@@ -75,6 +75,6 @@ def test_reliability_is_drawn_for_every_horizon(tmp_path: Path) -> None:
     for n in (1, 3):
         horizons = tuple(HorizonFigures(10.0 * k, 0.5, 0.1, 0.25, calibration_error(bins), bins) for k in range(n))
         path = tmp_path / f"{n}.png"
-        plot_reliability(Figures(3, 6, 1.0, interval, horizons), Unit("cycle", 1.0, "1000 cycles", 1000.0), path)
+        plot_reliability(Figures(3, 6, 1.0, 2.0, interval, horizons), Unit("cycle", 1.0, "1000 cycles", 1000.0), path)
         widths.append(imread(path).shape[1])
     assert widths[1] > 2 * widths[0]

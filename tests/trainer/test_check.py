@@ -7,6 +7,7 @@ import pytest
 
 from agent.errors import DataRefused
 from tests.trainer.fleet import engine, fleet, small_config
+from tests.trainer.recordings import table
 from trainer.config import Model, Risk
 from trainer.data.check import ROWS_MAX, checked
 from trainer.data.history import History
@@ -46,7 +47,8 @@ def test_a_channel_without_any_value_is_named() -> None:
 @pytest.mark.parametrize("cadence", [0.4, 3.0])
 def test_another_cadence_than_that_of_the_rows_is_refused(cadence: float) -> None:
     with pytest.raises(
-        DataRefused, match=rf"model.cadence: is {cadence:g}, but half of the rows come 1 or more .*\n  Set it"
+        DataRefused,
+        match=rf"model.cadence: is {cadence:g}, but half of the rows come 1 or more .*\n  Set cadence = 1, or",
     ):
         checked(fleet(3), small_config(model=Model(hidden=8, cadence=cadence)))
 
@@ -58,3 +60,12 @@ def test_a_horizon_that_no_recorded_row_reaches_is_refused() -> None:
         DataRefused, match=r"risk.horizons: 5 is too short: no recorded failure is less than 9 after a row"
     ):
         checked(cut, small_config())
+
+
+def test_a_cadence_of_clock_times_is_told_as_the_file_takes_it() -> None:
+    """What the message proposes is a value that the configuration reads."""
+    hourly = [replace(one, t_s=3600 * one.t_s, t_fail=3600 * one.t_fail) for one in fleet(3)]
+    config = small_config(data=table(time_unit="s"), model=Model(hidden=8, cadence=60))
+    with pytest.raises(DataRefused, match=r'cadence: is "1m", but half of the rows come "1h" .*\n  Set cadence = "1h"'):
+        checked(hourly, config)
+    assert Model(cadence="1h", dt_max="2d").cadence == 3600

@@ -15,7 +15,7 @@ from torch import Tensor
 from agent.errors import DataRefused
 from agent.words import Float32
 from tests.trainer.fleet import engine, fleet, small_config, write_cmapss
-from trainer.checkpoint import Curves
+from trainer.checkpoint import Curves, learning_of
 from trainer.config import Augment, Config, Model, Train
 from trainer.features import Life, fit_scaling, live
 from trainer.fit import fit
@@ -30,6 +30,8 @@ CONFIG = small_config(
 )
 PATIENT = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"patience": 2})})
 BATCHES = 2
+REHEARSED = 2
+"""Of the bundle that fit writes to see that it could, file and folder are synced as well."""
 MADE_OF = {"data": "d1", "configuration": "c1"}
 
 
@@ -93,7 +95,8 @@ def test_it_says_after_which_epoch_it_goes_on(tmp_path: Path, capsys: pytest.Cap
         learn(CONFIG, checkpoint, Course(), 4 * BATCHES)
     assert capsys.readouterr().err == ""
     learn(CONFIG, checkpoint, Course())
-    assert capsys.readouterr().err == f"{checkpoint}: goes on after epoch 4 of 6\n"
+    said = "is of this same training (seed 0): goes on after epoch 4 of 6; --anew starts at the first"
+    assert capsys.readouterr().err == f"{checkpoint}: {said}\n"
 
 
 def in_the_middle(content: bytes, byte: bytes) -> bytes:
@@ -123,7 +126,7 @@ def test_what_is_no_whole_checkpoint_is_refused_and_left(
     learn(CONFIG.model_copy(update={"train": Train(epochs=1)}), checkpoint, Course())
     checkpoint.write_bytes(broken(checkpoint.read_bytes()))
     before = checkpoint.read_bytes()
-    with pytest.raises(DataRefused, match=rf"{checkpoint}: {what}(.|\n)+Delete it to train from the start"):
+    with pytest.raises(DataRefused, match=rf"{checkpoint}: {what}(.|\n)+Give --anew to train from the first epoch"):
         learn(CONFIG, checkpoint, Course())
     assert checkpoint.read_bytes() == before
 
@@ -131,9 +134,12 @@ def test_what_is_no_whole_checkpoint_is_refused_and_left(
 @pytest.mark.parametrize(
     ("made_of", "what"),
     [
-        ({"data": "d2", "configuration": "c1"}, "its data differs"),
-        ({"data": "d2", "configuration": "c2"}, "its data and configuration differ\n"),
-        (MADE_OF | {"version": "2"}, "its version differs"),
+        ({"data": "d2", "configuration": "c1"}, "data is d1 there, d2 here\n  Give --anew .* or another --out"),
+        ({"data": "d2", "configuration": "c2"}, "data is d1 there, d2 here; configuration is c1 there, c2 here\n"),
+        (MADE_OF | {"version": "2"}, "version is not set there, 2 here"),
+        ({"data": "d" * 99, "configuration": "c1"}, "data differs\n"),
+        ({"data": "d1"}, "configuration is c1 there, not set here"),
+        (MADE_OF | {f"key {n}": "1" for n in range(8)}, "key 0 .*; key 4 is not set there, 1 here; and 3 more\n"),
     ],
 )
 def test_the_checkpoint_of_another_training_is_refused_by_what_differs(
@@ -141,7 +147,7 @@ def test_the_checkpoint_of_another_training_is_refused_by_what_differs(
 ) -> None:
     checkpoint = tmp_path / "checkpoint.pt"
     learn(CONFIG.model_copy(update={"train": Train(epochs=1)}), checkpoint, Course())
-    with pytest.raises(DataRefused, match=f"belongs to another training: {what}"):
+    with pytest.raises(DataRefused, match=f"is of another training, left after epoch 1: {what}"):
         train(lives(), lives(), CONFIG, 0, Beside(checkpoint=checkpoint, made_of=made_of))
     assert checkpoint.exists()
 
@@ -177,7 +183,7 @@ def fits() -> Iterator[Callable[..., BaseProcess]]:
 
 def fit_and_die_while_it_writes(config: Config, data: Path, out: Path, nth: int) -> None:
     """`kill -9` between the last byte of the nth checkpoint that is written and its taking the place of the last."""
-    fsync, left = os.fsync, [nth]
+    fsync, left = os.fsync, [REHEARSED + nth]
 
     def fsync_or_die(descriptor: int) -> None:
         left[0] -= 1
@@ -211,3 +217,49 @@ def test_fit_that_is_killed_gives_the_bundle_of_one_that_was_not(
     assert bundle.read_bytes() == whole.read_bytes()
     assert sorted(path.name for path in out.iterdir()) == sorted(path.name for path in whole.parent.iterdir())
     assert not any("checkpoint" in path.name for path in out.iterdir()), "done is done"
+
+
+def killed(config: Config, data: Path, out: Path, fits: Callable[..., BaseProcess]) -> Path:
+    """The checkpoint that a fit left which was killed while it wrote its third."""
+    process = fits(fit_and_die_while_it_writes, config, data, out, 3)
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    return out / "checkpoint.pt"
+
+
+def with_key(config: Config, section: str, **keys: object) -> Config:
+    return config.model_copy(update={section: getattr(config, section).model_copy(update=keys)})
+
+
+def test_a_retry_by_another_configuration_names_the_keys_and_both_ways_out(
+    fits: Callable[..., BaseProcess], data: Path, tmp_path: Path
+) -> None:
+    checkpoint = killed(CONFIG, data, tmp_path / "out", fits)
+    other = with_key(with_key(CONFIG, "rul", cap=30.0), "train", dropout=0.2).model_copy(update={"seed": 7})
+    with pytest.raises(DataRefused) as refused:
+        fit(other, data, tmp_path / "out")
+    assert refused.value.where == checkpoint
+    assert refused.value.what == (
+        "is of another training, left after epoch 2: seed is 0 there, 7 here; train.dropout is 0.1 there, 0.2 here; "
+        "rul.cap is 40.0 there, 30.0 here"
+    )
+    assert refused.value.next_step.startswith("Give --anew")
+    assert checkpoint.exists()
+    bundle = fit(other, data, tmp_path / "out", anew=True)
+    assert bundle.read_bytes() == fit(other, data, tmp_path / "elsewhere").read_bytes()
+
+
+def test_what_counts_only_after_the_training_may_change_between_a_kill_and_the_retry(
+    fits: Callable[..., BaseProcess], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The judge's rules, which a training without patience never asks, and the bundle's name."""
+    killed(CONFIG, data, tmp_path / "out", fits)
+    other = with_key(CONFIG, "judge", h_min=1.0).model_copy(update={"name": "other"})
+    bundle = fit(other, data, tmp_path / "out")
+    assert "goes on after epoch 2 of 6" in capsys.readouterr().err
+    assert bundle.read_bytes() == fit(other, data, tmp_path / "whole").read_bytes()
+
+
+def test_patience_asks_the_judge_so_its_rules_are_part_of_the_training() -> None:
+    assert not any(name.startswith("judge") for name in learning_of(CONFIG))
+    assert "judge.h_min" in learning_of(PATIENT)

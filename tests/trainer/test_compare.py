@@ -55,7 +55,7 @@ def test_scores_of_a_bundle_raise_and_clear_where_the_core_raised_and_cleared(tm
         one.x[60:75, 2] = -2.0
         histories.append(History(one.device, one.t_s, one.x, float(one.t_s[-1])))
     played = play(bundle, bundle.model, histories, 0.5)
-    core = warned(bundle.manifest, choose(bundle.manifest.thresholds, Budget("", 1.0)), played, histories)
+    core = warned(bundle.manifest, choose(bundle.manifest.thresholds, Budget("", 1.0, "cycle")), played, histories)
     scores = [
         np.where(one.quality == Quality.OK, one.risk[:, bundle.manifest.judge.horizon], np.nan).astype(np.float64)
         for one in played
@@ -133,7 +133,7 @@ def test_a_step_before_each_failure_is_warned_of_by_its_length() -> None:
     found = [measured(one, rules_of(small())) for one in told]
     assert [one.false_alarms for one in found] == [1, 0]
     assert (found[1].strict.detected, found[1].strict.mean_lead_s) == (6, 10.0)
-    assert [row.false_alarms for row in table.rows if row.threshold < 1] == [6]
+    assert [row.false_alarms for row in table.rows if row.threshold < 1] == [5 * 2 + 3], "28 to 43 cycles, 20 each"
     assert table.exposure_s == sum(len(one.t_s) for one in engines)
 
 
@@ -156,14 +156,14 @@ def test_a_parameter_is_worth_its_mean_lead_within_the_budget(monkeypatch: pytes
     told: list[object] = []
 
     def fit(histories: Sequence[History], task: Task) -> Given:
-        told.extend((list(histories) == engines[:4], task.every_s, task.horizon_s, task.h_max_s))
+        told.extend((list(histories) == engines[:4], task.every_s, task.h_max_s))
         told.extend((task.worth(step), task.worth(high)))
         return step
 
     monkeypatch.setitem(BASELINES, "given", fit)
     budget = parse_budget("1 per 1000 cycles", fleet_size=0)
     found = baseline("given", small(), engines[:4], engines[4:], budget)
-    assert told == [True, 1.0, 30.0, 20.0, 10.0, 0.0]
+    assert told == [True, 1.0, 20.0, 10.0, 0.0]
     assert (found.found.strict.detected, found.found.strict.mean_lead_s) == (2, 10.0)
 
 
@@ -185,7 +185,9 @@ def test_a_table_holds_what_was_found_at_each_threshold() -> None:
     table = table_of([0.4, 2.0], found)
     assert (table.h_max_s, table.h_min_s, table.n_devices) == (20.0, 2.0, 4)
     assert [(row.threshold, row.false_alarms, row.detected, row.mean_lead_s) for row in table.rows] == [
-        (0.4, 4, 0, 0.0),
+        (0.4, 8, 0, 0.0),
         (2.0, 0, 4, 10.0),
     ]
+    assert table.failures == 4
+    assert [row.false_alarm_s for row in table.rows] == [one.false_alarm_s for one in found]
     assert [row.rate_upper95_per_s for row in table.rows] == [one.false_alarms_per_s_upper95 for one in found]

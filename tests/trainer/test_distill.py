@@ -1,6 +1,7 @@
 """A teacher that looks ahead, and bundles that learnt from it, on a small made-up fleet."""
 
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -210,8 +211,19 @@ def test_a_teacher_is_used_again_by_another_recipe(made: tuple[Path, Path], tmp_
     mine, theirs = (json.loads(read(one).report)["distilled"] for one in (path, made[0] / NAME))
     assert mine == theirs
     assert not (tmp_path / "teacher.pt").exists()
-    with pytest.raises(DataRefused, match=r"belongs to another training.*\n  Give it as --teacher"):
+    what = r"is of another training: seed is 0 there, 5 here; train.dropout .*\n  Give it as --teacher .* --anew"
+    with pytest.raises(DataRefused, match=what):
         distill(other, made[1], made[0])
+
+
+def test_anew_trains_another_teacher_but_keeps_one_that_is_given(made: tuple[Path, Path], tmp_path: Path) -> None:
+    shutil.copytree(made[0], tmp_path / "out")
+    mine, before = tmp_path / "out" / "teacher.pt", (made[0] / "teacher.pt").read_bytes()
+    other = CONFIG.model_copy(update={"seed": 5})
+    distill(other, made[1], tmp_path / "out", mine, anew=True)
+    assert mine.read_bytes() == before
+    distill(other, made[1], tmp_path / "out", anew=True)
+    assert mine.read_bytes() != before
 
 
 @pytest.mark.parametrize(
@@ -253,7 +265,8 @@ def test_the_command_distils(made: tuple[Path, Path], tmp_path: Path) -> None:
     config.write_text(TOML)
     arguments = ["distill", str(config), "--out", str(tmp_path / "out"), "--data", str(made[1]), "--seed", "3"]
     done = CliRunner().invoke(cli, arguments, catch_exceptions=False)
-    assert done.output == f"{tmp_path / 'out' / NAME}\n"
+    assert done.stdout == f"{tmp_path / 'out' / NAME}\n"
+    assert "remaining life of 3 held-out devices: RMSE " in done.stderr
     of = read(tmp_path / "out" / NAME).manifest.created_from
     assert (of.seed, Config.model_validate_json(of.config).distill) == (3, Distill(teacher_hidden=8, teacher_epochs=1))
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -13,10 +13,11 @@ from tests.trainer.fleet import fleet, small_config
 from trainer import stored
 from trainer.config import Augment, Config, Train
 from trainer.features import Batch, Life, batch_of, fit_scaling, live
-from trainer.heads import Heads
+from trainer.heads import Answers, Heads
 from trainer.loop import Beside, learn, pieces, train
 from trainer.loss import loss, target_of
 from trainer.network import Learner, Network, fix_seed
+from trainer.precision import with_precision_here
 from trainer.watch import answers_of
 
 STILL = Augment(probability=0, join_share=0)
@@ -127,31 +128,65 @@ def test_a_piece_without_a_known_row_does_no_harm() -> None:
         assert all(weight.grad is None or not weight.grad.any() for weight in network.parameters())
 
 
-def test_bf16_trains_on_the_cpu_and_what_is_kept_is_float32() -> None:
-    narrow, curves = train(lives(), lives(), config_of(precision="bf16", epochs=8, average=0.5), 0)
+def test_bf16_trains_on_the_cpu_or_falls_back_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """Which of the two depends on the processor, and on nothing else: the same question is asked here."""
+    config = config_of(precision="bf16", epochs=8, average=0.5)
+    has_bf16 = with_precision_here(config, Network(config)) is config
+    capsys.readouterr()
+    narrow, curves = train(lives(), lives(), config, 0)
+    said = capsys.readouterr().err.count("train.precision: this processor cannot train with bf16")
     plain, others = train(lives(), lives(), config_of(epochs=8, average=0.5), 0)
     assert {weight.dtype for weight in narrow.state_dict().values()} == {torch.float32}
-    assert curves.loss != others.loss
     assert curves.loss[-1] < 0.8 * curves.loss[0]
     np.testing.assert_allclose(curves.loss, others.loss, rtol=0.05)
-    assert bits(narrow) != bits(plain)
+    assert said == (0 if has_bf16 else 1)
+    assert (curves.loss != others.loss) == has_bf16
+    assert (bits(narrow) != bits(plain)) == has_bf16
+
+
+class WithoutNarrowProducts(Network):
+    """A network on a processor that has no narrow products for it."""
+
+    def forward(self, *args: Any, **kwargs: Any) -> tuple[Answers, list[torch.Tensor]]:
+        if torch.is_autocast_enabled("cpu"):
+            raise RuntimeError("could not create a primitive descriptor. Run with ONEDNN_VERBOSE=all")
+        return super().forward(*args, **kwargs)
+
+
+def test_a_processor_without_bf16_trains_in_float32_to_the_bit(capsys: pytest.CaptureFixture[str]) -> None:
+    """Trying draws no random number: dropout meets the same rows."""
+    config = config_of(precision="bf16", dropout=0.3)
+    fallen, _ = learn(WithoutNarrowProducts, lives(), lives(), config, 0, Beside())
+    assert capsys.readouterr().err == (
+        f"{config.name}: train.precision: this processor cannot train with bf16 "
+        "(could not create a primitive descriptor); products are float32\n"
+    )
+    plain, _ = train(lives(), lives(), config_of(dropout=0.3), 0)
+    assert bits(fallen) == bits(plain)
+
+
+def gru_config(**train_settings: object) -> Config:
+    """Of a cell whose bf16 products every processor has."""
+    config = config_of(precision="bf16", **train_settings)
+    return config.model_copy(update={"model": config.model.model_copy(update={"cell": "gru"})})
 
 
 def test_the_loss_is_float32_whatever_the_products() -> None:
     fix_seed(0)
-    network = Network(config_of())
-    inputs, truth = pieces(batch(), config_of(), Beside())[0]
+    config = gru_config()
+    network = Network(config)
+    inputs, truth = pieces(batch(), config, Beside())[0]
     with torch.autocast("cpu", dtype=torch.bfloat16):
         answers, _ = network(inputs)
     assert answers.estimate.dtype == torch.bfloat16
     wide = answers.in_float32()
     assert {wide.estimate.dtype, wide.spread.dtype, wide.hazard.dtype} == {torch.float32}
-    assert loss(wide, truth, target_of(lives(), config_of())).dtype == torch.float32
+    assert loss(wide, truth, target_of(lives(), config)).dtype == torch.float32
 
 
 def test_the_loss_that_is_learnt_from_is_that_of_bf16_answers_in_float32() -> None:
     """The first one, of one batch of all lives; unwidened it differs in the fourth digit."""
-    config = config_of(precision="bf16", epochs=1, batch=8, dropout=0.0)
+    config = gru_config(epochs=1, batch=8, dropout=0.0)
     fix_seed(0)
     network, target = Network(config), target_of(lives(), config)
     inputs, truth = pieces(batch(8), config, Beside())[0]

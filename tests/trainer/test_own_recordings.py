@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "table.toml").write_text(EXAMPLE.read_text().replace("hidden = 32", "hidden = 8") + "thresholds = 9\n")
     done = run("fit", folder / "table.toml", "--out", folder / "out", "--epochs", 1)
     assert done.exception is None
-    assert done.output == f"{folder / 'out/my-pumps-0.1.0.fwb'}\n"
+    assert done.stdout == f"{folder / 'out/my-pumps-0.1.0.fwb'}\n"
     return folder
 
 
@@ -60,7 +60,8 @@ def test_the_documented_example_trains_on_files_beside_it(folder: Path) -> None:
     of = manifest.created_from
     assert (len(of.fit_devices), len(of.calibrate_devices), len(of.play_devices)) == (12, 4, 4)
     failed = {line.split(",")[0] for line in (folder / "failures.csv").read_text().splitlines() if line[-1] != ","}
-    assert len(manifest.lives_s) == len(failed & {*of.fit_devices, *of.calibrate_devices})
+    known = {*of.fit_devices, *of.calibrate_devices}
+    assert (len(manifest.lives_s), len(manifest.unfailed_s)) == (len(failed & known), len(known - failed))
     assert len(failed & {*of.play_devices}) in (2, 3)
     truth = (folder / "out/truth.csv").read_text().splitlines()[1:]
     assert {line.split(",")[0] for line in truth if line[-1] != ","} == failed & {*of.play_devices}

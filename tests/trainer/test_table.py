@@ -158,6 +158,13 @@ def test_a_place_in_parquet_is_a_row(folder: Path) -> None:
         read_table(table(rows="rows.parquet"), folder)
 
 
+def test_a_date_in_parquet_is_told_as_a_date(folder: Path) -> None:
+    frame = pl.read_csv(folder / ROWS).with_columns(pl.from_epoch("t", time_unit="d"))
+    pl.concat([frame, frame[4:5]]).write_parquet(folder / "rows.parquet")
+    with pytest.raises(ForewarnError, match=r"row 974: device '1' at 1970-01-06 follows 1970-02-20 in rows.parquet"):
+        read_table(table(rows="rows.parquet", time_unit="s"), folder)
+
+
 def test_sizes_are_bounded_and_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("trainer.data.table.LINES_MAX", 972)
     with pytest.raises(ForewarnError, match="brings the rows to 973, at most 972 are read"):

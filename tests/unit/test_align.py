@@ -1,12 +1,18 @@
 import numpy as np
 
 from agent.align import space
+from agent.bundle.manifest import Cadence
 
 S = 10**9
 
 
-def one(t_s: float, newest_s: float, has_state: bool = True):
-    return space(np.int64([t_s * S]), np.int64([newest_s * S]), np.array([has_state]), every_s=1.0, dt_max_s=20.0)
+CADENCE = Cadence(every_s=1.0, dt_max_s=20.0, least_s=0.5)
+
+
+def one(t_s: float, newest_s: float, state_s: float | None = None, is_fast: bool = False):
+    state_s = newest_s if state_s is None else state_s
+    times = (np.int64([time * S]) for time in (t_s, newest_s, state_s))
+    return space(*times, np.array([is_fast]), CADENCE)
 
 
 def test_an_earlier_row_is_late_and_an_equal_one_repeated():
@@ -21,7 +27,7 @@ def test_a_row_at_time_zero_can_be_followed_and_repeated():
 
 
 def test_a_first_row_has_no_dt_and_is_neither_late_nor_a_gap():
-    first = space(np.int64([5 * S]), np.int64([-1]), np.array([False]), every_s=1.0, dt_max_s=20.0)
+    first = space(np.int64([5 * S]), np.int64([-1]), np.int64([-1]), np.array([False]), CADENCE)
     assert (first.dt[0], first.late[0], first.is_gap[0], first.is_lost[0]) == (0, False, False, False)
 
 
@@ -43,4 +49,19 @@ def test_more_than_dt_max_is_lost_and_starts_with_no_dt():
 
 def test_a_device_known_only_by_its_time_starts_with_no_dt():
     """As after a restart without a snapshot: the alert table gave it a newest time, the state is zero."""
-    assert one(12, 10, has_state=False).dt[0] == 0
+    assert one(12, 10, state_s=-1).dt[0] == 0
+
+
+def test_dt_is_counted_from_the_row_of_the_state_and_lateness_from_the_newest():
+    """As after a restart from a snapshot that is older than the alert table."""
+    spacing = one(12, 11, state_s=9)
+    assert (spacing.dt[0], spacing.is_gap[0], spacing.late[0]) == (3, True, False)
+    assert (one(40, 39, state_s=9).is_lost[0], one(10, 11, state_s=9).late[0]) == (True, True)
+
+
+def test_a_row_closer_than_those_of_training_is_too_fast():
+    assert [one(10 + step, 10).too_fast[0] for step in (0, 0.25, 0.5, 1)] == [False, True, False, False]
+
+
+def test_after_a_row_that_was_too_fast_one_waits_until_a_row_is_due():
+    assert [one(10 + step, 10, is_fast=True).too_fast[0] for step in (0.5, 0.9, 0.95, 1)] == [True, True, False, False]

@@ -17,10 +17,11 @@ from click.testing import CliRunner, Result
 from agent.alerts import POLL_S, by_key, changes
 from agent.cli import main
 from agent.store.alert_table import Rows
-from agent.store.outbox import Outbox, Units
-from tests.alert_events import event
+from agent.store.outbox import Outbox
+from agent.words import UNKNOWN_BUNDLE
+from tests.alert_events import CYCLES, event
 
-CYCLES = Units("cycle", ("15 cycles", "30 cycles", "60 cycles"))
+HOURLY = msgspec.structs.replace(CYCLES, name="hourly", digest="c" * 64, time_unit="s", horizons=("1 h", "6 h", "1 d"))
 TIMEOUT_S = 20.0
 
 
@@ -35,33 +36,38 @@ def test_standing_alerts_are_listed_beside_a_running_agent(tmp_path):
     outbox.commit([event("cleared", "cd34", t=9.0, device="p8")], [])
     done = run("--state-dir", tmp_path)
     assert done.exit_code == 0
-    assert done.stdout.split() == ["minor", "p7", "risk", "0.10,", "0.30,", "0.70", "since", "57.0", "ab12"]
+    shown = (
+        "minor    p7                       risk 15 cycles 0.10, 30 cycles 0.30, 60 cycles 0.70  since cycle 57  ab12"
+    )
+    assert done.stdout == f"{shown}\n"
     assert done.stderr == "1 standing\n"
     as_json = run("--state-dir", tmp_path, "--json")
-    assert json.loads(as_json.stdout) == [json.loads(msgspec.json.encode(stands))]
+    more = {"horizons": list(CYCLES.horizons), "raised_t": 57}
+    assert json.loads(as_json.stdout) == [json.loads(msgspec.json.encode(stands)) | more]
     outbox.commit([event("cleared", "ab12", t=60.0, device="p7")], [])  # it was not locked by the reader
     assert json.loads(run("--state-dir", tmp_path, "--json").stdout) == []
 
 
 @pytest.mark.parametrize(
-    ("units", "shown", "raised_t"),
+    ("bundle", "decided_by", "shown", "horizons", "raised_t"),
     [
-        (CYCLES, "risk 15 cycles 0.10, 30 cycles 0.30, 60 cycles 0.70  since cycle 57", 57),
-        (
-            Units("s", ("1 h", "6 h", "1 d")),
-            "risk 1 h 0.10, 6 h 0.30, 1 d 0.70  since 1970-01-01T00:00:57+00:00",
-            "1970-01-01T00:00:57+00:00",
-        ),
+        (HOURLY, None, "1 h 0.10, 6 h 0.30, 1 d 0.70  since 1970-01-01T00:00:57+00:00", HOURLY.horizons,
+         "1970-01-01T00:00:57+00:00"),
+        (CYCLES, HOURLY, "1 h 0.10, 6 h 0.30, 1 d 0.70  since cycle 57  ab12", HOURLY.horizons, 57),
+        (UNKNOWN_BUNDLE, None, "horizon 1 0.10, horizon 2 0.30, horizon 3 0.70  since 57 (seconds or cycles: ",
+         ("horizon 1", "horizon 2", "horizon 3"), 57),
     ],
-    ids=["cycles", "clock"],
-)
-def test_horizons_and_times_have_the_units_of_the_bundle(tmp_path, units, shown, raised_t):
+    ids=["clock", "updated by another bundle", "of an older version"],
+)  # fmt: skip
+def test_horizons_and_times_are_those_of_the_alerts_own_bundles(
+    tmp_path, bundle, decided_by, shown, horizons, raised_t
+):
     outbox = Outbox(tmp_path / "alerts.db", 100)
-    outbox.keep_units(units)
-    outbox.commit([event("raised", "ab12", t=57.0, device="p7")], [])
+    stands = event("raised", "ab12", t=57.0, device="p7", bundle=bundle)
+    outbox.commit([msgspec.structs.replace(stands, decided_by=decided_by)], [])
     assert shown in run("--state-dir", tmp_path).stdout
     (told,) = json.loads(run("--state-dir", tmp_path, "--json").stdout)
-    assert (told["horizons"], told["raised_t"]) == (list(units.horizons), raised_t)
+    assert (told["horizons"], told["raised_t"], told["bundle"]["name"]) == (list(horizons), raised_t, bundle.name)
 
 
 def test_a_state_directory_without_a_table_is_named(tmp_path):
@@ -75,15 +81,15 @@ def test_a_state_directory_without_a_table_is_named(tmp_path):
 def test_changes_are_told_once_and_in_the_order_of_their_time():
     """What stood before is `standing`; a row that vanishes is `gone` only where it stood."""
     a, b = event("raised", "a", t=5.0, device="p1"), event("cleared", "b", t=6.0, device="p2")
-    rows = Rows([a, b], None)
+    rows = Rows([a, b])
     assert list(changes(None, rows)) == [("standing", a)]
     assert list(changes(by_key(rows), rows)) == []
     later = event("raised", "c", t=8.0, device="p2")
     cleared = msgspec.structs.replace(event("cleared", "a", t=9.0, device="p1"), sequence=2)
-    assert list(changes(by_key(rows), Rows([cleared, later], None))) == [("raised", later), ("cleared", cleared)]
+    assert list(changes(by_key(rows), Rows([cleared, later]))) == [("raised", later), ("cleared", cleared)]
     worse = msgspec.structs.replace(a, kind="updated", sequence=2)
-    assert list(changes(by_key(rows), Rows([worse, b], None))) == [("updated", worse)]
-    assert list(changes(by_key(rows), Rows([], None))) == [("gone", a)]
+    assert list(changes(by_key(rows), Rows([worse, b]))) == [("updated", worse)]
+    assert list(changes(by_key(rows), Rows([]))) == [("gone", a)]
 
 
 class Watching:
@@ -129,7 +135,6 @@ def watch(tmp_path):
 def test_in_a_pipe_each_change_is_a_line(tmp_path, watch):
     """What stands, then each change; Ctrl-C is a good end."""
     outbox = Outbox(tmp_path / "alerts.db", 100)
-    outbox.keep_units(CYCLES)
     outbox.commit([event("raised", "ab12", t=57.0, device="p7")], [])
     one = watch()
     one.wait_for("standing .*ab12\n")
@@ -144,7 +149,6 @@ def test_in_a_pipe_each_change_is_a_line(tmp_path, watch):
 
 def test_in_a_pipe_with_json_each_change_is_one_object(tmp_path, watch):
     outbox = Outbox(tmp_path / "alerts.db", 100)
-    outbox.keep_units(CYCLES)
     one = watch("--json")
     raised = event("raised", "ab12", t=57.0, device="p7")
     outbox.commit([raised], [])

@@ -27,7 +27,9 @@ def test_what_would_run_is_told_in_one_line(tmp_path):
     for words in (
         f"{path}: ok: reads press (plant/+/cycle) from mqtt://localhost:1883",
         "runs small 1.0.0 (",
-        'at threshold 0.5 for "1 per 1000 cycles" (extrapolated: ',
+        'at threshold 0.5 for "1 per 1000 cycles" (extrapolated: at this threshold 10 of the 10 calibration '
+        "failures were warned of; time in false alarm: 2.0%; the finest budget that the calibration devices can vouch "
+        'for is "1 per 660 cycles")',
         "publishes forewarn/gateway-1/ to mqtt://localhost:1883",
     ):
         assert words in result.stdout
@@ -51,7 +53,10 @@ def test_json_has_problems_or_what_would_run(tmp_path):
     found = json.loads(good.stdout)
     assert (good.exit_code, found["problems"]) == (0, [])
     assert found["would_run"]["bundle"]["name"] == "small"
-    assert found["would_run"]["judge"]["extrapolated"] is True
+    judge = found["would_run"]["judge"]
+    assert (judge["extrapolated"], judge["finest_budget"]) == (True, "1 per 660 cycles")
+    assert (judge["warned_of"], judge["failures"], judge["alarm_share"]) == (10, 10, 0.02)
+    assert judge["verdict"] in check(write_configuration(tmp_path)).stdout
     bad = check(write_configuration(tmp_path, "[agent]\nnod = 1\n"), "--json")
     found = json.loads(bad.stdout)
     assert (bad.exit_code, found["would_run"]) == (2, None)

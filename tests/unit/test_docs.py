@@ -26,6 +26,7 @@ def reasons_in_code() -> set[str]:
         "core/core.py",
         "core/stepper.py",
         "core/clock.py",
+        "receive/broker_drops.py",
         "receive/inbox.py",
         "receive/client.py",
         "publish/sender.py",
@@ -36,7 +37,7 @@ def reasons_in_code() -> set[str]:
     quoted = re.findall(r'"((?:max|foreign|duplicate|missing|extra|no|not|wrong|too|out|device|impossible)_\w+)"', text)
     plain = re.findall(
         r'"(empty|malformed|retained|topic|late|repeated|future|clock_rebased|clock_unsteady|forgotten|outbox_full|'
-        r'score_not_sent|packet_too_large|protocol_error)"',
+        r'two_topics|mixed_rows|new_life|score_not_sent|packet_too_large|protocol_error|shed|broker_dropped)"',
         text,
     )
     return {*listed, *quoted, *plain}

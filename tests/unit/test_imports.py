@@ -24,7 +24,13 @@ LAYERS = [
     {"decode", "align", "step", "judge", "bundle"},
     {"words", "errors", "columns"},
 ]
-SIDEWAYS = {("publish", "store.outbox"), ("step", "bundle.manifest"), ("judge", "bundle.manifest"), ("replay", "run")}
+SIDEWAYS = {
+    ("publish", "store.outbox"),
+    ("align", "bundle.manifest"),
+    ("step", "bundle.manifest"),
+    ("judge", "bundle.manifest"),
+    ("replay", "run"),
+}
 TRAINER_READS = {"bundle", "core", "replay", "config", "errors", "words"}
 TRAINER_READS_TOO = {"judge.evidence", "judge.threshold", "step.engine"}  # one judge, one budget, one engine
 

@@ -8,12 +8,25 @@ import sys
 import time
 from collections import Counter
 
+import msgspec
+import pytest
 import structlog
 from structlog.testing import LogCapture
 
 from agent import log
-from agent.log import DROP_EVERY_S, READER_PATIENCE_S, TEXT_MAX, DropLog, Sink
-from agent.words import Drop
+from agent.judge.threshold import choose, parse_budget
+from agent.log import (
+    DROP_EVERY_S,
+    READER_PATIENCE_S,
+    SHED_DEVICES_MAX,
+    TEXT_MAX,
+    DropLog,
+    ShedLog,
+    Sink,
+    say_threshold,
+)
+from agent.words import Drop, Shed
+from tests.small_bundle import small_manifest
 
 
 def said() -> tuple[DropLog, list[dict[str, object]]]:
@@ -33,6 +46,23 @@ def test_one_line_a_source_and_reason_in_ten_seconds_with_the_count_since():
     assert sum(line["count"] for line in lines) == counts["press", "malformed"], "the last ones are said, too"
     drop_log.say(1000.0)
     assert len(lines) == 4
+
+
+@pytest.mark.parametrize(
+    ("detected", "failures", "level"), [(0, 10, "warning"), (0, None, "warning"), (0, 0, "info"), (3, 10, "info")]
+)
+def test_a_threshold_that_warns_of_nothing_is_a_warning_at_the_start(detected, failures, level):
+    """Not where no device failed: such a bundle cannot know."""
+    whole = small_manifest().thresholds
+    row = msgspec.structs.replace(whole.rows[1], detected=detected)
+    chosen = choose(
+        msgspec.structs.replace(whole, rows=(row,), failures=failures), parse_budget("1 per 900 cycles", fleet_size=0)
+    )
+    capture = LogCapture()
+    say_threshold(structlog.wrap_logger(None, processors=[capture]), "1 per 900 cycles", chosen)
+    (line,) = capture.entries
+    assert (line["event"], line["log_level"], line["budget"]) == ("threshold_chosen", level, "1 per 900 cycles")
+    assert 'can vouch for is "1 per 660 cycles"' in line["calibration"]
 
 
 def test_each_source_and_reason_has_its_own_line():
@@ -150,3 +180,31 @@ def test_a_log_whose_descriptor_is_closed_loses_lines():
     os.close(writer)
     sink.write("nowhere")
     assert sink.lost == 2
+
+
+def test_a_device_that_sheds_is_named_with_its_rate_and_not_more_often_than_every_ten_seconds():
+    """A rate needs a while, so the first line comes after a second; then the five worst devices of ten seconds."""
+    heard = LogCapture()
+    one = ShedLog(structlog.wrap_logger(None, processors=[heard]))
+    one.hear([Shed("press", "hog\n", "plant/hog/x", n_rows=300, n_shed=236)], 50.0)
+    one.say(50.0)
+    assert heard.entries == []
+    one.hear([Shed("press", "hog\n", "plant/hog/x", n_rows=300, n_shed=236)], 50.1)
+    one.say(51.5)
+    (line,) = heard.entries
+    assert (line["event"], line["log_level"]) == ("device_shed", "warning")
+    assert (line["source"], line["device"], line["topic"]) == ("press", "hog\\n", "plant/hog/x")
+    assert (line["rows_per_s"], line["shed"]) == (400.0, 472)
+    many = [Shed("press", f"p{number}", "t", n_rows=100, n_shed=number) for number in range(1, 10)]
+    one.hear(many, 52.0)
+    one.say(61.4)
+    assert len(heard.entries) == 1
+    one.say(61.5)
+    assert [line["device"] for line in heard.entries[1:]] == ["p9", "p8", "p7", "p6", "p5"]
+
+
+def test_the_memory_of_devices_that_shed_is_bounded():
+    heard = LogCapture()
+    one = ShedLog(structlog.wrap_logger(None, processors=[heard]))
+    one.hear([Shed("press", f"p{number}", "t", 100, 1) for number in range(SHED_DEVICES_MAX + 10)], 0.0)
+    assert len(one._shed) == SHED_DEVICES_MAX

@@ -6,12 +6,11 @@ bundle's. docs/baselines.md says what each is, after whom, and what it tunes; a 
 
 from collections.abc import Callable, Sequence
 
-from trainer.baselines import age, ewma, limits
+from trainer.baselines import ewma, limits
 from trainer.baselines.scorer import Scorer, Task
 from trainer.data.history import History
 
 BASELINES: dict[str, Callable[[Sequence[History], Task], Scorer]] = {
     "limits": limits.fit,
     "ewma": ewma.fit,
-    "age": age.fit,
 }

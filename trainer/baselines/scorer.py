@@ -27,13 +27,11 @@ class Task:
     """What a method may know beside the histories it is fitted to.
 
     every_s    time between rows
-    horizon_s  of the risk that a bundle's alerts go by
     h_max_s    an alert earlier than this before the fault is false
     worth      mean lead within the budget over those histories: what a method tunes its own parameters by
     """
 
     every_s: float
-    horizon_s: float
     h_max_s: float
     worth: Callable[[Scorer], float]
 
@@ -48,6 +46,6 @@ def healthy_rows(histories: Sequence[History], task: Task) -> Float64:
     """float64 [n, F]: the healthy rows of all histories. Raises DataRefused when no channel varies over them."""
     rows = np.concatenate([history.x[healthy(history, task)] for history in histories]).astype(np.float64)
     if not (np.fmax.reduce(rows, axis=0, initial=-np.inf) > np.fmin.reduce(rows, axis=0, initial=np.inf)).any():
-        what = f"no channel varies until {HEALTHY_WINDOWS} x h_max ({task.h_max_s:g}) before the failures or ends"
+        what = f"no channel varies until {HEALTHY_WINDOWS} x judge.h_max before the failures or ends"
         raise DataRefused("baselines", what, next_step="Give channels that vary, longer lives, or a lower judge.h_max.")
     return rows

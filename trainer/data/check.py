@@ -5,11 +5,13 @@ lines of a file, is checked there.
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 import numpy as np
 
+from agent.config.quantity import format_duration
 from agent.errors import DataRefused
-from trainer.config import Config
+from trainer.config import Cmapss, Config, Table
 from trainer.data.history import History
 
 ROWS_MIN = 8
@@ -56,12 +58,29 @@ def check_times(histories: Sequence[History], config: Config) -> None:
     cadence = config.model.cadence
     every = float(np.median(np.concatenate([np.diff(history.t_s) for history in histories])))
     if not cadence / 2 <= every <= 2 * cadence:
-        what = f"is {cadence:g}, but half of the rows come {every:g} or more after the one before"
-        raise DataRefused("model.cadence", what, next_step=f"Set it to {every:g}, or average the rows to it.")
+        usual = spelled(every, config)
+        what = f"is {spelled(cadence, config)}, but half of the rows come {usual} or more after the one before"
+        raise DataRefused("model.cadence", what, next_step=f"Set cadence = {usual}, or average the rows to it.")
+    for history in histories:
+        together = np.flatnonzero(np.diff(np.round(history.t_s * 1e9)) <= 0)
+        if len(together):
+            what = f"device {history.device!r} has two rows within a nanosecond, at {history.t_s[together[0]]:.9f}"
+            raise DataRefused("data", what, next_step="Is the time in seconds? Keep one row a time.")
     nearest = min(float(history.observed_left().min()) for history in histories if history.failed)
     if nearest > config.risk.horizons[0]:
-        what = f"{config.risk.horizons[0]:g} is too short: no recorded failure is less than {nearest:g} after a row"
+        first, least = spelled(config.risk.horizons[0], config), spelled(nearest, config)
+        what = f"{first} is too short: no recorded failure is less than {least} after a row"
         raise DataRefused("risk.horizons", what, next_step="Give longer ones, or record closer to the failures.")
+
+
+def spelled(span_s: float, config: Config) -> str:
+    """A time as the configuration's keys take it: 20 where it counts cycles, else "4h" in its quotes."""
+    return f"{span_s:.12g}" if counts_cycles(config) else f'"{format_duration(timedelta(seconds=span_s))}"'
+
+
+def counts_cycles(config: Config) -> bool:
+    of = config.data
+    return isinstance(of, Cmapss) or (isinstance(of, Table) and of.time_unit == "cycle")
 
 
 def some(names: Sequence[str]) -> str:

@@ -162,7 +162,8 @@ def csv_frame(path: Path, content: bytes, wanted: Mapping[str, str]) -> pl.DataF
         raise DataRefused(path, "is empty", next_step="The first line names the columns.")
     for separator in ";\t|":
         if len(header) <= 2 and header[0].count(separator) > 1:
-            raise DataRefused(path, f"line 1 is separated by {separator!r}, not by commas", next_step=PLAIN)
+            named = "tabs" if separator == "\t" else f"'{separator}'"
+            raise DataRefused(path, f"line 1 is separated by {named}, not by commas", next_step=PLAIN)
     check_names(path, "line 1: ", header, wanted)
     try:
         frame = pl.read_csv(io.BytesIO(content), infer_schema=False, columns=list(wanted))
@@ -209,5 +210,6 @@ def check_lines(path: Path, content: bytes, n_cells: int) -> None:
 
 def shown(cell: object) -> str:
     """As it is written, but short."""
-    text = "empty" if cell is None else repr(cell)
+    is_plain = isinstance(cell, (str, int, float))  # a date would be shown as Python writes it
+    text = "empty" if cell is None else repr(cell) if is_plain else str(cell)
     return text if len(text) <= SHOWN_MAX else text[:SHOWN_MAX] + "..."

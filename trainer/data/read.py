@@ -7,7 +7,7 @@ from typing import Literal
 from agent.errors import ConfigurationRefused
 from trainer.config import Cmapss, Config, Table
 from trainer.data import cmapss, pumps, table
-from trainer.data.check import checked
+from trainer.data.check import checked, counts_cycles
 from trainer.data.history import ChannelInfo, History, columns_of
 
 
@@ -53,9 +53,7 @@ def channel_info(config: Config) -> tuple[ChannelInfo, ...]:
 
 def time_unit(config: Config) -> Literal["s", "cycle"]:
     """What a second of `t_s` stands for."""
-    if isinstance(config.data, Table):
-        return config.data.time_unit
-    return "cycle" if isinstance(config.data, Cmapss) else "s"
+    return "cycle" if counts_cycles(config) else "s"
 
 
 def folder_of(data: Path | None) -> Path:

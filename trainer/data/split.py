@@ -8,6 +8,7 @@ import numpy as np
 
 from agent.errors import DataRefused
 from trainer.config import Split
+from trainer.counted import counted
 from trainer.data.history import History
 
 
@@ -27,7 +28,7 @@ def split(histories: Sequence[History], wanted: Split) -> Parts:
     """
     total = wanted.fit + wanted.calibrate + wanted.play
     if len(histories) < total:
-        what = f"{counted(len(histories))}, but split.fit + calibrate + play is {total}"
+        what = f"{counted(len(histories), 'device')}, but split.fit + calibrate + play is {total}"
         raise DataRefused("split", what, next_step="Lower the three numbers or read more devices.")
     ordered = sorted(histories, key=lambda history: history.device)
     order = np.random.default_rng(wanted.seed).permutation(len(ordered))
@@ -45,10 +46,6 @@ def split(histories: Sequence[History], wanted: Split) -> Parts:
             next_step = f"Each part needs a recorded failure: raise split.{name} to {enough}, or record more failures."
             raise DataRefused("split", what, next_step=next_step)
     return parts
-
-
-def counted(n: int) -> str:
-    return "1 device" if n == 1 else f"{n} devices"
 
 
 def spread(shuffled: Sequence[History]) -> list[History]:

@@ -1,15 +1,20 @@
 """The bundle file: reproducible, written whole or not at all, and refused in words whatever is wrong with it."""
 
+from dataclasses import fields
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
+import numpy as np
+import onnx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from onnx import helper, numpy_helper
 
-from agent.bundle import file, stored_zip
+from agent.bundle import file, golden, stored_zip
 from agent.bundle.file import MANIFEST, MEMBER_BYTES_MAX
+from agent.bundle.golden import Golden
 from agent.bundle.manifest import Manifest, Member
 from agent.errors import BundleRefused
 from tests.bundles import small_members, write_small_bundle
@@ -17,6 +22,7 @@ from tests.small_bundle import small_manifest
 
 SMALL = small_manifest()
 MEMBERS = small_members()
+GOLDEN = golden.unpack(MEMBERS["golden.npz"], SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +191,18 @@ def test_a_state_that_says_nothing_of_new_devices_starts_them_with_zeros(tmp_pat
     assert SMALL.new_state == (0.0, 0.0, 0.0, 0.0, 1.0)
 
 
+def test_a_table_without_failures_and_time_in_alarm_is_read_as_not_measured(tmp_path):
+    """As in bundles that were made before they were counted."""
+    manifest = msgspec.to_builtins(SMALL)
+    del manifest["thresholds"]["failures"], manifest["unfailed_s"]
+    for row in manifest["thresholds"]["rows"]:
+        del row["false_alarm_s"]
+    (tmp_path / "older.fwb").write_bytes(packed(manifest))
+    older = file.read(tmp_path / "older.fwb").manifest
+    assert (older.thresholds.failures, older.unfailed_s) == (None, ())
+    assert {row.false_alarm_s for row in older.thresholds.rows} == {None}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -197,6 +215,28 @@ def test_a_state_that_says_nothing_of_new_devices_starts_them_with_zeros(tmp_pat
 )
 def test_a_manifest_with_other_fields_is_refused(tmp_path, change, words):
     refused(tmp_path, packed(msgspec.to_builtins(SMALL) | change), words)
+
+
+def test_verification_that_would_take_too_long_is_refused_before_anything_runs(tmp_path):
+    """One weight of 4 MB is multiplied with again and again: a small file, and 10^12 multiply-adds by 1,200 rows."""
+    model = onnx.ModelProto.FromString(MEMBERS["model.onnx"])
+    for name, shape in (("wide", (3, 1024)), ("square", (1024, 1024))):
+        model.graph.initializer.append(numpy_helper.from_array(np.ones(shape, np.float32), name))
+    model.graph.node.append(helper.make_node("MatMul", ["x1", "wide"], ["p0"]))
+    for index in range(100):
+        model.graph.node.append(helper.make_node("MatMul", [f"p{index}", "square"], [f"p{index + 1}"]))
+    rows = {one.name: np.zeros((1200, *getattr(GOLDEN, one.name).shape[1:]), np.float32) for one in fields(Golden)}
+    members = {**MEMBERS, "model.onnx": model.SerializeToString(), "golden.npz": Golden(**rows).pack()}
+    refused(
+        tmp_path,
+        packed(SMALL, members),
+        r"its 1200 golden rows again would take 1.39e\+12 multiply-adds, at most 2e\+10",
+    )
+
+
+@pytest.mark.parametrize("report", [b"[]", b"3", b"", b'{"a":', b"{} {}", b"[" * 100_000])
+def test_a_report_that_is_no_object_is_refused(tmp_path, report):
+    refused(tmp_path, packed(SMALL, {**MEMBERS, "report.json": report}), "report.json or MODEL_CARD.md is refused")
 
 
 def test_a_model_that_the_manifest_does_not_fit_is_refused(tmp_path):

@@ -1,7 +1,7 @@
 """Golden rows: kept as bytes that numpy reads too, and stepped again before a bundle may run."""
 
 import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import msgspec
@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.bundle import golden, stored_zip
-from agent.bundle.golden import Golden
+from agent.bundle.golden import ROWS_MAX, Golden
 from agent.bundle.manifest import Manifest, Numerics
+from agent.bundle.work import VERIFY_WORK_MAX, Work
 from agent.errors import BundleRefused
 from agent.step.engine import Engine
 from agent.words import Float32
@@ -117,6 +118,27 @@ def test_every_batch_size_is_tried():
 
     verify(note)
     assert {(1, False), (2, True), (3, True), (17, True), (256, True)} <= seen
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 12])
+@pytest.mark.parametrize("kind", ["exact", "tolerance"])
+def test_the_work_of_verification_is_what_was_counted_before(kind, n_rows):
+    """Calls and rows, counted as they come to the engine."""
+    batches = []
+    manifest = msgspec.structs.replace(MANIFEST, numerics=Numerics(kind, 1e-4))
+    few = Golden(*(getattr(GOLDEN, one.name)[:n_rows] for one in fields(Golden)))
+    verify(lambda x, *outputs: batches.append(len(x)) or outputs, golden=few, manifest=manifest)
+    assert golden.verify_work(Work(per_row=0, per_call=1), manifest, n_rows) == len(batches)
+    assert golden.verify_work(Work(per_row=1, per_call=0), manifest, n_rows) == sum(batches)
+
+
+def test_a_model_may_have_as_many_golden_rows_as_can_be_verified():
+    work = Work(per_row=10**7, per_call=10**5)
+    most = golden.rows_max(work, MANIFEST)
+    assert golden.verify_work(work, MANIFEST, most) <= VERIFY_WORK_MAX < golden.verify_work(work, MANIFEST, most + 1)
+    assert 1 < most < ROWS_MAX
+    assert golden.rows_max(Work(1, 1), MANIFEST) == ROWS_MAX
+    assert golden.rows_max(Work(VERIFY_WORK_MAX, 1), MANIFEST) == 0
 
 
 def test_outputs_of_another_shape_are_refused():

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from agent.bundle import graph
 from agent.bundle.wire import Malformed
+from agent.bundle.work import NODE_WORK, NUMBER_WORK, Work
 from tests.small_bundle import small_manifest, small_model
 
 MODEL = small_model()
@@ -32,6 +33,17 @@ def node_with(operator: str, **attributes: object) -> onnx.ModelProto:
 
 def test_the_small_model_is_accepted():
     graph.check(MODEL, MANIFEST)
+
+
+def test_the_work_of_a_model_is_counted_on_its_nodes():
+    """A product is work of each row, a constant that a node computes is work of each call, and a node costs a call."""
+    work = graph.check(MODEL, MANIFEST)
+    model = node_with("MatMul")
+    model.graph.node[-1].input.append("w")  # [b, 3] by [3, 3]
+    assert graph.check(model.SerializeToString(), MANIFEST) == work + Work(9 + 3 * NUMBER_WORK, NODE_WORK)
+    model.graph.node.append(helper.make_node("Sqrt", ["w"], ["constant"]))
+    more = Work(9 + 3 * NUMBER_WORK, 2 * NODE_WORK + 9 * NUMBER_WORK)
+    assert graph.check(model.SerializeToString(), MANIFEST) == work + more
 
 
 def test_a_model_without_rul_is_accepted_when_the_manifest_has_none():
@@ -175,8 +187,17 @@ def with_value_info() -> onnx.ModelProto:
     return model
 
 
+def with_split_sizes_of_rank_2() -> onnx.ModelProto:
+    model = small()
+    next(one for one in model.graph.initializer if one.name == "parts").dims[:] = [1, 3]
+    return model
+
+
 FLOAT, DOUBLE = TensorProto.FLOAT, TensorProto.DOUBLE
 REFUSED = {
+    "split sizes of rank 2": (with_split_sizes_of_rank_2(), r"takes its sizes as a list, not int64 \[1, 3\]"),
+    "axis as a float": (node_with("Softmax", axis=1.0), "has 1.0 as 'axis', which is no whole number"),
+    "slope as a whole number": (node_with("LeakyRelu", alpha=1), "has 1 as 'alpha', which is no float"),
     "loop": (node_with("Loop"), r"node 22 \('Loop'\) is not among the operators allowed"),
     "random": (node_with("RandomNormalLike"), r"'RandomNormalLike'\) is not among"),
     "large from small": (node_with("Tile"), r"'Tile'\) is not among"),
@@ -234,6 +255,38 @@ def test_two_graphs_in_one_file_are_refused():
     more = onnx.ModelProto(graph=helper.make_graph([helper.make_node("Loop", ["x"], ["y"])], "g", [], []))
     with pytest.raises(Malformed, match="model has graph too often"):
         graph.check(MODEL + more.SerializeToString(), MANIFEST)
+
+
+def varint(value: int) -> bytes:
+    return bytes([value & 0x7F | 0x80]) + varint(value >> 7) if value > 0x7F else bytes([value])
+
+
+def length_delimited(number: int, content: bytes) -> bytes:
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+BROKEN_NOTE = b"\xff\xff"
+
+
+def with_broken_note(where: str) -> bytes:
+    """The small model with `metadata_props` that are no pairs of texts, on the last node, the graph or the model."""
+    if where == "model":
+        return MODEL + length_delimited(14, BROKEN_NOTE)
+    model = small()
+    node = model.graph.node.pop().SerializeToString()
+    if where == "node":
+        node += length_delimited(9, BROKEN_NOTE)
+    graph_bytes = model.graph.SerializeToString() + length_delimited(1, node)
+    if where == "graph":
+        graph_bytes += length_delimited(16, BROKEN_NOTE)
+    model.ClearField("graph")
+    return model.SerializeToString() + length_delimited(7, graph_bytes)
+
+
+@pytest.mark.parametrize("where", ["node", "graph", "model"])
+def test_notes_that_onnx_runtime_could_not_read_are_refused(where):
+    with pytest.raises(Malformed, match="metadata_props ends inside a number"):
+        graph.check(with_broken_note(where), MANIFEST)
 
 
 def test_an_unknown_field_is_refused():

@@ -21,8 +21,8 @@ CONSTANTS: dict[str, np.ndarray] = {
     "i8line": np.zeros(4, I8), "i32line": np.arange(4, dtype=I32), "i32zeros": np.zeros(4, I32),
     "i8line3": np.zeros(3, I8), "parts211": np.array([2, 1, 1], I64), "parts40": np.array([4, 0], I64),
     "parts5m": np.array([5, -1], I64), "i32ones": np.ones(4, I32),
-    "parts12": np.array([1, 2], I64), "parts31": np.array([3, 1], I64), "axis1": np.array([1], I64),
-    "axis0": np.array([0], I64), "cube": np.ones((1, 1, 3), F32),
+    "parts12": np.array([1, 2], I64), "parts12of2": np.array([[1, 2]], I64), "parts31": np.array([3, 1], I64),
+    "axis1": np.array([1], I64), "axis0": np.array([0], I64), "cube": np.ones((1, 1, 3), F32),
 }  # fmt: skip
 KINDS = {np.dtype(F32): FLOAT, np.dtype(I8): INT8, np.dtype(U8): UINT8, np.dtype(I32): INT32, np.dtype(I64): INT64}
 DTYPES = {FLOAT: F32, UINT8: U8, INT8: I8, INT32: I32, INT64: I64, BOOL: np.bool_}
@@ -30,7 +30,7 @@ KNOWN = INPUTS | {
     name: Value(
         KINDS[np.asarray(value).dtype],
         np.shape(value),
-        tuple(value.tolist()) if np.asarray(value).dtype == I64 else (),
+        tuple(value.ravel().tolist()) if np.asarray(value).dtype == I64 else (),
         is_zero=not np.any(value),
     )
     for name, value in CONSTANTS.items()
@@ -141,8 +141,8 @@ def test_every_operator_runs_and_keeps_rows_apart(operator):
     assert_runs_and_keeps_rows_apart(steps, known)
 
 
-CHOICES = {"axis": (1, -1, 0), "to": (FLOAT, FLOAT, INT32), "transA": (0, 0, 1), "transB": (0, 1), "alpha": (0.25,),
-           "beta": (2.0,)}  # fmt: skip
+CHOICES = {"axis": (1, -1, 0, 1.0), "to": (FLOAT, FLOAT, INT32), "transA": (0, 0, 1), "transB": (0, 1, 1.0),
+           "alpha": (0.25, 0.25, 1), "beta": (2.0, 2.0, 2)}  # fmt: skip
 
 RARE = [
     "QuantizeLinear",
@@ -211,7 +211,10 @@ def test_whatever_is_accepted_runs_and_keeps_rows_apart(random):
         (("Split", ("state", "parts211"), {"axis": 1}, 2), "into 2 parts"),
         (("Split", ("state", "parts40"), {"axis": 1}, 2), "parts of .4, 0."),
         (("Split", ("state", "parts5m"), {"axis": 1}, 2), "parts of .5, -1."),
+        (("Split", ("x", "parts12of2"), {"axis": 1}, 2), r"takes its sizes as a list, not int64 \[1, 2\]"),
         (("Split", ("x",), {"axis": 1}, 2), "cannot cut 3 columns"),
+        (("Split", ("x",), {"axis": 1.0}, 3), "has 1.0 as 'axis', which is no whole number"),
+        (("LeakyRelu", ("x",), {"alpha": 1}, 1), "has 1 as 'alpha', which is no float"),
         (("Split", ("x",), {"axis": 1}, 4), "cannot cut 3 columns"),
         (("Split", ("state",), {"axis": 0}, 2), "another axis"),
         (("Unsqueeze", ("dt", "axis0"), {}, 1), r"makes only \[b, 1\]"),

@@ -50,6 +50,8 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"out_of_domain_margin": -1.0}, "out_of_domain_margin is -1.0"),
     ({"cadence": Cadence(0.0, 1.0)}, "cadence"),
     ({"cadence": Cadence(2.0, 1.0)}, "in this order"),
+    ({"cadence": Cadence(1e10, 1e10)}, "at most 1e+09"),
+    ({"judge": judge(clear_after_s=1e10)}, "clear_after_s is 10000000000.0, must be 0 to 1e+09"),
     ({"state": ()}, "the state has 0 columns"),
     ({"state": (StateBlock("h", -3), StateBlock("c", 7))}, "in blocks of at least 1"),
     ({"state": (StateBlock("h", 2**40),)}, "must be 1 to 65536"),
@@ -80,9 +82,18 @@ WRONG: list[tuple[dict[str, object], str]] = [
     (table(row(0.5, false_alarms=-1)), "row at 0.5"),
     (table(row(0.5, detected=11)), "row at 0.5"),
     (table(row(0.5, mean_lead_s=INF)), "row at 0.5"),
+    (table(row(0.5, false_alarms=10**13)), "row at 0.5"),
+    (table(row(0.5, false_alarm_s=-1.0)), "row at 0.5"),
+    (table(row(0.5, false_alarm_s=2001.0)), "row at 0.5"),
+    (table(row(0.5, false_alarm_s=NAN)), "row at 0.5"),
+    (table(row(0.5, detected=9), failures=8), "row at 0.5"),
+    (table(failures=11), "11 failures of 10 devices"),
+    (table(failures=-1, rows=(row(0.5, detected=0),)), "-1 failures of 10 devices"),
+    (table(exposure_s=1e-300), "is no exposure"),
     (table(h_min_s=60.0), "below h_max_s"),
     (table(exposure_s=0.0), "is no exposure"),
     ({"lives_s": (100.0, -1.0)}, "lives_s"),
+    ({"unfailed_s": (0.0,)}, "unfailed_s"),
     ({"metrics": {"rmse": NAN}}, "metrics.rmse"),
 ]
 
@@ -105,3 +116,11 @@ def test_nonsense_is_named_alone(changes, words):
 
 def test_all_faults_are_found_at_once():
     assert len(sense.faults(changed({"name": "", "warmup_rows": -1, "lives_s": (0.0,)}))) == 3
+
+
+def test_a_hostile_manifest_is_not_answered_with_a_line_for_each_of_its_channels():
+    """17,000 of them fit into a manifest; each name is counted once, not once for each other name."""
+    many = tuple(msgspec.structs.replace(SMALL.channels[0], name=f"c\n{index // 2}") for index in range(17_000))
+    faults = sense.faults(changed({"channels": many}))
+    assert faults[0] == "it has 17000 channels, must be 1 to 1024"
+    assert len(faults) == sense.FAULTS_MAX

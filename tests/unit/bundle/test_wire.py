@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.bundle.wire import BYTES, FIXED32, TEXT_BYTES_MAX, VARINT, Field, Malformed, Table, read
+from agent.bundle.wire import BYTES, FIXED32, TEXT_BYTES_MAX, VARINT, Field, Malformed, Table, _varint, read
 
 TABLE = Table(
     "thing",
@@ -57,7 +57,10 @@ def test_texts_and_parts():
     [
         (field(1, VARINT, varint(1)) * 2, "a thing has size too often"),
         (field(3, VARINT, varint(1)) * 5, "a thing has dims too often"),
-        (field(3, BYTES, varint(1) * 5), "thing.dims has 5 values, at most 4"),
+        (field(3, BYTES, varint(1) * 5), "thing.dims has more than 4 values"),
+        (field(3, BYTES, varint(1) * 4) * 2, "thing.dims has more than 4 values"),
+        (field(3, BYTES, varint(1) * 4) + field(3, VARINT, varint(1)), "thing.dims has more than 4 values"),
+        (field(4, BYTES, b"abcdabcd"), "thing.ratio is stored as wire type 2, not 5"),
         (field(6, BYTES, b""), "a thing has evil$"),
         (field(7, VARINT, varint(1)), "a thing has field 7"),
         (field(0, VARINT, varint(1)), "a thing has field 0"),
@@ -83,6 +86,15 @@ def test_texts_are_bounded_utf8():
     for content, words in ((b"n" * (TEXT_BYTES_MAX + 1), "513 bytes long, at most 512"), (b"\xff", "is not UTF-8")):
         with pytest.raises(Malformed, match=words):
             wire(field(2, BYTES, content)).text("name")
+
+
+def test_a_long_packed_list_is_left_at_its_bound(monkeypatch):
+    """The work is that of the bound, not of the list: five numbers of a million are looked at, and key and size."""
+    looked_at = []
+    monkeypatch.setattr("agent.bundle.wire._varint", lambda *place: looked_at.append(place) or _varint(*place))
+    with pytest.raises(Malformed, match="more than 4 values"):
+        wire(field(3, BYTES, varint(1) * 1_000_000))
+    assert len(looked_at) == 2 + 5
 
 
 @given(st.binary(max_size=40))

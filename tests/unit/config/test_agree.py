@@ -13,6 +13,7 @@ from agent.config.agree import (
     agent_faults,
     broker_faults,
     budget_faults,
+    field_faults,
     overlap,
     source_faults,
     topic_faults,
@@ -170,3 +171,11 @@ def test_missing_files_of_a_broker_are_refused(tmp_path):
 def test_silence_must_be_stale_before_it_is_forgotten():
     with pytest.raises(ValueError, match="forget_after must be longer"):
         Agent(forget_after=timedelta(minutes=1))
+
+
+def test_what_a_broker_would_close_the_connection_for_is_named():
+    broker = Broker(client_id="a\0b", username="a\nb")
+    assert [key for key, _ in broker_faults("broker", broker)] == [("broker", "client_id"), ("broker", "username")]
+    ((key, what),) = field_faults(3, source(topic="a\x01b/{device}"))
+    assert key == ("source", 3, "topic")
+    assert what == "'a\\x01b/{device}' holds a control character: a broker closes the connection for it"

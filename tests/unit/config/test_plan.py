@@ -5,6 +5,7 @@ from agent.config.load import load
 from agent.config.plan import bounds, plan
 from agent.config.settings import Agent
 from agent.core.bounds import Bounds
+from agent.publish.status import ModelStatus
 from agent.words import Source
 from tests.configurations import SOURCE, VALID, write_configuration
 
@@ -26,3 +27,5 @@ def test_a_source_lists_a_payload_field_for_every_channel_in_order(tmp_path):
         ),
     )  # fmt: skip
     assert (planned.chosen.threshold, planned.chosen.extrapolated) == (0.5, True)
+    status = ModelStatus.of(planned, settings.model.budget)
+    assert (status.warned_of, status.failures, status.finest_budget) == (10, 10, "1 per 660 cycles")

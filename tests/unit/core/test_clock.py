@@ -78,7 +78,7 @@ def test_a_clock_that_comes_right_again_is_taken_at_its_word():
     scores = take(into, rows("p1", said)).scores
     assert into.counts["press", "clock_rebased"] == 2
     assert scores.t_ns[-1] == (NOW_S + 69) * 10**9
-    slot = into._stepper.slab.find("p1")
+    slot = into._stepper.slab.find(0, "p1")
     assert into._stepper.slab.columns.clock_offset_ns[slot] == 0
     assert into._stepper.slab.columns.clock_epoch[slot] == 2
 

@@ -65,7 +65,7 @@ def test_adopted_devices_are_of_unknown_age():
     """The alert table knows them, the state is lost: they have a past."""
     into = core(BENCH)
     into.adopt([], {("bench", "b1"): S})
-    assert qualities(into, [*bench("b1", 4), *bench("b2", 1)], arrived_ns=2 * S) == [WARMING_UP, WARMING_UP, OK, OK]
+    assert qualities(into, [*bench("b1", 4), *bench("b2", 1)], arrived_ns=2 * S) == [GAP, WARMING_UP, OK, OK]
 
 
 def test_a_known_device_stays_new_over_a_gap():
@@ -159,7 +159,7 @@ def test_a_later_row_that_is_dropped_leaves_a_device_new():
 def test_a_device_that_cannot_be_followed_starts_again_as_of_unknown_age():
     into = core(BENCH)
     take(into, bench("b1", 5))
-    into._stepper.slab.columns.state[into._stepper.slab.find("b1")] = np.nan
+    into._stepper.slab.columns.state[into._stepper.slab.find(0, "b1")] = np.nan
     again = take(into, bench("b1", 4, start=6), arrived_ns=2 * S).scores
     assert into.counts["bench", "not_finite"] == 1
     assert again.quality.tolist() == [GAP, WARMING_UP, OK]

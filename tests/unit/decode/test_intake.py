@@ -77,3 +77,13 @@ def test_long_topics_are_read_and_not_remembered():
 def test_no_message_gives_no_reading():
     readings = read()
     assert (len(readings.message), readings.x.shape, readings.drops) == (0, (0, 2), [])
+
+
+def test_one_device_from_two_topics_is_a_doubt_once_a_topic():
+    """`oven/+/{device}`: two machines of one name in two lines would become one."""
+    two = [(f"oven/{line}/o1", {"ts": 1, "t": 1, "l": 2}) for line in ("a", "b", "a", "b")]
+    readings = read(*two, ("oven/a/o2", {"ts": 1, "t": 1, "l": 2}))
+    assert readings.device.tolist() == ["o1", "o1", "o1", "o1", "o2"], "the readings are used"
+    (doubt,) = readings.drops
+    assert (doubt.source, doubt.device, doubt.topic, doubt.reason) == ("oven", "o1", "oven/b/o1", "two_topics")
+    assert "oven/a/o1" in doubt.detail

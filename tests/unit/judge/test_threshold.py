@@ -1,7 +1,10 @@
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from agent.judge.threshold import choose, parse_budget
+from agent.bundle.manifest import ThresholdRow, ThresholdTable
+from agent.judge.threshold import choose, finest_budget, parse_budget, verdict
 from tests.small_bundle import small_manifest
 
 TABLE = small_manifest().thresholds  # 0.2: 9 false alarms, 0.5: 2, 0.8: none, over 2000 cycles
@@ -75,3 +78,95 @@ def test_a_table_that_cannot_keep_the_budget_gives_its_highest_and_says_so():
     noisy = msgspec.structs.replace(TABLE, rows=TABLE.rows[:2])
     chosen = choose(noisy, parse_budget("1 per 1500 cycles", fleet_size=1))
     assert (chosen.threshold, chosen.extrapolated) == (0.5, True)
+
+
+HOUR = 3600.0
+
+
+def short_lives(**changes: object) -> ThresholdTable:
+    """Six calibration devices that lived three hours each: at 0.6 four are warned of, with one false alarm."""
+    rows = (
+        ThresholdRow(0.2, 5, 1e-3, 6, 2 * HOUR, false_alarm_s=1800.0),
+        ThresholdRow(0.6, 1, 1e-4, 4, 1.5 * HOUR, false_alarm_s=324.0),
+        ThresholdRow(0.9975, 0, 5e-5, 0, 0.0, false_alarm_s=0.0),
+    )
+    return msgspec.structs.replace(ThresholdTable(2.5 * HOUR, 600.0, 18 * HOUR, 6, rows, failures=6), **changes)
+
+
+def said(table: ThresholdTable, budget: str) -> str:
+    return verdict(choose(table, parse_budget(budget, fleet_size=1)))
+
+
+def test_a_threshold_that_would_have_warned_of_nothing_says_so_and_what_can_be_vouched_for():
+    table = short_lives()
+    assert said(table, "1 per device per 30d") == (
+        "at this threshold none of the 6 calibration failures was warned of; time in false alarm: 0.0%; "
+        'the finest budget that the calibration devices can vouch for is "1 per device per 6h"'
+    )
+    assert said(table, "1 per device per 6h") == (
+        "at this threshold 4 of the 6 calibration failures were warned of; time in false alarm: 0.5%"
+    )
+
+
+def test_one_failure_that_was_warned_of_was():
+    rows = (short_lives().rows[0], msgspec.structs.replace(short_lives().rows[1], detected=1))
+    assert "threshold 1 of the 6 calibration failures was warned of" in said(short_lives(rows=rows), "1 per 6h")
+
+
+def test_an_older_bundle_says_what_was_not_measured():
+    rows = tuple(msgspec.structs.replace(row, false_alarm_s=None) for row in short_lives().rows)
+    older = short_lives(rows=rows, failures=None)
+    assert said(older, "1 per device per 6h") == (
+        "at this threshold of the calibration failures 4 were warned of (this older bundle does not say how many there "
+        "were); time in false alarm: not measured in this older bundle"
+    )
+    assert choose(older, parse_budget("1 per 6h", fleet_size=1)).threshold == 0.6, "chosen as it always was"
+
+
+def test_without_a_failure_nothing_is_known_of_warnings():
+    unfailed = short_lives(rows=(ThresholdRow(0.5, 0, 0.0, 0, 0.0, 0.0),), failures=0)
+    assert "nothing is known of what is warned of, since no calibration device failed" in said(unfailed, "1 per 6h")
+
+
+def test_one_alarm_that_never_ends_is_not_within_the_budget_by_being_one():
+    """The table counts it once for each h_max that it stood: 7 here, where 3 are allowed."""
+    stood = msgspec.structs.replace(short_lives().rows[1], false_alarms=7, false_alarm_s=16.5 * HOUR)
+    table = short_lives(rows=(short_lives().rows[0], stood, short_lives().rows[2]))
+    assert choose(table, parse_budget("1 per device per 6h", fleet_size=1)).threshold == 0.9975
+
+
+@pytest.mark.parametrize(
+    ("period", "time_unit", "text"),
+    [
+        (666.7, "cycle", "1 per 660 cycles"),
+        (1000, "cycle", "1 per 1000 cycles"),
+        (59.9, "cycle", "1 per 59 cycles"),
+        (1.5, "cycle", "1 per cycle"),
+        (0.4, "cycle", "3 per cycle"),
+        (6 * HOUR, "s", "1 per device per 6h"),
+        (4.7 * 24 * HOUR, "s", "1 per device per 4d"),
+        (1.9 * 24 * HOUR, "s", "1 per device per 45h"),
+        (376.0 * 24 * HOUR, "s", "1 per device per 370d"),
+        (150.0, "s", "1 per device per 2min"),
+        (100.0, "s", "1 per device per 100s"),
+        (0.21, "s", "5 per device per s"),
+    ],
+)
+def test_the_finest_budget_is_said_in_round_words(period, time_unit, text):
+    assert finest_budget(1 / period, time_unit) == text
+
+
+@given(st.floats(1e-9, 1e10), st.integers(0, 10**6), st.sampled_from(["s", "cycle"]))
+def test_the_finest_budget_reads_back_and_is_vouched_for(exposure_s, false_alarms, time_unit):
+    """Whatever the table: at that budget nothing is extrapolated, and it allows at most twice what could be."""
+    row = ThresholdRow(0.5, false_alarms, 0.0, 0, 0.0)
+    table = ThresholdTable(2.0, 1.0, exposure_s, 1, (row,))
+    text = choose(table, parse_budget("1 per cycle" if time_unit == "cycle" else "1 per device per s", fleet_size=0))
+    budget = parse_budget(text.finest_budget, fleet_size=0)
+    assert budget.time_unit == time_unit
+    assert not choose(table, budget).extrapolated
+    rate = max(3, false_alarms) / exposure_s
+    assert rate * (1 - 1e-9) <= budget.rate_per_s <= 2 * rate
+    if rate < 1e-2:
+        finer = parse_budget(f"1 per {2 / budget.rate_per_s:.3f} cycles", fleet_size=0)
+        assert choose(table, finer).extrapolated, "it is the finest, but for rounding"

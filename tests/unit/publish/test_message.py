@@ -1,7 +1,6 @@
 """Alert events and scores as JSON: complete, in the bundle's units, exact."""
 
 import json
-from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -10,32 +9,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from agent.bundle.manifest import Manifest, RiskHead
-from agent.publish.message import duration, event_message, outgoing, score_messages, time
+from agent.bundle.label import duration, label_of
+from agent.bundle.manifest import RiskHead
+from agent.publish.message import event_message, outgoing, score_messages, time
 from agent.publish.topic import Topics
-from agent.words import Quality, Scores
+from agent.words import UNKNOWN_BUNDLE, Quality, Scores
 from tests.alert_events import event
 from tests.small_bundle import small_manifest
+from tests.streams import SOURCE
 
 TOPICS = Topics.of("forewarn", "gateway-1")
 
 
-@dataclass(frozen=True)
-class MessageBundle:
-    """What a message says of a bundle."""
-
-    manifest: Manifest
-    digest: str = "d" * 64
-
-
-CYCLES = MessageBundle(small_manifest())
-CLOCK = MessageBundle(
-    msgspec.structs.replace(small_manifest(), time_unit="s", risk=RiskHead((1800.0, 21_600.0, 172_800.0)))
+CLOCK_MANIFEST = msgspec.structs.replace(
+    small_manifest(), name="hourly", time_unit="s", risk=RiskHead((1800.0, 21_600.0, 172_800.0))
 )
+CLOCK = label_of(CLOCK_MANIFEST, "c" * 64)
 
 
 def test_an_event_says_all_that_a_reader_needs():
-    said = json.loads(event_message(event("raised", "ab12", t=57.0, device="p7"), CYCLES))
+    said = json.loads(event_message(event("raised", "ab12", t=57.0, device="p7")))
     assert said == {
         "event": "raised",
         "alert": "ab12",
@@ -58,18 +51,38 @@ def test_an_event_says_all_that_a_reader_needs():
 
 
 def test_clock_time_is_iso_8601_and_horizons_are_in_the_largest_unit():
-    said = json.loads(event_message(event("raised", "ab12", t=1_700_000_000.5), CLOCK))
+    said = json.loads(event_message(event("raised", "ab12", t=1_700_000_000.5, bundle=CLOCK)))
     assert said["t"] == "2023-11-14T22:13:20.500000+00:00"
     assert list(said["risk"]) == ["30 min", "6 h", "2 d"]
     assert said["time_to_fault"]["unit"] == "s"
 
 
+def test_what_another_bundle_decides_has_its_units_and_the_alert_keeps_the_bundle_that_raised_it():
+    """The risks are the deciding model's, under its own horizons; the raise's time is in the raising one's unit."""
+    ended = msgspec.structs.replace(event("cleared", "a", t=1_700_000_000.0), raised_t_ns=57 * 10**9, decided_by=CLOCK)
+    said = json.loads(event_message(ended))
+    assert (said["raised_t"], said["t"]) == (57, "2023-11-14T22:13:20+00:00")
+    assert said["bundle"] == {"name": "small", "version": "1.0.0", "digest": "d" * 64}
+    assert said["decided_by"] == {"name": "hourly", "version": "1.0.0", "digest": "c" * 64}
+    assert list(said["risk"]) == ["30 min", "6 h", "2 d"]
+    assert said["time_to_fault"]["unit"] == "s"
+
+
+def test_of_an_alert_whose_bundle_nobody_knows_nothing_is_made_up():
+    """As in a table that an older forewarn wrote."""
+    said = json.loads(event_message(event("raised", "a", t=57.0, bundle=UNKNOWN_BUNDLE)))
+    assert said["bundle"] == {"name": "unknown", "version": "unknown", "digest": "unknown"}
+    assert said["risk"] == {"horizon 1": 0.1, "horizon 2": 0.3, "horizon 3": 0.7}
+    assert (said["t"], said["raised_t"]) == (57, 57)
+    assert "time_to_fault" not in said
+
+
 def test_an_alert_that_ended_stands_no_longer():
     """The event is said, and the retained topic is emptied."""
-    raised, cleared = (outgoing(event(kind, "a", t=5.0), CYCLES, TOPICS) for kind in ("raised", "cleared"))
+    raised, cleared = (outgoing(event(kind, "a", t=5.0), TOPICS) for kind in ("raised", "cleared"))
     assert [(one.topic, one.retain) for one in raised] == [
         ("forewarn/gateway-1/event", False),
-        ("forewarn/gateway-1/alert/e1/risk", True),
+        ("forewarn/gateway-1/alert/press/e1/risk", True),
     ]
     assert raised[0].payload == raised[1].payload
     assert json.loads(cleared[0].payload)["event"] == "cleared"
@@ -79,7 +92,7 @@ def test_an_alert_that_ended_stands_no_longer():
 def test_a_forgotten_device_has_neither_risk_nor_time_to_fault():
     """The fields are empty or absent, never a placeholder."""
     gone = msgspec.structs.replace(event("cleared", "a", t=5.0, cause="forgotten"), risk=(), rul=())
-    said = json.loads(event_message(gone, CYCLES))
+    said = json.loads(event_message(gone))
     assert said["risk"] == {}
     assert "time_to_fault" not in said
 
@@ -92,9 +105,10 @@ def test_scores_read_back_as_the_same_bits(risk):
     """Law 1 through a broker: the text of a float32 is enough to have it back."""
     columns = np.arange(4, dtype=np.int64)
     quality = np.array([0, 1, 2, 3], np.uint8)
-    scores = Scores(columns, np.array(["a", "b/c", "d", "e"], object), columns * 10**9, quality, risk, risk[:, ::-1])
-    said = list(score_messages(scores, small_manifest(), TOPICS))
-    assert [topic for topic, _ in said][1] == "forewarn/gateway-1/score/b%2Fc"
+    devices = np.array(["a", "b/c", "d", "e"], object)
+    scores = Scores(columns, columns * 0, devices, columns * 10**9, quality, risk, risk[:, ::-1])
+    said = list(score_messages(scores, [SOURCE], small_manifest(), TOPICS))
+    assert [topic for topic, _ in said][1] == "forewarn/gateway-1/score/press/b%2Fc"
     decoded = [json.loads(payload) for _, payload in said]
     assert np.array([one["risk"] for one in decoded], np.float32).tobytes() == risk.tobytes()
     assert np.array([one["rul"] for one in decoded], np.float32).tobytes() == risk[:, ::-1].tobytes()
@@ -112,7 +126,7 @@ def test_scores_read_back_as_the_same_bits(risk):
     ],
 )
 def test_event_time_for_people(t_ns, of_cycles, of_a_clock):
-    assert time(t_ns, "cycle") == of_cycles
+    assert time(t_ns, "cycle") == time(t_ns, "unknown") == of_cycles
     assert time(t_ns, "s") == of_a_clock
 
 
@@ -120,5 +134,5 @@ def test_event_time_for_people(t_ns, of_cycles, of_a_clock):
     ("span_s", "text"), [(86_400, "1 d"), (5400, "90 min"), (7200, "2 h"), (90, "90 s"), (0.5, "0.5 s")]
 )
 def test_a_span_is_in_the_largest_unit_that_divides_it(span_s, text):
-    assert duration(span_s, CLOCK.manifest) == text
-    assert duration(15.0, CYCLES.manifest) == "15 cycles"
+    assert duration(span_s, CLOCK_MANIFEST) == text
+    assert duration(15.0, small_manifest()) == "15 cycles"

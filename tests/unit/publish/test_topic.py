@@ -31,8 +31,16 @@ def test_an_escaped_device_is_one_plain_level_of_bounded_length(device):
     assert level.isprintable()
     assert not set(level) & set("+#/$ ")
     assert len(level) <= 3 * len(device.encode())
-    assert TOPICS.alert(device, "risk").split("/") == ["forewarn", "gateway-1", "alert", level, "risk"]
-    assert TOPICS.score(device).count("/") == 3
+    assert TOPICS.alert(device, "p1", "risk").split("/") == ["forewarn", "gateway-1", "alert", level, "p1", "risk"]
+    assert TOPICS.alert("press", device, "risk").split("/") == [
+        "forewarn",
+        "gateway-1",
+        "alert",
+        "press",
+        level,
+        "risk",
+    ]
+    assert TOPICS.score(device, device).count("/") == 4
 
 
 def test_topics_are_those_of_the_documentation():
@@ -42,4 +50,4 @@ def test_topics_are_those_of_the_documentation():
         "forewarn/gateway-1/event",
         "forewarn/gateway-1/alert/#",
     ]
-    assert Topics.of("plant/north", "g").alert("p7", "risk") == "plant/north/g/alert/p7/risk"
+    assert Topics.of("plant/north", "g").alert("press", "p7", "risk") == "plant/north/g/alert/press/p7/risk"

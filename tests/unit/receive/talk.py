@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from agent.receive.client import Receiver
-from agent.receive.inbox import Received
+from agent.receive.inbox import BROKER_DROPPED, Received
 from agent.words import Source
 from tests.fake_broker import SUBSCRIBE, FakeBroker, Session
 
@@ -57,4 +57,9 @@ def connected(broker: FakeBroker, one: Receiver, *reasons: int) -> Session:
         assert first == SUBSCRIBE
         session.grant(body, reasons[number] if reasons else 1)
     pump(one, lambda _: "pending" not in one.subscriptions.values())
+    one.read(0.01)
+    first, body = session.read()  # what the broker drops is asked for, and answered before anything else happens
+    assert (first, BROKER_DROPPED in body) == (SUBSCRIBE, True)
+    session.grant(body, 0)
+    pump(one, lambda _: one._broker_drops._message_id is None)
     return session

@@ -12,7 +12,7 @@ from agent.config.settings import Broker
 from agent.link import protocol as link_protocol
 from agent.link import retry
 from agent.receive import client as receive
-from agent.receive import inbox
+from agent.receive import inbox, silence
 from agent.receive.client import Receiver
 from agent.receive.inbox import Received
 from tests.fake_broker import DISCONNECT, PUBACK, REFUSED_VERSION, packet
@@ -126,7 +126,7 @@ def test_a_refused_subscription_names_its_source_and_the_others_run(broker, rece
 
 def test_a_start_that_brings_nothing_is_told_of_once(broker, receiver, monkeypatch):
     """A broker may grant a subscription that its ACL never serves, and a topic may be misspelt."""
-    monkeypatch.setattr(receive, "QUIET_S", 0.05)
+    monkeypatch.setattr(silence, "QUIET_S", 0.05)
     log = LogCapture()
     one = receiver(log=log)
     connected(broker, one)
@@ -139,12 +139,12 @@ def test_a_start_that_brings_nothing_is_told_of_once(broker, receiver, monkeypat
 
 def test_the_time_without_a_connection_is_no_silence(broker, receiver, monkeypatch):
     """What a broker did not bring while it was away says nothing of topics and ACL."""
-    monkeypatch.setattr(receive, "QUIET_S", 1.0)
+    monkeypatch.setattr(silence, "QUIET_S", 1.0)
     log = LogCapture()
     one = receiver(log=log)
     connected(broker, one).close()
     pump(one, lambda _: not one.connected)
-    monkeypatch.setattr(receive, "QUIET_S", 60.0)
+    monkeypatch.setattr(silence, "QUIET_S", 60.0)
     session = connected(broker, one)
     begin_s = time.monotonic()
     pump(one, lambda _: time.monotonic() > begin_s + 1.1)
@@ -154,7 +154,7 @@ def test_the_time_without_a_connection_is_no_silence(broker, receiver, monkeypat
 
 def test_a_start_that_brings_a_message_is_not_told_of_later(broker, receiver, monkeypatch):
     """Neither after a dropped message: then the drop says what is wrong."""
-    monkeypatch.setattr(receive, "QUIET_S", 0.1)
+    monkeypatch.setattr(silence, "QUIET_S", 0.1)
     log = LogCapture()
     one = receiver(log=log)
     session = connected(broker, one)

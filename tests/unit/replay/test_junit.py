@@ -102,6 +102,7 @@ def test_properties_say_what_was_tried(replay):
             "bundle.digest": replay.bundle.digest,
             "budget": "1 per 1000 cycles (extrapolated)",
             "threshold": "0.5",
+            "calibration": replay.limit.verdict,
             "exposure": "260 cycles",
             "through": "inline",
             "first_seen": "unknown",

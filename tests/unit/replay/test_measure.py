@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from agent.replay.measure import Spell, Watched, measure, poisson_upper95, watched, wilson95
@@ -49,6 +49,39 @@ def test_early_alert_that_still_stands_is_a_detection_in_the_lenient_column_only
     assert (result.strict.detected, result.strict.mean_lead_s) == (0, 0)
     assert (result.lenient.detected, result.lenient.mean_lead_s) == (1, 60)
     assert result.false_alarms == 1
+
+
+@pytest.mark.parametrize(
+    ("raised", "cleared", "fail", "false_alarms", "stood"),
+    [
+        (20, 50, 200, 1, 30),
+        (20, 80, 200, 1, 60),  # just as long as a warning speaks of
+        (20, 81, 200, 2, 61),
+        (10, math.inf, 200, 3, 130),  # until the window opens at 140: from there on it is what it should be
+        (10, math.inf, math.inf, 4, 190),  # until the recording ends
+        (200, math.inf, math.inf, 1, 0),
+        (140, math.inf, 200, 0, 0),
+    ],
+)
+def test_a_false_alarm_that_stands_counts_again_for_each_h_max(raised, cleared, fail, false_alarms, stood):
+    result = score(engine((raised, cleared), fail=fail))
+    assert (result.false_alarms, result.false_alarm_s) == (false_alarms, stood)
+    assert result.false_alarm_share == stood / 200
+
+
+def test_a_false_alarm_that_never_ends_cannot_keep_to_any_budget_by_being_one():
+    """Its rate is at least one in h_max of the time that it stands, however long the recording is."""
+    found = score(engine((1, math.inf), end=100_000, fail=math.inf))
+    assert found.false_alarms_per_s == pytest.approx(1 / H_MAX, rel=1e-3)
+
+
+@settings(deadline=None)
+@given(st.floats(0, 1e9), st.floats(1e-3, 1e6), st.integers(1, 50))
+def test_rounding_of_times_makes_no_false_alarm_more(start, h_max, n):
+    """An alert that stands exactly n times h_max, its times rounded as seconds in float64 are."""
+    assume(start * 1e-15 < h_max * 1e-10)
+    one = Watched("p", start, start + 60 * h_max, math.inf, (Spell(start, start + n * h_max),))
+    assert measure([one], h_max_s=h_max, h_min_s=0).false_alarms == n
 
 
 def test_early_alert_that_ended_when_the_window_opened_is_no_detection():
@@ -139,12 +172,18 @@ def test_agrees_with_counting_cycle_by_cycle(drawn):
         fleet.append(Watched(str(index), 0.0, float(life), fail, listed))
     got = measure(fleet, h_max_s=h_max, h_min_s=h_min)
 
+    alarm_time = 0
     exposure = failures = alarms = detected = lenient_detected = 0
     leads, lenient_leads = [], []
     for one in fleet:
         exposure += sum(1 for cycle in range(1, 200) if cycle <= one.end_s and cycle <= one.t_fail_s)
         raises = {spell.raised_s for spell in one.spells}
-        alarms += sum(1 for cycle in range(200) if cycle in raises and cycle < one.t_fail_s - h_max)
+        for spell in one.spells:
+            if spell.raised_s < one.t_fail_s - h_max:
+                over = min(spell.cleared_s, one.t_fail_s - h_max, one.end_s)
+                stands = [cycle for cycle in range(200) if spell.raised_s <= cycle < over]
+                alarms += max(1, len(stands[::h_max]))
+                alarm_time += len(stands)
         window = [cycle for cycle in range(200) if h_min <= one.t_fail_s - cycle <= h_max]
         if one.t_fail_s == math.inf or not window or max(window) > one.end_s or max(window) <= 0:
             continue
@@ -157,6 +196,7 @@ def test_agrees_with_counting_cycle_by_cycle(drawn):
         detected += bool(hits)
         lenient_detected += bool(hits) or stood
     assert (got.exposure_s, got.failures, got.false_alarms) == (exposure, failures, alarms)
+    assert got.false_alarm_s == alarm_time
     assert (got.strict.detected, got.lenient.detected) == (detected, lenient_detected)
     if failures:
         assert got.strict.mean_lead_s == pytest.approx(sum(leads) / failures)

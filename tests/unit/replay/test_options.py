@@ -8,6 +8,20 @@ import pytest
 from agent.config.settings import Broker
 from agent.replay.options import broker_at
 
+CERTIFICATE = """
+-----BEGIN CERTIFICATE-----
+MIIBgDCCASWgAwIBAgIUckYCJp5aJ5GV7ebkqbmpz7xUK08wCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyODAwMzMyNFoYDzIxMjYxMTA0
+MDAzMzI0WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAARWxh+fjY1n8n3Vhvk/nXgoyF8TrYzThsO2oQVS6301Z5wvgrwTd9Xb
+pV+Ht4qmcjpJpjKA8niwrxVRZZmcHbZ4o1MwUTAdBgNVHQ4EFgQU61NGm8pSorQz
+CjKwJLpT91P4x1owHwYDVR0jBBgwFoAU61NGm8pSorQzCjKwJLpT91P4x1owDwYD
+VR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEAivUjeL4AbgZT0ZT7ADgE
+J2Y/tBFaggQyw+b8XtH+m8sCIQCBh98Or+XAQtip9dkzFsKMVLRg5Llo3J31EtAX
+X4Ve7Q==
+-----END CERTIFICATE-----
+"""
+
 
 @pytest.mark.parametrize(
     ("text", "broker"),
@@ -28,8 +42,8 @@ def test_a_broker_by_host_and_port_or_by_url(text, broker):
 
 def test_files_are_found_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("secret", "ca.pem"):
-        Path(name).write_text("x\n")
+    for name, text in (("secret", "x\n"), ("ca.pem", CERTIFICATE)):
+        Path(name).write_text(text)
         Path(name).chmod(0o600)
     broker = broker_at("mqtts://fw@localhost", Path("secret"), Path("ca.pem"))
     assert (broker.password_file, broker.ca_file) == (tmp_path / "secret", tmp_path / "ca.pem")

@@ -13,7 +13,7 @@ from agent.replay import report
 from agent.replay.play import play_inline
 from agent.replay.result import Replay, as_json, assess
 from agent.replay.stream import source_for, stream
-from agent.replay.told import natural
+from agent.replay.told import natural, summary
 from agent.replay.unit import unit_of
 from tests.bundles import write_small_bundle
 from tests.recorded import worn
@@ -104,8 +104,26 @@ def test_says_that_few_failures_prove_little(html, replay):
 def test_an_extrapolated_threshold_is_marked(bundle):
     fine = found(bundle, [worn("p", 90)], {"p": 90.0}, "1 per 100000 cycles")
     html = report.render(fine, unit_of(bundle.manifest))
-    assert "The threshold is extrapolated" in html
+    assert (
+        "<b>The threshold is extrapolated:</b> at this threshold 9 of the 10 calibration failures were warned of; "
+        'time in false alarm: 0.0%; the finest budget that the calibration devices can vouch for is "1 per 660 cycles".'
+    ) in html
     assert "1 per 100000 cycles = 0.01 per 1000 cycles, extrapolated" in html
+
+
+def test_text_and_json_say_what_the_threshold_would_have_warned_of(bundle, replay):
+    said = "at this threshold 10 of the 10 calibration failures were warned of; time in false alarm: 2.0%"
+    assert summary(replay, unit_of(bundle.manifest)).splitlines()[-1].startswith(said)
+    limit = msgspec.json.decode(as_json(replay))["limit"]
+    assert (limit["warned_of"], limit["failures"], limit["alarm_share"]) == (10, 10, 0.02)
+    assert (limit["finest_budget"], limit["verdict"][: len(said)]) == ("1 per 660 cycles", said)
+
+
+def test_time_in_false_alarm_is_told(bundle, replay, html):
+    share = f"{replay.early_warning.false_alarm_share:.1%}"
+    assert share not in ("0.0%", "nan%")
+    assert share in summary(replay, unit_of(bundle.manifest))
+    assert f"<td>{share}</td>" in html
 
 
 def test_a_fleet_without_a_failure_has_a_report_too(bundle):

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from agent.step.batch import rounds
-from agent.step.slab import NO_SLOT, NO_SOURCE, Slab
+from agent.step.slab import GONE, NO_SLOT, NO_SOURCE, Slab
 
 
 @given(st.lists(st.integers(0, 6), max_size=80))
@@ -29,44 +29,74 @@ def test_there_are_as_many_rounds_as_the_busiest_device_has_rows(slots):
 
 
 class SlabAgainstDict(RuleBasedStateMachine):
-    """The slab against a dict of device -> (source, mark); a slot's mark must stay its device's own."""
+    """The slab against a dict of (source, device) -> mark; a slot's mark must stay its device's own."""
 
     def __init__(self):
         super().__init__()
-        self.slab = Slab(state_size=2, max_devices=70)
-        self.model: dict[str, tuple[int, float]] = {}
+        self.slab = Slab(state_size=2, max_devices=70, n_sources=3)
+        self.model: dict[tuple[int, str], float] = {}
+        self.ownerless: dict[str, float] = {}
         self.marks = 0
 
-    @rule(device=st.integers(0, 120).map(str), source=st.integers(0, 3))
+    @rule(device=st.integers(0, 40).map(str), source=st.integers(0, 2))
     def claim(self, device, source):
-        if self.slab.find(device) is not None:
+        if self.slab.find(source, device) is not None:
             return
-        slot = self.slab.claim(device, source)
-        assert (slot is None) == (len(self.model) == 70)
+        is_full = len(self.model) + len(self.ownerless) == 70
+        slot = self.slab.claim(source, device)
+        if device in self.ownerless:  # it goes to whoever names it next, with all that is known of it
+            self.model[source, device] = self.ownerless.pop(device)
+            return
+        assert (slot is None) == is_full
         if slot is not None:
             assert not self.slab.columns.state[slot].any()
             self.marks += 1
             self.slab.columns.state[slot] = self.marks
-            self.model[device] = (source, float(self.marks))
+            self.model[source, device] = float(self.marks)
 
     @precondition(lambda self: self.model)
     @rule(data=st.data())
     def release(self, data):
-        device = data.draw(st.sampled_from(sorted(self.model)))
-        slot = self.slab.find(device)
+        source, device = key = data.draw(st.sampled_from(sorted(self.model)))
+        slot = self.slab.find(source, device)
         assert self.slab.release(slot) == device
         assert self.slab.columns.source[slot] == NO_SOURCE
-        del self.model[device]
+        del self.model[key]
+
+    @rule(gone=st.integers(0, 2))
+    def start_again_without_a_source(self, gone):
+        """As a snapshot is taken over when the configuration no longer has one."""
+        columns = {name: array.copy() for name, array in self.slab.columns.arrays(len(self.slab.devices)).items()}
+        columns["source"][columns["source"] == gone] = GONE
+        devices = list(self.slab.devices)
+        self.slab = Slab(state_size=2, max_devices=70, n_sources=3)
+        self.slab.refill(devices, columns)
+        kept = {device: mark for (source, device), mark in self.model.items() if source == gone}
+        self.model = {key: mark for key, mark in self.model.items() if key[0] != gone}
+        either = {**kept, **self.ownerless}
+        self.ownerless = {device: self.mark_of(GONE, device) for device in either}
+        for device, mark in self.ownerless.items():
+            assert mark in (kept.get(device), either[device])
+
+    def mark_of(self, source, device):
+        columns = self.slab.columns
+        (slot,) = [
+            slot for slot, name in enumerate(self.slab.devices) if name == device and columns.source[slot] == source
+        ]
+        return float(columns.state[slot, 0])
 
     @invariant()
     def every_device_has_its_own(self):
-        assert len(self.slab) == len(self.model)
-        for device, (source, mark) in self.model.items():
-            slot = self.slab.find(device)
+        assert len(self.slab) == len(self.model) + len(self.ownerless)
+        assert (self.slab.ownerless() is None) == (not self.ownerless)
+        for (source, device), mark in self.model.items():
+            slot = self.slab.find(source, device)
             assert self.slab.columns.source[slot] == source
             assert self.slab.columns.state[slot].tolist() == [mark, mark]
-        asked = [*self.model, "unheard of"]
-        assert self.slab.slots(asked).tolist() == [*(self.slab.find(device) for device in self.model), NO_SLOT]
+        asked = [*self.model, (1, "unheard of")]
+        sources, devices = np.array([source for source, _ in asked]), [device for _, device in asked]
+        found = [self.slab.find(source, device) for source, device in self.model]
+        assert self.slab.slots(sources, devices).tolist() == [*found, NO_SLOT]
 
 
 TestSlabAgainstDict = SlabAgainstDict.TestCase
@@ -74,7 +104,7 @@ TestSlabAgainstDict.settings = settings(max_examples=40, stateful_step_count=100
 
 
 def test_a_free_slot_cannot_be_released():
-    slab = Slab(2, 4)
-    slab.release(slab.claim("p1", 0))
+    slab = Slab(2, 4, 1)
+    slab.release(slab.claim(0, "p1"))
     with pytest.raises(LookupError, match="free already"):
         slab.release(0)

@@ -175,14 +175,14 @@ def test_a_new_connection_frees_all_that_is_parked(path):
 
 
 def test_an_older_database_is_migrated_in_place(path):
-    """Its events leave in the order of their devices, and what stands stands."""
+    """Its events leave in the order of their devices, and what stands stands. What was to be retained is said anew."""
     old = sqlite3.connect(path)
     old.executescript(TABLES_OF_VERSION_1)
     old.execute(
         "INSERT INTO alert VALUES ('e1', 'risk', 'press', 1, 5, ?)", (msgspec.json.encode(event("raised", "a", t=5.0)),)
     )
     for kind, device in (("raised", "e1"), ("raised", "e2"), ("cleared", "e1")):
-        payload = msgspec.json.encode({"event": kind, "device": device, "head": "risk"})
+        payload = msgspec.json.encode({"event": kind, "source": "press", "device": device, "head": "risk"})
         old.execute("INSERT INTO outbox (kind, topic, payload, retain) VALUES (?, 'f/n/event', ?, 0)", (kind, payload))
     old.execute("INSERT INTO outbox (kind, topic, payload, retain) VALUES ('cleared', 'f/n/alert/e2/risk', x'', 1)")
     old.commit()
@@ -190,11 +190,23 @@ def test_an_older_database_is_migrated_in_place(path):
     outbox = Outbox(path, 100)
     assert outbox.aside is None
     assert [one.alert for one in outbox.standing()] == ["a"]
-    assert len(outbox) == outbox.waiting == 4
+    assert len(outbox) == outbox.waiting == 3
     chains = [(one.kind, one.chain) for one in waiting(outbox)]
-    assert chains == [("raised", "e1/risk"), ("raised", "e2/risk"), ("cleared", "e1/risk"), ("cleared", "")]
+    assert chains == [("raised", "press/e1/risk"), ("raised", "press/e2/risk"), ("cleared", "press/e1/risk")]
     outbox.close()
     assert Outbox(path, 100).aside is None
+
+
+def test_two_sources_that_use_one_id_have_an_alert_each(path):
+    outbox = Outbox(path, 100)
+    one = event("raised", "a", t=5.0)
+    other = msgspec.structs.replace(event("raised", "b", t=6.0), source="oven")
+    outbox.commit([one, other], [])
+    assert [alert.source for alert in outbox.standing()] == ["oven", "press"]
+    outbox.commit([msgspec.structs.replace(other, kind="cleared", state="normal")], [])
+    assert outbox.standing() == [one]
+    outbox.forget([("oven", "e1"), ("press", "e1")])
+    assert outbox.newest_t_ns() == {("press", "e1"): 5 * 10**9}, "what stands is not forgotten"
 
 
 def test_an_older_database_with_an_event_of_nobody_is_set_aside_as_it_was(path):

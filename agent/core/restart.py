@@ -1,0 +1,48 @@
+"""A counter that starts again: a machine that counts its cycles, after an overhaul or when another took its place.
+
+A counter is never compared with arrival (agent.core.clock), so all that a new life shows is rows which are late. A
+backlog that is sent after an outage is late too; but it does not begin far back, or it ends where the newest row was.
+So the counter has started again when RESTART_ROWS late rows in a row rise, the first of them in the first half of what
+was counted. The rows before that are dropped as late; the device goes on as one of unknown age, in a new clock epoch.
+For a while after history was lost (agent.core.newness) devices may send all of it again, and no counter starts anew.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from agent.step.slab import NEVER, DeviceColumns
+from agent.words import Bool, Int64, Source
+
+RESTART_ROWS = 5
+
+
+class RestartRule:
+    """Which sources count."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self._counts = np.array([source.time_unit == "cycle" for source in sources])
+        self.may_find = bool(self._counts.any())
+
+    def read(self, columns: DeviceColumns, slots: Int64, source: Int64, t_ns: Int64, may_begin: Bool) -> Bool:
+        """Whose counter has started again with this row: bool [b] for distinct devices (law 2).
+
+        slots, source, t_ns int64 [b]; may_begin bool [b] late rows cannot be a backlog of lost history. Changes the
+        counter's own columns, `clock_epoch`, and lets such a device begin anew, without a newest row.
+        """
+        nobody = np.zeros(len(slots), np.bool_)
+        newest = columns.t_ns[slots]
+        is_late = self._counts[source] & may_begin & (newest != NEVER) & (t_ns < newest)
+        before = columns.restart_rows[slots]
+        if not np.count_nonzero(is_late) and not np.count_nonzero(before):
+            return nobody
+        last = columns.restart_t_ns[slots]
+        goes_on = is_late & (before > 0) & (t_ns >= last)
+        begins = is_late & ~goes_on & (t_ns <= newest // 2)
+        rows = np.where(goes_on, before + (t_ns > last), np.where(begins, 1, 0))
+        restarted = rows >= RESTART_ROWS
+        columns.restart_rows[slots] = np.where(restarted, 0, rows)
+        columns.restart_t_ns[slots] = t_ns
+        columns.clock_epoch[slots] += restarted
+        columns.t_ns[slots[restarted]] = NEVER
+        return restarted

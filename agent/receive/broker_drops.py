@@ -1,0 +1,65 @@
+"""What the broker says it dropped: mosquitto counts that, for all its clients together, and tells who asks.
+
+Another broker has no such count and never says one. A drop of ours means that rows of some device are missing, and
+nobody knows of which. But the count may be of any client: a page that is left open and reads slowly would then make
+every device say `gap` for ever, and a row that says `gap` raises no alert. So the devices say `gap` only where the drop
+can have been ours: a broker drops what is beyond the window or the queue of a client, and then the reads around that
+time bring a whole window or queue at once. The count itself is said in any case.
+"""
+
+import math
+from collections import Counter
+
+import paho.mqtt.client as paho
+
+from agent.receive.inbox import BROKER_DROPPED, Received
+from agent.receive.nap import QUEUE, WINDOW
+from agent.words import Drop
+
+REASON = "broker_dropped"
+OURS_S = 60.0  # so long after such a read; mosquitto renews its counts every 10 s by default
+_DIGITS_MAX = 20
+
+
+class BrokerDrops:
+    """Asks for the count on each connection, and adds its growth to `counts` under no source."""
+
+    def __init__(self, counts: Counter[tuple[str, str]]) -> None:
+        self._counts = counts
+        self._may_ask = True  # until a broker hangs up on the question
+        self._message_id: int | None = None  # of a SUBSCRIBE that is not answered
+        self._newest: int | None = None  # what the broker said on this connection
+        self._ours_until_s = -math.inf
+
+    def ask(self, client: paho.Client) -> None:
+        """Subscribe to the count, once all sources are."""
+        if self._may_ask:
+            _, self._message_id = client.subscribe(BROKER_DROPPED.decode(), 0)
+
+    def answer(self, message_id: int) -> None:
+        """A SUBACK that is for no source; a refusal is as good as a broker that never says anything."""
+        if message_id == self._message_id:
+            self._message_id = None
+
+    def lose_connection(self) -> None:
+        """The connection has ended: the count of the next one begins anew."""
+        self._may_ask &= self._message_id is None  # some brokers hang up on who asks for what he may not have
+        self._message_id = self._newest = None
+
+    def hear(self, received: Received, now_s: float) -> None:
+        """Look at one read, at monotonic now_s: count what the broker says, and mark lost history that may be ours."""
+        if len(received.packet_ids) >= WINDOW or received.n_read >= QUEUE:
+            self._ours_until_s = now_s + OURS_S
+        said = received.broker_said
+        if not said.isdigit() or len(said) > _DIGITS_MAX:
+            return
+        before, self._newest = self._newest, int(said)
+        if before is None or self._newest <= before:  # the first on this connection, or a broker that begins anew
+            return
+        n_dropped = self._newest - before
+        self._counts["", REASON] += n_dropped
+        may_be_ours = now_s < self._ours_until_s
+        received.history_lost |= may_be_ours
+        whose = "it may have been ours: every device's next row says `gap`" if may_be_ours else "not ours: we kept up"
+        detail = f"the broker dropped {n_dropped} messages of any of its clients; {whose}"
+        received.drops.append(Drop("", "", BROKER_DROPPED.decode(), REASON, detail))

@@ -1,0 +1,94 @@
+"""What outlives the process, in `snapshot` mode: the core's state by snapshots, life cycles by the alert table.
+
+At a start alerts come from the table, states from the newest good snapshot, and every device's next row says `gap`.
+Unless the agent was stopped in order, rows may have been stepped after that snapshot, so the state may be behind.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from structlog.typing import FilteringBoundLogger
+
+from agent.core import Core
+from agent.errors import StateRefused
+from agent.store import snapshot
+from agent.store.outbox import ALERT_TABLE, Outbox, Outgoing
+from agent.words import AlertEvent
+
+
+class Durability:
+    """The state directory of a core.
+
+    messages_of  what is published of alert events
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        core: Core,
+        outbox: Outbox,
+        messages_of: Callable[[Sequence[AlertEvent]], list[Outgoing]],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._folder = folder
+        self._core = core
+        self._outbox = outbox
+        self._messages_of = messages_of
+        self._log = log
+        self._newest: Path | None = None  # the snapshot that holds all there is, as of entry:
+        self._entry = 0
+
+    def start(self) -> None:
+        """Restore the core. Raises StateRefused when the disk fails, or core and table disagree about what stands."""
+        restored, refused = snapshot.restore(self._folder, self._core.restore)
+        for one in refused:
+            self._log.error("snapshot_set_aside", kept=str(one.aside), why=one.why)
+        last = snapshot.take_last(self._folder)
+        is_clean = restored is not None and not refused and restored.name == last
+        if not is_clean:
+            self._core.mark_unclean()
+        self._adopt()
+        if restored is not None or refused or not self._outbox.is_first:  # else no agent has heard anything here
+            self._core.mark_gap("")
+        if restored is not None:
+            self._log.info("state_restored", snapshot=restored.name, taken=self._core.entry, stopped_in_order=is_clean)
+        self._newest, self._entry = restored if is_clean else None, self._core.entry
+
+    def write(self) -> None:
+        """A snapshot, where something has changed since the last one."""
+        entry = self._core.entry
+        if self._newest is not None and entry == self._entry:
+            return
+        self._newest = None
+        try:
+            self._newest = snapshot.write(self._folder, self._core.snapshot())
+        except OSError as error:
+            self._log.error("snapshot_failed", why=str(error), next_step="The older one is kept; tried again later.")
+        self._entry = entry
+
+    def stop(self) -> None:
+        """The last snapshot, and a word that nothing was done after it."""
+        self.write()
+        if self._newest is None:
+            return
+        try:
+            snapshot.mark_last(self._folder, self._newest)
+        except OSError as error:
+            next_step = "Devices that missed rows warm up again after the next start."
+            self._log.error("snapshot_failed", why=str(error), next_step=next_step)
+
+    def _adopt(self) -> None:
+        newest_t_ns = self._outbox.newest_t_ns()
+        if self._core.n_standing() and not newest_t_ns:  # an ended alert would still have its row
+            what = f"the snapshot knows {self._core.n_standing()} standing alerts, the table none at all"
+            self._log.error("alert_table_lost", why=what, next_step="A fault that still shows is raised anew.")
+        adopted = self._core.adopt(self._outbox.standing(), newest_t_ns)
+        self._outbox.commit(adopted.ended, self._messages_of(adopted.ended))
+        self._outbox.forget(adopted.forgotten)
+        for event in adopted.ended:
+            self._log.warning("alert_cleared", device=event.device, source=event.source, why="its source was removed")
+        n_core, n_table = self._core.n_standing(), len(self._outbox.standing())
+        if n_core != n_table:
+            what = f"{n_table} alerts stand in it, {n_core} in the restored state"
+            next_step = "This is a fault of forewarn: please report it with a copy of the folder."
+            raise StateRefused(self._folder / ALERT_TABLE, what, next_step=next_step)

@@ -1,0 +1,74 @@
+"""One device that sends far too much starves no other (law 5), with a broker at its own defaults.
+
+In 30 beats the hog sends 300 rows each and 20 devices one each: 3,000 rows a second beside 10 a device. The beats come
+a tenth of a second apart, so that this is a rate and not a heap; what is checked are counts.
+"""
+
+import getpass
+import time
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from tests.broker.listener import Listener
+from tests.broker.running_agent import ROOT, configuration, wait_until
+from tests.streams import message
+
+BEATS, BEAT_S = 30, 0.1
+HOG_ROWS = 300  # a beat
+FLEET = [f"p{number}" for number in range(20)]
+
+
+@pytest.fixture
+def broker(broker):
+    """With all limits as mosquitto has them."""
+    broker.kill()
+    broker.settings = (f"user {getpass.getuser()}",)
+    broker.start()
+    return broker
+
+
+@pytest.fixture
+def quiet_listener(broker):
+    """Hears no score, so that the broker's own drops are not the listener's."""
+    with Listener(broker.port, f"{ROOT}/status", f"{ROOT}/available") as one:
+        yield one
+
+
+def beat(client: paho.Client, number: int, qos: int) -> None:
+    for row in range(HOG_ROWS):
+        client.publish(*message("hog", number * HOG_ROWS + row), qos=qos)
+    for device in FLEET:
+        client.publish(*message(device, number), qos=qos)
+
+
+@pytest.mark.parametrize(("protocol", "qos"), [("5", 0), ("3.1.1", 0), ("5", 1), ("3.1.1", 1)])
+def test_a_hog_is_named_and_the_fleet_keeps_its_rows(broker, quiet_listener, make_agent, protocol, qos):
+    """Whatever is not taken is shed and said; the hog's next row says that history is missing."""
+    text = configuration(broker.port, protocol=protocol, qos=qos)
+    text = text.replace("rows_per_device_max = 4096\n", "").replace('max_delay = "2ms"\n', "")
+    agent = make_agent(text.replace('scores = "all"', 'scores = "none"'), hears=quiet_listener)
+    agent.go()
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client.max_queued_messages_set(0)
+    client.connect("127.0.0.1", broker.port)
+    client.loop_start()
+    begun_s = time.monotonic()
+    for number in range(1, BEATS + 1):
+        while time.monotonic() < begun_s + number * BEAT_S:
+            time.sleep(0.001)
+        beat(client, number, qos)
+    sent = client.publish("plant/end/cycle", b"", qos=1)
+    sent.wait_for_publish(20)
+    client.disconnect()
+    client.loop_stop()
+    wait_until(lambda: "empty" in agent.status()["drops"].get("press", {}), "the end marker is taken")
+    status = agent.status()
+    n_shed = status["drops"]["press"]["shed"]
+    assert status["shed"] == {"press": {"hog": n_shed}}
+    n_lost = BEATS * (HOG_ROWS + len(FLEET)) + 1 - status["taken"] - n_shed
+    assert n_lost <= 0.01 * BEATS * len(FLEET), "the broker dropped so many, and perhaps all of them were the fleet's"
+    named = agent.wait_for_log("device_shed")
+    assert (named["device"], named["topic"]) == ("hog", "plant/hog/cycle")
+    assert named["rows_per_s"] > 640

@@ -1,0 +1,165 @@
+"""What `check` accepts can run: it builds the same core, and what it refuses is named with file, line and key."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from agent.bundle import file, golden
+from agent.bundle.manifest import Cadence
+from agent.bundle.sense import SPAN_S_MAX
+from agent.config.load import Examined, check, examine
+from agent.config.plan import build
+from agent.decode.json_object import JsonObjectCodec, field_problem
+from agent.words import Source
+from tests.bundles import small_members, write_small_bundle
+from tests.configurations import SOURCE, VALID, write_configuration
+from tests.small_bundle import small_manifest
+
+ARRIVED_NS = 1_700_000_000 * 10**9
+
+
+def checked(folder: Path, text: str) -> Examined:
+    return check(write_configuration(folder, text), {})
+
+
+def told(examined: Examined) -> list[str]:
+    """Each problem without the folder of its file."""
+    return [f"{one.file.rpartition('/')[2]}:{one.line}: {one.key}: {one.what}" for one in examined.problems]
+
+
+def takes_rows(examined: Examined) -> None:
+    """Run what was accepted: rows by each source's own field names, then days of silence."""
+    assert examined.settings is not None
+    assert examined.plan is not None
+    core = build(examined.settings, examined.plan)
+    for source in examined.plan.sources:
+        topic = source.topic.replace("{device}", "p1").replace("+", "x").replace("#", "x")
+        for step in range(30):  # by a clock, fifty years late: it is re-based
+            values = dict.fromkeys(source.fields, 0.5) | ({source.time_field: step} if source.time_field else {})
+            core.take([topic], [json.dumps(values).encode()], [ARRIVED_NS + step * 10**9])
+    core.tick(ARRIVED_NS + 86_400 * 10**9)
+    core.tick(ARRIVED_NS + 2 * 86_400 * 10**9)
+    core.restore(core.snapshot())
+
+
+def test_golden_rows_that_differ_are_found_by_check(tmp_path):
+    """The model is whole and computes something else than the bundle promises."""
+    manifest, members = small_manifest(), small_members()
+    rows = golden.unpack(members["golden.npz"], manifest)
+    wrong = replace(rows, risk=rows.risk + np.float32(0.5)).pack()
+    file.write(tmp_path / "small.fwb", manifest, {**members, "golden.npz": wrong})
+    (problem,) = told(checked(tmp_path, VALID + SOURCE))
+    assert problem.startswith(f"forewarn.toml:7: model.bundle: {tmp_path}/small.fwb: golden row 0 gives risk[0] = ")
+    assert examine(tmp_path / "forewarn.toml", {}).problems == (), "a running agent that reads it again does not stop"
+
+
+@pytest.mark.parametrize("field", ['a\\"b', "a\\\\b", "a\\u0001b", "a\\tb", '\\"'])
+def test_a_payload_field_that_cannot_be_read_is_named_with_its_key(tmp_path, field):
+    for old, new, line, key in (
+        (
+            'time = { field = "cycle"',
+            f'channels = {{ temp = "{field}" }}\ntime = {{ field = "cycle"',
+            12,
+            "channels.temp",
+        ),
+        ('field = "cycle"', f'field = "{field}"', 12, "time.field"),
+    ):
+        (problem,) = told(checked(tmp_path, VALID + SOURCE.replace(old, new)))
+        assert problem.startswith(f"forewarn.toml:{line}: source[press].{key}: ")
+        assert "holds a quote, a backslash or a control character" in problem
+
+
+def test_a_channel_whose_own_name_cannot_be_read_needs_a_field(tmp_path):
+    manifest = small_manifest()
+    first = msgspec.structs.replace(manifest.channels[0], name='te"mp')
+    renamed = msgspec.structs.replace(manifest, channels=(first, *manifest.channels[1:]))
+    write_small_bundle(tmp_path / "small.fwb", renamed)
+    (problem,) = told(checked(tmp_path, VALID + SOURCE))
+    assert problem.startswith("forewarn.toml:9: source[press].channels: must name a payload field for the bundle's")
+    named = SOURCE.replace("time = {", 'channels = { \'te"mp\' = "t" }\ntime = {', 1)
+    takes_rows(checked(tmp_path, VALID + named))
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=4) | st.sampled_from([chr(code) for code in range(256)]))
+def test_a_field_is_refused_where_the_decoder_refuses_it(field):
+    source = Source("press", "plant/{device}", "", "arrival", (field,))
+    try:
+        JsonObjectCodec(source)
+    except ValueError:
+        assert field_problem(field)
+    else:
+        assert field_problem(field) == ""
+
+
+@pytest.mark.parametrize(
+    "content", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n"]
+)
+def test_a_certificate_that_cannot_be_used_is_found_by_check(tmp_path, content):
+    (tmp_path / "ca.pem").write_text(content)
+    (problem,) = told(checked(tmp_path, VALID + SOURCE + '[broker]\ntls = true\nca_file = "ca.pem"\n'))
+    assert problem.startswith("forewarn.toml:15: broker.ca_file: ")
+    assert "cannot be used" in problem
+
+
+TABLES = [
+    '[agent]\nforget_after = "36500d"\nstale_after = "36499d"',
+    '[agent]\nstale_after = "1s"\nforget_after = "2s"\ntick_every = "10ms"',
+    "[agent]\nmax_devices = 1\nmax_batch = 1",
+    '[agent]\nmax_devices = 10000000\nmax_batch = 4096\npayload_bytes_max = "16MiB"\ndevice_id_bytes_max = 1024',
+]
+CYCLE_SOURCES = [
+    'topic = "plant/{device}/cycle"\ntime = { field = "cycle", unit = "cycle" }\nfuture_max = "36500d"',
+    'topic = "one/{device}"\ntime = { field = "cycle", unit = "cycle" }\nfuture_max = "0s"\nreport_extra = false',
+    'topic = "plant/+/{device}/#"\ntime = { field = "t", unit = "cycle" }\nchannels = { temp = "c0", load = "c1" }',
+    'topic = "one/{device}"\ntime = { field = "é\u2028", unit = "cycle" }\nchannels = { temp = "" }',
+]
+CLOCK_SOURCES = [
+    f'topic = "plant/{{device}}"\n{time}\nfuture_max = "{span}"\npast_max = "{past}"'
+    for time in ("", 'time = { field = "t", unit = "s" }', 'time = { field = "t", unit = "ns" }')
+    for span, past in (("0s", "1m"), ("36500d", "36500d"))
+]
+
+
+@pytest.mark.parametrize("source", [*CYCLE_SOURCES, *CLOCK_SOURCES])
+@pytest.mark.parametrize("tables", TABLES)
+def test_the_extremes_that_are_accepted_run(tmp_path, tables, source):
+    """Of the configuration, and of a bundle whose spans are as long as they may be."""
+    manifest = small_manifest()
+    if source in CLOCK_SOURCES:
+        spans = {"cadence": Cadence(SPAN_S_MAX, SPAN_S_MAX), "time_unit": "s"}
+        judge = msgspec.structs.replace(manifest.judge, clear_after_s=SPAN_S_MAX)
+        manifest = msgspec.structs.replace(manifest, judge=judge, **spans)
+    write_small_bundle(tmp_path / "small.fwb", manifest)
+    table, _, keys = tables.partition("\n")
+    text = VALID.replace(table, f"{table}\n{keys}") + f'[[source]]\nname = "press"\n{source}\n'
+    if source in CLOCK_SOURCES:
+        text = text.replace("[model]", '[model]\nbudget = "1 per device per 30d"')
+    examined = checked(tmp_path, text)
+    assert examined.problems == ()
+    takes_rows(examined)
+
+
+NAMES = st.text(st.sampled_from('ab"\\\n\t\x01\x7f\u2028é {}+#/'), min_size=1, max_size=5)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(NAMES, NAMES, NAMES)
+def test_whatever_names_are_accepted_run(tmp_path, field, time_field, level):
+    source = f"""
+[[source]]
+name = "press"
+topic = {json.dumps(level + "/{device}")}
+channels = {{ temp = {json.dumps(field)} }}
+time = {{ field = {json.dumps(time_field)}, unit = "cycle" }}
+""".replace("\x7f", "\\u007f")
+    examined = checked(tmp_path, VALID + source)
+    if examined.problems:
+        assert all(one.line and one.key for one in examined.problems)
+    else:
+        takes_rows(examined)

@@ -1,0 +1,114 @@
+"""Who a device is, across sources, names, restarts and bounds."""
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from agent.core import Bounds
+from agent.errors import StateRefused
+from agent.words import AlertEvent, Quality
+from tests.streams import SOURCE, core, life, message, take
+
+S = 10**9
+OTHER = replace(SOURCE, name="lathe")
+
+
+def raised(device: str, source: str = "press") -> AlertEvent:
+    event = take(core(), life("p1", 60)).alerts[0]
+    return msgspec.structs.replace(event, device=device, source=source)
+
+
+def test_a_device_whose_source_has_another_name_goes_on_with_its_state():
+    """The source is renamed: its devices are heard under the new name, with one `gap`, and not dropped for a month."""
+    before = core()
+    take(before, life("p1", 30))
+    after = core(OTHER)
+    after.restore(before.snapshot())
+    after.mark_gap("")
+    scores = take(after, life("p1", 10, start=31)).scores
+    assert scores.quality.tolist() == [Quality.GAP] + [Quality.OK] * 9
+    wanted = take(before, life("p1", 10, start=31)).scores
+    assert scores.risk.tobytes() == wanted.risk.tobytes()
+    assert sum(after.devices_by_quality().values()) == 1
+
+
+def test_and_named_back_too():
+    before = core()
+    take(before, life("p1", 30))
+    between, after = core(OTHER), core()
+    between.restore(before.snapshot())
+    after.restore(between.snapshot())
+    assert take(after, life("p1", 3, start=31)).scores.quality.tolist() == [Quality.OK] * 3
+
+
+def test_alerts_of_a_source_that_is_gone_end_with_the_cause():
+    event = raised("p1")
+    after = core(OTHER)
+    adopted = after.adopt([event], {("press", "p1"): event.t_ns})
+    (end,) = adopted.ended
+    assert (end.kind, end.state, end.cause, end.alert) == ("cleared", "normal", "source_removed", event.alert)
+    assert end.sequence == event.sequence + 1
+    assert adopted.forgotten == [("press", "p1")]
+    assert after.n_standing() == 0
+
+
+def test_a_device_without_an_owner_makes_room_for_one_that_lives():
+    before = core()
+    take(before, life("gone", 5))
+    after = core(OTHER, bounds=Bounds(max_devices=1))
+    after.restore(before.snapshot())
+    assert len(take(after, life("lives", 5)).scores.entry) == 5
+    assert after.counts == {}
+
+
+def test_standing_alerts_are_adopted_before_ended_ones_take_any_room():
+    """60 machines raised, cleared and fell silent; one of a fleet of 40 stands and gets its slot."""
+    into = core(bounds=Bounds(max_devices=40))
+    ended = {("press", f"old{number:02}"): number * S for number in range(60)}
+    event = raised("p1")
+    adopted = into.adopt([event], {**ended, ("press", "p1"): event.t_ns})
+    assert into.n_standing() == 1
+    assert sum(into.devices_by_quality().values()) == 1
+    assert len(adopted.forgotten) == 20, "of ended alerts only as many are kept as there may be devices"
+    assert ("press", "old00") in adopted.forgotten
+    rows = [message(f"new{number}", cycle) for number in range(39) for cycle in (1, 2)]
+    assert len(take(into, rows).scores.entry) == 78
+    assert into.counts == {}
+
+
+def test_a_standing_alert_gets_its_slot_although_the_snapshot_is_full():
+    """The one heard of least lately makes room: the snapshot was taken before it was forgotten."""
+    before = core(bounds=Bounds(max_devices=2))
+    take(before, life("gone", 3))
+    take(before, life("lives", 3), arrived_ns=5 * S)
+    into = core(bounds=Bounds(max_devices=2))
+    into.restore(before.snapshot())
+    event = raised("p1")
+    into.adopt([event], {("press", "p1"): event.t_ns})
+    assert into.n_standing() == 1
+    assert into.counts == {("press", "forgotten"): 1}
+    assert take(into, [message("lives", 4)], arrived_ns=6 * S).scores.quality.tolist() == [Quality.OK]
+
+
+def test_more_standing_alerts_than_devices_are_refused_at_the_start():
+    events = [raised(f"p{number}") for number in range(3)]
+    with pytest.raises(StateRefused, match=r"3 alerts stand, and agent.max_devices is 2\n  Raise agent.max_devices"):
+        core(bounds=Bounds(max_devices=2)).adopt(events, {})
+
+
+def test_who_ended_is_kept_as_a_mark_until_it_is_heard_or_long_silent():
+    into = core(bounds=Bounds(stale_after_s=1, forget_after_s=5))
+    into.adopt([], {("press", "p1"): 50 * S, ("press", "p2"): 50 * S})
+    taken = take(into, [message("p1", 50), message("p1", 51), message("p1", 52)], arrived_ns=10 * S)
+    assert into.counts["press", "repeated"] == 1
+    assert taken.scores.quality.tolist() == [Quality.GAP, Quality.WARMING_UP]
+    assert [*into.tick(12 * S).forgotten] == []
+    assert [*into.tick(30 * S).forgotten] == [("press", "p2"), ("press", "p1")]
+
+
+def test_who_is_forgotten_is_named_so_that_its_ended_alert_may_go():
+    into = core(bounds=Bounds(stale_after_s=1, forget_after_s=5))
+    take(into, life("p1", 3))
+    into.tick(2 * S)
+    assert [*into.tick(20 * S).forgotten] == [("press", "p1")]

@@ -1,0 +1,110 @@
+"""What the broker says it dropped is counted and said; it is a gap only where it may have been ours."""
+
+from collections import Counter
+
+import pytest
+
+from agent.receive.broker_drops import OURS_S, BrokerDrops
+from agent.receive.inbox import BROKER_DROPPED, Received
+from agent.receive.nap import QUEUE, WINDOW
+from tests.fake_broker import SUBSCRIBE
+from tests.unit.receive.talk import TOPIC, connected, knocking, pump, taken
+
+
+def said(one, session, *counts, retain=False):
+    """What the receiver makes of counts that the broker says, one read for all, behind which a message comes."""
+    for count in counts:
+        session.publish(BROKER_DROPPED, count, retain=retain)
+    session.publish(TOPIC, b"after")
+    return pump(one, taken(1))
+
+
+def test_what_it_said_before_is_only_where_counting_begins(broker, receiver):
+    one = receiver()
+    found = said(one, connected(broker, one), b"7000", retain=True)
+    assert (found.topics, found.drops, found.history_lost) == ([TOPIC.decode()], [], False)
+    assert one.counts == {}
+
+
+def test_growth_is_counted_and_is_no_gap_for_who_kept_up(broker, receiver):
+    one = receiver()
+    session = connected(broker, one)
+    said(one, session, b"10", retain=True)
+    found = said(one, session, b"14")
+    (drop,) = found.drops
+    assert (drop.source, drop.device, drop.reason) == ("", "", "broker_dropped")
+    assert drop.detail == "the broker dropped 4 messages of any of its clients; not ours: we kept up"
+    assert not found.history_lost
+    assert one.counts == {("", "broker_dropped"): 4}
+    assert found.topics == [TOPIC.decode()], "it does not enter the core"
+
+
+@pytest.mark.parametrize(
+    ("full", "less"),
+    [
+        (Received(packet_ids=[*range(1, WINDOW + 1)]), Received(packet_ids=[*range(1, WINDOW)])),
+        (Received(n_read=QUEUE), Received(n_read=QUEUE - 1)),
+    ],
+)
+def test_growth_is_a_gap_where_a_whole_window_or_queue_came_at_once_not_long_before(full, less):
+    for read, now_s, may_be_ours in ((full, OURS_S - 1, True), (full, OURS_S, False), (less, 1.0, False)):
+        one = BrokerDrops(Counter())
+        one.hear(Received(broker_said=b"0"), 0.0)
+        one.hear(read, 0.0)
+        found = Received(broker_said=b"3")
+        one.hear(found, now_s)
+        assert found.history_lost == may_be_ours
+        assert ("may have been ours" in found.drops[0].detail) == may_be_ours
+
+
+def test_a_lower_count_is_that_of_a_broker_begun_anew(broker, receiver):
+    one = receiver()
+    session = connected(broker, one)
+    said(one, session, b"10", retain=True)
+    said(one, session, b"2")
+    said(one, session, b"5")
+    assert one.counts == {("", "broker_dropped"): 3}
+
+
+@pytest.mark.parametrize("junk", [b"", b"-4", b"many", b"9" * 30, b"\xff"])
+def test_what_is_no_count_is_nothing(broker, receiver, junk):
+    one = receiver()
+    session = connected(broker, one)
+    said(one, session, b"10", retain=True)
+    assert said(one, session, junk).drops == []
+    assert one.counts == {}
+
+
+def test_a_broker_that_refuses_is_asked_again_with_the_next_connection(broker, receiver):
+    one = receiver()
+    session = subscribed(broker, one)
+    session.grant(session.read()[1], 0x87)
+    pump(one, lambda _: one._broker_drops._message_id is None)
+    assert one.subscriptions == {"press": "granted"}
+    session.close()
+    pump(one, lambda _: not one.connected)
+    connected(broker, one)
+
+
+def test_a_broker_that_hangs_up_on_the_question_is_not_asked_again(broker, receiver):
+    one = receiver()
+    session = subscribed(broker, one)
+    assert session.read()[0] == SUBSCRIBE
+    session.close()
+    pump(one, lambda _: not one.connected)
+    session = subscribed(broker, one)
+    session.publish(TOPIC, b"a", mid=9)
+    one.acknowledge(pump(one, taken(1)).packet_ids)
+    assert session.read() == (0x40, b"\0\x09"), "no question came before it"
+
+
+def subscribed(broker, one):
+    """A session whose sources are granted, and whose next packet has not been read."""
+    session = knocking(broker, one)
+    session.accept()
+    pump(one, lambda _: one.connected)
+    one.read(0.01)
+    session.grant(session.read()[1], 1)
+    pump(one, lambda _: one.subscriptions == {"press": "granted"})
+    one.read(0.01)
+    return session

@@ -1,0 +1,88 @@
+"""A nap ends when what can wait is half full, at any rate and for any size of message."""
+
+import socket
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.receive.nap import QUEUE, WINDOW, bytes_that_wake, smallest_frame
+from tests.unit.receive.talk import TOPIC, connected, pump, taken
+
+SIZES = st.integers(1, 2**24)
+
+
+@given(SIZES, SIZES, st.booleans())
+def test_it_wakes_before_more_than_half_waits(frame_bytes, buffer_bytes, has_window):
+    """Of the window or queue in messages, and of the buffer in bytes; there is always a byte to wait for."""
+    wakes = bytes_that_wake(frame_bytes, buffer_bytes, has_window=has_window)
+    assert wakes >= 1
+    assert wakes == 1 or wakes <= buffer_bytes / 2
+    assert wakes == 1 or wakes / frame_bytes <= (WINDOW if has_window else QUEUE) / 2
+
+
+@given(st.lists(SIZES, min_size=1))
+def test_the_smallest_frame_falls_at_once_and_rises_by_doubling(frames):
+    before = 0
+    for frame in frames:
+        now = smallest_frame(before, frame)
+        assert 1 <= now <= frame
+        assert now == frame or now == 2 * before
+        before = now
+
+
+def received(receiver, broker, n, **settings):
+    one = receiver(**settings)
+    session = connected(broker, one)
+    session.send(b"".join(session.publish_bytes(TOPIC, b"x" * 30, mid=mid) for mid in range(1, n + 1)))
+    pump(one, taken(n))
+    return one, session
+
+
+@pytest.mark.parametrize("version", ["3.1.1", "5"])
+def test_half_a_window_ends_it_however_long_it_may_be(broker, receiver, version):
+    """At QoS 1: a nap of an hour is over when ten messages wait."""
+    one, session = received(receiver, broker, 1, protocol=version)
+    session.send(b"".join(session.publish_bytes(TOPIC, b"x" * 30, mid=mid) for mid in range(2, 2 + WINDOW // 2)))
+    one.nap(3600.0)
+    assert len(one.read(0.0).topics) == WINDOW // 2
+
+
+def test_the_end_of_the_connection_ends_it(broker, receiver):
+    one, session = received(receiver, broker, 1)
+    session.close()
+    one.nap(3600.0)
+    pump(one, lambda _: not one.connected)
+
+
+def test_without_a_message_there_is_none(broker, receiver):
+    one = receiver()
+    connected(broker, one)
+    one.read(0.0)
+    one.nap(3600.0)
+    assert one.connected
+
+
+def test_where_the_kernel_cannot_tell_it_is_short(broker, receiver, monkeypatch):
+    one, _ = received(receiver, broker, 1)
+    naps = []
+    monkeypatch.setattr(time, "sleep", naps.append)
+
+    def refuse(*_):
+        raise OSError("no such option")
+
+    monkeypatch.setattr(type(one._client.socket()), "setsockopt", refuse, raising=False)
+    one.nap(3600.0)
+    assert naps == [0.002]
+
+
+def test_few_bytes_do_not_end_it_and_the_next_read_has_them(broker, receiver):
+    """It is as long as it may be, and the kernel is asked for any byte again afterwards."""
+    one, session = received(receiver, broker, 1)
+    session.publish(TOPIC, b"x" * 30, mid=2)
+    one.nap(0.05)
+    found = pump(one, taken(1))
+    assert found.packet_ids == [2]
+    sock = one._client.socket()
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == 1
