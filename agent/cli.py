@@ -5,6 +5,7 @@ Exit codes: 0 ok, 1 failure, 2 usage or configuration. An error a user can meet 
 
 import os
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,10 +14,13 @@ import msgspec
 
 from agent.alerts import alerts
 from agent.config import load as config
+from agent.config.problem import Problem
+from agent.config.settings import Settings
 from agent.config.summary import one_line, report
-from agent.errors import ForewarnError
+from agent.errors import ForewarnError, StateRefused
 from agent.log import configure
 from agent.run import run as run_agent
+from agent.store.orphans import orphans
 
 
 class Commands(click.Group):
@@ -59,17 +63,32 @@ def check(file: Path, as_json: bool) -> None:
 
     Print every problem of a configuration at once and exit 2, or what would run and exit 0. FILE is the main file,
     read together with conf.d/*.toml beside it and the environment; or the folder of a forewarn.toml. The bundle's model
-    is loaded and verified as `forewarn run` does it; no broker is asked.
+    is loaded and verified as `forewarn run` does it; no broker is asked. What is allowed but doubtful is printed too:
+    a wildcard by which two machines may become one, and what the state folder holds of sources that are gone.
     """
-    found = report(config.check(file, os.environ))
+    examined = config.check(file, os.environ)
+    found = report(examined)
+    if examined.settings is not None:
+        found = msgspec.structs.replace(found, doubts=(*found.doubts, *_orphans(file, examined.settings)))
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)))
     elif found.would_run is not None:
         click.echo(f"{file}: ok: {one_line(found.would_run)}")
+        for doubt in found.doubts:
+            click.echo(f"doubtful: {doubt}", err=True)
     else:
         for problem in found.problems:
             click.echo(problem, err=True)
     sys.exit(2 if found.problems else 0)
+
+
+def _orphans(file: Path, settings: Settings) -> Iterator[Problem]:
+    """What the state folder knows of sources that are gone; a folder that may not be read is for the agent's user."""
+    try:
+        for what in orphans(settings.agent.state_dir, [source.name for source in settings.source]):
+            yield Problem(str(file), 0, "source", what)
+    except (StateRefused, OSError) as error:
+        yield Problem(str(file), 0, "agent.state_dir", f"was not looked into: {error}")
 
 
 @main.command(short_help="Run the agent until SIGTERM.")

@@ -125,6 +125,17 @@ def topic_faults(
             yield ("source", index, "topic"), f"would read what forewarn itself publishes under {publish.prefix}/"
 
 
+def topic_doubts(sources: Sequence[SourceSettings]) -> Iterator[Fault]:
+    """Patterns by which two machines of one name become one."""
+    for index, source in enumerate(sources):
+        if "+" in Pattern.parse(source.topic).levels:
+            what = (
+                f"`+` in {source.topic!r} lets several topics name one device: two machines of one name become one. "
+                "Make {device} the level that tells them apart, or give each line a source of its own"
+            )
+            yield ("source", index, "topic"), what
+
+
 def overlap(one: str, other: str) -> bool:
     """Whether a topic can match both topic filters."""
     pairs = (one.split("/"), other.split("/"))

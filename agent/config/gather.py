@@ -48,8 +48,11 @@ class Gathered:
         return self.places.get(key) or Place(str(self.main), 0, self.main.parent)
 
     def report(self, key: Key, what: str) -> None:
+        self.problems.append(self.problem(key, what))
+
+    def problem(self, key: Key, what: str) -> Problem:
         place = self.place(key)
-        self.problems.append(Problem(place.file, place.line, self.text(key), what))
+        return Problem(place.file, place.line, self.text(key), what)
 
     def text(self, key: Key) -> str:
         """`broker.port`; a source goes by its name: `source[press].topic`."""

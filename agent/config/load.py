@@ -1,7 +1,7 @@
 """Configuration files -> settings that have been checked against everything they name; all problems at once."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import TypeVar, get_args
@@ -27,11 +27,12 @@ OneTable = TypeVar("OneTable", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """A configuration that would run, or the problems of one that would not."""
+    """A configuration that would run, with what is doubtful in it, or the problems of one that would not."""
 
     problems: tuple[Problem, ...]
     settings: Settings | None = None
     plan: Plan | None = None
+    doubts: tuple[Problem, ...] = ()
 
 
 def load(path: Path, environ: Mapping[str, str]) -> Settings:
@@ -65,7 +66,8 @@ def check(path: Path, environ: Mapping[str, str]) -> Examined:
     except BundleRefused as error:
         gathered.report(*_bundle_fault(error))
         return Examined(tuple(gathered.problems))
-    return examined
+    doubts = [gathered.problem(key, what) for key, what in agree.topic_doubts(examined.settings.source)]
+    return replace(examined, doubts=tuple(doubts))
 
 
 def _gathered(path: Path, environ: Mapping[str, str]) -> Gathered:

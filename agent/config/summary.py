@@ -75,10 +75,11 @@ class WouldRun(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Problems, or what would run; never both."""
+    """Problems, or what would run; never both. `doubts` are of what would run."""
 
     problems: tuple[Problem, ...]
     would_run: WouldRun | None
+    doubts: tuple[Problem, ...] = ()
 
 
 def report(examined: Examined) -> Report:
@@ -97,6 +98,7 @@ def report(examined: Examined) -> Report:
             publishes=f"{settings.publish.prefix}/{settings.agent.node}/",
             output=_address(settings.output_broker),
         ),
+        examined.doubts,
     )
 
 

@@ -63,6 +63,11 @@ def unpack(data: bytes, *, digest: str, state_size: int, max_devices: int) -> tu
     return header, columns, evidence
 
 
+def read_header(data: bytes) -> Header:
+    """The header of a snapshot alone. Raises SnapshotRefused."""
+    return _header(data)[0]
+
+
 def _header(data: bytes) -> tuple[Header, int]:
     if not data.startswith(MAGIC):
         raise _refused("it is not a forewarn snapshot")

@@ -57,6 +57,11 @@ def restore(folder: Path, into: Callable[[bytes], None]) -> tuple[Path | None, l
     return None, refused
 
 
+def newest(folder: Path) -> Path | None:
+    """The newest snapshot, good or bad."""
+    return next(iter(_newest_first(folder)), None)
+
+
 def mark_last(folder: Path, snapshot: Path) -> None:
     """Nothing was done after this snapshot. Raises OSError."""
     file.write(folder / _STOPPED, snapshot.name.encode())

@@ -10,8 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.cli import main
+from agent.store import snapshot
+from agent.store.outbox import Outbox
+from tests.alert_events import event
 from tests.bundles import write_small_bundle
 from tests.configurations import SOURCE, VALID, write_configuration
+from tests.streams import core, life, take
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,6 +42,37 @@ def test_what_would_run_is_told_in_one_line(tmp_path):
 def test_many_sources_are_not_all_listed(tmp_path):
     text = VALID + "".join(SOURCE.replace("press", f"p{index}").replace("plant", f"p{index}") for index in range(5))
     assert "p2 (p2/+/cycle), 2 more from" in check(write_configuration(tmp_path, text)).stdout
+
+
+def test_a_wildcard_by_which_two_machines_become_one_is_doubtful(tmp_path):
+    """It is allowed: exit 0, and what would run on standard output."""
+    path = write_configuration(tmp_path, VALID + SOURCE.replace("plant/{device}", "plant/+/{device}"))
+    result = check(path)
+    assert (result.exit_code, result.stdout.count("\n")) == (0, 1)
+    line = path.read_text().splitlines().index('topic = "plant/+/{device}/cycle"') + 1
+    said = (
+        f"doubtful: {path}:{line}: source[press].topic: `+` in 'plant/+/{{device}}/cycle' lets several topics name one"
+    )
+    assert result.stderr.startswith(said)
+    assert [doubt["key"] for doubt in json.loads(check(path, "--json").stdout)["doubts"]] == ["source[press].topic"]
+
+
+def test_what_the_state_knows_of_a_source_that_is_gone_is_said_beforehand(tmp_path):
+    state = tmp_path / "state"
+    state.mkdir()
+    outbox = Outbox(state / "alerts.db", 100)
+    outbox.commit([event("raised", "a", t=5.0), event("raised", "b", t=6.0, device="e2")], [])
+    outbox.close()
+    into = core()
+    take(into, life("p1", 3))
+    snapshot.write(state, into.snapshot())
+    path = write_configuration(tmp_path)
+    assert check(path).stderr == ""
+    result = check(write_configuration(tmp_path, VALID + SOURCE.replace("press", "lathe")))
+    assert result.exit_code == 0
+    alerts, devices = result.stderr.splitlines()
+    assert "'press' any more: 2 standing alerts (e1, e2) will end with the cause source_removed" in alerts
+    assert "'press' any more: its devices keep their states until a row of another source names them" in devices
 
 
 def test_problems_go_to_stderr_and_exit_with_2(tmp_path):
