@@ -16,19 +16,25 @@ from agent.words import Bool, Float32, Int64
 class Spacing:
     """How readings lie to the newest row of their devices.
 
-    late, repeated  bool [b]     event time before, or equal to, the newest row's: dropped
-    too_fast        bool [b]     closer to the newest row than rows came in training, or not yet due after such: dropped
+    left_out        bool [b]     late, repeated, or too fast: closer to the newest row than rows came in training, or
+                                 not yet due after such a row
+    late, repeated  bool [b]     event time before, or equal to, the newest row's
     dt              float32 [b]  seconds since the state's row, 0 for a first row and after lost history
     is_gap          bool [b]     more than twice the cadence since the state's row
     is_lost         bool [b]     more than dt_max: the state says nothing any more
     """
 
+    left_out: Bool
     late: Bool
     repeated: Bool
-    too_fast: Bool
     dt: Float32
     is_gap: Bool
     is_lost: Bool
+
+    @property
+    def too_fast(self) -> Bool:
+        """bool [b]"""
+        return self.left_out & ~self.late & ~self.repeated
 
 
 def space(t_ns: Int64, newest_ns: Int64, state_ns: Int64, is_fast: Bool, cadence: Cadence) -> Spacing:
@@ -41,13 +47,17 @@ def space(t_ns: Int64, newest_ns: Int64, state_ns: Int64, is_fast: Bool, cadence
     """
     is_known, has_state = newest_ns >= 0, state_ns >= 0
     elapsed_ns = t_ns - newest_ns
-    dt = ((t_ns - state_ns) * 1e-9).astype(np.float32)
     closest_ns, due_ns = round(cadence.closest_s * 1e9), round(cadence.due_s * 1e9)
+    wait_ns = np.where(is_fast, due_ns, closest_ns) if np.count_nonzero(is_fast) else closest_ns
+    left_out = late = repeated = is_known & (elapsed_ns < wait_ns)
+    if np.count_nonzero(left_out):
+        late, repeated = is_known & (elapsed_ns < 0), is_known & (elapsed_ns == 0)
+    dt = ((t_ns - state_ns) * 1e-9).astype(np.float32)
     is_lost = has_state & (dt > np.float32(cadence.dt_max_s))
     return Spacing(
-        late=is_known & (elapsed_ns < 0),
-        repeated=is_known & (elapsed_ns == 0),
-        too_fast=is_known & (elapsed_ns > 0) & (elapsed_ns < np.where(is_fast, due_ns, closest_ns)),
+        left_out=left_out,
+        late=late,
+        repeated=repeated,
         dt=np.where(has_state & ~is_lost, dt, np.float32(0)),
         is_gap=has_state & (dt > np.float32(2 * cadence.every_s)),
         is_lost=is_lost,

@@ -148,13 +148,13 @@ class Stepper:
         is_fast = columns.is_fast[slots]
         spacing = space(t_ns, columns.t_ns[slots], columns.state_t_ns[slots], is_fast, self._manifest.cadence)
         dt, is_lost, is_gap = spacing.dt, spacing.is_lost, spacing.is_gap
-        old = spacing.late | spacing.repeated
-        left_out = old | spacing.too_fast
-        for row in rows[mixed_rows(columns, slots, old)].tolist():
+        left_out, has_left_out = spacing.left_out, np.count_nonzero(spacing.left_out)
+        for row in rows[mixed_rows(columns, slots, spacing.late | spacing.repeated)].tolist():
             detail = "old rows come between new ones: do two machines use this id, or is every row sent twice?"
             self._drop(readings, row, topics, "mixed_rows", detail)
-        columns.is_fast[slots] = spacing.too_fast | is_fast & left_out
-        if np.count_nonzero(left_out):
+        if has_left_out or np.count_nonzero(is_fast):
+            columns.is_fast[slots] = left_out & (is_fast | spacing.too_fast)
+        if has_left_out:
             self._drop_by_time(readings, rows, spacing, topics)
             new = ~left_out
             rows, slots, t_ns, heard_ns = rows[new], slots[new], t_ns[new], heard_ns[new]

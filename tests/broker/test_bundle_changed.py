@@ -25,7 +25,7 @@ def test_a_standing_alert_keeps_what_it_was_raised_with_under_another_bundle(age
     """Byte for byte where it is retained, in `forewarn alerts`, and when rows of the later bundle end it."""
     agent.feed(life("p1", 45))
     before = retained(agent.broker.port, f"{ROOT}/alert/#")
-    assert list(before) == [f"{ROOT}/alert/p1/risk"]
+    assert list(before) == [f"{ROOT}/alert/press/p1/risk"]
     assert agent.stop() == 0
     path = agent.folder / "small.fwb"
     first = file.read(path)
@@ -34,8 +34,8 @@ def test_a_standing_alert_keeps_what_it_was_raised_with_under_another_bundle(age
     since = len(agent.listener.heard)
     agent.go()
 
-    (again,) = [one.payload for one in agent.listener.heard[since:] if one.topic == f"{ROOT}/alert/p1/risk"]
-    assert again == before[f"{ROOT}/alert/p1/risk"]
+    (again,) = [one.payload for one in agent.listener.heard[since:] if one.topic == f"{ROOT}/alert/press/p1/risk"]
+    assert again == before[f"{ROOT}/alert/press/p1/risk"]
     assert agent.status()["model"]["name"] == "later"
     command = [sys.executable, "-m", "agent.cli", "alerts", "--state-dir", str(agent.state)]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout

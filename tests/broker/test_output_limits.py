@@ -53,7 +53,7 @@ def test_two_agents_of_one_node_keep_each_others_alerts_and_say_so(broker, liste
     first = make_agent()
     first.go()
     first.feed(life("p1", 60))
-    assert list(first.standing()) == ["p1/risk"]
+    assert list(first.standing()) == ["press/p1/risk"]
     (tmp_path / "other").mkdir()
     text = configuration(broker.port).replace("[broker]", '[broker]\nclient_id = "other"')
     second = RunningAgent(tmp_path / "other", broker, listener, text)
@@ -63,7 +63,7 @@ def test_two_agents_of_one_node_keep_each_others_alerts_and_say_so(broker, liste
         (line,) = second.log("other_agent_connected")
         assert "forewarn-gateway-1-out" in line["why"]
         assert "other-out" in first.wait_for_log("other_agent_connected")["why"]
-        assert list(first.standing()) == ["p1/risk"]
+        assert list(first.standing()) == ["press/p1/risk"]
         assert second.log("retained_alert_removed") == first.log("retained_alert_removed") == []
         assert second.stop() == 0
     finally:
