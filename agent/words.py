@@ -116,7 +116,8 @@ class AlertEvent(msgspec.Struct, frozen=True):
     risk: tuple[float, ...]
     rul: tuple[float, ...]
     cause: Literal["risk", "below_threshold", "forgotten", "source_removed", "new_life"]
-    clock_epoch: int = 0  # how often the device's clock had been re-based when the alert was raised
+    clock_epoch: int = 0  # how often the device's clock or counter had begun anew when the alert was raised
+    t_epoch: int = -1  # and at `t_ns`; -1 in a table of a version that did not keep it
     bundle: BundleLabel = UNKNOWN_BUNDLE  # raised the alert; older forewarns did not say in the alert table which one
     decided_by: BundleLabel | None = None  # decided this step and gave `risk` and `rul`, where `bundle` did not
 

@@ -119,7 +119,9 @@ def judged(
         unsaid = np.empty((len(slots), 0), np.float32)
         batch = Scores(device, np.zeros_like(device), names[device], t_ns[row, device], quality, risk, unsaid)
         verdict = judge(evidence, slots, batch.t_ns, quality, risk, 1.0, policy)
-        events = alerts.decided(verdict, batch, slots, evidence, lambda _: "recorded")
+        events = alerts.decided(
+            verdict, batch, slots, evidence, np.zeros_like(evidence.raised_epoch), lambda _: "recorded"
+        )
         for slot, event in zip(slots[verdict.rows].tolist(), events, strict=True):
             told[slot].append(event)
     fleets = [told[start : start + n_devices] for start in range(0, len(told), n_devices)]

@@ -30,9 +30,18 @@ class AlertEvents:
         self._adopted[slot] = event
 
     def decided(
-        self, verdict: Verdict, scores: Scores, slots: Int64, evidence: Evidence, source_of: Callable[[int], str]
+        self,
+        verdict: Verdict,
+        scores: Scores,
+        slots: Int64,
+        evidence: Evidence,
+        clock_epoch: Int64,
+        source_of: Callable[[int], str],
     ) -> Iterator[AlertEvent]:
-        """One event for each row of a batch that raises, updates or clears; `source_of` names a slot's source."""
+        """One event for each row of a batch that raises, updates or clears.
+
+        clock_epoch int64 [capacity] is that of every slot now; `source_of` names a slot's source.
+        """
         for row in verdict.rows.tolist():
             slot, device = int(slots[row]), str(scores.device[row])
             if verdict.raised[row]:
@@ -56,6 +65,7 @@ class AlertEvents:
                 rul=tuple(scores.rul[row].tolist()),
                 cause="below_threshold" if verdict.cleared[row] else "risk",
                 clock_epoch=int(evidence.raised_epoch[slot]),
+                t_epoch=int(clock_epoch[slot]),
                 bundle=raised_by,
                 decided_by=self._decider(raised_by),
             )
@@ -69,8 +79,9 @@ class AlertEvents:
         cause: Literal["forgotten", "new_life"],
         entry: int,
         t_ns: int,
+        t_epoch: int,
     ) -> AlertEvent:
-        """The end of a device's alert that no score ended; `t_ns` is the time of its newest row."""
+        """The end of a device's alert that no score ended; `t_ns` is the time of its newest row, in `t_epoch`."""
         raised_by = self._raised_by(slot)
         return AlertEvent(
             kind="cleared",
@@ -89,6 +100,7 @@ class AlertEvents:
             rul=(),
             cause=cause,
             clock_epoch=int(evidence.raised_epoch[slot]),
+            t_epoch=t_epoch,
             bundle=raised_by,
             decided_by=self._decider(raised_by),
         )

@@ -56,7 +56,7 @@ class ClockRule:
         slots, source int64 [b]; t_ns int64 [b] as the device says it; arrived_ns int64 [b] log time of arrival.
         Changes the clock's own columns and, for a re-based device, `t_ns` and `history_lost`.
         """
-        offset = columns.clock_offset_ns[slots]
+        offset = columns.clock_offset_ns[slots] * self._is_wall[source]  # the source may have had another time before
         ahead_ns = t_ns - arrived_ns  # of the arrival, by the device's own clock
         ahead_max, behind_max = self._ahead_max_ns[source], self._behind_max_ns[source]
         future = ahead_ns - offset > ahead_max

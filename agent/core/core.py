@@ -20,7 +20,7 @@ from agent.core import snapshot
 from agent.core.alerts import AlertEvents
 from agent.core.bounds import Bounds
 from agent.core.scores import joined, no_scores
-from agent.core.stepper import Stepper
+from agent.core.stepper import Mark, Stepper
 from agent.decode.intake import Intake
 from agent.errors import StateRefused
 from agent.judge.evidence import Evidence
@@ -95,6 +95,9 @@ class Core:
             start = end
         for drop in drops:
             self.counts[drop.source, drop.reason] += 1
+        if self._stepper.n_evicted:
+            self.counts["", "forgotten"] += self._stepper.n_evicted
+            self._stepper.n_evicted = 0
         scores = joined(parts) if parts else no_scores(self._manifest)
         samples = list({(d.source, d.device, d.reason): d for d in drops}.values())[:DROP_SAMPLES_MAX]
         return Taken(scores, alerts, samples, forgotten)
@@ -127,29 +130,31 @@ class Core:
         columns = self._stepper.slab.columns
         columns.is_behind |= columns.source != NO_SOURCE
 
-    def adopt(self, standing: Sequence[AlertEvent], newest_t_ns: Mapping[tuple[str, str], int]) -> Adopted:
+    def adopt(self, standing: Sequence[AlertEvent], newest: Mapping[tuple[str, str], Mark]) -> Adopted:
         """Take alert life cycles from the alert table, as at a start in snapshot mode; evidence starts empty.
 
         standing     the last event of each alert that stands
-        newest_t_ns  (source, device) -> event time of its newest event in the table. A row not newer is dropped as
-                     late: it was stepped before the crash, and must not raise the same fault under a second id.
+        newest       (source, device) -> clock epoch and event time of its newest event in the table. A row not newer
+                     is dropped as late: it was stepped before the crash, and must not raise the same fault under a
+                     second id. A mark of an epoch before the state's says nothing; one of an epoch after it says that
+                     the state is that of another life, or of another clock.
 
         Devices whose alert stands get their slots first; an ended alert takes none, and waits for its device as a mark.
         Raises StateRefused when more alerts stand than `max_devices` lets devices be known.
         """
-        stepper, columns = self._stepper, self._stepper.slab.columns
+        stepper = self._stepper
         stepper.evidence.forget()
         stepper.alerts.forget()
         owned = [event for event in standing if event.source in self._names]
         if len(owned) > self._bounds.max_devices:
             what = f"{len(owned)} alerts stand, and agent.max_devices is {self._bounds.max_devices}"
             raise StateRefused("alert table", what, next_step="Raise agent.max_devices to what it was, or more.")
-        marks = {key: t_ns for key, t_ns in newest_t_ns.items() if key[0] in self._names}
+        marks = {key: mark for key, mark in newest.items() if key[0] in self._names}
         keep = {(event.source, event.device) for event in owned}
         for event in owned:
             slot = self._slot_of_standing(event, keep)
-            columns = stepper.slab.columns  # it may have grown
-            columns.t_ns[slot] = max(columns.t_ns[slot], marks.pop((event.source, event.device), event.t_ns))
+            own = (max(event.t_epoch, event.clock_epoch), event.t_ns)
+            stepper.take_mark(slot, marks.pop((event.source, event.device), own))
             stepper.evidence.standing[slot] = True
             stepper.evidence.severity[slot] = SEVERITIES.index(event.severity)
             stepper.evidence.sequence[slot] = event.sequence
@@ -159,12 +164,12 @@ class Core:
         for source, device in [*marks]:
             known = stepper.slab.find(self._names.index(source), device)
             if known is not None:
-                columns.t_ns[known] = max(columns.t_ns[known], marks.pop((source, device)))
-        newest = sorted(marks, key=marks.__getitem__, reverse=True)
-        stepper.marks = {key: marks[key] for key in newest[: self._bounds.max_devices]}
+                stepper.take_mark(known, marks.pop((source, device)))
+        by_time = sorted(marks, key=lambda key: marks[key][1], reverse=True)
+        stepper.marks = {key: marks[key] for key in by_time[: self._bounds.max_devices]}
         return Adopted(
             ended=[stepper.alerts.orphaned(event, self.entry) for event in standing if event.source not in self._names],
-            forgotten=[*newest[self._bounds.max_devices :], *(key for key in newest_t_ns if key[0] not in self._names)],
+            forgotten=[*by_time[self._bounds.max_devices :], *(key for key in newest if key[0] not in self._names)],
         )
 
     def _slot_of_standing(self, event: AlertEvent, keep: Collection[tuple[str, str]]) -> int:
@@ -196,6 +201,7 @@ class Core:
             log_time_ns=self.log_time_ns,
             next_tick_ns=self._next_tick_ns,
             new_from_ns=self._stepper.newness.from_ns,
+            complete_from_ns=self._stepper.newness.complete_from_ns,
             sources=tuple(self._names),
             devices=tuple(devices),
         )
@@ -213,6 +219,7 @@ class Core:
         self.log_time_ns = header.log_time_ns
         self._next_tick_ns = header.next_tick_ns
         self._stepper.newness.from_ns = header.new_from_ns
+        self._stepper.newness.complete_from_ns = header.complete_from_ns
         now = [self._names.index(name) if name in self._names else GONE for name in header.sources]
         today = np.array([*now, GONE, NO_SOURCE])  # so that GONE and NO_SOURCE, below 0, stay what they are
         self._stepper.slab.refill(header.devices, {**columns, "source": today[columns["source"]]})
@@ -267,14 +274,9 @@ class Core:
         alerts: list[AlertEvent] = []
         forgotten = self._forget_marks(tick_ns)
         for slot in np.flatnonzero(silent_ns > self._forget_after_ns).tolist():
-            source, t_ns, device = (
-                self._stepper.source_of(slot),
-                int(columns.t_ns[slot]),
-                str(self._stepper.slab.devices[slot]),
-            )
+            source, device = self._stepper.source_of(slot), str(self._stepper.slab.devices[slot])
             if self._stepper.evidence.standing[slot]:
-                evidence = self._stepper.evidence
-                alerts.append(self._stepper.alerts.ended(evidence, slot, device, source, "forgotten", self.entry, t_ns))
+                alerts.append(self._stepper.ended(slot, "forgotten", self.entry, int(columns.t_ns[slot])))
             self._stepper.release(slot)
             forgotten.append((source, device))
             self.counts[source, "forgotten"] += 1

@@ -14,25 +14,32 @@ from agent.words import Bool, Int64, Source
 
 
 class Newness:
-    """Log time `from_ns`: from then on nobody has begun unheard; None when it counts from the next entry on."""
+    """Log times from which on nobody has begun unheard, and nothing that was lost may still come.
+
+    None when it counts from the next entry on. A device that was refused moves the first one only.
+    """
 
     def __init__(self, sources: Sequence[Source], stale_after_s: float) -> None:
         self.from_ns: int | None = 0
+        self.complete_from_ns: int | None = 0
         self._begins_new = [source.first_seen == "new" for source in sources]
         self._doubt_ns = round(stale_after_s * 1e9)
 
     def lose_history(self) -> None:
         """Rows may have been missed up to the next entry."""
-        self.from_ns = None
+        self.from_ns = self.complete_from_ns = None
 
     def advance(self, log_time_ns: int) -> None:
         """An entry comes."""
         if self.from_ns is None:
             self.from_ns = log_time_ns + self._doubt_ns
+        if self.complete_from_ns is None:
+            self.complete_from_ns = log_time_ns + self._doubt_ns
 
     def has_all(self, log_times: Int64) -> Bool:
         """Whether nothing that was lost may still come, bool [n], with rows that come at log_times int64 [n]."""
-        return log_times >= self.from_ns if self.from_ns is not None else np.zeros(len(log_times), np.bool_)
+        from_ns = self.complete_from_ns
+        return log_times >= from_ns if from_ns is not None else np.zeros(len(log_times), np.bool_)
 
     def miss(self, source: int, log_time_ns: int) -> None:
         """A row of an unknown device is left out: when it is heard again it is not for the first time."""

@@ -5,6 +5,7 @@ backlog that is sent after an outage is late too; but it does not begin far back
 So the counter has started again when RESTART_ROWS late rows in a row rise, the first of them in the first half of what
 was counted. The rows before that are dropped as late; the device goes on as one of unknown age, in a new clock epoch.
 For a while after history was lost (agent.core.newness) devices may send all of it again, and no counter starts anew.
+Such rows that then catch up with the newest one may have been another life all the same: the state begins anew.
 """
 
 from collections.abc import Sequence
@@ -24,25 +25,29 @@ class RestartRule:
         self._counts = np.array([source.time_unit == "cycle" for source in sources])
         self.may_find = bool(self._counts.any())
 
-    def read(self, columns: DeviceColumns, slots: Int64, source: Int64, t_ns: Int64, may_begin: Bool) -> Bool:
-        """Whose counter has started again with this row: bool [b] for distinct devices (law 2).
+    def read(
+        self, columns: DeviceColumns, slots: Int64, source: Int64, t_ns: Int64, may_begin: Bool
+    ) -> tuple[Bool, Bool]:
+        """Whose counter has started again with this row, and whose may have: two bool [b] for distinct devices (law 2).
 
-        slots, source, t_ns int64 [b]; may_begin bool [b] late rows cannot be a backlog of lost history. Changes the
-        counter's own columns, `clock_epoch`, and lets such a device begin anew, without a newest row.
+        slots, source, t_ns int64 [b]; may_begin bool [b] late rows cannot be a backlog of lost history. The second are
+        devices whose late rows have caught up with the newest one before that could be told: their state may be that
+        of a former life. Changes the counter's own columns, `clock_epoch`, and lets a device of the first begin anew,
+        without a newest row.
         """
         nobody = np.zeros(len(slots), np.bool_)
         newest = columns.t_ns[slots]
-        is_late = self._counts[source] & may_begin & (newest != NEVER) & (t_ns < newest)
+        is_old = self._counts[source] & (newest != NEVER) & (t_ns <= newest)
         before = columns.restart_rows[slots]
-        if not np.count_nonzero(is_late) and not np.count_nonzero(before):
-            return nobody
+        if not np.count_nonzero(is_old) and not np.count_nonzero(before):
+            return nobody, nobody
         last = columns.restart_t_ns[slots]
-        goes_on = is_late & (before > 0) & (t_ns >= last)
-        begins = is_late & ~goes_on & (t_ns <= newest // 2)
+        goes_on = is_old & (before > 0) & (t_ns >= last)
+        begins = is_old & ~goes_on & (t_ns <= newest // 2)
         rows = np.where(goes_on, before + (t_ns > last), np.where(begins, 1, 0))
-        restarted = rows >= RESTART_ROWS
+        restarted = (rows >= RESTART_ROWS) & may_begin
         columns.restart_rows[slots] = np.where(restarted, 0, rows)
         columns.restart_t_ns[slots] = t_ns
         columns.clock_epoch[slots] += restarted
         columns.t_ns[slots[restarted]] = NEVER
-        return restarted
+        return restarted, (before >= RESTART_ROWS) & ~is_old

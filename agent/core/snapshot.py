@@ -32,6 +32,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     log_time_ns: int
     next_tick_ns: int
     new_from_ns: int | None
+    complete_from_ns: int | None
     sources: tuple[str, ...]
     devices: tuple[str | None, ...]
 

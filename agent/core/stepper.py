@@ -3,17 +3,18 @@
 Rounds hold a device at most once; only the model's call is cut at `max_batch`, the rest goes a round at a time.
 """
 
-import math
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
-from agent.align import Spacing, space
+from agent.align import space
 from agent.bundle.manifest import Manifest
 from agent.core.alerts import AlertEvents
 from agent.core.behind import catch_up
 from agent.core.bounds import Bounds
 from agent.core.clock import ClockRule
+from agent.core.left_out import reasons_left_out
 from agent.core.mixed import mixed_rows
 from agent.core.newness import Newness
 from agent.core.quality import QualityRule
@@ -21,10 +22,12 @@ from agent.core.restart import RestartRule
 from agent.core.scores import joined, no_scores, picked
 from agent.decode.intake import Readings
 from agent.judge.evidence import NOT_CLEARING, Evidence, judge
-from agent.step.batch import rounds
+from agent.step.batch import rounds, step
 from agent.step.engine import Engine
 from agent.step.slab import GONE, NEVER, NO_SLOT, Slab
-from agent.words import AlertEvent, Bool, Drop, Float32, Int64, Scores, Source
+from agent.words import AlertEvent, Drop, Int64, Scores, Source
+
+Mark = tuple[int, int]  # clock epoch and event time of the newest event that the alert table has of a device
 
 
 class Stepper:
@@ -52,8 +55,8 @@ class Stepper:
         self._quality_rule = QualityRule(manifest)
         self._clock_rule = ClockRule(sources, manifest.cadence.every_s)
         self._restart_rule = RestartRule(sources)
-        # Event time up to which the alert table knows a device that has no slot yet: (source, device) -> ns.
-        self.marks: dict[tuple[str, str], int] = {}
+        self.marks: dict[tuple[str, str], Mark] = {}  # of devices that only the alert table knows: (source, device)
+        self.n_evicted = 0  # devices without an owner that made room
 
     def slot(self, source: int, device: str, *, is_new: bool) -> int | None:
         """The device's slot, another one if it has none; None when `max_devices` are known already.
@@ -67,25 +70,40 @@ class Stepper:
         unowned = self.slab.ownerless()
         if slot is None and unowned is not None:
             self.release(unowned)
+            self.n_evicted += 1
             slot = self.slab.claim(source, device)
         if slot is None:
             return None
         if self.slab.capacity > len(self.evidence.standing):
             self.evidence.grow(self.slab.capacity)
         columns = self.slab.columns
-        mark_ns = self.marks.pop((self._sources[source].name, device), None)
-        if mark_ns is not None:
-            columns.t_ns[slot] = max(columns.t_ns[slot], mark_ns)
+        mark = self.marks.pop((self._sources[source].name, device), None)
+        if mark is not None:
+            self.take_mark(slot, mark)
             columns.history_lost[slot] = True
         elif is_new and columns.t_ns[slot] == NEVER:
             columns.state[slot] = self._new_state
             columns.is_new[slot] = True
         return slot
 
+    def take_mark(self, slot: int, mark: Mark) -> None:
+        """Rows of the device were stepped up to this clock epoch and event time, by the account of the alert table."""
+        columns, (epoch, t_ns) = self.slab.columns, mark
+        if epoch > columns.clock_epoch[slot]:
+            self._start_again(np.array([slot]))
+            columns.clock_epoch[slot], columns.t_ns[slot] = epoch, t_ns
+        elif epoch == columns.clock_epoch[slot]:
+            columns.t_ns[slot] = max(columns.t_ns[slot], t_ns)
+
     def release(self, slot: int) -> None:
         """Give a slot back: nothing is known of its device any more."""
         self.slab.release(slot)
         self.evidence.clear(slot)
+
+    def ended(self, slot: int, cause: Literal["forgotten", "new_life"], entry: int, t_ns: int) -> AlertEvent:
+        """The end of a device's alert that no score ended."""
+        device, epoch = str(self.slab.devices[slot]), int(self.slab.columns.clock_epoch[slot])
+        return self.alerts.ended(self.evidence, slot, device, self.source_of(slot), cause, entry, t_ns, epoch)
 
     def source_of(self, slot: int) -> str:
         """Name of the source that a slot's device belongs to, "" when the configuration no longer has it."""
@@ -148,15 +166,16 @@ class Stepper:
         is_fast = columns.is_fast[slots]
         spacing = space(t_ns, columns.t_ns[slots], columns.state_t_ns[slots], is_fast, self._manifest.cadence)
         dt, is_lost, is_gap = spacing.dt, spacing.is_lost, spacing.is_gap
-        left_out, has_left_out = spacing.left_out, np.count_nonzero(spacing.left_out)
+        has_left_out = np.count_nonzero(spacing.left_out)
         for row in rows[mixed_rows(columns, slots, spacing.late | spacing.repeated)].tolist():
             detail = "old rows come between new ones: do two machines use this id, or is every row sent twice?"
             self._drop(readings, row, topics, "mixed_rows", detail)
         if has_left_out or np.count_nonzero(is_fast):
-            columns.is_fast[slots] = left_out & (is_fast | spacing.too_fast)
+            columns.is_fast[slots] = spacing.left_out & (is_fast | spacing.too_fast)
         if has_left_out:
-            self._drop_by_time(readings, rows, spacing, topics)
-            new = ~left_out
+            for index, reason, detail in reasons_left_out(spacing, t_ns - columns.t_ns[slots], self._manifest):
+                self._drop(readings, int(rows[index]), topics, reason, detail)
+            new = ~spacing.left_out
             rows, slots, t_ns, heard_ns = rows[new], slots[new], t_ns[new], heard_ns[new]
             dt, is_lost, is_gap = dt[new], is_lost[new], is_gap[new]
         if len(rows) == 0:
@@ -165,7 +184,7 @@ class Stepper:
             self._start_again(slots[is_lost])
         catch_up(columns, slots, dt, self._manifest.cadence.closest_s)
         x = readings.x[rows]
-        risk, rul, sound = self._run(x, dt, slots)
+        risk, rul, sound = step(self._engine, columns.state, slots, x, dt, self._max_batch)
         is_gap |= columns.history_lost[slots]
         quality = self._quality_rule.quality(x, columns.rows[slots], columns.is_new[slots], is_gap)
 
@@ -187,7 +206,10 @@ class Stepper:
         if not len(verdict.rows):
             return scores, alerts
         self.evidence.raised_epoch[slots[verdict.raised]] = columns.clock_epoch[slots[verdict.raised]]
-        return scores, [*alerts, *self.alerts.decided(verdict, scores, slots, self.evidence, self.source_of)]
+        return scores, [
+            *alerts,
+            *self.alerts.decided(verdict, scores, slots, self.evidence, columns.clock_epoch, self.source_of),
+        ]
 
     def _begin_new_lives(
         self,
@@ -204,7 +226,10 @@ class Stepper:
             return []
         newest_ns = self.slab.columns.t_ns[slots]
         may_begin = self.newness.has_all(heard_ns)
-        restarted = self._restart_rule.read(self.slab.columns, slots, readings.source[rows], t_ns, may_begin)
+        restarted, unsure = self._restart_rule.read(self.slab.columns, slots, readings.source[rows], t_ns, may_begin)
+        if np.count_nonzero(unsure):
+            self._start_again(slots[unsure])
+            self.slab.columns.history_lost[slots[unsure]] = True
         if not np.count_nonzero(restarted):
             return []
         alerts = []
@@ -213,21 +238,11 @@ class Stepper:
             detail = f"its counter fell from {newest / 1e9:g} and counts on from {t_ns[one] / 1e9:g}"
             self._drop(readings, row, topics, "new_life", detail)
             if self.evidence.standing[slot]:
-                source, entry = self.source_of(slot), first_entry + int(readings.message[row])
-                device, t = str(readings.device[row]), int(t_ns[one])
-                alerts.append(self.alerts.ended(self.evidence, slot, device, source, "new_life", entry, t))
+                entry = first_entry + int(readings.message[row])
+                alerts.append(self.ended(slot, "new_life", entry, int(t_ns[one])))
             self.evidence.clear(slot)
         self._start_again(slots[restarted])
         return alerts
-
-    def _drop_by_time(self, readings: Readings, rows: Int64, spacing: Spacing, topics: Sequence[str]) -> None:
-        every_s = self._manifest.cadence.every_s
-        for which, reason in ((spacing.late, "late"), (spacing.repeated, "repeated"), (spacing.too_fast, "too_fast")):
-            for row in rows[which].tolist():
-                detail = _event_time(readings, row)
-                if reason == "too_fast":
-                    detail = f"{detail}, too soon after the row before it for a bundle of a row each {every_s:g} s"
-                self._drop(readings, row, topics, reason, detail)
 
     def _with_clocks(
         self, readings: Readings, rows: Int64, slots: Int64, heard_ns: Int64, topics: Sequence[str]
@@ -259,36 +274,10 @@ class Stepper:
         columns.state[slots], columns.rows[slots], columns.is_new[slots] = 0, 0, False
         columns.state_t_ns[slots] = NEVER
 
-    def _run(self, x: Float32, dt: Float32, slots: Int64) -> tuple[Float32, Float32, Bool]:
-        """Step the states of distinct slots, `max_batch` at a time; returns risk [b, K], rul [b, Q], sound bool [b].
-
-        Where a result is not finite `sound` is False, and the state must not be used.
-        """
-        states = self.slab.columns.state
-        risks, ruls = [], []
-        sound = np.ones(len(slots), np.bool_)
-        for start in range(0, len(slots), self._max_batch):
-            part = slice(start, start + self._max_batch)
-            state, risk, rul = self._engine.run(x[part], dt[part], states[slots[part]])
-            if not _is_finite(state, risk, rul):
-                sound[part] = np.logical_and.reduce([np.isfinite(one).all(axis=1) for one in (state, risk, rul)])
-            states[slots[part]] = state
-            risks.append(risk)
-            ruls.append(rul)
-        if len(risks) == 1:
-            return risks[0], ruls[0], sound
-        return np.concatenate(risks), np.concatenate(ruls), sound
-
     def _drop(self, readings: Readings, row: int, topics: Sequence[str], reason: str, detail: str) -> None:
         source, device = int(readings.source[row]), str(readings.device[row])
         topic = topics[readings.message[row]]
         readings.drops.append(Drop(self._sources[source].name, device, topic, reason, detail))
-
-
-def _is_finite(*arrays: Float32) -> bool:
-    """True only if every number is; asks the sums, which is quick, so huge finite numbers may be called infinite."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        return math.isfinite(sum(float(array.sum()) for array in arrays))
 
 
 def _event_time(readings: Readings, row: int) -> str:

@@ -62,7 +62,8 @@ class Heard:
         times = ("t_ns", "raised_t_ns")
         values = {name: getattr(event, name) for name in same + times}
         values |= {"kind": event.event, "entry": entry, "risk": _exact(list(event.risk.values())), "rul": rul}
-        return msgspec.convert({**values, "bundle": self.bundle}, type=AlertEvent)
+        values |= {"t_epoch": 0, "bundle": self.bundle}  # no clock of a recording is wrong
+        return msgspec.convert(values, type=AlertEvent)
 
     def _hear_status(self, status: Status) -> None:
         self.taken = status.taken

@@ -47,12 +47,15 @@ class Durability:
         is_clean = restored is not None and not refused and restored.name == last
         if not is_clean:
             self._core.mark_unclean()
-        self._adopt()
+        ended = self._adopt()
         if restored is not None or refused or not self._outbox.is_first:  # else no agent has heard anything here
             self._core.mark_gap("")
         if restored is not None:
             self._log.info("state_restored", snapshot=restored.name, taken=self._core.entry, stopped_in_order=is_clean)
         self._newest, self._entry = restored if is_clean else None, self._core.entry
+        if ended:
+            self._newest = None
+            self.write()  # else the next start finds alerts in the old one that the table knows no more
 
     def write(self) -> None:
         """A snapshot, where something has changed since the last one."""
@@ -77,12 +80,13 @@ class Durability:
             next_step = "Devices that missed rows warm up again after the next start."
             self._log.error("snapshot_failed", why=str(error), next_step=next_step)
 
-    def _adopt(self) -> None:
-        newest_t_ns = self._outbox.newest_t_ns()
-        if self._core.n_standing() and not newest_t_ns:  # an ended alert would still have its row
+    def _adopt(self) -> bool:
+        """Take life cycles from the table; True when alerts were ended by that."""
+        newest = self._outbox.newest()
+        if self._core.n_standing() and not newest:  # an ended alert would still have its row
             what = f"the snapshot knows {self._core.n_standing()} standing alerts, the table none at all"
             self._log.error("alert_table_lost", why=what, next_step="A fault that still shows is raised anew.")
-        adopted = self._core.adopt(self._outbox.standing(), newest_t_ns)
+        adopted = self._core.adopt(self._outbox.standing(), newest)
         self._outbox.commit(adopted.ended, self._messages_of(adopted.ended))
         self._outbox.forget(adopted.forgotten)
         for event in adopted.ended:
@@ -92,3 +96,4 @@ class Durability:
             what = f"{n_table} alerts stand in it, {n_core} in the restored state"
             next_step = "This is a fault of forewarn: please report it with a copy of the folder."
             raise StateRefused(self._folder / ALERT_TABLE, what, next_step=next_step)
+        return bool(adopted.ended)

@@ -135,10 +135,14 @@ class Outbox:
             for row in self._db.execute("SELECT event FROM alert WHERE stands ORDER BY source, device, head")
         ]
 
-    def newest_t_ns(self) -> dict[tuple[str, str], int]:
-        """(source, device) -> event time of the device's newest alert event."""
-        rows = self._db.execute("SELECT source, device, max(t_ns) FROM alert GROUP BY source, device")
-        return {(source, device): t_ns for source, device, t_ns in rows}
+    def newest(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """(source, device) -> clock epoch and event time of the device's newest alert event."""
+        newest: dict[tuple[str, str], tuple[int, int]] = {}
+        for (data,) in self._db.execute("SELECT event FROM alert"):
+            event = read_event(data)
+            key, mark = (event.source, event.device), (max(event.t_epoch, event.clock_epoch), event.t_ns)
+            newest[key] = max(mark, newest.get(key, mark))
+        return newest
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

@@ -79,7 +79,9 @@ class CrashedAtAnyTime(RuleBasedStateMachine):
             self.core.restore(good[-1][0])
             for device, t_ns in good[-1][1].items():
                 self.known[device] = max(t_ns, self.known.get(device, 0))
-        self.core.adopt(self.standing(), {(one.source, one.device): one.t_ns for one in self.table.values()})
+        self.core.adopt(
+            self.standing(), {(one.source, one.device): (one.t_epoch, one.t_ns) for one in self.table.values()}
+        )
         self.core.mark_gap("")
         self.due_gap = set(self.known)
         self.over = {device: [] for device in DEVICES}

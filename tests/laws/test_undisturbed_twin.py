@@ -69,7 +69,7 @@ def test_a_killed_agent_raises_nothing_that_an_undisturbed_twin_has_not():
         into.mark_unclean()
         into.adopt(
             [event for event in table.values() if event.state != "normal"],
-            {(event.source, event.device): event.t_ns for event in table.values()},
+            {(event.source, event.device): (event.t_epoch, event.t_ns) for event in table.values()},
         )
         into.mark_gap("")
     assert raised > 20
@@ -115,7 +115,7 @@ def test_the_step_after_a_restart_is_as_long_as_the_state_is_old():
     again = core(manifest=WARM)
     again.restore(into.snapshot())
     again.mark_unclean()
-    again.adopt([], {("press", "p1"): 45 * 10**9})
+    again.adopt([], {("press", "p1"): (0, 45 * 10**9)})
     seen = []
     run = again._stepper._engine.run
     again._stepper._engine.run = lambda x, dt, state: (seen.append(dt.tolist()), run(x, dt, state))[1]
@@ -131,6 +131,6 @@ def test_the_oracle_sees_a_state_that_is_taken_for_newer_than_it_is():
     take(into, fault_that_ends("p1", 50, 1))
     again = core(manifest=WARM)
     again.restore(into.snapshot())
-    again.adopt([], {("press", "p1"): 60 * 10**9})
+    again.adopt([], {("press", "p1"): (0, 60 * 10**9)})
     taken = take(again, [message("p1", 61 + index) for index in range(5)])
     assert [event.kind for event in taken.alerts] == ["raised"]

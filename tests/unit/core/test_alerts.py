@@ -20,7 +20,7 @@ def first() -> Core:
 def later(*standing: AlertEvent, bounds: Bounds | None = None) -> Core:
     """A core with the later bundle, as it begins beside the table of the first."""
     into = core(manifest=LATER, digest=B.digest, bounds=bounds)
-    into.adopt(standing, {("press", event.device): event.t_ns for event in standing})
+    into.adopt(standing, {("press", event.device): (0, event.t_ns) for event in standing})
     return into
 
 
@@ -67,7 +67,7 @@ def test_an_alert_keeps_its_bundle_over_updates_and_further_restarts():
     assert (updated.bundle, updated.decided_by) == (A, B)
     assert labels(take(later(updated), healthy(80, 40)).alerts) == [("cleared", "small", "later")]
     again = first()
-    again.adopt([updated], {("press", "p1"): updated.t_ns})
+    again.adopt([updated], {("press", "p1"): (0, updated.t_ns)})
     assert labels(take(again, healthy(80, 40)).alerts) == [("cleared", "small", None)]
 
 

@@ -267,3 +267,13 @@ def test_a_step_of_an_hour_still_counts_as_silence():
     into.tick((NOW_S + 10) * 10**9)
     into.tick((NOW_S + 10 + HOUR_S) * 10**9)
     assert into.counts["press", "forgotten"] == 1
+
+
+def test_an_offset_is_not_taken_from_times_of_arrival():
+    """The clock was made good by decades; then the source takes the time of arrival instead."""
+    before = core(WALL)
+    take(before, rows("p1", range(100, 160)))
+    after = core(replace(WALL, time_unit="arrival", time_field=""))
+    after.restore(before.snapshot())
+    scores = take(after, rows("p1", [0], arrived_s=[NOW_S + 100])).scores
+    assert scores.t_ns.tolist() == [(NOW_S + 100) * 10**9]

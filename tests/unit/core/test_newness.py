@@ -64,7 +64,7 @@ def test_a_device_that_takes_over_a_slot_is_as_new_as_it_says_itself():
 def test_adopted_devices_are_of_unknown_age():
     """The alert table knows them, the state is lost: they have a past."""
     into = core(BENCH)
-    into.adopt([], {("bench", "b1"): S})
+    into.adopt([], {("bench", "b1"): (0, S)})
     assert qualities(into, [*bench("b1", 4), *bench("b2", 1)], arrived_ns=2 * S) == [GAP, WARMING_UP, OK, OK]
 
 

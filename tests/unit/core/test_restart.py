@@ -1,11 +1,13 @@
 """Counters that start again, stuck clocks, and two machines under one id."""
 
+from dataclasses import replace
+
 import pytest
 
-from agent.core import Bounds
+from agent.core import Bounds, Core
 from agent.core.restart import RESTART_ROWS
-from agent.words import Quality
-from tests.streams import core, interleaved, life, message, take
+from agent.words import AlertEvent, Quality, Taken
+from tests.streams import SOURCE, Message, core, interleaved, life, message, take
 
 S = 10**9
 
@@ -77,3 +79,110 @@ def test_a_backlog_is_not_taken_for_two_machines():
     into = core()
     take(into, [*life("p1", 60), *life("p1", 29, start=32), message("p1", 61)])
     assert ("press", "mixed_rows") not in into.counts
+
+
+# Over a restart of the agent -----------------------------------------------------------------------------------------
+
+HOUR = 3600 * S
+
+
+class Table:
+    """What an alert table would hold: the newest event of each device."""
+
+    def __init__(self) -> None:
+        self.rows: dict[tuple[str, str], AlertEvent] = {}
+
+    def commit(self, taken: Taken) -> Taken:
+        self.rows |= {(event.source, event.device): event for event in taken.alerts}
+        return taken
+
+    def start(self, state: bytes | None, *, clean: bool) -> Core:
+        into = core()
+        if state is not None:
+            into.restore(state)
+        if not clean:
+            into.mark_unclean()
+        standing = [event for event in self.rows.values() if event.state != "normal"]
+        into.adopt(standing, {key: (event.t_epoch, event.t_ns) for key, event in self.rows.items()})
+        into.mark_gap("")
+        return into
+
+
+def ill(first: int, last: int) -> list[Message]:
+    return [message("p1", cycle, wear=2.5) for cycle in range(first, last + 1)]
+
+
+def well(first: int, last: int) -> list[Message]:
+    return [message("p1", cycle) for cycle in range(first, last + 1)]
+
+
+def test_a_restart_of_the_agent_does_not_measure_a_new_life_by_an_alert_of_the_old_one():
+    """The old life's alert ended at a cycle that the new life has not reached: its rows are not late for that."""
+    into, table = core(), Table()
+    table.commit(take(into, [*well(1, 30), *ill(31, 60), *well(61, 120)], arrived_ns=HOUR))
+    (ended,) = table.rows.values()
+    assert (ended.kind, ended.t_ns // S > 60) == ("cleared", True)
+    table.commit(take(into, well(1, 40), arrived_ns=2 * HOUR))
+    again = table.start(into.snapshot(), clean=True)
+    rows = ill(41, 60)
+    scores, wanted = (take(one, rows, arrived_ns=3 * HOUR).scores for one in (again, into))
+    assert scores.t_ns.tolist() == wanted.t_ns.tolist()
+    assert scores.risk.tobytes() == wanted.risk.tobytes()
+
+
+def test_a_crash_after_a_new_life_began_does_not_end_its_alert():
+    """The snapshot is of the old life, the table has an alert of the new one, which goes on under its id."""
+    into, table = core(), Table()
+    table.commit(take(into, well(1, 300), arrived_ns=HOUR))
+    state = into.snapshot()
+    raised = next(event for event in table.commit(take(into, ill(1, 40), arrived_ns=2 * HOUR)).alerts)
+    assert raised.kind == "raised"
+    again = table.start(state, clean=False)
+    later = take(again, ill(41, 90), arrived_ns=3 * HOUR, step_ns=60 * S)
+    assert [event.kind for event in later.alerts if event.kind != "updated"] == []
+    assert again.n_standing() == 1
+    assert later.scores.quality.tolist()[:3] == [Quality.GAP, Quality.WARMING_UP, Quality.OK]
+
+
+def test_alerts_of_two_lives_have_two_ids_though_the_state_was_lost_between():
+    """The table knows in which clock epoch the device was."""
+    into, table = core(), Table()
+    table.commit(take(into, well(1, 100), arrived_ns=HOUR))
+    first = next(iter(table.commit(take(into, ill(1, 40), arrived_ns=2 * HOUR)).alerts))
+    table.commit(take(into, well(41, 100), arrived_ns=3 * HOUR))
+    again = table.start(None, clean=False)
+    table.commit(take(again, well(101, 200), arrived_ns=4 * HOUR))
+    events = table.commit(take(again, ill(1, 40), arrived_ns=5 * HOUR)).alerts
+    second = next(event for event in events if event.kind == "raised")
+    assert first.raised_t_ns == second.raised_t_ns
+    assert first.alert != second.alert
+
+
+@pytest.mark.parametrize("clean", [True, False])
+def test_rows_that_catch_up_while_a_backlog_is_still_thought_of_meet_no_old_state(clean):
+    """The counter began anew while the agent was away, and its rows come fast: no `ok` from the life before."""
+    into, table = core(), Table()
+    take(into, ill(1, 100), arrived_ns=HOUR)
+    again = table.start(into.snapshot(), clean=clean)
+    got = take(again, well(1, 104), arrived_ns=2 * HOUR, step_ns=S).scores
+    assert got.quality.tolist() == [Quality.GAP, Quality.WARMING_UP, Quality.OK, Quality.OK]
+    alone = take(core(), well(101, 104)).scores
+    assert got.risk.tobytes() == alone.risk.tobytes()
+
+
+def test_a_device_that_is_refused_hides_no_new_life_of_another():
+    """Law 2, and law 1: it makes others doubtful whether they are new, not whether they lived before."""
+    source = replace(SOURCE, first_seen="new")
+
+    def scored(stranger: bool, parts: int) -> list[int]:
+        into = core(source, bounds=Bounds(max_devices=1))
+        take(into, well(1, 100), arrived_ns=HOUR)
+        rows = [one for cycle in range(1, 21) for one in (*ill(cycle, cycle), message("stranger", cycle))]
+        rows = rows if stranger else rows[::2]
+        found: list[int] = []
+        for start in range(0, len(rows), len(rows) // parts):
+            found += take(into, rows[start : start + len(rows) // parts], arrived_ns=2 * HOUR).scores.t_ns.tolist()
+        return found
+
+    assert scored(True, 1) == scored(True, 40) == scored(False, 1) == scored(False, 20)
+    assert len(scored(True, 1)) == 16

@@ -68,7 +68,7 @@ def test_an_adopted_alert_is_not_raised_again_and_clears_under_its_own_id():
     """As after a crash without a snapshot: the table knows an alert, the core nothing else."""
     whole = take(core(), life("p1", 60))
     into = core()
-    into.adopt([whole.alerts[0]], {("press", "p1"): whole.alerts[0].t_ns})
+    into.adopt([whole.alerts[0]], {("press", "p1"): (0, whole.alerts[0].t_ns)})
     assert into.n_standing() == 1
     later = take(into, [*life("p1", 60)[40:], *life("p1", 60, start=61, wear_from=1000)])
     assert "raised" not in [event.kind for event in later.alerts]
@@ -85,14 +85,14 @@ def test_the_alert_table_wins_over_the_snapshot():
     assert raised[-1].kind in ("raised", "updated")
     into.restore(one.snapshot())
     assert into.n_standing() == 1
-    into.adopt([], {("press", "p1"): 61 * 10**9})
+    into.adopt([], {("press", "p1"): (0, 61 * 10**9)})
     assert into.n_standing() == 0
 
 
 def test_rows_not_newer_than_the_alert_table_are_late():
     """A device that sends its backlog again after the crash cannot raise what was raised and cleared already."""
     into = core()
-    into.adopt([], {("press", "p1"): 50 * 10**9})
+    into.adopt([], {("press", "p1"): (0, 50 * 10**9)})
     into.mark_gap("")
     assert take(into, life("p1", 50)).alerts == []
     assert into.counts["press", "late"] == 49
@@ -101,14 +101,14 @@ def test_rows_not_newer_than_the_alert_table_are_late():
 
 def test_a_fault_that_still_shows_after_adoption_is_raised():
     into = core()
-    into.adopt([], {("press", "p1"): 40 * 10**9})
+    into.adopt([], {("press", "p1"): (0, 40 * 10**9)})
     into.mark_gap("")
     assert [event.kind for event in take(into, life("p1", 70)).alerts][:1] == ["raised"]
 
 
 def test_an_adopted_device_that_is_never_heard_is_forgotten_in_time():
     into = core(bounds=Bounds(forget_after_s=5))
-    into.adopt([raised_event("p9", 10**9)], {("press", "p9"): 10**9})
+    into.adopt([raised_event("p9", 10**9)], {("press", "p9"): (0, 10**9)})
     assert into.tick(100 * 10**9).alerts == []
     assert into.tick(101 * 10**9).alerts == []
     (ended,) = into.tick(110 * 10**9).alerts

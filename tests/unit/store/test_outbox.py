@@ -54,7 +54,7 @@ def test_table_and_outbox_are_there_after_a_restart(path):
     again = Outbox(path, 100)
     assert again.aside is None
     assert again.standing() == [raised]
-    assert again.newest_t_ns() == {("press", "e1"): 5 * 10**9, ("press", "e2"): 9 * 10**9}
+    assert again.newest() == {("press", "e1"): (0, 5 * 10**9), ("press", "e2"): (0, 9 * 10**9)}
     assert waiting(again) == [SAID, stands("e1", b"1")]
     assert len(again) == 2
 
@@ -106,7 +106,7 @@ def test_a_forgotten_device_leaves_the_table(path):
     outbox.commit([event("raised", "a", t=5.0)], [])
     outbox.commit([event("cleared", "a", t=5.0, cause="forgotten")], [])
     assert outbox.standing() == []
-    assert outbox.newest_t_ns() == {}
+    assert outbox.newest() == {}
 
 
 def test_messages_leave_in_their_order_and_their_numbers_are_never_used_again(path):
@@ -206,7 +206,7 @@ def test_two_sources_that_use_one_id_have_an_alert_each(path):
     outbox.commit([msgspec.structs.replace(other, kind="cleared", state="normal")], [])
     assert outbox.standing() == [one]
     outbox.forget([("oven", "e1"), ("press", "e1")])
-    assert outbox.newest_t_ns() == {("press", "e1"): 5 * 10**9}, "what stands is not forgotten"
+    assert outbox.newest() == {("press", "e1"): (0, 5 * 10**9)}, "what stands is not forgotten"
 
 
 def test_an_older_database_with_an_event_of_nobody_is_set_aside_as_it_was(path):
