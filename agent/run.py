@@ -187,9 +187,9 @@ class Daemon:
         if taken.alerts:
             self._outbox.commit(taken.alerts, self._messages_of(taken.alerts))
             for event in taken.alerts:
-                self._log.info(
-                    f"alert_{event.kind}", device=event.device, severity=event.severity, risk=event.risk, id=event.alert
-                )
+                say = self._log.info if event.kind == "cleared" else self._log.warning
+                named = {"source": event.source, "device": event.device, "severity": event.severity}
+                say(f"alert_{event.kind}", **named, risk=event.risk, id=event.alert)
         if taken.forgotten:
             self._outbox.forget(taken.forgotten)
         self._drop_log.hear(taken.drops, self._core.counts)

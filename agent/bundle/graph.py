@@ -249,6 +249,8 @@ def _check_node(index: int, part: memoryview, known: dict[str, Value]) -> tuple[
         if name and name not in known:
             raise Malformed(f"{where} reads {name!r} before anything defines it")
     names = node.texts("output")
+    if not names:
+        raise Malformed(f"{where} has no output")
     given = [known[name] if name else None for name in inputs]
     try:
         values = apply(operator, Node(given, len(names), attributes))

@@ -17,7 +17,7 @@ from agent.config.settings import Agent, Broker, Model, Publish, SourceSettings
 from agent.config.trust import trust_fault
 from agent.decode.json_object import field_problem
 from agent.decode.topic import Pattern
-from agent.judge.threshold import default_budget, parse_budget
+from agent.judge.threshold import Chosen, default_budget, parse_budget, verdict
 
 Fault = tuple[Key, str]
 
@@ -123,6 +123,12 @@ def topic_faults(
     for index, _, topics in filters:
         if overlap(topics, f"{publish.prefix}/#"):
             yield ("source", index, "topic"), f"would read what forewarn itself publishes under {publish.prefix}/"
+
+
+def budget_doubts(model: Model, chosen: Chosen) -> Iterator[Fault]:
+    """A budget that the calibration devices cannot vouch for, or a threshold that would have warned of nothing."""
+    if chosen.extrapolated or (chosen.failures and not chosen.warned_of):
+        yield ("model", "budget"), f'"{model.budget}" is too fine for this bundle: {verdict(chosen)}'
 
 
 def topic_doubts(sources: Sequence[SourceSettings]) -> Iterator[Fault]:

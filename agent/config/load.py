@@ -66,8 +66,11 @@ def check(path: Path, environ: Mapping[str, str]) -> Examined:
     except BundleRefused as error:
         gathered.report(*_bundle_fault(error))
         return Examined(tuple(gathered.problems))
-    doubts = [gathered.problem(key, what) for key, what in agree.topic_doubts(examined.settings.source)]
-    return replace(examined, doubts=tuple(doubts))
+    faults = [
+        *agree.topic_doubts(examined.settings.source),
+        *agree.budget_doubts(examined.settings.model, examined.plan.chosen),
+    ]
+    return replace(examined, doubts=tuple(gathered.problem(key, what) for key, what in faults))
 
 
 def _gathered(path: Path, environ: Mapping[str, str]) -> Gathered:

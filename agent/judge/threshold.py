@@ -140,7 +140,9 @@ def verdict(chosen: Chosen) -> str:
     """What the calibration devices say of the threshold, in words: what it warned of, and whether they vouch for it."""
     n, are = chosen.warned_of or "none", "were" if chosen.warned_of > 1 else "was"
     if chosen.failures is None:
-        told = f"of the calibration failures {n} {are} warned of (this older bundle does not say how many there were)"
+        told = (
+            f"{n} of the calibration failures {are} warned of, and this older bundle does not say how many there were"
+        )
     elif chosen.failures:
         told = f"{n} of the {chosen.failures} calibration failures {are} warned of"
     else:

@@ -313,3 +313,11 @@ def test_flipped_bytes_never_raise_anything_else(flips):
 def test_any_bytes_are_refused(data):
     with pytest.raises(Malformed):
         graph.check(data, MANIFEST)
+
+
+@pytest.mark.parametrize("operator", ["Split", "Sigmoid"])
+def test_a_node_without_outputs_is_refused(operator):
+    model = small()
+    model.graph.node.append(helper.make_node(operator, ["x"], []))
+    with pytest.raises(Malformed, match=rf"node \d+ \('{operator}'\) has no output"):
+        graph.check(model.SerializeToString(), MANIFEST)

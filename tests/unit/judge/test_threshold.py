@@ -117,8 +117,8 @@ def test_an_older_bundle_says_what_was_not_measured():
     rows = tuple(msgspec.structs.replace(row, false_alarm_s=None) for row in short_lives().rows)
     older = short_lives(rows=rows, failures=None)
     assert said(older, "1 per device per 6h") == (
-        "at this threshold of the calibration failures 4 were warned of (this older bundle does not say how many there "
-        "were); time in false alarm: not measured in this older bundle"
+        "at this threshold 4 of the calibration failures were warned of, and this older bundle does not say how many "
+        "there were; time in false alarm: not measured in this older bundle"
     )
     assert choose(older, parse_budget("1 per 6h", fleet_size=1)).threshold == 0.6, "chosen as it always was"
 
