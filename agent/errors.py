@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import msgspec
+
+Unreadable = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # what msgspec raises for JSON of others
+
 
 class ForewarnError(Exception):
     """Printed without a traceback: where, what, and what to do next. Exit code 1."""

@@ -17,7 +17,7 @@ from agent.bundle import golden, graph, sense, stored_zip
 from agent.bundle.golden import Golden
 from agent.bundle.manifest import SCHEMA_VERSION, Manifest, Member
 from agent.bundle.work import VERIFY_WORK_MAX
-from agent.errors import BundleRefused
+from agent.errors import BundleRefused, Unreadable
 
 MIB = 2**20
 FILE_BYTES_MAX = 64 * MIB
@@ -125,7 +125,7 @@ def _checked(path: Path, data: bytes) -> Bundle:
         if not bytes(report).startswith(b"{"):
             raise msgspec.ValidationError("it is not an object")
         card = members["MODEL_CARD.md"].decode()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except Unreadable as error:
         raise BundleRefused(path, f"report.json or MODEL_CARD.md is refused: {error}", next_step=ANEW) from None
     return Bundle(
         path=path,
@@ -154,7 +154,7 @@ def _manifest(path: Path, members: Mapping[str, bytes]) -> Manifest:
                 next_step="Install a newer forewarn, or make the bundle with `forewarn-train` of this version.",
             )
         manifest = msgspec.json.decode(data, type=Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except Unreadable as error:
         raise BundleRefused(path, f"{MANIFEST} is refused: {error}", next_step=ANEW) from None
     faults = sense.faults(manifest)
     if faults:

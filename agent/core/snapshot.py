@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.columns import Columns
-from agent.errors import SnapshotRefused
+from agent.errors import SnapshotRefused, Unreadable
 from agent.judge.evidence import Evidence
 from agent.step.slab import GONE, DeviceColumns
 
@@ -79,7 +79,7 @@ def _header(data: bytes) -> tuple[Header, int]:
         if version != SCHEMA_VERSION:
             raise _refused(f"its schema is version {version}, this forewarn reads version {SCHEMA_VERSION}")
         return msgspec.json.decode(data[start:end], type=Header), end
-    except msgspec.DecodeError as error:
+    except Unreadable as error:
         raise _refused(f"its header cannot be read ({error})") from None
 
 

@@ -10,8 +10,9 @@ from typing import cast
 import msgspec
 import numpy as np
 
-from agent.decode.json_object import JsonObjectCodec, Undecodable, Unreadable
+from agent.decode.json_object import JsonObjectCodec, Undecodable
 from agent.decode.topic import Pattern, device_id_problem
+from agent.errors import Unreadable
 from agent.words import Bool, Devices, Drop, Float32, Int64, Source
 
 ADDRESSES_MAX = 100_000  # topics remembered; beyond it the memory starts anew

@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import astuple
 
+from agent.errors import Unreadable
 from agent.words import Bool, Float32, Int64, Source, TimeUnit
 
 NS_PER: dict[TimeUnit, int] = {"s": 10**9, "ms": 10**6, "us": 10**3, "cycle": 10**9}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _T_NS_MAX = 2**62
-Unreadable = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Undecodable(Exception):

@@ -24,6 +24,7 @@ from agent.link.attempt import Attempt
 from agent.link.client import make_client, seconds
 from agent.link.limits import Limits
 from agent.link.retry import End
+from agent.publish.others import BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Subscribed:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A message of the broker."""
+    """A message of the broker; of a longer payload the first BYTES_MAX + 1 bytes."""
 
     topic: str
     payload: bytes
@@ -171,4 +172,4 @@ class Connection:
 
     def _on_message(self, _: paho.Client, __: object, message: paho.MQTTMessage) -> None:
         with suppress(UnicodeDecodeError):  # no topic of ours
-            self._said.put(Heard(message.topic, bytes(message.payload), message.retain))
+            self._said.put(Heard(message.topic, bytes(message.payload[: BYTES_MAX + 1]), message.retain))

@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-import msgspec
 from structlog.typing import FilteringBoundLogger
 
 from agent.config.settings import Broker
-from agent.errors import ConfigurationRefused
+from agent.errors import ConfigurationRefused, Unreadable
 from agent.link.client import seconds
 from agent.link.limits import Limits
 from agent.link.protocol import Protocol
@@ -228,9 +227,10 @@ class Output:
             return
         try:
             is_new = self._others.hear(said.payload, now_s)
-        except msgspec.DecodeError as error:
+        except Unreadable as error:
             if not self._has_said_unreadable:
-                self._log.warning("instance_unreadable", topic=said.topic, why=str(error))
+                next_step = "Only agents of this node are to write it: the broker's ACL."
+                self._log.warning("instance_unreadable", topic=said.topic, why=str(error), next_step=next_step)
             self._has_said_unreadable = True
             return
         if is_new:

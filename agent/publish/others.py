@@ -11,18 +11,19 @@ from typing import Annotated
 
 import msgspec
 
+BYTES_MAX = 8_192  # of a payload: the longest lines, with every character escaped
 ANSWER_WITHIN_S = 5.0  # who has not answered by then is not there
 ASK_EVERY_S, GONE_S = 60.0, 150.0  # while another one is known
 ANSWER_EVERY_S = 1.0  # at most: whoever floods the topic is not answered at its rate
 
 
-Line = Annotated[str, msgspec.Meta(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Line = Annotated[str, msgspec.Meta(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
 
 
 class Instance(msgspec.Struct, frozen=True):
     """The payload of the instance topic. `asks`: every other agent of this node is to answer."""
 
-    instance: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+    instance: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
     client_id: Line
     host: Line
     asks: bool
@@ -57,7 +58,9 @@ class Others:
         return now_s >= self._settled_at_s
 
     def hear(self, payload: bytes, now_s: float) -> bool:
-        """Take what a live client said; True when it is an agent not known before. Raises msgspec.DecodeError."""
+        """Take what a live client said; True when it is an agent not known before. Raises what is `Unreadable`."""
+        if len(payload) > BYTES_MAX:
+            raise msgspec.DecodeError(f"it is longer than {BYTES_MAX} bytes")
         other = msgspec.json.decode(payload, type=Instance)
         if _who(other) == _who(self._own):
             return False

@@ -37,6 +37,14 @@ def test_a_newer_schema_is_refused_by_its_number():
         core().restore(saved().replace(b'"schema_version":4', b'"schema_version":9'))
 
 
+@pytest.mark.parametrize("header", [b'{"x":"\xff"}', b'{"x":' + b"[" * 100_000, b"{"])
+def test_a_header_that_is_no_json_is_refused(header):
+    data = saved()
+    magic = data[: data.index(b"\n") + 1]
+    with pytest.raises(SnapshotRefused, match="its header cannot be read"):
+        core().restore(magic + len(header).to_bytes(8, "little") + header)
+
+
 def test_more_devices_than_the_bound_are_refused():
     with pytest.raises(SnapshotRefused, match=r"2 devices, agent.max_devices is 1"):
         core(bounds=Bounds(max_devices=1)).restore(saved())

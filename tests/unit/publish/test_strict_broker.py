@@ -310,18 +310,45 @@ def test_two_clients_of_one_id_are_surmised_where_the_broker_gives_no_reason(mak
         assert len(broker.connects) <= n_connects + 1
 
 
-def test_garbage_on_the_instance_topic_is_said_once_and_no_agent(make):
+GARBAGE = {
+    "nothing": b"",
+    "half an object": b"{",
+    "a control character": b'{"instance":"0123456789abcdef","client_id":"\\n","host":"","asks":true}',
+    "no UTF-8": b'{"instance":"0123456789abcdef","client_id":"\xc3\x28","host":"h","asks":true}',
+    "no UTF-8 in no field of ours": b'{"x":"\xff\xfe"}',
+    "nested too deep": b'{"x":' + b"[" * 100_000,
+    "too long": b'{"instance":"0123456789abcdef","client_id":"c","host":"h","asks":true}' + b" " * others.BYTES_MAX,
+}
+
+
+@pytest.mark.parametrize("payload", GARBAGE.values(), ids=GARBAGE)
+def test_garbage_on_the_instance_topic_is_said_once_and_no_agent(make, payload):
     with StrictBroker() as broker:
         parts = make(broker)
         parts.turn_until(lambda: parts.output.connected and parts.output._sender.is_idle)
         talker = make(broker, "b", client_id="talker")
         talker.turn_until(lambda: talker.output.connected, parts)
         parts.turn_until(lambda: parts.output.other_agent, talker)
-        for payload in (b"", b"{", b'{"instance":"x","client_id":"\\n","host":"","asks":true}', b"\xff" * 999):
-            talker.output._sender.say("f/n/instance", payload, retain=False)
+        for one in (payload, payload, b"[]"):
+            talker.output._sender.say("f/n/instance", one, retain=False)
+        talker.output._sender.say("f/n/instance", b"last", retain=False)
         parts.turn_until(lambda: parts.lines("instance_unreadable"), talker)
         parts.turn_for(0.1)
-        assert len(parts.lines("instance_unreadable")) == 1
+        (line,) = parts.lines("instance_unreadable")
+        assert line["topic"] == "f/n/instance"
+        assert "ACL" in line["next_step"]
+        assert "talker" in parts.output.other_agent
+
+
+def test_no_more_is_kept_of_a_message_than_can_be_an_agents(make, monkeypatch):
+    """Whoever may write a topic of ours costs the agent no memory with long payloads."""
+    with StrictBroker() as broker:
+        broker.retained[ALERT] = Published(ALERT, b"x" * 1_000_000, 1, retain=True)
+        parts = make(broker)
+        heard = []
+        monkeypatch.setattr(parts.output, "_on_heard", lambda said, _: heard.append(said))
+        parts.turn_until(lambda: heard)
+        assert [(one.topic, len(one.payload)) for one in heard] == [(ALERT, others.BYTES_MAX + 1)]
 
 
 # MQTT versions ------------------------------------------------------------------------------------------------------
