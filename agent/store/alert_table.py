@@ -8,10 +8,9 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
 from agent.errors import StateRefused
-from agent.store.outbox import BUSY_TIMEOUT_S, read_event
+from agent.store.outbox import BUSY_TIMEOUT_S
+from agent.store.schema import ALERTS, Unusable, read_alert
 from agent.words import AlertEvent
 
 
@@ -45,7 +44,7 @@ class AlertTable:
             self.close()
             next_step = "Has the agent run with this agent.state_dir?"
             raise StateRefused(self._path, "is not there", next_step=next_step) from None
-        except (OSError, sqlite3.DatabaseError, msgspec.DecodeError) as error:
+        except (OSError, sqlite3.DatabaseError, Unusable) as error:
             self.close()
             next_step = "May you read the folder? If the file is broken, the agent sets it aside when it starts."
             raise StateRefused(self._path, f"cannot be read ({error})", next_step=next_step) from None
@@ -66,7 +65,7 @@ class AlertTable:
         version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
         if version == self._version:
             return None
-        events = self._db.execute("SELECT event FROM alert ORDER BY source, device, head").fetchall()
-        rows = Rows([read_event(data) for (data,) in events])
+        events = self._db.execute(f"{ALERTS} ORDER BY source, device, head").fetchall()
+        rows = Rows([read_alert(row) for row in events])
         self._version = version
         return rows

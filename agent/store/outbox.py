@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from agent.store.file import set_aside
-from agent.store.schema import SCHEMA_VERSION, Unusable, create, migrate
+from agent.store.schema import ALERTS, SCHEMA_VERSION, Unusable, check_rows, create, migrate, read_alert
 from agent.words import AlertEvent
 
 ALERT_TABLE = "alerts.db"  # in the state directory
@@ -130,10 +130,7 @@ class Outbox:
 
     def standing(self) -> list[AlertEvent]:
         """The last event of each standing alert."""
-        return [
-            read_event(row[0])
-            for row in self._db.execute("SELECT event FROM alert WHERE stands ORDER BY source, device, head")
-        ]
+        return [read_alert(row) for row in self._db.execute(f"{ALERTS} WHERE stands ORDER BY source, device, head")]
 
     def newest(self) -> dict[tuple[str, str], tuple[int, int]]:
         """(source, device) -> clock epoch and event time of the device's newest alert event."""
@@ -207,10 +204,14 @@ def _open(path: Path) -> sqlite3.Connection:
         _check(db)
     except sqlite3.DatabaseError as error:
         db.close()
-        # the primary code; SQLITE_ERROR is a table or column that is not there
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+        # the primary code; text that is no UTF-8 has none; SQLITE_ERROR is a table or column that is not there
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+        if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
             raise Unusable(str(error)) from None
         raise
+    except UnicodeDecodeError as error:  # what SQLite says quotes the content
+        db.close()
+        raise Unusable(f"it holds text that is no UTF-8 ({error})") from None
     except BaseException:
         db.close()
         raise
@@ -225,20 +226,11 @@ def _check(db: sqlite3.Connection) -> None:
         return
     if version not in (1, SCHEMA_VERSION):
         raise Unusable(f"its schema is version {version}, this forewarn reads version {SCHEMA_VERSION}")
-    found = db.execute("PRAGMA quick_check").fetchone()[0]
+    found = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
         raise Unusable(found)
-    for device, head, event in db.execute("SELECT device, head, event FROM alert"):
-        try:
-            read_event(event)
-        except (msgspec.DecodeError, TypeError) as error:
-            raise Unusable(f"the alert of {device!r}, {head!r} cannot be read ({error})") from None
     db.execute("SELECT number, kind, topic, payload, retain FROM outbox").fetchone()
     if version == 1:
         migrate(db)
     db.execute("SELECT chain, parked FROM outbox").fetchone()
-
-
-def read_event(data: bytes) -> AlertEvent:
-    """An event of the table. Raises msgspec.DecodeError."""
-    return msgspec.json.decode(data, type=AlertEvent)
+    check_rows(db)

@@ -1,6 +1,10 @@
 """State files that are not what was written are set aside by name, said, and the agent runs."""
 
 import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 
 import msgspec
 import pytest
@@ -77,6 +81,29 @@ def test_a_corrupt_alert_table_is_set_aside_and_the_agent_runs(agent, spoil, pla
     agent.feed(whole[45:])
     assert agent.events()[0]["event"] == "raised"
     assert list(agent.standing()) == ["press/p1/risk"]
+    assert agent.stop() == 0
+
+
+@pytest.mark.parametrize("bit", [0x80, 0x02], ids=["no UTF-8", "another source"])
+def test_a_bit_that_flips_in_an_alert_costs_the_table_and_not_the_agent(agent, bit):
+    """SQLite finds nothing wrong with it. `check` and `alerts` say what is wrong, and do not touch it."""
+    agent.feed(life("p1", 60))
+    assert agent.stop() == 0
+    table = agent.state / "alerts.db"
+    with closing(sqlite3.connect(table)) as db, db:
+        event = bytearray(db.execute("SELECT event FROM alert").fetchone()[0])
+        event[event.index(b"press")] ^= bit
+        db.execute("UPDATE alert SET event = ?", (bytes(event),))
+        assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    for command in (["alerts", "--state-dir", str(agent.state)], ["check", str(agent.file)]):
+        done = subprocess.run([sys.executable, "-m", "agent.cli", *command], capture_output=True, text=True, check=False)
+        assert "Traceback" not in done.stderr
+        assert "the alert of 'press', 'p1', 'risk' is broken" in done.stdout + done.stderr
+    agent.go()
+    (line,) = agent.log("alert_table_set_aside")
+    assert line["why"].startswith("the alert of 'press', 'p1', 'risk' is broken")
+    assert aside(agent, "alerts.db") == [line["kept"].rpartition("/")[2]]
+    agent.feed(life("p1", 15, start=61))
     assert agent.stop() == 0
 
 

@@ -75,6 +75,20 @@ def test_no_table_or_a_broken_one_is_refused_by_name_and_may_be_there_later(path
     assert table.poll() == Rows([RAISED])
 
 
+@pytest.mark.parametrize("change", [(b"press", b"\xf0ress"), (b"press", b"prers"), (b"{", b'{"x":' + b"[" * 100_000)])
+def test_an_event_that_was_changed_is_refused_by_name(path, change):
+    """A bit that flips within a value: SQLite finds nothing wrong with it."""
+    outbox = Outbox(path, 100)
+    outbox.commit([RAISED], [])
+    outbox.close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE alert SET event = ?", (msgspec.json.encode(RAISED).replace(*change, 1),))
+    with pytest.raises(
+        StateRefused, match=r"alerts.db: cannot be read \(the alert of 'press', 'e1', 'risk' is broken"
+    ):
+        AlertTable(path).poll()
+
+
 def test_a_table_that_was_set_aside_gives_way_to_the_new_one(path):
     outbox, table = Outbox(path, 100), AlertTable(path)
     outbox.commit([RAISED], [])

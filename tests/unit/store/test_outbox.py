@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import msgspec
 import pytest
@@ -179,7 +180,8 @@ def test_an_older_database_is_migrated_in_place(path):
     old = sqlite3.connect(path)
     old.executescript(TABLES_OF_VERSION_1)
     old.execute(
-        "INSERT INTO alert VALUES ('e1', 'risk', 'press', 1, 5, ?)", (msgspec.json.encode(event("raised", "a", t=5.0)),)
+        "INSERT INTO alert VALUES ('e1', 'risk', 'press', 1, 5000000000, ?)",
+        (msgspec.json.encode(event("raised", "a", t=5.0)),),
     )
     for kind, device in (("raised", "e1"), ("raised", "e2"), ("cleared", "e1")):
         payload = msgspec.json.encode({"event": kind, "source": "press", "device": device, "head": "risk"})
@@ -284,7 +286,7 @@ def spoilt(path, how: str) -> None:
         ("foreign", "its schema is version 0"),
         ("no table", "no such table: alert"),
         ("other columns", "no such column"),
-        ("not an event", "the alert of 'e1', 'risk' cannot be read"),
+        ("not an event", "the alert of 'press', 'e1', 'risk' is broken: Object missing required field"),
     ],
 )
 def test_a_database_that_is_not_ours_is_set_aside_with_the_reason(path, how, why):
@@ -298,6 +300,83 @@ def test_a_database_that_is_not_ours_is_set_aside_with_the_reason(path, how, why
     outbox.commit([event("raised", "b", t=7.0)], [SAID])
     outbox.close()
     assert Outbox(path, 100).aside is None
+
+
+CHANGED = {
+    "event without UTF-8": ("alert", "event", lambda old: old.replace(b"press", b"\xf0ress")),
+    "event of another source": ("alert", "event", lambda old: old.replace(b"press", b"prers")),
+    "event of another device": ("alert", "event", lambda old: old.replace(b'"e1"', b'"e3"')),
+    "event of another head": ("alert", "event", lambda old: old.replace(b'"risk"', b'"risk "')),
+    "event of another time": ("alert", "event", lambda old: old.replace(b'"t_ns":5', b'"t_ns":4')),
+    "event that ended": ("alert", "event", lambda old: old.replace(b"unacknowledged", b"normal")),
+    "event nested too deep": ("alert", "event", lambda _: b'{"x":' + b"[" * 100_000),
+    "another source": ("alert", "source", lambda _: "oven"),
+    "another device": ("alert", "device", lambda _: "e3"),
+    "another head": ("alert", "head", lambda _: "rul"),
+    "another time": ("alert", "t_ns", lambda old: old ^ 1),
+    "an end": ("alert", "stands", lambda _: 0),
+    "a standing of 3": ("alert", "stands", lambda _: 3),
+    "a topic with a wildcard": ("outbox", "topic", lambda old: old.replace("/", "+", 1)),
+    "a topic with the other wildcard": ("outbox", "topic", lambda old: old.replace("f", "#", 1)),
+    "a topic with a control character": ("outbox", "topic", lambda old: old.replace("n", "\x00")),
+    "an empty topic": ("outbox", "topic", lambda _: ""),
+    "a topic of bytes": ("outbox", "topic", str.encode),
+    "a kind of bytes": ("outbox", "kind", str.encode),
+    "a chain of bytes": ("outbox", "chain", str.encode),
+    "a payload of text": ("outbox", "payload", bytes.decode),
+}
+
+
+@pytest.mark.parametrize(("table", "column", "change"), CHANGED.values(), ids=CHANGED)
+def test_a_row_that_was_changed_is_found_where_the_database_is_whole(path, table, column, change):
+    """A bit that flips within a value: SQLite finds nothing wrong with it."""
+    outbox = Outbox(path, 100)
+    outbox.commit([event("raised", "a", t=5.0)], [said("raised", "a"), said("updated", "b")])
+    outbox.close()
+    with closing(sqlite3.connect(path)) as db, db:
+        (old,) = db.execute(f"SELECT max({column}) FROM {table}").fetchone()
+        new = change(old)
+        assert new != old
+        db.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, old))
+        assert db.execute("PRAGMA quick_check").fetchone() == ("ok",)
+    outbox = Outbox(path, 100)
+    assert outbox.aside is not None
+    assert outbox.why_aside.startswith("the alert of " if table == "alert" else "message ")
+    outbox.commit([event("raised", "b", t=7.0)], [SAID])
+    outbox.close()
+    assert Outbox(path, 100).aside is None
+
+
+@pytest.mark.parametrize(("table", "column"), [("alert", "device"), ("outbox", "topic"), ("outbox", "chain")])
+def test_text_that_is_no_text_is_found(path, table, column):
+    outbox = Outbox(path, 100)
+    outbox.commit([event("raised", "a", t=5.0)], [SAID])
+    outbox.close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute(f"UPDATE {table} SET {column} = CAST(x'e531' AS TEXT)")
+    outbox = Outbox(path, 100)
+    assert "Could not decode to UTF-8" in outbox.why_aside
+    assert outbox.standing() == []
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_whatever_bit_flips_the_table_is_used_or_set_aside(tmp_path_factory, data):
+    """And what is used can be read and sent."""
+    path = tmp_path_factory.mktemp("state") / "alerts.db"
+    outbox = Outbox(path, 100)
+    outbox.commit([event("raised", "a", t=5.0), event("cleared", "b", t=6.0, device="e2")], [of("a", 1), SAID])
+    outbox.close()
+    content = bytearray(path.read_bytes())
+    used = [place for place, byte in enumerate(content) if byte]
+    content[data.draw(st.sampled_from(used))] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(content)
+    outbox = Outbox(path, 100)
+    for one in waiting(outbox):
+        assert not set("+#") & set(one.topic)
+    assert {(one.source, one.device) for one in outbox.standing()} <= set(outbox.newest_t_ns())
+    outbox.commit([event("updated", "a", t=7.0)], [SAID])
+    outbox.close()
 
 
 FULL_DISK = """
