@@ -121,16 +121,21 @@ class Output:
         deadline_s = time.monotonic() + STOP_TIMEOUT_S
         self._turn_while(lambda: bool(self.waiting), standing, deadline_s)
         if self._sender is not None:
-            self._sender.owe(self._topics.available, b"stopped", retain=True)
-        self._turn_while(lambda: self._sender is not None and not self._sender.is_idle, standing, deadline_s)
+            self._sender.owe(self._topics.available, b"stopped", retain=True, until_taken=True)
+        self._turn_while(lambda: not self._may_leave, standing, deadline_s)
         connection = self._connection
         if connection is None:
             return
-        if self._sender is not None and self._sender.is_idle:
+        if self._may_leave:
             connection.leave()
             while time.monotonic() < deadline_s and not any(isinstance(said, End) for said in connection.events()):
                 time.sleep(0.005)
         connection.cut()
+
+    @property
+    def _may_leave(self) -> bool:
+        """Whether `stopped` has been said, and nothing else is under way."""
+        return self._sender is not None and self._sender.is_idle and not self._sender.owes(self._topics.available)
 
     def _turn_while(self, goes_on: Callable[[], bool], standing: Standing, deadline_s: float) -> None:
         while self.connected and goes_on() and time.monotonic() < deadline_s:
@@ -160,7 +165,7 @@ class Output:
         self.why = ""
         self._say_once("output_connected", "; ".join([f"MQTT {self.protocol.name}", *self.limits]))
         self._sender = Sender(made, limits, self._outbox, self._refusals, self.counts)
-        self._sender.owe(self._topics.available, b"online", retain=True)
+        self._sender.owe(self._topics.available, b"online", retain=True, until_taken=True)
         made.subscribe(self._topics.alerts, self._topics.instance)
         self._held.clear()
         self._has_said_unreadable = False

@@ -5,8 +5,7 @@ its chain, and tried again on the same connection (refused.py). Everything at Qo
 maximum, and nothing is sent that goes beyond its other limits (link/limits.py): it would end the connection.
 """
 
-import random
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field
 
 from paho.mqtt.reasoncodes import ReasonCode
@@ -14,12 +13,12 @@ from structlog.typing import FilteringBoundLogger
 
 from agent.link.limits import Limits
 from agent.publish.connection import Acknowledged, Connection
+from agent.publish.owed import Owed, Word
 from agent.publish.refused import Refused
 from agent.store.outbox import Outbox, Outgoing, Parked, Row
 
 IN_FLIGHT_MAX = 20  # what mosquitto holds of one client by default
 SAYING_MAX = 10_000  # status and scores that may wait in paho
-OWED_RETRY_S = 5.0
 REFUSED_EVERY_S = 10.0
 _FOR_GOOD = {0x87, 0x90, 0x99}  # not authorized, topic name invalid, payload format invalid
 _NEXT_STEPS = {
@@ -61,15 +60,6 @@ class RefusalLog:
             self._counts.clear()
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A message of our own at QoS 1: it is not kept for another connection."""
-
-    topic: str
-    payload: bytes
-    retain: bool
-
-
 @dataclass(slots=True)
 class Sender:
     """Sends over one connection, from one thread. `refusals` and `counts` outlive it."""
@@ -79,8 +69,7 @@ class Sender:
     outbox: Outbox
     refusals: RefusalLog
     counts: Counts
-    _owed: deque[Word] = field(default_factory=deque)  # before the outbox
-    _owed_at_s: float = 0.0
+    _owed: Owed = field(default_factory=Owed)
     _in_flight: dict[int, Row | Word] = field(default_factory=dict)  # by message id
     _saying: set[int] = field(default_factory=set)  # message ids at QoS 0 that paho has not written yet
     _done: list[int] = field(default_factory=list)
@@ -91,16 +80,20 @@ class Sender:
 
     @property
     def is_idle(self) -> bool:
-        """Nothing waits for its acknowledgement, no word of ours to be sent."""
-        return not self._owed and not self._in_flight
+        """Nothing waits for its acknowledgement, no word of ours to be sent but those that the broker refused."""
+        return not self._owed.has_new and not self._in_flight
 
     @property
     def awaits_answers(self) -> bool:
         return bool(self._in_flight)
 
-    def owe(self, topic: str, payload: bytes, *, retain: bool) -> None:
-        """Send this before the outbox."""
-        self._owed.append(Word(topic, payload, retain))
+    def owe(self, topic: str, payload: bytes, *, retain: bool, until_taken: bool = False) -> None:
+        """Send this before the outbox, in the place of what is still owed to the topic."""
+        self._owed.add(Word(topic, payload, retain, until_taken))
+
+    def owes(self, topic: str) -> bool:
+        """Whether the broker has not yet taken what is owed to the topic."""
+        return topic in self._owed.topics | {word.topic for word in self._words_under_way()}
 
     def say(self, topic: str, payload: bytes, *, retain: bool) -> None:
         """Publish at QoS 0 now; what a slow broker leaves is dropped, and what is too large for it."""
@@ -120,17 +113,14 @@ class Sender:
         if sent is None:
             return
         kind = _kind(said.reason)
-        if kind is not Parked.NO:
-            self.refusals.hear(kind, str(said.reason))
         if isinstance(sent, Word):
-            if kind is not Parked.NO:
-                self._owed.append(sent)
-                self._owed_at_s = now_s + OWED_RETRY_S * random.uniform(0.5, 1.0)
+            self._hear_of_word(sent, kind, str(said.reason), now_s)
             return
         number, _ = sent
         if kind is Parked.NO:
             self._done.append(number)
         else:
+            self.refusals.hear(kind, str(said.reason))
             self._refused[number] = kind
         for one in self._again.values():
             one.hear(number, kind, now_s)
@@ -156,9 +146,17 @@ class Sender:
                 for row in rows:
                     self._publish(row, row[1])
 
+    def _hear_of_word(self, word: Word, kind: Parked, why: str, now_s: float) -> None:
+        if kind is Parked.NO:
+            self._owed.taken(word)
+        elif self._owed.refused(word, [other.key for other in self._words_under_way()], now_s):
+            self.refusals.hear(kind, f"{word.topic}: {why}")
+
+    def _words_under_way(self) -> list[Word]:
+        return [one for one in self._in_flight.values() if isinstance(one, Word)]
+
     def _send_owed(self, now_s: float) -> None:
-        while self._owed and self._room and now_s >= self._owed_at_s:
-            word = self._owed.popleft()
+        while self._room and (word := self._owed.take(now_s)) is not None:
             if self._fits(word.topic, word.payload, self._qos):
                 self._publish(word, word)
 

@@ -95,8 +95,9 @@ def test_a_bit_that_flips_in_an_alert_costs_the_table_and_not_the_agent(agent, b
         event[event.index(b"press")] ^= bit
         db.execute("UPDATE alert SET event = ?", (bytes(event),))
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    for command in (["alerts", "--state-dir", str(agent.state)], ["check", str(agent.file)]):
-        done = subprocess.run([sys.executable, "-m", "agent.cli", *command], capture_output=True, text=True, check=False)
+    for arguments in (["alerts", "--state-dir", str(agent.state)], ["check", str(agent.file)]):
+        command = [sys.executable, "-m", "agent.cli", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert "Traceback" not in done.stderr
         assert "the alert of 'press', 'p1', 'risk' is broken" in done.stdout + done.stderr
     agent.go()

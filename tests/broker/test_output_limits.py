@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.broker import schemas
-from tests.broker.listener import Heard
+from tests.broker.listener import Heard, Listener
 from tests.broker.running_agent import ROOT, RunningAgent, configuration, wait_until, with_output
 from tests.streams import interleaved, life
 from tests.strict_broker import StrictBroker
@@ -46,6 +46,21 @@ def test_events_leave_within_the_limits_of_the_output_broker_which_are_said(brok
 def events(output: StrictBroker, kind: str) -> list[dict[str, object]]:
     found = [json.loads(payload) for payload in output.payloads(f"{ROOT}/event")]
     return [event for event in found if event["event"] == kind]
+
+
+def test_an_agent_that_may_not_write_its_instance_stops_as_stopped(broker, make_agent):
+    """The ACL of another version. Mosquitto says so in its PUBACK."""
+    acl = broker.folder / "acl"
+    acl.write_text(f"topic readwrite #\ntopic deny {ROOT}/instance\n")
+    broker.settings = (*broker.settings, f"acl_file {acl}")
+    broker.kill()
+    broker.start()
+    with Listener(broker.port, "forewarn/#") as hears:
+        agent = make_agent(hears=hears)
+        agent.go()
+        assert f"{ROOT}/instance: Not authorized" in agent.wait_for_log("publish_refused")["why"]
+        assert agent.stop() == 0
+        wait_until(lambda: broker.retained(f"{ROOT}/available") == {f"{ROOT}/available": b"stopped"}, "stopped")
 
 
 def test_two_agents_of_one_node_keep_each_others_alerts_and_say_so(broker, listener, make_agent, tmp_path):

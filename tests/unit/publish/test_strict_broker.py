@@ -7,10 +7,11 @@ import pytest
 from agent.link import protocol
 from agent.publish import mqtt, others, refused
 from agent.store.outbox import Outgoing, Parked
+from tests.broker.running_agent import wait_until
 from tests.strict_broker import TOO_LARGE, Published, StrictBroker
 from tests.unit.publish.parts import CLIENT_ID, STANDING, Parts, event
 
-EVENT, AVAILABLE, ALERT = "f/n/event", "f/n/available", "f/n/alert/p1/risk"
+EVENT, AVAILABLE, INSTANCE, ALERT = "f/n/event", "f/n/available", "f/n/instance", "f/n/alert/p1/risk"
 QUOTA, DENIED = 0x97, 0x87
 
 
@@ -211,12 +212,41 @@ def test_many_refused_are_tried_a_window_at_a_time_and_one_that_never_leaves_hol
 
 def test_a_refused_word_of_its_own_is_said_again(make, monkeypatch):
     """Else `available` would go on saying `offline`, the will of the connection before."""
-    monkeypatch.setattr("agent.publish.sender.OWED_RETRY_S", 0.02)
+    monkeypatch.setattr("agent.publish.owed.RETRY_MIN_S", 0.02)
     with StrictBroker() as broker:
         refusals = iter([QUOTA])
         broker.change(answer=lambda one: next(refusals, 0) if one.topic == AVAILABLE else 0)
         parts = make(broker)
         parts.turn_until(lambda: broker.payloads(AVAILABLE) == [b"online"])
+
+
+def test_a_stop_says_stopped_although_another_word_is_refused(make):
+    """An ACL that denies the instance topic costs the finding of other agents, and nothing else."""
+    with StrictBroker(answer=lambda one: DENIED if one.topic == INSTANCE else 0) as broker:
+        parts = make(broker)
+        parts.turn_until(lambda: parts.output.connected and parts.output._sender.is_idle and broker.refused)
+        parts.output.close(list)
+        assert broker.payloads(AVAILABLE) == [b"online", b"stopped"]
+        assert parts.lines("publish_refused")[0]["why"] == f"{INSTANCE}: Not authorized"
+
+
+def test_a_stop_whose_last_word_is_refused_leaves_it_to_the_broker(make, monkeypatch):
+    """Else `online` would stay."""
+    monkeypatch.setattr(mqtt, "STOP_TIMEOUT_S", 0.3)
+    with StrictBroker(answer=lambda one: DENIED if one.payload == b"stopped" else 0) as broker:
+        parts = make(broker)
+        parts.turn_until(lambda: broker.payloads(AVAILABLE))
+        parts.output.close(list)
+        wait_until(lambda: broker.retained[AVAILABLE].payload == b"offline", "the will")
+
+
+def test_a_stop_says_stopped_at_once_although_online_was_refused(make):
+    with StrictBroker(answer=lambda one: DENIED if one.payload == b"online" else 0) as broker:
+        parts = make(broker)
+        parts.turn_until(lambda: broker.refused)
+        parts.turn_for(0.05)
+        parts.output.close(list)
+        assert broker.payloads(AVAILABLE) == [b"stopped"]
 
 
 def test_a_subscription_that_is_refused_is_said(make):

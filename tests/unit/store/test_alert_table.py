@@ -83,9 +83,7 @@ def test_an_event_that_was_changed_is_refused_by_name(path, change):
     outbox.close()
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE alert SET event = ?", (msgspec.json.encode(RAISED).replace(*change, 1),))
-    with pytest.raises(
-        StateRefused, match=r"alerts.db: cannot be read \(the alert of 'press', 'e1', 'risk' is broken"
-    ):
+    with pytest.raises(StateRefused, match=r"alerts.db: cannot be read \(the alert of 'press', 'e1', 'risk' is broken"):
         AlertTable(path).poll()
 
 

@@ -1,0 +1,118 @@
+"""What a sender makes of words that the broker refuses, by a clock of the test's own."""
+
+import pytest
+import structlog
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
+from structlog.testing import LogCapture
+
+from agent.link.limits import Limits
+from agent.publish.connection import Acknowledged
+from agent.publish.others import Others
+from agent.publish.sender import Counts, RefusalLog, Sender
+from agent.store.outbox import Outbox
+
+INSTANCE, AVAILABLE = "f/n/instance", "f/n/available"
+DENIED, TAKEN = 0x87, 0
+
+
+class Wire:
+    """A connection that keeps what is published, until it is answered."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[int, str, bytes, bool]] = []
+        self.n_sent = 0
+
+    def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int:
+        self.n_sent += 1
+        self.sent.append((self.n_sent, topic, payload, retain))
+        return self.n_sent
+
+    def packet_bytes(self, topic: str, payload: bytes, qos: int) -> int:
+        return len(topic) + len(payload) + qos
+
+
+class Parts:
+    def __init__(self, folder) -> None:
+        self.wire, self.log, self.now_s = Wire(), LogCapture(), 1000.0
+        self.refusals = RefusalLog(structlog.wrap_logger(None, processors=[self.log]))
+        self.sender = Sender(self.wire, Limits(), Outbox(folder / "alerts.db", 100), self.refusals, Counts())
+
+    def turn(self, after_s: float, *denied: str) -> list[bytes]:
+        """What is sent in a turn; the broker denies some topics."""
+        self.now_s += after_s
+        self.sender.turn(self.now_s)
+        sent, self.wire.sent = self.wire.sent, []
+        for message_id, topic, _, _ in sent:
+            reason = ReasonCode(PacketTypes.PUBACK, identifier=DENIED if topic in denied else TAKEN)
+            self.sender.hear(Acknowledged(message_id, reason), self.now_s)
+        self.refusals.say(self.now_s)
+        return [payload for _, _, payload, _ in sent]
+
+
+@pytest.fixture
+def parts(tmp_path):
+    return Parts(tmp_path)
+
+
+def test_a_day_beside_another_agent_on_a_topic_that_is_denied_costs_a_few_tries_and_no_memory(parts):
+    """The other one asks each minute, and we do. It is said once."""
+    own, other = Others("0" * 16, "me"), Others("1" * 16, "you")
+    own.connected(parts.now_s)
+    for second in range(24 * 3600):
+        if second % 60 == 0:
+            other.connected(parts.now_s)
+            own.hear(other.take()[0][0], parts.now_s)
+        own.look(parts.now_s)
+        for payload, retain in own.take():
+            parts.sender.owe(INSTANCE, payload, retain=retain)
+        parts.turn(1, INSTANCE)
+    assert len(parts.sender._owed) <= 2
+    assert parts.wire.n_sent < 1000
+    assert len(parts.log.entries) == 1
+    parts.sender.owe(AVAILABLE, b"stopped", retain=True)
+    assert parts.turn(0) == [b"stopped"]
+    assert parts.sender.is_idle
+
+
+def test_a_refused_word_is_dropped_after_a_few_tries_with_growing_waits(parts):
+    parts.sender.owe(INSTANCE, b"ask", retain=True)
+    tried = [second for second in range(600) if parts.turn(1, INSTANCE)]
+    assert len(tried) == 3
+    assert tried[1] - tried[0] < tried[2] - tried[1]
+    parts.sender.owe(INSTANCE, b"ask again", retain=True)
+    assert parts.turn(0) == [b"ask again"], "another word is another chance"
+    parts.sender.owe(INSTANCE, b"and again", retain=True)
+    assert parts.turn(0) == [b"and again"]
+
+
+def test_available_is_tried_until_it_is_taken(parts):
+    parts.sender.owe(AVAILABLE, b"online", retain=True, until_taken=True)
+    tried = [second for second in range(24 * 3600) if parts.turn(1, AVAILABLE)]
+    assert 100 < len(tried) < 1000
+    assert parts.sender.owes(AVAILABLE)
+    assert [parts.turn(1) for _ in range(600)].count([b"online"]) == 1
+    assert not parts.sender.owes(AVAILABLE)
+
+
+def test_a_word_replaces_one_of_its_topic_that_still_waits(parts):
+    """A retained one and a passing one are two: who is asked hears the one, who comes later reads the other."""
+    for payload in (b"1", b"2"):
+        parts.sender.owe(INSTANCE, payload, retain=True)
+    parts.sender.owe(INSTANCE, b"3", retain=False)
+    parts.sender.owe(AVAILABLE, b"stopped", retain=True)
+    assert parts.turn(0) == [b"2", b"3", b"stopped"]
+
+
+def test_an_older_word_that_is_refused_does_not_come_after_a_newer_one(parts):
+    parts.sender.owe(AVAILABLE, b"online", retain=True, until_taken=True)
+    parts.sender.turn(parts.now_s)
+    parts.sender.owe(AVAILABLE, b"stopped", retain=True, until_taken=True)
+    parts.sender.turn(parts.now_s)
+    online, stopped = parts.wire.sent
+    parts.wire.sent = []
+    for (message_id, *_), code in ((online, DENIED), (stopped, TAKEN)):
+        reason = ReasonCode(PacketTypes.PUBACK, identifier=code)
+        parts.sender.hear(Acknowledged(message_id, reason), parts.now_s)
+    assert [sent for _ in range(600) for sent in parts.turn(1)] == []
+    assert not parts.sender.owes(AVAILABLE)
