@@ -37,9 +37,6 @@ class Owed:
         self._words: dict[Key, Word] = {}
         self._refusals: dict[Key, tuple[int, float]] = {}  # how often in a row, and when the next try is due
 
-    def __len__(self) -> int:
-        return len(self._words)
-
     @property
     def topics(self) -> set[str]:
         return {word.topic for word in self._words.values()}

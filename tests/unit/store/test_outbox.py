@@ -211,10 +211,13 @@ def test_two_sources_that_use_one_id_have_an_alert_each(path):
     assert outbox.newest() == {("press", "e1"): (0, 5 * 10**9)}, "what stands is not forgotten"
 
 
-def test_an_older_database_with_an_event_of_nobody_is_set_aside_as_it_was(path):
+@pytest.mark.parametrize("payload", [b"\0", b'{"source":"\xff"}', b'{"x":' + b"[" * 100_000, 7])
+def test_an_older_database_with_an_event_of_nobody_is_set_aside_as_it_was(path, payload):
     old = sqlite3.connect(path)
     old.executescript(TABLES_OF_VERSION_1)
-    old.execute("INSERT INTO outbox (kind, topic, payload, retain) VALUES ('raised', 'f/n/event', x'00', 0)")
+    old.execute(
+        "INSERT INTO outbox (kind, topic, payload, retain) VALUES ('raised', 'f/n/event', ?, 0)", (payload or 7,)
+    )
     old.commit()
     old.close()
     outbox = Outbox(path, 100)
