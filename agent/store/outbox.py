@@ -135,8 +135,7 @@ class Outbox:
     def newest(self) -> dict[tuple[str, str], tuple[int, int]]:
         """(source, device) -> clock epoch and event time of the device's newest alert event."""
         newest: dict[tuple[str, str], tuple[int, int]] = {}
-        for (data,) in self._db.execute("SELECT event FROM alert"):
-            event = read_event(data)
+        for event in map(read_alert, self._db.execute(ALERTS)):
             key, mark = (event.source, event.device), (max(event.t_epoch, event.clock_epoch), event.t_ns)
             newest[key] = max(mark, newest.get(key, mark))
         return newest
