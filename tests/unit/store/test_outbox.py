@@ -371,13 +371,14 @@ def test_whatever_bit_flips_the_table_is_used_or_set_aside(tmp_path_factory, dat
     outbox.commit([event("raised", "a", t=5.0), event("cleared", "b", t=6.0, device="e2")], [of("a", 1), SAID])
     outbox.close()
     content = bytearray(path.read_bytes())
-    used = [place for place, byte in enumerate(content) if byte]
+    read_only = (18, 19)  # bytes of the header by which a database is read-only, as by the rights of its file
+    used = [place for place, byte in enumerate(content) if byte and place not in read_only]
     content[data.draw(st.sampled_from(used))] ^= 1 << data.draw(st.integers(0, 7))
     path.write_bytes(content)
     outbox = Outbox(path, 100)
     for one in waiting(outbox):
         assert not set("+#") & set(one.topic)
-    assert {(one.source, one.device) for one in outbox.standing()} <= set(outbox.newest_t_ns())
+    assert {(one.source, one.device) for one in outbox.standing()} <= set(outbox.newest())
     outbox.commit([event("updated", "a", t=7.0)], [SAID])
     outbox.close()
 
