@@ -156,7 +156,7 @@ class ShedLog:
                 topic=_escaped(topic),
                 rows_per_s=round(n_rows / (now_s - self._since_s), 1),
                 shed=n_shed,
-                next_step="Is its cadence right? If it sends a backlog in one go, raise agent.rows_per_device_max.",
+                next_step="More waited of it than may. Is its cadence right? If so, raise agent.rows_per_device_max.",
             )
         self._shed.clear()
         self._due_s = now_s + DROP_EVERY_S

@@ -107,6 +107,7 @@ class Daemon:
             log,
             payload_bytes_max=settings.agent.payload_bytes_max,
             rows_per_device_max=settings.agent.rows_per_device_max,
+            device_id_bytes_max=settings.agent.device_id_bytes_max,
             wanted=settings.agent.receiver,
             not_before_ns=self._core.log_time_ns,
         )
@@ -234,7 +235,11 @@ class Daemon:
             taken=self._core.entry,
             rates={"messages_per_s": round(rate, 3)},
             lag_s=self._feed.lag_s,
-            queues={"outbox": len(self._outbox), "parked": self._output.parked},
+            queues={
+                "outbox": len(self._outbox),
+                "parked": self._output.parked,
+                "waiting_rows": self._receiver.backlog.n_rows,
+            },
             devices=self._core.devices_by_quality(),
             alerts={"standing": self._core.n_standing()},
             drops=by_source([self._core.counts, self._receiver.counts, +own]),

@@ -65,8 +65,8 @@ class Agent(Table):
         default=64,
         ge=1,
         le=4096,
-        description="Rows that one device may bring at once, which is within 100 ms or a nap of `max_delay`; the rest "
-        "is shed, counted, and its next row says `gap`. More for devices that send a backlog in one go.",
+        description="Rows of one device that are taken at once, which is within 100 ms. The rest waits: at most 4,000 "
+        "rows or 16 MiB of a device, 20,000 rows or 64 MiB of all. What is beyond is shed, counted, and a `gap`.",
     )
     receiver: Literal["auto", "paho"] = Field(
         default="auto",

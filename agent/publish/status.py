@@ -84,6 +84,7 @@ class Status(msgspec.Struct, frozen=True):
     lag_s          age of the newest message when it was stepped, null when none has come
     devices        by quality; `stale` ones have fallen silent
     drops          source -> reason -> count since the agent started, doubts such as `missing_channel` included
+    queues         `outbox` and `parked` messages; `waiting_rows` of devices that are beyond their share
     shed           source -> device -> rows that were left out since the agent started, of the SHED_MAX worst devices
     log_lines_lost lines that could not be written, since the agent started
     """

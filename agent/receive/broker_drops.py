@@ -2,9 +2,10 @@
 
 Another broker has no such count and never says one. A drop of ours means that rows of some device are missing, and
 nobody knows of which. But the count may be of any client: a page that is left open and reads slowly would then make
-every device say `gap` for ever, and a row that says `gap` raises no alert. So the devices say `gap` only where the drop
-can have been ours: a broker drops what is beyond the window or the queue of a client, and then the reads around that
-time bring a whole window or queue at once. The count itself is said in any case.
+every device say `gap` for ever, and a row that says `gap` raises no alert. So the devices say `gap` only where there
+is a sign that the drop was ours: a broker drops what is beyond the window or the queue of a client, and before that
+happens much has come together. No broker says how much it lets wait, so the signs are careful ones, and where there
+is none the drop was *probably* another client's. The count itself is said in any case.
 """
 
 import math
@@ -17,7 +18,10 @@ from agent.receive.nap import QUEUE, WINDOW
 from agent.words import Drop
 
 REASON = "broker_dropped"
-OURS_S = 60.0  # so long after such a read; mosquitto renews its counts every 10 s by default
+OURS_S = 60.0  # so long after a sign; mosquitto renews its counts every 10 s by default
+SOCKET_BYTES = 2**17  # so much lies in a socket before a broker queues anything of QoS 0
+PAUSE_S = 2.0  # between two reads: longer than any nap, and than any turn of a machine that is well
+RATE_S = 10.0  # the rate of messages is that of about so long
 _DIGITS_MAX = 20
 
 
@@ -30,6 +34,8 @@ class BrokerDrops:
         self._message_id: int | None = None  # of a SUBSCRIBE that is not answered
         self._newest: int | None = None  # what the broker said on this connection
         self._ours_until_s = -math.inf
+        self._heard_s = math.inf  # the end of the last read
+        self._rate_per_s = 0.0
 
     def ask(self, client: paho.Client) -> None:
         """Subscribe to the count, once all sources are."""
@@ -45,10 +51,11 @@ class BrokerDrops:
         """The connection has ended: the count of the next one begins anew."""
         self._may_ask &= self._message_id is None  # some brokers hang up on who asks for what he may not have
         self._message_id = self._newest = None
+        self._heard_s = math.inf
 
     def hear(self, received: Received, now_s: float) -> None:
         """Look at one read, at monotonic now_s: count what the broker says, and mark lost history that may be ours."""
-        if len(received.packet_ids) >= WINDOW or received.n_read >= QUEUE:
+        if self._has_sign(received, now_s):
             self._ours_until_s = now_s + OURS_S
         said = received.broker_said
         if not said.isdigit() or len(said) > _DIGITS_MAX:
@@ -60,6 +67,25 @@ class BrokerDrops:
         self._counts["", REASON] += n_dropped
         may_be_ours = now_s < self._ours_until_s
         received.history_lost |= may_be_ours
-        whose = "it may have been ours: every device's next row says `gap`" if may_be_ours else "not ours: we kept up"
+        whose = (
+            "they may have been ours: every device's next row says `gap`"
+            if may_be_ours
+            else "probably another client's: nothing here looks like a backlog"
+        )
         detail = f"the broker dropped {n_dropped} messages of any of its clients; {whose}"
         received.drops.append(Drop("", "", BROKER_DROPPED.decode(), REASON, detail))
+
+    def _has_sign(self, received: Received, now_s: float) -> bool:
+        """Whether a read, before its rows are shared out, looks as if the broker had kept messages back for us."""
+        n_messages = len(received.topics)
+        passed_s = max(0.0, now_s - self._heard_s)
+        n_due = self._rate_per_s * passed_s  # as many as come in that time
+        self._heard_s = now_s
+        self._rate_per_s += (n_messages - n_due) / max(RATE_S, passed_s)
+        return (
+            received.is_cut
+            or len(received.packet_ids) >= WINDOW
+            or n_messages >= QUEUE
+            or received.n_bytes >= SOCKET_BYTES
+            or (passed_s >= PAUSE_S and max(n_messages, n_due) >= WINDOW)
+        )

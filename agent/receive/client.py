@@ -30,7 +30,7 @@ from agent.receive.arrival import ArrivalClock
 from agent.receive.broker_drops import BrokerDrops
 from agent.receive.check import difference
 from agent.receive.fast_client import FastClient, packet_bytes_max
-from agent.receive.inbox import MESSAGES_MAX, Inbox, Received
+from agent.receive.inbox import DEVICE_ID_BYTES_MAX, MESSAGES_MAX, Inbox, Received
 from agent.receive.paho_message import message_of
 from agent.receive.publish_frame import ProtocolError
 from agent.receive.silence import Silence
@@ -45,9 +45,9 @@ _PROTOCOL_ERROR = 0x82
 
 class Receiver:
     """The input connection. `counts` has what it dropped: (source, reason) -> count; `shed_of` of which device
-    the most rows; `path` is who parses. `spend` is to be told how long the rows of a read took.
-
-    `now_ns` is the clock of arrival, which begins at `not_before_ns`.
+    the most rows; `path` is who parses. `backlog` has the rows that wait, `release` reads some of them and nothing
+    else. `spend` is to be told how long the rows of a read took. `now_ns` is the clock of arrival, which begins at
+    `not_before_ns`.
     """
 
     def __init__(
@@ -60,13 +60,16 @@ class Receiver:
         *,
         payload_bytes_max: int,
         rows_per_device_max: int = MESSAGES_MAX,
+        device_id_bytes_max: int = DEVICE_ID_BYTES_MAX,
         wanted: Literal["auto", "paho"] = "auto",
         not_before_ns: int = 0,
     ) -> None:
         self.now_ns = ArrivalClock(log, not_before_ns).now_ns
-        self._inbox = Inbox(sources, payload_bytes_max, self.now_ns, rows_per_device_max)
+        self._inbox = Inbox(sources, payload_bytes_max, self.now_ns, rows_per_device_max, device_id_bytes_max)
         self.counts = self._inbox.counts
         self.shed_of = self._inbox.shed_of
+        self.backlog = self._inbox.backlog
+        self.release = self._inbox.release
         self._broker_drops = BrokerDrops(self.counts)
         self.spend = self._inbox.share.spend
         self._nap = Nap(has_window=any(qos))
@@ -94,31 +97,11 @@ class Receiver:
 
     def read(self, timeout_s: float) -> Received:
         """What has arrived, waiting at most `timeout_s` for the first message. Never raises for the network."""
-        received = self._inbox.begin()
-        if (client := self._client or self._connect(timeout_s)) is None:
-            return received
-        wait_s, ends_s = timeout_s, time.monotonic() + timeout_s + READ_S_MAX
-        while self._inbox.room > 0 and self._client is client and time.monotonic() < ends_s:
-            readable, writable = until_ready(client, wait_s)
-            if not readable and not writable:
-                break
-            if writable:
-                client.loop_write()
-            if readable:
-                self._read_once(client)
-                if isinstance(client, FastClient) and not client.has_more:
-                    break  # or a busy broker's messages would be read one by one
-            wait_s = 0.0
-        self._inbox.shed(time.monotonic())
-        self._broker_drops.hear(received, time.monotonic())
-        if self._client is client:
-            client.loop_misc()
-            if time.monotonic() > self._answer_by:
-                asked = f" the subscription of {', '.join(self._subscribing.values())}" if self.connected else ""
-                self._fail(self._end_of_ours(f"the broker does not answer{asked}"))
-        self._retry.look(time.monotonic())
-        self._silence.hear(received, time.monotonic())
-        return received
+        self._inbox.begin()
+        timeout_s = min(timeout_s, self._inbox.due_s(time.monotonic()))
+        if (client := self._client or self._connect(timeout_s)) is not None:
+            self._hear(client, self._inbox.received, timeout_s)
+        return self._inbox.settle(time.monotonic())
 
     @property
     def protocol(self) -> Protocol:
@@ -132,7 +115,7 @@ class Receiver:
     def nap(self, longest_s: float) -> None:
         """Look away for at most `longest_s`, where the last read brought messages."""
         if (client := self._client) is not None and self._inbox.received.topics:
-            self._nap.take(client, self._inbox.received, longest_s)
+            self._nap.take(client, self._inbox.received, min(longest_s, self._inbox.due_s(time.monotonic())))
 
     def keep_alive(self) -> None:
         """Do what the connection needs while nothing is read from it."""
@@ -163,6 +146,30 @@ class Receiver:
             return
         next_step = "Everything works, with more CPU a message. Install the paho-mqtt of requirements.lock."
         self._log.warning("receiver_fallback", why=why, next_step=next_step)
+
+    def _hear(self, client: paho.Client, received: Received, timeout_s: float) -> None:
+        wait_s, ends_s = timeout_s, time.monotonic() + timeout_s + READ_S_MAX
+        while self._inbox.room > 0 and self._client is client and time.monotonic() < ends_s:
+            readable, writable = until_ready(client, wait_s)
+            if not readable and not writable:
+                break
+            if writable:
+                client.loop_write()
+            if readable:
+                self._read_once(client)
+                if isinstance(client, FastClient) and not client.has_more:
+                    break  # or a busy broker's messages would be read one by one
+            wait_s = 0.0
+        else:
+            received.is_cut = self._client is client
+        self._broker_drops.hear(received, time.monotonic())
+        if self._client is client:
+            client.loop_misc()
+            if time.monotonic() > self._answer_by:
+                asked = f" the subscription of {', '.join(self._subscribing.values())}" if self.connected else ""
+                self._fail(self._end_of_ours(f"the broker does not answer{asked}"))
+        self._retry.look(time.monotonic())
+        self._silence.hear(received, time.monotonic())
 
     def _read_once(self, client: paho.Client) -> None:
         try:

@@ -1,9 +1,10 @@
 """From the receiver to the core: one read a turn, in portions, so that no turn is long however much has come.
 
 What a turn leaves waits for the next one, and nothing more is read meanwhile. A read is acknowledged when all of it was
-taken, and then the devices of which rows were shed are marked: the gap lies behind the rows that they kept.
+taken. Devices of which history is lost are marked before the read whose rows are the first ones behind the loss.
 """
 
+import math
 import time
 from collections.abc import Callable
 
@@ -52,21 +53,30 @@ class Feed:
             self._receiver.nap(longest_s)
 
     def close(self) -> None:
-        """Take what has been read, and say goodbye."""
+        """Take what has been read and what waits, and say goodbye."""
         while not self._received.is_taken:
             self._take(time.monotonic())
+        while self._receiver.backlog:
+            self._accept(self._receiver.release())
+            self._take(math.inf)
         self._receiver.close()
 
     def _begin(self, wait_s: float) -> None:
-        received = self._received = self._receiver.read(wait_s)
+        received = self._receiver.read(wait_s)
         if received.history_lost:
             self._core.mark_gap("")
+        self._accept(received)
         self._drop_log.hear(received.drops, self._receiver.counts)
         self._shed_log.hear(received.shed, time.monotonic())
-        self.n_read += len(received.topics)
         if received.is_taken:
             self._finish(self._core.tick(self._receiver.now_ns()))
             self._receiver.acknowledge(received.packet_ids)
+
+    def _accept(self, received: Received) -> None:
+        self._received = received
+        self.n_read += len(received.topics)
+        for source, device in received.gaps:
+            self._core.mark_gap(source, [device])
 
     def _take(self, until_s: float) -> None:
         """Portion after portion until monotonic `until_s`, at least one where there is one."""
@@ -76,8 +86,6 @@ class Feed:
             self._finish(self._core.take(topics, payloads, arrived_ns))
             self.lag_s = (self._receiver.now_ns() - arrived_ns[-1]) / 1e9
             if received.is_taken:
-                for one in received.shed:
-                    self._core.mark_gap(one.source, [one.device])
                 self._receiver.acknowledge(received.packet_ids)
             elif time.monotonic() >= until_s:
                 return

@@ -1,11 +1,12 @@
 """What one read brings: the rules of what is taken and what is dropped, whoever has parsed it."""
 
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
 
-from agent.decode.topic import Pattern
+from agent.decode.topic import Pattern, device_id_problem
+from agent.receive.backlog import Backlog, Device, Row
 from agent.receive.publish_frame import Message
 from agent.receive.share import Share
 from agent.words import Drop, Shed, Source
@@ -13,6 +14,7 @@ from agent.words import Drop, Shed, Source
 MESSAGES_MAX = 4096  # of one read: bounds the work of one turn
 BYTES_MAX = 2**24  # of payloads, after which a read ends
 SHED_DEVICES_MAX = 1000  # that are counted one by one; beyond it the lesser half is forgotten
+DEVICE_ID_BYTES_MAX = 128  # where nothing else is said
 TOPICS_KNOWN_MAX = 100_000  # beyond it the memory starts anew
 TOPIC_KNOWN_BYTES_MAX = 256  # longer ones are not remembered
 BROKER_DROPPED = b"$SYS/broker/publish/messages/dropped"  # mosquitto's count of what it dropped, for all its clients
@@ -24,9 +26,10 @@ class Received:
     """One read's messages, one element each, and what it dropped.
 
     packet_ids      those of QoS 1, dropped ones too, to be acknowledged in this order after the step
-    shed            what was left out of each device that had more rows than its share
-    n_bytes         of the payloads
-    n_read          messages before anything was shed
+    shed            what was left out of each device that had more rows than could wait
+    gaps            (source, device): devices of which history is lost right before these messages
+    n_bytes         of the payloads that were read
+    is_cut          there was more to read than one read may bring
     broker_said     the payload of BROKER_DROPPED, empty where it has not come
     history_lost    messages may have been missed before these
     n_taken         messages that `portion` has given away
@@ -38,8 +41,9 @@ class Received:
     packet_ids: list[int] = field(default_factory=list)
     drops: list[Drop] = field(default_factory=list)
     shed: list[Shed] = field(default_factory=list)
+    gaps: list[Device] = field(default_factory=list)
     n_bytes: int = 0
-    n_read: int = 0
+    is_cut: bool = False
     broker_said: bytes = b""
     history_lost: bool = False
     n_taken: int = 0
@@ -61,6 +65,7 @@ class Inbox:
     """Fills one `Received` a read. `counts` has what was dropped since the start: (source, reason) -> count.
 
     `shed_of` has the rows that were shed of a device, (source, device) -> count, at least for the worst ones.
+    `backlog` has the rows that wait for a later share.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class Inbox:
         payload_bytes_max: int,
         now_ns: Callable[[], int],
         rows_per_device_max: int = MESSAGES_MAX,
+        device_id_bytes_max: int = DEVICE_ID_BYTES_MAX,
     ) -> None:
         self.counts: Counter[tuple[str, str]] = Counter()
         self.shed_of: Counter[tuple[str, str]] = Counter()
@@ -79,7 +85,9 @@ class Inbox:
         self._sources = sources
         self._patterns = [Pattern.parse(source.topic) for source in sources]
         has_wildcard = any(pattern.has_wildcard for pattern in self._patterns)
-        self.share = Share(rows_per_device_max, self._whose, has_one_topic_a_device=not has_wildcard)
+        self.share = Share(rows_per_device_max, self._whose_share, has_one_topic_a_device=not has_wildcard)
+        self.backlog = Backlog()
+        self._device_id_bytes_max = device_id_bytes_max
 
     def begin(self) -> Received:
         """Start with an empty one."""
@@ -125,19 +133,63 @@ class Inbox:
         if text is not None:
             self._drop(text, "too_large", f"{n_bytes} bytes")
 
-    def shed(self, now_s: float) -> None:
-        """Leave out what devices bring beyond their share, and count it; now_s is monotonic."""
+    def settle(self, now_s: float) -> Received:
+        """A read is whole: let wait what devices bring beyond their share, and put before it the rows whose turn it is.
+
+        now_s is monotonic. What cannot wait is shed and counted.
+        """
         received = self.received
-        received.n_read = len(received.topics)
-        kept, received.shed = self.share.over(received.topics, now_s)
-        if not kept:
+        if received.history_lost:
+            self.backlog.lose_history()
+        due: list[Row] = []
+        if now_s >= self.share.ends_s:
+            self.share.begin(now_s)
+            if self.backlog and not received.history_lost:  # that loss lies behind the rows that wait
+                due, received.gaps = self.backlog.take(self.share.rows_max)
+                self.share.use(row.topic for row in due)
+        self._keep_back()
+        self._prepend(due)
+        return received
+
+    def release(self) -> Received:
+        """A read of what waits and of nothing else, a share a device, without waiting for the next share."""
+        received = self.begin()
+        due, received.gaps = self.backlog.take(self.share.rows_max)
+        self._prepend(due)
+        return received
+
+    def due_s(self, now_s: float) -> float:
+        """Seconds from monotonic now_s until waiting rows may be taken, infinite where none wait."""
+        return max(0.0, self.share.ends_s - now_s) if self.backlog else math.inf
+
+    def _prepend(self, rows: Sequence[Row]) -> None:
+        received = self.received
+        received.topics[:0] = [row.topic for row in rows]
+        received.payloads[:0] = [row.payload for row in rows]
+        received.arrived_ns[:0] = [row.arrived_ns for row in rows]
+
+    def _keep_back(self) -> None:
+        received = self.received
+        over = self.share.over(received.topics, self.backlog)
+        if not over:
             return
-        received.topics = list(compress(received.topics, kept))
-        received.payloads = list(compress(received.payloads, kept))
-        received.arrived_ns = list(compress(received.arrived_ns, kept))
-        for one in received.shed:
-            self.counts[one.source, "shed"] += one.n_shed
-            self.shed_of[one.source, one.device] += one.n_shed
+        rows = list(map(Row, received.topics, received.payloads, received.arrived_ns))
+        taken: list[Row] = []
+        topic_of: dict[Device, str] = {}
+        n_shed: Counter[Device] = Counter()
+        for device, row in zip(over, rows, strict=True):
+            if device is None:
+                taken.append(row)
+            elif not self.backlog.add(device, row):
+                n_shed[device] += 1
+                topic_of[device] = row.topic
+        received.topics, received.payloads, received.arrived_ns = [], [], []
+        self._prepend(taken)
+        n_rows = Counter(over)
+        received.shed = [Shed(*one, topic_of[one], n_rows[one], count) for one, count in n_shed.items()]
+        for device, count in n_shed.items():
+            self.counts[device[0], "shed"] += count
+        self.shed_of.update(n_shed)
         if len(self.shed_of) > SHED_DEVICES_MAX:
             for device, _ in self.shed_of.most_common()[SHED_DEVICES_MAX // 2 :]:
                 del self.shed_of[device]
@@ -170,13 +222,18 @@ class Inbox:
         self.counts[source, reason] += 1
         self.received.drops.append(Drop(source, device, topic, reason, detail))
 
-    def _whose(self, topic: str) -> tuple[str, str]:
+    def _whose(self, topic: str) -> Device:
         """Source and device of a topic, "" where there is none."""
         for source, pattern in zip(self._sources, self._patterns, strict=True):
             device = pattern.device(topic)
             if device is not None:
                 return source.name, device
         return "", ""
+
+    def _whose_share(self, topic: str) -> Device:
+        """The same; "" also where the core refuses the device for its id, which costs next to nothing."""
+        source, device = self._whose(topic)
+        return ("", "") if device_id_problem(device, self._device_id_bytes_max) else (source, device)
 
     def _has_no_time(self, topic: str) -> bool:
         """A repeated delivery cannot be known by its event time when that is the time of arrival."""

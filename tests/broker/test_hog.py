@@ -1,7 +1,8 @@
 """One device that sends far too much starves no other (law 5), with a broker at its own defaults.
 
 In 30 beats the hog sends 300 rows each and 20 devices one each: 3,000 rows a second beside 10 a device. The beats come
-a tenth of a second apart, so that this is a rate and not a heap; what is checked are counts.
+a tenth of a second apart, so that this is a rate and not a heap; what is checked are counts. A backlog that a device
+sends in one go is no hog's: all of it is scored.
 """
 
 import getpass
@@ -43,11 +44,16 @@ def beat(client: paho.Client, number: int, qos: int) -> None:
         client.publish(*message(device, number), qos=qos)
 
 
+def at_default_load(port: int, **options: object) -> str:
+    """A configuration with the share and the delay of the defaults."""
+    text = configuration(port, **options)
+    return text.replace("rows_per_device_max = 4096\n", "").replace('max_delay = "2ms"\n', "")
+
+
 @pytest.mark.parametrize(("protocol", "qos"), [("5", 0), ("3.1.1", 0), ("5", 1), ("3.1.1", 1)])
 def test_a_hog_is_named_and_the_fleet_keeps_its_rows(broker, quiet_listener, make_agent, protocol, qos):
-    """Whatever is not taken is shed and said; the hog's next row says that history is missing."""
-    text = configuration(broker.port, protocol=protocol, qos=qos)
-    text = text.replace("rows_per_device_max = 4096\n", "").replace('max_delay = "2ms"\n', "")
+    """What is beyond the hog's share waits, what is beyond what may wait is shed and said, nobody else loses a row."""
+    text = at_default_load(broker.port, protocol=protocol, qos=qos)
     agent = make_agent(text.replace('scores = "all"', 'scores = "none"'), hears=quiet_listener)
     agent.go()
     client = paho.Client(CallbackAPIVersion.VERSION2)
@@ -64,6 +70,8 @@ def test_a_hog_is_named_and_the_fleet_keeps_its_rows(broker, quiet_listener, mak
     client.disconnect()
     client.loop_stop()
     wait_until(lambda: "empty" in agent.status()["drops"].get("press", {}), "the end marker is taken")
+    assert agent.status()["queues"]["waiting_rows"] > 0
+    wait_until(lambda: agent.status()["queues"]["waiting_rows"] == 0, "what waits is taken")
     status = agent.status()
     n_shed = status["drops"]["press"]["shed"]
     assert status["shed"] == {"press": {"hog": n_shed}}
@@ -72,3 +80,19 @@ def test_a_hog_is_named_and_the_fleet_keeps_its_rows(broker, quiet_listener, mak
     named = agent.wait_for_log("device_shed")
     assert (named["device"], named["topic"]) == ("hog", "plant/hog/cycle")
     assert named["rows_per_s"] > 640
+
+
+@pytest.mark.parametrize("qos", [0, 1])
+def test_a_backlog_that_a_device_sends_in_one_go_is_scored_whole(broker, make_agent, qos):
+    """506 rows, as many as the guide plays, at the default share; and a stop takes what still waits of 2,000 more."""
+    agent = make_agent(at_default_load(broker.port, qos=qos))
+    agent.go()
+    broker.publish_all([message("p1", cycle) for cycle in range(1, 507)])
+    wait_until(lambda: len(agent.scores("p1")) == 506, "all rows are scored")
+    assert agent.status()["drops"] == {}
+    n_taken = agent.status()["taken"]
+    broker.publish_all([message("p1", cycle) for cycle in range(507, 2507)])
+    wait_until(lambda: agent.status()["queues"]["waiting_rows"] > 0, "rows wait")
+    assert agent.stop() == 0
+    (stopped,) = agent.log("agent_stopped")
+    assert stopped["taken"] == n_taken + 2000

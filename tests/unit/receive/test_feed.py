@@ -1,5 +1,6 @@
 """A read goes to the core in portions; a turn is bounded in time; what it leaves waits, and nothing is lost by that."""
 
+import math
 from collections import Counter
 
 import pytest
@@ -7,11 +8,13 @@ import structlog
 from structlog.testing import LogCapture
 
 from agent.log import DropLog, ShedLog
-from agent.receive import feed
+from agent.receive import backlog, feed
+from agent.receive.backlog import Backlog, Row
 from agent.receive.feed import PORTION_MESSAGES, Feed
-from agent.receive.inbox import Received
-from agent.words import Quality, Shed
-from tests.streams import core, interleaved, life
+from agent.receive.inbox import Inbox, Received
+from agent.receive.publish_frame import Message
+from agent.words import Quality
+from tests.streams import SOURCE, core, interleaved, life
 
 
 class Reads:
@@ -22,10 +25,16 @@ class Reads:
         self.acknowledged: list[int] = []
         self.kept_alive = 0
         self.took_s = 0.0
+        self.backlog = Backlog()
         self._reads = list(reads)
 
     def read(self, _: float) -> Received:
         return self._reads.pop(0) if self._reads else Received()
+
+    def release(self) -> Received:
+        rows, gaps = self.backlog.take(ROWS_MAX)
+        topics, payloads, arrived_ns = map(list, zip(*rows, strict=True)) if rows else ([], [], [])
+        return Received(topics, payloads, arrived_ns, gaps=gaps)
 
     def keep_alive(self) -> None:
         self.kept_alive += 1
@@ -46,9 +55,12 @@ class Reads:
 MESSAGES = interleaved(*(life(f"p{number}", 50, seed=number) for number in range(2 * PORTION_MESSAGES // 50 + 1)))
 
 
-def of(messages, *packet_ids: int, shed=()) -> Received:
+ROWS_MAX = 64
+
+
+def of(messages, *packet_ids: int, gaps=()) -> Received:
     topics, payloads = map(list, zip(*messages, strict=True))
-    return Received(topics, payloads, [10**9] * len(topics), [*packet_ids], shed=[*shed])
+    return Received(topics, payloads, [10**9] * len(topics), [*packet_ids], gaps=[*gaps])
 
 
 def fed(reads: Reads):
@@ -99,17 +111,105 @@ def test_a_read_that_only_dropped_is_acknowledged_and_the_clock_goes_on():
     assert (reads.acknowledged, into.log_time_ns) == ([5], 10**9)
 
 
-def test_the_device_whose_rows_were_shed_says_gap_with_its_next_row_and_nobody_else():
+def qualities(taken) -> dict[str, list[int]]:
+    """Of each device, the quality of each of its rows."""
+    found: dict[str, list[int]] = {}
+    for part in taken:
+        for device, quality in zip(part.scores.device, part.scores.quality.tolist(), strict=True):
+            found.setdefault(device, []).append(quality)
+    return found
+
+
+def test_a_device_that_lost_history_says_gap_with_the_rows_of_that_read_and_nobody_else():
     first, then = life("hog", 11), life("p1", 11)
-    shed = [Shed("press", "hog", "plant/hog/cycle", n_rows=20, n_shed=10)]
-    one, _, taken = fed(Reads(of(interleaved(first[:10], then[:10]), shed=shed), of([first[10], then[10]])))
+    one, _, taken = fed(
+        Reads(of(interleaved(first[:10], then[:10])), of([first[10], then[10]], gaps=[("press", "hog")]))
+    )
     one.turn(0.0)
     one.turn(0.0)
-    assert set(taken[0].scores.quality[6:].tolist()) == {Quality.OK}
-    assert dict(zip(taken[1].scores.device, taken[1].scores.quality.tolist(), strict=True)) == {
-        "hog": Quality.GAP,
-        "p1": Quality.OK,
-    }
+    found = qualities(taken)
+    assert (found["hog"][-2:], found["p1"][-2:]) == ([Quality.OK, Quality.GAP], [Quality.OK, Quality.OK])
+
+
+def test_a_stop_takes_what_waits_and_marks_what_was_shed_behind_it():
+    reads = Reads()
+    one, into, taken = fed(reads)
+    for topic, payload in life("hog", 2 * ROWS_MAX + 1):
+        reads.backlog.add(("press", "hog"), Row(topic, payload, 10**9))
+    reads.backlog.lose_history()
+    one.close()
+    assert into.entry == 2 * ROWS_MAX + 1
+    assert Quality.GAP not in qualities(taken)["hog"]
+    assert into._stepper.slab.columns.history_lost.sum() == 1
+
+
+class Shared(Reads):
+    """Reads go through a real inbox, each at its own monotonic time."""
+
+    def __init__(self, rows_max: int) -> None:
+        super().__init__()
+        self.inbox = Inbox([SOURCE], 2**16, lambda: 10**9, rows_per_device_max=rows_max)
+        self.backlog, self.release = self.inbox.backlog, self.inbox.release
+        self.comes: list[tuple[float, list]] = []
+        self.lost_at_s = math.inf  # the read of that time follows a lost connection
+
+    def read(self, _: float) -> Received:
+        now_s, messages = self.comes.pop(0)
+        received = self.inbox.begin()
+        received.history_lost = now_s == self.lost_at_s
+        for topic, payload in messages:
+            self.inbox.take(Message(topic.encode(), payload, 0, 0, False, False, ()))
+        self.inbox.stamp()
+        return self.inbox.settle(now_s)
+
+
+def test_a_backlog_in_one_go_is_scored_whole_and_as_if_it_had_come_slowly():
+    rows = life("p1", 506)
+    reads = Shared(ROWS_MAX)
+    reads.comes = [(10.0, rows[:300]), (10.01, rows[300:]), *((10.2 + number, []) for number in range(8))]
+    one, into, taken = fed(reads)
+    while reads.comes:
+        one.turn(0.0)
+    assert (into.entry, reads.inbox.counts, bool(reads.backlog)) == (506, {}, False)
+    topics, payloads = zip(*rows, strict=True)
+    slowly = core().take(topics, payloads, [10**9] * 506).scores
+    assert b"".join(part.scores.risk.tobytes() for part in taken) == slowly.risk.tobytes()
+    assert qualities(taken)["p1"] == slowly.quality.tolist()
+
+
+def test_a_read_that_is_shed_whole_is_a_gap(monkeypatch):
+    monkeypatch.setattr(backlog, "ROWS_MAX", 0)
+    rows = life("p1", 15)
+    reads = Shared(12)
+    reads.comes = [(10.0, rows[:12]), (10.05, rows[12:13]), (11.0, rows[13:])]
+    one, _, taken = fed(reads)
+    for _ in range(3):
+        one.turn(0.0)
+    assert (reads.inbox.counts, reads.inbox.shed_of) == ({("press", "shed"): 1}, {("press", "p1"): 1})
+    assert qualities(taken)["p1"][11:] == [Quality.OK, Quality.GAP, Quality.OK]
+
+
+def test_a_connection_that_is_lost_while_rows_wait_is_a_gap_behind_them():
+    """The first row behind the loss says so, though it waits itself and rows before it are taken later."""
+    rows = life("p1", 40)
+    reads = Shared(12)
+    reads.comes = [(10.0, rows[:30]), (10.05, rows[30:]), *((11.0 + number, []) for number in range(4))]
+    reads.lost_at_s = 10.05
+    one, _, taken = fed(reads)
+    while reads.comes:
+        one.turn(0.0)
+    found = qualities(taken)["p1"]
+    assert len(found) == 40
+    assert [place for place, quality in enumerate(found) if quality == Quality.GAP] == [12, 30]
+
+
+def test_a_device_that_the_core_refuses_for_its_id_is_neither_kept_waiting_nor_named():
+    reads = Shared(1)
+    reads.comes = [(10.0, [(f"plant/{'x' * 60_000}/cycle", b"{}")] * 5)]
+    one, into, _ = fed(reads)
+    one.turn(0.0)
+    assert (reads.inbox.shed_of, bool(reads.backlog)) == ({}, False)
+    assert into.counts == {("press", "device_id"): 5}
 
 
 @pytest.mark.parametrize("device", ["nobody", "p1"])
