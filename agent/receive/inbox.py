@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from agent.core.bounds import Bounds
 from agent.decode.topic import Pattern, device_id_problem
 from agent.receive.backlog import Backlog, Device, Row
 from agent.receive.publish_frame import Message
@@ -14,7 +15,7 @@ from agent.words import Drop, Shed, Source
 MESSAGES_MAX = 4096  # of one read: bounds the work of one turn
 BYTES_MAX = 2**24  # of payloads, after which a read ends
 SHED_DEVICES_MAX = 1000  # that are counted one by one; beyond it the lesser half is forgotten
-DEVICE_ID_BYTES_MAX = 128  # where nothing else is said
+DEVICE_ID_BYTES_MAX = Bounds().device_id_bytes_max  # where nothing else is said
 TOPICS_KNOWN_MAX = 100_000  # beyond it the memory starts anew
 TOPIC_KNOWN_BYTES_MAX = 256  # longer ones are not remembered
 BROKER_DROPPED = b"$SYS/broker/publish/messages/dropped"  # mosquitto's count of what it dropped, for all its clients
