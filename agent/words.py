@@ -135,7 +135,7 @@ class Drop:
 
 @dataclass(frozen=True, slots=True)
 class Shed:
-    """What one device lost of one read: `n_shed` of its `n_rows`; `topic` is one that brought them."""
+    """What one device lost of one read: `n_shed` of `n_rows` beyond its share; `topic` is one that brought them."""
 
     source: str
     device: str
