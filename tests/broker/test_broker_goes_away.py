@@ -84,7 +84,10 @@ def test_what_the_broker_refuses_is_kept_until_it_is_allowed(broker, make_agent)
 def parked(agent, n: int) -> None:
     """Until the status says that so many events are parked, and nothing else waits."""
     agent.listener.wait_for(
-        lambda one: one.topic == f"{ROOT}/status" and json.loads(one.payload)["queues"] == {"outbox": n, "parked": n},
+        lambda one: (
+            one.topic == f"{ROOT}/status"
+            and json.loads(one.payload)["queues"] == {"outbox": n, "parked": n, "waiting_rows": 0}
+        ),
         f"{n} parked",
     )
 
