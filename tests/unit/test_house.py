@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-LINES_MAX = 300
+LINES_MAX = 350
 VAGUE_FILES = {
     "utils",
     "util",
@@ -82,7 +82,7 @@ DOCUMENTED = '"""What it is for."""\n'
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("agent/x.py", DOCUMENTED + "x = 1\n" * 300),
+        ("agent/x.py", DOCUMENTED + "x = 1\n" * 350),
         ("agent/utils.py", DOCUMENTED),
         ("agent/store_helpers.py", DOCUMENTED),
         ("agent/common/x.py", DOCUMENTED),
@@ -107,4 +107,4 @@ def test_what_is_allowed_is_not_found():
     assert list(faults("agent/cli.py", DOCUMENTED + "print(1)\n")) == []
     undone = DOCUMENTED + "try:\n    x()\nexcept BaseException:\n    undo()\n    raise\n"
     assert list(faults("agent/x.py", undone)) == []
-    assert list(faults("agent/x.py", DOCUMENTED + "x = 1\n" * 299)) == []
+    assert list(faults("agent/x.py", DOCUMENTED + "x = 1\n" * 349)) == []

@@ -16,22 +16,24 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = [
     {"cli"},
-    {"alerts", "run", "record", "sample", "command", "doctor", "replay"},
+    {"alerts", "list_alerts", "run", "record", "sample", "command", "doctor", "replay"},
     {"receive", "store", "publish"},
-    {"link", "log", "signals", "supervise"},
+    {"link", "mqtt", "log", "signals", "supervise", "service_manager"},
     {"config"},
     {"core"},
-    {"decode", "align", "step", "judge", "bundle"},
-    {"words", "errors", "columns"},
+    {"decode", "align", "step", "judge", "bundle", "score"},
+    {"words", "errors", "near", "columns", "devices"},
 ]
 SIDEWAYS = {
     ("publish", "store.outbox"),
     ("align", "bundle.manifest"),
     ("step", "bundle.manifest"),
     ("judge", "bundle.manifest"),
+    ("score", "bundle.manifest"),
+    ("score", "judge.threshold"),
     ("replay", "run"),
 }
-TRAINER_READS = {"bundle", "core", "replay", "config", "errors", "words"}
+TRAINER_READS = {"bundle", "core", "replay", "config", "errors", "near", "score", "words"}
 TRAINER_READS_TOO = {"judge.evidence", "judge.threshold", "step.engine"}  # one judge, one budget, one engine
 
 RUNTIME = {
