@@ -6,7 +6,7 @@ between and nothing is missing. Else the device warms up as one that was never h
 
 import numpy as np
 
-from agent.step.slab import DeviceColumns
+from agent.devices.slots import DeviceColumns
 from agent.words import Float32, Int64
 
 

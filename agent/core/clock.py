@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.step.slab import NEVER, DeviceColumns
+from agent.devices.slots import NEVER, DeviceColumns
 from agent.words import Bool, Int64, Source
 
 WRONG_ROWS = 20

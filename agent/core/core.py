@@ -22,10 +22,10 @@ from agent.core.bounds import Bounds
 from agent.core.scores import joined, no_scores
 from agent.core.stepper import Mark, Stepper
 from agent.decode.intake import Intake
+from agent.devices.slots import GONE, NEVER, NO_SOURCE
 from agent.errors import StateRefused
 from agent.judge.evidence import Evidence
 from agent.step.engine import Engine
-from agent.step.slab import GONE, NEVER, NO_SOURCE
 from agent.words import SEVERITIES, AlertEvent, Drop, Quality, Scores, Source, Taken
 
 UNHEARD_NS = 3600 * 10**9  # log time that passes in one step of more than this: nobody listened meanwhile

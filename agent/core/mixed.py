@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from agent.step.slab import DeviceColumns
+from agent.devices.slots import DeviceColumns
 from agent.words import Bool, Int64
 
 MIXED_CHANGES = 12  # of 32 rows, from new to old or back: a backlog or a clock set back changes once or twice

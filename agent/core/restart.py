@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent.step.slab import NEVER, DeviceColumns
+from agent.devices.slots import NEVER, DeviceColumns
 from agent.words import Bool, Int64, Source
 
 RESTART_ROWS = 5

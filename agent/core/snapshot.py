@@ -10,10 +10,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from agent.columns import Columns
+from agent.devices.columns import Columns
+from agent.devices.slots import GONE, DeviceColumns
 from agent.errors import SnapshotRefused, Unreadable
 from agent.judge.evidence import Evidence
-from agent.step.slab import GONE, DeviceColumns
 
 MAGIC = b"FWSTATE\n"
 SCHEMA_VERSION = 4

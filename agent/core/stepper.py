@@ -21,10 +21,10 @@ from agent.core.quality import QualityRule
 from agent.core.restart import RestartRule
 from agent.core.scores import joined, no_scores, picked
 from agent.decode.intake import Readings
+from agent.devices.slots import GONE, NEVER, NO_SLOT, Slab
 from agent.judge.evidence import NOT_CLEARING, Evidence, judge
 from agent.step.batch import rounds, step
 from agent.step.engine import Engine
-from agent.step.slab import GONE, NEVER, NO_SLOT, Slab
 from agent.words import AlertEvent, Drop, Int64, Scores, Source
 
 Mark = tuple[int, int]  # clock epoch and event time of the newest event that the alert table has of a device

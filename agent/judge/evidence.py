@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.bundle.manifest import JudgePolicy
-from agent.columns import Columns, column
+from agent.devices.columns import Columns, column
 from agent.words import SEVERITIES, Bool, Float32, Int64, Quality, UInt8
 
 NOT_CLEARING = -1

@@ -159,7 +159,7 @@ def test_imports_go_down_only(path):
         ("agent/core/core.py", "import time"),
         ("agent/core/core.py", "import datetime\nnow = datetime.datetime.now()"),
         ("agent/core/core.py", "import numpy as np\nrng = np.random.default_rng()"),
-        ("agent/step/slab.py", "if True:\n    from threading import Lock"),
+        ("agent/devices/slots.py", "if True:\n    from threading import Lock"),
         ("agent/bundle/golden.py", "open('x')"),
         ("agent/bundle/golden.py", "from pathlib import Path\nPath('x').read_bytes()"),
         ("agent/words.py", "import logging"),
@@ -173,7 +173,10 @@ def test_a_wrong_import_is_found(path, source):
 
 def test_what_is_allowed_is_not_found():
     for path, source in (
-        ("agent/judge/evidence.py", "from agent.bundle.manifest import Manifest\nfrom agent.columns import Columns"),
+        (
+            "agent/judge/evidence.py",
+            "from agent.bundle.manifest import Manifest\nfrom agent.devices.columns import Columns",
+        ),
         ("agent/publish/mqtt.py", "import time\nimport paho.mqtt.client\nfrom agent.store.outbox import Outbox"),
         ("agent/bundle/file.py", "import os\nopen('x')"),
         ("agent/decode/json_object.py", "from datetime import UTC, datetime"),

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from agent.devices.slots import GONE, NO_SLOT, NO_SOURCE, Slab
 from agent.step.batch import rounds
-from agent.step.slab import GONE, NO_SLOT, NO_SOURCE, Slab
 
 
 @given(st.lists(st.integers(0, 6), max_size=80))

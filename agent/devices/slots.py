@@ -10,7 +10,7 @@ from itertools import repeat
 
 import numpy as np
 
-from agent.columns import AnyArray, Columns, column
+from agent.devices.columns import AnyArray, Columns, column
 from agent.words import Bool, Float32, Int64, Quality, UInt8, UInt32
 
 NEVER = -1
