@@ -15,7 +15,7 @@ import onnxruntime as ort
 import torch
 from onnx import TensorProto, ValueInfoProto, checker, helper
 
-from agent.bundle.graph import IR_VERSIONS, OPSET_VERSION
+from agent.bundle.onnx_graph import IR_VERSIONS, OPSET_VERSION
 from agent.words import Float32
 from bench.result import markdown, ratio, write
 from trainer.cells import CELLS

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from agent.bundle.sense import TIME_S_MAX, WINDOW_MAX
+from agent.bundle.manifest_rules import TIME_S_MAX, WINDOW_MAX
 from agent.config.quantity import parse_duration
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent.bundle import graph
+from agent.bundle import onnx_graph
 from agent.bundle.file import Bundle
 from agent.bundle.golden import Golden, rows_max
 from agent.step.engine import Engine
@@ -38,6 +38,6 @@ def golden(bundle: Bundle, histories: Sequence[History]) -> Golden:
             if row % every == 0:
                 kept.append((x, dt, state, after, risk, rul))
             state = after
-    n_kept = min(len(kept), rows_max(graph.check(bundle.model, bundle.manifest), bundle.manifest))
+    n_kept = min(len(kept), rows_max(onnx_graph.check(bundle.model, bundle.manifest), bundle.manifest))
     chosen = [kept[index] for index in np.linspace(0, len(kept) - 1, n_kept).round().astype(int)]
     return Golden(*(np.concatenate(arrays) for arrays in zip(*chosen, strict=True)))

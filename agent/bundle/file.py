@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from agent.bundle import golden, graph, sense, stored_zip
+from agent.bundle import golden, manifest_rules, onnx_graph, stored_zip
 from agent.bundle.golden import Golden
 from agent.bundle.manifest import SCHEMA_VERSION, Manifest, Member
 from agent.bundle.work import VERIFY_WORK_MAX
@@ -109,7 +109,7 @@ def _checked(path: Path, data: bytes) -> Bundle:
     works = {}
     for name in ("model.onnx", "model.fp32.onnx"):
         try:
-            works[name] = graph.check(members[name], manifest)
+            works[name] = onnx_graph.check(members[name], manifest)
         except ValueError as error:
             raise BundleRefused(path, f"{name} is refused: {error}", next_step=ANEW) from None
     try:
@@ -156,7 +156,7 @@ def _manifest(path: Path, members: Mapping[str, bytes]) -> Manifest:
         manifest = msgspec.json.decode(data, type=Manifest)
     except Unreadable as error:
         raise BundleRefused(path, f"{MANIFEST} is refused: {error}", next_step=ANEW) from None
-    faults = sense.faults(manifest)
+    faults = manifest_rules.faults(manifest)
     if faults:
         raise BundleRefused(path, f"{MANIFEST} makes no sense: {'; '.join(faults)}", next_step=ANEW)
     return manifest

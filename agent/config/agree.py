@@ -11,13 +11,13 @@ from itertools import combinations
 
 from agent.bundle.manifest import Manifest
 from agent.config.lines import Key
-from agent.config.near import nearest
 from agent.config.secret import secret_fault
 from agent.config.settings import Agent, Broker, Model, Publish, SourceSettings
 from agent.config.trust import trust_fault
 from agent.decode.json_object import field_problem
 from agent.decode.topic import Pattern
 from agent.judge.threshold import Chosen, default_budget, parse_budget, verdict
+from agent.near import nearest
 
 Fault = tuple[Key, str]
 

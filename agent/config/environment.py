@@ -6,8 +6,8 @@ from pathlib import Path
 
 from agent.config.gather import Gathered, Place, Toml, merge
 from agent.config.lines import Key
-from agent.config.near import near_miss
 from agent.config.problem import Problem
+from agent.near import near_miss
 
 ENVIRONMENT = "environment"
 

@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from agent.config.lines import Key
-from agent.config.near import near_miss
 from agent.config.quantity import format_duration
 from agent.config.settings import Settings
+from agent.near import near_miss
 
 SHOWN_MAX = 60
 WORDS = {

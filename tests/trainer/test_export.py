@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from agent.bundle import graph
+from agent.bundle import onnx_graph
 from agent.words import Float32
 from tests.trainer.fleet import fleet, small_config
 from tests.trainer.test_groups import BY, flying
@@ -239,7 +239,7 @@ def test_the_agent_accepts_the_graph(made: Made) -> None:
     parts = Parts(tuple(made.histories), tuple(made.histories), tuple(made.histories))
     bundle = unmeasured(made.config, parts, made.model, "0" * 64)
     for model in (bundle.model, bundle.model_fp32):
-        graph.check(model, bundle.manifest)
+        onnx_graph.check(model, bundle.manifest)
 
 
 def test_graph_is_plain_and_int8_is_small_at_full_width() -> None:

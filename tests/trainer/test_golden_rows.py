@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.bundle import file, graph
+from agent.bundle import file, onnx_graph
 from agent.bundle.golden import rows_max, verify_work
 from agent.core.engine import load_engine
 from tests.bundles import write_small_bundle
@@ -22,7 +22,7 @@ def test_a_long_history_or_a_large_model_gives_fewer_rows_evenly_chosen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bundle = file.read(write_small_bundle(tmp_path / "small.fwb"))
-    work = graph.check(bundle.model, bundle.manifest)
+    work = onnx_graph.check(bundle.model, bundle.manifest)
     whole = golden(bundle, [history(600)])
     assert len(whole.x) == 600 // GOLDEN_EVERY
     monkeypatch.setattr("agent.bundle.golden.VERIFY_WORK_MAX", verify_work(work, bundle.manifest, 20))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
-from agent.bundle import graph as agent_graph
+from agent.bundle import onnx_graph as agent_graph
 from agent.bundle.manifest import RiskHead, StateBlock
 from agent.words import Float32
 from bench.cells import OneCell, graph

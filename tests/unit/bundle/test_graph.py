@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from agent.bundle import graph
-from agent.bundle.wire import Malformed
+from agent.bundle import onnx_graph
+from agent.bundle.protobuf import Malformed
 from agent.bundle.work import NODE_WORK, NUMBER_WORK, Work
 from tests.small_bundle import small_manifest, small_model
 
@@ -32,24 +32,24 @@ def node_with(operator: str, **attributes: object) -> onnx.ModelProto:
 
 
 def test_the_small_model_is_accepted():
-    graph.check(MODEL, MANIFEST)
+    onnx_graph.check(MODEL, MANIFEST)
 
 
 def test_the_work_of_a_model_is_counted_on_its_nodes():
     """A product is work of each row, a constant that a node computes is work of each call, and a node costs a call."""
-    work = graph.check(MODEL, MANIFEST)
+    work = onnx_graph.check(MODEL, MANIFEST)
     model = node_with("MatMul")
     model.graph.node[-1].input.append("w")  # [b, 3] by [3, 3]
-    assert graph.check(model.SerializeToString(), MANIFEST) == work + Work(9 + 3 * NUMBER_WORK, NODE_WORK)
+    assert onnx_graph.check(model.SerializeToString(), MANIFEST) == work + Work(9 + 3 * NUMBER_WORK, NODE_WORK)
     model.graph.node.append(helper.make_node("Sqrt", ["w"], ["constant"]))
     more = Work(9 + 3 * NUMBER_WORK, 2 * NODE_WORK + 9 * NUMBER_WORK)
-    assert graph.check(model.SerializeToString(), MANIFEST) == work + more
+    assert onnx_graph.check(model.SerializeToString(), MANIFEST) == work + more
 
 
 def test_a_model_without_rul_is_accepted_when_the_manifest_has_none():
     model = small()
     del model.graph.output[2]
-    graph.check(model.SerializeToString(), msgspec.structs.replace(MANIFEST, rul=None))
+    onnx_graph.check(model.SerializeToString(), msgspec.structs.replace(MANIFEST, rul=None))
 
 
 def with_subgraph() -> onnx.ModelProto:
@@ -247,14 +247,14 @@ REFUSED = {
 def test_refused_by_name(case):
     model, words = REFUSED[case]
     with pytest.raises(Malformed, match=words):
-        graph.check(model.SerializeToString(), MANIFEST)
+        onnx_graph.check(model.SerializeToString(), MANIFEST)
 
 
 def test_two_graphs_in_one_file_are_refused():
     """A protobuf library would merge them into a graph that nobody has looked at."""
     more = onnx.ModelProto(graph=helper.make_graph([helper.make_node("Loop", ["x"], ["y"])], "g", [], []))
     with pytest.raises(Malformed, match="model has graph too often"):
-        graph.check(MODEL + more.SerializeToString(), MANIFEST)
+        onnx_graph.check(MODEL + more.SerializeToString(), MANIFEST)
 
 
 def varint(value: int) -> bytes:
@@ -286,18 +286,18 @@ def with_broken_note(where: str) -> bytes:
 @pytest.mark.parametrize("where", ["node", "graph", "model"])
 def test_notes_that_onnx_runtime_could_not_read_are_refused(where):
     with pytest.raises(Malformed, match="metadata_props ends inside a number"):
-        graph.check(with_broken_note(where), MANIFEST)
+        onnx_graph.check(with_broken_note(where), MANIFEST)
 
 
 def test_an_unknown_field_is_refused():
     with pytest.raises(Malformed, match="model has field 500"):
-        graph.check(MODEL + bytes([0xA0, 0x1F, 0x00]), MANIFEST)
+        onnx_graph.check(MODEL + bytes([0xA0, 0x1F, 0x00]), MANIFEST)
 
 
 def test_every_truncation_is_refused():
     for size in range(len(MODEL)):
         with pytest.raises(Malformed):
-            graph.check(MODEL[:size], MANIFEST)
+            onnx_graph.check(MODEL[:size], MANIFEST)
 
 
 @given(st.lists(st.tuples(st.integers(0, len(MODEL) - 1), st.integers(1, 255)), min_size=1, max_size=4))
@@ -306,13 +306,13 @@ def test_flipped_bytes_never_raise_anything_else(flips):
     for place, bits in flips:
         model[place] ^= bits
     with suppress(Malformed):
-        graph.check(bytes(model), MANIFEST)
+        onnx_graph.check(bytes(model), MANIFEST)
 
 
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused(data):
     with pytest.raises(Malformed):
-        graph.check(data, MANIFEST)
+        onnx_graph.check(data, MANIFEST)
 
 
 @pytest.mark.parametrize("operator", ["Split", "Sigmoid"])
@@ -320,4 +320,4 @@ def test_a_node_without_outputs_is_refused(operator):
     model = small()
     model.graph.node.append(helper.make_node(operator, ["x"], []))
     with pytest.raises(Malformed, match=rf"node \d+ \('{operator}'\) has no output"):
-        graph.check(model.SerializeToString(), MANIFEST)
+        onnx_graph.check(model.SerializeToString(), MANIFEST)

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from agent.bundle import sense
+from agent.bundle import manifest_rules
 from agent.bundle.manifest import (
     Cadence,
     Channel,
@@ -103,24 +103,24 @@ def changed(changes: dict[str, object]) -> Manifest:
 
 
 def test_the_small_manifest_makes_sense():
-    assert sense.faults(SMALL) == []
-    assert sense.faults(changed({"rul": None})) == []
+    assert manifest_rules.faults(SMALL) == []
+    assert manifest_rules.faults(changed({"rul": None})) == []
 
 
 @pytest.mark.parametrize(("changes", "words"), WRONG, ids=[words for _, words in WRONG])
 def test_nonsense_is_named_alone(changes, words):
-    faults = sense.faults(changed(changes))
+    faults = manifest_rules.faults(changed(changes))
     assert len(faults) == 1
     assert words in faults[0]
 
 
 def test_all_faults_are_found_at_once():
-    assert len(sense.faults(changed({"name": "", "warmup_rows": -1, "lives_s": (0.0,)}))) == 3
+    assert len(manifest_rules.faults(changed({"name": "", "warmup_rows": -1, "lives_s": (0.0,)}))) == 3
 
 
 def test_a_hostile_manifest_is_not_answered_with_a_line_for_each_of_its_channels():
     """17,000 of them fit into a manifest; each name is counted once, not once for each other name."""
     many = tuple(msgspec.structs.replace(SMALL.channels[0], name=f"c\n{index // 2}") for index in range(17_000))
-    faults = sense.faults(changed({"channels": many}))
+    faults = manifest_rules.faults(changed({"channels": many}))
     assert faults[0] == "it has 17000 channels, must be 1 to 1024"
-    assert len(faults) == sense.FAULTS_MAX
+    assert len(faults) == manifest_rules.FAULTS_MAX

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.bundle.wire import BYTES, FIXED32, TEXT_BYTES_MAX, VARINT, Field, Malformed, Table, _varint, read
+from agent.bundle.protobuf import BYTES, FIXED32, TEXT_BYTES_MAX, VARINT, Field, Malformed, Table, _varint, read
 
 TABLE = Table(
     "thing",
@@ -91,7 +91,7 @@ def test_texts_are_bounded_utf8():
 def test_a_long_packed_list_is_left_at_its_bound(monkeypatch):
     """The work is that of the bound, not of the list: five numbers of a million are looked at, and key and size."""
     looked_at = []
-    monkeypatch.setattr("agent.bundle.wire._varint", lambda *place: looked_at.append(place) or _varint(*place))
+    monkeypatch.setattr("agent.bundle.protobuf._varint", lambda *place: looked_at.append(place) or _varint(*place))
     with pytest.raises(Malformed, match="more than 4 values"):
         wire(field(3, BYTES, varint(1) * 1_000_000))
     assert len(looked_at) == 2 + 5

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.bundle import file, golden
 from agent.bundle.manifest import Cadence
-from agent.bundle.sense import SPAN_S_MAX
+from agent.bundle.manifest_rules import SPAN_S_MAX
 from agent.config.load import Examined, check, examine
 from agent.config.plan import build
 from agent.decode.json_object import JsonObjectCodec, field_problem

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.bundle import file, graph
+from agent.bundle import file, onnx_graph
 from agent.bundle.file import Bundle
-from agent.bundle.wire import Malformed
+from agent.bundle.protobuf import Malformed
 from agent.core.engine import load_engine
 from agent.errors import BundleRefused
 from agent.step.engine import Engine, ModelFailed
@@ -63,5 +63,5 @@ def test_a_model_that_passes_the_check_runs_or_is_refused_in_words(flips):
     for place, bits in flips:
         model[place] ^= bits
     with suppress(Malformed, ModelFailed):
-        graph.check(bytes(model), MANIFEST)
+        onnx_graph.check(bytes(model), MANIFEST)
         run_once(Engine(bytes(model), MANIFEST))

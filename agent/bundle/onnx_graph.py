@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from agent.bundle.manifest import Manifest
 from agent.bundle.operators import BOOL, FLOAT, INT8, INT32, INT64, ROWS, UINT8, Node, Unfit, Value, apply
-from agent.bundle.wire import BYTES, FIXED32, VARINT, Field, Malformed, Message, Table, read
+from agent.bundle.protobuf import BYTES, FIXED32, VARINT, Field, Malformed, Message, Table, read
 from agent.bundle.work import NO_WORK, Work, work_of
 
 IR_VERSIONS = range(7, 11)
