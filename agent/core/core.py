@@ -112,7 +112,7 @@ class Core:
         """History may be missing: the next row of each device of `source` ("" for all), or of those named, says `gap`.
 
         devices  only these of the source; one that is not known has no history. Without any, for a while nobody who is
-                 heard for the first time is taken for new (`agent.core.newness`).
+                 heard for the first time is taken for new (`agent.align.first_seen`).
         """
         columns = self._stepper.slab.columns
         if devices:

@@ -8,17 +8,17 @@ from typing import Literal
 
 import numpy as np
 
-from agent.align import space
+from agent.align.clock import ClockRule
+from agent.align.first_seen import Newness
+from agent.align.left_out import reasons_left_out
+from agent.align.mixed import mixed_rows
+from agent.align.restart import RestartRule
+from agent.align.spacing import space
 from agent.bundle.manifest import Manifest
 from agent.core.alerts import AlertEvents
 from agent.core.behind import catch_up
 from agent.core.bounds import Bounds
-from agent.core.clock import ClockRule
-from agent.core.left_out import reasons_left_out
-from agent.core.mixed import mixed_rows
-from agent.core.newness import Newness
 from agent.core.quality import QualityRule
-from agent.core.restart import RestartRule
 from agent.core.scores import joined, no_scores, picked
 from agent.decode.intake import Readings
 from agent.devices.slots import GONE, NEVER, NO_SLOT, Slab

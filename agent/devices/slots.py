@@ -38,7 +38,7 @@ class DeviceColumns(Columns):
     old_rows      uint32   bit k: was the k-th newest row late or repeated
     source        int64    index of the device's source, GONE, or NO_SOURCE
 
-    and of its clock (agent.core.clock):
+    and of its clock (agent.align.clock):
     clock_offset_ns  int64  taken from the time it says
     clock_epoch      int64  how often it was re-based
     wrong_rows       int64  readings in a row whose time was wrong
@@ -46,7 +46,7 @@ class DeviceColumns(Columns):
     steady_ahead_ns  int64  whose event time was so far ahead of its arrival,
     steady_since_ns  int64  and which arrived then
 
-    and of its counter, where it has one for a clock (agent.core.restart):
+    and of its counter, where it has one for a clock (agent.align.restart):
     restart_rows  int64  late readings in a row that rise,
     restart_t_ns  int64  and the event time of the newest of them
     """

@@ -1,6 +1,6 @@
 import numpy as np
 
-from agent.align import space
+from agent.align.spacing import space
 from agent.bundle.manifest import Cadence
 
 S = 10**9

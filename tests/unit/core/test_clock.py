@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from agent.align.clock import WRONG_ROWS
 from agent.core import Bounds
-from agent.core.clock import WRONG_ROWS
 from agent.words import Quality
 from tests.streams import SOURCE, bytes_of, core
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from agent.align.restart import RESTART_ROWS
 from agent.core import Bounds, Core
-from agent.core.restart import RESTART_ROWS
 from agent.words import AlertEvent, Quality, Taken
 from tests.streams import SOURCE, Message, core, interleaved, life, message, take
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from agent.align import Spacing
+from agent.align.spacing import Spacing
 from agent.bundle.manifest import Manifest
 from agent.words import Int64
 
