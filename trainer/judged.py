@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.bundle.manifest import JudgePolicy, Manifest, ThresholdTable
-from agent.core.alerts import AlertEvents
+from agent.judge.events import AlertEvents
 from agent.judge.evidence import Evidence, judge
 from agent.judge.threshold import ROUNDING, Budget, choose
 from agent.replay.measure import EarlyWarning, Watched, measure, watched

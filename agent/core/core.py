@@ -17,13 +17,13 @@ import numpy as np
 from agent.bundle.file import Bundle
 from agent.bundle.label import label_of
 from agent.core import snapshot
-from agent.core.alerts import AlertEvents
 from agent.core.bounds import Bounds
 from agent.core.scores import joined, no_scores
 from agent.core.stepper import Mark, Stepper
 from agent.decode.intake import Intake
 from agent.devices.slots import GONE, NEVER, NO_SOURCE
 from agent.errors import StateRefused
+from agent.judge.events import AlertEvents
 from agent.judge.evidence import Evidence
 from agent.step.engine import Engine
 from agent.words import SEVERITIES, AlertEvent, Drop, Quality, Scores, Source, Taken

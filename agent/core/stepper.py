@@ -15,16 +15,16 @@ from agent.align.mixed import mixed_rows
 from agent.align.restart import RestartRule
 from agent.align.spacing import space
 from agent.bundle.manifest import Manifest
-from agent.core.alerts import AlertEvents
-from agent.core.behind import catch_up
 from agent.core.bounds import Bounds
-from agent.core.quality import QualityRule
 from agent.core.scores import joined, no_scores, picked
 from agent.decode.intake import Readings
 from agent.devices.slots import GONE, NEVER, NO_SLOT, Slab
+from agent.judge.events import AlertEvents
 from agent.judge.evidence import NOT_CLEARING, Evidence, judge
 from agent.step.batch import rounds, step
+from agent.step.behind import catch_up
 from agent.step.engine import Engine
+from agent.step.quality import QualityRule
 from agent.words import AlertEvent, Drop, Int64, Scores, Source
 
 Mark = tuple[int, int]  # clock epoch and event time of the newest event that the alert table has of a device
