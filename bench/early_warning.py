@@ -22,8 +22,8 @@ import numpy as np
 
 from agent.bundle.manifest import Manifest
 from agent.judge.threshold import Budget, choose, default_budget, parse_budget
-from agent.replay.measure import EarlyWarning, Interval, bootstrap95
-from agent.replay.unit import Unit, unit_of
+from agent.score.early_warning import EarlyWarning, Interval, bootstrap95
+from agent.score.time_unit import Unit, unit_of
 from agent.words import FirstSeen
 from bench.result import Ratio, markdown, ratio, write
 from trainer.compare import RIVALS, Warned, rival, warned

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from agent.bundle.manifest import Manifest
 from agent.judge.threshold import choose, default_budget, parse_budget
-from agent.replay.unit import unit_of
+from agent.score.time_unit import unit_of
 from trainer.config import Cmapss, Config, Pumps, Table
 from trainer.counted import counted
 from trainer.coverage import percent

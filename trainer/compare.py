@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from agent.bundle.manifest import Manifest
 from agent.judge.threshold import Budget, Chosen, choose
-from agent.replay.age_only import choose_age, warned_by_age
-from agent.replay.measure import EarlyWarning, Watched, watched
 from agent.replay.play import PlayedDevice
+from agent.score.age_only import choose_age, warned_by_age
+from agent.score.early_warning import EarlyWarning, Watched, watched
 from trainer.baselines import BASELINES
 from trainer.baselines.scorer import Scorer, Task
 from trainer.data.history import History
@@ -48,7 +48,7 @@ def rival(name: str, manifest: Manifest, known: Sequence[History], played: Seque
 
 
 def by_age(manifest: Manifest, played: Sequence[History], budget: Budget) -> Warned:
-    """The calendar of `agent/replay/age_only.py`; it knows of the other devices what the manifest does: their lives."""
+    """The calendar of `agent/score/age_only.py`; it knows of the other devices what the manifest does: their lives."""
     rules = rules_of(manifest)
     windows = {"h_max_s": rules.h_max_s, "h_min_s": rules.h_min_s}
     chosen = choose_age(manifest.lives_s, manifest.unfailed_s, budget, **windows)

@@ -5,7 +5,7 @@ import math
 import msgspec
 import numpy as np
 
-from agent.replay.measure import Interval
+from agent.score.early_warning import Interval
 from agent.words import Float32, Int64
 from trainer.data.history import Float64
 from trainer.exact import mean

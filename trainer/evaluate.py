@@ -16,7 +16,7 @@ from agent.errors import ConfigurationRefused, DataRefused
 from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.replay.play import PlayedDevice
 from agent.replay.result import Replay, assess
-from agent.replay.unit import Unit, unit_of
+from agent.score.time_unit import Unit, unit_of
 from trainer.compare import RIVALS, Warned, rival, warned
 from trainer.config import Config
 from trainer.coverage import Covered, covered

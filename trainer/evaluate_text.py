@@ -3,8 +3,8 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from agent.replay.measure import EarlyWarning, Interval
-from agent.replay.unit import Unit
+from agent.score.early_warning import EarlyWarning, Interval
+from agent.score.time_unit import Unit
 from trainer.counted import counted
 from trainer.coverage import Covered, percent
 from trainer.evaluate import FORMS, Evaluation

@@ -25,7 +25,7 @@ from agent.bundle.manifest import (
 )
 from agent.errors import BundleRefused, ConfigurationRefused
 from agent.judge.threshold import default_budget, parse_budget
-from agent.replay.unit import unit_of
+from agent.score.time_unit import unit_of
 from agent.words import Float32
 from trainer import streaming
 from trainer.calibrate import calibrated

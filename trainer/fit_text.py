@@ -1,7 +1,7 @@
 """What `forewarn-train fit` says at its end: whether what was learnt is worth anything, before anybody runs it."""
 
 from agent.bundle.manifest import Manifest
-from agent.replay.unit import Unit, unit_of
+from agent.score.time_unit import Unit, unit_of
 from trainer.counted import counted
 
 WORSE = "The estimate of the remaining life is worse than a constant: do not rely on it."

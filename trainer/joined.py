@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from agent.bundle.file import Bundle
-from agent.replay.measure import EarlyWarning
+from agent.score.early_warning import EarlyWarning
 from agent.words import FirstSeen
 from trainer.data.history import History
 from trainer.exact import mean

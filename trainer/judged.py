@@ -12,7 +12,7 @@ from agent.bundle.manifest import JudgePolicy, Manifest, ThresholdTable
 from agent.judge.events import AlertEvents
 from agent.judge.evidence import Evidence, judge
 from agent.judge.threshold import ROUNDING, Budget, choose
-from agent.replay.measure import EarlyWarning, Watched, measure, watched
+from agent.score.early_warning import EarlyWarning, Watched, measure, watched
 from agent.words import UNKNOWN_BUNDLE, AlertEvent, Quality, Scores
 from trainer.config import Config
 from trainer.data.history import Float64, History

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from agent.replay.measure import BOOTSTRAP_SAMPLES, BOOTSTRAP_SEED, Interval
+from agent.score.early_warning import BOOTSTRAP_SAMPLES, BOOTSTRAP_SEED, Interval
 from agent.words import Int64
 
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest
-from agent.replay.measure import EarlyWarning, Watched, measure, watched
 from agent.replay.play import PlayedDevice, play_inline
 from agent.replay.stream import source_for, stream
 from agent.replay.truth import Recorded
+from agent.score.early_warning import EarlyWarning, Watched, measure, watched
 from agent.words import FirstSeen
 from trainer.data.history import History
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from agent.replay.unit import Unit
+from agent.score.time_unit import Unit
 from trainer.checkpoint import Curves
 from trainer.held_out import Figures, HorizonFigures
 from trainer.reliability import BINS

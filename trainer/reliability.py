@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from agent.replay.measure import Interval
+from agent.score.early_warning import Interval
 from agent.words import Bool, Float32, Int64
 from trainer.exact import mean
 from trainer.over_devices import counts, shares95

@@ -8,8 +8,8 @@ import numpy as np
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest, ThresholdRow, ThresholdTable
 from agent.judge.threshold import choose, default_budget, parse_budget, verdict
-from agent.replay.measure import EarlyWarning
-from agent.replay.unit import unit_of
+from agent.score.early_warning import EarlyWarning
+from agent.score.time_unit import unit_of
 from trainer.data.history import History
 from trainer.played import early_warning, play
 

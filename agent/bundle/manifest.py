@@ -109,7 +109,7 @@ class JudgePolicy(Closed, frozen=True):
 class ThresholdRow(Closed, frozen=True):
     """The judge's own record at one threshold over the calibration devices.
 
-    false_alarms   one that stands longer than h_max counts again for each h_max (agent/replay/measure.py)
+    false_alarms   one that stands longer than h_max counts again for each h_max (agent/score/early_warning.py)
     false_alarm_s  how long they stood; None in a bundle made before that was measured, where each counts once
     """
 

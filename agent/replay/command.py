@@ -26,7 +26,7 @@ from agent.replay.result import Through, as_json, assess
 from agent.replay.stream import source_for, stream, without_rows_too_soon
 from agent.replay.through_broker import play_through_broker, private_topic
 from agent.replay.truth import read_recorded, read_truth
-from agent.replay.unit import unit_of
+from agent.score.time_unit import unit_of
 from agent.words import FirstSeen
 
 _FILE = click.Path(path_type=Path)

@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 
-from agent.replay.measure import DeviceResult
 from agent.replay.require import Checked
 from agent.replay.result import Replay
 from agent.replay.told import natural, outcome_text
-from agent.replay.unit import Unit
+from agent.score.early_warning import DeviceResult
+from agent.score.time_unit import Unit
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -9,7 +9,7 @@ import click
 from agent.bundle.manifest import Manifest
 from agent.replay import told
 from agent.replay.play import Watcher
-from agent.replay.unit import unit_of
+from agent.score.time_unit import unit_of
 from agent.words import AlertEvent
 
 

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from agent.replay.measure import Float64
+from agent.score.early_warning import Float64
 
 AT_ONCE = math.inf
 

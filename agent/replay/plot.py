@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from agent.replay.measure import EarlyWarning
 from agent.replay.result import Replay, Timeline
-from agent.replay.unit import Unit
+from agent.score.early_warning import EarlyWarning
+from agent.score.time_unit import Unit
 
 # matplotlib wants real colours; each of these stands for a variable of the page and is replaced by it.
 INK, MUTED, RISK, OTHER, WINDOW, GOOD, BAD, LATE, PAPER = (f"#01020{digit}" for digit in range(9))

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from agent.replay import plot
-from agent.replay.measure import Column, DeviceResult, EarlyWarning, Interval
 from agent.replay.page import page
 from agent.replay.result import Replay, Timeline
 from agent.replay.told import detection, first_seen_text, natural, outcome_text, why_missed
-from agent.replay.unit import Unit
+from agent.score.early_warning import Column, DeviceResult, EarlyWarning, Interval
+from agent.score.time_unit import Unit
 
 TIMELINES_MAX = 100
 FEW_FAILURES = 100

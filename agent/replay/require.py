@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.config.quantity import parse_duration
-from agent.replay.measure import EarlyWarning
 from agent.replay.result import Replay
 from agent.replay.told import detection
-from agent.replay.unit import Unit
+from agent.score.early_warning import EarlyWarning
+from agent.score.time_unit import Unit
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge, "<=": operator.le, "==": operator.eq, ">": operator.gt, "<": operator.lt,

@@ -12,8 +12,8 @@ import numpy as np
 
 from agent.bundle.manifest import Cadence, Manifest
 from agent.decode.topic import DEVICE
-from agent.replay.measure import Float64
 from agent.replay.truth import Recorded
+from agent.score.early_warning import Float64
 from agent.words import FirstSeen, Float32, Int64, Source
 
 SOURCE_NAME = "replay"

@@ -5,9 +5,9 @@ import re
 from datetime import UTC, datetime
 
 from agent.bundle.manifest import Manifest
-from agent.replay.measure import Column, DeviceResult, EarlyWarning
 from agent.replay.result import Replay
-from agent.replay.unit import Unit
+from agent.score.early_warning import Column, DeviceResult, EarlyWarning
+from agent.score.time_unit import Unit
 from agent.words import AlertEvent
 
 

@@ -25,7 +25,7 @@ from agent.bundle.manifest import Manifest
 from agent.core import Bounds
 from agent.decode.topic import device_id_problem
 from agent.errors import DataRefused
-from agent.replay.measure import Float64
+from agent.score.early_warning import Float64
 from agent.words import Float32
 
 LINES_MAX = 5_000_000

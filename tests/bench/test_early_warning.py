@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.replay.measure import EarlyWarning, Spell, Watched, measure
+from agent.score.early_warning import EarlyWarning, Spell, Watched, measure
 from bench import early_warning
 from bench.early_warning import METHODS, ahead, folds, main, ratios_of
 from tests.trainer.fleet import SMALL_TOML, fleet, write_cmapss

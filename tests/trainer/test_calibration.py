@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from agent.replay.unit import Unit
+from agent.score.time_unit import Unit
 from trainer.coverage import Covered, covered
 from trainer.held_out import Figures, HorizonFigures
 from trainer.over_devices import shares95

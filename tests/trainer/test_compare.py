@@ -11,7 +11,7 @@ from agent.bundle.file import read
 from agent.bundle.manifest import JudgePolicy, Manifest
 from agent.judge.evidence import Evidence, judge
 from agent.judge.threshold import Budget, choose, parse_budget
-from agent.replay.measure import EarlyWarning, Spell
+from agent.score.early_warning import EarlyWarning, Spell
 from agent.words import Quality
 from tests.bundles import write_small_bundle
 from tests.recorded import worn

@@ -15,7 +15,7 @@ from agent.bundle.file import Bundle, read
 from agent.bundle.manifest import ThresholdRow, ThresholdTable
 from agent.errors import DataRefused
 from agent.judge.threshold import choose, parse_budget
-from agent.replay.unit import Unit
+from agent.score.time_unit import Unit
 from agent.step.engine import Engine
 from agent.words import Quality
 from tests.small_bundle import small_manifest

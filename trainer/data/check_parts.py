@@ -59,7 +59,7 @@ def check_judged(name: str, failed: Sequence[History], config: Config) -> None:
 
 
 def n_judged(failed: Sequence[History], h_min_s: float, every_s: float) -> int:
-    """How many failures the early-warning score counts, as `agent/replay/measure.py` says."""
+    """How many failures the early-warning score counts, as `agent/score/early_warning.py` says."""
     closes_s = [failure_time(history) - h_min_s for history in failed]
     return sum(
         bool(history.t_s[0] - every_s < end_s <= history.t_s[-1])

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.judge.threshold import Budget
-from agent.replay.age_only import choose_age, warned_by_age
-from agent.replay.measure import Spell, Watched, measure
+from agent.score.age_only import choose_age, warned_by_age
+from agent.score.early_warning import Spell, Watched, measure
 
 H_MAX, H_MIN = 60.0, 5.0
 LIVES = st.lists(st.integers(1, 300), max_size=10)

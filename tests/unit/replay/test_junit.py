@@ -8,12 +8,12 @@ import pytest
 from agent.bundle import file
 from agent.judge.threshold import choose, parse_budget
 from agent.replay.junit import as_junit
-from agent.replay.measure import DeviceResult
 from agent.replay.play import play_inline
 from agent.replay.require import Requirement, check
 from agent.replay.result import Replay, assess
 from agent.replay.stream import source_for, stream
-from agent.replay.unit import unit_of
+from agent.score.early_warning import DeviceResult
+from agent.score.time_unit import unit_of
 from tests.bundles import write_small_bundle
 from tests.recorded import worn
 from tests.small_bundle import small_manifest

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from agent.replay.measure import Spell, Watched, measure, poisson_upper95, watched, wilson95
+from agent.score.early_warning import Spell, Watched, measure, poisson_upper95, watched, wilson95
 from tests.alert_events import event
 
 H_MAX, H_MIN = 60.0, 5.0

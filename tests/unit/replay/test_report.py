@@ -14,7 +14,7 @@ from agent.replay.play import play_inline
 from agent.replay.result import Replay, as_json, assess
 from agent.replay.stream import source_for, stream
 from agent.replay.told import natural, summary
-from agent.replay.unit import unit_of
+from agent.score.time_unit import unit_of
 from tests.bundles import write_small_bundle
 from tests.recorded import worn
 from tests.small_bundle import small_manifest

@@ -10,7 +10,7 @@ from agent.replay.play import play_inline
 from agent.replay.require import FIGURES, Requirement, check
 from agent.replay.result import Replay, assess
 from agent.replay.stream import source_for, stream
-from agent.replay.unit import unit_of
+from agent.score.time_unit import unit_of
 from tests.bundles import write_small_bundle
 from tests.recorded import worn
 from tests.small_bundle import small_manifest

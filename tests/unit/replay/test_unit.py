@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from agent.replay.unit import unit_of
+from agent.score.time_unit import unit_of
 from tests.small_bundle import small_manifest
 
 

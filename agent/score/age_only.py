@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from agent.judge.threshold import Budget, Candidate, Chosen, chosen_of
-from agent.replay.measure import Spell, Watched
+from agent.score.early_warning import Spell, Watched
 
 
 def choose_age(
