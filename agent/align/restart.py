@@ -4,8 +4,8 @@ A counter is never compared with arrival (agent.align.clock), so all that a new 
 backlog that is sent after an outage is late too; but it does not begin far back, or it ends where the newest row was.
 So the counter has started again when RESTART_ROWS late rows in a row rise, the first of them in the first half of what
 was counted. The rows before that are dropped as late; the device goes on as one of unknown age, in a new clock epoch.
-For a while after history was lost (agent.align.first_seen) devices may send all of it again, and no counter starts anew.
-Such rows that then catch up with the newest one may have been another life all the same: the state begins anew.
+For a while after history was lost (agent.align.first_seen) devices may send all of it again, and no counter starts
+anew. Such rows that then catch up with the newest one may have been another life all the same: the state begins anew.
 """
 
 from collections.abc import Sequence
