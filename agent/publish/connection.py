@@ -20,10 +20,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.config.settings import Broker
-from agent.link.attempt import Attempt
-from agent.link.client import make_client, seconds
-from agent.link.limits import Limits
-from agent.link.retry import End
+from agent.mqtt.client import make_client, seconds
+from agent.mqtt.connecting import Attempt
+from agent.mqtt.limits import Limits
+from agent.mqtt.link_state import End
 from agent.publish.others import BYTES_MAX
 
 

@@ -13,10 +13,10 @@ from structlog.typing import FilteringBoundLogger
 
 from agent.config.settings import Broker
 from agent.errors import ConfigurationRefused, Unreadable
-from agent.link.client import seconds
-from agent.link.limits import Limits
-from agent.link.protocol import Protocol
-from agent.link.retry import End, Retry, say_taken
+from agent.mqtt.client import seconds
+from agent.mqtt.limits import Limits
+from agent.mqtt.link_state import End, Retry, say_taken
+from agent.mqtt.protocol import Protocol
 from agent.publish.connection import Accepted, Acknowledged, Connection, Heard, NotAccepted, Subscribed, Will
 from agent.publish.others import Others
 from agent.publish.sender import Counts, RefusalLog, Sender

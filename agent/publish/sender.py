@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.typing import FilteringBoundLogger
 
-from agent.link.limits import Limits
+from agent.mqtt.limits import Limits
 from agent.publish.connection import Acknowledged, Connection
 from agent.publish.owed import Owed, Word
 from agent.publish.refused import Refused

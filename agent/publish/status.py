@@ -6,7 +6,7 @@ from typing import Literal, Protocol, Self
 import msgspec
 
 from agent.config.plan import Plan
-from agent.link.protocol import Protocol as MqttVersion
+from agent.mqtt.protocol import Protocol as MqttVersion
 
 SHED_MAX = 5  # devices that the status names
 Counts = dict[tuple[str, str], int]

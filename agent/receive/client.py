@@ -21,16 +21,16 @@ from structlog.typing import FilteringBoundLogger
 from agent.config.settings import Broker
 from agent.decode.topic import Pattern
 from agent.errors import ConfigurationRefused
-from agent.link.attempt import Attempt
-from agent.link.client import make_client, seconds
-from agent.link.limits import Limits
-from agent.link.protocol import Protocol
-from agent.link.retry import End, Retry, say_taken
+from agent.mqtt.client import make_client, seconds
+from agent.mqtt.connecting import Attempt
+from agent.mqtt.limits import Limits
+from agent.mqtt.link_state import End, Retry, say_taken
+from agent.mqtt.protocol import Protocol
 from agent.receive.arrival import ArrivalClock
 from agent.receive.broker_drops import BrokerDrops
-from agent.receive.check import difference
 from agent.receive.fast_client import FastClient, packet_bytes_max
 from agent.receive.inbox import DEVICE_ID_BYTES_MAX, MESSAGES_MAX, Inbox, Received
+from agent.receive.paho_check import difference
 from agent.receive.paho_message import message_of
 from agent.receive.publish_frame import ProtocolError
 from agent.receive.silence import Silence

@@ -23,7 +23,7 @@ from agent.bundle.label import label_of
 from agent.config.settings import Broker
 from agent.decode.topic import DEVICE
 from agent.errors import ForewarnError
-from agent.link.client import make_client
+from agent.mqtt.client import make_client
 from agent.publish.topic import Topics
 from agent.replay.agent_process import AgentProcess, agent_process
 from agent.replay.heard import Heard, Message, by_device

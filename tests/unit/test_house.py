@@ -24,7 +24,7 @@ VAGUE_FILES = {
 }
 VAGUE_CLASSES = ("Manager", "Handler", "Service", "Helper", "Base", "Factory", "Mixin", "Util", "Utils")
 PRINTS = {"agent/cli.py", "trainer/cli.py"}
-LAST_RESORT = {"agent/run.py", "agent/receive/check.py"}
+LAST_RESORT = {"agent/run.py", "agent/receive/paho_check.py"}
 EVERYTHING = ("", "Exception", "BaseException")
 MARKS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from agent.link import protocol, retry
-from agent.link.protocol import Protocol
-from agent.link.retry import End, Retry
+from agent.mqtt import link_state, protocol
+from agent.mqtt.link_state import End, Retry
+from agent.mqtt.protocol import Protocol
 
 LEAST_S = 0.5
 CUT, TAKEN, AWAY = End("cut", "cut"), End("taken_over", "taken"), End("unreachable", "refused")
@@ -23,15 +23,15 @@ def test_waits_double_up_to_a_bound_with_jitter_and_are_short_again_after_a_good
         waits.append(one.due_s - now_s)
         now_s = one.due_s
     for number, wait_s in enumerate(waits):
-        most_s = min(retry.RETRY_MAX_S, LEAST_S * 2**number)
+        most_s = min(link_state.RETRY_MAX_S, LEAST_S * 2**number)
         assert most_s / 2 <= wait_s <= most_s
-    connected(one, now_s, stands_s=retry.STEADY_S + 1)
-    assert one.due_s - (now_s + retry.STEADY_S + 1) <= LEAST_S
+    connected(one, now_s, stands_s=link_state.STEADY_S + 1)
+    assert one.due_s - (now_s + link_state.STEADY_S + 1) <= LEAST_S
 
 
 def test_a_connection_that_stood_long_is_no_sign_of_another_client():
     one = Retry("auto", LEAST_S)
-    assert [connected(one, number * 1000, stands_s=retry.SOON_S + 1) for number in range(9)] == [False] * 9
+    assert [connected(one, number * 1000, stands_s=link_state.SOON_S + 1) for number in range(9)] == [False] * 9
     assert one.other == ""
 
 
@@ -46,14 +46,14 @@ def test_a_broker_that_is_away_in_between_or_says_why_is_no_sign_of_another_clie
 
 def test_connections_that_are_cut_short_in_a_row_wait_as_for_a_takeover_until_one_stands():
     one = Retry("auto", LEAST_S)
-    for number in range(retry.CUT_SHORT_MAX - 1):
+    for number in range(link_state.CUT_SHORT_MAX - 1):
         assert not connected(one, number, stands_s=1)
-        assert one.due_s - (number + 1) <= retry.AT_ONCE_S, "a broker that restarts is not there yet"
+        assert one.due_s - (number + 1) <= link_state.AT_ONCE_S, "a broker that restarts is not there yet"
     assert [connected(one, number, stands_s=1) for number in (10, 11, 12)] == [True, False, False]
-    assert retry.TAKEN_OVER_S[0] <= one.due_s - 13 <= retry.TAKEN_OVER_S[1]
+    assert link_state.TAKEN_OVER_S[0] <= one.due_s - 13 <= link_state.TAKEN_OVER_S[1]
     assert one.other
     one.accepted(100)
-    one.look(100 + retry.STEADY_S)
+    one.look(100 + link_state.STEADY_S)
     assert one.other == ""
     one.ended(CUT, 200)
     assert one.due_s - 200 <= LEAST_S
@@ -62,7 +62,7 @@ def test_connections_that_are_cut_short_in_a_row_wait_as_for_a_takeover_until_on
 def test_a_takeover_that_is_said_waits_at_once():
     one = Retry("auto", LEAST_S)
     assert connected(one, 0, stands_s=1000, end=TAKEN)
-    assert retry.TAKEN_OVER_S[0] <= one.due_s - 1000 <= retry.TAKEN_OVER_S[1]
+    assert link_state.TAKEN_OVER_S[0] <= one.due_s - 1000 <= link_state.TAKEN_OVER_S[1]
     assert not connected(one, 2000, stands_s=1, end=TAKEN), "said once"
 
 

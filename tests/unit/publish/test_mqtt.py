@@ -7,7 +7,6 @@ import paho.mqtt.client as paho
 import pytest
 
 from agent.errors import ConfigurationRefused
-from agent.link import retry
 from agent.publish import mqtt, others, sender
 from agent.replay.broker import free_port
 from tests.fake_broker import DISCONNECT, PUBLISH, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session, packet

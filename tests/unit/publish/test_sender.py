@@ -6,7 +6,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.testing import LogCapture
 
-from agent.link.limits import Limits
+from agent.mqtt.limits import Limits
 from agent.publish.connection import Acknowledged
 from agent.publish.others import Others
 from agent.publish.sender import Counts, RefusalLog, Sender

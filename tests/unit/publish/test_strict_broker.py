@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from agent.link import protocol
+from agent.mqtt import protocol
 from agent.publish import mqtt, others, refused
 from agent.store.outbox import Outgoing, Parked
 from tests.broker.running_agent import wait_until

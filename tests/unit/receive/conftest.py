@@ -8,7 +8,6 @@ import structlog
 from structlog.testing import LogCapture
 
 from agent.config.settings import Broker
-from agent.link import retry
 from agent.receive import client
 from agent.receive.client import Receiver
 from agent.words import Source

@@ -7,7 +7,7 @@ import paho.mqtt.client as paho
 import pytest
 from structlog.testing import LogCapture
 
-from agent.receive.check import difference
+from agent.receive.paho_check import difference
 from tests.unit.receive.talk import TOPIC, connected, pump, taken
 
 

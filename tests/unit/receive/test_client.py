@@ -9,8 +9,7 @@ import structlog
 from structlog.testing import LogCapture
 
 from agent.config.settings import Broker
-from agent.link import protocol as link_protocol
-from agent.link import retry
+from agent.mqtt import protocol as link_protocol
 from agent.receive import client as receive
 from agent.receive import inbox, silence
 from agent.receive.client import Receiver

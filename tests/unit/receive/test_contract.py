@@ -9,7 +9,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import LogCapture
 
-from agent.link import retry
 from agent.receive import inbox
 from agent.receive.client import Receiver
 from agent.receive.inbox import Received

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from agent.config.settings import Broker
-from agent.link.client import make_client
+from agent.mqtt.client import make_client
 from agent.receive.fast_client import FastClient, packet_bytes_max
 from agent.receive.inbox import Inbox
 from agent.words import Source

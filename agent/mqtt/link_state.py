@@ -15,7 +15,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.typing import FilteringBoundLogger
 
-from agent.link.protocol import Protocol
+from agent.mqtt.protocol import Protocol
 
 RETRY_MAX_S = 30.0
 STEADY_S = 60.0  # a connection that stood so long was a good one: the next wait is short again
