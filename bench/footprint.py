@@ -24,7 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.bundle import file
 from agent.bundle.manifest import Manifest
-from agent.replay.broker import free_port, own_broker
+from agent.replay.broker.own_broker import free_port, own_broker
 from bench import result, untrained
 from tests.fake_broker import SUBSCRIBE, FakeBroker
 

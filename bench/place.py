@@ -13,7 +13,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.bundle import file
-from agent.replay.broker import free_port, mosquitto
+from agent.replay.broker.own_broker import free_port, mosquitto
 from bench import untrained
 
 DEVICES = 100

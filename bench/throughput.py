@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.replay.broker import free_port, mosquitto
+from agent.replay.broker.own_broker import free_port, mosquitto
 from bench import untrained
 from bench.canned import CannedSender, topic_of, write_messages
 from bench.receivers import Agent, PahoNoop, Taken, cpu_s

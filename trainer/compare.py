@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from agent.bundle.manifest import Manifest
 from agent.judge.threshold import Budget, Chosen, choose
-from agent.replay.play import PlayedDevice
+from agent.replay.inline import PlayedDevice
 from agent.score.age_only import choose_age, warned_by_age
 from agent.score.early_warning import EarlyWarning, Watched, watched
 from trainer.baselines import BASELINES

@@ -14,7 +14,7 @@ import numpy as np
 from agent.bundle.file import Bundle
 from agent.errors import ConfigurationRefused, DataRefused
 from agent.judge.threshold import choose, default_budget, parse_budget
-from agent.replay.play import PlayedDevice
+from agent.replay.inline import PlayedDevice
 from agent.replay.result import Replay, assess
 from agent.score.time_unit import Unit, unit_of
 from trainer.compare import RIVALS, Warned, rival, warned

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from agent.bundle.manifest import Manifest
-from agent.replay.play import PlayedDevice
+from agent.replay.inline import PlayedDevice
 from trainer.coverage import Covered, covered
 from trainer.data.history import History
 from trainer.exact import mean

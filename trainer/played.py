@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest
-from agent.replay.play import PlayedDevice, play_inline
-from agent.replay.stream import source_for, stream
+from agent.replay.inline import PlayedDevice, play_inline
+from agent.replay.messages import source_for, stream
 from agent.replay.truth import Recorded
 from agent.score.early_warning import EarlyWarning, Watched, measure, watched
 from agent.words import FirstSeen

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agent.config.quantity import parse_duration
 from agent.replay.result import Replay
-from agent.replay.told import detection
+from agent.replay.wording import detection
 from agent.score.early_warning import EarlyWarning
 from agent.score.time_unit import Unit
 

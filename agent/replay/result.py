@@ -13,7 +13,7 @@ import numpy as np
 
 from agent.bundle.file import Bundle
 from agent.judge.threshold import Budget, Chosen, verdict
-from agent.replay.play import PlayedDevice
+from agent.replay.inline import PlayedDevice
 from agent.score.age_only import choose_age, warned_by_age
 from agent.score.early_warning import EarlyWarning, measure, watched
 from agent.words import AlertEvent, FirstSeen, Float32, Quality

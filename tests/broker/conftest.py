@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.replay.broker import find_mosquitto
+from agent.replay.broker.own_broker import find_mosquitto
 from tests.broker import schemas
 from tests.broker.listener import Listener
 from tests.broker.private_broker import PrivateBroker

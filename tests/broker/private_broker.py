@@ -8,7 +8,7 @@ from pathlib import Path
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.replay.broker import free_port, mosquitto
+from agent.replay.broker.own_broker import free_port, mosquitto
 from tests.broker.listener import TIMEOUT_S, retained
 
 

@@ -15,11 +15,11 @@ from paho.mqtt.enums import CallbackAPIVersion
 from agent.bundle import file
 from agent.config.settings import Broker
 from agent.errors import ForewarnError
-from agent.replay import broker as brokers
-from agent.replay.broker import embedded, free_port, own_broker
-from agent.replay.play import Watcher, play_inline
-from agent.replay.stream import source_for, stream
-from agent.replay.through_broker import play_through_broker
+from agent.replay.broker import own_broker as brokers
+from agent.replay.broker.own_broker import embedded, free_port, own_broker
+from agent.replay.broker.player import play_through_broker
+from agent.replay.inline import Watcher, play_inline
+from agent.replay.messages import source_for, stream
 from tests.broker.listener import TIMEOUT_S, Heard
 from tests.bundles import write_small_bundle
 from tests.conftest import require

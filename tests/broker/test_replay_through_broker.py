@@ -16,11 +16,10 @@ from agent.bundle import file
 from agent.bundle.manifest import Cadence
 from agent.config.settings import Broker
 from agent.errors import ForewarnError
-from agent.replay import through_broker
-from agent.replay.broker import find_mosquitto, free_port, mosquitto
-from agent.replay.play import Watcher, play_inline
-from agent.replay.stream import source_for, stream
-from agent.replay.through_broker import play_through_broker
+from agent.replay.broker.own_broker import find_mosquitto, free_port, mosquitto
+from agent.replay.broker.player import play_through_broker
+from agent.replay.inline import Watcher, play_inline
+from agent.replay.messages import source_for, stream
 from agent.replay.truth import Recorded
 from agent.words import AlertEvent
 from tests.broker.listener import retained

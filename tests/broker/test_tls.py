@@ -13,7 +13,7 @@ from structlog.testing import LogCapture
 
 from agent.config.settings import Broker
 from agent.receive.client import Receiver
-from agent.replay.broker import free_port
+from agent.replay.broker.own_broker import free_port
 from tests.broker.running_agent import configuration
 from tests.broker.told import scores_inline
 from tests.bundles import write_small_bundle

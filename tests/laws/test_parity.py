@@ -9,11 +9,11 @@ import pytest
 
 from agent.bundle import file
 from agent.config.settings import Broker
-from agent.replay import through_broker
-from agent.replay.broker import find_mosquitto, free_port, mosquitto
-from agent.replay.play import PlayedDevice, Watcher, play_inline
-from agent.replay.stream import source_for, stream
-from agent.replay.through_broker import play_through_broker
+from agent.replay.broker import player
+from agent.replay.broker.own_broker import find_mosquitto, free_port, mosquitto
+from agent.replay.broker.player import play_through_broker
+from agent.replay.inline import PlayedDevice, Watcher, play_inline
+from agent.replay.messages import source_for, stream
 from agent.words import Quality
 from tests.bundles import write_small_bundle
 from tests.conftest import require
@@ -52,7 +52,7 @@ def first_seen(request):
 @pytest.fixture(scope="module")
 def inline(bundle, recorded, first_seen):
     rows = stream(recorded, source_for(bundle.manifest, "rig/{device}/cycle", first_seen=first_seen))
-    assert len(rows) > through_broker.AHEAD_MAX  # more than may be under way at once
+    assert len(rows) > player.AHEAD_MAX  # more than may be under way at once
     played = play_inline(bundle, bundle.model, rows, THRESHOLD)
     assert sum(len(one.events) for one in played) > 8
     assert {one.quality[0] for one in played} == {Quality.OK if first_seen == "new" else Quality.WARMING_UP}

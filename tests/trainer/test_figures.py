@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from agent.bundle.manifest import RiskHead, RulHead
-from agent.replay.play import PlayedDevice
+from agent.replay.inline import PlayedDevice
 from tests.small_bundle import small_manifest
 from tests.trainer.fleet import fleet, small_config
 from trainer import streaming

@@ -47,11 +47,11 @@ RUNTIME = {
     "structlog",
 }
 IN_ONE_FILE = {
-    "amqtt": "agent/replay/embedded.py",
-    "matplotlib": "agent/replay/plot.py",
+    "amqtt": "agent/replay/broker/embedded.py",
+    "matplotlib": "agent/replay/report/plot.py",
     "onnxruntime": "agent/step/engine.py",
 }
-NEEDS_EXTRAS = {"agent.replay.plot", "agent.replay.report", "agent.replay.embedded"}
+NEEDS_EXTRAS = {"agent.replay.report.plot", "agent.replay.report.html", "agent.replay.broker.embedded"}
 PURE = {box for layer in LAYERS[LAYERS.index({"core"}) :] for box in layer}
 IMPURE_MODULES = {
     "socket", "ssl", "select", "sqlite3", "threading", "multiprocessing", "asyncio", "concurrent", "queue", "signal",
@@ -150,11 +150,11 @@ def test_imports_go_down_only(path):
         ("agent/align/spacing.py", "from . import words"),
         ("agent/align/spacing.py", "import importlib"),
         ("agent/align/spacing.py", "module = __import__('time')"),
-        ("agent/replay/play.py", "import torch"),
-        ("agent/replay/play.py", "def f():\n    import onnx"),
-        ("agent/replay/play.py", "from trainer.data import history"),
-        ("agent/replay/play.py", "import polars"),
-        ("agent/replay/play.py", "import matplotlib.pyplot"),
+        ("agent/replay/inline.py", "import torch"),
+        ("agent/replay/inline.py", "def f():\n    import onnx"),
+        ("agent/replay/inline.py", "from trainer.data import history"),
+        ("agent/replay/inline.py", "import polars"),
+        ("agent/replay/inline.py", "import matplotlib.pyplot"),
         ("agent/run.py", "import onnxruntime"),
         ("agent/core/core.py", "import time"),
         ("agent/core/core.py", "import datetime\nnow = datetime.datetime.now()"),
@@ -180,7 +180,7 @@ def test_what_is_allowed_is_not_found():
         ("agent/publish/mqtt.py", "import time\nimport paho.mqtt.client\nfrom agent.store.outbox import Outbox"),
         ("agent/bundle/file.py", "import os\nopen('x')"),
         ("agent/decode/json_object.py", "from datetime import UTC, datetime"),
-        ("trainer/fit.py", "import torch\nfrom agent.step.engine import Engine\nfrom agent.replay.play import play"),
+        ("trainer/fit.py", "import torch\nfrom agent.step.engine import Engine\nfrom agent.replay.inline import play"),
     ):
         assert list(faults(path, source)) == []
 

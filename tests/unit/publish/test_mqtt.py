@@ -8,7 +8,7 @@ import pytest
 
 from agent.errors import ConfigurationRefused
 from agent.publish import mqtt, others, sender
-from agent.replay.broker import free_port
+from agent.replay.broker.own_broker import free_port
 from tests.fake_broker import DISCONNECT, PUBLISH, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session, packet
 from tests.unit.publish.parts import STANDING, Parts, event
 

@@ -7,11 +7,11 @@ import pytest
 
 from agent.bundle import file
 from agent.judge.threshold import choose, parse_budget
-from agent.replay.junit import as_junit
-from agent.replay.play import play_inline
+from agent.replay.inline import play_inline
+from agent.replay.messages import source_for, stream
+from agent.replay.report.junit import as_junit
 from agent.replay.require import Requirement, check
 from agent.replay.result import Replay, assess
-from agent.replay.stream import source_for, stream
 from agent.score.early_warning import DeviceResult
 from agent.score.time_unit import unit_of
 from tests.bundles import write_small_bundle

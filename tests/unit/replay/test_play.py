@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import arrays
 from agent.bundle import file
 from agent.decode.json_object import JsonObjectCodec
 from agent.errors import DataRefused
-from agent.replay.play import Watcher, play_inline
-from agent.replay.stream import source_for, stream
+from agent.replay.inline import Watcher, play_inline
+from agent.replay.messages import source_for, stream
 from agent.replay.truth import Recorded
 from tests.bundles import write_small_bundle
 from tests.recorded import worn

@@ -6,10 +6,10 @@ import pytest
 
 from agent.bundle import file
 from agent.judge.threshold import choose, parse_budget
-from agent.replay.play import play_inline
+from agent.replay.inline import play_inline
+from agent.replay.messages import source_for, stream
 from agent.replay.require import FIGURES, Requirement, check
 from agent.replay.result import Replay, assess
-from agent.replay.stream import source_for, stream
 from agent.score.time_unit import unit_of
 from tests.bundles import write_small_bundle
 from tests.recorded import worn

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from agent.replay.stream import source_for, stream, without_rows_too_soon
+from agent.replay.messages import source_for, stream, without_rows_too_soon
 from agent.replay.truth import Recorded
 from tests.small_bundle import small_manifest
 from tests.streams import core, take

@@ -9,8 +9,8 @@ from agent.errors import ForewarnError
 from agent.publish.message import EventMessage, ScoreMessage
 from agent.publish.status import Status
 from agent.publish.topic import Topics
-from agent.replay.play import PlayedDevice
-from agent.replay.stream import Stream
+from agent.replay.inline import PlayedDevice
+from agent.replay.messages import Stream
 from agent.words import AlertEvent, BundleLabel, Quality
 
 Message = tuple[str, bytes]

@@ -12,8 +12,8 @@ import numpy as np
 from agent.bundle.file import Bundle
 from agent.core import Bounds, Core
 from agent.errors import DataRefused
+from agent.replay.messages import Stream
 from agent.replay.pace import AT_ONCE, Pace
-from agent.replay.stream import Stream
 from agent.step.engine import Engine
 from agent.words import AlertEvent, Float32, Int64, Scores, UInt8
 

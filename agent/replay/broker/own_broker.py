@@ -86,7 +86,7 @@ def embedded(folder: Path, *, port: int) -> Iterator[Broker]:
 
     It must be spoken to as MQTT 3.1.1: an MQTT 5 CONNECT is left without an answer.
     """
-    command = [sys.executable, "-m", "agent.replay.embedded", str(port)]
+    command = [sys.executable, "-m", "agent.replay.broker.embedded", str(port)]
     with _running("the embedded broker", command, folder / "embedded.log", port):
         yield Broker(host="127.0.0.1", port=port, protocol="3.1.1")
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import click
 
 from agent.bundle.manifest import Manifest
-from agent.replay import told
-from agent.replay.play import Watcher
+from agent.replay import wording
+from agent.replay.inline import Watcher
 from agent.score.time_unit import unit_of
 from agent.words import AlertEvent
 
@@ -28,7 +28,7 @@ def onlooker(
             return
         n_warned += 1
         if n_warned <= live_max:
-            line = told.warning(event, manifest, became[event.device], unit)
+            line = wording.warning(event, manifest, became[event.device], unit)
             click.echo(f"\r\033[K{line}" if is_terminal else line, err=True)
 
     if is_terminal:

@@ -1,6 +1,6 @@
 """The embedded broker: amqtt on 127.0.0.1, for a replay where no mosquitto is installed.
 
-    python -m agent.replay.embedded PORT
+    python -m agent.replay.broker.embedded PORT
 
 A process of its own, so that it shares no interpreter with the player. It ends when its standard input does: that is a
 pipe from the process that started it, so it outlives that one by no means, however it ends. It speaks MQTT 3.1.1 only,

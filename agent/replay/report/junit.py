@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 from agent.replay.require import Checked
 from agent.replay.result import Replay
-from agent.replay.told import natural, outcome_text
+from agent.replay.wording import natural, outcome_text
 from agent.score.early_warning import DeviceResult
 from agent.score.time_unit import Unit
 

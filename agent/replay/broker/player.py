@@ -25,11 +25,11 @@ from agent.decode.topic import DEVICE
 from agent.errors import ForewarnError
 from agent.mqtt.client import make_client
 from agent.publish.topic import Topics
-from agent.replay.agent_process import AgentProcess, agent_process
-from agent.replay.heard import Heard, Message, by_device
+from agent.replay.broker.agent_process import AgentProcess, agent_process
+from agent.replay.broker.collected import Heard, Message, by_device
+from agent.replay.inline import PlayedDevice, Watcher
+from agent.replay.messages import Stream
 from agent.replay.pace import AT_ONCE, Pace
-from agent.replay.play import PlayedDevice, Watcher
-from agent.replay.stream import Stream
 
 AHEAD_MAX = 500
 STILL_TIMEOUT_S = 30.0  # nothing heard for so long is a failure

@@ -7,10 +7,10 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from agent.replay import plot
-from agent.replay.page import page
+from agent.replay.report import plot
+from agent.replay.report.page_style import page
 from agent.replay.result import Replay, Timeline
-from agent.replay.told import detection, first_seen_text, natural, outcome_text, why_missed
+from agent.replay.wording import detection, first_seen_text, natural, outcome_text, why_missed
 from agent.score.early_warning import Column, DeviceResult, EarlyWarning, Interval
 from agent.score.time_unit import Unit
 
