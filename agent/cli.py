@@ -12,12 +12,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from agent.alerts import alerts
 from agent.config import load as config
 from agent.config.problem import Problem
 from agent.config.settings import Settings
 from agent.config.summary import one_line, report
 from agent.errors import ForewarnError, StateRefused
+from agent.list_alerts import alerts
 from agent.log import configure
 from agent.run import run as run_agent
 from agent.store.orphans import orphans

@@ -29,12 +29,12 @@ from agent.publish.status import SHED_MAX, LinkStatus, ModelStatus, Status, by_s
 from agent.publish.topic import Topics
 from agent.receive.client import Receiver
 from agent.receive.feed import Feed
+from agent.service_manager import Progress, Supervisor
 from agent.signals import Signals
 from agent.store.durability import Durability
 from agent.store.instance import instance_id
 from agent.store.lock import lock
 from agent.store.outbox import ALERT_TABLE, Outbox, Outgoing
-from agent.supervise import Progress, Supervisor
 from agent.words import AlertEvent, Taken
 
 TURN_S = 0.05  # longest wait for a message: the output and the clock get their turn

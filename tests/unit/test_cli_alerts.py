@@ -14,8 +14,8 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from agent.alerts import POLL_S, by_key, changes
 from agent.cli import main
+from agent.list_alerts import POLL_S, by_key, changes
 from agent.store.alert_table import Rows
 from agent.store.outbox import Outbox
 from agent.words import UNKNOWN_BUNDLE

@@ -7,7 +7,7 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from agent.supervise import STEP_PATIENCE_S, Progress, Supervisor
+from agent.service_manager import STEP_PATIENCE_S, Progress, Supervisor
 from tests.service_manager import ServiceManager
 
 
