@@ -17,7 +17,7 @@ from agent.core.engine import load_engine
 from agent.errors import ForewarnError
 from agent.judge.threshold import choose, parse_budget
 from agent.replay import options, wording
-from agent.replay.broker import own_broker
+from agent.replay.broker.own_broker import own_broker
 from agent.replay.broker.player import play_through_broker, private_topic
 from agent.replay.inline import play_inline
 from agent.replay.messages import source_for, stream, without_rows_too_soon
@@ -43,7 +43,7 @@ _MAY_BE_REQUIRED = "\n".join(
 @click.option("--bundle", "bundle_path", required=True, type=_FILE, help="The .fwb file to try.")
 @click.option("--data", required=True, type=_FILE, help="Recorded rows: CSV with device,t,CHANNEL... (.xz, .gz too).")
 @click.option("--truth", required=True, type=_FILE, help="What became of them: CSV with device,t_fail.")
-@click.option("--out", required=True, type=_FILE, help="Folder for replay.json and html.html.")
+@click.option("--out", required=True, type=_FILE, help="Folder for replay.json and report.html.")
 @click.option(
     "--require",
     "required",
@@ -89,7 +89,7 @@ _MAY_BE_REQUIRED = "\n".join(
 )
 @click.option("--live", is_flag=True, help="Print warnings on standard error as they come.")
 @click.option("--live-max", default=20, show_default=True, type=click.IntRange(min=1), help="How many of them.")
-@click.option("--html/--no-html", default=True, help="Write html.html; needs the extra `report`.")
+@click.option("--html/--no-html", default=True, help="Write report.html; needs the extra `report`.")
 @click.option("--json", "json_to_stdout", is_flag=True, help="Print replay.json instead of the table.")
 def replay(
     bundle_path: Path,
@@ -116,7 +116,7 @@ def replay(
     forewarn replay ... --require "detection>=0.9" --require "false_alarm_rate<=1" --junit replay.xml
 
     Play recorded devices to a bundle and measure how it would have warned: lead time, false alarms, missed failures,
-    beside a detector that knows only age. Writes replay.json and html.html into the folder OUT.
+    beside a detector that knows only age. Writes replay.json and report.html into the folder OUT.
 
     Exit code 1 when a requirement is not met; everything is written all the same.
     """
@@ -157,9 +157,9 @@ def replay(
     with _writing(out):
         (out / "replay.json").write_bytes(as_json(found))
         if html:
-            from agent.replay.report import html
+            from agent.replay.report.html import render
 
-            (out / "report.html").write_text(html.render(found, unit), encoding="utf-8")
+            (out / "report.html").write_text(render(found, unit), encoding="utf-8")
     if junit:
         with _writing(junit):
             junit.write_bytes(as_junit(found, checked, unit))

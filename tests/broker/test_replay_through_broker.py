@@ -16,6 +16,7 @@ from agent.bundle import file
 from agent.bundle.manifest import Cadence
 from agent.config.settings import Broker
 from agent.errors import ForewarnError
+from agent.replay.broker import player
 from agent.replay.broker.own_broker import find_mosquitto, free_port, mosquitto
 from agent.replay.broker.player import play_through_broker
 from agent.replay.inline import Watcher, play_inline
@@ -65,7 +66,7 @@ def test_nothing_stays_retained_on_the_broker(bundle, broker, tmp_path):
 
 
 def test_a_row_that_the_agent_drops_is_a_loud_failure(bundle, broker, tmp_path, monkeypatch):
-    monkeypatch.setattr(through_broker, "STILL_TIMEOUT_S", 5.0)
+    monkeypatch.setattr(player, "STILL_TIMEOUT_S", 5.0)
     twice = Recorded("p", np.array([1.0, 2.0, 2.0]), np.zeros((3, 3), np.float32))
     with pytest.raises(ForewarnError, match=r"does not take and score all 3 rows.*4 taken, 2 scored.*'repeated': 1"):
         play_through_broker(bundle, stream([twice], SOURCE), BUDGET, broker, tmp_path)
@@ -133,7 +134,7 @@ def test_of_an_agent_that_was_killed_nothing_stays_retained(bundle, broker, tmp_
 
 
 def test_a_pause_between_rows_is_no_fault_of_the_agents(bundle, broker, tmp_path, monkeypatch):
-    monkeypatch.setattr(through_broker, "STILL_TIMEOUT_S", 3.0)  # an agent starts within it
+    monkeypatch.setattr(player, "STILL_TIMEOUT_S", 3.0)  # an agent starts within it
     rows = stream([Recorded("p", np.array([1.0, 2.0, 6.5]), np.zeros((3, 3), np.float32))], SOURCE)
     assert len(play_through_broker(bundle, rows, BUDGET, broker, tmp_path, speed=1.0)[0].t_ns) == 3
 

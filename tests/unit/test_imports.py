@@ -16,25 +16,25 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = [
     {"cli"},
-    {"alerts", "list_alerts", "run", "record", "sample", "command", "doctor", "replay"},
+    {"list_alerts", "run", "record", "sample", "command", "doctor", "replay"},
     {"receive", "store", "publish"},
-    {"link", "mqtt", "log", "signals", "supervise", "service_manager"},
+    {"mqtt", "log", "signals", "service_manager"},
     {"config"},
+    {"score"},
     {"core"},
-    {"decode", "align", "step", "judge", "bundle", "score"},
-    {"words", "errors", "near", "columns", "devices"},
+    {"decode", "align", "step", "judge", "bundle"},
+    {"devices"},
+    {"words", "errors", "near"},
 ]
 SIDEWAYS = {
     ("publish", "store.outbox"),
     ("align", "bundle.manifest"),
     ("step", "bundle.manifest"),
     ("judge", "bundle.manifest"),
-    ("score", "bundle.manifest"),
-    ("score", "judge.threshold"),
     ("replay", "run"),
 }
 TRAINER_READS = {"bundle", "core", "replay", "config", "errors", "near", "score", "words"}
-TRAINER_READS_TOO = {"judge.evidence", "judge.threshold", "step.engine"}  # one judge, one budget, one engine
+TRAINER_READS_TOO = {"judge.events", "judge.evidence", "judge.threshold", "step.engine"}  # one judge, one budget, one engine
 
 RUNTIME = {
     "click",

@@ -7,6 +7,7 @@ import paho.mqtt.client as paho
 import pytest
 
 from agent.errors import ConfigurationRefused
+from agent.mqtt import link_state
 from agent.publish import mqtt, others, sender
 from agent.replay.broker.own_broker import free_port
 from tests.fake_broker import DISCONNECT, PUBLISH, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session, packet
@@ -231,7 +232,7 @@ def test_stopped_is_the_last_word(broker, parts):
 def test_a_broker_that_is_absent_is_said_once_and_does_not_cost_mqtt_5(tmp_path, monkeypatch):
     """On 3.1.1 a PUBACK says nothing about what an ACL threw away: it is for brokers that refuse 5."""
     monkeypatch.setattr(mqtt, "RETRY_MIN_S", 0.01)
-    monkeypatch.setattr(retry, "RETRY_MAX_S", 0.01)
+    monkeypatch.setattr(link_state, "RETRY_MAX_S", 0.01)
     parts = Parts(tmp_path, free_port())
     tries = []
     begin = parts.output._begin

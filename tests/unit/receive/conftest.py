@@ -8,6 +8,7 @@ import structlog
 from structlog.testing import LogCapture
 
 from agent.config.settings import Broker
+from agent.mqtt import link_state
 from agent.receive import client
 from agent.receive.client import Receiver
 from agent.words import Source
@@ -26,7 +27,7 @@ def broker() -> Iterator[FakeBroker]:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "RETRY_MIN_S", 0.001)
-    monkeypatch.setattr(retry, "CUT_SHORT_MAX", 10**6)  # many tests end a session just so
+    monkeypatch.setattr(link_state, "CUT_SHORT_MAX", 10**6)  # many tests end a session just so
 
 
 @pytest.fixture(params=["fast", "paho"])

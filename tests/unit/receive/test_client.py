@@ -9,6 +9,7 @@ import structlog
 from structlog.testing import LogCapture
 
 from agent.config.settings import Broker
+from agent.mqtt import link_state
 from agent.mqtt import protocol as link_protocol
 from agent.receive import client as receive
 from agent.receive import inbox, silence
@@ -380,7 +381,7 @@ def test_connections_that_are_cut_short_again_and_again_speak_for_another_client
     broker, receiver, monkeypatch, protocol
 ):
     """As when two agents steal each other's client id, and the broker does not say so: said, and not fought for."""
-    monkeypatch.setattr(retry, "CUT_SHORT_MAX", 5)
+    monkeypatch.setattr(link_state, "CUT_SHORT_MAX", 5)
     log = LogCapture()
     one = receiver(log=log, protocol=protocol)
     for _ in range(5):

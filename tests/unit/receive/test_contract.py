@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import LogCapture
 
+from agent.mqtt import link_state
 from agent.receive import inbox
 from agent.receive.client import Receiver
 from agent.receive.inbox import Received
@@ -119,7 +120,7 @@ def test_a_protocol_error_ends_the_connection_and_is_counted(broker, wired, vers
 @pytest.mark.parametrize("version", VERSIONS)
 def test_any_bytes_are_messages_or_drops_or_the_end_of_the_connection(broker, wired, version, monkeypatch):
     """Packets of the tables, of paho's own and junk, with bytes changed: nothing is raised, and the next one works."""
-    monkeypatch.setattr(retry, "RETRY_MAX_S", 0.002)
+    monkeypatch.setattr(link_state, "RETRY_MAX_S", 0.002)
     one, session = wired(version)
     pieces = [case.data for case in cases(version).values() if len(case.data) < 400] + list(errors(version).values())
     pieces += [PINGRESP, b"\x90\x03\x00\x01\x01", b"\x90\x04\x00\x01\x00\x01", b"\xe0\x00", b"\x20\x02\x00\x00"]
@@ -146,7 +147,7 @@ def test_any_bytes_are_messages_or_drops_or_the_end_of_the_connection(broker, wi
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_same_protocol_error_again_and_again_is_waited_out_ever_longer(broker, wired, version, monkeypatch):
     """No loop at full speed; each change of state is said once."""
-    monkeypatch.setattr(retry, "RETRY_MAX_S", 0.01)
+    monkeypatch.setattr(link_state, "RETRY_MAX_S", 0.01)
     log = LogCapture()
     one, session = wired(version, log=log)
     waits = []

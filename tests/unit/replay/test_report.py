@@ -11,7 +11,7 @@ from agent.bundle import file
 from agent.judge.threshold import choose, parse_budget
 from agent.replay.inline import play_inline
 from agent.replay.messages import source_for, stream
-from agent.replay.report import html
+from agent.replay.report.html import render
 from agent.replay.result import Replay, as_json, assess
 from agent.replay.wording import natural, summary
 from agent.score.time_unit import unit_of
@@ -45,7 +45,7 @@ def replay(bundle):
 
 @pytest.fixture(scope="module")
 def html(bundle, replay):
-    return html.render(replay, unit_of(bundle.manifest))
+    return render(replay, unit_of(bundle.manifest))
 
 
 def test_the_page_is_one_file_that_needs_nothing_else(html):
@@ -103,7 +103,7 @@ def test_says_that_few_failures_prove_little(html, replay):
 
 def test_an_extrapolated_threshold_is_marked(bundle):
     fine = found(bundle, [worn("p", 90)], {"p": 90.0}, "1 per 100000 cycles")
-    html = html.render(fine, unit_of(bundle.manifest))
+    html = render(fine, unit_of(bundle.manifest))
     assert (
         "<b>The threshold is extrapolated:</b> at this threshold 9 of the 10 calibration failures were warned of; "
         'time in false alarm: 0.0%; the finest budget that the calibration devices can vouch for is "1 per 660 cycles".'
@@ -127,7 +127,7 @@ def test_time_in_false_alarm_is_told(bundle, replay, html):
 
 
 def test_a_fleet_without_a_failure_has_a_report_too(bundle):
-    html = html.render(found(bundle, [worn("p", 5)], {"p": None}), unit_of(bundle.manifest))
+    html = render(found(bundle, [worn("p", 5)], {"p": None}), unit_of(bundle.manifest))
     assert "No recorded failure could be judged" in html
     assert "nan" not in html
 
