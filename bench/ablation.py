@@ -37,8 +37,8 @@ from trainer.cells import CELLS
 from trainer.cells.cell import Multiply, plainly
 from trainer.config import Config
 from trainer.config_file import read_config
+from trainer.data.dataset import histories_of, time_unit
 from trainer.data.history import History
-from trainer.data.read import histories_of, time_unit
 from trainer.data.split import Parts
 from trainer.features import Life, fit_scaling, live, n_inputs
 from trainer.fit import worth_over

@@ -32,10 +32,10 @@ from bench.result import append, markdown, ratio, rows_in, write
 from trainer.compare import Warned, warned
 from trainer.config import Config
 from trainer.config_file import read_config
+from trainer.data.dataset import histories_of
+from trainer.data.digest import digest_of
 from trainer.data.history import Float64, History
-from trainer.data.read import histories_of
 from trainer.data.split import Parts
-from trainer.digest import digest_of
 from trainer.distill import trained_teacher
 from trainer.features import Scaling, batch_of, fit_scaling, live
 from trainer.fit import trained

@@ -29,10 +29,10 @@ from bench.result import Ratio, markdown, ratio, write
 from trainer.compare import RIVALS, Warned, rival, warned
 from trainer.config import Config
 from trainer.config_file import read_config
+from trainer.data.dataset import histories_of
+from trainer.data.digest import digest_of
 from trainer.data.history import History
-from trainer.data.read import histories_of
 from trainer.data.split import Parts
-from trainer.digest import digest_of
 from trainer.fit import trained
 from trainer.judged import measured, rules_of
 from trainer.played import play

@@ -25,8 +25,8 @@ from bench.result import markdown, ratio, write
 from trainer.cells import CELLS
 from trainer.config import Config
 from trainer.config_file import read_config
+from trainer.data.dataset import histories_of
 from trainer.data.history import History
-from trainer.data.read import histories_of
 from trainer.features import fit_scaling, live
 from trainer.loop import train
 from trainer.watch import answers_of

@@ -22,7 +22,7 @@ from bench.ablation import N_FOLDS, dealt
 from bench.result import append, markdown, ratio, rows_in, write
 from trainer.config import Config
 from trainer.config_file import read_config
-from trainer.data.read import histories_of
+from trainer.data.dataset import histories_of
 from trainer.data.split import Parts
 from trainer.features import fit_scaling, live
 from trainer.loop import train

@@ -21,7 +21,7 @@ from bench.result import markdown, ratio, write
 from trainer.cells.cell import Multiply, plainly
 from trainer.config import Config
 from trainer.config_file import read_config
-from trainer.data.read import histories_of
+from trainer.data.dataset import histories_of
 from trainer.features import Life, batch_of, fit_scaling, live
 from trainer.loop import train
 from trainer.network import Network

@@ -12,8 +12,8 @@ from agent.errors import ConfigurationRefused, DataRefused
 from trainer import stored
 from trainer.checkpoint import differences, learning_of
 from trainer.config import Config, Distill
+from trainer.data.digest import digest_of
 from trainer.data.split import Parts
-from trainer.digest import digest_of
 from trainer.features import batch_of, fit_scaling, live
 from trainer.fit import CHECKPOINT, code_version, make_folder, ready, written
 from trainer.loop import Beside, learn

@@ -20,9 +20,9 @@ from agent.score.time_unit import Unit, unit_of
 from trainer.compare import RIVALS, Warned, rival, warned
 from trainer.config import Config
 from trainer.coverage import Covered, covered
+from trainer.data.dataset import histories_of, official_tests_of
+from trainer.data.digest import digest_of
 from trainer.data.history import Float64, History, failure_time
-from trainer.data.read import histories_of, official_tests_of
-from trainer.digest import digest_of
 from trainer.held_out import Figures, figures
 from trainer.joined import Beginning, beginnings, left_out
 from trainer.played import NEVER, play

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from agent.score.early_warning import EarlyWarning, Interval
 from agent.score.time_unit import Unit
-from trainer.counted import counted
 from trainer.coverage import Covered, percent
+from trainer.data.counted import counted
 from trainer.evaluate import FORMS, Evaluation
 from trainer.fit_text import WORSE
 from trainer.held_out import HorizonFigures

@@ -33,11 +33,12 @@ from trainer.card import card
 from trainer.checkpoint import Curves, learning_of
 from trainer.config import Config
 from trainer.data.check_parts import check_parts
+from trainer.data.dataset import channel_info, histories_of, time_unit
+from trainer.data.digest import digest_of
 from trainer.data.history import History, failure_time
-from trainer.data.read import channel_info, histories_of, time_unit
+from trainer.data.recorded import write_recorded
 from trainer.data.spacing import cadence_of
 from trainer.data.split import Parts, split
-from trainer.digest import digest_of
 from trainer.export import export
 from trainer.features import fit_scaling, live
 from trainer.golden import golden
@@ -47,7 +48,6 @@ from trainer.loop import Beside, train
 from trainer.network import Network
 from trainer.played import NEVER, play
 from trainer.plot import plot_curves, plot_reliability
-from trainer.recorded import write_recorded
 from trainer.streaming import Streaming
 from trainer.teacher import Lesson
 from trainer.thresholds import threshold_table

@@ -2,7 +2,7 @@
 
 from agent.bundle.manifest import Manifest
 from agent.score.time_unit import Unit, unit_of
-from trainer.counted import counted
+from trainer.data.counted import counted
 
 WORSE = "The estimate of the remaining life is worse than a constant: do not rely on it."
 LEARN_MORE = "Train for more epochs (train.epochs), or on more devices that failed, and look at curves.png."

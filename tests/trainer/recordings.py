@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.trainer.fleet import NAMES, fleet
 from trainer.config import Table
-from trainer.recorded import write_recorded
+from trainer.data.recorded import write_recorded
 
 DEVICES = 14
 ROWS, FAILURES = "rows.csv", "failures.csv"

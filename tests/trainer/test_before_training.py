@@ -25,6 +25,7 @@ from trainer.config_file import put, read_config
 from trainer.data.check import checked
 from trainer.data.check_parts import check_parts
 from trainer.data.history import History
+from trainer.data.recorded import write_recorded
 from trainer.data.split import Parts, split
 from trainer.evaluate import evaluate
 from trainer.evaluate_text import as_text
@@ -32,7 +33,6 @@ from trainer.features import fit_scaling
 from trainer.fit import fit
 from trainer.golden import golden
 from trainer.network import Network
-from trainer.recorded import write_recorded
 from trainer.warmup import late_starts
 
 HOUR, DAY = 3600.0, 86_400.0

@@ -8,8 +8,8 @@ import pytest
 
 from agent.bundle.file import Bundle, read
 from tests.bundles import write_small_bundle
+from trainer.data.digest import digest_of
 from trainer.data.history import History
-from trainer.digest import digest_of
 from trainer.warmup import late_starts
 
 

@@ -26,6 +26,7 @@ from trainer.cli import cli
 from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.history import History, failure_time
+from trainer.data.recorded import write_recorded
 from trainer.data.split import split
 from trainer.evaluate import as_json, evaluate
 from trainer.evaluate_text import as_text
@@ -34,7 +35,6 @@ from trainer.features import fit_scaling, live
 from trainer.fit import fit
 from trainer.loop import train
 from trainer.played import early_warning, play
-from trainer.recorded import write_recorded
 from trainer.thresholds import decision, thresholds
 from trainer.warmup import brier_after, late_starts, warmup_rows
 

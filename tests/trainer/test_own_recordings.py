@@ -11,9 +11,9 @@ from agent.bundle.file import read
 from trainer.cli import cli
 from trainer.config import Table
 from trainer.config_file import read_config
-from trainer.data import pumps
 from trainer.data.history import History
-from trainer.recorded import write_recorded
+from trainer.data.pumps import fleet
+from trainer.data.recorded import write_recorded
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "configs/train/table.toml"
@@ -23,7 +23,7 @@ PAGE = ROOT / "docs/data.md"
 def some_pumps(n: int, channels: tuple[str, ...]) -> list[History]:
     """The last 260 hours of n pumps; every third was taken out of service sixty hours before it would have failed."""
     found = []
-    for number, pump in enumerate(pumps.histories(n, 0, channels)):
+    for number, pump in enumerate(fleet.histories(n, 0, channels)):
         rows, t_fail = (slice(-260, -60), None) if number % 3 == 0 else (slice(-260, None), pump.t_fail)
         found.append(replace(pump, t_s=pump.t_s[rows], x=pump.x[rows], t_fail=t_fail))
     return found

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from trainer.data.history import Float64
-from trainer.data.pump_life import (
+from trainer.data.pumps.fleet import CHANNELS, measured
+from trainer.data.pumps.life import (
     HOURS_MAX,
     PARTS,
     STEP_S,
@@ -21,7 +22,7 @@ from trainer.data.pump_life import (
     run,
     tables,
 )
-from trainer.data.pump_physics import (
+from trainer.data.pumps.physics import (
     Attack,
     Condition,
     Heat,
@@ -37,7 +38,6 @@ from trainer.data.pump_physics import (
     warm,
     wear,
 )
-from trainer.data.pumps import CHANNELS, measured
 
 WORN = (("area", -1, "nothing"), ("thrust", 1, "bearings"), ("radial", 1, "bearings"), ("leak", 1, "seal"))
 """Condition, the sign of its wear, and what service mends it."""

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from agent.errors import DataRefused
-from trainer.data.pump_life import HOUR_S, HOURS_MAX, PARTS, lives
-from trainer.data.pumps import CHANNELS, COMPLETE_ROWS, NOISE, OFFSET, histories, measured
+from trainer.data.pumps.fleet import CHANNELS, COMPLETE_ROWS, NOISE, OFFSET, histories, measured
+from trainer.data.pumps.life import HOUR_S, HOURS_MAX, PARTS, lives
 
 NAMES = tuple(channel.name for channel in CHANNELS)
 

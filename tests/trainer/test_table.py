@@ -14,8 +14,8 @@ from tests.trainer.fleet import NAMES, fleet, small_config
 from tests.trainer.recordings import DEVICES, FAILURES, ROWS, lines, set_cell, table, write, write_fleet
 from trainer.config import Table
 from trainer.data import columns
+from trainer.data.dataset import channel_info, histories_of, time_unit
 from trainer.data.history import History
-from trainer.data.read import channel_info, histories_of, time_unit
 from trainer.data.table import read_table as read
 
 

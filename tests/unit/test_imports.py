@@ -34,7 +34,12 @@ SIDEWAYS = {
     ("replay", "run"),
 }
 TRAINER_READS = {"bundle", "core", "replay", "config", "errors", "near", "score", "words"}
-TRAINER_READS_TOO = {"judge.events", "judge.evidence", "judge.threshold", "step.engine"}  # one judge, one budget, one engine
+TRAINER_READS_TOO = {
+    "judge.events",
+    "judge.evidence",
+    "judge.threshold",
+    "step.engine",
+}  # one judge, one budget, one engine
 
 RUNTIME = {
     "click",

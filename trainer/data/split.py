@@ -8,7 +8,7 @@ import numpy as np
 
 from agent.errors import DataRefused
 from trainer.config import Split
-from trainer.counted import counted
+from trainer.data.counted import counted
 from trainer.data.history import History
 
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from agent.words import Bool
 from trainer.data.history import Float64
-from trainer.data.pump_load import blocks, planned
-from trainer.data.pump_physics import (
+from trainer.data.pumps.load import blocks, planned
+from trainer.data.pumps.physics import (
     Attack,
     Condition,
     Heat,

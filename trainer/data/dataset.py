@@ -6,9 +6,10 @@ from typing import Literal
 
 from agent.errors import ConfigurationRefused
 from trainer.config import Cmapss, Config, Table
-from trainer.data import cmapss, pumps, table
+from trainer.data import cmapss, table
 from trainer.data.check import checked, counts_cycles
 from trainer.data.history import ChannelInfo, History, columns_of
+from trainer.data.pumps import fleet
 
 
 def histories_of(config: Config, data: Path | None) -> list[History]:
@@ -24,7 +25,7 @@ def recorded(config: Config, data: Path | None) -> list[History]:
         return [one for part in of.subsets for one in picked(cmapss.read_train(folder, part), part, config)]
     if isinstance(of, Table):
         return table.read_table(of, config.channels, given(data))
-    return pumps.histories(split.fit + split.calibrate + split.play, of.fleet_seed, config.channels)
+    return fleet.histories(split.fit + split.calibrate + split.play, of.fleet_seed, config.channels)
 
 
 def official_tests_of(config: Config, data: Path | None) -> dict[str, list[History]]:
@@ -47,7 +48,7 @@ def channel_info(config: Config) -> tuple[ChannelInfo, ...]:
     """Unit and description of the config's channels. Raises DataRefused for an unknown one."""
     if isinstance(config.data, Table):
         return table.channel_info(config.channels)
-    known = cmapss.CHANNELS if isinstance(config.data, Cmapss) else pumps.CHANNELS
+    known = cmapss.CHANNELS if isinstance(config.data, Cmapss) else fleet.CHANNELS
     return tuple(known[column] for column in columns_of(config.channels, known))
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from trainer.data.history import Float64
-from trainer.data.pump_physics import Load
+from trainer.data.pumps.physics import Load
 
 Duty = Literal["steady", "shifts", "swinging"]
 DUTIES: tuple[Duty, ...] = ("steady", "shifts", "swinging")

@@ -10,7 +10,7 @@ import numpy as np
 
 from agent.words import Float32
 from trainer.data.history import ChannelInfo, Float64, History, columns_of
-from trainer.data.pump_life import HOUR_S, Life, lives
+from trainer.data.pumps.life import HOUR_S, Life, lives
 
 CHANNELS: tuple[ChannelInfo, ...] = (
     ChannelInfo("speed", "rpm", "shaft speed"),
