@@ -20,7 +20,7 @@ from agent.words import Float32
 from bench.result import markdown, ratio, write
 from trainer.cells import CELLS
 from trainer.cells.cell import Cell
-from trainer.tape import PRODUCTS, Form, Tape
+from trainer.graph.builder import PRODUCTS, Form, Tape
 
 N_INPUTS, HIDDEN, ROWS = 43, 64, 256
 ROUNDS, CALLS = 15, 20

@@ -23,9 +23,9 @@ from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of
 from trainer.features import Life, batch_of, fit_scaling, live
+from trainer.graph.fake_quantize import rounded
 from trainer.loop import train
 from trainer.network import Network
-from trainer.rounding import rounded
 from trainer.watch import rmse_over_rows
 
 

@@ -30,8 +30,8 @@ from agent.step.engine import Engine
 from agent.words import Float32
 from trainer.cells.lstm import Lstm
 from trainer.export import export
+from trainer.graph.builder import Linear
 from trainer.streaming import Streaming
-from trainer.tape import Linear
 
 CHANNELS = ("speed", "flow", "p_in", "p_out", "t_de", "t_nde", "amps", "vib")
 HORIZONS_S = (15.0, 30.0, 60.0)

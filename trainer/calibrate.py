@@ -16,10 +16,10 @@ from agent.words import Float32
 from trainer.augment import since
 from trainer.config import Config
 from trainer.features import Life, batch_of
+from trainer.graph.builder import Linear
 from trainer.loss import hazard_targets
 from trainer.network import Network
 from trainer.streaming import Streaming
-from trainer.tape import Linear
 
 RIDGE = 1.0
 STRETCH_MIN = 0.01

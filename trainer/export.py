@@ -6,9 +6,9 @@ A test holds fp32 equal to `trainer/streaming.py`; int8 differs from it in the p
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, checker, helper
 
+from trainer.graph.builder import PRODUCTS, Form, Linear, Tape
 from trainer.groups import Groups
 from trainer.streaming import WEIGHT_MIN, X_MAX, Streaming
-from trainer.tape import PRODUCTS, Form, Linear, Tape
 
 OPSET = 17
 IR_VERSION = 9

@@ -17,10 +17,10 @@ from agent.words import Float32
 from trainer.cells.cell import Cell
 from trainer.config import Config
 from trainer.features import Scaling
+from trainer.graph.builder import Linear
 from trainer.groups import Groups
 from trainer.heads import risk_of
 from trainer.network import Network
-from trainer.tape import Linear
 
 WEIGHT_MIN = 1e-6
 """Divides an empty running mean, which is 0; a started one has a weight of at least its rate."""

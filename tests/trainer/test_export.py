@@ -23,11 +23,11 @@ from trainer.data.split import Parts
 from trainer.export import export
 from trainer.features import Scaling, batch_of, fit_scaling, live
 from trainer.fit import unmeasured
+from trainer.graph.builder import Form
+from trainer.graph.quantize import quantize
 from trainer.heads import risk_of
 from trainer.network import Network, fix_seed
-from trainer.quantize import quantize
 from trainer.streaming import Streaming
-from trainer.tape import Form
 
 SHIPPED = tuple(channel.name for channel in CHANNELS[4:18])
 CONFIG = small_config(  # age is clipped from row 20 on

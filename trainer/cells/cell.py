@@ -1,7 +1,7 @@
 """What every cell is: one row's equation, whole histories of it, and the same equation as nodes of the streaming graph.
 
 A cell multiplies its inputs and hidden state with weights through `multiply`, so that training can round them as int8
-will (`trainer/rounding.py`); everything else in it is float32 in either form.
+will (`trainer/graph/fake_quantize.py`); everything else in it is float32 in either form.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
-from trainer.tape import Linear, Product, Tape
+from trainer.graph.builder import Linear, Product, Tape
 
 Start = Literal["torch", "forget_one", "chrono"]
 Multiply = Callable[[Tensor, Tensor, Tensor], Tensor]

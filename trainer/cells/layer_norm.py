@@ -6,7 +6,7 @@ from torch.nn.functional import layer_norm
 
 from trainer.cells.cell import Cell, Equation, Multiply, Start, layer, uniform
 from trainer.cells.lstm import start_gates
-from trainer.tape import Product, Tape
+from trainer.graph.builder import Product, Tape
 
 EPSILON = 1e-5
 GAIN = 0.1

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.cells.cell import Cell, Equation, Multiply, Start, layer, plainly, xavier_and_orthogonal
-from trainer.tape import Product, Tape
+from trainer.graph.builder import Product, Tape
 
 
 def lstm_step(x: Tensor, state: Tensor, weight: Tensor, bias: Tensor, multiply: Multiply = plainly) -> Tensor:

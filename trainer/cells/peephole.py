@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from trainer.cells.cell import Cell, Equation, Multiply, Start, layer, uniform
 from trainer.cells.lstm import start_gates
-from trainer.tape import Product, Tape
+from trainer.graph.builder import Product, Tape
 
 
 def peephole_step(

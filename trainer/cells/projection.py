@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from trainer.cells.cell import Cell, Equation, Multiply, Start, layer, plainly
 from trainer.cells.lstm import lstm_nodes, start_lstm, weights_of
-from trainer.tape import Product, Tape
+from trainer.graph.builder import Product, Tape
 
 
 def projection_step(

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.cells.cell import Cell, Equation, Multiply, Start, layer, plainly, xavier_and_orthogonal
-from trainer.tape import Product, Tape
+from trainer.graph.builder import Product, Tape
 
 
 def rnn_step(x: Tensor, h: Tensor, weight: Tensor, bias: Tensor, multiply: Multiply = plainly) -> Tensor:

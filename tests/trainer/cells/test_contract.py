@@ -23,8 +23,8 @@ from trainer.cells import CELLS
 from trainer.cells.cell import Cell, Start, plainly
 from trainer.config import CellName
 from trainer.features import batch_of, live
+from trainer.graph.builder import Form
 from trainer.heads import risk_of
-from trainer.tape import Form
 
 each_cell = pytest.mark.parametrize("name", CELLS)
 each_form = pytest.mark.parametrize("form", ["fp32", "int8"])

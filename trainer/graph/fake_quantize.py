@@ -6,7 +6,7 @@ of float32 may fall to either.
 
 from torch import Tensor
 
-from trainer.quantize import ACTIVATION_SCALE, ACTIVATION_ZERO, WEIGHT_MAX
+from trainer.graph.quantize import ACTIVATION_SCALE, ACTIVATION_ZERO, WEIGHT_MAX
 
 STEP = float(ACTIVATION_SCALE)
 LOW, HIGH = -ACTIVATION_ZERO, 255 - ACTIVATION_ZERO

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from agent.words import Float32
-from trainer.quantize import ACTIVATION_SCALE, ACTIVATION_ZERO, quantize
+from trainer.graph.quantize import ACTIVATION_SCALE, ACTIVATION_ZERO, quantize
 
 Form = Literal["fp32", "int8"]
 
