@@ -33,19 +33,19 @@ from agent.words import Float32
 from bench.early_warning import folds
 from bench.result import append, markdown, rows_in
 from trainer.augment import later
-from trainer.cells import CELLS
-from trainer.cells.cell import Multiply, plainly
 from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of, time_unit
 from trainer.data.history import History
 from trainer.data.split import Parts
-from trainer.features import Life, fit_scaling, live, n_inputs
 from trainer.fit import worth_over
-from trainer.heads import Answers
 from trainer.judged import judged, measured, rules_by, table_over
 from trainer.loop import Beside, learn
-from trainer.network import Network
+from trainer.model.cells import CELLS
+from trainer.model.cells.cell import Multiply, plainly
+from trainer.model.features import Life, fit_scaling, live, n_inputs
+from trainer.model.heads import Answers
+from trainer.model.network import Network
 from trainer.watch import answers_of, rmse_over_rows
 
 N_FOLDS = 5

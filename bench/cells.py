@@ -18,9 +18,9 @@ from onnx import TensorProto, ValueInfoProto, checker, helper
 from agent.bundle.onnx_graph import IR_VERSIONS, OPSET_VERSION
 from agent.words import Float32
 from bench.result import markdown, ratio, write
-from trainer.cells import CELLS
-from trainer.cells.cell import Cell
 from trainer.graph.builder import PRODUCTS, Form, Tape
+from trainer.model.cells import CELLS
+from trainer.model.cells.cell import Cell
 
 N_INPUTS, HIDDEN, ROWS = 43, 64, 256
 ROUNDS, CALLS = 15, 20

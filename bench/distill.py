@@ -37,12 +37,12 @@ from trainer.data.digest import digest_of
 from trainer.data.history import Float64, History
 from trainer.data.split import Parts
 from trainer.distill import trained_teacher
-from trainer.features import Scaling, batch_of, fit_scaling, live
 from trainer.fit import trained
-from trainer.heads import risk_of
 from trainer.held_out import figures
 from trainer.judged import judged, measured, rules_of, table_over
-from trainer.network import Network
+from trainer.model.features import Scaling, batch_of, fit_scaling, live
+from trainer.model.heads import risk_of
+from trainer.model.network import Network
 from trainer.played import play
 from trainer.teacher import BothWays, Lesson
 

@@ -22,13 +22,13 @@ import numpy as np
 from agent.words import Bool
 from bench.early_warning import SETS, folds
 from bench.result import markdown, ratio, write
-from trainer.cells import CELLS
 from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of
 from trainer.data.history import History
-from trainer.features import fit_scaling, live
 from trainer.loop import train
+from trainer.model.cells import CELLS
+from trainer.model.features import fit_scaling, live
 from trainer.watch import answers_of
 
 GAP_ROWS = (30, 61)

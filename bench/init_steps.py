@@ -24,8 +24,8 @@ from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of
 from trainer.data.split import Parts
-from trainer.features import fit_scaling, live
 from trainer.loop import train
+from trainer.model.features import fit_scaling, live
 
 PLAIN = "torch"
 GOOD = ("forget_one", "chrono")

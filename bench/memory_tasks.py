@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss, one_hot
 
 from bench.result import Ratio, markdown, ratio, write
-from trainer.cells import CELLS
-from trainer.network import fix_seed
+from trainer.model.cells import CELLS
+from trainer.model.network import fix_seed
 
 DELAY = 200
 FIRST = 10

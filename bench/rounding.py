@@ -18,14 +18,14 @@ import torch
 
 from bench.early_warning import folds
 from bench.result import markdown, ratio, write
-from trainer.cells.cell import Multiply, plainly
 from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of
-from trainer.features import Life, batch_of, fit_scaling, live
 from trainer.graph.fake_quantize import rounded
 from trainer.loop import train
-from trainer.network import Network
+from trainer.model.cells.cell import Multiply, plainly
+from trainer.model.features import Life, batch_of, fit_scaling, live
+from trainer.model.network import Network
 from trainer.watch import rmse_over_rows
 
 

@@ -28,9 +28,9 @@ from agent.bundle.manifest import (
 )
 from agent.step.engine import Engine
 from agent.words import Float32
-from trainer.cells.lstm import Lstm
 from trainer.export import export
 from trainer.graph.builder import Linear
+from trainer.model.cells.lstm import Lstm
 from trainer.streaming import Streaming
 
 CHANNELS = ("speed", "flow", "p_in", "p_out", "t_de", "t_nde", "amps", "vib")

@@ -9,7 +9,7 @@ import numpy as np
 
 from agent.words import Float32, Int64
 from trainer.config import Augment
-from trainer.features import Life
+from trainer.model.features import Life
 
 ROWS_MIN = 20
 """Rows that a life keeps whatever is taken from its ends."""

@@ -15,10 +15,10 @@ from torch.nn import functional
 from agent.words import Float32
 from trainer.augment import since
 from trainer.config import Config
-from trainer.features import Life, batch_of
 from trainer.graph.builder import Linear
 from trainer.loss import hazard_targets
-from trainer.network import Network
+from trainer.model.features import Life, batch_of
+from trainer.model.network import Network
 from trainer.streaming import Streaming
 
 RIDGE = 1.0

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel
 from agent.errors import DataRefused
 from trainer import stored
 from trainer.config import Config
-from trainer.network import Learner
+from trainer.model.network import Learner
 
 FROM_THE_START = "Give --anew to train from the first epoch and replace it, or another --out to keep it."
 SHOWN_MAX, VALUE_CHARS_MAX = 5, 60

@@ -14,9 +14,9 @@ from trainer.checkpoint import differences, learning_of
 from trainer.config import Config, Distill
 from trainer.data.digest import digest_of
 from trainer.data.split import Parts
-from trainer.features import batch_of, fit_scaling, live
 from trainer.fit import CHECKPOINT, code_version, make_folder, ready, written
 from trainer.loop import Beside, learn
+from trainer.model.features import batch_of, fit_scaling, live
 from trainer.teacher import BothWays, Lesson, ended, teachers, teaching
 from trainer.watch import rmse_over_rows
 

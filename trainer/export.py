@@ -7,7 +7,7 @@ import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, checker, helper
 
 from trainer.graph.builder import PRODUCTS, Form, Linear, Tape
-from trainer.groups import Groups
+from trainer.model.regimes import Groups
 from trainer.streaming import WEIGHT_MIN, X_MAX, Streaming
 
 OPSET = 17

@@ -40,12 +40,12 @@ from trainer.data.recorded import write_recorded
 from trainer.data.spacing import cadence_of
 from trainer.data.split import Parts, split
 from trainer.export import export
-from trainer.features import fit_scaling, live
 from trainer.golden import golden
 from trainer.held_out import figures
 from trainer.judged import policy_by, rules_by, worth
 from trainer.loop import Beside, train
-from trainer.network import Network
+from trainer.model.features import fit_scaling, live
+from trainer.model.network import Network
 from trainer.played import NEVER, play
 from trainer.plot import plot_curves, plot_reliability
 from trainer.streaming import Streaming

@@ -18,13 +18,13 @@ from tqdm import tqdm
 
 from agent.errors import ConfigurationRefused, ForewarnError
 from trainer.augment import Wear, part, vary
-from trainer.cells.cell import plainly
 from trainer.checkpoint import Curves, Run, resume, save
 from trainer.config import Config, Train
-from trainer.features import Batch, Life, batch_of
 from trainer.graph.fake_quantize import rounded
 from trainer.loss import Target, Truth, life_target, loss, target_of
-from trainer.network import Learner, Network, fix_seed
+from trainer.model.cells.cell import plainly
+from trainer.model.features import Batch, Life, batch_of
+from trainer.model.network import Learner, Network, fix_seed
 from trainer.precision import mixed_precision, with_precision_here
 from trainer.watch import Worth, best_epoch, look
 

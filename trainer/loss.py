@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainer.config import Config
-from trainer.features import Life
-from trainer.heads import Answers
+from trainer.model.features import Life
+from trainer.model.heads import Answers
 
 
 @dataclass(frozen=True, slots=True)

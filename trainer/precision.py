@@ -11,8 +11,8 @@ import torch
 from tqdm import tqdm
 
 from trainer.config import Config, Train
-from trainer.features import n_inputs
-from trainer.network import Learner
+from trainer.model.features import n_inputs
+from trainer.model.network import Learner
 
 NARROW = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from agent.bundle.manifest import StateBlock
 from agent.words import Float32
-from trainer.cells.cell import Cell
 from trainer.config import Config
-from trainer.features import Scaling
 from trainer.graph.builder import Linear
-from trainer.groups import Groups
-from trainer.heads import risk_of
-from trainer.network import Network
+from trainer.model.cells.cell import Cell
+from trainer.model.features import Scaling
+from trainer.model.heads import risk_of
+from trainer.model.network import Network
+from trainer.model.regimes import Groups
 
 WEIGHT_MIN = 1e-6
 """Divides an empty running mean, which is 0; a started one has a weight of at least its rate."""

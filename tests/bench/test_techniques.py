@@ -16,8 +16,8 @@ from bench.init_steps import compared, epochs_to, mark
 from bench.result import append, rows_in
 from tests.trainer.fleet import SMALL_TOML, fleet, small_config, write_cmapss
 from trainer.config import Distill, Grouping
-from trainer.features import Life, batch_of, fit_scaling, live, n_inputs
-from trainer.network import Network, fix_seed
+from trainer.model.features import Life, batch_of, fit_scaling, live, n_inputs
+from trainer.model.network import Network, fix_seed
 from trainer.teacher import BothWays
 
 CONFIG = small_config()

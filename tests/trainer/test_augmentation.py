@@ -13,8 +13,8 @@ from trainer import augment
 from trainer.augment import cut, part, vary, warped
 from trainer.config import Augment, Config, Train
 from trainer.data.split import Parts, split
-from trainer.features import Life, fit_scaling, live
 from trainer.fit import trained
+from trainer.model.features import Life, fit_scaling, live
 
 ROOT = Path(__file__).parents[2]
 CONFIG = small_config(train=Train(epochs=2, batch=4), augment=Augment(smooth_rows=3, join_share=0.5, cut_share=0.5))

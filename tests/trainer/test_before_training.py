@@ -29,10 +29,10 @@ from trainer.data.recorded import write_recorded
 from trainer.data.split import Parts, split
 from trainer.evaluate import evaluate
 from trainer.evaluate_text import as_text
-from trainer.features import fit_scaling
 from trainer.fit import fit
 from trainer.golden import golden
-from trainer.network import Network
+from trainer.model.features import fit_scaling
+from trainer.model.network import Network
 from trainer.warmup import late_starts
 
 HOUR, DAY = 3600.0, 86_400.0

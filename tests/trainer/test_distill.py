@@ -21,10 +21,10 @@ from trainer.cli import cli
 from trainer.config import Config, Distill, Train
 from trainer.config_file import read_config
 from trainer.distill import distill
-from trainer.features import Life, batch_of, fit_scaling, live
 from trainer.fit import fit
 from trainer.loop import Beside, learn
-from trainer.network import Learner, Network, fix_seed
+from trainer.model.features import Life, batch_of, fit_scaling, live
+from trainer.model.network import Learner, Network, fix_seed
 from trainer.teacher import CUTS, BothWays, Lesson, cuts_of, ended, teachers, teaching
 from trainer.watch import answers_of
 

@@ -17,9 +17,9 @@ from trainer.config import Rul, Train
 from trainer.data.recorded import write_recorded
 from trainer.evaluate import as_json, evaluate
 from trainer.evaluate_text import as_text
-from trainer.features import fit_scaling, live
 from trainer.fit import fit
-from trainer.network import Network, fix_seed
+from trainer.model.features import fit_scaling, live
+from trainer.model.network import Network, fix_seed
 from trainer.watch import answers_of
 
 CONFIG = small_config(judge=small_config().judge.model_copy(update={"thresholds": 4}))

@@ -21,12 +21,12 @@ from trainer.data.cmapss import CHANNELS
 from trainer.data.history import History
 from trainer.data.split import Parts
 from trainer.export import export
-from trainer.features import Scaling, batch_of, fit_scaling, live
 from trainer.fit import unmeasured
 from trainer.graph.builder import Form
 from trainer.graph.quantize import quantize
-from trainer.heads import risk_of
-from trainer.network import Network, fix_seed
+from trainer.model.features import Scaling, batch_of, fit_scaling, live
+from trainer.model.heads import risk_of
+from trainer.model.network import Network, fix_seed
 from trainer.streaming import Streaming
 
 SHIPPED = tuple(channel.name for channel in CHANNELS[4:18])

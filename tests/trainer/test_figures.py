@@ -13,10 +13,10 @@ from trainer import streaming
 from trainer.calibrate import TRAINED_DEVICES, calibrated, heard, platt, stretch
 from trainer.data.history import History
 from trainer.evaluate import last_rows
-from trainer.features import batch_of, fit_scaling, live
 from trainer.held_out import figures
 from trainer.loss import hazard_targets
-from trainer.network import Network, fix_seed
+from trainer.model.features import batch_of, fit_scaling, live
+from trainer.model.network import Network, fix_seed
 from trainer.warmup import LateStart, brier_after, warmup_rows
 
 CONFIG = small_config()

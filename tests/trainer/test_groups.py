@@ -10,8 +10,8 @@ from agent.words import Float32
 from tests.trainer.fleet import NAMES, fleet, small_config
 from trainer.config import Grouping
 from trainer.data.history import History
-from trainer.features import batch_of, fit_scaling, live, n_inputs
-from trainer.groups import Groups, fit_groups, hot
+from trainer.model.features import batch_of, fit_scaling, live, n_inputs
+from trainer.model.regimes import Groups, fit_groups, hot
 
 CENTRES = np.float32([[0, 0.0, 100], [10, 0.25, 100], [42, 0.84, 100], [25, 0.62, 60]])
 BY = ("setting_1", "setting_2", "setting_3")

@@ -12,11 +12,11 @@ from agent.errors import ConfigurationRefused, ForewarnError
 from tests.trainer.fleet import fleet, small_config
 from trainer import stored
 from trainer.config import Augment, Config, Train
-from trainer.features import Batch, Life, batch_of, fit_scaling, live
-from trainer.heads import Answers, Heads
 from trainer.loop import Beside, learn, pieces, train
 from trainer.loss import loss, target_of
-from trainer.network import Learner, Network, fix_seed
+from trainer.model.features import Batch, Life, batch_of, fit_scaling, live
+from trainer.model.heads import Answers, Heads
+from trainer.model.network import Learner, Network, fix_seed
 from trainer.precision import with_precision_here
 from trainer.watch import answers_of
 

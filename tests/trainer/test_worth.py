@@ -15,10 +15,10 @@ from trainer.checkpoint import Curves
 from trainer.config import Train
 from trainer.data.history import History
 from trainer.data.split import split
-from trainer.features import fit_scaling, live
 from trainer.fit import report, trained, worth_over
 from trainer.judged import Rules, rules_by, rules_of
 from trainer.loop import Beside, is_over, train
+from trainer.model.features import fit_scaling, live
 from trainer.plot import plot_curves
 from trainer.watch import answers_of, best_epoch
 

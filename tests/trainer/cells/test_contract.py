@@ -19,12 +19,12 @@ from agent.words import Float32
 from bench.cells import OneCell, graph
 from tests.small_bundle import small_manifest
 from tests.trainer.test_export import CONFIG, HISTORIES, make
-from trainer.cells import CELLS
-from trainer.cells.cell import Cell, Start, plainly
 from trainer.config import CellName
-from trainer.features import batch_of, live
 from trainer.graph.builder import Form
-from trainer.heads import risk_of
+from trainer.model.cells import CELLS
+from trainer.model.cells.cell import Cell, Start, plainly
+from trainer.model.features import batch_of, live
+from trainer.model.heads import risk_of
 
 each_cell = pytest.mark.parametrize("name", CELLS)
 each_form = pytest.mark.parametrize("form", ["fp32", "int8"])

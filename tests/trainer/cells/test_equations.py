@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from trainer.cells import CELLS
-from trainer.cells.attention import SLOTS, Attention
-from trainer.cells.projection import Projection
+from trainer.model.cells import CELLS
+from trainer.model.cells.attention import SLOTS, Attention
+from trainer.model.cells.projection import Projection
 
 Array = npt.NDArray[np.float64]
 Weights = dict[str, Array]

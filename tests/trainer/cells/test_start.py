@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainer.cells import CELLS
-from trainer.cells.cell import Cell, Start
-from trainer.cells.gru import Gru
-from trainer.cells.rnn import Rnn
+from trainer.model.cells import CELLS
+from trainer.model.cells.cell import Cell, Start
+from trainer.model.cells.gru import Gru
+from trainer.model.cells.rnn import Rnn
 
 
 def started(made: Cell, how: Start, memory_max: float = 100.0) -> dict[str, Tensor]:

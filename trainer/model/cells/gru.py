@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from trainer.cells.cell import Cell, Equation, Multiply, Start, layer, plainly, xavier_and_orthogonal
 from trainer.graph.builder import Product, Tape
+from trainer.model.cells.cell import Cell, Equation, Multiply, Start, layer, plainly, xavier_and_orthogonal
 
 
 def gru_step(

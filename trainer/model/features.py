@@ -14,7 +14,7 @@ from agent.errors import DataRefused
 from agent.words import Bool, Float32
 from trainer.config import Config, Model
 from trainer.data.history import History
-from trainer.groups import Groups, fit_groups, hot
+from trainer.model.regimes import Groups, fit_groups, hot
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,9 @@ from functools import partial, reduce
 import torch
 from torch import Tensor, nn
 
-from trainer.cells.cell import Cell, Equation, Multiply, Start, layer, plainly
-from trainer.cells.lstm import lstm_nodes, lstm_step, start_lstm, weights_of
 from trainer.graph.builder import Product, Tape
+from trainer.model.cells.cell import Cell, Equation, Multiply, Start, layer, plainly
+from trainer.model.cells.lstm import lstm_nodes, lstm_step, start_lstm, weights_of
 
 SLOTS = 16
 NEVER = -1e9

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Mapping
 
-from trainer.cells.attention import Attention
-from trainer.cells.cell import Cell
-from trainer.cells.gru import Gru
-from trainer.cells.layer_norm import LayerNorm
-from trainer.cells.lstm import Lstm
-from trainer.cells.peephole import Peephole
-from trainer.cells.projection import Projection
-from trainer.cells.rnn import Rnn
+from trainer.model.cells.attention import Attention
+from trainer.model.cells.cell import Cell
+from trainer.model.cells.gru import Gru
+from trainer.model.cells.layer_norm import LayerNorm
+from trainer.model.cells.lstm import Lstm
+from trainer.model.cells.peephole import Peephole
+from trainer.model.cells.projection import Projection
+from trainer.model.cells.rnn import Rnn
 
 CELLS: Mapping[str, Callable[[int, int], Cell]] = {
     "rnn": Rnn,

@@ -7,9 +7,9 @@ no projection of a history reaches the clip, torch's fused layer computes the ve
 import torch
 from torch import Tensor, nn
 
-from trainer.cells.cell import Cell, Equation, Multiply, Start, layer, plainly
-from trainer.cells.lstm import lstm_nodes, start_lstm, weights_of
 from trainer.graph.builder import Product, Tape
+from trainer.model.cells.cell import Cell, Equation, Multiply, Start, layer, plainly
+from trainer.model.cells.lstm import lstm_nodes, start_lstm, weights_of
 
 
 def projection_step(

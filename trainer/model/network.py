@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from trainer.cells import CELLS
-from trainer.cells.cell import Cell, Multiply, plainly
 from trainer.config import Config
-from trainer.features import n_inputs
-from trainer.heads import Answers, Heads
+from trainer.model.cells import CELLS
+from trainer.model.cells.cell import Cell, Multiply, plainly
+from trainer.model.features import n_inputs
+from trainer.model.heads import Answers, Heads
 
 
 class Learner(nn.Module):

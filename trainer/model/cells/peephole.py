@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from trainer.cells.cell import Cell, Equation, Multiply, Start, layer, uniform
-from trainer.cells.lstm import start_gates
 from trainer.graph.builder import Product, Tape
+from trainer.model.cells.cell import Cell, Equation, Multiply, Start, layer, uniform
+from trainer.model.cells.lstm import start_gates
 
 
 def peephole_step(
