@@ -8,7 +8,7 @@ difference is against the default recipe of the same fold and seed. A run that i
 several processes (one thread each) may fill one file. Prints Markdown, progress on stderr.
 
 Figures are RMSE of the remaining life, truth capped, in the data's own unit:
-whole  over the rows of a random cut (`trainer.watch.rmse_over_rows`), the devices known to be new
+whole  over the rows of a random cut (`trainer.training.validation.rmse_over_rows`), the devices known to be new
 N      over rows with at most 100 left, the first N rows of a device unheard and its age unknown
 and `lead`, the mean lead of warnings at the default budget, where more is better.
 """
@@ -32,7 +32,6 @@ from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.words import Float32
 from bench.early_warning import folds
 from bench.result import append, markdown, rows_in
-from trainer.augment import later
 from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of, time_unit
@@ -40,13 +39,14 @@ from trainer.data.history import History
 from trainer.data.split import Parts
 from trainer.fit import worth_over
 from trainer.judged import judged, measured, rules_by, table_over
-from trainer.loop import Beside, learn
 from trainer.model.cells import CELLS
 from trainer.model.cells.cell import Multiply, plainly
 from trainer.model.features import Life, fit_scaling, live, n_inputs
 from trainer.model.heads import Answers
 from trainer.model.network import Network
-from trainer.watch import answers_of, rmse_over_rows
+from trainer.training.augment import later
+from trainer.training.loop import Beside, learn
+from trainer.training.validation import answers_of, rmse_over_rows
 
 N_FOLDS = 5
 UNHEARD = (25, 50, 75)

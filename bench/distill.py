@@ -44,7 +44,7 @@ from trainer.model.features import Scaling, batch_of, fit_scaling, live
 from trainer.model.heads import risk_of
 from trainer.model.network import Network
 from trainer.played import play
-from trainer.teacher import BothWays, Lesson
+from trainer.training.teacher import BothWays, Lesson
 
 ALONE, TAUGHT, TEACHER = METHODS = ("alone", "taught", "teacher")
 TOGETHER = 32

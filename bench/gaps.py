@@ -26,10 +26,10 @@ from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of
 from trainer.data.history import History
-from trainer.loop import train
 from trainer.model.cells import CELLS
 from trainer.model.features import fit_scaling, live
-from trainer.watch import answers_of
+from trainer.training.loop import train
+from trainer.training.validation import answers_of
 
 GAP_ROWS = (30, 61)
 BETWEEN_ROWS = (50, 121)

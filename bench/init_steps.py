@@ -4,7 +4,7 @@
 
 Each seed trains one network a start, by the same schedule on the same fold of the training engines. The mark is the
 validation RMSE that torch's start has at two thirds of its schedule: chosen before anything was measured. It is that of
-`trainer.watch.rmse_over_rows` over the fold's engines, which are not learnt from, the weights averaged over about ten
+`trainer.training.validation.rmse_over_rows` over the fold's engines, which are not learnt from, the weights averaged over about ten
 steps so that it follows them. Counted are the epochs until a run is first as good as that, so that torch's start may
 come to it earlier too. A run that never is counts as its whole schedule. A run that is in the JSON is not done again.
 """
@@ -24,8 +24,8 @@ from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of
 from trainer.data.split import Parts
-from trainer.loop import train
 from trainer.model.features import fit_scaling, live
+from trainer.training.loop import train
 
 PLAIN = "torch"
 GOOD = ("forget_one", "chrono")

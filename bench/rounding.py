@@ -22,11 +22,11 @@ from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of
 from trainer.graph.fake_quantize import rounded
-from trainer.loop import train
 from trainer.model.cells.cell import Multiply, plainly
 from trainer.model.features import Life, batch_of, fit_scaling, live
 from trainer.model.network import Network
-from trainer.watch import rmse_over_rows
+from trainer.training.loop import train
+from trainer.training.validation import rmse_over_rows
 
 
 def error(network: Network, lives: Sequence[Life], config: Config, multiply: Multiply) -> float:

@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from agent.words import Float32
-from trainer.augment import since
 from trainer.config import Config
 from trainer.graph.builder import Linear
-from trainer.loss import hazard_targets
 from trainer.model.features import Life, batch_of
 from trainer.model.network import Network
 from trainer.streaming import Streaming
+from trainer.training.augment import since
+from trainer.training.loss import hazard_targets
 
 RIDGE = 1.0
 STRETCH_MIN = 0.01

@@ -9,16 +9,16 @@ import torch
 from torch import Tensor
 
 from agent.errors import ConfigurationRefused, DataRefused
-from trainer import stored
-from trainer.checkpoint import differences, learning_of
 from trainer.config import Config, Distill
 from trainer.data.digest import digest_of
 from trainer.data.split import Parts
 from trainer.fit import CHECKPOINT, code_version, make_folder, ready, written
-from trainer.loop import Beside, learn
 from trainer.model.features import batch_of, fit_scaling, live
-from trainer.teacher import BothWays, Lesson, ended, teachers, teaching
-from trainer.watch import rmse_over_rows
+from trainer.training import torch_file
+from trainer.training.checkpoint import differences, learning_of
+from trainer.training.loop import Beside, learn
+from trainer.training.teacher import BothWays, Lesson, ended, teachers, teaching
+from trainer.training.validation import rmse_over_rows
 
 ANOTHER = "Leave --teacher out to train one, or give another --out."
 TEACHER, TEACHER_CHECKPOINT = "teacher.pt", "teacher-checkpoint.pt"
@@ -64,7 +64,7 @@ def own_teacher(config: Config, settings: Distill, parts: Parts, out: Path) -> L
         "watched_rmse": lesson.watched_rmse,
         "weights": lesson.network.state_dict(),
     }
-    stored.write(path, "teacher", content)
+    torch_file.write(path, "teacher", content)
     checkpoint.unlink(missing_ok=True)
     return lesson
 
@@ -96,7 +96,7 @@ def read_teacher(
 
     Raises DataRefused.
     """
-    content = stored.read(path, "teacher", ANOTHER)
+    content = torch_file.read(path, "teacher", ANOTHER)
     if content["hears"] != hears(config, settings, parts):
         what = "is another's teacher: the fitted devices, what a row is made of, or its size differ"
         raise DataRefused(path, what, next_step=ANOTHER)

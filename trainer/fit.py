@@ -30,7 +30,6 @@ from agent.words import Float32
 from trainer import streaming
 from trainer.calibrate import calibrated
 from trainer.card import card
-from trainer.checkpoint import Curves, learning_of
 from trainer.config import Config
 from trainer.data.check_parts import check_parts
 from trainer.data.dataset import channel_info, histories_of, time_unit
@@ -43,16 +42,17 @@ from trainer.export import export
 from trainer.golden import golden
 from trainer.held_out import figures
 from trainer.judged import policy_by, rules_by, worth
-from trainer.loop import Beside, train
 from trainer.model.features import fit_scaling, live
 from trainer.model.network import Network
 from trainer.played import NEVER, play
 from trainer.plot import plot_curves, plot_reliability
 from trainer.streaming import Streaming
-from trainer.teacher import Lesson
 from trainer.thresholds import threshold_table
+from trainer.training.checkpoint import Curves, learning_of
+from trainer.training.loop import Beside, train
+from trainer.training.teacher import Lesson
+from trainer.training.validation import Worth
 from trainer.warmup import LateStart, brier_after, late_starts, warmup_rows
-from trainer.watch import Worth
 
 CHECKPOINT = "checkpoint.pt"
 GOLDEN_TOLERANCE = 0.01

@@ -7,9 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from agent.score.time_unit import Unit
-from trainer.checkpoint import Curves
 from trainer.held_out import Figures, HorizonFigures
 from trainer.reliability import BINS
+from trainer.training.checkpoint import Curves
 
 
 def plot_curves(curves: Curves, path: Path) -> None:

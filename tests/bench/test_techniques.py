@@ -18,7 +18,7 @@ from tests.trainer.fleet import SMALL_TOML, fleet, small_config, write_cmapss
 from trainer.config import Distill, Grouping
 from trainer.model.features import Life, batch_of, fit_scaling, live, n_inputs
 from trainer.model.network import Network, fix_seed
-from trainer.teacher import BothWays
+from trainer.training.teacher import BothWays
 
 CONFIG = small_config()
 

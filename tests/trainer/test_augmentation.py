@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from tests.trainer.fleet import fleet, small_config
-from trainer import augment
-from trainer.augment import cut, part, vary, warped
 from trainer.config import Augment, Config, Train
 from trainer.data.split import Parts, split
 from trainer.fit import trained
 from trainer.model.features import Life, fit_scaling, live
+from trainer.training import augment
+from trainer.training.augment import cut, part, vary, warped
 
 ROOT = Path(__file__).parents[2]
 CONFIG = small_config(train=Train(epochs=2, batch=4), augment=Augment(smooth_rows=3, join_share=0.5, cut_share=0.5))
@@ -30,13 +30,13 @@ def test_a_history_that_is_scored_can_meet_no_augmentation() -> None:
     found = {}
     for path in sorted([*ROOT.glob("trainer/**/*.py"), *ROOT.glob("agent/**/*.py"), *ROOT.glob("bench/**/*.py")]):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and node.module == "trainer.augment":
+            if isinstance(node, ast.ImportFrom) and node.module == "trainer.training.augment":
                 found[str(path.relative_to(ROOT))] = {alias.name for alias in node.names}
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
-            assert "trainer.augment" not in names
+            assert "trainer.training.augment" not in names
             assert not (isinstance(node, ast.ImportFrom) and node.module == "trainer" and "augment" in names)
     vary_a_life = {"vary", "part", "warped", "joined", "cut"}
-    assert {path for path, names in found.items() if names & vary_a_life} == {"trainer/loop.py"}
+    assert {path for path, names in found.items() if names & vary_a_life} == {"trainer/training/loop.py"}
 
 
 def outcome(config: Config, parts: Parts) -> tuple[bytes, bytes, list[float], int, object]:
@@ -46,7 +46,7 @@ def outcome(config: Config, parts: Parts) -> tuple[bytes, bytes, list[float], in
 
 
 def test_watched_figures_calibration_and_graph_know_no_augmented_life(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every function of trainer/augment.py blows up on a life that is not one of those learnt from: nothing changes."""
+    """Every function of trainer/training/augment.py blows up on a life that is not one of those learnt from: nothing changes."""
     parts = split(fleet(), CONFIG.split)
     wanted = outcome(CONFIG, parts)
     scaling = fit_scaling(parts.fit, CONFIG)
@@ -61,7 +61,7 @@ def test_watched_figures_calibration_and_graph_know_no_augmented_life(monkeypatc
 
         return only_for_fit
 
-    monkeypatch.setattr("trainer.loop.part", guarded(augment.part))
+    monkeypatch.setattr("trainer.training.loop.part", guarded(augment.part))
     assert outcome(CONFIG, parts) == wanted
     assert len(seen) == len(parts.fit)
 

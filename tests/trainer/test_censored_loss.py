@@ -10,11 +10,11 @@ import torch
 from tests.trainer.fleet import fleet, small_config
 from trainer.config import Augment, Train
 from trainer.data.history import History
-from trainer.loop import train
-from trainer.loss import Target, Truth, hazard_targets, life_target, loss, target_of
 from trainer.model.features import fit_scaling, live
 from trainer.model.heads import Answers
-from trainer.watch import answers_of
+from trainer.training.loop import train
+from trainer.training.loss import Target, Truth, hazard_targets, life_target, loss, target_of
+from trainer.training.validation import answers_of
 
 CONFIG = small_config(train=Train(epochs=40, batch=4, average=0.5), augment=Augment(probability=0, join_share=0))
 

@@ -15,12 +15,12 @@ from torch import Tensor
 from agent.errors import DataRefused
 from agent.words import Float32
 from tests.trainer.fleet import engine, fleet, small_config, write_cmapss
-from trainer.checkpoint import Curves, learning_of
 from trainer.config import Augment, Config, Model, Train
 from trainer.fit import fit
-from trainer.loop import Beside, train
 from trainer.model.features import Life, fit_scaling, live
 from trainer.model.network import Network
+from trainer.training.checkpoint import Curves, learning_of
+from trainer.training.loop import Beside, train
 
 CONFIG = small_config(
     model=Model(hidden=4),

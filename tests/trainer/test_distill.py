@@ -16,17 +16,17 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 from agent.bundle.file import read
 from agent.errors import ConfigurationRefused, DataRefused
 from tests.trainer.fleet import SMALL_TOML, engine, fleet, small_config, write_cmapss
-from trainer import loop
 from trainer.cli import cli
 from trainer.config import Config, Distill, Train
 from trainer.config_file import read_config
 from trainer.distill import distill
 from trainer.fit import fit
-from trainer.loop import Beside, learn
 from trainer.model.features import Life, batch_of, fit_scaling, live
 from trainer.model.network import Learner, Network, fix_seed
-from trainer.teacher import CUTS, BothWays, Lesson, cuts_of, ended, teachers, teaching
-from trainer.watch import answers_of
+from trainer.training import loop
+from trainer.training.loop import Beside, learn
+from trainer.training.teacher import CUTS, BothWays, Lesson, cuts_of, ended, teachers, teaching
+from trainer.training.validation import answers_of
 
 SMALL = Distill(teacher_hidden=12, teacher_epochs=3)
 CONFIG = small_config(distill=SMALL, train=Train(epochs=3, batch=4))

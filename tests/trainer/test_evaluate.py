@@ -20,7 +20,7 @@ from trainer.evaluate_text import as_text
 from trainer.fit import fit
 from trainer.model.features import fit_scaling, live
 from trainer.model.network import Network, fix_seed
-from trainer.watch import answers_of
+from trainer.training.validation import answers_of
 
 CONFIG = small_config(judge=small_config().judge.model_copy(update={"thresholds": 4}))
 LONGER = CONFIG.model_copy(update={"train": Train(epochs=40, batch=4, average=0.5)})

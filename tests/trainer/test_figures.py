@@ -14,9 +14,9 @@ from trainer.calibrate import TRAINED_DEVICES, calibrated, heard, platt, stretch
 from trainer.data.history import History
 from trainer.evaluate import last_rows
 from trainer.held_out import figures
-from trainer.loss import hazard_targets
 from trainer.model.features import batch_of, fit_scaling, live
 from trainer.model.network import Network, fix_seed
+from trainer.training.loss import hazard_targets
 from trainer.warmup import LateStart, brier_after, warmup_rows
 
 CONFIG = small_config()

@@ -32,10 +32,10 @@ from trainer.evaluate import as_json, evaluate
 from trainer.evaluate_text import as_text
 from trainer.export import export
 from trainer.fit import fit
-from trainer.loop import train
 from trainer.model.features import fit_scaling, live
 from trainer.played import early_warning, play
 from trainer.thresholds import decision, thresholds
+from trainer.training.loop import train
 from trainer.warmup import brier_after, late_starts, warmup_rows
 
 CONFIG = small_config()

@@ -9,15 +9,15 @@ import torch
 from agent.errors import DataRefused, ForewarnError
 from agent.words import Float32
 from tests.trainer.fleet import fleet, small_config
-from trainer.augment import joined, part, vary, warped
 from trainer.config import Augment, Model, Rul, Split
 from trainer.data.split import split
-from trainer.loop import HAZARDS_FASTER, train
-from trainer.loss import Target, Truth, hazard_targets, life_target, loss, pinball, target_of
 from trainer.model.features import Life, batch_of, filled, fit_scaling, live, running_mean
 from trainer.model.heads import Answers, Heads, risk_of
 from trainer.model.network import Network, fix_seed
-from trainer.watch import rmse_over_rows
+from trainer.training.augment import joined, part, vary, warped
+from trainer.training.loop import HAZARDS_FASTER, train
+from trainer.training.loss import Target, Truth, hazard_targets, life_target, loss, pinball, target_of
+from trainer.training.validation import rmse_over_rows
 
 CONFIG = small_config()
 

@@ -10,15 +10,15 @@ import torch
 
 from agent.errors import ConfigurationRefused, ForewarnError
 from tests.trainer.fleet import fleet, small_config
-from trainer import stored
 from trainer.config import Augment, Config, Train
-from trainer.loop import Beside, learn, pieces, train
-from trainer.loss import loss, target_of
 from trainer.model.features import Batch, Life, batch_of, fit_scaling, live
 from trainer.model.heads import Answers, Heads
 from trainer.model.network import Learner, Network, fix_seed
-from trainer.precision import with_precision_here
-from trainer.watch import answers_of
+from trainer.training import torch_file
+from trainer.training.loop import Beside, learn, pieces, train
+from trainer.training.loss import loss, target_of
+from trainer.training.precision import with_precision_here
+from trainer.training.validation import answers_of
 
 STILL = Augment(probability=0, join_share=0)
 
@@ -108,7 +108,7 @@ def test_a_piece_goes_on_from_the_states_of_the_one_before_and_teaches_it_nothin
 def test_the_schedule_steps_once_a_batch_whatever_the_pieces(tmp_path: Path) -> None:
     beside = Beside(checkpoint=tmp_path / "checkpoint.pt")
     train(lives(), lives(), config_of(epochs=3, truncate=5), 0, beside)
-    content = stored.read(tmp_path / "checkpoint.pt", "checkpoint", "")
+    content = torch_file.read(tmp_path / "checkpoint.pt", "checkpoint", "")
     assert content["schedule"]["last_epoch"] == 3 * 2
     assert content["optimiser"]["state"][0]["step"] == 3 * sum(-(-n // 5) for n in (59, 71))
 

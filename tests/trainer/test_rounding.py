@@ -15,11 +15,11 @@ from trainer.config import Augment, Model, Train
 from trainer.export import export
 from trainer.graph.builder import Linear, Tape, integer_product
 from trainer.graph.fake_quantize import rounded
-from trainer.loop import train
 from trainer.model.cells import CELLS
 from trainer.model.features import Life, batch_of, fit_scaling, live
 from trainer.model.heads import risk_of
 from trainer.model.network import Network, fix_seed
+from trainer.training.loop import train
 
 AGREES = 1e-5
 """What float32 sums in another order leave of a state after one row."""

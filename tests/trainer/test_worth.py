@@ -11,16 +11,16 @@ import pytest
 from agent.bundle.manifest import JudgePolicy
 from agent.words import Float32
 from tests.trainer.fleet import fleet, small_config
-from trainer.checkpoint import Curves
 from trainer.config import Train
 from trainer.data.history import History
 from trainer.data.split import split
 from trainer.fit import report, trained, worth_over
 from trainer.judged import Rules, rules_by, rules_of
-from trainer.loop import Beside, is_over, train
 from trainer.model.features import fit_scaling, live
 from trainer.plot import plot_curves
-from trainer.watch import answers_of, best_epoch
+from trainer.training.checkpoint import Curves
+from trainer.training.loop import Beside, is_over, train
+from trainer.training.validation import answers_of, best_epoch
 
 CONFIG = small_config(train=Train(epochs=12, batch=4, average=0.5, patience=3))
 ENGINES = fleet(6)

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainer.augment import ROWS_MIN, until
 from trainer.config import Config, Distill
-from trainer.loop import Beside, Teacher
 from trainer.model.cells.cell import Multiply, plainly
 from trainer.model.cells.lstm import Lstm
 from trainer.model.features import Life, n_inputs
 from trainer.model.heads import Answers, Heads
 from trainer.model.network import Learner, Network
+from trainer.training.augment import ROWS_MIN, until
+from trainer.training.loop import Beside, Teacher
 
 CUTS = 4
 """Cuts of a life that is taught from, evenly apart from a random first one; the rest is heard to its end."""

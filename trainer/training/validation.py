@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from agent.words import Float32
-from trainer.checkpoint import Curves, Run
 from trainer.config import Config
 from trainer.model.features import Life, batch_of
 from trainer.model.heads import Answers, risk_of
+from trainer.training.checkpoint import Curves, Run
 
 Worth = Callable[[Sequence[Float32]], float]
 """Risks of the watched lives, float32 [T, K] each, to what warnings from them would be worth, 0 = nothing."""

@@ -10,9 +10,9 @@ import torch
 from torch.optim.swa_utils import AveragedModel
 
 from agent.errors import DataRefused
-from trainer import stored
 from trainer.config import Config
 from trainer.model.network import Learner
+from trainer.training import torch_file
 
 FROM_THE_START = "Give --anew to train from the first epoch and replace it, or another --out to keep it."
 SHOWN_MAX, VALUE_CHARS_MAX = 5, 60
@@ -71,7 +71,7 @@ def save(run: Run, path: Path, made_of: Mapping[str, str]) -> None:
         "curves": asdict(run.curves),
         "best": run.best,
     }
-    stored.write(path, "checkpoint", content)
+    torch_file.write(path, "checkpoint", content)
 
 
 def learning_of(config: Config) -> dict[str, str]:
@@ -99,7 +99,7 @@ def differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
 
 def resume(run: Run, path: Path, made_of: Mapping[str, str]) -> None:
     """Bring a fresh run to where the file left it. Raises DataRefused for what is no whole checkpoint of this run."""
-    content = stored.read(path, "checkpoint", FROM_THE_START)
+    content = torch_file.read(path, "checkpoint", FROM_THE_START)
     if other := differences(content["made_of"], made_of):
         epoch = len(content["curves"]["loss"])
         what = f"is of another training, left after epoch {epoch}: {'; '.join(other)}"

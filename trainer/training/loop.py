@@ -17,16 +17,16 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from agent.errors import ConfigurationRefused, ForewarnError
-from trainer.augment import Wear, part, vary
-from trainer.checkpoint import Curves, Run, resume, save
 from trainer.config import Config, Train
 from trainer.graph.fake_quantize import rounded
-from trainer.loss import Target, Truth, life_target, loss, target_of
 from trainer.model.cells.cell import plainly
 from trainer.model.features import Batch, Life, batch_of
 from trainer.model.network import Learner, Network, fix_seed
-from trainer.precision import mixed_precision, with_precision_here
-from trainer.watch import Worth, best_epoch, look
+from trainer.training.augment import Wear, part, vary
+from trainer.training.checkpoint import Curves, Run, resume, save
+from trainer.training.loss import Target, Truth, life_target, loss, target_of
+from trainer.training.precision import mixed_precision, with_precision_here
+from trainer.training.validation import Worth, best_epoch, look
 
 HAZARDS_FASTER = 5.0
 """Hazards are logits of a linear map of states within +-1, so their weights must grow large; nothing waits for them."""
