@@ -28,10 +28,10 @@ from agent.bundle.manifest import (
 )
 from agent.step.engine import Engine
 from agent.words import Float32
-from trainer.export import export
+from trainer.export.onnx_graph import export
+from trainer.export.streaming import Streaming
 from trainer.graph.builder import Linear
 from trainer.model.cells.lstm import Lstm
-from trainer.streaming import Streaming
 
 CHANNELS = ("speed", "flow", "p_in", "p_out", "t_de", "t_nde", "amps", "vib")
 HORIZONS_S = (15.0, 30.0, 60.0)

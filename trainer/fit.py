@@ -27,8 +27,6 @@ from agent.errors import BundleRefused, ConfigurationRefused
 from agent.judge.threshold import default_budget, parse_budget
 from agent.score.time_unit import unit_of
 from agent.words import Float32
-from trainer import streaming
-from trainer.calibrate import calibrated
 from trainer.card import card
 from trainer.config import Config
 from trainer.data.check_parts import check_parts
@@ -38,15 +36,17 @@ from trainer.data.history import History, failure_time
 from trainer.data.recorded import write_recorded
 from trainer.data.spacing import cadence_of
 from trainer.data.split import Parts, split
-from trainer.export import export
-from trainer.golden import golden
+from trainer.export import streaming
+from trainer.export.calibrate import calibrated
+from trainer.export.golden import golden
+from trainer.export.onnx_graph import export
+from trainer.export.streaming import Streaming
 from trainer.held_out import figures
 from trainer.judged import policy_by, rules_by, worth
 from trainer.model.features import fit_scaling, live
 from trainer.model.network import Network
 from trainer.played import NEVER, play
 from trainer.plot import plot_curves, plot_reliability
-from trainer.streaming import Streaming
 from trainer.thresholds import threshold_table
 from trainer.training.checkpoint import Curves, learning_of
 from trainer.training.loop import Beside, train

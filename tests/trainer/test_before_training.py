@@ -18,7 +18,6 @@ from agent.errors import ConfigurationRefused, DataRefused, ForewarnError
 from tests.trainer.fleet import SMALL_TOML, engine, fleet, small_config
 from tests.trainer.recordings import table
 from trainer import fit as fitting
-from trainer import streaming
 from trainer.cli import cli
 from trainer.config import Augment, Config, Judge, Model, Risk, Rul, Split, Train
 from trainer.config_file import put, read_config
@@ -29,8 +28,9 @@ from trainer.data.recorded import write_recorded
 from trainer.data.split import Parts, split
 from trainer.evaluate import evaluate
 from trainer.evaluate_text import as_text
+from trainer.export import streaming
+from trainer.export.golden import golden
 from trainer.fit import fit
-from trainer.golden import golden
 from trainer.model.features import fit_scaling
 from trainer.model.network import Network
 from trainer.warmup import late_starts
@@ -222,7 +222,7 @@ def test_golden_rows_fit_in_however_long_the_lives_and_wide_the_states(monkeypat
     """Every twelfth row of them can be more than a bundle may hold; here the bound is lowered."""
     bundle, parts = untrained(fleet())
     usual = golden(bundle, parts.calibrate)
-    monkeypatch.setattr("trainer.golden.GOLDEN_BYTES", usual.state.nbytes)
+    monkeypatch.setattr("trainer.export.golden.GOLDEN_BYTES", usual.state.nbytes)
     fewer = golden(bundle, parts.calibrate)
     assert 3 <= len(fewer.x) <= 2 + len(usual.x) / 2, "states before and after, and at least a row a device"
 

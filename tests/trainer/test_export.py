@@ -15,19 +15,19 @@ from agent.bundle import onnx_graph
 from agent.words import Float32
 from tests.trainer.fleet import fleet, small_config
 from tests.trainer.test_groups import BY, flying
-from trainer import streaming
 from trainer.config import Augment, Config, Grouping, Model
 from trainer.data.cmapss import CHANNELS
 from trainer.data.history import History
 from trainer.data.split import Parts
-from trainer.export import export
+from trainer.export import streaming
+from trainer.export.onnx_graph import export
+from trainer.export.streaming import Streaming
 from trainer.fit import unmeasured
 from trainer.graph.builder import Form
 from trainer.graph.quantize import quantize
 from trainer.model.features import Scaling, batch_of, fit_scaling, live
 from trainer.model.heads import risk_of
 from trainer.model.network import Network, fix_seed
-from trainer.streaming import Streaming
 
 SHIPPED = tuple(channel.name for channel in CHANNELS[4:18])
 CONFIG = small_config(  # age is clipped from row 20 on

@@ -9,10 +9,10 @@ from agent.bundle.manifest import RiskHead, RulHead
 from agent.replay.inline import PlayedDevice
 from tests.small_bundle import small_manifest
 from tests.trainer.fleet import fleet, small_config
-from trainer import streaming
-from trainer.calibrate import TRAINED_DEVICES, calibrated, heard, platt, stretch
 from trainer.data.history import History
 from trainer.evaluate import last_rows
+from trainer.export import streaming
+from trainer.export.calibrate import TRAINED_DEVICES, calibrated, heard, platt, stretch
 from trainer.held_out import figures
 from trainer.model.features import batch_of, fit_scaling, live
 from trainer.model.network import Network, fix_seed
@@ -88,7 +88,7 @@ def test_calibration_is_folded_into_the_heads() -> None:
 
 def test_many_devices_make_the_interval_hold_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if the trained interval weighed nothing: a twentieth of the rows lies beyond each side."""
-    monkeypatch.setattr("trainer.calibrate.TRAINED_DEVICES", 0.0)
+    monkeypatch.setattr("trainer.export.calibrate.TRAINED_DEVICES", 0.0)
     fix_seed(0)
     network, scaling = Network(CONFIG).eval(), fit_scaling(fleet(4), CONFIG)
     network.heads.estimate.bias.data = torch.tensor([0.5])

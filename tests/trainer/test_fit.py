@@ -20,8 +20,6 @@ from agent.step.engine import Engine
 from agent.words import Quality
 from tests.small_bundle import small_manifest
 from tests.trainer.fleet import NAMES, engine, fleet, small_config, write_cmapss
-from trainer import streaming
-from trainer.calibrate import calibrated
 from trainer.cli import cli
 from trainer.config import Config
 from trainer.config_file import read_config
@@ -30,7 +28,9 @@ from trainer.data.recorded import write_recorded
 from trainer.data.split import split
 from trainer.evaluate import as_json, evaluate
 from trainer.evaluate_text import as_text
-from trainer.export import export
+from trainer.export import streaming
+from trainer.export.calibrate import calibrated
+from trainer.export.onnx_graph import export
 from trainer.fit import fit
 from trainer.model.features import fit_scaling, live
 from trainer.played import early_warning, play

@@ -10,7 +10,7 @@ from agent.bundle.golden import rows_max, verify_work
 from agent.core.engine import load_engine
 from tests.bundles import write_small_bundle
 from trainer.data.history import History
-from trainer.golden import GOLDEN_EVERY, golden
+from trainer.export.golden import GOLDEN_EVERY, golden
 
 
 def history(n_rows: int) -> History:

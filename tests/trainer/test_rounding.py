@@ -10,9 +10,9 @@ from onnx import TensorProto, helper
 
 from agent.words import Float32
 from tests.trainer.fleet import fleet, small_config
-from trainer import streaming
 from trainer.config import Augment, Model, Train
-from trainer.export import export
+from trainer.export import streaming
+from trainer.export.onnx_graph import export
 from trainer.graph.builder import Linear, Tape, integer_product
 from trainer.graph.fake_quantize import rounded
 from trainer.model.cells import CELLS

@@ -1,14 +1,14 @@
 """The streaming graph as ONNX: standard operators only, no subgraphs, every operation on each row by itself.
 
-A test holds fp32 equal to `trainer/streaming.py`; int8 differs from it in the products of the cells alone.
+A test holds fp32 equal to `trainer/export/streaming.py`; int8 differs from it in the products of the cells alone.
 """
 
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, checker, helper
 
+from trainer.export.streaming import WEIGHT_MIN, X_MAX, Streaming
 from trainer.graph.builder import PRODUCTS, Form, Linear, Tape
 from trainer.model.regimes import Groups
-from trainer.streaming import WEIGHT_MIN, X_MAX, Streaming
 
 OPSET = 17
 IR_VERSION = 9

@@ -14,10 +14,10 @@ from torch.nn import functional
 
 from agent.words import Float32
 from trainer.config import Config
+from trainer.export.streaming import Streaming
 from trainer.graph.builder import Linear
 from trainer.model.features import Life, batch_of
 from trainer.model.network import Network
-from trainer.streaming import Streaming
 from trainer.training.augment import since
 from trainer.training.loss import hazard_targets
 
