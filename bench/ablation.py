@@ -37,8 +37,8 @@ from trainer.config_file import read_config
 from trainer.data.dataset import histories_of, time_unit
 from trainer.data.history import History
 from trainer.data.split import Parts
+from trainer.evaluation.threshold_sweep import judged, measured, rules_by, table_over
 from trainer.fit import worth_over
-from trainer.judged import judged, measured, rules_by, table_over
 from trainer.model.cells import CELLS
 from trainer.model.cells.cell import Multiply, plainly
 from trainer.model.features import Life, fit_scaling, live, n_inputs

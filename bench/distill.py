@@ -29,7 +29,6 @@ from agent.words import Float32
 from bench.ablation import N_FOLDS, dealt
 from bench.early_warning import allowed_by
 from bench.result import append, markdown, ratio, rows_in, write
-from trainer.compare import Warned, warned
 from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of
@@ -37,13 +36,14 @@ from trainer.data.digest import digest_of
 from trainer.data.history import Float64, History
 from trainer.data.split import Parts
 from trainer.distill import trained_teacher
+from trainer.evaluation.compare import Warned, warned
+from trainer.evaluation.metrics import figures
+from trainer.evaluation.playback import play
+from trainer.evaluation.threshold_sweep import judged, measured, rules_of, table_over
 from trainer.fit import trained
-from trainer.held_out import figures
-from trainer.judged import judged, measured, rules_of, table_over
 from trainer.model.features import Scaling, batch_of, fit_scaling, live
 from trainer.model.heads import risk_of
 from trainer.model.network import Network
-from trainer.played import play
 from trainer.training.teacher import BothWays, Lesson
 
 ALONE, TAUGHT, TEACHER = METHODS = ("alone", "taught", "teacher")

@@ -26,16 +26,16 @@ from agent.score.early_warning import EarlyWarning, Interval, bootstrap95
 from agent.score.time_unit import Unit, unit_of
 from agent.words import FirstSeen
 from bench.result import Ratio, markdown, ratio, write
-from trainer.compare import RIVALS, Warned, rival, warned
 from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of
 from trainer.data.digest import digest_of
 from trainer.data.history import History
 from trainer.data.split import Parts
+from trainer.evaluation.compare import RIVALS, Warned, rival, warned
+from trainer.evaluation.playback import play
+from trainer.evaluation.threshold_sweep import measured, rules_of
 from trainer.fit import trained
-from trainer.judged import measured, rules_of
-from trainer.played import play
 
 CONFIGS = Path(__file__).parents[1] / "configs/train"
 SETS = {"fd001": CONFIGS / "cmapss-fd001.toml", "pumps": CONFIGS / "pumps.toml"}

@@ -6,10 +6,10 @@ from agent.bundle.manifest import Manifest
 from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.score.time_unit import unit_of
 from trainer.config import Cmapss, Config, Pumps, Table
-from trainer.coverage import percent
 from trainer.data.counted import counted
-from trainer.fit_text import WORSE, beside_constant
-from trainer.held_out import Figures
+from trainer.evaluation.fit_text import WORSE, beside_constant
+from trainer.evaluation.interval_coverage import percent
+from trainer.evaluation.metrics import Figures
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,8 +89,8 @@ def distill(
 
 def announce(bundle: Path) -> None:
     """The path on standard output for a script; what bundle and budget are worth on standard error for a person."""
-    from trainer.fit_text import as_text
-    from trainer.thresholds import decision
+    from trainer.evaluation.fit_text import as_text
+    from trainer.evaluation.thresholds import decision
 
     manifest = read(bundle).manifest
     click.echo(bundle)
@@ -126,9 +126,9 @@ def evaluate(bundle: Path, data: Path, budget: str, baselines: bool, json_file: 
     \b
     Example: forewarn-train evaluate --bundle build/fd001/cmapss-fd001-0.1.0.fwb --data "$FOREWARN_DATA" --json e.json
     """
-    from trainer.evaluate import as_json
-    from trainer.evaluate import evaluate as measure
-    from trainer.evaluate_text import as_text
+    from trainer.evaluation.evaluate import as_json
+    from trainer.evaluation.evaluate import evaluate as measure
+    from trainer.evaluation.text import as_text
 
     found = measure(read(bundle), data, budget, baselines)
     click.echo(as_text(found))

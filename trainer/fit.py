@@ -36,23 +36,23 @@ from trainer.data.history import History, failure_time
 from trainer.data.recorded import write_recorded
 from trainer.data.spacing import cadence_of
 from trainer.data.split import Parts, split
+from trainer.evaluation.metrics import figures
+from trainer.evaluation.playback import NEVER, play
+from trainer.evaluation.plot import plot_curves, plot_reliability
+from trainer.evaluation.threshold_sweep import policy_by, rules_by, worth
+from trainer.evaluation.thresholds import threshold_table
+from trainer.evaluation.warmup import LateStart, brier_after, late_starts, warmup_rows
 from trainer.export import streaming
 from trainer.export.calibrate import calibrated
 from trainer.export.golden import golden
 from trainer.export.onnx_graph import export
 from trainer.export.streaming import Streaming
-from trainer.held_out import figures
-from trainer.judged import policy_by, rules_by, worth
 from trainer.model.features import fit_scaling, live
 from trainer.model.network import Network
-from trainer.played import NEVER, play
-from trainer.plot import plot_curves, plot_reliability
-from trainer.thresholds import threshold_table
 from trainer.training.checkpoint import Curves, learning_of
 from trainer.training.loop import Beside, train
 from trainer.training.teacher import Lesson
 from trainer.training.validation import Worth
-from trainer.warmup import LateStart, brier_after, late_starts, warmup_rows
 
 CHECKPOINT = "checkpoint.pt"
 GOLDEN_TOLERANCE = 0.01

@@ -10,7 +10,7 @@ from agent.score.early_warning import EarlyWarning, Spell, Watched, measure
 from bench import early_warning
 from bench.early_warning import METHODS, ahead, folds, main, ratios_of
 from tests.trainer.fleet import SMALL_TOML, fleet, write_cmapss
-from trainer.compare import RIVALS, Warned
+from trainer.evaluation.compare import RIVALS, Warned
 
 
 def test_each_device_is_played_once_by_a_model_that_never_saw_it() -> None:

@@ -18,8 +18,8 @@ from agent.words import Quality
 from tests.bundles import write_small_bundle
 from tests.conftest import require
 from tests.recorded import worn
-from trainer import played as evaluation
 from trainer.data.history import History
+from trainer.evaluation import playback as evaluation
 
 BUDGET, THRESHOLD = "1 per 1000 cycles", 0.5
 COLUMNS = ("t_ns", "quality", "risk", "rul")

@@ -26,14 +26,14 @@ from trainer.data.check_parts import check_parts
 from trainer.data.history import History
 from trainer.data.recorded import write_recorded
 from trainer.data.split import Parts, split
-from trainer.evaluate import evaluate
-from trainer.evaluate_text import as_text
+from trainer.evaluation.evaluate import evaluate
+from trainer.evaluation.text import as_text
+from trainer.evaluation.warmup import late_starts
 from trainer.export import streaming
 from trainer.export.golden import golden
 from trainer.fit import fit
 from trainer.model.features import fit_scaling
 from trainer.model.network import Network
-from trainer.warmup import late_starts
 
 HOUR, DAY = 3600.0, 86_400.0
 NAMES = ("T24", "T30", "Ps30")
@@ -231,7 +231,7 @@ def test_late_starts_may_be_more_than_an_agent_takes_devices(monkeypatch: pytest
     """Each is played as a device of its own, under a name of its own: that of the device may be as long as any."""
     bundle, parts = untrained([replace(one, device=one.device.rjust(128, "x")) for one in fleet()])
     at_once = late_starts(bundle, parts.calibrate)
-    monkeypatch.setattr("trainer.warmup.Bounds", lambda: Bounds(max_devices=4))
+    monkeypatch.setattr("trainer.evaluation.warmup.Bounds", lambda: Bounds(max_devices=4))
     in_turns = late_starts(bundle, parts.calibrate)
     assert len(in_turns) == len(at_once) > 4
     for mine, theirs in zip(in_turns, at_once, strict=True):

@@ -7,11 +7,11 @@ import pytest
 from matplotlib.image import imread
 
 from agent.score.time_unit import Unit
-from trainer.coverage import Covered, covered
-from trainer.held_out import Figures, HorizonFigures
-from trainer.over_devices import shares95
-from trainer.plot import plot_reliability
-from trainer.reliability import Bin, calibration_error, reliability
+from trainer.evaluation.device_bootstrap import shares95
+from trainer.evaluation.interval_coverage import Covered, covered
+from trainer.evaluation.metrics import Figures, HorizonFigures
+from trainer.evaluation.plot import plot_reliability
+from trainer.evaluation.reliability import Bin, calibration_error, reliability
 
 
 def bins_of(risk: list[float], faulty: list[bool], of_device: list[int]) -> tuple[Bin, ...]:

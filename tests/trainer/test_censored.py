@@ -10,7 +10,7 @@ from agent.bundle.file import Bundle, read
 from tests.bundles import write_small_bundle
 from trainer.data.digest import digest_of
 from trainer.data.history import History
-from trainer.warmup import late_starts
+from trainer.evaluation.warmup import late_starts
 
 
 @pytest.fixture

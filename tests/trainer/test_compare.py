@@ -19,11 +19,11 @@ from tests.small_bundle import small_manifest
 from tests.trainer.fleet import fleet
 from trainer.baselines import BASELINES
 from trainer.baselines.scorer import Task
-from trainer.compare import Warned, baseline, warned
 from trainer.data.history import Float64, History
-from trainer.judged import judged, measured, rules_of, table_over, thresholds
-from trainer.played import play
-from trainer.thresholds import table_of
+from trainer.evaluation.compare import Warned, baseline, warned
+from trainer.evaluation.playback import play
+from trainer.evaluation.threshold_sweep import judged, measured, rules_of, table_over, thresholds
+from trainer.evaluation.thresholds import table_of
 
 
 def small() -> Manifest:

@@ -11,12 +11,12 @@ from click.testing import CliRunner
 from agent.bundle.file import Bundle, read
 from tests.trainer.fleet import NAMES, engine, fleet, small_config, write_cmapss
 from tests.trainer.recordings import FAILURES, ROWS, table
-from trainer import fit_text
 from trainer.cli import cli
 from trainer.config import Rul, Train
 from trainer.data.recorded import write_recorded
-from trainer.evaluate import as_json, evaluate
-from trainer.evaluate_text import as_text
+from trainer.evaluation import fit_text
+from trainer.evaluation.evaluate import as_json, evaluate
+from trainer.evaluation.text import as_text
 from trainer.fit import fit
 from trainer.model.features import fit_scaling, live
 from trainer.model.network import Network, fix_seed
@@ -45,7 +45,7 @@ def test_beginnings_that_no_held_out_life_is_long_enough_for_are_left_out_and_sa
     """The rest is printed, a dash where a stream that is left shows nothing to measure."""
     kept = [one for one in fleet() if one.device in bundle_of(made).manifest.created_from.play_devices]
     longest = max(len(one.t_s) for one in kept)
-    monkeypatch.setattr("trainer.joined.UNSEEN_ROWS", (10, longest - 1, longest, 500))
+    monkeypatch.setattr("trainer.evaluation.stream_starts.UNSEEN_ROWS", (10, longest - 1, longest, 500))
     found = evaluate(bundle_of(made), made[1], baselines=False)
     assert [one.unseen_rows for one in found.beginnings] == [0, 0, 10, longest - 1]
     assert json.loads(as_json(found))["unseen_rows_left_out"] == [longest, 500]
@@ -76,7 +76,7 @@ def test_only_a_fault_of_the_budget_is_told_as_one(made: tuple[Path, Path], monk
     def broken(*_: object) -> None:
         raise ValueError("need at least one array to concatenate")
 
-    monkeypatch.setattr("trainer.evaluate.figures", broken)
+    monkeypatch.setattr("trainer.evaluation.evaluate.figures", broken)
     fault = CliRunner().invoke(cli, arguments).exception
     assert (type(fault), str(fault)) == (ValueError, "need at least one array to concatenate")
 

@@ -10,14 +10,14 @@ from agent.replay.inline import PlayedDevice
 from tests.small_bundle import small_manifest
 from tests.trainer.fleet import fleet, small_config
 from trainer.data.history import History
-from trainer.evaluate import last_rows
+from trainer.evaluation.evaluate import last_rows
+from trainer.evaluation.metrics import figures
+from trainer.evaluation.warmup import LateStart, brier_after, warmup_rows
 from trainer.export import streaming
 from trainer.export.calibrate import TRAINED_DEVICES, calibrated, heard, platt, stretch
-from trainer.held_out import figures
 from trainer.model.features import batch_of, fit_scaling, live
 from trainer.model.network import Network, fix_seed
 from trainer.training.loss import hazard_targets
-from trainer.warmup import LateStart, brier_after, warmup_rows
 
 CONFIG = small_config()
 JOINS = CONFIG.model_copy(update={"augment": CONFIG.augment.model_copy(update={"join_share": 0.5})})

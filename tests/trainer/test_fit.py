@@ -26,17 +26,17 @@ from trainer.config_file import read_config
 from trainer.data.history import History, failure_time
 from trainer.data.recorded import write_recorded
 from trainer.data.split import split
-from trainer.evaluate import as_json, evaluate
-from trainer.evaluate_text import as_text
+from trainer.evaluation.evaluate import as_json, evaluate
+from trainer.evaluation.playback import early_warning, play
+from trainer.evaluation.text import as_text
+from trainer.evaluation.thresholds import decision, thresholds
+from trainer.evaluation.warmup import brier_after, late_starts, warmup_rows
 from trainer.export import streaming
 from trainer.export.calibrate import calibrated
 from trainer.export.onnx_graph import export
 from trainer.fit import fit
 from trainer.model.features import fit_scaling, live
-from trainer.played import early_warning, play
-from trainer.thresholds import decision, thresholds
 from trainer.training.loop import train
-from trainer.warmup import brier_after, late_starts, warmup_rows
 
 CONFIG = small_config()
 SHIPPED = Path(__file__).parents[2] / "configs/train/cmapss-fd001.toml"
@@ -351,7 +351,7 @@ def test_fd001_is_learnt_and_its_bundle_holds(cmapss: Path, tmp_path: Path) -> N
 def test_evaluate_says_how_streams_fare_however_they_begin(
     made: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trainer.joined.UNSEEN_ROWS", (10, 60))
+    monkeypatch.setattr("trainer.evaluation.stream_starts.UNSEEN_ROWS", (10, 60))
     bundle = bundle_of(made)
     found = evaluate(bundle, made[1], "1 per 100 cycles", baselines=False)
     ways = [(one.first_seen, one.unseen_rows) for one in found.beginnings]

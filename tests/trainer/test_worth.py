@@ -14,10 +14,10 @@ from tests.trainer.fleet import fleet, small_config
 from trainer.config import Train
 from trainer.data.history import History
 from trainer.data.split import split
+from trainer.evaluation.plot import plot_curves
+from trainer.evaluation.threshold_sweep import Rules, rules_by, rules_of
 from trainer.fit import report, trained, worth_over
-from trainer.judged import Rules, rules_by, rules_of
 from trainer.model.features import fit_scaling, live
-from trainer.plot import plot_curves
 from trainer.training.checkpoint import Curves
 from trainer.training.loop import Beside, is_over, train
 from trainer.training.validation import answers_of, best_epoch

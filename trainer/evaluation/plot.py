@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from agent.score.time_unit import Unit
-from trainer.held_out import Figures, HorizonFigures
-from trainer.reliability import BINS
+from trainer.evaluation.metrics import Figures, HorizonFigures
+from trainer.evaluation.reliability import BINS
 from trainer.training.checkpoint import Curves
 
 

@@ -11,7 +11,7 @@ from agent.judge.threshold import choose, default_budget, parse_budget, verdict
 from agent.score.early_warning import EarlyWarning
 from agent.score.time_unit import unit_of
 from trainer.data.history import History
-from trainer.played import early_warning, play
+from trainer.evaluation.playback import early_warning, play
 
 ODDS_MIN, ODDS_MAX = -4.0, 6.0
 """Log-odds of the lowest and highest threshold: a risk of two in a hundred, and one where false alarms thin out."""

@@ -15,8 +15,8 @@ from agent.bundle.file import Bundle
 from agent.score.early_warning import EarlyWarning
 from agent.words import FirstSeen
 from trainer.data.history import History
-from trainer.exact import mean
-from trainer.played import early_warning, play
+from trainer.evaluation.exact import mean
+from trainer.evaluation.playback import early_warning, play
 
 UNSEEN_ROWS = (25, 50, 75)
 NEAR = 0.8

@@ -19,8 +19,8 @@ from agent.score.early_warning import EarlyWarning, Watched, watched
 from trainer.baselines import BASELINES
 from trainer.baselines.scorer import Scorer, Task
 from trainer.data.history import History
-from trainer.judged import judged, measured, rules_of, table_over, worth
-from trainer.played import fleet_of
+from trainer.evaluation.playback import fleet_of
+from trainer.evaluation.threshold_sweep import judged, measured, rules_of, table_over, worth
 
 AGE = "age"
 RIVALS = (*BASELINES, AGE)

@@ -17,15 +17,15 @@ from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.replay.inline import PlayedDevice
 from agent.replay.result import Replay, assess
 from agent.score.time_unit import Unit, unit_of
-from trainer.compare import RIVALS, Warned, rival, warned
 from trainer.config import Config
-from trainer.coverage import Covered, covered
 from trainer.data.dataset import histories_of, official_tests_of
 from trainer.data.digest import digest_of
 from trainer.data.history import Float64, History, failure_time
-from trainer.held_out import Figures, figures
-from trainer.joined import Beginning, beginnings, left_out
-from trainer.played import NEVER, play
+from trainer.evaluation.compare import RIVALS, Warned, rival, warned
+from trainer.evaluation.interval_coverage import Covered, covered
+from trainer.evaluation.metrics import Figures, figures
+from trainer.evaluation.playback import NEVER, play
+from trainer.evaluation.stream_starts import Beginning, beginnings, left_out
 
 FORMS = ("int8", "fp32")
 

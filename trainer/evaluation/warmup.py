@@ -16,8 +16,8 @@ import numpy as np
 from agent.bundle.file import Bundle
 from agent.core import Bounds
 from trainer.data.history import Float64, History
-from trainer.exact import mean
-from trainer.played import NEVER, play
+from trainer.evaluation.exact import mean
+from trainer.evaluation.playback import NEVER, play
 
 STARTS_EVERY = 6
 WINDOW_ROWS = 10

@@ -16,7 +16,7 @@ from agent.score.early_warning import EarlyWarning, Watched, measure, watched
 from agent.words import UNKNOWN_BUNDLE, AlertEvent, Quality, Scores
 from trainer.config import Config
 from trainer.data.history import Float64, History
-from trainer.thresholds import table_of
+from trainer.evaluation.thresholds import table_of
 
 TAIL_MAX = 0.5
 """The lowest threshold that is tried is exceeded by this share of the rows."""

@@ -8,10 +8,10 @@ import numpy as np
 
 from agent.bundle.manifest import Manifest
 from agent.replay.inline import PlayedDevice
-from trainer.coverage import Covered, covered
 from trainer.data.history import History
-from trainer.exact import mean
-from trainer.reliability import Bin, calibration_error, reliability
+from trainer.evaluation.exact import mean
+from trainer.evaluation.interval_coverage import Covered, covered
+from trainer.evaluation.reliability import Bin, calibration_error, reliability
 
 
 class HorizonFigures(msgspec.Struct, frozen=True):

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 
 from agent.score.early_warning import EarlyWarning, Interval
 from agent.score.time_unit import Unit
-from trainer.coverage import Covered, percent
 from trainer.data.counted import counted
-from trainer.evaluate import FORMS, Evaluation
-from trainer.fit_text import WORSE
-from trainer.held_out import HorizonFigures
-from trainer.joined import NEAR, left_out
+from trainer.evaluation.evaluate import FORMS, Evaluation
+from trainer.evaluation.fit_text import WORSE
+from trainer.evaluation.interval_coverage import Covered, percent
+from trainer.evaluation.metrics import HorizonFigures
+from trainer.evaluation.stream_starts import NEAR, left_out
 
 
 def as_text(found: Evaluation) -> str:
