@@ -27,7 +27,7 @@ from agent.errors import BundleRefused, ConfigurationRefused
 from agent.judge.threshold import default_budget, parse_budget
 from agent.score.time_unit import unit_of
 from agent.words import Float32
-from trainer.card import card
+from trainer.bundle.model_card import card
 from trainer.config import Config
 from trainer.data.check_parts import check_parts
 from trainer.data.dataset import channel_info, histories_of, time_unit

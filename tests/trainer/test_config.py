@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import ConfigurationRefused
-from trainer.card import subject
+from trainer.bundle.model_card import subject
 from trainer.config import Config
 from trainer.config_file import read_config
 
