@@ -26,7 +26,7 @@ from agent.bundle import file
 from agent.bundle.manifest import Manifest
 from agent.replay.broker.own_broker import free_port, own_broker
 from bench import result, untrained
-from tests.fake_broker import SUBSCRIBE, FakeBroker
+from bench.fake_broker import SUBSCRIBE, FakeBroker
 
 STARTS = 5
 DEVICES = 1_000

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
+from bench.fake_broker import SUBSCRIBE, FakeBroker, Session, packet
 from tests.broker.running_agent import wait_until, with_output
-from tests.fake_broker import SUBSCRIBE, FakeBroker, Session, packet
 from tests.streams import message
 
 QOS_3 = packet(0x36, b"\0\1t\0\1\0x")

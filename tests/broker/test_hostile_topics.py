@@ -4,9 +4,9 @@ import re
 import socket
 from contextlib import suppress
 
+from bench.fake_broker import CONNECT, SUBSCRIBE, FakeBroker, Session, packet, text
 from tests.broker.running_agent import ROOT, wait_until, with_output
 from tests.broker.told import scores_inline
-from tests.fake_broker import CONNECT, SUBSCRIBE, FakeBroker, Session, packet, text
 from tests.streams import life, message
 
 REFUSED = {

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
+from bench.strict_broker import StrictBroker
 from tests.broker import schemas
 from tests.broker.listener import Heard, Listener
 from tests.broker.running_agent import ROOT, RunningAgent, configuration, wait_until, with_output
 from tests.streams import interleaved, life
-from tests.strict_broker import StrictBroker
 
 DEVICES = [f"p{number}" for number in range(12)]
 LIMITS = {

@@ -6,9 +6,9 @@ import signal
 import msgspec
 
 from agent.bundle import stored_zip
+from bench.fake_broker import FakeBroker
 from tests.broker.running_agent import ROOT, configuration, wait_until, with_output
 from tests.bundles import write_small_bundle
-from tests.fake_broker import FakeBroker
 from tests.service_manager import ServiceManager
 from tests.small_bundle import small_manifest
 from tests.streams import life

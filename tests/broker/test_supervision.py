@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
+from bench.fake_broker import PUBLISH, FakeBroker
 from tests.broker.running_agent import configuration, with_output
-from tests.fake_broker import PUBLISH, FakeBroker
 from tests.service_manager import ServiceManager
 from tests.streams import life
 

@@ -14,11 +14,11 @@ from structlog.testing import LogCapture
 from agent.config.settings import Broker
 from agent.receive.client import Receiver
 from agent.replay.broker.own_broker import free_port
+from bench.fake_broker import FakeBroker
 from tests.broker.running_agent import configuration
 from tests.broker.told import scores_inline
 from tests.bundles import write_small_bundle
 from tests.conftest import require
-from tests.fake_broker import FakeBroker
 from tests.recorded import worn, write_recorded, write_truth
 from tests.streams import SOURCE, interleaved, life
 

@@ -10,7 +10,7 @@ from agent.errors import ConfigurationRefused
 from agent.mqtt import link_state
 from agent.publish import mqtt, others, sender
 from agent.replay.broker.own_broker import free_port
-from tests.fake_broker import DISCONNECT, PUBLISH, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session, packet
+from bench.fake_broker import DISCONNECT, PUBLISH, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session, packet
 from tests.unit.publish.parts import STANDING, Parts, event
 
 PINGREQ = 0xC0

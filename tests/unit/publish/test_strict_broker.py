@@ -7,8 +7,8 @@ import pytest
 from agent.mqtt import protocol
 from agent.publish import mqtt, others, refused
 from agent.store.outbox import Outgoing, Parked
+from bench.strict_broker import TOO_LARGE, Published, StrictBroker
 from tests.broker.running_agent import wait_until
-from tests.strict_broker import TOO_LARGE, Published, StrictBroker
 from tests.unit.publish.parts import CLIENT_ID, STANDING, Parts, event
 
 EVENT, AVAILABLE, INSTANCE, ALERT = "f/n/event", "f/n/available", "f/n/instance", "f/n/alert/p1/risk"

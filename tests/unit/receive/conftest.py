@@ -12,7 +12,7 @@ from agent.mqtt import link_state
 from agent.receive import client
 from agent.receive.client import Receiver
 from agent.words import Source
-from tests.fake_broker import FakeBroker
+from bench.fake_broker import FakeBroker
 from tests.unit.receive.talk import PRESS
 
 PAYLOAD_BYTES_MAX = 1024

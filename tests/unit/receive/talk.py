@@ -6,7 +6,7 @@ from collections.abc import Callable
 from agent.receive.client import Receiver
 from agent.receive.inbox import BROKER_DROPPED, Received
 from agent.words import Source
-from tests.fake_broker import SUBSCRIBE, FakeBroker, Session
+from bench.fake_broker import SUBSCRIBE, FakeBroker, Session
 
 PRESS = Source(name="press", topic="plant/{device}/cycle", time_field="cycle", time_unit="cycle", fields=("temp",))
 PUMP = Source(name="pump", topic="pumps/{device}", time_field="", time_unit="arrival", fields=("temp",))

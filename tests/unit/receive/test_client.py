@@ -15,7 +15,7 @@ from agent.receive import client as receive
 from agent.receive import inbox, silence
 from agent.receive.client import Receiver
 from agent.receive.inbox import Received
-from tests.fake_broker import DISCONNECT, PUBACK, REFUSED_VERSION, packet
+from bench.fake_broker import DISCONNECT, PUBACK, REFUSED_VERSION, packet
 from tests.unit.receive.talk import PRESS, PUMP, TOPIC, connected, knocking, pump, taken
 
 

@@ -13,7 +13,7 @@ from agent.mqtt import link_state
 from agent.receive import inbox
 from agent.receive.client import Receiver
 from agent.receive.inbox import Received
-from tests.fake_broker import PUBACK, Session, packet, text
+from bench.fake_broker import PUBACK, Session, packet, text
 from tests.unit.receive.cases import PAYLOAD_BYTES_MAX, VERSIONS, Case, cases, errors, publish
 from tests.unit.receive.talk import PRESS, PUMP, TOPIC, add, connected, pump, taken
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.receive.publish_frame import Frame, Message, ProtocolError, envelope, head, read_publish, take_plain
-from tests.fake_broker import packet, text
+from bench.fake_broker import packet, text
 from tests.unit.receive.cases import PAYLOAD_BYTES_MAX, PROPERTIES, VERSIONS, cases, errors, publish
 from tests.unit.receive.talk import TOPIC
 

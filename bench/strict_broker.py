@@ -17,7 +17,7 @@ from typing import Self
 
 from paho.mqtt.client import topic_matches_sub
 
-from tests.fake_broker import CONNACK, CONNECT, DISCONNECT, PUBACK, PUBLISH, SUBACK, SUBSCRIBE, packet, text
+from bench.fake_broker import CONNACK, CONNECT, DISCONNECT, PUBACK, PUBLISH, SUBACK, SUBSCRIBE, packet, text
 
 PINGREQ, PINGRESP, UNSUBSCRIBE = 0xC0, b"\xd0\0", 0xA2
 TOO_MANY, TOO_LARGE, NO_RETAIN, NO_QOS, TAKEN_OVER, NO_VERSION = 0x93, 0x95, 0x9A, 0x9B, 0x8E, 0x84
