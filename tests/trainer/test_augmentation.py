@@ -46,7 +46,7 @@ def outcome(config: Config, parts: Parts) -> tuple[bytes, bytes, list[float], in
 
 
 def test_watched_figures_calibration_and_graph_know_no_augmented_life(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every function of trainer/training/augment.py blows up on a life that is not one of those learnt from: nothing changes."""
+    """Every function of trainer/training/augment.py blows up on a life that is not learnt from: nothing changes."""
     parts = split(fleet(), CONFIG.split)
     wanted = outcome(CONFIG, parts)
     scaling = fit_scaling(parts.fit, CONFIG)

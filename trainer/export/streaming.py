@@ -1,7 +1,7 @@
 """The trained model as it will run: constants of the one-row graph, and the graph's equations in torch.
 
-`of` takes a trained network apart into a `Streaming`; calibration returns a changed one; `trainer/export/onnx_graph.py` writes it
-as ONNX. `step` here is the reference that the exported graph is tested against; nothing at run time uses it.
+`of` takes a trained network apart into a `Streaming`; calibration returns a changed one; `trainer/export/onnx_graph.py`
+writes it as ONNX. `step` here is the reference that the exported graph is tested against; nothing at run time uses it.
 Channels are in units of the clip (z / clip, so within +-1), which the first layer's weights make good.
 """
 

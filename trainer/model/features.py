@@ -1,8 +1,8 @@
 """What the network reads of a row: scaled channels, two running means of them, the time seen, and what is known of the
 device: whether it was new when first seen, its operating regime, its type.
 
-Written here over whole histories for training; `trainer/export/streaming.py` has the same recursions for one row, and a test
-holds them equal. Everything looks back only.
+Written here over whole histories for training; `trainer/export/streaming.py` has the same recursions for one row, and
+a test holds them equal. Everything looks back only.
 """
 
 from collections.abc import Sequence
