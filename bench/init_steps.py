@@ -6,7 +6,8 @@ Each seed trains one network a start, by the same schedule on the same fold of t
 validation RMSE that torch's start has at two thirds of its schedule: chosen before anything was measured. It is that of
 `trainer.training.validation.rmse_over_rows` over the fold's engines, which are not learnt from, the weights averaged
 over about ten steps so that it follows them. Counted are the epochs until a run is first as good as that, so that
-torch's start may come to it earlier too. A run that never is counts as its whole schedule. A run that is in the JSON is not done again.
+torch's start may come to it earlier too. A run that never is counts as its whole schedule. A run that is in the JSON is
+not done again.
 """
 
 import argparse
