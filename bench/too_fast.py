@@ -21,7 +21,8 @@ from agent.bundle.file import Bundle
 from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.replay.inline import play_inline
 from agent.replay.messages import source_for, stream, without_rows_too_soon
-from agent.replay.truth import Recorded, read_recorded, read_truth
+from agent.replay.recorded import Recorded, read_recorded
+from agent.replay.truth import read_truth
 from agent.score.early_warning import EarlyWarning, measure, watched
 from bench.result import markdown
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.replay.truth import Recorded
+from agent.replay.recorded import Recorded
 from tests.small_bundle import CHANNELS
 
 

@@ -22,10 +22,11 @@ from agent.replay.broker.player import play_through_broker, private_topic
 from agent.replay.inline import play_inline
 from agent.replay.messages import source_for, stream, without_rows_too_soon
 from agent.replay.progress import onlooker
+from agent.replay.recorded import read_recorded
 from agent.replay.report.junit import as_junit
 from agent.replay.require import FIGURES, OPERATORS, check
 from agent.replay.result import Through, as_json, assess
-from agent.replay.truth import read_recorded, read_truth
+from agent.replay.truth import read_truth
 from agent.score.time_unit import unit_of
 from agent.words import FirstSeen
 

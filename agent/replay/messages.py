@@ -12,7 +12,7 @@ import numpy as np
 
 from agent.bundle.manifest import Cadence, Manifest
 from agent.decode.topic import DEVICE
-from agent.replay.truth import Recorded
+from agent.replay.recorded import Recorded
 from agent.score.early_warning import Float64
 from agent.words import FirstSeen, Float32, Int64, Source
 

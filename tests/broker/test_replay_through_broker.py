@@ -21,7 +21,7 @@ from agent.replay.broker.own_broker import find_mosquitto, free_port, mosquitto
 from agent.replay.broker.player import play_through_broker
 from agent.replay.inline import Watcher, play_inline
 from agent.replay.messages import source_for, stream
-from agent.replay.truth import Recorded
+from agent.replay.recorded import Recorded
 from agent.words import AlertEvent
 from tests.broker.listener import retained
 from tests.bundles import write_small_bundle

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from agent.errors import DataRefused
-from agent.replay.truth import T_MAX
+from agent.replay.csv_lines import T_MAX
 from agent.words import Float32
 from trainer.data.history import Float64
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from agent.core import Bounds
 from agent.errors import DataRefused
-from agent.replay.truth import LINES_MAX, device_problem
+from agent.replay.csv_lines import LINES_MAX
+from agent.replay.recorded import device_problem
 from agent.words import Float32, Int64
 from trainer.config import Table
 from trainer.data.columns import Columns, read_columns

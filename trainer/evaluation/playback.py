@@ -6,7 +6,7 @@ from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest
 from agent.replay.inline import PlayedDevice, play_inline
 from agent.replay.messages import source_for, stream
-from agent.replay.truth import Recorded
+from agent.replay.recorded import Recorded
 from agent.score.early_warning import EarlyWarning, Watched, measure, watched
 from agent.words import FirstSeen
 from trainer.data.history import History

@@ -14,7 +14,7 @@ from agent.decode.json_object import JsonObjectCodec
 from agent.errors import DataRefused
 from agent.replay.inline import Watcher, play_inline
 from agent.replay.messages import source_for, stream
-from agent.replay.truth import Recorded
+from agent.replay.recorded import Recorded
 from tests.bundles import write_small_bundle
 from tests.recorded import worn
 from tests.small_bundle import small_manifest

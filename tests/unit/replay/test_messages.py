@@ -3,7 +3,7 @@
 import numpy as np
 
 from agent.replay.messages import source_for, stream, without_rows_too_soon
-from agent.replay.truth import Recorded
+from agent.replay.recorded import Recorded
 from tests.small_bundle import small_manifest
 from tests.streams import core, take
 
