@@ -5,7 +5,6 @@ manifest must make sense, and the graphs are checked on their bytes. Nothing is 
 refuse, `write` refuses to write.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent import whole_file
 from agent.bundle import golden, manifest_rules, onnx_graph, stored_zip
 from agent.bundle.golden import Golden
 from agent.bundle.manifest import SCHEMA_VERSION, Manifest, Member
@@ -80,20 +80,9 @@ def write(path: Path, manifest: Manifest, members: Mapping[str, bytes]) -> None:
     written = msgspec.json.encode(msgspec.structs.replace(manifest, members=vouched), order="deterministic")
     data = stored_zip.pack({MANIFEST: msgspec.json.format(written) + b"\n", **known})
     _checked(path, data)
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        whole_file.write(path, data)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise _unreadable(path, error) from None
 
 

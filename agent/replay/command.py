@@ -11,6 +11,7 @@ from types import FrameType
 
 import click
 
+from agent import whole_file
 from agent.bundle import file
 from agent.config.settings import Broker
 from agent.core.engine import load_engine
@@ -156,11 +157,11 @@ def replay(
     unit = unit_of(bundle.manifest)
     checked = [check(one, found, unit) for one in requirements]
     with _writing(out):
-        (out / "replay.json").write_bytes(as_json(found))
+        whole_file.write(out / "replay.json", as_json(found))
         if html:
             from agent.replay.report.html import render
 
-            (out / "report.html").write_text(render(found, unit), encoding="utf-8")
+            whole_file.write(out / "report.html", render(found, unit).encode())
     if junit:
         with _writing(junit):
             junit.write_bytes(as_junit(found, checked, unit))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent import whole_file
 from agent.errors import SnapshotRefused, StateRefused
 from agent.store import file
 
@@ -79,7 +80,7 @@ def take_last(folder: Path) -> str:
         raise StateRefused(path, what, next_step="Who owns it? Is the disk failing?") from None
     try:
         path.unlink(missing_ok=True)
-        file.sync_folder(folder)
+        whole_file.sync_folder(folder)
     except OSError as error:
         what = f"cannot be removed ({error.strerror})"
         raise StateRefused(path, what, next_step="Who owns the folder? Is the disk failing?") from None

@@ -30,8 +30,8 @@ CONFIG = small_config(
 )
 PATIENT = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"patience": 2})})
 BATCHES = 2
-REHEARSED = 2
-"""Of the bundle that fit writes to see that it could, file and folder are synced as well."""
+REHEARSED = 1
+"""Fit writes a bundle first, to see that it could."""
 MADE_OF = {"data": "d1", "configuration": "c1"}
 
 
@@ -183,7 +183,7 @@ def fits() -> Iterator[Callable[..., BaseProcess]]:
 
 def fit_and_die_while_it_writes(config: Config, data: Path, out: Path, nth: int) -> None:
     """`kill -9` between the last byte of the nth checkpoint that is written and its taking the place of the last."""
-    fsync, left = os.fsync, [REHEARSED + nth]
+    fsync, left = os.fsync, [2 * (REHEARSED + nth) - 1]  # a file and its folder each
 
     def fsync_or_die(descriptor: int) -> None:
         left[0] -= 1
@@ -201,7 +201,7 @@ def test_fit_that_is_killed_gives_the_bundle_of_one_that_was_not(
     """Real processes, `kill -9`: at instants drawn at random and right while a checkpoint is written."""
     config = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"epochs": 16})})
     whole, out, instant = fit(config, data, tmp_path / "whole"), tmp_path / "killed", random.Random(0)
-    checkpoint, part = out / "checkpoint.pt", out / "checkpoint.part"
+    checkpoint, part = out / "checkpoint.pt", out / "checkpoint.pt.new"
     killed = fits(fit_and_die_while_it_writes, config, data, out, 3)
     killed.join(60)
     assert (killed.exitcode, checkpoint.exists(), part.exists()) == (-signal.SIGKILL, True, True)

@@ -173,7 +173,7 @@ def test_a_distilled_bundle_says_so_and_holds_no_teacher(made: tuple[Path, Path]
     assert told["teacher_weights"] == BothWays(CONFIG, SMALL).n_weights
     assert 0 < told["teacher_watched_rmse"] < 40
     assert "teacher.pt" not in zipfile.ZipFile(made[0] / NAME).namelist()
-    assert sorted(path.suffix for path in made[0].iterdir() if path.suffix in (".pt", ".part")) == [".pt"]
+    assert sorted(path.suffix for path in made[0].iterdir() if path.suffix in (".pt", ".new")) == [".pt"]
 
 
 def test_the_teacher_draws_the_student(made: tuple[Path, Path], tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ The file is a line with kind and schema, a line with the SHA-256 of the rest, an
 
 import hashlib
 import io
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 
+from agent import whole_file
 from agent.errors import DataRefused
 
 Kind = Literal["checkpoint", "teacher"]
@@ -21,16 +21,11 @@ HEADER = re.compile(rb"forewarn (\w+) (\d+)\n([0-9a-f]{64})\n")
 
 
 def write(path: Path, kind: Kind, content: Mapping[str, object]) -> None:
-    """Replace the file in one step, so that a kill leaves the old one or the new one."""
+    """Replace the file in one step, so that a kill leaves the old one or the new one. Raises OSError."""
     saved = io.BytesIO()
     torch.save(dict(content), saved)
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        file.write(f"forewarn {kind} {SCHEMA}\n{hashlib.sha256(saved.getbuffer()).hexdigest()}\n".encode())
-        file.write(saved.getbuffer())
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    header = f"forewarn {kind} {SCHEMA}\n{hashlib.sha256(saved.getbuffer()).hexdigest()}\n"
+    whole_file.write(path, header.encode(), saved.getbuffer())
 
 
 def read(path: Path, kind: Kind, otherwise: str) -> dict[str, Any]:

@@ -44,38 +44,6 @@ def test_bytes_after_the_end_are_refused(tmp_path):
         file.read(path)
 
 
-@pytest.mark.parametrize("fails", ["write", "fsync", "rename"])
-def test_a_write_that_fails_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch, fails):
-    """ENOSPC, EIO: the caller hears of it once, and nothing of the new file is left to fill the disk."""
-    path = tmp_path / "state"
-    file.write(path, b"old")
-
-    def failing(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    if fails == "rename":
-        monkeypatch.setattr("pathlib.Path.rename", failing)
-    elif fails == "fsync":
-        monkeypatch.setattr("os.fsync", failing)
-    else:
-        monkeypatch.setattr(file, "sha256", failing)
-    with pytest.raises(OSError, match="No space"):
-        file.write(path, b"new")
-    monkeypatch.undo()
-    assert file.read(path) == b"old"
-    assert os.listdir(tmp_path) == ["state"]
-
-
-def test_content_is_synced_before_the_name_and_the_name_before_it_returns(tmp_path, monkeypatch):
-    """A power cut at any time leaves the old content or the new: the order of the calls is what assures it."""
-    calls = []
-    monkeypatch.setattr("os.fsync", lambda descriptor: calls.append(os.readlink(f"/proc/self/fd/{descriptor}")))
-    rename = file.Path.rename
-    monkeypatch.setattr("pathlib.Path.rename", lambda path, to: (calls.append("rename"), rename(path, to))[1])
-    file.write(tmp_path / "state", CONTENT)
-    assert calls == [str(tmp_path / "state.new"), "rename", str(tmp_path)]
-
-
 def test_what_is_set_aside_keeps_its_content_and_what_belongs_to_it(tmp_path):
     """Two set aside under one name do not overwrite each other."""
     for content in ("one", "two"):
