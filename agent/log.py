@@ -5,7 +5,7 @@ import os
 import select
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from heapq import nlargest
 
@@ -13,7 +13,8 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from agent.judge.threshold import Chosen, verdict
-from agent.words import Drop, Shed
+from agent.reasons import REASONS, ReasonName
+from agent.words import Drop, DropCounts, Shed
 
 READER_PATIENCE_S = 0.1
 PIPE_BYTES = select.PIPE_BUF  # so much can be written without waiting, when anything can
@@ -21,15 +22,6 @@ DROP_EVERY_S = 10.0
 SHED_AFTER_S = 1.0
 SHED_DEVICES_MAX, SHED_SAID_MAX = 1000, 5
 TEXT_MAX = 120
-DOUBTS = (
-    "missing_channel",
-    "extra_channel",
-    "clock_rebased",
-    "clock_unsteady",
-    "two_topics",
-    "mixed_rows",
-    "new_life",
-)  # the reading is used all the same
 
 
 def configure() -> FilteringBoundLogger:
@@ -100,11 +92,11 @@ class DropLog:
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
-        self._due_s: dict[tuple[str, str], float] = {}
-        self._said: Counter[tuple[str, str]] = Counter()
-        self._samples: dict[tuple[str, str], tuple[Drop, Mapping[tuple[str, str], int]]] = {}
+        self._due_s: dict[tuple[str, ReasonName], float] = {}
+        self._said: DropCounts = Counter()
+        self._samples: dict[tuple[str, ReasonName], tuple[Drop, DropCounts]] = {}
 
-    def hear(self, drops: Iterable[Drop], counts: Mapping[tuple[str, str], int]) -> None:
+    def hear(self, drops: Iterable[Drop], counts: DropCounts) -> None:
         """Keep samples of what has come. `counts` are totals, to be looked at when there is something to say."""
         for drop in drops:
             self._samples[drop.source, drop.reason] = (drop, counts)
@@ -113,14 +105,16 @@ class DropLog:
         """Log what is due; now_s is monotonic."""
         for key in [key for key in self._samples if now_s >= self._due_s.get(key, now_s)]:
             drop, counts = self._samples.pop(key)
+            reason = REASONS[drop.reason]
             self._log.warning(
-                "reading_dropped" if drop.reason not in DOUBTS else "reading_doubtful",
+                "reading_doubtful" if reason.is_used else "reading_dropped",
                 source=drop.source,
                 device=_escaped(drop.device),
                 topic=_escaped(drop.topic),
                 reason=drop.reason,
                 detail=_escaped(drop.detail),
                 count=counts[key] - self._said[key],
+                next_step=reason.next_step,
             )
             self._said[key] = counts[key]
             self._due_s[key] = now_s + DROP_EVERY_S

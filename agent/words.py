@@ -1,5 +1,6 @@
 """The nouns that leave the hot path as types. No logic."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
@@ -9,12 +10,16 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from agent.reasons import ReasonName
+
 Bool = npt.NDArray[np.bool_]
 Float32 = npt.NDArray[np.float32]
 Int64 = npt.NDArray[np.int64]
 UInt8 = npt.NDArray[np.uint8]
 UInt32 = npt.NDArray[np.uint32]
 Devices = npt.NDArray[np.object_]  # of str: references to the ids, not copies
+
+DropCounts = Counter[tuple[str, ReasonName]]  # (source, reason) -> messages, "" for no source
 
 Severity = Literal["warning", "minor", "major", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("warning", "minor", "major", "critical")
@@ -129,7 +134,7 @@ class Drop:
     source: str
     device: str
     topic: str
-    reason: str
+    reason: ReasonName
     detail: str
 
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 from agent.align.spacing import Spacing
 from agent.bundle.manifest import Manifest
+from agent.reasons import ReasonName
 from agent.words import Int64
 
 
-def reasons_left_out(spacing: Spacing, elapsed_ns: Int64, manifest: Manifest) -> Iterator[tuple[int, str, str]]:
+def reasons_left_out(spacing: Spacing, elapsed_ns: Int64, manifest: Manifest) -> Iterator[tuple[int, ReasonName, str]]:
     """Index, reason and detail of each row that is left out; elapsed_ns int64 [b] since the device's newest row."""
     unit = "cycles" if manifest.time_unit == "cycle" else "s"
     for row in spacing.left_out.nonzero()[0].tolist():

@@ -26,7 +26,7 @@ from agent.errors import StateRefused
 from agent.judge.events import AlertEvents
 from agent.judge.evidence import Evidence
 from agent.step.engine import Engine
-from agent.words import SEVERITIES, AlertEvent, Drop, Quality, Scores, Source, Taken
+from agent.words import SEVERITIES, AlertEvent, Drop, DropCounts, Quality, Scores, Source, Taken
 
 UNHEARD_NS = 3600 * 10**9  # log time that passes in one step of more than this: nobody listened meanwhile
 DROP_SAMPLES_MAX = 64  # a call gives back at most so many samples of what it dropped; `counts` counts all
@@ -52,7 +52,7 @@ class Core:
     ) -> None:
         self.sources = tuple(sources)
         self.entry = 0  # messages taken so far
-        self.counts: Counter[tuple[str, str]] = Counter()  # (source, reason) -> drops and doubts, "" for no source
+        self.counts: DropCounts = Counter()  # of drops and doubts
         self.log_time_ns = NEVER
         self._names = [source.name for source in self.sources]
         self._forget_after_ns = round(bounds.forget_after_s * 1e9)

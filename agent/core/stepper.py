@@ -21,11 +21,12 @@ from agent.decode.intake import Readings
 from agent.devices.slots import GONE, NEVER, NO_SLOT, Slab
 from agent.judge.events import AlertEvents
 from agent.judge.evidence import NOT_CLEARING, Evidence, judge
+from agent.reasons import ReasonName
 from agent.step.batch import rounds, step
 from agent.step.behind import catch_up
 from agent.step.engine import Engine
 from agent.step.quality import QualityRule
-from agent.words import AlertEvent, Drop, Int64, Scores, Source
+from agent.words import AlertEvent, Bool, Drop, Int64, Scores, Source
 
 Mark = tuple[int, int]  # clock epoch and event time of the newest event that the alert table has of a device
 
@@ -252,11 +253,12 @@ class Stepper:
         clocked = self._clock_rule.read(self.slab.columns, slots, readings.source[rows], said_ns, heard_ns)
         if clocked.is_right:
             return rows, slots, clocked.t_ns, heard_ns
-        for which, reason in (
+        found: tuple[tuple[Bool, ReasonName], ...] = (
             (clocked.future, "future"),
             (clocked.rebased, "clock_rebased"),
             (clocked.by_arrival, "clock_unsteady"),
-        ):
+        )
+        for which, reason in found:
             for one in np.flatnonzero(which).tolist():
                 detail = f"its time is {(said_ns[one] - heard_ns[one]) / 1e9:+.3f} s from its arrival"
                 self._drop(readings, rows[one], topics, reason, detail)
@@ -274,7 +276,7 @@ class Stepper:
         columns.state[slots], columns.rows[slots], columns.is_new[slots] = 0, 0, False
         columns.state_t_ns[slots] = NEVER
 
-    def _drop(self, readings: Readings, row: int, topics: Sequence[str], reason: str, detail: str) -> None:
+    def _drop(self, readings: Readings, row: int, topics: Sequence[str], reason: ReasonName, detail: str) -> None:
         source, device = int(readings.source[row]), str(readings.device[row])
         topic = topics[readings.message[row]]
         readings.drops.append(Drop(self._sources[source].name, device, topic, reason, detail))

@@ -5,14 +5,16 @@ An ordinary read costs no line of Python a message (`_plain`); any other goes on
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from agent.decode.json_object import JsonObjectCodec, Undecodable
 from agent.decode.topic import Pattern, device_id_problem
 from agent.errors import Unreadable
+from agent.reasons import ReasonName
 from agent.words import Bool, Devices, Drop, Float32, Int64, Source
 
 ADDRESSES_MAX = 100_000  # topics remembered; beyond it the memory starts anew
@@ -83,11 +85,12 @@ class Intake:
         if not np.count_nonzero(missing) and not np.count_nonzero(impossible):
             return Readings(message=message, source=source, device=device, t_ns=t_ns, x=x, drops=drops)
         is_short, empty = missing.any(axis=1), missing.all(axis=1)
-        for faulty, reason in (
+        found: tuple[tuple[npt.NDArray[Any] | np.bool_, ReasonName], ...] = (
             (impossible, "impossible_time"),
             (empty, "no_channels"),
             (is_short & ~empty, "missing_channel"),
-        ):
+        )
+        for faulty, reason in found:
             rows = np.flatnonzero(faulty)
             if len(rows) == 0:
                 continue
@@ -171,11 +174,11 @@ class Intake:
         drops.append(Drop("", "", topic, "no_source", "no source's topic matches"))
         return None
 
-    def _drop(self, address: Address, topic: str, reason: str, detail: str) -> Drop:
+    def _drop(self, address: Address, topic: str, reason: ReasonName, detail: str) -> Drop:
         return Drop(self._sources[address.source].name, address.device, topic, reason, detail)
 
 
-def _detail(reason: str, fields: Sequence[str], channel: int, n_missing: int) -> str:
+def _detail(reason: ReasonName, fields: Sequence[str], channel: int, n_missing: int) -> str:
     """What is wrong with one reading, for the log; `channel` is the first of those that are missing."""
     if reason == "impossible_time":
         return "before 1970 or after 2116: is the unit of the time right?"

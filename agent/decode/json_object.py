@@ -16,6 +16,7 @@ import numpy.typing as npt
 from msgspec.structs import astuple
 
 from agent.errors import Unreadable
+from agent.reasons import ReasonName
 from agent.words import Bool, Float32, Int64, Source, TimeUnit
 
 NS_PER: dict[TimeUnit, int] = {"s": 10**9, "ms": 10**6, "us": 10**3, "cycle": 10**9}
@@ -26,7 +27,7 @@ _T_NS_MAX = 2**62
 class Undecodable(Exception):
     """A payload that is dropped: `reason` is counted, `detail` is logged."""
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: ReasonName, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
@@ -127,7 +128,7 @@ def _decoder(source: Source, *, forbid_unknown: bool) -> Callable[[bytes], msgsp
     return msgspec.json.Decoder(reading).decode
 
 
-def _reason(error: msgspec.ValidationError) -> tuple[str, str]:
+def _reason(error: msgspec.ValidationError) -> tuple[ReasonName, str]:
     text = str(error)
     if "missing required field" in text:
         return "no_time", text

@@ -16,6 +16,7 @@ from agent.publish.connection import Acknowledged, Connection
 from agent.publish.owed import Owed, Word
 from agent.publish.refused import Refused
 from agent.store.outbox import Outbox, Outgoing, Parked, Row
+from agent.words import DropCounts
 
 IN_FLIGHT_MAX = 20  # what mosquitto holds of one client by default
 SAYING_MAX = 10_000  # status and scores that may wait in paho
@@ -36,9 +37,9 @@ class Counts:
     dropped: int = 0  # messages at QoS 0 that a slow broker left over
     too_large: int = 0  # messages at QoS 0 that the broker does not take for their size
 
-    def drops(self) -> dict[tuple[str, str], int]:
+    def drops(self) -> DropCounts:
         """(source, reason) -> messages that nobody keeps for later."""
-        return {("", "score_not_sent"): self.dropped, ("", "packet_too_large"): self.too_large}
+        return Counter({("", "score_not_sent"): self.dropped, ("", "packet_too_large"): self.too_large})
 
 
 class RefusalLog:

@@ -1,7 +1,7 @@
 """The status topic: whether the agent does its work, and what it could not use."""
 
-from collections.abc import Iterable
-from typing import Literal, Protocol, Self
+from collections.abc import Iterable, Mapping
+from typing import Literal, Protocol, Self, TypeVar
 
 import msgspec
 
@@ -9,7 +9,7 @@ from agent.config.plan import Plan
 from agent.mqtt.protocol import Protocol as MqttVersion
 
 SHED_MAX = 5  # devices that the status names
-Counts = dict[tuple[str, str], int]
+Name = TypeVar("Name", bound=str)  # of a reason, or of a device
 
 
 class ModelStatus(msgspec.Struct, frozen=True):
@@ -105,7 +105,7 @@ class Status(msgspec.Struct, frozen=True):
     broker: dict[str, LinkStatus]
 
 
-def by_source(counts: Iterable[Counts]) -> dict[str, dict[str, int]]:
+def by_source(counts: Iterable[Mapping[tuple[str, Name], int]]) -> dict[str, dict[str, int]]:
     """Add counters of (source, reason) up, as source -> reason -> count; messages of no source stand under ""."""
     drops: dict[str, dict[str, int]] = {}
     for one in counts:

@@ -9,15 +9,13 @@ is none the drop was *probably* another client's. The count itself is said in an
 """
 
 import math
-from collections import Counter
 
 import paho.mqtt.client as paho
 
 from agent.receive.inbox import BROKER_DROPPED, Received
 from agent.receive.nap import QUEUE, WINDOW
-from agent.words import Drop
+from agent.words import Drop, DropCounts
 
-REASON = "broker_dropped"
 OURS_S = 60.0  # so long after a sign; mosquitto renews its counts every 10 s by default
 SOCKET_BYTES = 2**17  # so much lies in a socket before a broker queues anything of QoS 0
 PAUSE_S = 2.0  # between two reads: longer than any nap, and than any turn of a machine that is well
@@ -28,7 +26,7 @@ _DIGITS_MAX = 20
 class BrokerDrops:
     """Asks for the count on each connection, and adds its growth to `counts` under no source."""
 
-    def __init__(self, counts: Counter[tuple[str, str]]) -> None:
+    def __init__(self, counts: DropCounts) -> None:
         self._counts = counts
         self._may_ask = True  # until a broker hangs up on the question
         self._message_id: int | None = None  # of a SUBSCRIBE that is not answered
@@ -64,7 +62,7 @@ class BrokerDrops:
         if before is None or self._newest <= before:  # the first on this connection, or a broker that begins anew
             return
         n_dropped = self._newest - before
-        self._counts["", REASON] += n_dropped
+        self._counts["", "broker_dropped"] += n_dropped
         may_be_ours = now_s < self._ours_until_s
         received.history_lost |= may_be_ours
         whose = (
@@ -73,7 +71,7 @@ class BrokerDrops:
             else "probably another client's: nothing here looks like a backlog"
         )
         detail = f"the broker dropped {n_dropped} messages of any of its clients; {whose}"
-        received.drops.append(Drop("", "", BROKER_DROPPED.decode(), REASON, detail))
+        received.drops.append(Drop("", "", BROKER_DROPPED.decode(), "broker_dropped", detail))
 
     def _has_sign(self, received: Received, now_s: float) -> bool:
         """Whether a read, before its rows are shared out, looks as if the broker had kept messages back for us."""

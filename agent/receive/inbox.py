@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 from agent.core.bounds import Bounds
 from agent.decode.topic import Pattern, device_id_problem
+from agent.reasons import ReasonName
 from agent.receive.backlog import Backlog, Device, Row
 from agent.receive.publish_frame import Message
 from agent.receive.share import Share
-from agent.words import Drop, Shed, Source
+from agent.words import Drop, DropCounts, Shed, Source
 
 MESSAGES_MAX = 4096  # of one read: bounds the work of one turn
 BYTES_MAX = 2**24  # of payloads, after which a read ends
@@ -77,7 +78,7 @@ class Inbox:
         rows_per_device_max: int = MESSAGES_MAX,
         device_id_bytes_max: int = DEVICE_ID_BYTES_MAX,
     ) -> None:
-        self.counts: Counter[tuple[str, str]] = Counter()
+        self.counts: DropCounts = Counter()
         self.shed_of: Counter[tuple[str, str]] = Counter()
         self.received = Received()
         self.payload_bytes_max = payload_bytes_max
@@ -218,7 +219,7 @@ class Inbox:
             self.topics_known[topic] = text
         return text
 
-    def _drop(self, topic: str, reason: str, detail: str) -> None:
+    def _drop(self, topic: str, reason: ReasonName, detail: str) -> None:
         source, device = self._whose(topic)
         self.counts[source, reason] += 1
         self.received.drops.append(Drop(source, device, topic, reason, detail))

@@ -10,47 +10,22 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agent.log import DOUBTS
 from agent.publish.message import EventMessage, ScoreMessage
 from agent.publish.others import Instance
 from agent.publish.status import Status
+from agent.reasons import REASONS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 
-def reasons_in_code() -> set[str]:
-    files = [
-        "decode/intake.py",
-        "decode/json_object.py",
-        "core/core.py",
-        "core/stepper.py",
-        "align/left_out.py",
-        "align/clock.py",
-        "receive/broker_drops.py",
-        "receive/inbox.py",
-        "receive/client.py",
-        "publish/sender.py",
-        "run.py",
-    ]
-    text = "\n".join((ROOT / "agent" / name).read_text() for name in files)
-    listed = re.findall(r'\((?:impossible|future|empty|missing[^,]*|spacing\.\w+), "(\w+)"', text)
-    quoted = re.findall(r'"((?:max|foreign|duplicate|missing|extra|no|not|wrong|too|out|device|impossible)_\w+)"', text)
-    plain = re.findall(
-        r'"(empty|malformed|retained|topic|late|repeated|future|clock_rebased|clock_unsteady|forgotten|outbox_full|'
-        r'two_topics|mixed_rows|new_life|score_not_sent|packet_too_large|protocol_error|shed|broker_dropped)"',
-        text,
-    )
-    return {*listed, *quoted, *plain}
-
-
 def test_every_reason_of_a_drop_is_explained():
-    text = (ROOT / "docs/sources.md").read_text()
-    of_output = {"outbox_full", "score_not_sent", "packet_too_large"}
-    explained = set(re.findall(r"^\| `(\w+)` \|", text, re.M)) | of_output
-    assert of_output <= set(re.findall(r"`(\w+)` \(", text))
-    assert reasons_in_code() == explained
-    assert set(DOUBTS) <= explained
+    """On the page of sources and in the status schema, which are made from the table."""
+    generated = runpy.run_path(str(DOCS / "sources_page.py"))
+    for file, write in ((generated["PAGE"], generated["page"]), (generated["SCHEMA"], generated["schema"])):
+        assert file.read_text() == write(file.read_text()), f"{file} is stale: run `python docs/sources_page.py`"
+    explained = re.findall(r"^\| `(\w+)` \| (?:yes|no) \|", (DOCS / "sources.md").read_text(), re.MULTILINE)
+    assert explained == [*REASONS]
 
 
 def test_links_between_documents_lead_somewhere():

@@ -24,7 +24,8 @@ LAYERS = [
     {"core"},
     {"decode", "align", "step", "judge", "bundle"},
     {"devices"},
-    {"words", "errors", "near", "whole_file"},
+    {"words"},
+    {"reasons", "errors", "near", "whole_file"},
 ]
 SIDEWAYS = {
     ("publish", "store.outbox"),

@@ -25,6 +25,7 @@ from agent.log import (
     Sink,
     say_threshold,
 )
+from agent.reasons import REASONS
 from agent.words import Drop, Shed
 from tests.small_bundle import small_manifest
 
@@ -70,6 +71,7 @@ def test_each_source_and_reason_has_its_own_line():
     drops = [Drop(source, "p", "t", reason, "") for source in ("a", "b") for reason in ("late", "extra_channel")]
     drop_log.hear(drops, Counter((drop.source, drop.reason) for drop in drops))
     drop_log.say(0.0)
+    assert [line["next_step"] for line in lines] == [REASONS[drop.reason].next_step for drop in drops]
     assert [(line["source"], line["reason"], line["event"]) for line in lines] == [
         ("a", "late", "reading_dropped"),
         ("a", "extra_channel", "reading_doubtful"),

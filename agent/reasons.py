@@ -1,0 +1,176 @@
+"""Every reason for which a message is dropped or doubted, in one table: docs, log and status are made from it.
+
+A reason is counted by source in the status, under `drops`. mypy holds that no other name is counted (`ReasonName`).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+ReasonName = Literal[
+    "empty", "malformed", "wrong_type", "out_of_range", "too_large", "no_time", "impossible_time", "future",
+    "no_channels", "late", "repeated", "too_fast", "device_id", "max_devices", "no_source", "not_finite", "retained",
+    "duplicate_delivery", "topic", "shed", "broker_dropped", "protocol_error", "forgotten", "outbox_full",
+    "score_not_sent", "packet_too_large", "missing_channel", "extra_channel", "clock_rebased", "clock_unsteady",
+    "two_topics", "mixed_rows", "new_life",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """What a reason means, and what a person can do about it: sentences in Markdown.
+
+    is_used  the reading is used all the same; it was doubtful
+    """
+
+    name: ReasonName
+    means: str
+    next_step: str
+    is_used: bool = False
+
+
+_ALL = (
+    Reason("empty", "The payload has no bytes.", "Is something clearing retained topics below the pattern?"),
+    Reason(
+        "malformed",
+        "It is not JSON, not UTF-8, cut off, or nested too deep.",
+        "Look at `detail`, which names the place.",
+    ),
+    Reason(
+        "wrong_type",
+        "It is not an object, or a field is not a number.",
+        "Send numbers as numbers; `detail` names the field.",
+    ),
+    Reason("out_of_range", "A number is beyond what a double holds, such as 1e400.", "Mend the device."),
+    Reason(
+        "too_large",
+        "It has more bytes than `agent.payload_bytes_max`.",
+        "Raise the bound if such payloads are wanted.",
+    ),
+    Reason("no_time", "The time field is missing.", "Name the right field in `time`, or use unit `arrival`."),
+    Reason(
+        "impossible_time",
+        "Its time is before 1970 or after 2116.",
+        "Is `time.unit` right? Milliseconds that are read as seconds are far in the future.",
+    ),
+    Reason(
+        "future",
+        "Its time is further ahead of its arrival than `future_max`.",
+        "Set the device's clock. One that stays wrong is re-based after 20 readings.",
+    ),
+    Reason("no_channels", "No channel has a value.", "`detail` names the fields that are looked for; see `channels`."),
+    Reason(
+        "late",
+        "Its time is before the newest row of the device.",
+        "Is a backlog sent twice? Do two devices use one id?",
+    ),
+    Reason(
+        "repeated",
+        "It has the time of the device's newest row.",
+        "Is it delivered twice, or is the time too coarse?",
+    ),
+    Reason(
+        "too_fast",
+        "It comes sooner after the row before it than rows ever came in training.",
+        "Nothing: one row a cadence is stepped. Or train with rows that come as fast.",
+    ),
+    Reason("device_id", "The device's id is empty, too long or holds control characters.", "Mend the topic."),
+    Reason(
+        "max_devices",
+        "The device is new, and `agent.max_devices` are known.",
+        "Raise the bound; known devices are never evicted.",
+    ),
+    Reason(
+        "no_source",
+        'No source\'s pattern matches the topic; counted under the source `""`.',
+        "Does a bridge send too much?",
+    ),
+    Reason(
+        "not_finite",
+        "The model's state left the finite numbers; the device starts again.",
+        "Please report it with the bundle.",
+    ),
+    Reason("retained", "A retained message, which is old by definition.", "Do not retain telemetry."),
+    Reason("duplicate_delivery", "It was delivered again, without a time of its own.", "Send a time."),
+    Reason("topic", "The topic is not UTF-8, or holds a wildcard or NUL.", "Mend the publisher."),
+    Reason(
+        "shed",
+        "One device brought rows so much faster than `agent.rows_per_device_max` in 100 ms that too many waited; a "
+        "`gap` stands where they are missing.",
+        "`device_shed` in the log and `shed` in the status name it. Mend its cadence, or raise the bound where the "
+        "cadence is right.",
+    ),
+    Reason(
+        "broker_dropped",
+        'The broker says that it dropped messages, of any of its clients; counted under the source `""`.',
+        "Raise its queue (mosquitto: `max_queued_messages`), or find the client that reads slowly.",
+    ),
+    Reason(
+        "protocol_error",
+        "A connection ended because the broker said what MQTT does not allow.",
+        "`broker_lost` in the log says what.",
+    ),
+    Reason(
+        "forgotten",
+        "A device that was not heard for `agent.forget_after`, while the agent listened, gave its place back.",
+        "Nothing; heard again it starts as one never heard.",
+    ),
+    Reason(
+        "outbox_full",
+        "Events were pushed out by `publish.outbox_max` while the broker was away; standing alerts stay. Counted under "
+        'the source `""`, as are the next two.',
+        "Bring the output broker back; `broker.output` in the status says why it is away.",
+    ),
+    Reason(
+        "score_not_sent",
+        "Scores were left out because the output broker is slow or away.",
+        "Nothing, if they are not missed; alerts are never left out.",
+    ),
+    Reason(
+        "packet_too_large",
+        "A status or score is longer than the output broker takes. Events of that length wait as `parked`.",
+        "Let the output broker take longer packets.",
+    ),
+    Reason(
+        "missing_channel",
+        "Some channels have no value.",
+        "Mend the sensor; `detail` names the first.",
+        is_used=True,
+    ),
+    Reason(
+        "extra_channel",
+        "No channel names one of the payload's fields.",
+        "`detail` names it. Set `report_extra = false` when that is as it should be.",
+        is_used=True,
+    ),
+    Reason(
+        "clock_rebased",
+        "The clock was wrong by a steady amount, which is taken off from now on.",
+        "Set the device's clock.",
+        is_used=True,
+    ),
+    Reason(
+        "clock_unsteady",
+        "The clock is ahead by ever another amount, so the row has its arrival time.",
+        "Mend the clock, or leave `time` out.",
+        is_used=True,
+    ),
+    Reason(
+        "two_topics",
+        "Rows of one device come from two topics that a wildcard lets in.",
+        "If they are two machines, make `{device}` the level that tells them apart, or a source each.",
+        is_used=True,
+    ),
+    Reason(
+        "mixed_rows",
+        "Late or repeated rows come between new ones again and again.",
+        "Do two machines use one id? Is every row sent twice, by a bridge for one?",
+        is_used=True,
+    ),
+    Reason(
+        "new_life",
+        "A counter of cycles started again, so this is a machine of unknown age; its alert ended with this cause.",
+        "Nothing, after an overhaul or a replacement.",
+        is_used=True,
+    ),
+)
+REASONS: dict[ReasonName, Reason] = {reason.name: reason for reason in _ALL}
