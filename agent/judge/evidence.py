@@ -74,15 +74,22 @@ def severity_level(risk: Float32, policy: JudgePolicy) -> UInt8:
 
 
 def judge(
-    evidence: Evidence, slots: Int64, t_ns: Int64, quality: UInt8, risk: Float32, threshold: float, policy: JudgePolicy
+    evidence: Evidence,
+    slots: Int64,
+    t_ns: Int64,
+    quality: UInt8,
+    risk: Float32,
+    threshold: float | Float32,
+    policy: JudgePolicy,
 ) -> Verdict:
     """Update the evidence of a batch of distinct devices; element i depends on elements i only (law 2).
 
-    slots int64 [b]; t_ns int64 [b]; quality uint8 [b]; risk float32 [b, K]; threshold in (0, 1).
+    slots int64 [b]; t_ns int64 [b]; quality uint8 [b]; risk float32 [b, K]; threshold > 0, one for the whole batch or
+    float32 [b], one a row.
     """
     ok = quality == Quality.OK
     alert_risk = risk[:, policy.horizon]
-    over = ok & (alert_risk >= np.float32(threshold))
+    over = ok & (alert_risk >= np.asarray(threshold, np.float32))
     standing = evidence.standing[slots]
     window = evidence.window[slots]
     # One noisy row must not make an alert critical: severity is what the last two `ok` rows agree on.
@@ -93,7 +100,9 @@ def judge(
         evidence.clearing_since_ns[slots] = NOT_CLEARING
         return Verdict(over, over, over)
 
-    under = ok & (alert_risk < np.float32(threshold * policy.clear_ratio))
+    # In float64 and then rounded once, whether one threshold comes or one a row.
+    clear_threshold = np.multiply(threshold, policy.clear_ratio, dtype=np.float64).astype(np.float32)
+    under = ok & (alert_risk < clear_threshold)
     mask = np.uint32((1 << policy.n) - 1)
     window = np.where(ok, ((window << np.uint32(1)) | over) & mask, window)
     raised = ~standing & over & (np.bitwise_count(window) >= policy.m)

@@ -110,3 +110,28 @@ def test_raises_and_clears_are_those_of_the_rule_in_words(steps, m, extra):
         events += [(t_s, "r")] * int(verdict.raised[0]) + [(t_s, "c")] * int(verdict.cleared[0])
     assert events == reference(rows, np.float32(0.5), policy)
     assert not evidence.window[[0, 2]].any()
+
+
+THRESHOLDS = (0.2, 0.4, 0.64, 0.8)
+CLEAR = tuple(float(np.float32(0.8 * float(np.float32(one)))) for one in THRESHOLDS)
+"""In float32 alone each of these products rounds to another number: such a row would clear too soon."""
+RISKS = st.sampled_from([*CLEAR, *THRESHOLDS, 0.0, 0.9, 0.9, np.nan]) | st.floats(0, 1, width=32)
+
+
+@settings(max_examples=100)
+@given(st.lists(st.tuples(RISKS, st.booleans()), min_size=1, max_size=40), st.permutations(THRESHOLDS))
+def test_a_threshold_a_row_judges_as_each_threshold_alone(steps, thresholds):
+    """Judge one stream at 4 thresholds side by side, and at each by itself; compare every column's bytes."""
+    policy, n = msgspec.structs.replace(POLICY, clear_after_s=0.0), len(thresholds)
+    together, alone = Evidence.empty(n), [Evidence.empty(1) for _ in thresholds]
+    for second, (risk, is_ok) in enumerate(steps):
+        quality = np.uint8([Quality.OK if is_ok and not np.isnan(risk) else Quality.GAP])
+        t_ns, row = np.int64([second * 10**9]), np.float32([[0, 0, risk]])
+        batch = (np.arange(n), t_ns.repeat(n), quality.repeat(n), row.repeat(n, axis=0))
+        verdict = judge(together, *batch, np.float32(thresholds), policy)
+        for index, threshold in enumerate(thresholds):
+            one = judge(alone[index], np.int64([0]), t_ns, quality, row, float(np.float32(threshold)), policy)
+            for name in ("raised", "updated", "cleared"):
+                assert getattr(verdict, name)[index] == getattr(one, name)[0], (name, second, threshold)
+    for name, column in together.arrays(n).items():
+        assert column.tobytes() == b"".join(one.arrays(1)[name].tobytes() for one in alone), name
