@@ -18,7 +18,7 @@ from agent.errors import ForewarnError
 from agent.replay.broker import own_broker as brokers
 from agent.replay.broker.own_broker import embedded, free_port, own_broker
 from agent.replay.broker.player import play_through_broker
-from agent.replay.inline import Watcher, play_inline
+from agent.replay.inline import Observer, play_inline
 from agent.replay.messages import source_for, stream
 from tests.broker.listener import TIMEOUT_S, Heard
 from tests.bundles import write_small_bundle
@@ -41,7 +41,7 @@ def test_a_replay_through_it_equals_inline_replay(broker, tmp_path):
     recorded = [worn(f"p{number}", 200, wear_from=60 + number, seed=number, missing=[9]) for number in range(10)]
     rows = stream(recorded, source_for(small_manifest(), "rig/{device}/cycle"))
     warned = []
-    played = play_through_broker(bundle, rows, "1 per 1000 cycles", broker, tmp_path, Watcher(warned=warned.append))
+    played = play_through_broker(bundle, rows, "1 per 1000 cycles", broker, tmp_path, Observer(on_event=warned.append))
     inline = play_inline(bundle, bundle.model, rows, 0.5)
     assert len(warned) == sum(len(one.events) for one in inline) > 9
     for one, other in zip(played, inline, strict=True):
@@ -88,7 +88,7 @@ def test_it_ends_with_its_parent_even_by_kill_9(tmp_path):
 STARTS_ONE = """
 import sys, time
 from pathlib import Path
-from agent.replay.broker import embedded
+from agent.replay.broker.own_broker import embedded
 with embedded(Path(sys.argv[1]), port=int(sys.argv[2])):
     print("it listens", flush=True)
     time.sleep(60)
