@@ -13,6 +13,7 @@ import click
 
 from agent import whole_file
 from agent.bundle import file
+from agent.bundle.manifest import Manifest
 from agent.config.settings import Broker
 from agent.core.engine import load_engine
 from agent.errors import ForewarnError
@@ -22,8 +23,8 @@ from agent.replay.broker.own_broker import own_broker
 from agent.replay.broker.player import play_through_broker, private_topic
 from agent.replay.inline import play_inline
 from agent.replay.messages import source_for, stream, without_rows_too_soon
-from agent.replay.progress import onlooker
-from agent.replay.recorded import read_recorded
+from agent.replay.progress import show_progress
+from agent.replay.recorded import Recorded, read_recorded
 from agent.replay.report.junit import as_junit
 from agent.replay.require import FIGURES, OPERATORS, check
 from agent.replay.result import Through, as_json, assess
@@ -133,46 +134,51 @@ def replay(
     bundle = file.read(bundle_path)
     load_engine(bundle)
     requirements = options.requirements(required, bundle.manifest)
-    recorded, n_too_soon = without_rows_too_soon(read_recorded(data, bundle.manifest), bundle.manifest.cadence)
-    if n_too_soon:
-        every = f"{bundle.manifest.cadence.closest_s:g} {'cycles' if bundle.manifest.time_unit == 'cycle' else 's'}"
-        click.echo(
-            f"{n_too_soon} rows come sooner than {every} after the row before and are left out, as live", err=True
-        )
-    became = read_truth(truth, [one.device for one in recorded])
+    recorded = _read_rows(data, bundle.manifest)
+    t_fail = read_truth(truth, [one.device for one in recorded])
     budget = options.budget_for(budget, bundle.manifest, bundle=bundle_path, n_devices=len(recorded))
     allowed = parse_budget(budget, fleet_size=len(recorded))
     chosen = choose(bundle.manifest.thresholds, allowed)
     source = source_for(bundle.manifest, options.topic(topic) or private_topic(), first_seen=first_seen)
     rows = stream(recorded, source)
-    watching = onlooker(len(rows), bundle.manifest, became, live_max=live_max if live else 0)
+    progress = show_progress(len(rows), bundle.manifest, t_fail, live_max=live_max if live else 0)
     with _ended_as_by_ctrl_c():
         if through == "inline":
-            with watching as watcher:
-                played = play_inline(bundle, bundle.model, rows, chosen.threshold, watcher, times_real_time)
+            with progress as observer:
+                played = play_inline(bundle, bundle.model, rows, chosen.threshold, observer, times_real_time)
         else:
-            with _folder() as state, _broker(named, state) as at, watching as watcher:
-                played = play_through_broker(bundle, rows, budget, at, state, watcher, times_real_time)
-    found = assess(bundle, through, allowed, chosen, played, became, first_seen=first_seen)
+            with _folder() as state, _broker(named, state) as at, progress as observer:
+                played = play_through_broker(bundle, rows, budget, at, state, observer, times_real_time)
+    result = assess(bundle, through, allowed, chosen, played, t_fail, first_seen=first_seen)
     unit = unit_of(bundle.manifest)
-    checked = [check(one, found, unit) for one in requirements]
+    checked = [check(one, result, unit) for one in requirements]
     with _writing(out):
-        whole_file.write(out / "replay.json", as_json(found))
+        whole_file.write(out / "replay.json", as_json(result))
         if html:
-            from agent.replay.report.html import render
+            from agent.replay.report.html import render  # needs an extra
 
-            whole_file.write(out / "report.html", render(found, unit).encode())
+            whole_file.write(out / "report.html", render(result, unit).encode())
     if junit:
         with _writing(junit):
-            junit.write_bytes(as_junit(found, checked, unit))
+            junit.write_bytes(as_junit(result, checked, unit))
     if json_to_stdout:
-        sys.stdout.buffer.write(as_json(found))
+        sys.stdout.buffer.write(as_json(result))
     else:
-        click.echo(wording.summary(found, unit))
+        click.echo(wording.summary(result, unit))
         click.echo(f"\n{out / ('report.html' if html else 'replay.json')}")
-    for one in checked:
-        click.echo(one, err=json_to_stdout)
-    sys.exit(0 if all(one.is_met for one in checked) else 1)
+    for requirement in checked:
+        click.echo(requirement, err=json_to_stdout)
+    sys.exit(0 if all(requirement.is_met for requirement in checked) else 1)
+
+
+def _read_rows(data: Path, manifest: Manifest) -> list[Recorded]:
+    """The rows that an agent would score; says how many come too soon for that."""
+    recorded, n_too_soon = without_rows_too_soon(read_recorded(data, manifest), manifest.cadence)
+    if n_too_soon:
+        every = f"{manifest.cadence.closest_s:g} {'cycles' if manifest.time_unit == 'cycle' else 's'}"
+        what = f"{n_too_soon} rows come sooner than {every} after the row before and are left out, as live"
+        click.echo(what, err=True)
+    return recorded
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """What comes of playing recorded rows: the same result whichever way they went, and the way without a broker.
 
-Inline, the messages go straight into the core that the daemon runs; `through_broker.py` sends the same messages to a
+Inline, the messages go straight into the core that the daemon runs; `broker/player.py` sends the same messages to a
 whole daemon. For the same input both give the same scores and alert events, bit for bit (law 1).
 """
 
@@ -23,7 +23,7 @@ _ARRIVAL_STEP_NS = 1000  # so that hours of log time do not pass, and nobody is 
 
 @dataclass(frozen=True, slots=True)
 class PlayedDevice:
-    """What one device was told, a row each, and its alert events.
+    """The scores of one device, one for each of its rows, and its alert events.
 
     t_ns int64 [T]; quality uint8 [T]; risk float32 [T, K]; rul float32 [T, Q]. `entry` of an event is the number of
     its message among those played.
@@ -38,11 +38,11 @@ class PlayedDevice:
 
 
 @dataclass(frozen=True, slots=True)
-class Watcher:
-    """Who looks on: `warned` is told each alert event as it comes, `played` how many messages more are through."""
+class Observer:
+    """Called while a replay runs: with each alert event as it comes, and with how many rows more are through."""
 
-    warned: Callable[[AlertEvent], None] = lambda _: None
-    played: Callable[[int], None] = lambda _: None
+    on_event: Callable[[AlertEvent], None] = lambda _: None
+    on_rows: Callable[[int], None] = lambda _: None
 
 
 def play_inline(
@@ -50,7 +50,7 @@ def play_inline(
     model: bytes,
     stream: Stream,
     threshold: float,
-    watcher: Watcher | None = None,
+    observer: Observer | None = None,
     speed: float = AT_ONCE,
 ) -> tuple[PlayedDevice, ...]:
     """Play a stream through a new core that steps `model`, one of the bundle's two graphs; devices by name.
@@ -59,7 +59,7 @@ def play_inline(
 
     Raises DataRefused when a row was not scored.
     """
-    watcher = watcher or Watcher()
+    observer = observer or Observer()
     bounds = Bounds()
     core = Core((stream.source,), bundle, Engine(model, bundle.manifest), threshold, bounds)
     begin_ns = round(float(stream.t_s.max()) * 1e9)  # no row comes before its own time
@@ -73,8 +73,8 @@ def play_inline(
         scores.append(taken.scores)
         events += taken.alerts
         for event in taken.alerts:
-            watcher.warned(event)
-        watcher.played(end - start)
+            observer.on_event(event)
+        observer.on_rows(end - start)
     check_all_scored(len(stream), sum(len(part.entry) for part in scores), {r: n for (_, r), n in core.counts.items()})
     return by_device(stream, scores, events)
 
@@ -86,14 +86,14 @@ def by_device(stream: Stream, parts: Sequence[Scores], events: Iterable[AlertEve
     quality = np.concatenate([part.quality for part in parts])
     risk = np.concatenate([part.risk for part in parts])
     rul = np.concatenate([part.rul for part in parts])
-    told: dict[str, list[AlertEvent]] = {device: [] for device in stream.devices}
+    events_of: dict[str, list[AlertEvent]] = {device: [] for device in stream.devices}
     for event in events:
-        told[event.device].append(event)
-    found = []
+        events_of[event.device].append(event)
+    played = []
     for number, device in enumerate(stream.devices):
-        mine = np.flatnonzero(owner == number)
-        found.append(PlayedDevice(device, t_ns[mine], quality[mine], risk[mine], rul[mine], tuple(told[device])))
-    return tuple(found)
+        rows = np.flatnonzero(owner == number)
+        played.append(PlayedDevice(device, t_ns[rows], quality[rows], risk[rows], rul[rows], tuple(events_of[device])))
+    return tuple(played)
 
 
 def check_all_scored(sent: int, scored: int, drops: dict[str, int]) -> None:

@@ -8,15 +8,15 @@ import click
 
 from agent.bundle.manifest import Manifest
 from agent.replay import wording
-from agent.replay.inline import Watcher
+from agent.replay.inline import Observer
 from agent.score.time_unit import unit_of
 from agent.words import AlertEvent
 
 
 @contextmanager
-def onlooker(
+def show_progress(
     n_rows: int, manifest: Manifest, became: Mapping[str, float | None], *, live_max: int
-) -> Iterator[Watcher]:
+) -> Iterator[Observer]:
     """A progress bar where standard error is a terminal, and the first `live_max` warnings, each beside the truth."""
     is_terminal = sys.stderr.isatty()
     unit = unit_of(manifest)
@@ -35,8 +35,8 @@ def onlooker(
         with click.progressbar(
             length=n_rows, label="replay", file=sys.stderr, show_pos=True, update_min_steps=max(1, n_rows // 500)
         ) as bar:
-            yield Watcher(warned=warned, played=bar.update)
+            yield Observer(on_event=warned, on_rows=bar.update)
     else:
-        yield Watcher(warned=warned)
+        yield Observer(on_event=warned)
     if live_max and n_warned > live_max:
         click.echo(f"... and {n_warned - live_max} more; replay.json has them all", err=True)

@@ -29,12 +29,12 @@ class Figure:
     is_time: bool = False
 
 
-def _missed(found: EarlyWarning) -> tuple[str, ...]:
-    return found.strict.missed
+def _missed(score: EarlyWarning) -> tuple[str, ...]:
+    return score.strict.missed
 
 
-def _with_false_alarms(found: EarlyWarning) -> tuple[str, ...]:
-    return tuple(one.device for one in found.devices if one.false_alarms)
+def _with_false_alarms(score: EarlyWarning) -> tuple[str, ...]:
+    return tuple(one.device for one in score.devices if one.false_alarms)
 
 
 def _share(value: float, replay: Replay) -> tuple[float, str]:
@@ -85,7 +85,7 @@ FIGURES = {
     "late": Figure(
         "devices with an alert that came too late",
         lambda replay, _: _count(len(replay.early_warning.late)),
-        lambda found: found.late,
+        lambda score: score.late,
     ),
     "false_alarms": Figure(
         "false alarms in all", lambda replay, _: _count(replay.early_warning.false_alarms), _with_false_alarms
@@ -149,11 +149,11 @@ class Checked:
 def check(requirement: Requirement, replay: Replay, unit: Unit) -> Checked:
     """Whether it is met. A figure that cannot be given, as the detection among no failures, meets nothing."""
     figure = FIGURES[requirement.name]
-    value, told = figure.of(replay, unit)
+    value, measured = figure.of(replay, unit)
     if math.isnan(value):
         return Checked(requirement, False, "not measured: no failure could be judged", ())
     is_met = OPERATORS[requirement.operator](value, requirement.limit)
-    return Checked(requirement, is_met, told, () if is_met else figure.concerns(replay.early_warning))
+    return Checked(requirement, is_met, measured, () if is_met else figure.concerns(replay.early_warning))
 
 
 def _limit(text: str, *, is_time: bool, counts_cycles: bool) -> float | None:

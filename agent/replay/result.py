@@ -150,20 +150,20 @@ def as_json(replay: Replay) -> bytes:
     return msgspec.json.encode(replay) + b"\n"
 
 
-def _timeline(one: PlayedDevice, t_fail_s: float | None) -> Timeline:
+def _timeline(played: PlayedDevice, t_fail_s: float | None) -> Timeline:
     return Timeline(
-        device=one.device,
+        device=played.device,
         t_fail_s=t_fail_s,
-        t_s=tuple((one.t_ns / 1e9).tolist()),
-        quality=tuple(_names(one)),
-        risk=_short(one.risk),
-        rul_s=_short(one.rul),
-        events=one.events,
+        t_s=tuple((played.t_ns / 1e9).tolist()),
+        quality=tuple(_names(played)),
+        risk=_short(played.risk),
+        rul_s=_short(played.rul),
+        events=played.events,
     )
 
 
-def _names(one: PlayedDevice) -> list[str]:
-    return [Quality(quality).name.lower() for quality in one.quality.tolist()]
+def _names(played: PlayedDevice) -> list[str]:
+    return [Quality(quality).name.lower() for quality in played.quality.tolist()]
 
 
 def _short(values: Float32) -> tuple[tuple[float, ...], ...]:

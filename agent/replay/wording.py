@@ -21,16 +21,16 @@ def detection(column: Column, failures: int) -> str:
     return f"{column.detected} of {failures}"
 
 
-def outcome_text(one: DeviceResult, unit: Unit) -> str:
+def outcome_text(result: DeviceResult, unit: Unit) -> str:
     """ "warned 48 cycles before", "missed", with the false alarms."""
-    told = {
-        "detected": f"warned {unit.text(one.lead_s)} before" if math.isfinite(one.lead_s) else "",
+    outcome = {
+        "detected": f"warned {unit.text(result.lead_s)} before" if math.isfinite(result.lead_s) else "",
         "missed": "missed",
         "did_not_fail": "did not fail",
         "cut_off": "cut off",
-    }[one.outcome]
-    alarms = f", {one.false_alarms} false alarm{'s' if one.false_alarms > 1 else ''}" if one.false_alarms else ""
-    return told + alarms
+    }[result.outcome]
+    n = result.false_alarms
+    return outcome + (f", {n} false alarm{'s' if n > 1 else ''}" if n else "")
 
 
 def first_seen_text(replay: Replay) -> str:
@@ -41,34 +41,34 @@ def first_seen_text(replay: Replay) -> str:
     }[replay.first_seen]
 
 
-def why_missed(one: DeviceResult, found: EarlyWarning, unit: Unit) -> str:
+def why_missed(result: DeviceResult, score: EarlyWarning, unit: Unit) -> str:
     """Why no alert on a missed failure was true."""
-    early = [before for before in one.raised_before_s if before > found.h_max_s]
-    late = [before for before in one.raised_before_s if before < found.h_min_s]
-    told = []
+    early = [before for before in result.raised_before_s if before > score.h_max_s]
+    late = [before for before in result.raised_before_s if before < score.h_min_s]
+    reasons = []
     if early:
-        stood = "and still stood when it became due" if one.lenient_detected else "and ended before it was due"
-        told.append(f"raised too early, {unit.text(early[-1])} before, {stood}")
+        stood = "and still stood when it became due" if result.lenient_detected else "and ended before it was due"
+        reasons.append(f"raised too early, {unit.text(early[-1])} before, {stood}")
     if late:
-        told.append(f"raised too late, {unit.text(late[0])} before")
-    return "; ".join(told) or "never raised"
+        reasons.append(f"raised too late, {unit.text(late[0])} before")
+    return "; ".join(reasons) or "never raised"
 
 
 def warning(event: AlertEvent, manifest: Manifest, t_fail_s: float | None, unit: Unit) -> str:
     """One line for the live view: when, who, how bad, how sure, how long still, and how long it really was."""
-    told = [_when(event.t_ns, manifest), f"{event.device:<8}", f"{event.severity:<8}"]
+    parts = [_when(event.t_ns, manifest), f"{event.device:<8}", f"{event.severity:<8}"]
     if event.risk:
         risks = zip(event.risk, manifest.risk.horizons_s, strict=True)
         each = ", ".join(f"{risk:.0%} in {unit.of(horizon_s):g}" for risk, horizon_s in risks)
-        told.append(f"risk {each} {unit.plural}")
+        parts.append(f"risk {each} {unit.plural}")
     if event.rul and manifest.rul:
         quantiles = manifest.rul.quantiles
         middle = min(range(len(quantiles)), key=lambda index: abs(quantiles[index] - 0.5))
         low, high = unit.of(event.rul[0]), unit.of(event.rul[-1])
-        told.append(f"{unit.text(round(unit.of(event.rul[middle])) * unit.size_s)} left ({low:.0f} to {high:.0f})")
+        parts.append(f"{unit.text(round(unit.of(event.rul[middle])) * unit.size_s)} left ({low:.0f} to {high:.0f})")
     left_s = None if t_fail_s is None else t_fail_s - event.t_ns / 1e9
-    told.append("in truth it did not fail" if left_s is None else f"in truth {unit.of(left_s):.0f}")
-    return "  ".join(told)
+    parts.append("in truth it did not fail" if left_s is None else f"in truth {unit.of(left_s):.0f}")
+    return "  ".join(parts)
 
 
 def _when(t_ns: int, manifest: Manifest) -> str:
@@ -83,20 +83,20 @@ def summary(replay: Replay, unit: Unit) -> str:
     head = ("", "in time", "95 %", f"mean lead, {unit.plural}", "95 %", "median", *alarms)
     name = f"{replay.bundle.name} {replay.bundle.version}"
     rows = [head]
-    for title, found in ((name, replay.early_warning), ("age only", replay.age_only.early_warning)):
-        for kind, column in (("", found.strict), (", lenient", found.lenient)):
+    for title, score in ((name, replay.early_warning), ("age only", replay.age_only.early_warning)):
+        for kind, column in (("", score.strict), (", lenient", score.lenient)):
             rate, lead = column.detection_rate_95, column.mean_lead_s_95
             rows.append(
                 (
                     title + kind,
-                    detection(column, found.failures),
+                    detection(column, score.failures),
                     f"{rate.low:.0%} to {rate.high:.0%}",
                     f"{unit.of(column.mean_lead_s):.1f}",
                     f"{unit.of(lead.low):.1f} to {unit.of(lead.high):.1f}",
                     f"{unit.of(column.median_lead_s):.1f}",
-                    f"{found.false_alarms} in {unit.text(found.exposure_s)}",
-                    f"{found.false_alarm_share:.1%}",
-                    str(len(found.late)),
+                    f"{score.false_alarms} in {unit.text(score.exposure_s)}",
+                    f"{score.false_alarm_share:.1%}",
+                    str(len(score.late)),
                 )
             )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -106,7 +106,7 @@ def summary(replay: Replay, unit: Unit) -> str:
     ]
     limit = replay.limit
     marked = " (extrapolated)" if limit.extrapolated else ""
-    heard = f", {first_seen_text(replay)}" if replay.first_seen == "new" else ""
-    lines.append(f"budget {limit.budget}{marked}, threshold {limit.threshold:.4f}{heard}")
+    age = f", {first_seen_text(replay)}" if replay.first_seen == "new" else ""
+    lines.append(f"budget {limit.budget}{marked}, threshold {limit.threshold:.4f}{age}")
     lines.append(limit.verdict)
     return "\n".join(lines)

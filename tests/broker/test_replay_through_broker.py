@@ -19,7 +19,7 @@ from agent.errors import ForewarnError
 from agent.replay.broker import player
 from agent.replay.broker.own_broker import find_mosquitto, free_port, mosquitto
 from agent.replay.broker.player import play_through_broker
-from agent.replay.inline import Watcher, play_inline
+from agent.replay.inline import Observer, play_inline
 from agent.replay.messages import source_for, stream
 from agent.replay.recorded import Recorded
 from agent.words import AlertEvent
@@ -103,8 +103,8 @@ def test_the_environment_of_the_user_does_not_reach_the_agent(bundle, broker, tm
 def test_rows_are_sent_at_the_speed_that_is_asked_for(bundle, broker, tmp_path):
     """30 cycles at 30 a second; the first score may be heard a little late."""
     heard_s: list[float] = []
-    watcher = Watcher(played=lambda count: heard_s.append(time.monotonic()) if count else None)
-    played = play_through_broker(bundle, stream([worn("p", 30)], SOURCE), BUDGET, broker, tmp_path, watcher, 30.0)
+    observer = Observer(on_rows=lambda count: heard_s.append(time.monotonic()) if count else None)
+    played = play_through_broker(bundle, stream([worn("p", 30)], SOURCE), BUDGET, broker, tmp_path, observer, 30.0)
     assert heard_s[-1] - heard_s[0] > 0.6
     assert len(played[0].t_ns) == 30
 
@@ -129,7 +129,7 @@ def test_of_an_agent_that_was_killed_nothing_stays_retained(bundle, broker, tmp_
 
     rows = stream([worn("p", 90)], SOURCE)
     with pytest.raises(ForewarnError, match="ended by itself with exit code -9"):
-        play_through_broker(bundle, rows, BUDGET, broker, tmp_path, Watcher(warned=kill), 100.0)
+        play_through_broker(bundle, rows, BUDGET, broker, tmp_path, Observer(on_event=kill), 100.0)
     assert retained(broker.port, "forewarn/#") == {}
 
 

@@ -12,7 +12,7 @@ from agent.config.settings import Broker
 from agent.replay.broker import player
 from agent.replay.broker.own_broker import find_mosquitto, free_port, mosquitto
 from agent.replay.broker.player import play_through_broker
-from agent.replay.inline import PlayedDevice, Watcher, play_inline
+from agent.replay.inline import Observer, PlayedDevice, play_inline
 from agent.replay.messages import source_for, stream
 from agent.words import Quality
 from tests.bundles import write_small_bundle
@@ -77,9 +77,9 @@ def test_a_whole_agent_behind_a_real_broker_equals_inline_replay(bundle, recorde
     (tmp_path / "broker").mkdir()
     (tmp_path / "agent").mkdir()
     with mosquitto(tmp_path / "broker", port=port):
-        watcher = Watcher(warned.append, counts.append)
+        observer = Observer(warned.append, counts.append)
         address = Broker(host="127.0.0.1", port=port)
-        live = play_through_broker(bundle, rows, BUDGET, address, tmp_path / "agent", watcher)
+        live = play_through_broker(bundle, rows, BUDGET, address, tmp_path / "agent", observer)
     assert list(map(bits, live)) == list(map(bits, inline))
     assert sum(counts) == len(rows)
     in_order = sorted((event for one in inline for event in one.events), key=lambda event: event.entry)

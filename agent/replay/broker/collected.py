@@ -1,4 +1,4 @@
-"""What an agent says over a broker, taken in and put together as a replay's result."""
+"""What an agent publishes during a replay, collected and put together as the replay's result."""
 
 from dataclasses import dataclass, field
 
@@ -17,8 +17,8 @@ Message = tuple[str, bytes]
 
 
 @dataclass(slots=True)
-class Heard:
-    """What the agent has said so far."""
+class Collected:
+    """What the agent has published so far."""
 
     topics: Topics
     bundle: BundleLabel  # that the agent runs
@@ -31,15 +31,15 @@ class Heard:
     is_stopped: bool = False
     drops: dict[str, dict[str, int]] = field(default_factory=dict)
 
-    def hear(self, message: Message) -> EventMessage | None:
-        """Take one message in; gives back an alert event."""
+    def add(self, message: Message) -> EventMessage | None:
+        """Add one message; returns the alert event that it is, None for any other."""
         topic, payload = message
         if topic == self.topics.event:
             event = msgspec.json.decode(payload, type=EventMessage)
             self.events.append(event)
             return event
         if topic == self.topics.status:
-            self._hear_status(msgspec.json.decode(payload, type=Status))
+            self._add_status(msgspec.json.decode(payload, type=Status))
         elif topic == self.topics.available:
             self.is_online = payload == b"online"
             self.is_stopped = payload == b"stopped"
@@ -65,27 +65,27 @@ class Heard:
         values |= {"t_epoch": 0, "bundle": self.bundle}  # no clock of a recording is wrong
         return msgspec.convert(values, type=AlertEvent)
 
-    def _hear_status(self, status: Status) -> None:
+    def _add_status(self, status: Status) -> None:
         self.taken = status.taken
         self.drops = status.drops
         self.is_listening = set(status.broker["input"].subscriptions.values()) == {"granted"}
 
 
-def by_device(stream: Stream, heard: Heard) -> tuple[PlayedDevice, ...]:
-    found = []
+def by_device(stream: Stream, collected: Collected) -> tuple[PlayedDevice, ...]:
+    played = []
     for number, device in enumerate(stream.devices):
-        scores = heard.scores.get(device, [])
+        scores = collected.scores.get(device, [])
         entries = np.flatnonzero(stream.owner == number)
         if len(scores) != len(entries):
             what = f"device {device}: {len(entries)} rows were sent, {len(scores)} scores came"
             raise ForewarnError("replay", what, next_step="The broker lost some, or another agent answers for it.")
         rows = {score.t_ns: row for row, score in enumerate(scores)}
         events = [
-            heard.alert_event(event, entry=int(entries[rows[event.t_ns]]), rul=_exact(scores[rows[event.t_ns]].rul))
-            for event in heard.events
+            collected.alert_event(event, entry=int(entries[rows[event.t_ns]]), rul=_exact(scores[rows[event.t_ns]].rul))
+            for event in collected.events
             if event.device == device
         ]
-        found.append(
+        played.append(
             PlayedDevice(
                 device=device,
                 t_ns=np.array([score.t_ns for score in scores], np.int64),
@@ -95,7 +95,7 @@ def by_device(stream: Stream, heard: Heard) -> tuple[PlayedDevice, ...]:
                 events=tuple(events),
             )
         )
-    return tuple(found)
+    return tuple(played)
 
 
 def _exact(values: list[float]) -> tuple[float, ...]:

@@ -26,13 +26,13 @@ from agent.errors import ForewarnError
 from agent.mqtt.client import make_client
 from agent.publish.topic import Topics
 from agent.replay.broker.agent_process import AgentProcess, agent_process
-from agent.replay.broker.collected import Heard, Message, by_device
-from agent.replay.inline import PlayedDevice, Watcher
+from agent.replay.broker.collected import Collected, Message, by_device
+from agent.replay.inline import Observer, PlayedDevice
 from agent.replay.messages import Stream
 from agent.replay.pace import AT_ONCE, Pace
 
 AHEAD_MAX = 500
-STILL_TIMEOUT_S = 30.0  # nothing heard for so long is a failure
+STILL_TIMEOUT_S = 30.0  # no progress for so long is a failure
 LAST_WILL_TIMEOUT_S = 5.0
 _TURN_S = 0.05
 
@@ -48,18 +48,18 @@ def play_through_broker(
     budget: str,
     broker: Broker,
     folder: Path,
-    watcher: Watcher | None = None,
+    observer: Observer | None = None,
     speed: float = AT_ONCE,
 ) -> tuple[PlayedDevice, ...]:
     """Play a stream to an agent that is started in `folder`, an empty one, at `speed` times real time; devices by name.
 
     Raises ForewarnError when the broker cannot be reached or refuses, the agent fails, or a count does not match.
     """
-    watcher = watcher or Watcher()
+    observer = observer or Observer()
     node = f"replay-{secrets.token_hex(4)}"
-    heard = Heard(Topics.of("forewarn", node), label_of(bundle.manifest, bundle.digest))
+    collected = Collected(Topics.of("forewarn", node), label_of(bundle.manifest, bundle.digest))
     with (
-        _client(broker, node, heard.topics) as (client, inbox),
+        _client(broker, node, collected.topics) as (client, inbox),
         agent_process(
             bundle,
             stream.source,
@@ -70,34 +70,34 @@ def play_through_broker(
             folder=folder,
         ) as agent,
     ):
-        conversation = _Conversation(client, inbox, heard, agent, stream, watcher)
+        replay = _BrokerReplay(client, inbox, collected, agent, stream, observer)
         try:
-            conversation.wait_until_the_agent_listens()
-            conversation.send_all(speed)
-            conversation.wait_until_all_is_taken()
+            replay.wait_until_the_agent_listens()
+            replay.send_all(speed)
+            replay.wait_until_all_is_taken()
             agent.stop()
-            conversation.wait_until_all_is_heard()
+            replay.wait_until_stopped()
         finally:
             agent.end()
-            conversation.clean_up()
-    return by_device(stream, heard)
+            replay.clean_up()
+    return by_device(stream, collected)
 
 
 @dataclass(slots=True)
-class _Conversation:
+class _BrokerReplay:
     client: paho.Client
     inbox: "SimpleQueue[Message]"
-    heard: Heard
+    collected: Collected
     agent: AgentProcess
     stream: Stream
-    watcher: Watcher
+    observer: Observer
     n_sent: int = 0
     n_shown: int = 0
 
     def wait_until_the_agent_listens(self) -> None:
         for _ in self._turns("the agent does not subscribe"):
             self.agent.check_alive()
-            if self.heard.is_listening:
+            if self.collected.is_listening:
                 return
 
     def send_all(self, speed: float) -> None:
@@ -105,9 +105,9 @@ class _Conversation:
         n_rows = len(self.stream)
         end_marker = self.stream.topic(f"replay-end-{secrets.token_hex(4)}")
         pace = Pace(self.stream.t_s, speed)
-        for _ in self._turns("the agent scores no rows", lambda: self.n_sent == self.heard.n_scored):
+        for _ in self._turns("the agent scores no rows", lambda: self.n_sent == self.collected.n_scored):
             self.agent.check_alive()
-            end = min(n_rows, self.heard.n_scored + AHEAD_MAX, pace.n_due())
+            end = min(n_rows, self.collected.n_scored + AHEAD_MAX, pace.n_due())
             for topic, payload in zip(*self.stream.messages(self.n_sent, end), strict=True):
                 self.client.publish(topic, payload, qos=1)
             self.n_sent = max(self.n_sent, end)
@@ -120,53 +120,55 @@ class _Conversation:
         n_rows = len(self.stream)
         for _ in self._turns(f"the agent does not take and score all {n_rows} rows"):
             self.agent.check_alive()
-            if self.heard.taken > n_rows + 1:
-                what = f"took {self.heard.taken} messages of {n_rows} rows and an end marker"
+            if self.collected.taken > n_rows + 1:
+                what = f"took {self.collected.taken} messages of {n_rows} rows and an end marker"
                 raise self.agent.failure(f"{what}: does something else publish to {self.stream.source.topic}?")
-            if self.heard.taken == n_rows + 1 and self.heard.n_scored >= n_rows:
+            if self.collected.taken == n_rows + 1 and self.collected.n_scored >= n_rows:
                 return
 
-    def wait_until_all_is_heard(self) -> None:
+    def wait_until_stopped(self) -> None:
         """`stopped` is the agent's last word, and a broker keeps the order of what one client says."""
         for _ in self._turns("the agent's end is not published"):
-            if self.heard.is_stopped:
+            if self.collected.is_stopped:
                 return
 
     def clean_up(self) -> None:
         """Take back what the ended agent left retained on the broker: nobody will ever ask for this node again."""
         deadline = time.monotonic() + LAST_WILL_TIMEOUT_S
-        while self.heard.is_online and self.client.is_connected() and time.monotonic() < deadline:
-            self._hear()
-        topics = self.heard.topics
-        alerts = {topics.alert(event.source, event.device, event.head) for event in self.heard.events}
+        while self.collected.is_online and self.client.is_connected() and time.monotonic() < deadline:
+            self._collect()
+        topics = self.collected.topics
+        alerts = {topics.alert(event.source, event.device, event.head) for event in self.collected.events}
         for topic in (topics.available, topics.instance, topics.status, *sorted(alerts)):
             sent = self.client.publish(topic, b"", qos=1, retain=True)
         if sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:  # else the broker has gone, and all it held
             sent.wait_for_publish(STILL_TIMEOUT_S)
 
     def _turns(self, complaint: str, is_idle: Callable[[], bool] = lambda: False) -> Iterator[None]:
-        """Hear what has come, then give way once; end with an error when nothing is heard for long while not idle."""
+        """Collect what has come, then give way once; raise when nothing comes for long while not idle."""
         deadline = time.monotonic() + STILL_TIMEOUT_S
         while time.monotonic() < deadline:
             yield
-            progress = (self.heard.taken, self.heard.n_scored)
-            self._hear()
-            if progress != (self.heard.taken, self.heard.n_scored) or is_idle():
+            progress = (self.collected.taken, self.collected.n_scored)
+            self._collect()
+            if progress != (self.collected.taken, self.collected.n_scored) or is_idle():
                 deadline = time.monotonic() + STILL_TIMEOUT_S
-        counts = f"{self.heard.taken} taken, {self.heard.n_scored} scored, dropped or doubtful {self.heard.drops}"
+        got = self.collected
+        counts = f"{got.taken} taken, {got.n_scored} scored, dropped or doubtful {got.drops}"
         raise self.agent.failure(f"{complaint}: nothing new for {STILL_TIMEOUT_S:g} s after {counts}")
 
-    def _hear(self) -> None:
+    def _collect(self) -> None:
         """Wait for a message, then take in all there are."""
         with suppress(Empty):
             message = self.inbox.get(timeout=_TURN_S)
             while True:
-                event = self.heard.hear(message)
+                event = self.collected.add(message)
                 if event is not None:
-                    self.watcher.warned(self.heard.alert_event(event, entry=-1, rul=self.heard.rul_at(event)))
+                    rul = self.collected.rul_at(event)
+                    self.observer.on_event(self.collected.alert_event(event, entry=-1, rul=rul))
                 message = self.inbox.get_nowait()
-        self.watcher.played(self.heard.n_scored - self.n_shown)
-        self.n_shown = self.heard.n_scored
+        self.observer.on_rows(self.collected.n_scored - self.n_shown)
+        self.n_shown = self.collected.n_scored
 
 
 @contextmanager

@@ -38,33 +38,33 @@ def render(replay: Replay, unit: Unit) -> str:
 
 
 def _header(replay: Replay, name: str, unit: Unit) -> str:
-    found = replay.early_warning
+    score = replay.early_warning
     way = (
         "through an MQTT broker and a whole agent" if replay.through == "mqtt" else "straight through the agent's core"
     )
     return (
         f"<h1>Would {escape(name)} have warned in time?</h1>"
-        f'<p class="muted">{len(replay.devices)} recorded devices ({unit.text(found.exposure_s)} in all, '
-        f"{found.failures} failures) played {way}, at a budget of {escape(replay.limit.budget)}. A warning counts when "
-        f"it comes {unit.of(found.h_max_s):g} to {unit.text(found.h_min_s)} before the failure.</p>"
+        f'<p class="muted">{len(replay.devices)} recorded devices ({unit.text(score.exposure_s)} in all, '
+        f"{score.failures} failures) played {way}, at a budget of {escape(replay.limit.budget)}. A warning counts when "
+        f"it comes {unit.of(score.h_max_s):g} to {unit.text(score.h_min_s)} before the failure.</p>"
     )
 
 
 def _cards(replay: Replay, unit: Unit) -> str:
-    found, age = replay.early_warning, replay.age_only.early_warning
-    strict, other = found.strict, age.strict
+    score, age = replay.early_warning, replay.age_only.early_warning
+    strict, other = score.strict, age.strict
     cards = (
-        ("Failures warned of in time", detection(strict, found.failures), f"95 %: {_percent(strict.detection_rate_95)}",
+        ("Failures warned of in time", detection(strict, score.failures), f"95 %: {_percent(strict.detection_rate_95)}",
          detection(other, age.failures)),
         ("Mean lead time", _large(strict.mean_lead_s, unit), f"95 %: {_between(strict.mean_lead_s_95, unit)}",
          _span(other.mean_lead_s, unit)),
         ("Median lead time", _large(strict.median_lead_s, unit), f"95 %: {_between(strict.median_lead_s_95, unit)}",
          _span(other.median_lead_s, unit)),
-        (f"False alarms per {unit.exposure}", _number(unit.rate(found.false_alarms_per_s)),
-         f"{found.false_alarms} in all, {found.false_alarm_share:.1%} of the time; with 95 % confidence below "
-         f"{_number(unit.rate(found.false_alarms_per_s_upper95))}", _number(unit.rate(age.false_alarms_per_s))),
-        ("Missed", str(len(strict.missed)), f"of {found.failures} failures", str(len(other.missed))),
-        ("Late alerts on", str(len(found.late)), f"within {unit.text(found.h_min_s)} of the failure",
+        (f"False alarms per {unit.exposure}", _number(unit.rate(score.false_alarms_per_s)),
+         f"{score.false_alarms} in all, {score.false_alarm_share:.1%} of the time; with 95 % confidence below "
+         f"{_number(unit.rate(score.false_alarms_per_s_upper95))}", _number(unit.rate(age.false_alarms_per_s))),
+        ("Missed", str(len(strict.missed)), f"of {score.failures} failures", str(len(other.missed))),
+        ("Late alerts on", str(len(score.late)), f"within {unit.text(score.h_min_s)} of the failure",
          str(len(age.late))),
     )  # fmt: skip
     return '<div class="cards">' + "".join(
@@ -75,39 +75,39 @@ def _cards(replay: Replay, unit: Unit) -> str:
 
 
 def _limits(replay: Replay, unit: Unit) -> str:
-    found = replay.early_warning
-    told = []
-    if 0 < found.failures < FEW_FAILURES:
-        told.append(
-            f"<b>{found.failures} failures prove little.</b> With 95 % confidence the true detection rate lies at "
-            f"{_percent(found.strict.detection_rate_95)}, the mean lead at "
-            f"{_between(found.strict.mean_lead_s_95, unit)}."
+    score = replay.early_warning
+    notes = []
+    if 0 < score.failures < FEW_FAILURES:
+        notes.append(
+            f"<b>{score.failures} failures prove little.</b> With 95 % confidence the true detection rate lies at "
+            f"{_percent(score.strict.detection_rate_95)}, the mean lead at "
+            f"{_between(score.strict.mean_lead_s_95, unit)}."
         )
-    if found.failures == 0:
-        told.append("<b>No recorded failure could be judged</b>, so nothing is said of detection.")
+    if score.failures == 0:
+        notes.append("<b>No recorded failure could be judged</b>, so nothing is said of detection.")
     if replay.limit.extrapolated:
-        told.append(f"<b>The threshold is extrapolated:</b> {escape(replay.limit.verdict, quote=False)}.")
-    rate = found.false_alarms_per_s_upper95
+        notes.append(f"<b>The threshold is extrapolated:</b> {escape(replay.limit.verdict, quote=False)}.")
+    rate = score.false_alarms_per_s_upper95
     if not math.isnan(rate) and rate > replay.limit.rate_per_s:
-        told.append(
+        notes.append(
             f"The recording does not prove that the budget of {escape(replay.limit.budget)} holds: after "
-            f"{found.false_alarms} in {unit.text(found.exposure_s)}, up to {_number(unit.rate(rate))} per "
+            f"{score.false_alarms} in {unit.text(score.exposure_s)}, up to {_number(unit.rate(rate))} per "
             f"{unit.exposure} cannot be ruled out."
         )
-    cut_off = [one.device for one in found.devices if one.outcome == "cut_off"]
+    cut_off = [one.device for one in score.devices if one.outcome == "cut_off"]
     if cut_off:
-        told.append(
+        notes.append(
             f"{len(cut_off)} device(s) were cut off before their failure came near; they count for exposure only."
         )
-    return f'<div class="note">{"<br>".join(told)}</div>' if told else ""
+    return f'<div class="note">{"<br>".join(notes)}</div>' if notes else ""
 
 
 def _comparison(replay: Replay, name: str, unit: Unit) -> str:
     age = f"age only, at {unit.text(replay.age_only.age_s)}" if math.isfinite(replay.age_only.age_s) else "age only"
     rows = []
-    for title, found in ((name, replay.early_warning), (age, replay.age_only.early_warning)):
-        for kind, column in (("strict", found.strict), ("lenient", found.lenient)):
-            rows.append(_row(escape(title), kind, column, found, unit))
+    for title, score in ((name, replay.early_warning), (age, replay.age_only.early_warning)):
+        for kind, column in (("strict", score.strict), ("lenient", score.lenient)):
+            rows.append(_row(escape(title), kind, column, score, unit))
     head = (
         "",
         "",
@@ -127,33 +127,35 @@ def _comparison(replay: Replay, name: str, unit: Unit) -> str:
     )
 
 
-def _row(title: str, kind: str, column: Column, found: EarlyWarning, unit: Unit) -> tuple[str, ...]:
+def _row(title: str, kind: str, column: Column, score: EarlyWarning, unit: Unit) -> tuple[str, ...]:
     lead = column.mean_lead_s_95
     return (
         title,
         kind,
-        detection(column, found.failures),
+        detection(column, score.failures),
         _percent(column.detection_rate_95),
         _tenths(column.mean_lead_s, unit),
         f"{_tenths(lead.low, unit)} to {_tenths(lead.high, unit)}",
         _tenths(column.median_lead_s, unit),
-        _number(unit.rate(found.false_alarms_per_s)),
-        "&ndash;" if math.isnan(found.false_alarm_share) else f"{found.false_alarm_share:.1%}",
+        _number(unit.rate(score.false_alarms_per_s)),
+        "&ndash;" if math.isnan(score.false_alarm_share) else f"{score.false_alarm_share:.1%}",
     )
 
 
 def _timelines(replay: Replay, unit: Unit) -> str:
-    found = {one.device: one for one in replay.early_warning.devices}
+    results = {one.device: one for one in replay.early_warning.devices}
     order = {"missed": 0, "did_not_fail": 1, "cut_off": 2, "detected": 3}
-    shown = sorted(
-        replay.devices,
-        key=lambda one: (order[found[one.device].outcome], -found[one.device].false_alarms, found[one.device].lead_s),
-    )[:TIMELINES_MAX]
+
+    def place(line: Timeline) -> tuple[int, int, float]:
+        result = results[line.device]
+        return order[result.outcome], -result.false_alarms, result.lead_s
+
+    shown = sorted(replay.devices, key=place)[:TIMELINES_MAX]
     span_s = max((_span_s(one) for one in shown), default=0.0)
     figures = [
-        f"<figure><figcaption>{escape(one.device)} <small>{outcome_text(found[one.device], unit)}</small></figcaption>"
-        f"{plot.timeline(replay, one, unit, span_s)}</figure>"
-        for one in shown
+        f"<figure><figcaption>{escape(line.device)} <small>{outcome_text(results[line.device], unit)}</small>"
+        f"</figcaption>{plot.timeline(replay, line, unit, span_s)}</figure>"
+        for line in shown
     ]
     left_out = len(replay.devices) - len(shown)
     only = f" The first {len(shown)} of {len(replay.devices)} devices." if left_out else ""
@@ -173,8 +175,8 @@ def _timelines(replay: Replay, unit: Unit) -> str:
     )
 
 
-def _span_s(one: Timeline) -> float:
-    return (one.t_s[-1] if one.t_fail_s is None else one.t_fail_s) - one.t_s[0]
+def _span_s(timeline: Timeline) -> float:
+    return (timeline.t_s[-1] if timeline.t_fail_s is None else timeline.t_fail_s) - timeline.t_s[0]
 
 
 def _false_alarms(replay: Replay, name: str, unit: Unit) -> str:
@@ -188,25 +190,26 @@ def _false_alarms(replay: Replay, name: str, unit: Unit) -> str:
 
 
 def _missed(replay: Replay, unit: Unit) -> str:
-    found = replay.early_warning
-    missed = [one for one in _by_name(found) if one.outcome == "missed"]
+    score = replay.early_warning
+    missed = [one for one in _by_name(score) if one.outcome == "missed"]
     if not missed:
-        return "<h2>Missed failures</h2><p>None.</p>" if found.failures else ""
+        return "<h2>Missed failures</h2><p>None.</p>" if score.failures else ""
     timelines = {one.device: one for one in replay.devices}
     rows = [
-        (escape(one.device), why_missed(one, found, unit), *_in_window(timelines[one.device], replay)) for one in missed
+        (escape(one.device), why_missed(one, score, unit), *_in_window(timelines[one.device], replay)) for one in missed
     ]
     head = ("device", "why", "rows in the window", "of them ok", "highest risk of an ok row")
     return "<h2>Missed failures</h2>" + _table(head, rows, n_text=2)
 
 
-def _in_window(one: Timeline, replay: Replay) -> tuple[str, str, str]:
+def _in_window(timeline: Timeline, replay: Replay) -> tuple[str, str, str]:
     """Rows of a missed device where an alert would have been true, those that may raise, and their highest risk."""
-    assert one.t_fail_s is not None  # it was missed, so it failed
+    assert timeline.t_fail_s is not None  # it was missed, so it failed
     judged = replay.horizons_s.index(replay.judged_horizon_s)
-    opens_s, closes_s = one.t_fail_s - replay.early_warning.h_max_s, one.t_fail_s - replay.early_warning.h_min_s
-    rows = [row for row, t_s in enumerate(one.t_s) if opens_s <= t_s <= closes_s]
-    risks = [one.risk[row][judged] for row in rows if one.quality[row] == "ok"]
+    score = replay.early_warning
+    opens_s, closes_s = timeline.t_fail_s - score.h_max_s, timeline.t_fail_s - score.h_min_s
+    rows = [row for row, t_s in enumerate(timeline.t_s) if opens_s <= t_s <= closes_s]
+    risks = [timeline.risk[row][judged] for row in rows if timeline.quality[row] == "ok"]
     return str(len(rows)), str(len(risks)), _number(max(risks, default=math.nan))
 
 
@@ -217,19 +220,19 @@ def _devices(replay: Replay, unit: Unit) -> str:
     return "<h2>Device by device</h2>" + _table(head, rows, n_text=2)
 
 
-def _by_name(found: EarlyWarning) -> list[DeviceResult]:
-    return sorted(found.devices, key=lambda one: natural(one.device))
+def _by_name(score: EarlyWarning) -> list[DeviceResult]:
+    return sorted(score.devices, key=lambda one: natural(one.device))
 
 
-def _device_row(one: DeviceResult, by_age: DeviceResult, unit: Unit) -> tuple[str, ...]:
+def _device_row(result: DeviceResult, by_age: DeviceResult, unit: Unit) -> tuple[str, ...]:
     return (
-        escape(one.device),
-        one.outcome.replace("_", " "),
-        _tenths(one.exposure_s, unit),
-        _tenths(one.lead_s, unit),
-        _tenths(one.lenient_lead_s, unit),
-        str(one.false_alarms),
-        str(one.late_alerts),
+        escape(result.device),
+        result.outcome.replace("_", " "),
+        _tenths(result.exposure_s, unit),
+        _tenths(result.lead_s, unit),
+        _tenths(result.lenient_lead_s, unit),
+        str(result.false_alarms),
+        str(result.late_alerts),
         _tenths(by_age.lead_s, unit),
     )
 
@@ -257,8 +260,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, n_text: int) -
     """A table whose first `n_text` columns hold text, the others numbers."""
 
     def line(cells: Sequence[str], tag: str) -> str:
-        told = (f"<{tag}{' class=text' if i < n_text else ''}>{cell}</{tag}>" for i, cell in enumerate(cells))
-        return f"<tr>{''.join(told)}</tr>"
+        each = (f"<{tag}{' class=text' if i < n_text else ''}>{cell}</{tag}>" for i, cell in enumerate(cells))
+        return f"<tr>{''.join(each)}</tr>"
 
     body = "".join(line(cells, "td") for cells in rows)
     return f'<div class="scroll"><table><thead>{line(head, "th")}</thead><tbody>{body}</tbody></table></div>'

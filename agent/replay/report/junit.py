@@ -55,25 +55,25 @@ def _suite(
     }  # fmt: skip
 
 
-def _of_requirement(one: Checked) -> ElementTree.Element:
-    case = _case("requirements", one.requirement.text)
-    told = f"{one.requirement.text}: {one.measured}"
-    if not one.is_met:
-        blamed = f"; {', '.join(one.blamed)}" if one.blamed else ""
-        _add(case, "failure", told + blamed, message=told, type="requirement")
-    _add(case, "system-out", told)
+def _of_requirement(checked: Checked) -> ElementTree.Element:
+    case = _case("requirements", checked.requirement.text)
+    text = f"{checked.requirement.text}: {checked.measured}"
+    if not checked.is_met:
+        blamed = f"; {', '.join(checked.blamed)}" if checked.blamed else ""
+        _add(case, "failure", text + blamed, message=text, type="requirement")
+    _add(case, "system-out", text)
     return case
 
 
-def _of_device(one: DeviceResult, checked: Sequence[Checked], unit: Unit) -> ElementTree.Element:
-    case = _case("devices", one.device)
-    told = outcome_text(one, unit) + (", alerted late" if one.late_alerts else "")
-    blamed_by = [each.requirement.text for each in checked if one.device in each.blamed]
+def _of_device(result: DeviceResult, checked: Sequence[Checked], unit: Unit) -> ElementTree.Element:
+    case = _case("devices", result.device)
+    text = outcome_text(result, unit) + (", alerted late" if result.late_alerts else "")
+    blamed_by = [each.requirement.text for each in checked if result.device in each.blamed]
     if blamed_by:
-        _add(case, "failure", f"{told}; {', '.join(blamed_by)} is not met", message=told, type="device")
-    elif one.outcome == "cut_off":
+        _add(case, "failure", f"{text}; {', '.join(blamed_by)} is not met", message=text, type="device")
+    elif result.outcome == "cut_off":
         _add(case, "skipped", "", message="cut off before its failure came near")
-    _add(case, "system-out", told)
+    _add(case, "system-out", text)
     return case
 
 

@@ -31,32 +31,32 @@ _ID = re.compile(r'<g id="[^"]*"')  # groups only: clip paths and markers are re
 _SIZE = re.compile(r'(<svg[^>]*?) width="[^"]*"| height="[0-9.]+pt"')
 
 
-def timeline(replay: Replay, one: Timeline, unit: Unit, span_s: float) -> str:
+def timeline(replay: Replay, life: Timeline, unit: Unit, span_s: float) -> str:
     """Risk of one device over its last `span_s` up to the failure, or to the record's end where it did not fail."""
-    end_s = one.t_s[-1] if one.t_fail_s is None else one.t_fail_s
-    t = (np.array(one.t_s) - end_s) / unit.size_s
-    risk = np.array(one.risk)  # [T, K]
+    end_s = life.t_s[-1] if life.t_fail_s is None else life.t_fail_s
+    t = (np.array(life.t_s) - end_s) / unit.size_s
+    risk = np.array(life.risk)  # [T, K]
     judged = replay.horizons_s.index(replay.judged_horizon_s)
-    found = replay.early_warning
-    with _styled(f"timeline {one.device}"):
+    score = replay.early_warning
+    with _styled(f"timeline {life.device}"):
         figure = Figure(figsize=(3.5, 1.45))
         axes = figure.subplots(gridspec_kw=_TIMELINE_EDGES)
-        if one.t_fail_s is not None:
-            axes.axvspan(-unit.of(found.h_max_s), -unit.of(found.h_min_s), color=WINDOW, alpha=0.18, linewidth=0)
+        if life.t_fail_s is not None:
+            axes.axvspan(-unit.of(score.h_max_s), -unit.of(score.h_min_s), color=WINDOW, alpha=0.18, linewidth=0)
             axes.axvline(0, color=INK, linewidth=1.5)
         for column in range(risk.shape[1]):
             if column != judged:
                 axes.plot(t, risk[:, column], color=OTHER, linewidth=0.8)
         axes.axhline(replay.limit.threshold, color=MUTED, linewidth=0.8, dashes=(4, 3))
         axes.plot(t, risk[:, judged], color=RISK, linewidth=1.6)
-        doubtful = t[[quality != "ok" for quality in one.quality]]
+        doubtful = t[[quality != "ok" for quality in life.quality]]
         axes.plot(doubtful, np.full(len(doubtful), -0.05), "|", color=LATE, markersize=4, clip_on=False)
-        _mark_alerts(axes, one, end_s, found, unit)
+        _mark_alerts(axes, life, end_s, score, unit)
         axes.set_xlim(-unit.of(span_s), unit.of(span_s) * 0.01)
         axes.set_ylim(-0.03, 1.14)
         axes.set_yticks([0, 0.5, 1])
         axes.locator_params(axis="x", nbins=6)
-        return _svg(figure, f"Risk of {one.device} over time, with its alerts")
+        return _svg(figure, f"Risk of {life.device} over time, with its alerts")
 
 
 def leads(model: EarlyWarning, age_only: EarlyWarning, name: str, unit: Unit) -> str:
@@ -65,15 +65,15 @@ def leads(model: EarlyWarning, age_only: EarlyWarning, name: str, unit: Unit) ->
     missed = -1.6 * edges[1]  # centre of that bin
     with _styled("leads"):
         figure, axes = _axes(7.2, 2.5)
-        for shift, (found, label, colour) in enumerate(((model, name, RISK), (age_only, "age only", OTHER))):
-            true = [unit.of(one.lead_s) for one in found.devices if one.outcome == "detected"]
+        for shift, (score, label, colour) in enumerate(((model, name, RISK), (age_only, "age only", OTHER))):
+            true = [unit.of(one.lead_s) for one in score.devices if one.outcome == "detected"]
             counts = np.histogram(true, edges)[0]
             width = edges[1] * 0.42
             left = (edges[:-1] + edges[1:]) / 2 + (shift - 0.5) * width
             axes.bar(left, counts, width, color=colour, label=label)
             axes.bar(
                 missed + (shift - 0.5) * width,
-                len(found.strict.missed),
+                len(score.strict.missed),
                 width,
                 color=colour,
                 hatch="////",
@@ -94,8 +94,8 @@ def false_alarms(replay: Replay, name: str, unit: Unit) -> str:
     budget = unit.rate(replay.limit.rate_per_s)
     with _styled("false alarms"):
         figure, axes = _axes(7.2, 1.5)
-        for place, (_, found, colour) in enumerate(rows):
-            rate, upper = unit.rate(found.false_alarms_per_s), unit.rate(found.false_alarms_per_s_upper95)
+        for place, (_, score, colour) in enumerate(rows):
+            rate, upper = unit.rate(score.false_alarms_per_s), unit.rate(score.false_alarms_per_s_upper95)
             axes.plot([0, upper], [place, place], color=colour, linewidth=3, alpha=0.45, solid_capstyle="butt")
             axes.plot([upper, upper], [place - 0.14, place + 0.14], color=colour, linewidth=2)
             axes.plot(rate, place, "o", color=colour, markersize=8, clip_on=False, zorder=3)
@@ -108,19 +108,19 @@ def false_alarms(replay: Replay, name: str, unit: Unit) -> str:
         return _svg(figure, "False alarms per exposure")
 
 
-def _mark_alerts(axes: Axes, one: Timeline, end_s: float, found: EarlyWarning, unit: Unit) -> None:
+def _mark_alerts(axes: Axes, life: Timeline, end_s: float, score: EarlyWarning, unit: Unit) -> None:
     """Along the top: a triangle raises a true alert, a cross a false one, a diamond a late one; a ring clears."""
-    for event in one.events:
+    for event in life.events:
         before_s = end_s - event.t_ns / 1e9
         at = -unit.of(before_s)
         if event.kind == "cleared":
             axes.plot(at, 1.07, "o", color=MUTED, markersize=5, markerfacecolor="none", clip_on=False)
         if event.kind != "raised":
             continue
-        if one.t_fail_s is None or before_s > found.h_max_s:
+        if life.t_fail_s is None or before_s > score.h_max_s:
             mark, colour = "X", BAD
         else:
-            mark, colour = ("^", GOOD) if before_s >= found.h_min_s else ("D", LATE)
+            mark, colour = ("^", GOOD) if before_s >= score.h_min_s else ("D", LATE)
         axes.plot([at, at], [0, 1.0], color=colour, linewidth=1)
         axes.plot(at, 1.07, mark, color=colour, markersize=7, markeredgewidth=0, clip_on=False)
 

@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from agent.bundle import file
 from agent.decode.json_object import JsonObjectCodec
 from agent.errors import DataRefused
-from agent.replay.inline import Watcher, play_inline
+from agent.replay.inline import Observer, play_inline
 from agent.replay.messages import source_for, stream
 from agent.replay.recorded import Recorded
 from tests.bundles import write_small_bundle
@@ -65,8 +65,8 @@ def test_float32_comes_back_from_its_message_to_the_bit(x, start):
 def test_every_row_is_scored_and_a_worn_device_warns(bundle):
     recorded = [worn("healthy", 50, wear_from=1000), worn("worn", 90, wear_from=20, missing=[5])]
     warned, counts = [], []
-    watcher = Watcher(warned.append, counts.append)
-    healthy, ill = play_inline(bundle, bundle.model, stream(recorded, SOURCE), 0.5, watcher)
+    observer = Observer(warned.append, counts.append)
+    healthy, ill = play_inline(bundle, bundle.model, stream(recorded, SOURCE), 0.5, observer)
     assert healthy.events == ()
     assert [event.kind for event in ill.events][:1] == ["raised"]
     assert warned == list(ill.events)
