@@ -13,10 +13,9 @@ from agent.errors import StateRefused
 from agent.publish import message
 from agent.store.alert_table import AlertTable, Rows
 from agent.store.outbox import ALERT_TABLE
-from agent.words import AlertEvent
+from agent.words import MAIN_MODEL, AlertEvent, AlertKey
 
 POLL_S = 0.2
-Key = tuple[str, str]
 
 
 @click.command(short_help="List the standing alerts, or watch them change.")
@@ -53,8 +52,8 @@ def alerts(state_dir: Path, watch: bool, as_json: bool) -> None:
     click.echo(f"{len(standing)} standing", err=True)
 
 
-def changes(known: dict[Key, AlertEvent] | None, rows: Rows) -> Iterator[tuple[str, AlertEvent]]:
-    """What happened since `known`, the last event by device and head: (what, the event), in the order of its time.
+def changes(known: dict[AlertKey, AlertEvent] | None, rows: Rows) -> Iterator[tuple[str, AlertEvent]]:
+    """What happened since `known`, the last event by key: (what, the event), in the order of its time.
 
     Before anything is known (None) what stands is `standing`. What happened twice between two looks is told once. An
     alert whose row has vanished is `gone`: its device was forgotten, or the table was begun anew.
@@ -69,8 +68,8 @@ def changes(known: dict[Key, AlertEvent] | None, rows: Rows) -> Iterator[tuple[s
     yield from ((event.kind, event) for event in sorted(new, key=lambda event: event.t_ns))
 
 
-def by_key(rows: Rows) -> dict[Key, AlertEvent]:
-    return {(event.device, event.head): event for event in rows.events}
+def by_key(rows: Rows) -> dict[AlertKey, AlertEvent]:
+    return {event.key: event for event in rows.events}
 
 
 def _step(event: AlertEvent) -> tuple[str, int]:
@@ -78,7 +77,7 @@ def _step(event: AlertEvent) -> tuple[str, int]:
 
 
 def _watch(table: AlertTable, *, as_json: bool) -> None:
-    known: dict[Key, AlertEvent] | None = None
+    known: dict[AlertKey, AlertEvent] | None = None
     is_list = sys.stdout.isatty() and not as_json
     said = ""
     while True:
@@ -109,7 +108,8 @@ def _show(rows: Rows) -> None:
 
 def _line(event: AlertEvent) -> str:
     risk = ", ".join(f"{horizon} {value:.2f}" for horizon, value in message.risk_by_horizon(event).items())
-    return f"{event.severity:<9}{event.device:<24} risk {risk}  since {_since(event)}  {event.alert}"
+    by = "" if event.model == MAIN_MODEL else f"  model {event.model}"
+    return f"{event.severity:<9}{event.device:<24} risk {risk}  since {_since(event)}  {event.alert}{by}"
 
 
 def _since(event: AlertEvent) -> str:

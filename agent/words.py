@@ -100,11 +100,17 @@ class BundleLabel(msgspec.Struct, frozen=True):
     cap_s: float
 
 
+MAIN_MODEL = "main"  # name of a model that is given none, and of the one model of older forewarns
+AlertKey = tuple[str, str, str, str]  # source, device, model, head: at most one alert stands of each
+
 UNKNOWN_BUNDLE = BundleLabel("unknown", "unknown", "unknown", "unknown", (), (), 0.0)
 
 
 class AlertEvent(msgspec.Struct, frozen=True):
-    """One step in the life of an alert, complete enough to be published and stored."""
+    """One step in the life of an alert, complete enough to be published and stored.
+
+    model  name of the `[[model]]` whose head it is; `bundle` is what that model ran when the alert was raised
+    """
 
     kind: Literal["raised", "updated", "cleared"]
     alert: str
@@ -120,11 +126,17 @@ class AlertEvent(msgspec.Struct, frozen=True):
     quality: str
     risk: tuple[float, ...]
     rul: tuple[float, ...]
-    cause: Literal["risk", "below_threshold", "forgotten", "source_removed", "new_life"]
+    cause: Literal["risk", "below_threshold", "forgotten", "source_removed", "model_removed", "new_life"]
     clock_epoch: int = 0  # how often the device's clock or counter had begun anew when the alert was raised
     t_epoch: int = -1  # and at `t_ns`; -1 in a table of a version that did not keep it
     bundle: BundleLabel = UNKNOWN_BUNDLE  # raised the alert; older forewarns did not say in the alert table which one
     decided_by: BundleLabel | None = None  # decided this step and gave `risk` and `rul`, where `bundle` did not
+    model: str = MAIN_MODEL
+
+    @property
+    def key(self) -> AlertKey:
+        """Whose alert it is; the events of one key are published in their order."""
+        return self.source, self.device, self.model, self.head
 
 
 @dataclass(frozen=True, slots=True)

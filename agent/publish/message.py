@@ -10,7 +10,7 @@ import numpy as np
 from agent.bundle.manifest import Manifest
 from agent.publish.topic import Topics
 from agent.store.outbox import Outgoing
-from agent.words import AlertEvent, BundleLabel, Quality, Scores, Source
+from agent.words import MAIN_MODEL, AlertEvent, BundleLabel, Quality, Scores, Source
 
 Time = str | int | float
 
@@ -39,6 +39,7 @@ class EventMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     sequence: int
     device: str
     source: str
+    model: str
     head: str
     state: str
     severity: str
@@ -58,6 +59,7 @@ class ScoreMessage(msgspec.Struct, frozen=True):
     """One row's score; numbers read back as the same float32."""
 
     device: str
+    model: str
     t: Time
     t_ns: int
     quality: str
@@ -75,6 +77,7 @@ def event_message(event: AlertEvent) -> bytes:
             sequence=event.sequence,
             device=event.device,
             source=event.source,
+            model=event.model,
             head=event.head,
             state=event.state,
             severity=event.severity,
@@ -105,26 +108,27 @@ def outgoing(event: AlertEvent, topics: Topics) -> list[Outgoing]:
     stands = payload if event.state != "normal" else b""
     return [
         Outgoing(event.kind, topics.event, payload, retain=False, chain=f"{event.source}/{event.device}/{event.head}"),
-        Outgoing(event.kind, topics.alert(event.source, event.device, event.head), stands, retain=True),
+        Outgoing(event.kind, topics.alert(*event.key), stands, retain=True),
     ]
 
 
 def score_messages(
-    scores: Scores, sources: Sequence[Source], manifest: Manifest, topics: Topics
+    scores: Scores, sources: Sequence[Source], manifest: Manifest, topics: Topics, model: str = MAIN_MODEL
 ) -> Iterator[tuple[str, bytes]]:
-    """Topic and payload of each score; `sources` are those that the scores count."""
+    """Topic and payload of each score of `model`, which has this manifest; the scores count `sources`."""
     names = [sources[source].name for source in scores.source.tolist()]
     said = (scores.device.tolist(), scores.t_ns.tolist(), scores.quality.tolist())
     for source, device, t_ns, quality, risk, rul in zip(names, *said, scores.risk, scores.rul, strict=True):
         message = ScoreMessage(
             device=device,
+            model=model,
             t=time(t_ns, manifest.time_unit),
             t_ns=t_ns,
             quality=Quality(quality).name.lower(),
             risk=[_short(value) for value in risk],
             rul=[_short(value) for value in rul],
         )
-        yield topics.score(source, device), msgspec.json.encode(message)
+        yield topics.score(source, device, model), msgspec.json.encode(message)
 
 
 def time(t_ns: int, time_unit: Literal["s", "cycle", "unknown"]) -> Time:

@@ -1,9 +1,11 @@
-"""Names of the topics that the agent writes. Names of sources and device ids are percent-escaped, so that none can
-reach another level.
+"""Names of the topics that the agent writes. Names of sources and models and device ids are percent-escaped, so that
+none can reach another level.
 """
 
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, unquote
+
+from agent.words import MAIN_MODEL, AlertKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +39,27 @@ class Topics:
         """The filter of every standing alert."""
         return f"{self.root}/alert/#"
 
-    def alert(self, source: str, device: str, head: str) -> str:
-        return f"{self.root}/alert/{escape(source)}/{escape(device)}/{head}"
+    def alert(self, source: str, device: str, model: str, head: str) -> str:
+        return "/".join((self.root, "alert", *_levels(source, device, model), head))
 
-    def score(self, source: str, device: str) -> str:
-        return f"{self.root}/score/{escape(source)}/{escape(device)}"
+    def alert_of(self, topic: str) -> AlertKey | None:
+        """Whose alert a topic below `alert` is; None for one that `alert` does not give."""
+        levels = [unquote(level) for level in topic.removeprefix(f"{self.root}/alert/").split("/")]
+        if len(levels) == 3:
+            levels.insert(2, MAIN_MODEL)
+        if len(levels) != 4 or self.alert(*levels) != topic:
+            return None
+        source, device, model, head = levels
+        return source, device, model, head
+
+    def score(self, source: str, device: str, model: str = MAIN_MODEL) -> str:
+        return "/".join((self.root, "score", *_levels(source, device, model)))
+
+
+def _levels(source: str, device: str, model: str) -> list[str]:
+    """The model has a level of its own, but for the main one: most agents have no other."""
+    named = [source, device] if model == MAIN_MODEL else [source, device, model]
+    return [escape(name) for name in named]
 
 
 def escape(name: str) -> str:

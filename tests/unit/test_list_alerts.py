@@ -92,6 +92,18 @@ def test_changes_are_told_once_and_in_the_order_of_their_time():
     assert list(changes(by_key(rows), Rows([]))) == [("gone", a)]
 
 
+def test_alerts_of_two_sources_and_of_two_models_are_told_apart():
+    """One device id and head."""
+    a = event("raised", "ab12", t=5.0)
+    others = [
+        msgspec.structs.replace(a, alert="cd34", source="oven"),
+        msgspec.structs.replace(a, alert="ef56", model="next"),
+    ]
+    rows = Rows([a, *others])
+    assert len(by_key(rows)) == 3
+    assert list(changes(by_key(rows), Rows([a]))) == [("gone", one) for one in others]
+
+
 class Watching:
     """`forewarn alerts --watch` as a process whose output is a pipe, or a terminal."""
 

@@ -138,7 +138,7 @@ class _BrokerReplay:
         while self.collected.is_online and self.client.is_connected() and time.monotonic() < deadline:
             self._collect()
         topics = self.collected.topics
-        alerts = {topics.alert(event.source, event.device, event.head) for event in self.collected.events}
+        alerts = {topics.alert(event.source, event.device, event.model, event.head) for event in self.collected.events}
         for topic in (topics.available, topics.instance, topics.status, *sorted(alerts)):
             sent = self.client.publish(topic, b"", qos=1, retain=True)
         if sent.rc == MQTTErrorCode.MQTT_ERR_SUCCESS:  # else the broker has gone, and all it held

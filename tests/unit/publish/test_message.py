@@ -35,6 +35,7 @@ def test_an_event_says_all_that_a_reader_needs():
         "sequence": 1,
         "device": "p7",
         "source": "press",
+        "model": "main",
         "head": "risk",
         "state": "unacknowledged",
         "severity": "minor",
@@ -89,6 +90,14 @@ def test_an_alert_that_ended_stands_no_longer():
     assert cleared[1].payload == b""
 
 
+def test_alerts_of_two_models_are_apart():
+    """An event names its model; the main one has no level of its own in the topic."""
+    other = msgspec.structs.replace(event("raised", "a", t=5.0), model="next")
+    said, stands = outgoing(other, TOPICS)
+    assert json.loads(said.payload)["model"] == "next"
+    assert stands.topic == "forewarn/gateway-1/alert/press/e1/next/risk"
+
+
 def test_a_forgotten_device_has_neither_risk_nor_time_to_fault():
     """The fields are empty or absent, never a placeholder."""
     gone = msgspec.structs.replace(event("cleared", "a", t=5.0, cause="forgotten"), risk=(), rul=())
@@ -109,6 +118,8 @@ def test_scores_read_back_as_the_same_bits(risk):
     scores = Scores(columns, columns * 0, devices, columns * 10**9, quality, risk, risk[:, ::-1])
     said = list(score_messages(scores, [SOURCE], small_manifest(), TOPICS))
     assert [topic for topic, _ in said][1] == "forewarn/gateway-1/score/press/b%2Fc"
+    topic, payload = next(score_messages(scores, [SOURCE], small_manifest(), TOPICS, "next"))
+    assert (topic, json.loads(payload)["model"]) == ("forewarn/gateway-1/score/press/a/next", "next")
     decoded = [json.loads(payload) for _, payload in said]
     assert np.array([one["risk"] for one in decoded], np.float32).tobytes() == risk.tobytes()
     assert np.array([one["rul"] for one in decoded], np.float32).tobytes() == risk[:, ::-1].tobytes()

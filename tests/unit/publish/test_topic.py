@@ -2,6 +2,7 @@
 
 from urllib.parse import unquote
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -31,16 +32,35 @@ def test_an_escaped_device_is_one_plain_level_of_bounded_length(device):
     assert level.isprintable()
     assert not set(level) & set("+#/$ ")
     assert len(level) <= 3 * len(device.encode())
-    assert TOPICS.alert(device, "p1", "risk").split("/") == ["forewarn", "gateway-1", "alert", level, "p1", "risk"]
-    assert TOPICS.alert("press", device, "risk").split("/") == [
-        "forewarn",
-        "gateway-1",
-        "alert",
-        "press",
-        level,
-        "risk",
-    ]
+    below = "forewarn/gateway-1/alert"
+    assert TOPICS.alert(device, "p1", "main", "risk") == f"{below}/{level}/p1/risk"
+    assert TOPICS.alert("press", device, "main", "risk") == f"{below}/press/{level}/risk"
+    assert TOPICS.alert("press", "p1", f"m{device}", "risk") == f"{below}/press/p1/m{level}/risk"
     assert TOPICS.score(device, device).count("/") == 4
+    assert TOPICS.score(device, device, f"m{device}").count("/") == 5
+
+
+@given(DEVICE, DEVICE, DEVICE | st.just("main"))
+def test_an_alerts_topic_says_whose_it_is(source, device, model):
+    assert TOPICS.alert_of(TOPICS.alert(source, device, model, "risk")) == (source, device, model, "risk")
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        "",
+        "p1/risk",
+        "press/p1/main/risk",
+        "press/p1/m/n/risk",
+        "press/p%zz/risk",
+        "press/p%ff/risk",
+        "press/p%2d/risk",
+        "+/#/risk",
+    ],
+)
+def test_a_topic_that_no_alert_has_is_nobodys(below):
+    assert TOPICS.alert_of(f"forewarn/gateway-1/alert/{below}") is None
+    assert TOPICS.alert_of("elsewhere/press/p1/risk") is None
 
 
 def test_topics_are_those_of_the_documentation():
@@ -50,4 +70,4 @@ def test_topics_are_those_of_the_documentation():
         "forewarn/gateway-1/event",
         "forewarn/gateway-1/alert/#",
     ]
-    assert Topics.of("plant/north", "g").alert("press", "p7", "risk") == "plant/north/g/alert/press/p7/risk"
+    assert Topics.of("plant/north", "g").alert("press", "p7", "main", "risk") == "plant/north/g/alert/press/p7/risk"
