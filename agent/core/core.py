@@ -22,14 +22,15 @@ from agent.core.scores import joined, no_scores
 from agent.core.stepper import Mark, Stepper
 from agent.decode.intake import Intake
 from agent.devices.slots import GONE, NEVER, NO_SOURCE
+from agent.drops import Drops, count_drops
 from agent.errors import StateRefused
 from agent.judge.events import AlertEvents
 from agent.judge.evidence import Evidence
 from agent.step.engine import Engine
-from agent.words import SEVERITIES, AlertEvent, Drop, DropCounts, Quality, Scores, Source, Taken
+from agent.words import SEVERITIES, AlertEvent, DropCounts, Quality, Scores, Source, Taken
 
 UNHEARD_NS = 3600 * 10**9  # log time that passes in one step of more than this: nobody listened meanwhile
-DROP_SAMPLES_MAX = 64  # a call gives back at most so many samples of what it dropped; `counts` counts all
+DROP_SAMPLES_MAX = 64  # a call gives back at most so many samples of what it dropped; `counts` has all
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,15 @@ class Core:
     def take(self, topics: Sequence[str], payloads: Sequence[bytes], arrived_ns: Sequence[int]) -> Taken:
         """Take one read's messages through to alerts; the three lists have one element a message.
 
-        Scores and alerts come in the order of the messages. What is dropped is in `counts`, with samples in `drops`.
+        Scores and alerts come in the order of the messages. What is dropped is in `counts`; `drops` has a sample of
+        each source and reason.
         """
         arrived = np.fromiter(arrived_ns, np.int64, len(topics))
         log_times = np.maximum(np.maximum.accumulate(arrived), self.log_time_ns)
         parts: list[Scores] = []
         alerts: list[AlertEvent] = []
         forgotten: list[tuple[str, str]] = []
-        drops: list[Drop] = []
+        drops: list[Drops] = []
         start = 0
         while start < len(topics):
             ends, silent = self._advance(int(log_times[start]))
@@ -89,17 +91,15 @@ class Core:
             scores, raised = self._stepper.step(readings, log_times[start:end], topics[start:end], self.entry)
             parts.append(scores)
             alerts += raised
-            drops += readings.drops
+            drops += [group.shifted(start) for group in readings.drops]
             self.log_time_ns = int(log_times[end - 1])
             self.entry += end - start
             start = end
-        for drop in drops:
-            self.counts[drop.source, drop.reason] += 1
         if self._stepper.n_evicted:
             self.counts["", "forgotten"] += self._stepper.n_evicted
             self._stepper.n_evicted = 0
         scores = joined(parts) if parts else no_scores(self._manifest)
-        samples = list({(d.source, d.device, d.reason): d for d in drops}.values())[:DROP_SAMPLES_MAX]
+        samples = count_drops(drops, topics, self._names, self.counts, DROP_SAMPLES_MAX)
         return Taken(scores, alerts, samples, forgotten)
 
     def tick(self, log_time_ns: int) -> Taken:

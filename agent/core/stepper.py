@@ -19,6 +19,7 @@ from agent.core.bounds import Bounds
 from agent.core.scores import joined, no_scores, picked
 from agent.decode.intake import Readings
 from agent.devices.slots import GONE, NEVER, NO_SLOT, Slab
+from agent.drops import Drops
 from agent.judge.events import AlertEvents
 from agent.judge.evidence import NOT_CLEARING, Evidence, judge
 from agent.reasons import ReasonName
@@ -26,7 +27,7 @@ from agent.step.batch import rounds, step
 from agent.step.behind import catch_up
 from agent.step.engine import Engine
 from agent.step.quality import QualityRule
-from agent.words import AlertEvent, Bool, Drop, Int64, Scores, Source
+from agent.words import AlertEvent, Bool, Int64, Scores, Source
 
 Mark = tuple[int, int]  # clock epoch and event time of the newest event that the alert table has of a device
 
@@ -277,9 +278,9 @@ class Stepper:
         columns.state_t_ns[slots] = NEVER
 
     def _drop(self, readings: Readings, row: int, topics: Sequence[str], reason: ReasonName, detail: str) -> None:
-        source, device = int(readings.source[row]), str(readings.device[row])
-        topic = topics[readings.message[row]]
-        readings.drops.append(Drop(self._sources[source].name, device, topic, reason, detail))
+        one = slice(row, row + 1)
+        columns = (readings.message[one], readings.source[one], readings.device[one])
+        readings.drops.append(Drops(reason, *columns, str, ([detail],)))
 
 
 def _event_time(readings: Readings, row: int) -> str:

@@ -13,9 +13,10 @@ import numpy.typing as npt
 
 from agent.decode.json_object import JsonObjectCodec, Undecodable
 from agent.decode.topic import Pattern, device_id_problem
+from agent.drops import NO_SOURCE, Drops
 from agent.errors import Unreadable
 from agent.reasons import ReasonName
-from agent.words import Bool, Devices, Drop, Float32, Int64, Source
+from agent.words import Bool, Devices, Float32, Int64, Source
 
 ADDRESSES_MAX = 100_000  # topics remembered; beyond it the memory starts anew
 ADDRESS_CHARS_MAX = 256  # longer topics are not remembered
@@ -46,7 +47,7 @@ class Readings:
     device: Devices
     t_ns: Int64
     x: Float32
-    drops: list[Drop]
+    drops: list[Drops]
 
     def only(self, kept: Bool) -> "Readings":
         """The readings where `kept` bool [n] says so, with all drops."""
@@ -75,7 +76,7 @@ class Intake:
 
     def read(self, topics: Sequence[str], payloads: Sequence[bytes], log_times_ns: Int64) -> Readings:
         """Decode one read's messages; log_times_ns int64 [n] stand in for the time of a payload that has none."""
-        drops: list[Drop] = []
+        drops: list[Drops] = []
         messages, addresses, decoded = self._plain(topics, payloads) or self._one_by_one(topics, payloads, drops)
         message = np.fromiter(messages, np.int64, len(messages))
         source = np.fromiter((address.source for address in addresses), np.int64, len(addresses))
@@ -97,7 +98,7 @@ class Intake:
             first, n_missing = missing[rows].argmax(axis=1), missing[rows].sum(axis=1)
             for row, channel, n in zip(rows.tolist(), first.tolist(), n_missing.tolist(), strict=True):
                 detail = _detail(reason, self._sources[addresses[row].source].fields, channel, n)
-                drops.append(self._drop(addresses[row], topics[messages[row]], reason, detail))
+                drops.append(_dropped(messages[row], addresses[row], reason, detail))
         readings = Readings(message=message, source=source, device=device, t_ns=t_ns, x=x, drops=drops)
         faulty = impossible | empty
         return readings.only(~faulty) if faulty.any() else readings
@@ -113,24 +114,24 @@ class Intake:
             return None
         return range(len(decoded)), cast(list[Address], addresses), decoded
 
-    def _one_by_one(self, topics: Sequence[str], payloads: Sequence[bytes], drops: list[Drop]) -> Decoded:
+    def _one_by_one(self, topics: Sequence[str], payloads: Sequence[bytes], drops: list[Drops]) -> Decoded:
         messages: list[int] = []
         addresses: list[Address] = []
         decoded: list[msgspec.Struct] = []
         for index, (topic, payload) in enumerate(zip(topics, payloads, strict=True)):
-            address = self._addresses.get(topic) or self._address(topic, drops)
+            address = self._addresses.get(topic) or self._address(index, topic, drops)
             if address is None:
                 continue
             if len(payload) > self._payload_bytes_max:
-                drops.append(self._drop(address, topic, "too_large", f"{len(payload)} bytes"))
+                drops.append(_dropped(index, address, "too_large", f"{len(payload)} bytes"))
                 continue
             try:
                 reading, extra = self._codecs[address.source].decode(payload)
             except Undecodable as error:
-                drops.append(self._drop(address, topic, error.reason, error.detail))
+                drops.append(_dropped(index, address, error.reason, error.detail))
                 continue
             if extra:
-                drops.append(self._drop(address, topic, "extra_channel", f"{extra}; the reading is used"))
+                drops.append(_dropped(index, address, "extra_channel", f"{extra}; the reading is used"))
             messages.append(index)
             addresses.append(address)
             decoded.append(reading)
@@ -152,16 +153,16 @@ class Intake:
             )
         return t_ns, impossible, x
 
-    def _address(self, topic: str, drops: list[Drop]) -> Address | None:
-        for index, pattern in enumerate(self._patterns):
+    def _address(self, message: int, topic: str, drops: list[Drops]) -> Address | None:
+        for source, pattern in enumerate(self._patterns):
             device = pattern.device(topic)
             if device is None:
                 continue
             problem = device_id_problem(device, self._device_id_bytes_max)
             if problem:
-                drops.append(Drop(self._sources[index].name, "", topic, "device_id", f"the device id {problem}"))
+                drops.append(_dropped(message, Address(source, ""), "device_id", f"the device id {problem}"))
                 return None
-            address = Address(index, device)
+            address = Address(source, device)
             if len(topic) <= ADDRESS_CHARS_MAX:
                 if len(self._addresses) >= ADDRESSES_MAX:
                     self._addresses.clear()
@@ -169,13 +170,15 @@ class Intake:
                 self._addresses[topic] = address
                 if pattern.has_wildcard and (first := self._topics.setdefault(address, topic)) != topic:
                     detail = f"the device also comes from {first}: are they two machines? The reading is used"
-                    drops.append(self._drop(address, topic, "two_topics", detail))
+                    drops.append(_dropped(message, address, "two_topics", detail))
             return address
-        drops.append(Drop("", "", topic, "no_source", "no source's topic matches"))
+        drops.append(_dropped(message, Address(NO_SOURCE, ""), "no_source", "no source's topic matches"))
         return None
 
-    def _drop(self, address: Address, topic: str, reason: ReasonName, detail: str) -> Drop:
-        return Drop(self._sources[address.source].name, address.device, topic, reason, detail)
+
+def _dropped(message: int, address: Address, reason: ReasonName, detail: str) -> Drops:
+    device = np.array([address.device], np.object_)
+    return Drops(reason, np.array([message]), np.array([address.source]), device, str, ([detail],))
 
 
 def _detail(reason: ReasonName, fields: Sequence[str], channel: int, n_missing: int) -> str:

@@ -2,10 +2,11 @@
 evicted for a new one."""
 
 import json
+from dataclasses import replace
 
 from agent.core import Bounds
 from agent.core.core import DROP_SAMPLES_MAX
-from tests.streams import bytes_of, core, interleaved, life, message, take
+from tests.streams import SOURCE, bytes_of, core, interleaved, life, message, take
 
 
 def test_a_new_device_over_the_bound_is_refused_and_counted_and_live_ones_stay():
@@ -62,10 +63,14 @@ def test_junk_makes_no_device():
 
 
 def test_samples_of_drops_are_bounded_and_counts_are_not():
-    into = core()
-    taken = take(into, [(f"plant/j{index}/cycle", b"{") for index in range(1000)])
-    assert len(taken.drops) == DROP_SAMPLES_MAX
-    assert into.counts["press", "malformed"] == 1000
+    """One sample a source and reason is enough for the log, which says the last of them."""
+    sources = [replace(SOURCE, name=f"s{number}", topic=f"s{number}/{{device}}") for number in range(100)]
+    into = core(*sources)
+    for _ in range(2):
+        taken = take(into, [(f"s{number}/j{index}", b"{") for index in range(10) for number in range(100)])
+        assert len(taken.drops) == DROP_SAMPLES_MAX
+        assert {drop.device for drop in taken.drops} == {"j9"}
+    assert into.counts == {(source.name, "malformed"): 20 for source in sources}
 
 
 def test_a_batch_never_exceeds_max_batch_and_holds_a_device_once():

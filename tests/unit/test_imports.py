@@ -24,6 +24,7 @@ LAYERS = [
     {"core"},
     {"decode", "align", "step", "judge", "bundle"},
     {"devices"},
+    {"drops"},
     {"words"},
     {"reasons", "errors", "near", "whole_file"},
 ]

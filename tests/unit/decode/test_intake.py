@@ -19,6 +19,13 @@ def read(*messages, sources=(PRESS, OVEN)):
     return intake.read(topics, payloads, np.full(len(messages), NOW_NS))
 
 
+def said(readings, *, topics=(), sources=(PRESS, OVEN)):
+    """Every drop with its names."""
+    names = [source.name for source in sources]
+    topics = topics or [""] * 100
+    return [drops.sample(row, topics, names) for drops in readings.drops for row in range(len(drops.message))]
+
+
 def test_readings_of_two_sources_keep_the_order_of_the_messages():
     readings = read(
         ("oven/a/o1", {"ts": 1_700_000_000_500, "t": 1, "l": 2}),
@@ -36,12 +43,12 @@ def test_a_missing_channel_is_named_and_a_reading_without_any_is_dropped():
     readings = read(("press/p1", {"ts": 1, "temp": 1}), ("press/p2", {"ts": 1}), ("press/p3", {"ts": 1, "load": None}))
     assert readings.device.tolist() == ["p1"]
     assert np.isnan(readings.x).tolist() == [[False, True]]
-    assert [(drop.device, drop.reason) for drop in readings.drops] == [
+    assert [(drop.device, drop.reason) for drop in said(readings)] == [
         ("p2", "no_channels"),
         ("p3", "no_channels"),
         ("p1", "missing_channel"),
     ]
-    assert [drop.detail for drop in readings.drops[1:]] == [
+    assert [drop.detail for drop in said(readings)[1:]] == [
         "no value in any of the fields temp, load",
         "load has no value; the reading is used",
     ]
@@ -50,7 +57,7 @@ def test_a_missing_channel_is_named_and_a_reading_without_any_is_dropped():
 def test_of_several_missing_channels_the_first_is_named_and_the_others_counted():
     source = Source(name="fan", topic="fan/{device}", time_field="", time_unit="arrival", fields=("a", "b", "c"))
     intake = Intake([source], payload_bytes_max=100, device_id_bytes_max=10)
-    (drop,) = intake.read(["fan/f1"], [b'{"a": 1}'], np.int64([1])).drops
+    (drop,) = said(intake.read(["fan/f1"], [b'{"a": 1}'], np.int64([1])), sources=[source])
     assert drop.detail == "b has no value, nor have 1 more; the reading is used"
 
 
@@ -84,6 +91,6 @@ def test_one_device_from_two_topics_is_a_doubt_once_a_topic():
     two = [(f"oven/{line}/o1", {"ts": 1, "t": 1, "l": 2}) for line in ("a", "b", "a", "b")]
     readings = read(*two, ("oven/a/o2", {"ts": 1, "t": 1, "l": 2}))
     assert readings.device.tolist() == ["o1", "o1", "o1", "o1", "o2"], "the readings are used"
-    (doubt,) = readings.drops
+    (doubt,) = said(readings, topics=[topic for topic, _ in two])
     assert (doubt.source, doubt.device, doubt.topic, doubt.reason) == ("oven", "o1", "oven/b/o1", "two_topics")
     assert "oven/a/o1" in doubt.detail

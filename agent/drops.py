@@ -1,0 +1,71 @@
+"""Dropped and doubtful messages as columns.
+
+A flood of bad messages must cost little, so names and texts are made where the core hands drops out, of samples only.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy.typing as npt
+
+from agent.reasons import ReasonName
+from agent.words import Devices, Drop, DropCounts, Int64
+
+NO_SOURCE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Drops:
+    """Messages that were dropped or doubted for one reason, as columns of n elements.
+
+    message  int64 [n]  index into the messages of the call
+    source   int64 [n]  index, NO_SOURCE where the topic matches none
+    device   [n]        ids, "" where the topic names none
+    detail              makes the text of one message, from its element of each of `values`
+    values              columns of n elements: what the text needs
+    """
+
+    reason: ReasonName
+    message: Int64
+    source: Int64
+    device: Devices
+    detail: Callable[..., str]
+    values: tuple[Sequence[Any] | npt.NDArray[Any], ...] = ()
+
+    def shifted(self, n_messages: int) -> "Drops":
+        """The same, of a call in which `n_messages` more came before."""
+        return replace(self, message=self.message + n_messages)
+
+    def sample(self, row: int, topics: Sequence[str], names: Sequence[str]) -> Drop:
+        """One of them with its names; `topics` are those of the call's messages, `names` those of the sources."""
+        return Drop(
+            source=_name(int(self.source[row]), names),
+            device=str(self.device[row]),
+            topic=topics[self.message[row]],
+            reason=self.reason,
+            detail=self.detail(*(column[row] for column in self.values)),
+        )
+
+
+def count_drops(
+    drops: Iterable[Drops], topics: Sequence[str], names: Sequence[str], counts: DropCounts, samples_max: int
+) -> list[Drop]:
+    """Add to `counts`, and return a sample of each source and reason, the last one, at most `samples_max` in all.
+
+    topics, names  of the call's messages and of the sources
+    """
+    newest: dict[tuple[int, ReasonName], tuple[Drops, int]] = {}
+    for group in drops:
+        sources = group.source.tolist()
+        for source, count in Counter(sources).items():
+            counts[_name(source, names), group.reason] += count
+        for source, row in dict(zip(sources, range(len(sources)), strict=True)).items():
+            if (source, group.reason) in newest or len(newest) < samples_max:
+                newest[source, group.reason] = group, row
+    return [group.sample(row, topics, names) for group, row in newest.values()]
+
+
+def _name(source: int, names: Sequence[str]) -> str:
+    return names[source] if source != NO_SOURCE else ""
