@@ -37,8 +37,8 @@ from trainer.config_file import read_config
 from trainer.data.dataset import histories_of, time_unit
 from trainer.data.history import History
 from trainer.data.split import Parts
-from trainer.evaluation.threshold_sweep import judged, measured, rules_by, table_over
-from trainer.fit import worth_over
+from trainer.evaluation.threshold_sweep import alerts_at, early_warning, table_over
+from trainer.fit import rules_of_config, worth_over
 from trainer.model.cells import CELLS
 from trainer.model.cells.cell import Multiply, plainly
 from trainer.model.features import Life, fit_scaling, live, n_inputs
@@ -147,12 +147,12 @@ def one_run(config: Config, unread: Sequence[str], parts: Parts) -> dict[str, fl
 
 def lead(aside: Sequence[Float32], unseen: Sequence[Float32], parts: Parts, config: Config) -> float:
     """Mean lead on the played devices at the threshold that the devices put aside give for the default budget."""
-    rules = rules_by(config)
+    rules = rules_of_config(config)
     known, new = ([one[:, rules.policy.horizon].astype(np.float64) for one in risks] for risks in (aside, unseen))
     budget = parse_budget(default_budget(time_unit(config)), fleet_size=len(parts.play))
     chosen = choose(table_over(known, parts.calibrate, rules), budget)
-    (fleet,) = judged(new, parts.play, [chosen.threshold], rules)
-    return measured(fleet, rules).strict.mean_lead_s
+    (fleet,) = alerts_at([chosen.threshold], new, parts.play, rules)
+    return early_warning(fleet, rules).strict.mean_lead_s
 
 
 def rmse_unheard(network: Network, lives: Sequence[Life], config: Config, n: int) -> float:

@@ -36,10 +36,10 @@ from trainer.data.digest import digest_of
 from trainer.data.history import Float64, History
 from trainer.data.split import Parts
 from trainer.distill import trained_teacher
-from trainer.evaluation.compare import Warned, warned
+from trainer.evaluation.compare import MethodResult, bundle_result
 from trainer.evaluation.metrics import figures
 from trainer.evaluation.playback import play
-from trainer.evaluation.threshold_sweep import judged, measured, rules_of, table_over
+from trainer.evaluation.threshold_sweep import alerts_at, early_warning, rules_of, table_over
 from trainer.fit import trained
 from trainer.model.features import Scaling, batch_of, fit_scaling, live
 from trainer.model.heads import risk_of
@@ -98,7 +98,7 @@ def one_fold(config: Config, parts: Parts, budget: str) -> dict[str, dict[str, A
         played = play(bundle, bundle.model, parts.play, chosen.threshold)
         rmse_s = figures(played, parts.play, manifest).rmse_s
         weights = Network(config).n_weights
-        found[method] = row_of(warned(manifest, chosen, played, parts.play), rmse_s, weights, train_s)
+        found[method] = row_of(bundle_result(manifest, chosen, played, parts.play), rmse_s, weights, train_s)
     assert manifest is not None
     teacher, rmse_s = of_teacher(config, parts, lesson, manifest, allowed)
     found[TEACHER] = row_of(teacher, rmse_s, lesson.network.n_weights, teacher_s)
@@ -108,24 +108,24 @@ def one_fold(config: Config, parts: Parts, budget: str) -> dict[str, dict[str, A
 
 def of_teacher(
     config: Config, parts: Parts, lesson: Lesson, manifest: Manifest, allowed: Budget
-) -> tuple[Warned, float]:
+) -> tuple[MethodResult, float]:
     """The teacher's warnings, judged as a baseline's are, and its RMSE over all rows."""
     scorer = HeardSoFar(lesson.network, fit_scaling(parts.fit, config), config)
     rules = rules_of(manifest)
     chosen = choose(table_over([scorer.score(one) for one in parts.calibrate], parts.calibrate, rules), allowed)
-    (fleet,) = judged([scorer.score(one) for one in parts.play], parts.play, [chosen.threshold], rules)
+    (fleet,) = alerts_at([chosen.threshold], [scorer.score(one) for one in parts.play], parts.play, rules)
     off = [scorer.answers(one)[0] - np.minimum(one.observed_left(), config.rul.cap) for one in parts.play if one.failed]
-    return Warned(chosen, fleet, measured(fleet, rules)), float(np.sqrt(np.mean(np.concatenate(off) ** 2)))
+    return MethodResult(chosen, fleet, early_warning(fleet, rules)), float(np.sqrt(np.mean(np.concatenate(off) ** 2)))
 
 
-def row_of(warning: Warned, rmse_s: float, weights: int, train_s: float) -> dict[str, Any]:
-    strict = warning.found.strict
+def row_of(warning: MethodResult, rmse_s: float, weights: int, train_s: float) -> dict[str, Any]:
+    strict = warning.early_warning.strict
     return {
         "weights": weights,
         "mean_lead_s": strict.mean_lead_s,
         "detection_rate": strict.detection_rate,
-        "false_alarms": warning.found.false_alarms,
-        "exposure_s": warning.found.exposure_s,
+        "false_alarms": warning.early_warning.false_alarms,
+        "exposure_s": warning.early_warning.exposure_s,
         "rmse_s": rmse_s,
         "train_s": train_s,
     }

@@ -32,9 +32,9 @@ from trainer.data.dataset import histories_of
 from trainer.data.digest import digest_of
 from trainer.data.history import History
 from trainer.data.split import Parts
-from trainer.evaluation.compare import RIVALS, Warned, rival, warned
+from trainer.evaluation.compare import RIVALS, MethodResult, bundle_result, rival_result
 from trainer.evaluation.playback import play
-from trainer.evaluation.threshold_sweep import measured, rules_of
+from trainer.evaluation.threshold_sweep import early_warning, rules_of
 from trainer.fit import trained
 
 CONFIGS = Path(__file__).parents[1] / "configs/train"
@@ -73,7 +73,7 @@ def folds(histories: Sequence[History], n: int, seed: int, calibrate_share: floa
 
 def one_fold(
     config: Config, parts: Parts, budget: str, first_seen: FirstSeen = "unknown"
-) -> tuple[Manifest, dict[str, Warned]]:
+) -> tuple[Manifest, dict[str, MethodResult]]:
     """Train on a fold and play its devices, by method."""
     bundle = trained(config, parts, digest_of([*parts.fit, *parts.calibrate]))[0]
     manifest = bundle.manifest
@@ -81,8 +81,8 @@ def one_fold(
     chosen = choose(manifest.thresholds, allowed)
     played = play(bundle, bundle.model, parts.play, chosen.threshold, first_seen=first_seen)
     known = (*parts.fit, *parts.calibrate)
-    found = {LSTM: warned(manifest, chosen, played, parts.play)}
-    return manifest, found | {name: rival(name, manifest, known, parts.play, allowed) for name in RIVALS}
+    found = {LSTM: bundle_result(manifest, chosen, played, parts.play)}
+    return manifest, found | {name: rival_result(name, manifest, known, parts.play, allowed) for name in RIVALS}
 
 
 def allowed_by(budget: str, manifest: Manifest, fleet_size: int) -> Budget:
@@ -101,13 +101,14 @@ def ahead(lstm: EarlyWarning, other: EarlyWarning) -> Ahead:
     return Ahead(float(lead_s.mean()), bootstrap95(lead_s)[0], float(detected.mean()), bootstrap95(detected)[0])
 
 
-def ratios_of(name: str, by_fold: Sequence[Mapping[str, Warned]]) -> dict[str, Ratio]:
+def ratios_of(name: str, by_fold: Sequence[Mapping[str, MethodResult]]) -> dict[str, Ratio]:
     """LSTM over each baseline a fold: mean lead and detection. A fold that a baseline missed wholly gives no ratio."""
     found = {}
     for other in RIVALS:
         for figure, field in (("lead", "mean_lead_s"), ("detection", "detection_rate")):
             pairs = [
-                (getattr(fold[LSTM].found.strict, field), getattr(fold[other].found.strict, field)) for fold in by_fold
+                (getattr(fold[LSTM].early_warning.strict, field), getattr(fold[other].early_warning.strict, field))
+                for fold in by_fold
             ]
             found[f"{name}_{figure}_over_{other}"] = ratio([mine / theirs for mine, theirs in pairs if theirs > 0])
     return found
@@ -150,11 +151,13 @@ def one_set(
         manifest, found = one_fold(config, parts, arguments.budget, arguments.first_seen)
         by_fold.append(found)
         unit = unit_of(manifest)
-        so_far = ", ".join(f"{method} {unit.of(found[method].found.strict.mean_lead_s):.1f}" for method in METHODS)
+        so_far = ", ".join(
+            f"{method} {unit.of(found[method].early_warning.strict.mean_lead_s):.1f}" for method in METHODS
+        )
         took = f"{name}, fold {number} of {arguments.folds}, {time.monotonic() - began:.0f} s"
         print(f"{took}: warm-up {manifest.warmup_rows} rows, mean lead in {unit.plural}: {so_far}", file=sys.stderr)
     budget = allowed_by(arguments.budget, manifest, len(histories))
-    pooled = {m: measured([one for fold in by_fold for one in fold[m].fleet], rules_of(manifest)) for m in METHODS}
+    pooled = {m: early_warning([one for fold in by_fold for one in fold[m].fleet], rules_of(manifest)) for m in METHODS}
     leads = {method: ahead(pooled[LSTM], pooled[method]) for method in RIVALS}
     rows = [row_of(name, method, budget, pooled[method], leads.get(method)) for method in METHODS]
     return told(name, budget, pooled, leads, unit_of(manifest), arguments.folds), rows, ratios_of(name, by_fold)

@@ -23,7 +23,7 @@ from agent.replay.inline import play_inline
 from agent.replay.messages import source_for, stream, without_rows_too_soon
 from agent.replay.recorded import Recorded, read_recorded
 from agent.replay.truth import read_truth
-from agent.score.early_warning import EarlyWarning, measure, watched
+from agent.score.early_warning import EarlyWarning, measure, observed_device, spells_of
 from bench.result import markdown
 
 NOISE_ROWS = 25
@@ -52,7 +52,9 @@ def warned(bundle: Bundle, recorded: Sequence[Recorded], truth: dict[str, float 
     chosen = choose(manifest.thresholds, parse_budget(budget, fleet_size=len(recorded)))
     played = play_inline(bundle, bundle.model, stream(kept, source_for(manifest, "r/{device}")), chosen.threshold)
     every_s = manifest.cadence.every_s
-    fleet = [watched(one.device, one.t_ns / 1e9, every_s, truth[one.device], one.events) for one in played]
+    fleet = [
+        observed_device(one.device, one.t_ns / 1e9, every_s, truth[one.device], spells_of(one.events)) for one in played
+    ]
     return measure(fleet, h_max_s=manifest.thresholds.h_max_s, h_min_s=manifest.thresholds.h_min_s)
 
 

@@ -89,13 +89,10 @@ def distill(
 
 def announce(bundle: Path) -> None:
     """The path on standard output for a script; what bundle and budget are worth on standard error for a person."""
-    from trainer.evaluation.fit_text import as_text
-    from trainer.evaluation.thresholds import decision
+    from trainer.evaluation.text import fit_as_text
 
-    manifest = read(bundle).manifest
     click.echo(bundle)
-    click.echo(as_text(manifest), err=True)
-    click.echo(decision(manifest), err=True)
+    click.echo(fit_as_text(read(bundle).manifest), err=True)
 
 
 def asked(

@@ -16,6 +16,7 @@ from agent.bundle.manifest import (
     SCHEMA_VERSION,
     Channel,
     CreatedFrom,
+    JudgePolicy,
     Manifest,
     Numerics,
     RiskHead,
@@ -39,8 +40,7 @@ from trainer.data.split import Parts, split
 from trainer.evaluation.metrics import figures
 from trainer.evaluation.playback import NEVER, play
 from trainer.evaluation.plot import plot_curves, plot_reliability
-from trainer.evaluation.threshold_sweep import policy_by, rules_by, worth
-from trainer.evaluation.thresholds import threshold_table
+from trainer.evaluation.threshold_sweep import Rules, mean_lead_at_budget, threshold_table
 from trainer.evaluation.warmup import LateStart, brier_after, late_starts, warmup_rows
 from trainer.export import streaming
 from trainer.export.calibrate import calibrated
@@ -191,13 +191,34 @@ def trained(
 
 def worth_over(histories: Sequence[History], config: Config) -> Worth:
     """What warnings from the risks of `histories` would be worth at the default budget: mean lead in seconds."""
-    rules = rules_by(config)
+    rules = rules_of_config(config)
     budget = parse_budget(default_budget(time_unit(config)), fleet_size=len(histories))
 
     def mean_lead(risks: Sequence[Float32]) -> float:
-        return worth([risk[:, rules.policy.horizon].astype(np.float64) for risk in risks], histories, rules, budget)
+        return mean_lead_at_budget(
+            [risk[:, rules.policy.horizon].astype(np.float64) for risk in risks], histories, rules, budget
+        )
 
     return mean_lead
+
+
+def rules_of_config(config: Config) -> Rules:
+    """The rules of the bundle that the config will make, while there is none yet."""
+    judge = config.judge
+    return Rules(policy_of(config), config.model.cadence, judge.h_max, judge.h_min, judge.thresholds)
+
+
+def policy_of(config: Config) -> JudgePolicy:
+    """How the judge of the bundle that the config will make goes from risks to alerts."""
+    judge = config.judge
+    return JudgePolicy(
+        horizon=config.risk.horizons.index(judge.horizon),
+        m=judge.m,
+        n=judge.n,
+        clear_ratio=judge.clear_ratio,
+        clear_after_s=judge.clear_after,
+        severity_risk=judge.severity_risk,
+    )
 
 
 def unmeasured(config: Config, parts: Parts, model: Streaming, data_sha256: str) -> Bundle:
@@ -226,7 +247,7 @@ def unmeasured(config: Config, parts: Parts, model: Streaming, data_sha256: str)
         numerics=Numerics(kind="exact", tolerance=GOLDEN_TOLERANCE),
         risk=RiskHead(horizons_s=config.risk.horizons),
         rul=RulHead(quantiles=(config.rul.low, 0.5, config.rul.high), cap_s=config.rul.cap),
-        judge=policy_by(config),
+        judge=policy_of(config),
         thresholds=ThresholdTable(judge.h_max, judge.h_min, 1.0, 1, (ThresholdRow(0.5, 0, 0.0, 0, 0.0),)),
         lives_s=tuple(life_s(one, config.model.cadence) for one in (*parts.fit, *parts.calibrate) if one.failed),
         metrics={},

@@ -14,6 +14,7 @@ from agent.bundle.manifest import Cadence, Manifest
 from agent.decode.topic import DEVICE
 from agent.replay.recorded import Recorded
 from agent.score.early_warning import Float64
+from agent.score.time_unit import nanoseconds
 from agent.words import FirstSeen, Float32, Int64, Source
 
 SOURCE_NAME = "replay"
@@ -68,8 +69,7 @@ def without_rows_too_soon(recorded: Sequence[Recorded], cadence: Cadence) -> tup
     kept = []
     closest_ns, due_ns = round(cadence.closest_s * 1e9), round(cadence.due_s * 1e9)
     for one in recorded:
-        whole = np.floor(one.t_s)  # to the nanosecond as the agent reads it
-        t_ns = whole.astype(np.int64) * 10**9 + np.rint((one.t_s - whole) * 1e9).astype(np.int64)
+        t_ns = nanoseconds(one.t_s)
         rows, newest_ns, wait_ns = [0], int(t_ns[0]), closest_ns
         for row, t in enumerate(t_ns[1:].tolist(), 1):
             if t - newest_ns >= wait_ns:

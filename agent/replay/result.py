@@ -15,7 +15,7 @@ from agent.bundle.file import Bundle
 from agent.judge.threshold import Budget, Chosen, verdict
 from agent.replay.inline import PlayedDevice
 from agent.score.age_only import choose_age, warned_by_age
-from agent.score.early_warning import EarlyWarning, measure, watched
+from agent.score.early_warning import EarlyWarning, measure, observed_device, spells_of
 from agent.words import AlertEvent, FirstSeen, Float32, Quality
 
 SCHEMA_VERSION = 1
@@ -122,7 +122,8 @@ def assess(
     manifest = bundle.manifest
     table = manifest.thresholds
     fleet = [
-        watched(one.device, one.t_ns / 1e9, manifest.cadence.every_s, truth[one.device], one.events) for one in played
+        observed_device(one.device, one.t_ns / 1e9, manifest.cadence.every_s, truth[one.device], spells_of(one.events))
+        for one in played
     ]
     windows = {"h_max_s": table.h_max_s, "h_min_s": table.h_min_s}
     age_s = choose_age(manifest.lives_s, manifest.unfailed_s, budget, **windows).threshold

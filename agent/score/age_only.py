@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from agent.judge.threshold import Budget, Candidate, Chosen, chosen_of
-from agent.score.early_warning import Spell, Watched
+from agent.score.early_warning import ObservedDevice, Spell
 
 
 def choose_age(
@@ -21,20 +21,20 @@ def choose_age(
 
     lives_s     > 0, of the devices that failed; of the devices that the bundle was fitted and calibrated on, so that
                 the calendar knows as much of lives as the model does
-    unfailed_s  > 0, how long the others were watched
+    unfailed_s  > 0, how long the others were observed
 
     `threshold` is the age in seconds; infinite, it never warns. Only ages at which a life's window opens, or just above
     the age that a device reached without failing, can be best: in between, leads shrink and no false alarm goes.
     """
-    lives, watched = np.array(lives_s, np.float64), np.array(unfailed_s, np.float64)
+    lives, observed = np.array(lives_s, np.float64), np.array(unfailed_s, np.float64)
     exposure_s = math.fsum((*lives_s, *unfailed_s)) or h_max_s  # of no device at all any will do: it never warns
     n_failures = int((lives > h_min_s).sum())
-    opens_s, outlived_s = np.maximum(lives - h_max_s, 0.0), np.nextafter(watched, np.inf)
+    opens_s, outlived_s = np.maximum(lives - h_max_s, 0.0), np.nextafter(observed, np.inf)
     candidates = []
     for age_s in np.unique((0.0, *opens_s, *outlived_s, np.inf)).tolist():
         lead_s = lives - age_s
         in_time = (lead_s >= h_min_s) & (lead_s <= h_max_s)
-        stood_s = np.concatenate([lead_s[lead_s > h_max_s] - h_max_s, watched[watched >= age_s] - age_s])
+        stood_s = np.concatenate([lead_s[lead_s > h_max_s] - h_max_s, observed[observed >= age_s] - age_s])
         candidates.append(
             Candidate(
                 threshold=age_s,
@@ -47,8 +47,8 @@ def choose_age(
     return chosen_of(candidates, exposure_s, n_failures, budget)
 
 
-def warned_by_age(fleet: Sequence[Watched], age_s: float, h_max_s: float) -> list[Watched]:
-    """The same devices as if warned for `h_max_s` at age `age_s`, counted from the begin of their watch."""
+def warned_by_age(fleet: Sequence[ObservedDevice], age_s: float, h_max_s: float) -> list[ObservedDevice]:
+    """The same devices as if warned for `h_max_s` at age `age_s`, counted from the begin of their observation."""
     warned = []
     for one in fleet:
         raised_s = one.start_s + age_s

@@ -41,10 +41,10 @@ class Spell:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class ObservedDevice:
     """What a detector said of one device, and what became of it.
 
-    start_s, end_s  the time watched: from one cadence before the first row to the last row
+    start_s, end_s  the time observed: from one cadence before the first row to the last row
     t_fail_s        when it failed, infinite when it did not
     spells          its alerts in the order of their raises
     """
@@ -123,20 +123,26 @@ class EarlyWarning(msgspec.Struct, frozen=True):
     devices: tuple[DeviceResult, ...]
 
 
-def watched(device: str, t_s: Float64, every_s: float, t_fail_s: float | None, events: Iterable[AlertEvent]) -> Watched:
-    """Gather the alert events of one device; t_s float64 [T >= 1] are its rows' times, `every_s` the cadence."""
+def spells_of(events: Iterable[AlertEvent]) -> tuple[Spell, ...]:
+    """The alerts of one device, in the order of their raises, from its events."""
     spells: dict[str, Spell] = {}
     for event in events:
         if event.kind == "raised":
             spells[event.alert] = Spell(event.t_ns / 1e9)
         elif event.kind == "cleared" and event.alert in spells:
             spells[event.alert] = replace(spells[event.alert], cleared_s=event.t_ns / 1e9)
-    in_order = tuple(sorted(spells.values(), key=lambda spell: spell.raised_s))
+    return tuple(sorted(spells.values(), key=lambda spell: spell.raised_s))
+
+
+def observed_device(
+    device: str, t_s: Float64, every_s: float, t_fail_s: float | None, spells: Iterable[Spell]
+) -> ObservedDevice:
+    """A device by the times of its rows, float64 [T >= 1], and the cadence; `spells` in the order of their raises."""
     t_fail = math.inf if t_fail_s is None else t_fail_s
-    return Watched(device, float(t_s[0]) - every_s, float(t_s[-1]), t_fail, in_order)
+    return ObservedDevice(device, float(t_s[0]) - every_s, float(t_s[-1]), t_fail, tuple(spells))
 
 
-def measure(fleet: Sequence[Watched], *, h_max_s: float, h_min_s: float) -> EarlyWarning:
+def measure(fleet: Sequence[ObservedDevice], *, h_max_s: float, h_min_s: float) -> EarlyWarning:
     """The early-warning score over distinct devices. Raises ValueError unless 0 <= h_min_s < h_max_s."""
     if not 0 <= h_min_s < h_max_s:
         raise ValueError(f"h_min_s is {h_min_s}, must be at least 0 and below h_max_s ({h_max_s})")
@@ -164,7 +170,7 @@ def measure(fleet: Sequence[Watched], *, h_max_s: float, h_min_s: float) -> Earl
     )
 
 
-def _of_one(one: Watched, h_max_s: float, h_min_s: float) -> DeviceResult:
+def _of_one(one: ObservedDevice, h_max_s: float, h_min_s: float) -> DeviceResult:
     opens_s, closes_s = one.t_fail_s - h_max_s, one.t_fail_s - h_min_s  # infinite for a device that did not fail
     true = [spell for spell in one.spells if opens_s <= spell.raised_s <= closes_s]
     late = [spell for spell in one.spells if spell.raised_s > closes_s]

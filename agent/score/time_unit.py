@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from agent.bundle.manifest import Manifest
+from agent.words import Int64
 
 DAY_S, HOUR_S = 86_400.0, 3600.0
 
@@ -47,3 +51,9 @@ def unit_of(manifest: Manifest) -> Unit:
     if manifest.time_unit == "cycle":
         return Unit("cycle", 1.0, "1000 cycles", 1000.0)
     return next(unit for h_max_s, unit in _CLOCK if manifest.thresholds.h_max_s >= h_max_s)
+
+
+def nanoseconds(t_s: npt.NDArray[np.float64]) -> Int64:
+    """int64 [n]: event times in seconds to the nanosecond, as the agent reads them from a payload."""
+    whole = np.floor(t_s)  # apart, since a float64 of today's date in nanoseconds has no single ones
+    return whole.astype(np.int64) * 10**9 + np.rint((t_s - whole) * 1e9).astype(np.int64)

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from agent.score.early_warning import EarlyWarning, Spell, Watched, measure
+from agent.score.early_warning import EarlyWarning, ObservedDevice, Spell, measure
 from bench import early_warning
 from bench.early_warning import METHODS, ahead, folds, main, ratios_of
 from tests.trainer.fleet import SMALL_TOML, fleet, write_cmapss
-from trainer.evaluation.compare import RIVALS, Warned
+from trainer.evaluation.compare import RIVALS, MethodResult
 
 
 def test_each_device_is_played_once_by_a_model_that_never_saw_it() -> None:
@@ -42,12 +42,12 @@ def test_too_few_devices_for_the_folds_are_refused() -> None:
 
 def found(leads_s: list[float | None]) -> EarlyWarning:
     """One device a lead, each failing at 100; None is a miss."""
-    watched = [
-        Watched(str(number), 0.0, 100.0, 100.0, () if lead is None else (Spell(100.0 - lead),))
+    engines = [
+        ObservedDevice(str(number), 0.0, 100.0, 100.0, () if lead is None else (Spell(100.0 - lead),))
         for number, lead in enumerate(leads_s)
     ]
-    alive = Watched("alive", 0.0, 100.0, np.inf, ())
-    return measure([*watched, alive], h_max_s=60, h_min_s=5)
+    alive = ObservedDevice("alive", 0.0, 100.0, np.inf, ())
+    return measure([*engines, alive], h_max_s=60, h_min_s=5)
 
 
 def test_differences_are_paired_by_device_and_a_miss_is_a_lead_of_zero() -> None:
@@ -60,9 +60,9 @@ def test_differences_are_paired_by_device_and_a_miss_is_a_lead_of_zero() -> None
 
 
 def test_a_fold_in_which_a_baseline_warned_of_nothing_gives_no_ratio() -> None:
-    def fold(lstm: float, others: float | None) -> dict[str, Warned]:
+    def fold(lstm: float, others: float | None) -> dict[str, MethodResult]:
         leads = {"lstm": lstm, **dict.fromkeys(RIVALS, others)}
-        return {name: Warned(None, (), found([lead])) for name, lead in leads.items()}  # type: ignore[arg-type]
+        return {name: MethodResult(None, (), found([lead])) for name, lead in leads.items()}  # type: ignore[arg-type]
 
     ratios = ratios_of("x", [fold(30, 20), fold(30, None), fold(50, 20)])
     assert ratios["x_lead_over_age"] == {"median": 2.0, "min": 1.5, "max": 2.5}

@@ -17,8 +17,8 @@ from trainer.data.history import History
 NAN = np.nan
 
 
-def task(worth: Callable[[Scorer], float] = lambda _: 0.0, *, every_s: float = 1.0) -> Task:
-    return Task(every_s=every_s, h_max_s=20.0, worth=worth)
+def task(mean_lead: Callable[[Scorer], float] = lambda _: 0.0, *, every_s: float = 1.0) -> Task:
+    return Task(every_s=every_s, h_max_s=20.0, mean_lead_at_budget=mean_lead)
 
 
 def history(rows: object, t_s: list[float] | None = None) -> History:
@@ -65,14 +65,14 @@ def test_a_worn_device_scores_higher_than_a_new_one(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["limits", "ewma"])
-def test_the_parameter_worth_most_is_taken(name: str) -> None:
+def test_the_parameter_with_the_longest_mean_lead_is_taken(name: str) -> None:
     tried: list[Scorer] = []
 
-    def worth(scorer: Scorer) -> float:
+    def mean_lead(scorer: Scorer) -> float:
         tried.append(scorer)
         return -abs(len(tried) - 3.0)
 
-    assert BASELINES[name](fleet(), task(worth)) is tried[2]
+    assert BASELINES[name](fleet(), task(mean_lead)) is tried[2]
     assert len(tried) == 5
 
 
@@ -116,12 +116,12 @@ def test_bands_are_quantiles_of_healthy_rows() -> None:
     x = np.concatenate([np.arange(1.0, 101), np.full(41, 1e6)])[:, None]
     tried: list[Limits] = []
 
-    def worth(scorer: Scorer) -> float:
+    def mean_lead(scorer: Scorer) -> float:
         assert isinstance(scorer, Limits)
         tried.append(scorer)
         return 0.0
 
-    BASELINES["limits"]([history(x)], task(worth))
+    BASELINES["limits"]([history(x)], task(mean_lead))
     assert (tried[0].low[0], tried[0].high[0]) == (1.0, 100.0)
     assert (tried[-1].low[0], tried[-1].high[0]) == (25.75, 75.25)
 

@@ -14,9 +14,8 @@ from tests.trainer.recordings import FAILURES, ROWS, table
 from trainer.cli import cli
 from trainer.config import Rul, Train
 from trainer.data.recorded import write_recorded
-from trainer.evaluation import fit_text
 from trainer.evaluation.evaluate import as_json, evaluate
-from trainer.evaluation.text import as_text
+from trainer.evaluation.text import WORSE, as_text, estimate_as_text
 from trainer.fit import fit
 from trainer.model.features import fit_scaling, live
 from trainer.model.network import Network, fix_seed
@@ -96,14 +95,14 @@ def test_the_error_of_the_best_constant_stands_beside_that_of_the_estimate(made:
     assert json.loads(bundle.report)["held_out"]["rmse_of_constant_s"] == pytest.approx(constant)
     assert bundle.manifest.metrics["play_rmse_of_constant"] == pytest.approx(constant)
     both = f"RMSE {bundle.manifest.metrics['play_rmse']:.2f} cycles, of the best constant {constant:.2f}"
-    assert fit_text.as_text(bundle.manifest) == f"remaining life of 3 held-out devices: {both}"
+    assert estimate_as_text(bundle.manifest) == f"remaining life of 3 held-out devices: {both}"
     assert f"truth capped at 40: {both}.\n" in bundle.card
     found = evaluate(bundle, made[1], baselines=False)
     assert json.loads(as_json(found))["held_out"]["int8"]["rmse_of_constant_s"] == pytest.approx(constant)
     lines = as_text(found).splitlines()
     (at,) = (number for number, line in enumerate(lines) if line.startswith("RMSE of the remaining life, cycles"))
     assert f"{constant:.2f}" in lines[at + 1]
-    assert fit_text.WORSE not in "\n".join([bundle.card, *lines])
+    assert WORSE not in "\n".join([bundle.card, *lines])
 
 
 def test_worse_than_a_constant_is_said_in_plain_words(made: tuple[Path, Path], tmp_path: Path) -> None:
@@ -112,7 +111,7 @@ def test_worse_than_a_constant_is_said_in_plain_words(made: tuple[Path, Path], t
     changes = {"data": table(), "rul": Rul(cap=400), "train": Train(epochs=1, batch=4)}
     config = CONFIG.model_copy(update=changes)
     bundle = read(fit(config, tmp_path, tmp_path / "out"))
-    _, worse, next_step = fit_text.as_text(bundle.manifest).splitlines()
+    _, worse, next_step = estimate_as_text(bundle.manifest).splitlines()
     assert worse == "The estimate of the remaining life is worse than a constant: do not rely on it."
     assert "more epochs" in next_step
     assert f"\n**{worse}**\n" in bundle.card

@@ -27,9 +27,9 @@ from trainer.data.history import History, failure_time
 from trainer.data.recorded import write_recorded
 from trainer.data.split import split
 from trainer.evaluation.evaluate import as_json, evaluate
-from trainer.evaluation.playback import early_warning, play
-from trainer.evaluation.text import as_text
-from trainer.evaluation.thresholds import decision, thresholds
+from trainer.evaluation.playback import fleet_of, play
+from trainer.evaluation.text import as_text, budget_as_text
+from trainer.evaluation.threshold_sweep import early_warning, rules_of, thresholds_even_in_log_odds
 from trainer.evaluation.warmup import brier_after, late_starts, warmup_rows
 from trainer.export import streaming
 from trainer.export.calibrate import calibrated
@@ -115,9 +115,11 @@ def test_table_is_the_agents_own_alerts(made: tuple[Path, Path]) -> None:
     kept = [history for history in fleet() if history.device in bundle.manifest.created_from.calibrate_devices]
     assert table.exposure_s == sum(len(history.t_s) for history in kept)
     assert (table.n_devices, table.failures) == (3, 3)
-    assert [row.threshold for row in table.rows] == thresholds(9)
-    for row in table.rows[::3]:
-        found = early_warning(bundle, play(bundle, bundle.model, kept, row.threshold), kept)
+    assert [row.threshold for row in table.rows] == thresholds_even_in_log_odds(9)
+    for row in table.rows:  # swept over scores that were played once; here each threshold is played by itself
+        found = early_warning(
+            fleet_of(bundle.manifest, play(bundle, bundle.model, kept, row.threshold), kept), rules_of(bundle.manifest)
+        )
         assert (row.false_alarms, row.detected) == (found.false_alarms, found.strict.detected)
         assert row.mean_lead_s == found.strict.mean_lead_s
         assert row.false_alarm_s == found.false_alarm_s
@@ -258,7 +260,7 @@ def test_there_is_one_rival_of_age_in_replay_and_evaluation(made: tuple[Path, Pa
 def test_fit_says_what_its_threshold_is_worth_and_which_budget_it_can_vouch_for(made: tuple[Path, Path]) -> None:
     """Three calibration engines of 50 to 90 cycles are too few for one false alarm in 1,000 cycles."""
     manifest = bundle_of(made).manifest
-    default, finest, advice = decision(manifest).splitlines()
+    default, finest, advice = budget_as_text(manifest).splitlines()
     budget = choose(manifest.thresholds, parse_budget("1 per 1000 cycles", fleet_size=0)).finest_budget
     assert parse_budget(budget, fleet_size=0).rate_per_s == pytest.approx(3 / manifest.thresholds.exposure_s, rel=0.1)
     assert default.startswith('budget "1 per 1000 cycles": threshold 0.')
@@ -273,14 +275,14 @@ def test_six_short_lives_at_the_default_budget_say_what_the_guide_shows() -> Non
     """None of their failures reaches the threshold that is left, and no budget that they vouch for is as fine."""
     rows = (ThresholdRow(0.6, 1, 1e-4, 4, 5400.0, 324.0), ThresholdRow(0.9975, 0, 5e-5, 0, 0.0, 0.0))
     table = ThresholdTable(9000.0, 600.0, 6 * 3 * 3600.0, 6, rows, failures=6)
-    lines = decision(msgspec.structs.replace(small_manifest(), time_unit="s", thresholds=table)).splitlines()
+    lines = budget_as_text(msgspec.structs.replace(small_manifest(), time_unit="s", thresholds=table)).splitlines()
     assert lines[0] in (Path(__file__).parents[2] / "docs/guide.md").read_text().splitlines()
     assert lines[1].startswith(
         'budget "1 per device per 6h": threshold 0.6000, mean lead 1.5 hours; at this threshold 4 of'
     )
     assert lines[2] == 'Set model.budget = "1 per device per 6h" in the agent, or train on more devices.'
     hopeless = msgspec.structs.replace(table, rows=rows[1:])
-    assert decision(msgspec.structs.replace(small_manifest(), time_unit="s", thresholds=hopeless)).endswith(
+    assert budget_as_text(msgspec.structs.replace(small_manifest(), time_unit="s", thresholds=hopeless)).endswith(
         "\nTrain on more devices."
     )
 
@@ -306,7 +308,9 @@ def test_early_warning_of_evaluate_is_that_of_its_alerts(made: tuple[Path, Path]
     found = evaluate(bundle, made[1], "1 per 50 cycles")
     kept = [history for history in fleet() if history.device in bundle.manifest.created_from.play_devices]
     played = play(bundle, bundle.model, kept, found.replay["int8"].limit.threshold)
-    assert found.replay["int8"].early_warning == early_warning(bundle, played, kept)
+    assert found.replay["int8"].early_warning == early_warning(
+        fleet_of(bundle.manifest, played, kept), rules_of(bundle.manifest)
+    )
 
 
 def test_evaluate_refuses_other_data(made: tuple[Path, Path], tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from trainer.config import Train
 from trainer.data.history import History
 from trainer.data.split import split
 from trainer.evaluation.plot import plot_curves
-from trainer.evaluation.threshold_sweep import Rules, rules_by, rules_of
-from trainer.fit import report, trained, worth_over
+from trainer.evaluation.threshold_sweep import Rules, rules_of
+from trainer.fit import report, rules_of_config, trained, worth_over
 from trainer.model.features import fit_scaling, live
 from trainer.training.checkpoint import Curves
 from trainer.training.loop import Beside, is_over, train
@@ -56,9 +56,9 @@ def test_a_device_that_did_not_fail_can_only_cost() -> None:
 def test_rules_of_a_config_are_those_of_its_bundle() -> None:
     parts = split(fleet(), CONFIG.split)
     bundle, _, _ = trained(CONFIG.model_copy(update={"train": Train(epochs=1)}), parts, "0" * 64)
-    assert rules_by(CONFIG) == rules_of(bundle.manifest)
+    assert rules_of_config(CONFIG) == rules_of(bundle.manifest)
     policy = JudgePolicy(horizon=2, m=2, n=3, clear_ratio=0.8, clear_after_s=3.0, severity_risk=0.5)
-    assert rules_by(CONFIG) == Rules(policy, every_s=1.0, h_max_s=20.0, h_min_s=2.0, n_thresholds=9)
+    assert rules_of_config(CONFIG) == Rules(policy, every_s=1.0, h_max_s=20.0, h_min_s=2.0, n_thresholds=9)
 
 
 def test_training_stops_after_its_patience_and_keeps_the_best_epoch() -> None:

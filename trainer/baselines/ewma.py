@@ -36,7 +36,7 @@ class Ewma:
 
 
 def fit(histories: Sequence[History], task: Task) -> Scorer:
-    """The charts of the rate worth most. Raises DataRefused when no channel varies over the healthy rows."""
+    """The charts of the best rate. Raises DataRefused when no channel varies over the healthy rows."""
     rows = healthy_rows(histories, task)
     level: Float64 = np.nanmean(rows, axis=0)
     candidates = []
@@ -44,7 +44,7 @@ def fit(histories: Sequence[History], task: Task) -> Scorer:
         charts = [chart(history, rate, task.every_s, level)[healthy(history, task)] for history in histories]
         spread: Float64 = np.sqrt(np.nanmean((np.concatenate(charts) - level) ** 2, axis=0))
         candidates.append(Ewma(rate, task.every_s, level, spread))
-    return max(candidates, key=task.worth)
+    return max(candidates, key=task.mean_lead_at_budget)
 
 
 def chart(history: History, rate: float, every_s: float, level: Float64) -> Float64:

@@ -35,7 +35,7 @@ class Limits:
 
 
 def fit(histories: Sequence[History], task: Task) -> Scorer:
-    """The bands worth most. Raises DataRefused when no channel varies over the healthy rows."""
+    """The best bands. Raises DataRefused when no channel varies over the healthy rows."""
     rows = healthy_rows(histories, task)
     bands = [np.nanquantile(rows, (quantile, 1 - quantile), axis=0) for quantile in QUANTILES]
-    return max((Limits(low, high) for low, high in bands), key=task.worth)
+    return max((Limits(low, high) for low, high in bands), key=task.mean_lead_at_budget)

@@ -26,14 +26,14 @@ class Scorer(Protocol):
 class Task:
     """What a method may know beside the histories it is fitted to.
 
-    every_s    time between rows
-    h_max_s    an alert earlier than this before the fault is false
-    worth      mean lead within the budget over those histories: what a method tunes its own parameters by
+    every_s              time between rows
+    h_max_s              an alert earlier than this before the fault is false
+    mean_lead_at_budget  seconds, over those histories: what a method tunes its own parameters by
     """
 
     every_s: float
     h_max_s: float
-    worth: Callable[[Scorer], float]
+    mean_lead_at_budget: Callable[[Scorer], float]
 
 
 def healthy(history: History, task: Task) -> Bool:

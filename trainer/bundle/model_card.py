@@ -7,9 +7,9 @@ from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.score.time_unit import unit_of
 from trainer.config import Cmapss, Config, Pumps, Table
 from trainer.data.counted import counted
-from trainer.evaluation.fit_text import WORSE, beside_constant
 from trainer.evaluation.interval_coverage import percent
 from trainer.evaluation.metrics import Figures
+from trainer.evaluation.text import WORSE, beside_constant
 
 
 @dataclass(frozen=True, slots=True)

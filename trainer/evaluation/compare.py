@@ -15,12 +15,12 @@ from agent.bundle.manifest import Manifest
 from agent.judge.threshold import Budget, Chosen, choose
 from agent.replay.inline import PlayedDevice
 from agent.score.age_only import choose_age, warned_by_age
-from agent.score.early_warning import EarlyWarning, Watched, watched
+from agent.score.early_warning import EarlyWarning, ObservedDevice, observed_device
 from trainer.baselines import BASELINES
 from trainer.baselines.scorer import Scorer, Task
 from trainer.data.history import History
 from trainer.evaluation.playback import fleet_of
-from trainer.evaluation.threshold_sweep import judged, measured, rules_of, table_over, worth
+from trainer.evaluation.threshold_sweep import alerts_at, early_warning, mean_lead_at_budget, rules_of, table_over
 
 AGE = "age"
 RIVALS = (*BASELINES, AGE)
@@ -28,46 +28,53 @@ RIVALS = (*BASELINES, AGE)
 
 
 @dataclass(frozen=True, slots=True)
-class Warned:
+class MethodResult:
     """One method on the played devices, at the threshold chosen for the budget."""
 
     chosen: Chosen
-    fleet: tuple[Watched, ...]
-    found: EarlyWarning
+    fleet: tuple[ObservedDevice, ...]
+    early_warning: EarlyWarning
 
 
-def warned(manifest: Manifest, chosen: Chosen, played: Sequence[PlayedDevice], histories: Sequence[History]) -> Warned:
-    """The same of what a bundle's graph said of `histories` at the chosen threshold."""
+def bundle_result(
+    manifest: Manifest, chosen: Chosen, played: Sequence[PlayedDevice], histories: Sequence[History]
+) -> MethodResult:
+    """A bundle's own result: `played` are the `histories` as its graph scored them at the chosen threshold."""
     fleet = fleet_of(manifest, played, histories)
-    return Warned(chosen, fleet, measured(fleet, rules_of(manifest)))
+    return MethodResult(chosen, fleet, early_warning(fleet, rules_of(manifest)))
 
 
-def rival(name: str, manifest: Manifest, known: Sequence[History], played: Sequence[History], budget: Budget) -> Warned:
-    """One of RIVALS: fitted to `known`, the devices that the bundle was fitted and calibrated on, and played."""
-    return by_age(manifest, played, budget) if name == AGE else baseline(name, manifest, known, played, budget)
+def rival_result(
+    name: str, manifest: Manifest, tuning: Sequence[History], played: Sequence[History], budget: Budget
+) -> MethodResult:
+    """One of RIVALS: fitted to `tuning`, the devices that the bundle was fitted and calibrated on, and played."""
+    return (
+        age_result(manifest, played, budget) if name == AGE else baseline_result(name, manifest, tuning, played, budget)
+    )
 
 
-def by_age(manifest: Manifest, played: Sequence[History], budget: Budget) -> Warned:
+def age_result(manifest: Manifest, played: Sequence[History], budget: Budget) -> MethodResult:
     """The calendar of `agent/score/age_only.py`; it knows of the other devices what the manifest does: their lives."""
     rules = rules_of(manifest)
     windows = {"h_max_s": rules.h_max_s, "h_min_s": rules.h_min_s}
     chosen = choose_age(manifest.lives_s, manifest.unfailed_s, budget, **windows)
-    silent = [watched(history.device, history.t_s, rules.every_s, history.t_fail, ()) for history in played]
-    fleet = tuple(warned_by_age(silent, chosen.threshold, rules.h_max_s))
-    return Warned(chosen, fleet, measured(fleet, rules))
+    devices = [observed_device(history.device, history.t_s, rules.every_s, history.t_fail, ()) for history in played]
+    fleet = tuple(warned_by_age(devices, chosen.threshold, rules.h_max_s))
+    return MethodResult(chosen, fleet, early_warning(fleet, rules))
 
 
-def baseline(
-    name: str, manifest: Manifest, known: Sequence[History], played: Sequence[History], budget: Budget
-) -> Warned:
-    """One of BASELINES: fitted to `known`, given its threshold there, and played."""
+def baseline_result(
+    name: str, manifest: Manifest, tuning: Sequence[History], played: Sequence[History], budget: Budget
+) -> MethodResult:
+    """One of BASELINES: fitted to `tuning`, given its threshold there, and played."""
 
     rules = rules_of(manifest)
 
     def mean_lead(scorer: Scorer) -> float:
-        return worth([scorer.score(history) for history in known], known, rules, budget)
+        return mean_lead_at_budget([scorer.score(history) for history in tuning], tuning, rules, budget)
 
-    scorer = BASELINES[name](known, Task(rules.every_s, rules.h_max_s, mean_lead))
-    chosen = choose(table_over([scorer.score(history) for history in known], known, rules), budget)
-    (fleet,) = judged([scorer.score(history) for history in played], played, [chosen.threshold], rules)
-    return Warned(chosen, fleet, measured(fleet, rules))
+    scorer = BASELINES[name](tuning, Task(rules.every_s, rules.h_max_s, mean_lead))
+    chosen = choose(table_over([scorer.score(history) for history in tuning], tuning, rules), budget)
+    scores = [scorer.score(history) for history in played]
+    (fleet,) = alerts_at([chosen.threshold], scores, played, rules)
+    return MethodResult(chosen, fleet, early_warning(fleet, rules))

@@ -1,11 +1,13 @@
-"""Shares over rows, and how sure they are: rows of one device are alike, so devices are drawn anew and never rows."""
+"""Means and shares over rows, and how sure they are: rows of one device are alike, so devices are drawn, never rows."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 
 from agent.score.early_warning import BOOTSTRAP_SAMPLES, BOOTSTRAP_SEED, Interval
-from agent.words import Int64
+from agent.words import Bool, Int64
+from trainer.data.history import Float64
 
 
 def shares95(hits: Int64, rows: Int64) -> list[Interval]:
@@ -32,3 +34,9 @@ def counts(where: Int64, of_device: Int64, n_devices: int, n_places: int) -> Int
     """int64 [n_devices, n_places]: rows of each device at each place; where, of_device int64 [rows]."""
     flat = np.bincount(of_device * n_places + where, minlength=n_devices * n_places)
     return flat.reshape(n_devices, n_places)
+
+
+def mean(parts: Iterable[Float64 | Bool]) -> float:
+    """Mean over all parts, exact before it is rounded once: numpy's sum depends on where an array lies in memory."""
+    rows = np.concatenate(list(parts))
+    return math.fsum(rows.tolist()) / len(rows)

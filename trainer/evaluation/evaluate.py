@@ -21,7 +21,7 @@ from trainer.config import Config
 from trainer.data.dataset import histories_of, official_tests_of
 from trainer.data.digest import digest_of
 from trainer.data.history import Float64, History, failure_time
-from trainer.evaluation.compare import RIVALS, Warned, rival, warned
+from trainer.evaluation.compare import RIVALS, MethodResult, bundle_result, rival_result
 from trainer.evaluation.interval_coverage import Covered, covered
 from trainer.evaluation.metrics import Figures, figures
 from trainer.evaluation.playback import NEVER, play
@@ -63,7 +63,7 @@ class Evaluation:
     held_out: dict[str, Figures]
     replay: dict[str, Replay]
     beginnings: tuple[Beginning, ...]
-    compared: dict[str, Warned]
+    compared: dict[str, MethodResult]
     left_out: dict[str, str]
 
 
@@ -81,7 +81,7 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
     tests = official_tests_of(config, data)
     of = manifest.created_from
     kept = [history for history in recorded if history.device in of.play_devices]
-    known = [history for history in recorded if history.device in (*of.fit_devices, *of.calibrate_devices)]
+    tuning = [history for history in recorded if history.device in (*of.fit_devices, *of.calibrate_devices)]
     try:
         wanted = parse_budget(budget or default_budget(manifest.time_unit), fleet_size=len(kept))
     except ValueError as error:
@@ -90,11 +90,11 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
     truth = {history.device: history.t_fail for history in kept}
     models = {"int8": bundle.model, "fp32": bundle.model_fp32}
     played = {form: play(bundle, models[form], kept, chosen.threshold) for form in FORMS}
-    compared = {"lstm": warned(manifest, chosen, played["int8"], kept)}
+    compared = {"lstm": bundle_result(manifest, chosen, played["int8"], kept)}
     unfit: dict[str, str] = {}
     for name in RIVALS if baselines else ():
         try:
-            compared[name] = rival(name, manifest, known, kept, wanted)
+            compared[name] = rival_result(name, manifest, tuning, kept, wanted)
         except DataRefused as error:
             unfit[name] = error.what
     return Evaluation(
@@ -164,7 +164,7 @@ def as_json(found: Evaluation) -> bytes:
     return msgspec.json.format(msgspec.json.encode(content)) + b"\n"
 
 
-def compared_as_json(one: Warned) -> dict[str, object]:
+def compared_as_json(one: MethodResult) -> dict[str, object]:
     """One method: its threshold, what that cost on the devices that chose it, and its early-warning score."""
     return {
         "threshold": one.chosen.threshold,
@@ -172,5 +172,5 @@ def compared_as_json(one: Warned) -> dict[str, object]:
         "extrapolated": one.chosen.extrapolated,
         "warned_of": one.chosen.warned_of,
         "failures": one.chosen.failures,
-        "early_warning": one.found,
+        "early_warning": one.early_warning,
     }

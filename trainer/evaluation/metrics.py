@@ -9,7 +9,7 @@ import numpy as np
 from agent.bundle.manifest import Manifest
 from agent.replay.inline import PlayedDevice
 from trainer.data.history import History
-from trainer.evaluation.exact import mean
+from trainer.evaluation.device_bootstrap import mean
 from trainer.evaluation.interval_coverage import Covered, covered
 from trainer.evaluation.reliability import Bin, calibration_error, reliability
 

@@ -7,7 +7,7 @@ from agent.bundle.manifest import Manifest
 from agent.replay.inline import PlayedDevice, play_inline
 from agent.replay.messages import source_for, stream
 from agent.replay.recorded import Recorded
-from agent.score.early_warning import EarlyWarning, Watched, measure, watched
+from agent.score.early_warning import ObservedDevice, observed_device, spells_of
 from agent.words import FirstSeen
 from trainer.data.history import History
 
@@ -28,16 +28,12 @@ def play(
     return play_inline(bundle, model, stream(recorded, source), threshold)
 
 
-def early_warning(bundle: Bundle, played: Sequence[PlayedDevice], histories: Sequence[History]) -> EarlyWarning:
-    """The early-warning score of what was played, under the windows of the bundle's own table."""
-    table = bundle.manifest.thresholds
-    return measure(fleet_of(bundle.manifest, played, histories), h_max_s=table.h_max_s, h_min_s=table.h_min_s)
-
-
-def fleet_of(manifest: Manifest, played: Sequence[PlayedDevice], histories: Sequence[History]) -> tuple[Watched, ...]:
+def fleet_of(
+    manifest: Manifest, played: Sequence[PlayedDevice], histories: Sequence[History]
+) -> tuple[ObservedDevice, ...]:
     """The alerts of what was played, a device each."""
     every_s = manifest.cadence.every_s
     return tuple(
-        watched(history.device, history.t_s, every_s, history.t_fail, told.events)
-        for history, told in zip(histories, played, strict=True)
+        observed_device(history.device, history.t_s, every_s, history.t_fail, spells_of(one.events))
+        for history, one in zip(histories, played, strict=True)
     )

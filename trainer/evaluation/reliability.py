@@ -12,8 +12,7 @@ import numpy as np
 
 from agent.score.early_warning import Interval
 from agent.words import Bool, Float32, Int64
-from trainer.evaluation.device_bootstrap import counts, shares95
-from trainer.evaluation.exact import mean
+from trainer.evaluation.device_bootstrap import counts, mean, shares95
 
 BINS = 10
 

@@ -15,8 +15,9 @@ from agent.bundle.file import Bundle
 from agent.score.early_warning import EarlyWarning
 from agent.words import FirstSeen
 from trainer.data.history import History
-from trainer.evaluation.exact import mean
-from trainer.evaluation.playback import early_warning, play
+from trainer.evaluation.device_bootstrap import mean
+from trainer.evaluation.playback import fleet_of, play
+from trainer.evaluation.threshold_sweep import early_warning, rules_of
 
 UNSEEN_ROWS = (25, 50, 75)
 NEAR = 0.8
@@ -85,5 +86,5 @@ def beginning(
         rmse_s=math.sqrt(mean([(centre - left) ** 2])) if len(left) else math.nan,
         interval_coverage=mean([(low <= left) & (left <= high)]) if len(left) else math.nan,
         brier=mean([(risk - (left <= horizon_s)) ** 2]) if len(left) else math.nan,
-        early_warning=early_warning(bundle, played, histories),
+        early_warning=early_warning(fleet_of(manifest, played, histories), rules_of(manifest)),
     )

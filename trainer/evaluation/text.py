@@ -1,20 +1,65 @@
-"""What `forewarn-train evaluate` prints: the figures as tables for a terminal."""
+"""What `forewarn-train` prints of a bundle: whether it is worth anything after `fit`, its figures after `evaluate`."""
 
 import math
 from collections.abc import Mapping, Sequence
 
+from agent.bundle.manifest import Manifest
+from agent.judge.threshold import choose, default_budget, parse_budget, verdict
 from agent.score.early_warning import EarlyWarning, Interval
-from agent.score.time_unit import Unit
+from agent.score.time_unit import Unit, unit_of
 from trainer.data.counted import counted
 from trainer.evaluation.evaluate import FORMS, Evaluation
-from trainer.evaluation.fit_text import WORSE
 from trainer.evaluation.interval_coverage import Covered, percent
 from trainer.evaluation.metrics import HorizonFigures
 from trainer.evaluation.stream_starts import NEAR, left_out
 
+WORSE = "The estimate of the remaining life is worse than a constant: do not rely on it."
+LEARN_MORE = "Train for more epochs (train.epochs), or on more devices that failed, and look at curves.png."
+
+
+def fit_as_text(manifest: Manifest) -> str:
+    """What `fit` says at its end, before anybody runs the bundle: its estimate's error, and what a budget comes to."""
+    return f"{estimate_as_text(manifest)}\n{budget_as_text(manifest)}"
+
+
+def estimate_as_text(manifest: Manifest) -> str:
+    """The estimate's error on the held-out devices beside that of a constant."""
+    unit, measured = unit_of(manifest), manifest.metrics
+    rmse_s, constant_s = measured["play_rmse"], measured["play_rmse_of_constant"]
+    devices = counted(len(manifest.created_from.play_devices), "held-out device")
+    lines = [f"remaining life of {devices}: {beside_constant(rmse_s, constant_s, unit)}"]
+    if rmse_s > constant_s:
+        lines += [WORSE, LEARN_MORE]
+    return "\n".join(lines)
+
+
+def beside_constant(rmse_s: float, constant_s: float, unit: Unit) -> str:
+    return f"RMSE {unit.of(rmse_s):.2f} {unit.plural}, of the best constant {unit.of(constant_s):.2f}"
+
+
+def budget_as_text(manifest: Manifest) -> str:
+    """What the default budget comes to with this bundle, and the finest one that its devices can vouch for."""
+    default = default_budget(manifest.time_unit)
+    chosen = choose(manifest.thresholds, parse_budget(default, fleet_size=0))
+    lines = [budget_line(manifest, default)]
+    if chosen.extrapolated:
+        finest = choose(manifest.thresholds, parse_budget(chosen.finest_budget, fleet_size=0))
+        advice = f'Set model.budget = "{chosen.finest_budget}" in the agent, or train' if finest.warned_of else "Train"
+        lines += [budget_line(manifest, chosen.finest_budget), f"{advice} on more devices."]
+    return "\n".join(lines)
+
+
+def budget_line(manifest: Manifest, budget: str) -> str:
+    """The threshold that the budget chooses, and what warnings at it gave the calibration devices."""
+    table = manifest.thresholds
+    chosen = choose(table, parse_budget(budget, fleet_size=0))
+    lead_s = next(row.mean_lead_s for row in table.rows if row.threshold == chosen.threshold)
+    lead = f"mean lead {unit_of(manifest).text(lead_s)}"
+    return f'budget "{budget}": threshold {chosen.threshold:.4f}, {lead}; {verdict(chosen)}'
+
 
 def as_text(found: Evaluation) -> str:
-    """The figures as tables for a terminal."""
+    """The figures of `evaluate` as tables for a terminal."""
     kept, replay, unit = found.held_out["int8"], found.replay["int8"], found.unit
     held_out = [found.held_out[form] for form in FORMS]
     figures = [
@@ -42,7 +87,7 @@ def as_text(found: Evaluation) -> str:
             *beginnings_as_text(found),
             *left_out_as_text(found),
             f"\nbeside what a plant has without it, at {limit.budget} on the same devices",
-            *warnings_as_text({name: one.found for name, one in found.compared.items()}, unit),
+            *warnings_as_text({name: one.early_warning for name, one in found.compared.items()}, unit),
             *(f"{name} is left out: {why}" for name, why in found.left_out.items()),
         ]
     )

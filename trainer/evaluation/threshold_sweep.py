@@ -1,25 +1,33 @@
-"""Scores through the agent's own judge, at many thresholds side by side: what warnings from them are worth.
+"""One threshold sweep: devices are played once, and the agent's own judge then takes every threshold side by side.
 
-The rules come from a bundle's manifest, or from a config while there is no bundle yet.
+A slot of the judge's evidence is a pair of threshold and device, and each row of a batch has its own threshold; rows do
+not depend on each other (law 2), so a sweep says to the bit what playing at each threshold would say. Scores of a
+bundle and of a baseline go the same way. The thresholds of a bundle are even in log-odds; those of a score without a
+scale follow its own distribution.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
-from agent.bundle.manifest import JudgePolicy, Manifest, ThresholdTable
-from agent.judge.events import AlertEvents
+from agent.bundle.file import Bundle
+from agent.bundle.manifest import JudgePolicy, Manifest, ThresholdRow, ThresholdTable
 from agent.judge.evidence import Evidence, judge
 from agent.judge.threshold import ROUNDING, Budget, choose
-from agent.score.early_warning import EarlyWarning, Watched, measure, watched
-from agent.words import UNKNOWN_BUNDLE, AlertEvent, Quality, Scores
-from trainer.config import Config
+from agent.replay.inline import PlayedDevice
+from agent.score.early_warning import EarlyWarning, ObservedDevice, Spell, measure, observed_device
+from agent.score.time_unit import nanoseconds
+from agent.words import Quality
 from trainer.data.history import Float64, History
-from trainer.evaluation.thresholds import table_of
+from trainer.evaluation.playback import NEVER, play
 
+ODDS_MIN, ODDS_MAX = -4.0, 6.0
+"""Log-odds of a bundle's lowest and highest threshold: a risk of 0.02, and one at which false alarms are few."""
 TAIL_MAX = 0.5
-"""The lowest threshold that is tried is exceeded by this share of the rows."""
+"""The lowest threshold that is tried on a score without a scale is exceeded by this share of the rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +47,31 @@ class Rules:
 
 
 def rules_of(manifest: Manifest) -> Rules:
+    """The rules that a bundle was measured by."""
     table = manifest.thresholds
     return Rules(manifest.judge, manifest.cadence.every_s, table.h_max_s, table.h_min_s, len(table.rows))
 
 
-def rules_by(config: Config) -> Rules:
-    """Those of the bundle that the config will make."""
-    asked = config.judge
-    return Rules(policy_by(config), config.model.cadence, asked.h_max, asked.h_min, asked.thresholds)
+def early_warning(fleet: Sequence[ObservedDevice], rules: Rules) -> EarlyWarning:
+    """The early-warning score under the windows of the rules."""
+    return measure(fleet, h_max_s=rules.h_max_s, h_min_s=rules.h_min_s)
 
 
-def policy_by(config: Config) -> JudgePolicy:
-    asked = config.judge
-    return JudgePolicy(
-        horizon=config.risk.horizons.index(asked.horizon),
-        m=asked.m,
-        n=asked.n,
-        clear_ratio=asked.clear_ratio,
-        clear_after_s=asked.clear_after,
-        severity_risk=asked.severity_risk,
-    )
+def threshold_table(bundle: Bundle, histories: Sequence[History], n: int) -> ThresholdTable:
+    """Play `histories` through the core once, and judge at n thresholds under the bundle's policy and windows."""
+    played = play(bundle, bundle.model, histories, NEVER)
+    scores = [judged_scores(one, bundle.manifest.judge) for one in played]
+    return table_at(thresholds_even_in_log_odds(n), scores, histories, rules_of(bundle.manifest))
 
 
-def worth(scores: Sequence[Float64], histories: Sequence[History], rules: Rules, budget: Budget) -> float:
+def table_over(scores: Sequence[Float64], histories: Sequence[History], rules: Rules) -> ThresholdTable:
+    """The same of scores without a scale, at as many thresholds as the rules ask for. Scores as in `alerts_at`."""
+    return table_at(thresholds_of_scores(scores, rules.n_thresholds), scores, histories, rules)
+
+
+def mean_lead_at_budget(scores: Sequence[Float64], histories: Sequence[History], rules: Rules, budget: Budget) -> float:
     """Mean lead in seconds (strict) at the threshold that the budget chooses over the same devices, 0 where not even
-    the highest keeps to it. Scores as in `judged`.
+    the highest keeps to it. Scores as in `alerts_at`.
     """
     table = table_over(scores, histories, rules)
     chosen = choose(table, budget)
@@ -71,13 +79,40 @@ def worth(scores: Sequence[Float64], histories: Sequence[History], rules: Rules,
     return next(row.mean_lead_s for row in table.rows if row.threshold == chosen.threshold) if keeps else 0.0
 
 
-def table_over(scores: Sequence[Float64], histories: Sequence[History], rules: Rules) -> ThresholdTable:
-    """As many thresholds as the rules ask for, each with what the judge made of it over `histories`."""
-    tried = thresholds(scores, rules.n_thresholds)
-    return table_of(tried, [measured(fleet, rules) for fleet in judged(scores, histories, tried, rules)])
+def table_at(
+    thresholds: Sequence[float], scores: Sequence[Float64], histories: Sequence[History], rules: Rules
+) -> ThresholdTable:
+    """What the judge makes of the same devices at each of the thresholds, which rise."""
+    results = [early_warning(fleet, rules) for fleet in alerts_at(thresholds, scores, histories, rules)]
+    rows = tuple(
+        ThresholdRow(
+            threshold=threshold,
+            false_alarms=result.false_alarms,
+            rate_upper95_per_s=result.false_alarms_per_s_upper95,
+            detected=result.strict.detected,
+            mean_lead_s=result.strict.mean_lead_s,
+            false_alarm_s=result.false_alarm_s,
+        )
+        for threshold, result in zip(thresholds, results, strict=True)
+    )
+    first = results[0]
+    return ThresholdTable(
+        first.h_max_s, first.h_min_s, first.exposure_s, len(first.devices), rows, failures=first.failures
+    )
 
 
-def thresholds(scores: Sequence[Float64], n: int) -> list[float]:
+def judged_scores(played: PlayedDevice, policy: JudgePolicy) -> Float64:
+    """float64 [T]: the risk that the judge compares, NaN for a row that it does not count (law 4)."""
+    is_ok = played.quality == Quality.OK
+    return np.where(is_ok, played.risk[:, policy.horizon], np.nan).astype(np.float64)
+
+
+def thresholds_even_in_log_odds(n: int) -> list[float]:
+    """n thresholds of a probability, rising, as float32 holds them."""
+    return [float(np.float32(1 / (1 + math.exp(-odds)))) for odds in np.linspace(ODDS_MIN, ODDS_MAX, n).tolist()]
+
+
+def thresholds_of_scores(scores: Sequence[Float64], n: int) -> list[float]:
     """At most n thresholds > 0, rising, as float32 holds them.
 
     From the highest score down to its median, each exceeded by the same factor more of the rows: dense where alarms
@@ -90,50 +125,38 @@ def thresholds(scores: Sequence[Float64], n: int) -> list[float]:
     return [float(threshold) for threshold in tried[tried > 0]] or [1.0]
 
 
-def judged(
-    scores: Sequence[Float64], histories: Sequence[History], tried: Sequence[float], rules: Rules
-) -> list[tuple[Watched, ...]]:
-    """What the agent's judge would have said of `histories` at each of the thresholds, all of them side by side.
+def alerts_at(
+    thresholds: Sequence[float], scores: Sequence[Float64], histories: Sequence[History], rules: Rules
+) -> list[tuple[ObservedDevice, ...]]:
+    """The alerts that the agent's judge would raise and clear at each of the thresholds, a fleet each.
 
-    scores float64 [T] a history, NaN where a row says nothing. Every pair of threshold and history is a slot of the
-    judge's evidence. One call has one threshold, so it is 1 and a score is divided by its own: float32 division
-    rounds no score below its threshold up to 1.
+    scores  float64 [T] a history, NaN where the judge does not count a row; compared as float32, as an agent's are
     """
-    policy, n_devices = rules.policy, len(histories)
-    threshold = np.array(tried, np.float32)[:, None]  # [thresholds, 1]
-    evidence = Evidence.empty(len(tried) * n_devices)
-    alerts = AlertEvents(UNKNOWN_BUNDLE)
-    told: list[list[AlertEvent]] = [[] for _ in range(len(tried) * n_devices)]
+    policy = msgspec.structs.replace(rules.policy, horizon=0)  # a score is the only column of what is judged
+    n_devices, n_slots = len(histories), len(thresholds) * len(histories)
+    slots = np.arange(n_slots).reshape(len(thresholds), n_devices)
+    threshold = np.repeat(np.array(thresholds, np.float32), n_devices)  # [slots]
     length = np.array([len(one) for one in scores])
     score = np.full((length.max(), n_devices), np.nan, np.float32)
     t_ns = np.zeros((length.max(), n_devices), np.int64)
     for column, (one, history) in enumerate(zip(scores, histories, strict=True)):
-        score[: len(one), column], t_ns[: len(one), column] = one, np.round(history.t_s * 1e9)
-    names = np.array([history.device for history in histories], np.object_)
+        score[: len(one), column], t_ns[: len(one), column] = one, nanoseconds(history.t_s)
+    quality = np.where(np.isnan(score), Quality.OUT_OF_DOMAIN, Quality.OK).astype(np.uint8)
+    evidence = Evidence.empty(n_slots)
+    spells: list[list[Spell]] = [[] for _ in range(n_slots)]
     for row in range(length.max()):
-        there = np.flatnonzero(length > row)
-        slots = (np.arange(len(tried))[:, None] * n_devices + there).ravel()
-        device = slots % n_devices
-        risk = np.repeat((score[row, there] / threshold).reshape(-1, 1), policy.horizon + 1, axis=1)
-        quality = np.where(np.isnan(risk[:, 0]), Quality.OUT_OF_DOMAIN, Quality.OK).astype(np.uint8)
-        unsaid = np.empty((len(slots), 0), np.float32)
-        batch = Scores(device, np.zeros_like(device), names[device], t_ns[row, device], quality, risk, unsaid)
-        verdict = judge(evidence, slots, batch.t_ns, quality, risk, 1.0, policy)
-        events = alerts.decided(
-            verdict, batch, slots, evidence, np.zeros_like(evidence.raised_epoch), lambda _: "recorded"
-        )
-        for slot, event in zip(slots[verdict.rows].tolist(), events, strict=True):
-            told[slot].append(event)
-    fleets = [told[start : start + n_devices] for start in range(0, len(told), n_devices)]
+        batch = slots[:, length > row].ravel()
+        device = batch % n_devices
+        risk = score[row, device][:, None]
+        verdict = judge(evidence, batch, t_ns[row, device], quality[row, device], risk, threshold[batch], policy)
+        for slot in batch[verdict.raised].tolist():
+            spells[slot].append(Spell(int(t_ns[row, slot % n_devices]) / 1e9))
+        for slot in batch[verdict.cleared].tolist():
+            spells[slot][-1] = Spell(spells[slot][-1].raised_s, int(t_ns[row, slot % n_devices]) / 1e9)
     return [
         tuple(
-            watched(history.device, history.t_s, rules.every_s, history.t_fail, events)
-            for history, events in zip(histories, fleet, strict=True)
+            observed_device(history.device, history.t_s, rules.every_s, history.t_fail, spells[slot])
+            for history, slot in zip(histories, fleet, strict=True)
         )
-        for fleet in fleets
+        for fleet in slots.tolist()
     ]
-
-
-def measured(fleet: Sequence[Watched], rules: Rules) -> EarlyWarning:
-    """The early-warning score under the windows of the rules."""
-    return measure(fleet, h_max_s=rules.h_max_s, h_min_s=rules.h_min_s)

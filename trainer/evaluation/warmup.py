@@ -16,7 +16,7 @@ import numpy as np
 from agent.bundle.file import Bundle
 from agent.core import Bounds
 from trainer.data.history import Float64, History
-from trainer.evaluation.exact import mean
+from trainer.evaluation.device_bootstrap import mean
 from trainer.evaluation.playback import NEVER, play
 
 STARTS_EVERY = 6

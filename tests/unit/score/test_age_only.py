@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from agent.judge.threshold import Budget
 from agent.score.age_only import choose_age, warned_by_age
-from agent.score.early_warning import Spell, Watched, measure
+from agent.score.early_warning import ObservedDevice, Spell, measure
 
 H_MAX, H_MIN = 60.0, 5.0
 LIVES = st.lists(st.integers(1, 300), max_size=10)
@@ -22,9 +22,9 @@ def chosen(lives, unfailed=(), rate=1e-3):
     return choose_age([*map(float, lives)], [*map(float, unfailed)], budget(rate), h_max_s=H_MAX, h_min_s=H_MIN)
 
 
-def fleet_of(lives, unfailed) -> list[Watched]:
-    failed = [Watched(f"f{index}", 0.0, float(life), float(life), ()) for index, life in enumerate(lives)]
-    return failed + [Watched(f"u{index}", 0.0, float(time), math.inf, ()) for index, time in enumerate(unfailed)]
+def fleet_of(lives, unfailed) -> list[ObservedDevice]:
+    failed = [ObservedDevice(f"f{index}", 0.0, float(life), float(life), ()) for index, life in enumerate(lives)]
+    return failed + [ObservedDevice(f"u{index}", 0.0, float(time), math.inf, ()) for index, time in enumerate(unfailed)]
 
 
 @settings(deadline=None)
@@ -71,16 +71,16 @@ def test_devices_that_did_not_fail_are_false_alarms_of_an_age_that_they_outlived
 
 
 def test_it_stands_for_h_max_so_that_it_is_one_false_alarm():
-    (one,) = warned_by_age([Watched("old", 10, 300, math.inf, (Spell(3),))], 100, H_MAX)
+    (one,) = warned_by_age([ObservedDevice("old", 10, 300, math.inf, (Spell(3),))], 100, H_MAX)
     assert one.spells == (Spell(110, 170),)
     assert measure([one], h_max_s=H_MAX, h_min_s=H_MIN).false_alarms == 1
 
 
 def test_a_device_that_dies_younger_is_not_warned():
-    young, just = Watched("young", 0, 150, 99, ()), Watched("just", 0, 100, 100, ())
+    young, just = ObservedDevice("young", 0, 150, 99, ()), ObservedDevice("just", 0, 100, 100, ())
     assert [len(one.spells) for one in warned_by_age([young, just], 100, H_MAX)] == [0, 1]
 
 
 def test_without_a_recorded_life_it_never_warns():
     age = chosen([]).threshold
-    assert warned_by_age([Watched("old", 0, 300, 300, ())], age, H_MAX)[0].spells == ()
+    assert warned_by_age([ObservedDevice("old", 0, 300, 300, ())], age, H_MAX)[0].spells == ()

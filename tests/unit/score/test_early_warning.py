@@ -7,7 +7,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from agent.score.early_warning import Spell, Watched, measure, poisson_upper95, watched, wilson95
+from agent.score.early_warning import (
+    ObservedDevice,
+    Spell,
+    measure,
+    observed_device,
+    poisson_upper95,
+    spells_of,
+    wilson95,
+)
 from tests.alert_events import event
 
 H_MAX, H_MIN = 60.0, 5.0
@@ -15,11 +23,11 @@ H_MAX, H_MIN = 60.0, 5.0
 
 def engine(
     *spells: tuple[float, float], device: str = "e1", start: float = 0, end: float = 200, fail: float = 200
-) -> Watched:
-    return Watched(device, start, end, fail, tuple(Spell(raised, cleared) for raised, cleared in spells))
+) -> ObservedDevice:
+    return ObservedDevice(device, start, end, fail, tuple(Spell(raised, cleared) for raised, cleared in spells))
 
 
-def score(*fleet: Watched):
+def score(*fleet: ObservedDevice):
     return measure(fleet, h_max_s=H_MAX, h_min_s=H_MIN)
 
 
@@ -80,7 +88,7 @@ def test_a_false_alarm_that_never_ends_cannot_keep_to_any_budget_by_being_one():
 def test_rounding_of_times_makes_no_false_alarm_more(start, h_max, n):
     """An alert that stands exactly n times h_max, its times rounded as seconds in float64 are."""
     assume(start * 1e-15 < h_max * 1e-10)
-    one = Watched("p", start, start + 60 * h_max, math.inf, (Spell(start, start + n * h_max),))
+    one = ObservedDevice("p", start, start + 60 * h_max, math.inf, (Spell(start, start + n * h_max),))
     assert measure([one], h_max_s=h_max, h_min_s=0).false_alarms == n
 
 
@@ -143,13 +151,13 @@ def test_events_become_spells_and_watching_begins_a_cadence_before_the_first_row
         event("cleared", "a", t=115),
         event("raised", "b", t=124),
     ]
-    found = watched("e1", np.arange(1.0, 131.0), 1.0, 130.0, events)
-    assert found == Watched("e1", 0.0, 130.0, 130.0, (Spell(59.0, 115.0), Spell(124.0)))
+    found = observed_device("e1", np.arange(1.0, 131.0), 1.0, 130.0, spells_of(events))
+    assert found == ObservedDevice("e1", 0.0, 130.0, 130.0, (Spell(59.0, 115.0), Spell(124.0)))
 
 
 def test_an_alert_that_was_forgotten_ends():
     events = [event("raised", "a", t=5), event("cleared", "a", t=9, cause="forgotten")]
-    assert watched("e1", np.arange(10.0), 1.0, None, events).spells == (Spell(5.0, 9.0),)
+    assert spells_of(events) == (Spell(5.0, 9.0),)
 
 
 # Against a slow obvious model -----------------------------------------------------------------------------------
@@ -169,7 +177,7 @@ def test_agrees_with_counting_cycle_by_cycle(drawn):
         ordered = sorted({raised: max(raised, cleared) for raised, cleared in spells}.items())
         listed = tuple(Spell(raised, cleared) for raised, cleared in ordered if raised <= life)
         fail = float(life + beyond) if fails else math.inf
-        fleet.append(Watched(str(index), 0.0, float(life), fail, listed))
+        fleet.append(ObservedDevice(str(index), 0.0, float(life), fail, listed))
     got = measure(fleet, h_max_s=h_max, h_min_s=h_min)
 
     alarm_time = 0
