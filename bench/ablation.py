@@ -40,13 +40,13 @@ from trainer.data.split import Parts
 from trainer.evaluation.threshold_sweep import alerts_at, early_warning, table_over
 from trainer.fit import rules_of_config, worth_over
 from trainer.model.cells import CELLS
-from trainer.model.cells.cell import Multiply, plainly
-from trainer.model.features import Life, fit_scaling, live, n_inputs
-from trainer.model.heads import Answers
+from trainer.model.cells.cell import Product, dense
+from trainer.model.features import Features, features_of, fit_scaling, n_inputs
+from trainer.model.heads import Outputs
 from trainer.model.network import Network
-from trainer.training.augment import later
-from trainer.training.loop import Beside, learn
-from trainer.training.validation import answers_of, rmse_over_rows
+from trainer.training.augment import from_row
+from trainer.training.loop import train
+from trainer.training.validation import predict, rmse_over_rows
 
 N_FOLDS = 5
 UNHEARD = (25, 50, 75)
@@ -121,27 +121,28 @@ class Blind(Network):
         self,
         inputs: Tensor,
         states: Sequence[Tensor] = (),
-        multiply: Multiply = plainly,
+        product: Product = dense,
         real: Tensor | None = None,
-    ) -> tuple[Answers, list[Tensor]]:
-        return super().forward(inputs * self.read, states, multiply, real)
+    ) -> tuple[Outputs, list[Tensor]]:
+        return super().forward(inputs * self.read, states, product, real)
 
 
 def one_run(config: Config, unread: Sequence[str], parts: Parts) -> dict[str, float]:
     """Train on a fold; figures over its played devices."""
     scaling = fit_scaling(parts.fit, config)
     fit, aside, unseen = (
-        [live(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate, parts.play)
+        [features_of(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate, parts.play)
     )
-    beside = Beside(worth=worth_over(parts.calibrate, config))
     began = time.monotonic()
-    network, curves = learn(lambda of: Blind(of, unread), fit, aside, config, config.seed, beside)
+    network, curves = train(
+        lambda of: Blind(of, unread), fit, aside, config, early_stopping=worth_over(parts.calibrate, config)
+    )
     took_s = time.monotonic() - began
-    told = answers_of(network, unseen, config)
+    told = predict(network, unseen, config)
     left = [estimate for estimate, _ in told]
     found = {"whole": rmse_over_rows(left, unseen, config, config.train.above_cap_share)}
     found |= {str(n): rmse_unheard(network, unseen, config, n) for n in UNHEARD}
-    risks = [[risk for _, risk in answers_of(network, aside, config)], [risk for _, risk in told]]
+    risks = [[risk for _, risk in predict(network, aside, config)], [risk for _, risk in told]]
     return found | {"lead": lead(*risks, parts, config), "epochs": len(curves.loss), "train_s": took_s}
 
 
@@ -155,11 +156,11 @@ def lead(aside: Sequence[Float32], unseen: Sequence[Float32], parts: Parts, conf
     return early_warning(fleet, rules).strict.mean_lead_s
 
 
-def rmse_unheard(network: Network, lives: Sequence[Life], config: Config, n: int) -> float:
-    joined = [later(life, n) for life in lives if life.failed and len(life.z) > n + 1]
+def rmse_unheard(network: Network, lives: Sequence[Features], config: Config, n: int) -> float:
+    joined = [from_row(life, n) for life in lives if life.failed and len(life.z) > n + 1]
     off = [
         (told - np.minimum(life.left, config.rul.cap))[life.left <= LEFT_MAX * config.model.cadence]
-        for (told, _), life in zip(answers_of(network, joined, config), joined, strict=True)
+        for (told, _), life in zip(predict(network, joined, config), joined, strict=True)
     ]
     return float(np.sqrt(np.mean(np.concatenate(off) ** 2)))
 

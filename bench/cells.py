@@ -18,7 +18,7 @@ from onnx import TensorProto, ValueInfoProto, checker, helper
 from agent.bundle.onnx_graph import IR_VERSIONS, OPSET_VERSION
 from agent.words import Float32
 from bench.result import markdown, ratio, write
-from trainer.graph.builder import PRODUCTS, Form, Tape
+from trainer.graph.builder import PRODUCTS, Form, GraphBuilder
 from trainer.model.cells import CELLS
 from trainer.model.cells.cell import Cell
 
@@ -28,21 +28,21 @@ ROUNDS, CALLS = 15, 20
 
 def graph(cell: Cell, form: Form) -> bytes:
     """x [b, I], dt [b] and state [b, S] to state_out [b, S] and, where a bundle has its risks, what goes up [b, W]."""
-    tape = Tape()
+    builder = GraphBuilder()
     sizes = [size for _, size in cell.blocks]
-    up, state = cell.export(tape, PRODUCTS[form], "x", tape.split("state", sizes))
-    tape.named("state_out", tape.op("Concat", *state, axis=1))
-    tape.named("risk", up)
+    up, state = cell.export(builder, PRODUCTS[form], "x", builder.split("state", sizes))
+    builder.named("state_out", builder.op("Concat", *state, axis=1))
+    builder.named("risk", up)
 
     def value(name: str, *shape: int | str) -> ValueInfoProto:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
 
     made = helper.make_graph(
-        tape.nodes,
+        builder.nodes,
         "g",
         [value("x", "b", cell.n_inputs), value("dt", "b"), value("state", "b", cell.size)],
         [value("state_out", "b", cell.size), value("risk", "b", cell.width)],
-        list(tape.constants.values()),
+        list(builder.constants.values()),
     )
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", OPSET_VERSION)], ir_version=IR_VERSIONS[-1])
     checker.check_model(model, full_check=True)

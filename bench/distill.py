@@ -35,16 +35,16 @@ from trainer.data.dataset import histories_of
 from trainer.data.digest import digest_of
 from trainer.data.history import Float64, History
 from trainer.data.split import Parts
-from trainer.distill import trained_teacher
+from trainer.distill import train_teacher
 from trainer.evaluation.compare import MethodResult, bundle_result
 from trainer.evaluation.metrics import figures
 from trainer.evaluation.playback import play
 from trainer.evaluation.threshold_sweep import alerts_at, early_warning, rules_of, table_over
 from trainer.fit import trained
-from trainer.model.features import Scaling, batch_of, fit_scaling, live
+from trainer.model.features import Scaling, batch_of, features_of, fit_scaling
 from trainer.model.heads import risk_of
 from trainer.model.network import Network
-from trainer.training.teacher import BothWays, Lesson
+from trainer.training.teacher import BidirectionalLstm, TrainedTeacher
 
 ALONE, TAUGHT, TEACHER = METHODS = ("alone", "taught", "teacher")
 TOGETHER = 32
@@ -56,7 +56,7 @@ FIGURES = ("mean_lead_s", "detection_rate", "rmse_s")
 class HeardSoFar:
     """A teacher as a method that warns, each row from the rows up to it."""
 
-    network: BothWays
+    network: BidirectionalLstm
     scaling: Scaling
     config: Config
 
@@ -68,7 +68,7 @@ class HeardSoFar:
     @torch.no_grad()
     def answers(self, history: History) -> tuple[Float32, Float32]:
         """Remaining life float32 [T] in seconds within [0, cap], and risk float32 [T, K]."""
-        life = live(history, self.scaling, self.config.model)
+        life = features_of(history, self.scaling, self.config.model)
         inputs = torch.from_numpy(batch_of([life], self.config.model).inputs)
         left, risk = [], []
         for start in range(0, len(inputs), TOGETHER):
@@ -86,12 +86,12 @@ def one_fold(config: Config, parts: Parts, budget: str) -> dict[str, dict[str, A
     assert config.distill is not None
     sha256 = digest_of([*parts.fit, *parts.calibrate])
     began = time.monotonic()
-    lesson = trained_teacher(config, config.distill, parts)
+    lesson = train_teacher(config, config.distill, parts)
     teacher_s = time.monotonic() - began
     found, manifest = {}, None
     for method, of in ((ALONE, None), (TAUGHT, lesson)):
         began = time.monotonic()
-        bundle = trained(config, parts, sha256, lesson=of)[0]
+        bundle = trained(config, parts, sha256, teacher=of)[0]
         train_s, manifest = time.monotonic() - began, bundle.manifest
         allowed = allowed_by(budget, manifest, len(parts.play))
         chosen = choose(manifest.thresholds, allowed)
@@ -102,12 +102,12 @@ def one_fold(config: Config, parts: Parts, budget: str) -> dict[str, dict[str, A
     assert manifest is not None
     teacher, rmse_s = of_teacher(config, parts, lesson, manifest, allowed)
     found[TEACHER] = row_of(teacher, rmse_s, lesson.network.n_weights, teacher_s)
-    found[TEACHER]["watched_rmse_ahead_s"] = lesson.watched_rmse
+    found[TEACHER]["watched_rmse_ahead_s"] = lesson.validation_rmse
     return found
 
 
 def of_teacher(
-    config: Config, parts: Parts, lesson: Lesson, manifest: Manifest, allowed: Budget
+    config: Config, parts: Parts, lesson: TrainedTeacher, manifest: Manifest, allowed: Budget
 ) -> tuple[MethodResult, float]:
     """The teacher's warnings, judged as a baseline's are, and its RMSE over all rows."""
     scorer = HeardSoFar(lesson.network, fit_scaling(parts.fit, config), config)

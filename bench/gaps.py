@@ -27,9 +27,10 @@ from trainer.config_file import read_config
 from trainer.data.dataset import histories_of
 from trainer.data.history import History
 from trainer.model.cells import CELLS
-from trainer.model.features import fit_scaling, live
+from trainer.model.features import features_of, fit_scaling
+from trainer.model.network import Network
 from trainer.training.loop import train
-from trainer.training.validation import answers_of
+from trainer.training.validation import predict
 
 GAP_ROWS = (30, 61)
 BETWEEN_ROWS = (50, 121)
@@ -52,9 +53,11 @@ def with_gaps(history: History, rng: np.random.Generator) -> tuple[History, Bool
 def error(config: Config, fit: Sequence[History], asked: Sequence[tuple[History, Bool]], seed: int) -> float:
     """RMSE of the remaining life, truth capped, over the asked rows of engines that were not fitted."""
     scaling = fit_scaling(fit, config)
-    lives, watch = ([live(one, scaling, config.model) for one in part] for part in (fit, [one for one, _ in asked]))
-    network, _ = train(lives, watch[:2], config, seed)
-    told = answers_of(network, watch, config)
+    lives, watch = (
+        [features_of(one, scaling, config.model) for one in part] for part in (fit, [one for one, _ in asked])
+    )
+    network, _ = train(Network, lives, watch[:2], config.model_copy(update={"seed": seed}))
+    told = predict(network, watch, config)
     off = [
         (estimate - np.minimum(life.left, config.rul.cap))[rows]
         for (estimate, _), life, (_, rows) in zip(told, watch, asked, strict=True)

@@ -25,7 +25,8 @@ from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of
 from trainer.data.split import Parts
-from trainer.model.features import fit_scaling, live
+from trainer.model.features import features_of, fit_scaling
+from trainer.model.network import Network
 from trainer.training.loop import train
 
 PLAIN = "torch"
@@ -37,8 +38,8 @@ AVERAGE = 0.9
 def curve(config: Config, parts: Parts) -> list[float]:
     """Validation RMSE after each epoch."""
     scaling = fit_scaling(parts.fit, config)
-    fit, unseen = ([live(one, scaling, config.model) for one in part] for part in (parts.fit, parts.play))
-    return train(fit, unseen, config, config.seed)[1].rmse
+    fit, unseen = ([features_of(one, scaling, config.model) for one in part] for part in (parts.fit, parts.play))
+    return train(Network, fit, unseen, config)[1].rmse
 
 
 def mark(plain: Sequence[float]) -> float:

@@ -21,20 +21,20 @@ from bench.result import markdown, ratio, write
 from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of
-from trainer.graph.fake_quantize import rounded
-from trainer.model.cells.cell import Multiply, plainly
-from trainer.model.features import Life, batch_of, fit_scaling, live
+from trainer.graph.fake_quantize import fake_quantized
+from trainer.model.cells.cell import Product, dense
+from trainer.model.features import Features, batch_of, features_of, fit_scaling
 from trainer.model.network import Network
 from trainer.training.loop import train
 from trainer.training.validation import rmse_over_rows
 
 
-def error(network: Network, lives: Sequence[Life], config: Config, multiply: Multiply) -> float:
+def error(network: Network, lives: Sequence[Features], config: Config, product: Product) -> float:
     """RMSE over the rows of a random cut, with the given products."""
     batch = batch_of(lives, config.model)
     with torch.no_grad():
-        answers, _ = network(torch.from_numpy(batch.inputs), (), multiply, torch.from_numpy(batch.real))
-    estimate = (answers.estimate.clamp(0, 1) * config.rul.cap).numpy()
+        outputs, _ = network(torch.from_numpy(batch.inputs), (), product, torch.from_numpy(batch.real))
+    estimate = (outputs.estimate.clamp(0, 1) * config.rul.cap).numpy()
     return rmse_over_rows([estimate[: len(life.z), one] for one, life in enumerate(lives)], lives, config)
 
 
@@ -55,11 +55,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         parts = folds(histories_of(config, chosen.data), 5, 0, 0.1)[0]
         fit = (*parts.fit, *parts.calibrate)
         scaling = fit_scaling(fit, config)
-        lives, asked = ([live(one, scaling, config.model) for one in part] for part in (fit, parts.play))
+        lives, asked = ([features_of(one, scaling, config.model) for one in part] for part in (fit, parts.play))
         for seed in chosen.seeds:
             began = time.monotonic()
-            network, _ = train(lives, asked[:2], config, seed)
-            off = {name: error(network, asked, config, by) for name, by in (("fp32", plainly), ("int8", rounded))}
+            network, _ = train(Network, lives, asked[:2], config.model_copy(update={"seed": seed}))
+            off = {name: error(network, asked, config, by) for name, by in (("fp32", dense), ("int8", fake_quantized))}
             rows.append({"rounded_epochs": epochs, "seed": seed, **off, "train_s": time.monotonic() - began})
             print(rows[-1], file=sys.stderr, flush=True)
     lines, ratios = [], {}

@@ -75,7 +75,7 @@ def untrained(hidden: int, layers: int, seed: int) -> Streaming:
         mean_rates=(0.05, 0.02),
         age_scale=1 / 800,
         cadence_s=1.0,
-        known=0.25,
+        flag=0.25,
         all_new=False,
         cells=tuple(Lstm(hidden if layer else 3 * n_channels + 2, hidden) for layer in range(layers)),
         estimate=linear(hidden, 1),

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -13,11 +12,11 @@ from trainer.config import Config, Distill
 from trainer.data.digest import digest_of
 from trainer.data.split import Parts
 from trainer.fit import CHECKPOINT, code_version, make_folder, ready, written
-from trainer.model.features import batch_of, fit_scaling, live
+from trainer.model.features import batch_of, features_of, fit_scaling
 from trainer.training import torch_file
-from trainer.training.checkpoint import differences, learning_of
-from trainer.training.loop import Beside, learn
-from trainer.training.teacher import BothWays, Lesson, ended, teachers, teaching
+from trainer.training.checkpoint import Checkpoint, differences, training_keys
+from trainer.training.loop import train
+from trainer.training.teacher import BidirectionalLstm, TrainedTeacher, cut_evenly, estimates_of, teacher_config
 from trainer.training.validation import rmse_over_rows
 
 ANOTHER = "Leave --teacher out to train one, or give another --out."
@@ -41,75 +40,78 @@ def distill(config: Config, data: Path | None, out: Path, teacher: Path | None =
         (out / TEACHER).unlink(missing_ok=True)
         (out / TEACHER_CHECKPOINT).unlink(missing_ok=True)
     if teacher is None:
-        lesson = own_teacher(config, config.distill, parts, out)
+        trained = own_teacher(config, config.distill, parts, out)
     else:
-        lesson = read_teacher(teacher, config, config.distill, parts)
-    return written(config, parts, data_sha256, out, lesson)
+        trained = read_teacher(teacher, config, config.distill, parts)
+    return written(config, parts, data_sha256, out, trained)
 
 
-def own_teacher(config: Config, settings: Distill, parts: Parts, out: Path) -> Lesson:
+def own_teacher(config: Config, settings: Distill, parts: Parts, out: Path) -> TrainedTeacher:
     """The teacher of this very run, trained if it is not there yet."""
-    path, checkpoint = out / TEACHER, out / TEACHER_CHECKPOINT
+    path = out / TEACHER
     made_of = {
         "version of forewarn": code_version(),
         "fitted devices": digest_of(parts.fit)[:16],
-        **learning_of(teachers(config, settings)),
+        **training_keys(teacher_config(config, settings)),
     }
     if path.exists():
         return read_teacher(path, config, settings, parts, made_of)
-    lesson = trained_teacher(config, settings, parts, checkpoint, made_of)
-    content = {
+    checkpoint = Checkpoint(out / TEACHER_CHECKPOINT, made_of)
+    teacher = train_teacher(config, settings, parts, checkpoint)
+    content = {  # names of the file's schema
         "made_of": made_of,
-        "hears": hears(config, settings, parts),
-        "watched_rmse": lesson.watched_rmse,
-        "weights": lesson.network.state_dict(),
+        "hears": inputs_key(config, settings, parts),
+        "watched_rmse": teacher.validation_rmse,
+        "weights": teacher.network.state_dict(),
     }
     torch_file.write(path, "teacher", content)
-    checkpoint.unlink(missing_ok=True)
-    return lesson
+    checkpoint.path.unlink(missing_ok=True)
+    return teacher
 
 
-def trained_teacher(
-    config: Config,
-    settings: Distill,
-    parts: Parts,
-    checkpoint: Path | None = None,
-    made_of: Mapping[str, str] = MappingProxyType({}),
-) -> Lesson:
-    """Train it on `parts.fit`; `parts.calibrate` is looked at. A training that was killed goes on from `checkpoint`."""
+def train_teacher(
+    config: Config, settings: Distill, parts: Parts, checkpoint: Checkpoint | None = None
+) -> TrainedTeacher:
+    """Train it on `parts.fit`, validated on `parts.calibrate`. A training that was killed goes on from `checkpoint`."""
     scaling = fit_scaling(parts.fit, config)
-    lives, watched = ([live(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate))
-    beside = Beside(checkpoint=checkpoint, made_of=made_of)
-    learning = teachers(config, settings)
-    network, _ = learn(lambda of: BothWays(of, settings), lives, ended(watched), learning, config.seed, beside)
-    batch = batch_of(watched, config.model)
-    share = teaching(network)(torch.from_numpy(batch.inputs), torch.from_numpy(batch.real))
-    told = (share * config.rul.cap).numpy()
-    rmse = rmse_over_rows([told[: len(life.z), one] for one, life in enumerate(watched)], watched, config)
-    return Lesson(network, digest_of_weights(network.state_dict()), rmse)
+    lives, validation = (
+        [features_of(history, scaling, config.model) for history in part] for part in (parts.fit, parts.calibrate)
+    )
+    network, _ = train(
+        lambda of: BidirectionalLstm(of, settings),
+        lives,
+        cut_evenly(validation),
+        teacher_config(config, settings),
+        checkpoint=checkpoint,
+    )
+    batch = batch_of(validation, config.model)
+    shares = estimates_of(network)(torch.from_numpy(batch.inputs), torch.from_numpy(batch.real))
+    estimates = (shares * config.rul.cap).numpy()
+    by_life = [estimates[: len(life.z), column] for column, life in enumerate(validation)]
+    return TrainedTeacher(network, digest_of_weights(network.state_dict()), rmse_over_rows(by_life, validation, config))
 
 
 def read_teacher(
-    path: Path, config: Config, settings: Distill, parts: Parts, made_of: Mapping[str, str] = MappingProxyType({})
-) -> Lesson:
+    path: Path, config: Config, settings: Distill, parts: Parts, made_of: Mapping[str, str] | None = None
+) -> TrainedTeacher:
     """A teacher of the same devices and inputs; of the very same training where `made_of` says which.
 
     Raises DataRefused.
     """
     content = torch_file.read(path, "teacher", ANOTHER)
-    if content["hears"] != hears(config, settings, parts):
+    if content["hears"] != inputs_key(config, settings, parts):
         what = "is another's teacher: the fitted devices, what a row is made of, or its size differ"
         raise DataRefused(path, what, next_step=ANOTHER)
     if made_of and (other := differences(content["made_of"], made_of)):
         next_step = f"Give it as --teacher {path} to use it all the same, or give --anew to train another."
         raise DataRefused(path, f"is of another training: {'; '.join(other)}", next_step=next_step)
-    network = BothWays(config, settings)
+    network = BidirectionalLstm(config, settings)
     network.load_state_dict(content["weights"])
-    return Lesson(network.eval(), digest_of_weights(content["weights"]), content["watched_rmse"])
+    return TrainedTeacher(network.eval(), digest_of_weights(content["weights"]), content["watched_rmse"])
 
 
-def hears(config: Config, settings: Distill, parts: Parts) -> str:
-    """What a teacher and those it teaches must have alike."""
+def inputs_key(config: Config, settings: Distill, parts: Parts) -> str:
+    """What a teacher and its students must have alike: the fitted devices, what a row is made of, and its size."""
     model = config.model.model_dump_json(include={"clip_sigma", "mean_rates", "age_unit", "cadence"})
     of = (config.data, config.regimes, config.types, config.risk, config.rul)
     size = f"{settings.teacher_layers}x{settings.teacher_hidden}"

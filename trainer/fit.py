@@ -47,12 +47,12 @@ from trainer.export.calibrate import calibrated
 from trainer.export.golden import golden
 from trainer.export.onnx_graph import export
 from trainer.export.streaming import Streaming
-from trainer.model.features import fit_scaling, live
+from trainer.model.features import features_of, fit_scaling
 from trainer.model.network import Network
-from trainer.training.checkpoint import Curves, learning_of
-from trainer.training.loop import Beside, train
-from trainer.training.teacher import Lesson
-from trainer.training.validation import Worth
+from trainer.training.checkpoint import Checkpoint, Curves, training_keys
+from trainer.training.loop import train
+from trainer.training.teacher import TrainedTeacher
+from trainer.training.validation import EarlyStopping
 
 CHECKPOINT = "checkpoint.pt"
 GOLDEN_TOLERANCE = 0.01
@@ -122,10 +122,10 @@ def make_folder(out: Path) -> None:
         raise ConfigurationRefused(f"--out {out}", what, next_step="Give a folder that can be written in.") from None
 
 
-def written(config: Config, parts: Parts, data_sha256: str, out: Path, lesson: Lesson | None = None) -> Path:
+def written(config: Config, parts: Parts, data_sha256: str, out: Path, teacher: TrainedTeacher | None = None) -> Path:
     """Train, measure on `parts.play`, and write everything into the folder; returns the bundle's path."""
     checkpoint = out / CHECKPOINT
-    bundle, curves, starts = trained(config, parts, data_sha256, checkpoint, lesson)
+    bundle, curves, starts = trained(config, parts, data_sha256, checkpoint, teacher)
     held_out = figures(play(bundle, bundle.model, parts.play, NEVER), parts.play, bundle.manifest)
     measured = {
         "play_rmse": held_out.rmse_s,
@@ -141,7 +141,7 @@ def written(config: Config, parts: Parts, data_sha256: str, out: Path, lesson: L
         "model.onnx": bundle.model,
         "model.fp32.onnx": bundle.model_fp32,
         "golden.npz": golden(bundle, parts.calibrate).pack(),
-        "report.json": report(bundle.manifest, curves, held_out, lesson and lesson.told(config)),
+        "report.json": report(bundle.manifest, curves, held_out, teacher and teacher.report(config)),
         "MODEL_CARD.md": card(bundle.manifest, config, held_out).encode(),
     }
     file.write(path, bundle.manifest, members)
@@ -159,29 +159,35 @@ def trained(
     parts: Parts,
     data_sha256: str,
     checkpoint: Path | None = None,
-    lesson: Lesson | None = None,
+    teacher: TrainedTeacher | None = None,
 ) -> tuple[Bundle, Curves, list[LateStart]]:
     """Train, calibrate, and choose warm-up and thresholds: the bundle in memory, with nothing known of `parts.play`.
 
     The bundle has no golden rows and no measured figures yet; it plays like any other. A training that was killed goes
-    on from `checkpoint`. With a lesson its teacher draws the estimate.
+    on from `checkpoint`. A teacher draws the estimate to its own.
     """
     scaling = fit_scaling(parts.fit, config)
-    lives, watched = ([live(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate))
+    lives, validation = (
+        [features_of(history, scaling, config.model) for history in part] for part in (parts.fit, parts.calibrate)
+    )
     made_of = {
         "version of forewarn": code_version(),
         "version of torch": importlib.metadata.version("torch"),
         "data": data_sha256[:16],
-        **learning_of(config),
+        **training_keys(config),
     }
-    beside = Beside(worth=worth_over(parts.calibrate, config), checkpoint=checkpoint, made_of=made_of)
-    if lesson is not None:
-        taught = lesson.beside(config)
-        beside = replace(
-            beside, teacher=taught.teacher, taught=taught.taught, made_of=made_of | {"teacher": lesson.sha256[:16]}
-        )
-    network, curves = train(lives, watched, config, config.seed, beside)
-    model = calibrated(streaming.of(network, scaling, config), network, watched, config)
+    if teacher is not None:
+        made_of["teacher"] = teacher.sha256[:16]
+    network, curves = train(
+        Network,
+        lives,
+        validation,
+        config,
+        teacher=teacher.for_loop(config) if teacher else None,
+        early_stopping=worth_over(parts.calibrate, config),
+        checkpoint=Checkpoint(checkpoint, made_of) if checkpoint else None,
+    )
+    model = calibrated(streaming.of(network, scaling, config), network, validation, config)
     bundle = unmeasured(config, parts, model, data_sha256)
     starts = late_starts(bundle, parts.calibrate)
     bundle = amended(bundle, warmup_rows=warmup_rows(starts))
@@ -189,7 +195,7 @@ def trained(
     return bundle, curves, starts
 
 
-def worth_over(histories: Sequence[History], config: Config) -> Worth:
+def worth_over(histories: Sequence[History], config: Config) -> EarlyStopping:
     """What warnings from the risks of `histories` would be worth at the default budget: mean lead in seconds."""
     rules = rules_of_config(config)
     budget = parse_budget(default_budget(time_unit(config)), fleet_size=len(histories))
@@ -306,8 +312,8 @@ def channels(config: Config, fitted: Sequence[History]) -> tuple[Channel, ...]:
 def report(manifest: Manifest, curves: Curves, held_out: object, distilled: object) -> bytes:
     """report.json: of whom it learnt (null = nobody), the course of training, the figures on the held-out devices."""
     course = {"loss": curves.loss, "watched_rmse": curves.rmse}
-    if curves.worth:
-        course["watched_mean_lead_s"] = curves.worth
+    if curves.mean_lead:
+        course["watched_mean_lead_s"] = curves.mean_lead
     content = {
         "bundle": {"name": manifest.name, "version": manifest.version},
         "trained_for": manifest.trained_for,

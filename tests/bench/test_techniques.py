@@ -16,16 +16,16 @@ from bench.init_steps import compared, epochs_to, mark
 from bench.result import append, rows_in
 from tests.trainer.fleet import SMALL_TOML, fleet, small_config, write_cmapss
 from trainer.config import Distill, Grouping
-from trainer.model.features import Life, batch_of, fit_scaling, live, n_inputs
+from trainer.model.features import Features, batch_of, features_of, fit_scaling, n_inputs
 from trainer.model.network import Network, fix_seed
-from trainer.training.teacher import BothWays
+from trainer.training.teacher import BidirectionalLstm
 
 CONFIG = small_config()
 
 
-def lives(n: int = 5) -> list[Life]:
+def lives(n: int = 5) -> list[Features]:
     scaling = fit_scaling(fleet(n), CONFIG)
-    return [live(history, scaling, CONFIG.model) for history in fleet(n)]
+    return [features_of(history, scaling, CONFIG.model) for history in fleet(n)]
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_init_steps_goes_on_where_it_was(config: Path, capsys: pytest.CaptureFix
 def test_a_teacher_that_is_heard_so_far_knows_no_later_row() -> None:
     config = small_config(distill=Distill(teacher_hidden=6))
     fix_seed(0)
-    network = BothWays(config, config.distill).eval()
+    network = BidirectionalLstm(config, config.distill).eval()
     (history,) = fleet(1)
     scaling = fit_scaling([history], config)
     scorer = HeardSoFar(network, scaling, config)
@@ -170,7 +170,7 @@ def test_a_teacher_that_is_heard_so_far_knows_no_later_row() -> None:
     assert scorer.score(history).tolist() == risk[:, 2].astype(float).tolist()
     for row in (0, 31, 32, 49):
         begun = replace(history, x=history.x[: row + 1], t_s=history.t_s[: row + 1])
-        alone = batch_of([live(begun, scaling, config.model)], config.model)
+        alone = batch_of([features_of(begun, scaling, config.model)], config.model)
         with torch.no_grad():
             told = network(torch.from_numpy(alone.inputs))[0].estimate[-1, 0].clamp(0, 1) * 40
         assert left[row] == pytest.approx(told.item(), abs=1e-3)

@@ -10,11 +10,12 @@ import torch
 from tests.trainer.fleet import fleet, small_config
 from trainer.config import Augment, Train
 from trainer.data.history import History
-from trainer.model.features import fit_scaling, live
-from trainer.model.heads import Answers
+from trainer.model.features import features_of, fit_scaling
+from trainer.model.heads import Outputs
+from trainer.model.network import Network
 from trainer.training.loop import train
 from trainer.training.loss import Target, Truth, hazard_targets, life_target, loss, target_of
-from trainer.training.validation import answers_of
+from trainer.training.validation import predict
 
 CONFIG = small_config(train=Train(epochs=40, batch=4, average=0.5), augment=Augment(probability=0, join_share=0))
 
@@ -36,7 +37,7 @@ def test_loss_of_a_device_that_did_not_fail_is_that_of_what_is_known() -> None:
     hazard = torch.zeros((2, 1, 2), requires_grad=True)
     left = torch.tensor([[200.0], [50.0]])
     truth = Truth(left, torch.ones_like(left, dtype=torch.bool), torch.tensor([False]), life_target(left, 100.0))
-    value = loss(Answers(estimate, torch.full((2, 1, 2), 0.25), hazard), truth, target)
+    value = loss(Outputs(estimate, torch.full((2, 1, 2), 0.25), hazard), truth, target)
     interval = 0.05 * 0.75 + 0.95 * 0.25  # truth 1.0 is 0.75 above low and 0.25 above high
     assert value.item() == pytest.approx(0.5**2 + interval + np.log(2), rel=1e-6)
     value.backward()
@@ -49,7 +50,7 @@ def test_loss_of_a_device_that_did_not_fail_is_that_of_what_is_known() -> None:
 def test_rows_beyond_the_cap_weigh_their_share_of_the_rows_that_teach() -> None:
     """The last rows of a device that did not fail say nothing of the remaining life, and count for nothing."""
     scaling = fit_scaling(fleet(4), CONFIG)
-    some = [live(one, scaling, CONFIG.model) for one in fleet(4)]
+    some = [features_of(one, scaling, CONFIG.model) for one in fleet(4)]
     some[2:] = [replace(one, failed=False) for one in some[2:]]
     n_above = sum(int((one.left > 40).sum()) for one in some)
     n_below = sum(int((one.left <= 40).sum()) for one in some[:2])
@@ -60,10 +61,10 @@ def test_rows_beyond_the_cap_weigh_their_share_of_the_rows_that_teach() -> None:
 def brier(learnt_from: Sequence[History], held_out: Sequence[History]) -> float:
     """Of the risks of three horizons over the held-out devices, uncalibrated."""
     scaling = fit_scaling(learnt_from, CONFIG)
-    fit, kept = ([live(one, scaling, CONFIG.model) for one in part] for part in (learnt_from, held_out))
-    network, _ = train(fit, kept, CONFIG, 0)
+    fit, kept = ([features_of(one, scaling, CONFIG.model) for one in part] for part in (learnt_from, held_out))
+    network, _ = train(Network, fit, kept, CONFIG)
     faults = [one.faults_within(CONFIG.risk.horizons)[0] for one in held_out]
-    told = [risk for _, risk in answers_of(network, kept, CONFIG)]
+    told = [risk for _, risk in predict(network, kept, CONFIG)]
     return float(np.mean((np.concatenate(told) - np.concatenate(faults)) ** 2))
 
 

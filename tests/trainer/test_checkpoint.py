@@ -17,10 +17,10 @@ from agent.words import Float32
 from tests.trainer.fleet import engine, fleet, small_config, write_cmapss
 from trainer.config import Augment, Config, Model, Train
 from trainer.fit import fit
-from trainer.model.features import Life, fit_scaling, live
+from trainer.model.features import Features, features_of, fit_scaling
 from trainer.model.network import Network
-from trainer.training.checkpoint import Curves, learning_of
-from trainer.training.loop import Beside, train
+from trainer.training.checkpoint import Checkpoint, Curves, training_keys
+from trainer.training.loop import Teacher, train
 
 CONFIG = small_config(
     model=Model(hidden=4),
@@ -35,10 +35,10 @@ REHEARSED = 1
 MADE_OF = {"data": "d1", "configuration": "c1"}
 
 
-def lives() -> list[Life]:
+def lives() -> list[Features]:
     histories = fleet(8)
     scaling = fit_scaling(histories, CONFIG)
-    return [live(history, scaling, CONFIG.model) for history in histories]
+    return [features_of(history, scaling, CONFIG.model) for history in histories]
 
 
 class Interrupted:
@@ -55,7 +55,7 @@ class Interrupted:
 
 
 class Course:
-    """What the warnings of the epochs are worth, whatever they say: most after the third."""
+    """Mean leads of the epochs, whatever the risks: the first of the largest is the third."""
 
     def __init__(self) -> None:
         self.coming = [1.0, 2.0, 5.0, 4.0, 3.0, 6.0]
@@ -66,8 +66,15 @@ class Course:
 
 def learn(config: Config, checkpoint: Path | None, course: Course, batches: int = -1) -> tuple[list[bytes], Curves]:
     """Weights and curves of a run that is interrupted after so many batches, -1 = never."""
-    beside = Beside(Interrupted(batches), worth=course, checkpoint=checkpoint, made_of=MADE_OF)
-    network, curves = train(lives()[:6], lives()[6:], config, 0, beside)
+    network, curves = train(
+        Network,
+        lives()[:6],
+        lives()[6:],
+        config,
+        teacher=Teacher(Interrupted(batches), share=0.8),
+        early_stopping=course,
+        checkpoint=checkpoint and Checkpoint(checkpoint, MADE_OF),
+    )
     return bits(network), curves
 
 
@@ -148,13 +155,13 @@ def test_the_checkpoint_of_another_training_is_refused_by_what_differs(
     checkpoint = tmp_path / "checkpoint.pt"
     learn(CONFIG.model_copy(update={"train": Train(epochs=1)}), checkpoint, Course())
     with pytest.raises(DataRefused, match=f"is of another training, left after epoch 1: {what}"):
-        train(lives(), lives(), CONFIG, 0, Beside(checkpoint=checkpoint, made_of=made_of))
+        train(Network, lives(), lives(), CONFIG, checkpoint=Checkpoint(checkpoint, made_of))
     assert checkpoint.exists()
 
 
 def test_a_folder_in_its_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataRefused, match="cannot be read: Is a directory"):
-        train(lives(), lives(), CONFIG, 0, Beside(checkpoint=tmp_path))
+        train(Network, lives(), lives(), CONFIG, checkpoint=Checkpoint(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -261,5 +268,5 @@ def test_what_counts_only_after_the_training_may_change_between_a_kill_and_the_r
 
 
 def test_patience_asks_the_judge_so_its_rules_are_part_of_the_training() -> None:
-    assert not any(name.startswith("judge") for name in learning_of(CONFIG))
-    assert "judge.h_min" in learning_of(PATIENT)
+    assert not any(name.startswith("judge") for name in training_keys(CONFIG))
+    assert "judge.h_min" in training_keys(PATIENT)

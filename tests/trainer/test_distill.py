@@ -21,21 +21,29 @@ from trainer.config import Config, Distill, Train
 from trainer.config_file import read_config
 from trainer.distill import distill
 from trainer.fit import fit
-from trainer.model.features import Life, batch_of, fit_scaling, live
+from trainer.model.features import Features, batch_of, features_of, fit_scaling
 from trainer.model.network import Learner, Network, fix_seed
 from trainer.training import loop
-from trainer.training.loop import Beside, learn
-from trainer.training.teacher import CUTS, BothWays, Lesson, cuts_of, ended, teachers, teaching
-from trainer.training.validation import answers_of
+from trainer.training.loop import train
+from trainer.training.teacher import (
+    CUTS,
+    BidirectionalLstm,
+    TrainedTeacher,
+    cut_evenly,
+    cuts_of,
+    estimates_of,
+    teacher_config,
+)
+from trainer.training.validation import predict
 
 SMALL = Distill(teacher_hidden=12, teacher_epochs=3)
 CONFIG = small_config(distill=SMALL, train=Train(epochs=3, batch=4))
 
 
-def lives(n: int = 8) -> list[Life]:
+def lives(n: int = 8) -> list[Features]:
     histories = [engine(str(index + 1), 50 + 3 * index, seed=index, noise=1.0) for index in range(n)]
     scaling = fit_scaling(histories, CONFIG)
-    return [live(history, scaling, CONFIG.model) for history in histories]
+    return [features_of(history, scaling, CONFIG.model) for history in histories]
 
 
 def batch(n: int = 3) -> tuple[Tensor, Tensor]:
@@ -43,9 +51,9 @@ def batch(n: int = 3) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(made.inputs), torch.from_numpy(made.real)
 
 
-def teacher(layers: int = 2) -> BothWays:
+def teacher(layers: int = 2) -> BidirectionalLstm:
     fix_seed(0)
-    return BothWays(CONFIG, SMALL.model_copy(update={"teacher_layers": layers})).eval()
+    return BidirectionalLstm(CONFIG, SMALL.model_copy(update={"teacher_layers": layers})).eval()
 
 
 @torch.no_grad()
@@ -91,9 +99,9 @@ def test_a_row_is_answered_from_what_is_heard_until_the_next_cut() -> None:
     assert (told[~real] == 0).all()
 
 
-def answered(network: BothWays, inputs: Tensor, real: Tensor) -> Tensor:
+def answered(network: BidirectionalLstm, inputs: Tensor, real: Tensor) -> Tensor:
     torch.manual_seed(7)
-    return teaching(network)(inputs, real)
+    return estimates_of(network)(inputs, real)
 
 
 def test_cuts_rise_to_the_end_and_differ_from_visit_to_visit() -> None:
@@ -111,16 +119,16 @@ def test_cuts_rise_to_the_end_and_differ_from_visit_to_visit() -> None:
 
 
 def test_a_teacher_is_trained_on_lives_that_end_anywhere() -> None:
-    train = Train(truncate=9, rounded_epochs=1).model_copy(update={"patience": 2})
-    config = teachers(CONFIG.model_copy(update={"train": train}), SMALL)
+    settings = Train(truncate=9, rounded_epochs=1).model_copy(update={"patience": 2})
+    config = teacher_config(CONFIG.model_copy(update={"train": settings}), SMALL)
     assert config.augment.cut_share == 1
     assert (config.train.epochs, config.train.truncate, config.train.rounded_epochs, config.train.patience) == (
         (3, 0, 0, 0)
     )
     some = lives()
-    lengths = [len(short.z) / len(whole.z) for short, whole in zip(ended(some), some, strict=True)]
+    lengths = [len(short.z) / len(whole.z) for short, whole in zip(cut_evenly(some), some, strict=True)]
     assert lengths[2:] == sorted(lengths[2:])
-    assert len(ended(some)[0].z) == 20, "as many rows as any life keeps"
+    assert len(cut_evenly(some)[0].z) == 20, "as many rows as any life keeps"
     assert 0.8 < lengths[-1] < 1
 
 
@@ -128,28 +136,29 @@ def test_looking_ahead_beats_a_causal_network_of_the_same_size_in_the_middle_of_
     """Wear under much noise, both trained alike on lives that end anywhere. Ten unseen lives, cut at 70 %: the teacher
     errs less on rows that it hears ten more of.
     """
-    train = Train(batch=4, average=0.9)
-    config = teachers(small_config(train=train), Distill(teacher_epochs=40))
-    known, unseen = lives(24)[:14], lives(24)[14:]
-    heard = [replace(life, **until(life, round(0.7 * len(life.z)))) for life in unseen]
+    settings = Train(batch=4, average=0.9)
+    config = teacher_config(small_config(train=settings), Distill(teacher_epochs=40))
+    fit, unseen = lives(24)[:14], lives(24)[14:]
+    shortened = [replace(life, **until(life, round(0.7 * len(life.z)))) for life in unseen]
 
     def wrong(network: Learner) -> float:
-        told = answers_of(network, heard, config)
+        told = predict(network, shortened, config)
         middle = slice(10, -10)
         off = [
-            (one - np.minimum(life.left, config.rul.cap))[middle] for (one, _), life in zip(told, heard, strict=True)
+            (one - np.minimum(life.left, config.rul.cap))[middle]
+            for (one, _), life in zip(told, shortened, strict=True)
         ]
         return float(np.sqrt(np.mean(np.concatenate(off) ** 2)))
 
     small = Distill(teacher_hidden=8)
-    both, _ = learn(lambda of: BothWays(of, small), known, heard, config, 0, Beside())
+    both, _ = train(lambda of: BidirectionalLstm(of, small), fit, shortened, config)
     wide = config.model_copy(update={"model": config.model.model_copy(update={"hidden": 12, "layers": 1})})
-    causal, _ = learn(Network, known, heard, wide, 0, Beside())
+    causal, _ = train(Network, fit, shortened, wide)
     assert both.n_weights == pytest.approx(causal.n_weights, rel=0.2)
     assert wrong(both) < 0.9 * wrong(causal)
 
 
-def until(life: Life, row: int) -> dict[str, np.ndarray]:
+def until(life: Features, row: int) -> dict[str, np.ndarray]:
     return {"z": life.z[:row], "age": life.age[:row], "left": life.left[:row], "groups": life.groups[:row]}
 
 
@@ -170,7 +179,7 @@ def test_a_distilled_bundle_says_so_and_holds_no_teacher(made: tuple[Path, Path]
     assert Config.model_validate_json(bundle.manifest.created_from.config).distill == SMALL
     told = json.loads(bundle.report)["distilled"]
     assert told["student_weights"] == Network(CONFIG).n_weights
-    assert told["teacher_weights"] == BothWays(CONFIG, SMALL).n_weights
+    assert told["teacher_weights"] == BidirectionalLstm(CONFIG, SMALL).n_weights
     assert 0 < told["teacher_watched_rmse"] < 40
     assert "teacher.pt" not in zipfile.ZipFile(made[0] / NAME).namelist()
     assert sorted(path.suffix for path in made[0].iterdir() if path.suffix in (".pt", ".new")) == [".pt"]
@@ -178,7 +187,7 @@ def test_a_distilled_bundle_says_so_and_holds_no_teacher(made: tuple[Path, Path]
 
 def test_the_teacher_draws_the_student(made: tuple[Path, Path], tmp_path: Path) -> None:
     weighed = CONFIG.model_copy(update={"distill": SMALL.model_copy(update={"share": 0.3})})
-    assert Lesson(teacher(), "", 0.0).beside(weighed).taught == 0.3
+    assert TrainedTeacher(teacher(), "", 0.0).for_loop(weighed).share == 0.3
     alone = fit(CONFIG.model_copy(update={"distill": None}), made[1], tmp_path)
     assert json.loads(read(alone).report)["distilled"] is None
     assert read(alone).model != read(made[0] / NAME).model
@@ -192,7 +201,7 @@ def test_distilling_is_the_same_to_the_byte_by_seed_and_after_a_kill(
 
     def save_and_die(*arguments: object) -> None:
         save(*arguments)  # type: ignore[arg-type]
-        saved.append(arguments[1])
+        saved.append(arguments[1].path)
         if len(saved) in (2, 5):
             raise KeyboardInterrupt
 

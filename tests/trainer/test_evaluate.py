@@ -17,9 +17,9 @@ from trainer.data.recorded import write_recorded
 from trainer.evaluation.evaluate import as_json, evaluate
 from trainer.evaluation.text import WORSE, as_text, estimate_as_text
 from trainer.fit import fit
-from trainer.model.features import fit_scaling, live
+from trainer.model.features import features_of, fit_scaling
 from trainer.model.network import Network, fix_seed
-from trainer.training.validation import answers_of
+from trainer.training.validation import predict
 
 CONFIG = small_config(judge=small_config().judge.model_copy(update={"thresholds": 4}))
 LONGER = CONFIG.model_copy(update={"train": Train(epochs=40, batch=4, average=0.5)})
@@ -122,5 +122,5 @@ def test_an_untrained_network_says_about_the_cap() -> None:
     """So a training that was too short says "long", not "at once"."""
     fix_seed(0)
     scaling = fit_scaling(fleet(), CONFIG)
-    told = answers_of(Network(CONFIG), [live(one, scaling, CONFIG.model) for one in fleet()], CONFIG)
+    told = predict(Network(CONFIG), [features_of(one, scaling, CONFIG.model) for one in fleet()], CONFIG)
     assert np.mean(np.concatenate([estimate for estimate, _ in told])) > 0.8 * CONFIG.rul.cap

@@ -25,7 +25,7 @@ from trainer.export.streaming import Streaming
 from trainer.fit import unmeasured
 from trainer.graph.builder import Form
 from trainer.graph.quantize import quantize
-from trainer.model.features import Scaling, batch_of, fit_scaling, live
+from trainer.model.features import Scaling, batch_of, features_of, fit_scaling
 from trainer.model.heads import risk_of
 from trainer.model.network import Network, fix_seed
 
@@ -136,12 +136,12 @@ def test_fp32_graph_is_the_torch_reference_row_by_row(made: Made) -> None:
 def test_streaming_row_by_row_is_training_over_the_whole_history(made: Made, new: bool) -> None:
     """With values and settings missing, rows beyond the age where it is clipped, and devices known to be new or not."""
     model = made.config.model
-    lives = [replace(live(history, made.scaling, model), new=new) for history in made.histories]
+    lives = [replace(features_of(history, made.scaling, model), new=new) for history in made.histories]
     with torch.no_grad():
-        answers, _ = made.network(torch.from_numpy(batch_of(lives, model).inputs))
-    risk, estimate = risk_of(answers.hazard).numpy(), answers.estimate.clamp(0, 1).numpy() * 40
-    low = (answers.estimate - 0.7 * answers.spread[..., 0]).clamp(0, 1).numpy() * 40
-    high = (answers.estimate + 1.3 * answers.spread[..., 1]).clamp(0, 1).numpy() * 40
+        outputs, _ = made.network(torch.from_numpy(batch_of(lives, model).inputs))
+    risk, estimate = risk_of(outputs.hazard).numpy(), outputs.estimate.clamp(0, 1).numpy() * 40
+    low = (outputs.estimate - 0.7 * outputs.spread[..., 0]).clamp(0, 1).numpy() * 40
+    high = (outputs.estimate + 1.3 * outputs.spread[..., 1]).clamp(0, 1).numpy() * 40
     state = made.zeros(4)
     state[:, made.column("new")] = new
     for t in range(50):
@@ -163,15 +163,15 @@ def test_a_device_known_to_be_new_is_scored_otherwise() -> None:
 def test_a_model_of_new_devices_alone_takes_every_device_for_one() -> None:
     """Training showed it no other, so what it would say of one is chance."""
     made = make(CONFIG.model_copy(update={"augment": Augment(join_share=0)}), HISTORIES)
-    lives = [live(history, made.scaling, made.config.model) for history in HISTORIES]
+    lives = [features_of(history, made.scaling, made.config.model) for history in HISTORIES]
     with torch.no_grad():
-        answers, _ = made.network(torch.from_numpy(batch_of(lives, made.config.model).inputs))
+        outputs, _ = made.network(torch.from_numpy(batch_of(lives, made.config.model).inputs))
     x = np.stack([history.x[0] for history in HISTORIES])
     for new in (0, 1):
         state = made.zeros(4)
         state[:, made.column("new")] = new
         after, risk, _ = made.run("fp32", x, np.zeros(4, np.float32), state)
-        np.testing.assert_allclose(risk, risk_of(answers.hazard)[0].numpy(), atol=1e-5)
+        np.testing.assert_allclose(risk, risk_of(outputs.hazard)[0].numpy(), atol=1e-5)
         assert (after[:, made.column("new")] == new).all()
         reference = streaming.step(made.model, torch.from_numpy(x), torch.zeros(4), torch.from_numpy(state))[1]
         np.testing.assert_allclose(risk, reference.numpy(), atol=1e-5)

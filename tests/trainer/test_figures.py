@@ -15,7 +15,7 @@ from trainer.evaluation.metrics import figures
 from trainer.evaluation.warmup import LateStart, brier_after, warmup_rows
 from trainer.export import streaming
 from trainer.export.calibrate import TRAINED_DEVICES, calibrated, heard, platt, stretch
-from trainer.model.features import batch_of, fit_scaling, live
+from trainer.model.features import batch_of, features_of, fit_scaling
 from trainer.model.network import Network, fix_seed
 from trainer.training.loss import hazard_targets
 
@@ -69,7 +69,7 @@ def test_calibration_is_folded_into_the_heads() -> None:
     network = Network(CONFIG).eval()
     network.heads.hazard.bias.data = torch.tensor([0.5, -1.0, 2.0])
     scaling = fit_scaling(fleet(4), CONFIG)
-    lives = [live(history, scaling, CONFIG.model) for history in fleet(4)]
+    lives = [features_of(history, scaling, CONFIG.model) for history in fleet(4)]
     before = streaming.of(network, scaling, CONFIG)
     after = calibrated(before, network, lives, CONFIG)
     batch = batch_of(lives, CONFIG.model)
@@ -92,7 +92,7 @@ def test_many_devices_make_the_interval_hold_its_share(monkeypatch: pytest.Monke
     fix_seed(0)
     network, scaling = Network(CONFIG).eval(), fit_scaling(fleet(4), CONFIG)
     network.heads.estimate.bias.data = torch.tensor([0.5])
-    lives = [live(history, scaling, CONFIG.model) for history in fleet(4)]
+    lives = [features_of(history, scaling, CONFIG.model) for history in fleet(4)]
     model = calibrated(streaming.of(network, scaling, CONFIG), network, lives, CONFIG)
     batch = batch_of(lives, CONFIG.model)
     within = torch.from_numpy(batch.real & (batch.left <= 40))
@@ -119,7 +119,7 @@ def test_few_devices_leave_the_interval_near_what_was_trained() -> None:
 
 def test_devices_calibrate_as_the_streams_of_a_fleet_bring_them() -> None:
     """As new, of unknown age, and joined in mid-life; as new alone if the network knows nothing else."""
-    life = live(fleet(1)[0], fit_scaling(fleet(4), CONFIG), CONFIG.model)  # 50 rows
+    life = features_of(fleet(1)[0], fit_scaling(fleet(4), CONFIG), CONFIG.model)  # 50 rows
     whole, joined = heard([life], JOINS)
     assert [(way.new, len(way.z)) for way in whole] == [(True, 50), (False, 50)]
     assert [(way.new, len(way.z)) for way in joined] == [(False, 38), (False, 25)]
@@ -130,7 +130,7 @@ def test_devices_calibrate_as_the_streams_of_a_fleet_bring_them() -> None:
 
 def test_hazards_answer_for_every_stream_and_the_interval_for_whole_ones() -> None:
     network, scaling = Network(JOINS).eval(), fit_scaling(fleet(4), JOINS)
-    lives = [live(history, scaling, JOINS.model) for history in fleet(4)]
+    lives = [features_of(history, scaling, JOINS.model) for history in fleet(4)]
     whole, joined = heard(lives, JOINS)
     before = streaming.of(network, scaling, JOINS)
     found = calibrated(before, network, lives, JOINS)

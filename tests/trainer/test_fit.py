@@ -35,7 +35,8 @@ from trainer.export import streaming
 from trainer.export.calibrate import calibrated
 from trainer.export.onnx_graph import export
 from trainer.fit import fit
-from trainer.model.features import fit_scaling, live
+from trainer.model.features import features_of, fit_scaling
+from trainer.model.network import Network
 from trainer.training.loop import train
 
 CONFIG = small_config()
@@ -163,8 +164,8 @@ def test_graph_is_the_network_trained_on_fit_and_calibrated_on_calibrate_devices
     config = trained_longer(CONFIG)
     parts = split(fleet(), config.split)
     scaling = fit_scaling(parts.fit, config)
-    fitted, kept = ([live(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate))
-    network, _ = train(fitted, kept, config, config.seed)
+    fitted, kept = ([features_of(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate))
+    network, _ = train(Network, fitted, kept, config)
     wanted = calibrated(streaming.of(network, scaling, config), network, kept, config)
     assert export(wanted, "int8") == bundle_of(made).model
     assert export(wanted, "fp32") == bundle_of(made).model_fp32

@@ -10,8 +10,8 @@ from agent.words import Float32
 from tests.trainer.fleet import NAMES, fleet, small_config
 from trainer.config import Grouping
 from trainer.data.history import History
-from trainer.model.features import batch_of, fit_scaling, live, n_inputs
-from trainer.model.regimes import Groups, fit_groups, hot
+from trainer.model.features import batch_of, features_of, fit_scaling, n_inputs
+from trainer.model.regimes import Groups, fit_groups, one_hot
 
 CENTRES = np.float32([[0, 0.0, 100], [10, 0.25, 100], [42, 0.84, 100], [25, 0.62, 60]])
 BY = ("setting_1", "setting_2", "setting_3")
@@ -39,7 +39,7 @@ FLYING = [flying(history, seed) for seed, history in enumerate(fleet(6))]
 def test_every_regime_is_found_and_every_row_is_in_its_own() -> None:
     said, which = settings(400)
     groups = fit_groups(said, CONFIG.regimes)
-    one = hot(groups, said)
+    one = one_hot(groups, said)
     assert one.sum(axis=1).tolist() == [1.0] * 400
     assert len({tuple(pair) for pair in zip(which, one.argmax(axis=1), strict=True)}) == 4
     again = fit_groups(said[::-1], CONFIG.regimes)
@@ -51,10 +51,10 @@ def test_a_missing_setting_is_the_devices_last_one() -> None:
     rows = np.repeat(CENTRES[2:], 3, axis=0)
     rows[1], rows[2, 0], rows[4] = np.nan, np.nan, np.nan
     assert (
-        hot(groups, rows).argmax(axis=1).tolist()
-        == hot(groups, np.repeat(CENTRES[2:], 3, axis=0)).argmax(axis=1).tolist()
+        one_hot(groups, rows).argmax(axis=1).tolist()
+        == one_hot(groups, np.repeat(CENTRES[2:], 3, axis=0)).argmax(axis=1).tolist()
     )
-    assert hot(groups, rows[1:2]).sum() == 1, "before the first one it is the mean"
+    assert one_hot(groups, rows[1:2]).sum() == 1, "before the first one it is the mean"
 
 
 def test_settings_that_do_not_differ_enough_are_refused_by_name() -> None:
@@ -67,7 +67,7 @@ def test_settings_that_do_not_differ_enough_are_refused_by_name() -> None:
 def test_each_regime_is_scaled_by_itself() -> None:
     """What is left of a channel after scaling is wear and noise, whatever the regime."""
     scaling = fit_scaling(FLYING, CONFIG)
-    lives = [live(history, scaling, CONFIG.model) for history in FLYING]
+    lives = [features_of(history, scaling, CONFIG.model) for history in FLYING]
     z, groups = (np.concatenate([getattr(life, name) for life in lives]) for name in ("z", "groups"))
     for regime in range(4):
         mine = z[groups[:, regime] == 1]
@@ -86,7 +86,7 @@ def test_a_channel_that_one_regime_holds_still_is_silent_there() -> None:
     scaling = fit_scaling(still, CONFIG)
     silent = np.flatnonzero(scaling.scale[:, 1] == 0)
     assert len(silent) == 1
-    life = live(still[0], scaling, CONFIG.model)
+    life = features_of(still[0], scaling, CONFIG.model)
     assert (life.z[life.groups[:, silent[0]] == 1, 1] == 0).all()
     all_still = [replace(one, x=np.where(np.arange(7) == 1, np.float32(3), one.x)) for one in FLYING]
     with pytest.raises(DataRefused, match=f"channel '{NAMES[1]}' takes at most two values .* in most of their regimes"):

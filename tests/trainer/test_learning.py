@@ -11,10 +11,10 @@ from agent.words import Float32
 from tests.trainer.fleet import fleet, small_config
 from trainer.config import Augment, Model, Rul, Split
 from trainer.data.split import split
-from trainer.model.features import Life, batch_of, filled, fit_scaling, live, running_mean
-from trainer.model.heads import Answers, Heads, risk_of
+from trainer.model.features import Features, batch_of, features_of, fit_scaling, imputed, running_mean
+from trainer.model.heads import Heads, Outputs, risk_of
 from trainer.model.network import Network, fix_seed
-from trainer.training.augment import joined, part, vary, warped
+from trainer.training.augment import augmented, decompose, started_late, warped
 from trainer.training.loop import HAZARDS_FASTER, train
 from trainer.training.loss import Target, Truth, hazard_targets, life_target, loss, pinball, target_of
 from trainer.training.validation import rmse_over_rows
@@ -22,19 +22,19 @@ from trainer.training.validation import rmse_over_rows
 CONFIG = small_config()
 
 
-def lives(n: int = 8) -> list[Life]:
+def lives(n: int = 8) -> list[Features]:
     histories = fleet(n)
     picked = [replace(history, x=history.x) for history in histories]
     scaling = fit_scaling(picked, CONFIG)
-    return [live(history, scaling, CONFIG.model) for history in picked]
+    return [features_of(history, scaling, CONFIG.model) for history in picked]
 
 
-def until(life: Life, row: int) -> Life:
+def until(life: Features, row: int) -> Features:
     return replace(life, z=life.z[:row], age=life.age[:row], left=life.left[:row], groups=life.groups[:row])
 
 
-def without_groups(z: Float32, age: Float32, left: Float32) -> Life:
-    return Life(z, age, left, np.empty((len(z), 0), np.float32))
+def without_groups(z: Float32, age: Float32, left: Float32) -> Features:
+    return Features(z, age, left, np.empty((len(z), 0), np.float32))
 
 
 def test_split_deals_devices_once_and_by_seed_whatever_their_order() -> None:
@@ -59,7 +59,7 @@ def test_a_channel_that_says_nothing_is_refused_by_name() -> None:
 def test_missing_values_take_the_mean_so_far_and_first_ones_zero() -> None:
     nan = np.float32(np.nan)
     z = np.array([[nan, 1.0], [2.0, nan], [nan, 3.0]], np.float32)
-    found = filled(z, 0.5)
+    found = imputed(z, 0.5)
     assert found[:2].tolist() == [[0.0, 1.0], [2.0, 1.0]]
     assert found[2, 0] == np.float32(4 / 3)  # of 0 and 2, weights 1 : 2
     assert np.isnan(z[0, 0]), "the history itself stays as it was"
@@ -100,8 +100,8 @@ def test_loss_is_weighted_over_real_rows_and_terms_touch_their_own_head() -> Non
     spread = torch.full((3, 1, 2), 0.25, requires_grad=True)
     hazard = torch.zeros((3, 1, 1), requires_grad=True)
     left, real = torch.tensor([[50.0], [200.0], [0.0]]), torch.tensor([[True], [True], [False]])
-    truth = Truth(left, real, torch.tensor([True]), taught=life_target(left, 100.0))
-    value = loss(Answers(estimate, spread, hazard), truth, target)
+    truth = Truth(left, real, torch.tensor([True]), estimate=life_target(left, 100.0))
+    value = loss(Outputs(estimate, spread, hazard), truth, target)
     squared = 0.25 * 1.0**2 / 1.25
     # row 0: truth at the centre; row 1: truth 1.0 above it, 1.25 above low, 0.75 above high
     interval = ((0.05 * 0.25 + 0.05 * 0.25) + (0.05 * 1.25 + 0.95 * 0.75)) / 2
@@ -113,10 +113,10 @@ def test_loss_is_weighted_over_real_rows_and_terms_touch_their_own_head() -> Non
 
 def test_only_the_estimate_teaches_the_states() -> None:
     hidden = torch.randn(5, 4, requires_grad=True)
-    answers = Heads(4, 2)(hidden)
-    read = answers.spread.sum() + answers.hazard.sum()
+    outputs = Heads(4, 2)(hidden)
+    read = outputs.spread.sum() + outputs.hazard.sum()
     assert torch.autograd.grad(read, hidden, allow_unused=True, retain_graph=True) == (None,)
-    (pull,) = torch.autograd.grad(answers.estimate.sum(), hidden)
+    (pull,) = torch.autograd.grad(outputs.estimate.sum(), hidden)
     assert (pull != 0).all()
 
 
@@ -147,35 +147,35 @@ def test_rmse_over_rows_counts_the_rows_of_a_random_cut(cadence: int) -> None:
 
 def test_smooth_and_residual_make_the_life_and_a_line_is_all_smooth() -> None:
     line = np.linspace(-1, 1, 40, dtype=np.float32)[:, None]
-    wear = part(without_groups(line, line[:, 0], line[:, 0]), width=3)
-    np.testing.assert_allclose(wear.smooth, line, atol=1e-5)
+    decomposed = decompose(without_groups(line, line[:, 0], line[:, 0]), width=3)
+    np.testing.assert_allclose(decomposed.smooth, line, atol=1e-5)
     life = lives(1)[0]
-    wear = part(life, width=3)
-    np.testing.assert_allclose(wear.smooth + wear.residual, life.z, atol=1e-6)
-    assert wear.smooth[30:40].std() < life.z[30:40].std()
+    decomposed = decompose(life, width=3)
+    np.testing.assert_allclose(decomposed.smooth + decomposed.residual, life.z, atol=1e-6)
+    assert decomposed.smooth[30:40].std() < life.z[30:40].std()
 
 
 def test_warp_counts_the_life_anew_and_keeps_its_ends() -> None:
-    wear = part(lives(1)[0], width=3)
-    calm = replace(wear, residual=np.zeros_like(wear.residual))
+    decomposed = decompose(lives(1)[0], width=3)
+    calm = replace(decomposed, residual=np.zeros_like(decomposed.residual))
     longer = warped(calm, 1.25, 4.0, np.random.default_rng(0))
     assert len(longer.z) == round(50 * 1.25)
-    np.testing.assert_allclose(longer.z[[0, -1]], np.clip(wear.smooth[[0, -1]], -4, 4), atol=1e-6)
+    np.testing.assert_allclose(longer.z[[0, -1]], np.clip(decomposed.smooth[[0, -1]], -4, 4), atol=1e-6)
     np.testing.assert_allclose([longer.left[0], longer.left[-1]], [49 * 1.25, 0], atol=1e-5)
     np.testing.assert_allclose([longer.age[0], longer.age[-1]], [1, 1 + 49 * 1.25], atol=1e-4)
 
 
 def test_warp_draws_its_noise_anew_from_the_same_life() -> None:
-    wear = part(lives(1)[0], width=3)
-    noise = warped(wear, 1.0, 99.0, np.random.default_rng(0)).z - wear.smooth
-    distance = np.abs(noise[:, None] - wear.residual[None]).max(axis=2)  # [row, row it may come from]
+    decomposed = decompose(lives(1)[0], width=3)
+    noise = warped(decomposed, 1.0, 99.0, np.random.default_rng(0)).z - decomposed.smooth
+    distance = np.abs(noise[:, None] - decomposed.residual[None]).max(axis=2)  # [row, row it may come from]
     assert (distance.min(axis=1) < 1e-5).all()
     assert (distance.argmin(axis=1) == np.arange(len(noise))).mean() < 0.2
 
 
-def test_a_joined_life_forgets_its_beginning_only() -> None:
+def test_a_life_that_starts_late_forgets_its_beginning_only() -> None:
     life = lives(1)[0]
-    later = joined(life, 25, np.random.default_rng(0))
+    later = started_late(life, 25, np.random.default_rng(0))
     lost = len(life.z) - len(later.z)
     assert 0 < lost <= 25
     assert (life.new, later.new) == (True, False)
@@ -186,20 +186,20 @@ def test_a_joined_life_forgets_its_beginning_only() -> None:
 
 def test_no_augmentation_leaves_the_life_alone() -> None:
     life = lives(1)[0]
-    same = vary(part(life, 3), Augment(probability=0, join_share=0), 4.0, np.random.default_rng(0))
+    same = augmented(decompose(life, 3), Augment(probability=0, join_share=0), 4.0, np.random.default_rng(0))
     assert same is life
-    other = vary(part(life, 3), Augment(probability=1), 4.0, np.random.default_rng(0))
+    other = augmented(decompose(life, 3), Augment(probability=1), 4.0, np.random.default_rng(0))
     assert other.z[:10].tobytes() != life.z[:10].tobytes()
 
 
 def test_training_is_the_same_by_seed_and_learns() -> None:
     config = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"epochs": 30, "average": 0.5})})
-    fit, watch = lives(8)[:6], lives(8)[6:]
-    (one, curves), (two, again) = train(fit, watch, config, 0), train(fit, watch, config, 0)
+    fit, validation = lives(8)[:6], lives(8)[6:]
+    (one, curves), (two, again) = (train(Network, fit, validation, config) for _ in range(2))
     assert curves == again
     for mine, theirs in zip(one.parameters(), two.parameters(), strict=True):
         assert mine.detach().numpy().tobytes() == theirs.detach().numpy().tobytes()
-    _, other = train(fit, watch, config, 1)
+    _, other = train(Network, fit, validation, config.model_copy(update={"seed": 1}))
     assert other.loss != curves.loss
     assert curves.rmse[-1] < 0.6 * curves.rmse[0]
     assert len(curves.loss) == 30
@@ -208,7 +208,7 @@ def test_training_is_the_same_by_seed_and_learns() -> None:
 def trained_with(**settings: float) -> Network:
     some = lives(4)
     config = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"epochs": 2, "batch": 4, **settings})})
-    return train(some, some, config, 0)[0]
+    return train(Network, some, some, config)[0]
 
 
 def test_what_is_kept_are_the_averaged_weights() -> None:
@@ -239,4 +239,4 @@ def test_an_exploding_loss_is_named() -> None:
     life = lives(1)[0]
     broken = replace(life, z=np.full_like(life.z, np.nan))
     with pytest.raises(ForewarnError, match=r"epoch 1\n  Lower train\.learning_rate"):
-        train([broken], [life], CONFIG, 0)
+        train(Network, [broken], [life], CONFIG)

@@ -13,10 +13,10 @@ from tests.trainer.fleet import fleet, small_config
 from trainer.config import Augment, Model, Train
 from trainer.export import streaming
 from trainer.export.onnx_graph import export
-from trainer.graph.builder import Linear, Tape, integer_product
-from trainer.graph.fake_quantize import rounded
+from trainer.graph.builder import GraphBuilder, Linear, integer_product
+from trainer.graph.fake_quantize import fake_quantized
 from trainer.model.cells import CELLS
-from trainer.model.features import Life, batch_of, fit_scaling, live
+from trainer.model.features import Features, batch_of, features_of, fit_scaling
 from trainer.model.heads import risk_of
 from trainer.model.network import Network, fix_seed
 from trainer.training.loop import train
@@ -29,13 +29,13 @@ TIES = 0.02
 
 def int8_product(x: Float32, layer: Linear) -> Float32:
     """`integer_product` in ONNX Runtime."""
-    tape = Tape()
-    tape.named("y", integer_product(tape, "x", layer))
+    builder = GraphBuilder()
+    builder.named("y", integer_product(builder, "x", layer))
     inputs, outputs = (
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["b", size])]
         for name, size in (("x", x.shape[1]), ("y", len(layer.bias)))
     )
-    graph = helper.make_graph(tape.nodes, "g", inputs, outputs, list(tape.constants.values()))
+    graph = helper.make_graph(builder.nodes, "g", inputs, outputs, list(builder.constants.values()))
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     found: Float32 = ort.InferenceSession(made.SerializeToString()).run(None, {"x": x})[0]
     return found
@@ -49,7 +49,7 @@ def test_a_rounded_product_is_that_of_the_graph_saturation_included() -> None:
     x[3] = np.arange(-4, 5) / np.float32(127)
     weight, bias = rng.normal(size=(9, 6)).astype(np.float32), rng.normal(size=6).astype(np.float32)
     weight[:, 4] = 0
-    found = rounded(*(torch.from_numpy(part) for part in (x, weight, bias))).numpy()
+    found = fake_quantized(*(torch.from_numpy(part) for part in (x, weight, bias))).numpy()
     np.testing.assert_allclose(found, int8_product(x, Linear(weight, bias)), atol=2e-6)
     assert np.abs(found[4:] - (x[4:] @ weight + bias)).max() > 1e-3, "it does round"
     assert np.abs(found[3, 4] - bias[4]) < 1e-7
@@ -60,7 +60,7 @@ def test_gradients_pass_straight_through() -> None:
     x = torch.tensor([[0.3, -0.7, 5.0]], requires_grad=True)
     weight = torch.tensor([[1.0, 0.1], [-0.5, 0.33], [0.2, -1.7]], requires_grad=True)
     bias, pull = torch.zeros(2, requires_grad=True), torch.tensor([[2.0, -1.0]])
-    rounded(x, weight, bias).backward(pull)
+    fake_quantized(x, weight, bias).backward(pull)
     scale = torch.tensor([1.0, 1.7]) / 63
     with torch.no_grad():
         torch.testing.assert_close(x.grad, pull @ ((weight / scale).round() * scale).T)
@@ -69,14 +69,14 @@ def test_gradients_pass_straight_through() -> None:
         torch.testing.assert_close(bias.grad, pull[0])
 
 
-def lives(cell: str) -> tuple[Network, list[Life], streaming.Streaming]:
+def lives(cell: str) -> tuple[Network, list[Features], streaming.Streaming]:
     config = small_config(model=Model(cell=cell, hidden=8, age_unit=5), augment=Augment(join_share=0.5))
     scaling = fit_scaling(fleet(4), config)
     fix_seed(0)
     network = Network(config)
     for parameter in network.parameters():
         parameter.data += 0.3 * torch.randn_like(parameter)
-    some = [replace(live(history, scaling, config.model), new=False) for history in fleet(4)]
+    some = [replace(features_of(history, scaling, config.model), new=False) for history in fleet(4)]
     return network.eval(), some, streaming.of(network, scaling, config)
 
 
@@ -95,11 +95,11 @@ def test_rounded_forward_is_the_int8_graph_row_by_row(cell: str) -> None:
         x = np.stack([history.x[t] for history in fleet(4)])
         dt = np.full(4, min(t, 1), np.float32)
         with torch.no_grad():
-            answers, states = network(inputs[t : t + 1], states, rounded)
+            outputs, states = network(inputs[t : t + 1], states, fake_quantized)
             unrounded, plain = network(inputs[t : t + 1], plain)
         given, risk, _ = session.run(None, {"x": x, "dt": dt, "state": given})
         alone, own_risk, _ = session.run(None, {"x": x, "dt": dt, "state": alone})
-        mine, wanted = torch.cat(states, dim=1).numpy(), risk_of(answers.hazard[0]).numpy()
+        mine, wanted = torch.cat(states, dim=1).numpy(), risk_of(outputs.hazard[0]).numpy()
         apart.append(np.maximum(np.abs(given[:, :size] - mine).max(axis=1), np.abs(risk - wanted).max(axis=1)))
         off.append(np.abs(own_risk - wanted).max())
         off_plain.append(np.abs(own_risk - risk_of(unrounded.hazard[0]).numpy()).max())
@@ -114,7 +114,7 @@ def test_only_the_last_epochs_are_rounded() -> None:
 
     def losses(n: int, precision: str = "fp32") -> list[float]:
         settings = Train(epochs=3, batch=4).model_copy(update={"rounded_epochs": n, "precision": precision})
-        return train(some, some, small_config(train=settings), 0)[1].loss
+        return train(Network, some, some, small_config(train=settings))[1].loss
 
     plain, last = losses(0), losses(1)
     assert last[:2] == plain[:2]

@@ -17,10 +17,11 @@ from trainer.data.split import split
 from trainer.evaluation.plot import plot_curves
 from trainer.evaluation.threshold_sweep import Rules, rules_of
 from trainer.fit import report, rules_of_config, trained, worth_over
-from trainer.model.features import fit_scaling, live
+from trainer.model.features import features_of, fit_scaling
+from trainer.model.network import Network
 from trainer.training.checkpoint import Curves
-from trainer.training.loop import Beside, is_over, train
-from trainer.training.validation import answers_of, best_epoch
+from trainer.training.loop import is_over, train
+from trainer.training.validation import best_epoch, predict
 
 CONFIG = small_config(train=Train(epochs=12, batch=4, average=0.5, patience=3))
 ENGINES = fleet(6)
@@ -63,26 +64,27 @@ def test_rules_of_a_config_are_those_of_its_bundle() -> None:
 
 def test_training_stops_after_its_patience_and_keeps_the_best_epoch() -> None:
     scaling = fit_scaling(ENGINES, CONFIG)
-    lives = [live(one, scaling, CONFIG.model) for one in ENGINES]
+    lives = [features_of(one, scaling, CONFIG.model) for one in ENGINES]
     told: list[bytes] = []
 
-    def worth(risks: Sequence[Float32]) -> float:
+    def mean_lead(risks: Sequence[Float32]) -> float:
         told.append(risks[0].tobytes())
         return [0.0, 1.0, 4.0, 3.0, 2.0, 1.0, 9.0][len(told) - 1]
 
-    network, curves = train(lives, lives, CONFIG, 0, Beside(worth=worth))
-    assert curves.worth == [0.0, 1.0, 4.0, 3.0, 2.0, 1.0]
-    assert answers_of(network, lives, CONFIG)[0][1].tobytes() == told[2]
+    network, curves = train(Network, lives, lives, CONFIG, early_stopping=mean_lead)
+    assert curves.mean_lead == [0.0, 1.0, 4.0, 3.0, 2.0, 1.0]
+    assert predict(network, lives, CONFIG)[0][1].tobytes() == told[2]
     assert len(set(told)) == 6
-    _, without = train(lives, lives, CONFIG.model_copy(update={"train": Train(epochs=2)}), 0, Beside(worth=worth))
-    assert without.worth == [], "nobody is patient"
+    config = CONFIG.model_copy(update={"train": Train(epochs=2)})
+    _, without = train(Network, lives, lives, config, early_stopping=mean_lead)
+    assert without.mean_lead == [], "nobody is patient"
 
 
 def test_a_bundle_is_stopped_by_its_calibration_devices() -> None:
     parts = split(fleet(), CONFIG.split)
     bundle, curves, _ = trained(CONFIG, parts, "0" * 64)
-    assert len(curves.worth) == len(curves.loss) > 0
-    assert max(curves.worth) <= bundle.manifest.thresholds.h_max_s
+    assert len(curves.mean_lead) == len(curves.loss) > 0
+    assert max(curves.mean_lead) <= bundle.manifest.thresholds.h_max_s
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_patience_counts_from_the_first_of_the_best_epochs(worth: list[float], b
     assert not is_over(curves, Train(epochs=12))
 
 
-def test_report_and_curves_show_what_was_watched(tmp_path: Path) -> None:
+def test_report_and_curves_show_the_validation_figures(tmp_path: Path) -> None:
     parts = split(fleet(), CONFIG.split)
     bundle, _, _ = trained(CONFIG.model_copy(update={"train": Train(epochs=1)}), parts, "0" * 64)
     for worth in ([], [0.0, 3.0]):

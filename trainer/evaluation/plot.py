@@ -13,7 +13,7 @@ from trainer.training.checkpoint import Curves
 
 
 def plot_curves(curves: Curves, path: Path) -> None:
-    """Loss of the fit devices, RMSE of the watched ones and, where it was watched, their mean lead, by epoch."""
+    """Loss of the fit devices, RMSE of the validation ones and, with patience, their mean lead, by epoch."""
     figure = Figure(figsize=(8, 4), layout="constrained")
     left = figure.subplots()
     epochs = range(1, len(curves.loss) + 1)
@@ -22,9 +22,9 @@ def plot_curves(curves: Curves, path: Path) -> None:
     right = left.twinx()
     right.plot(epochs, curves.rmse, color="tab:red", label="RMSE of remaining life, calibrate devices")
     right.set(ylabel="RMSE", ylim=(0, None))
-    if curves.worth:
+    if curves.mean_lead:
         lead = left.twinx()
-        lead.plot(epochs, curves.worth, color="tab:green", label="mean lead of warnings, calibrate devices")
+        lead.plot(epochs, curves.mean_lead, color="tab:green", label="mean lead of warnings, calibrate devices")
         lead.set(ylabel="mean lead", ylim=(0, None))
         lead.spines["right"].set_position(("outward", 50))
     figure.legend(loc="outside upper center", ncols=2)

@@ -38,7 +38,7 @@ class Streaming:
     mean_rates     of the running means; the last one also fills missing channels
     age_scale      reading of one row's worth of time, so that age reaches 1 where it is clipped
     cadence_s      seconds between rows
-    known          reading of what is so: the device was new, the row is of this regime or type
+    flag           reading of a flag that is set: the device was new, the row is of this regime or type
     all_new        every device counts as new, since training showed no other
     cells          frozen layers, the first of them reading units of the clip
     estimate       [W, 1] remaining life / cap; spread [W, 2] logit of the distances to low and high / cap
@@ -54,7 +54,7 @@ class Streaming:
     mean_rates: tuple[float, float]
     age_scale: float
     cadence_s: float
-    known: float
+    flag: float
     all_new: bool
     cells: Sequence[Cell]
     estimate: Linear
@@ -70,12 +70,12 @@ class Streaming:
 
     @property
     def groups(self) -> tuple[Groups, ...]:
-        return tuple(one for one in (self.regimes, self.types) if one is not None)
+        return tuple(groups for groups in (self.regimes, self.types) if groups is not None)
 
     @property
     def x_sizes(self) -> list[int]:
         """Columns of `x`: channels, and the settings of each kind of groups."""
-        return [self.n_channels, *(one.n_settings for one in self.groups)]
+        return [self.n_channels, *(groups.n_settings for groups in self.groups)]
 
     @property
     def blocks(self) -> tuple[StateBlock, ...]:
@@ -85,7 +85,7 @@ class Streaming:
         cells = [StateBlock(f"{name}{layer}", n) for layer, cell in enumerate(self.cells) for name, n in cell.blocks]
         sums = [StateBlock(f"sum{index}", self.n_channels) for index in range(len(self.mean_rates))]
         weights = [StateBlock(f"weight{index}", 1) for index in range(len(self.mean_rates))]
-        settings = [StateBlock(f"settings{index}", one.n_settings) for index, one in enumerate(self.groups)]
+        settings = [StateBlock(f"settings{index}", groups.n_settings) for index, groups in enumerate(self.groups)]
         return (*cells, *sums, *weights, StateBlock("age", 1), StateBlock("new", 1, new=1.0), *settings)
 
 
@@ -105,7 +105,7 @@ def of(network: Network, scaling: Scaling, config: Config) -> Streaming:
         mean_rates=model.mean_rates,
         age_scale=1 / (model.age_unit * scaling.clip),
         cadence_s=model.cadence,
-        known=1 / scaling.clip,
+        flag=1 / scaling.clip,
         all_new=config.augment.join_share == 0,
         cells=(first.scaled(scaling.clip), *(cell.scaled(1.0) for cell in others)),
         estimate=estimate,
@@ -121,19 +121,19 @@ def step(model: Streaming, x: Tensor, dt: Tensor, state: Tensor) -> tuple[Tensor
     """One row of each of b devices.
 
     x float32 [b, F + settings] raw, NaN = missing; dt float32 [b] seconds since the previous row, 0 for the first;
-    state float32 [b, S] in the order of `blocks`, zeros for a device whose life is not known.
+    state float32 [b, S] in the order of `blocks`, zeros for a device that is seen first.
     Returns state_out [b, S], risk [b, K], rul [b, 3] (low, estimate, high) in seconds. Row i depends on row i only.
     """
     names = [block.name for block in model.blocks]
     kept = dict(zip(names, torch.split(state, [block.size for block in model.blocks], dim=1), strict=True))
-    x, *said = torch.split(x, model.x_sizes, dim=1)
-    hots = []
-    for index, (groups, now) in enumerate(zip(model.groups, said, strict=True)):
-        one, kept[f"settings{index}"] = group(groups, now, kept[f"settings{index}"])
-        hots.append(one)
+    x, *settings = torch.split(x, model.x_sizes, dim=1)
+    one_hots = []
+    for index, (groups, now) in enumerate(zip(model.groups, settings, strict=True)):
+        one_hot, kept[f"settings{index}"] = group(groups, now, kept[f"settings{index}"])
+        one_hots.append(one_hot)
     scale, offset = tensor(model.scale), tensor(model.offset)
     if model.regimes is not None:
-        scale, offset = hots[0] @ scale, hots[0] @ offset  # each [b, F]
+        scale, offset = one_hots[0] @ scale, one_hots[0] @ offset  # each [b, F]
     missing = x.isnan()
     y = torch.where(missing, 0, bounded(x)) * scale + offset
     y = torch.where(missing, kept["sum1"] / kept["weight1"].clamp(min=WEIGHT_MIN), y.clamp(-1, 1))  # [b, F]
@@ -145,8 +145,8 @@ def step(model: Streaming, x: Tensor, dt: Tensor, state: Tensor) -> tuple[Tensor
     kept["age"] = torch.where(kept["age"] == 0, 1, kept["age"] + dt[:, None] / model.cadence_s)
     seen = (kept["age"] * model.age_scale).clamp(max=1)
     new = torch.ones_like(kept["new"]) if model.all_new else kept["new"]
-    known = [model.known * one for one in (new, *hots)]
-    h = torch.cat((y, *means, seen, *known), dim=1)  # [b, 3F + 2 + G]
+    flags = [model.flag * columns for columns in (new, *one_hots)]
+    h = torch.cat((y, *means, seen, *flags), dim=1)  # [b, 3F + 2 + G]
     after = []
     for layer, cell in enumerate(model.cells):
         h, now = cell.step(h, torch.cat([kept.pop(f"{name}{layer}") for name, _ in cell.blocks], dim=1))
@@ -157,16 +157,16 @@ def step(model: Streaming, x: Tensor, dt: Tensor, state: Tensor) -> tuple[Tensor
     return torch.cat((*after, *kept.values()), dim=1), risk_of(linear(h, model.hazard)), rul
 
 
-def group(groups: Groups, said: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
-    """[b, G] with a 1 for the nearest centre, and the settings [b, S] within +-1, the last ones where missing."""
-    u = (bounded(said) * tensor(groups.scale) + tensor(groups.offset)).clamp(-1, 1)
-    u = torch.where(said.isnan(), last, u)
+def group(groups: Groups, settings: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
+    """One-hot [b, G] of the nearest centre, and the settings [b, S] within +-1, the last ones where missing."""
+    u = (bounded(settings) * tensor(groups.scale) + tensor(groups.offset)).clamp(-1, 1)
+    u = torch.where(settings.isnan(), last, u)
     distance = u @ tensor(-2 * groups.centres.T.copy()) + tensor((groups.centres**2).sum(axis=1))
     return (distance <= distance.min(dim=1, keepdim=True).values).float(), u
 
 
 def bounded(x: Tensor) -> Tensor:
-    """An infinity times the scale of a channel that stands still, 0, would be no number."""
+    """Within +-X_MAX: infinity times 0, the scale of a channel that a regime holds still, would be NaN."""
     return x.clamp(-X_MAX, X_MAX)
 
 

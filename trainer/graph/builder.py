@@ -1,6 +1,6 @@
-"""A streaming graph while it is written: nodes and initializers in order, and the products that int8 changes.
+"""Builds a streaming graph: nodes and initializers in order, and the products, which differ between fp32 and int8.
 
-fp32 and int8 differ in one thing, the product of a layer's input with its weights (`PRODUCTS`). Names are short since
+The two forms differ in one thing, the product of a layer's input with its weights (`PRODUCTS`). Names are short since
 they are a good part of what is not weights.
 """
 
@@ -26,7 +26,7 @@ class Linear:
     bias: Float32
 
 
-class Tape:
+class GraphBuilder:
     """Nodes and initializers in the order they are written."""
 
     def __init__(self) -> None:
@@ -66,21 +66,23 @@ class Tape:
         return self.op("Add", self.op("MatMul", source, self.constant(layer.weight)), self.constant(layer.bias))
 
 
-Product = Callable[[Tape, str, Linear], str]
+GraphProduct = Callable[[GraphBuilder, str, Linear], str]
 
 
-def float_product(tape: Tape, source: str, layer: Linear) -> str:
+def float_product(builder: GraphBuilder, source: str, layer: Linear) -> str:
     """source @ weight + bias in float32."""
-    return tape.linear(source, layer)
+    return builder.linear(source, layer)
 
 
-def integer_product(tape: Tape, source: str, layer: Linear) -> str:
+def integer_product(builder: GraphBuilder, source: str, layer: Linear) -> str:
     """The same with 8-bit inputs within +-1, 7-bit weights and 32-bit sums, exact in any order and any batch."""
     quantized = quantize(layer.weight)
-    zero = tape.constant(ACTIVATION_ZERO, np.uint8)
-    read = tape.op("QuantizeLinear", source, tape.constant(ACTIVATION_SCALE), zero)
-    sums = tape.op("MatMulInteger", read, tape.constant(quantized.values, np.int8), zero)
-    return tape.affine(tape.op("Cast", sums, to=TensorProto.FLOAT), quantized.scale * ACTIVATION_SCALE, layer.bias)
+    zero = builder.constant(ACTIVATION_ZERO, np.uint8)
+    read = builder.op("QuantizeLinear", source, builder.constant(ACTIVATION_SCALE), zero)
+    sums = builder.op("MatMulInteger", read, builder.constant(quantized.values, np.int8), zero)
+    return builder.affine(
+        builder.op("Cast", sums, to=TensorProto.FLOAT), quantized.scale * ACTIVATION_SCALE, layer.bias
+    )
 
 
-PRODUCTS: dict[Form, Product] = {"fp32": float_product, "int8": integer_product}
+PRODUCTS: dict[Form, GraphProduct] = {"fp32": float_product, "int8": integer_product}

@@ -13,7 +13,7 @@ LOW, HIGH = -ACTIVATION_ZERO, 255 - ACTIVATION_ZERO
 """Steps that the unsigned byte of an activation can hold; it saturates beyond."""
 
 
-def rounded(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def fake_quantized(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x [b, n] @ weight [n, m] + bias [m], x in steps of 1/127 and weights in 7 bits a column.
 
     Gradients pass as if nothing were rounded (straight through; Bengio, Leonard and Courville, arXiv 1308.3432, 2013).

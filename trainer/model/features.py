@@ -1,8 +1,8 @@
-"""What the network reads of a row: scaled channels, two running means of them, the time seen, and what is known of the
-device: whether it was new when first seen, its operating regime, its type.
+"""What the network reads of a row: scaled channels, two running means of them, the time seen, and facts of the device:
+whether it was new when first seen, its operating regime, its type.
 
-Written here over whole histories for training; `trainer/export/streaming.py` has the same recursions for one row, and
-a test holds them equal. Everything looks back only.
+Here they are computed over whole histories for training; `trainer/export/streaming.py` has the same recursions for one
+row, and a test holds them equal. Everything looks back only.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from agent.errors import DataRefused
 from agent.words import Bool, Float32
 from trainer.config import Config, Model
 from trainer.data.history import History
-from trainer.model.regimes import Groups, fit_groups, hot
+from trainer.model.regimes import Groups, fit_groups, one_hot
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +38,22 @@ class Scaling:
 
     def grouped(self, x: Float32) -> tuple[Float32, Float32]:
         """float32 [T, R] and [T, types] of rows in order, one 1 a row; no columns where there are no groups."""
-        found, start = [], self.n_channels
+        columns, start = [], self.n_channels
         for groups in (self.regimes, self.types):
-            found.append(np.empty((len(x), 0), np.float32))
-            if groups is not None:
+            if groups is None:
+                columns.append(np.empty((len(x), 0), np.float32))
+            else:
                 end = start + groups.n_settings
-                found[-1] = hot(groups, x[:, start:end])
+                columns.append(one_hot(groups, x[:, start:end]))
                 start = end
-        return found[0], found[1]
+        return columns[0], columns[1]
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
-    """One history as the network sees it.
+class Features:
+    """One history as the network reads it; it need not be a whole life.
 
-    z       float32 [T, F]  scaled and clipped, missing values filled
+    z       float32 [T, F]  scaled and clipped, missing values imputed
     age     float32 [T]     rows' worth of time seen, 1 at the first row
     left    float32 [T]     seconds until the failure, or until the recording ends where it did not fail
     groups  float32 [T, G]  1 for the row's regime and for its type
@@ -83,30 +84,32 @@ class Batch:
 
 def n_inputs(config: Config) -> int:
     """Columns of `Batch.inputs`."""
-    groups = [one.count for one in (config.regimes, config.types) if one.by]
-    return 3 * len(config.data.channels) + 2 + sum(groups)
+    n_groups = sum(grouping.count for grouping in (config.regimes, config.types) if grouping.by)
+    return 3 * len(config.data.channels) + 2 + n_groups
 
 
 def fit_scaling(histories: Sequence[History], config: Config) -> Scaling:
     """Regimes and types, then mean and standard deviation a channel and regime, over all rows.
 
-    Raises DataRefused for a channel that says nothing in most regimes.
+    Raises DataRefused for a channel that takes at most two values in most regimes.
     """
     names = config.data.channels
     rows = np.concatenate([history.x for history in histories])
     n, n_settings = len(names), len(config.regimes.by)
     regimes = fit_groups(rows[:, n : n + n_settings], config.regimes) if config.regimes.by else None
     types = fit_groups(rows[:, n + n_settings :], config.types) if config.types.by else None
-    regime = np.zeros(len(rows), np.int64) if regimes is None else hot(regimes, rows[:, n : n + n_settings]).argmax(1)
+    regime = (
+        np.zeros(len(rows), np.int64) if regimes is None else one_hot(regimes, rows[:, n : n + n_settings]).argmax(1)
+    )
     measured = rows[:, :n].astype(np.float64)
     scale, offset = np.zeros((2, regime.max() + 1, n), np.float32)
     for column, name in enumerate(names):
-        for one in range(len(scale)):
-            values = measured[regime == one, column]
+        for row in range(len(scale)):
+            values = measured[regime == row, column]
             values = values[~np.isnan(values)]
             if len(np.unique(values)) > 2:
-                scale[one, column] = 1 / values.std()
-                offset[one, column] = -values.mean() / values.std()
+                scale[row, column] = 1 / values.std()
+                offset[row, column] = -values.mean() / values.std()
         if (scale[:, column] == 0).sum() > len(scale) / 2:
             what = f"channel {name!r} takes at most two values over the fit devices"
             what += " in most of their regimes" if len(scale) > 1 else ""
@@ -114,21 +117,21 @@ def fit_scaling(histories: Sequence[History], config: Config) -> Scaling:
     return Scaling(scale, offset, config.model.clip_sigma, regimes, types)
 
 
-def live(history: History, scaling: Scaling, model: Model) -> Life:
-    """Scale a history and fill what is missing."""
+def features_of(history: History, scaling: Scaling, model: Model) -> Features:
+    """Scale a history and impute what is missing."""
     regime, kind = scaling.grouped(history.x)
     scale, offset = (
         (regime @ scaling.scale, regime @ scaling.offset) if regime.size else (scaling.scale, scaling.offset)
     )
     z = np.clip(history.x[:, : scaling.n_channels] * scale + offset, -scaling.clip, scaling.clip)
-    z = filled(z.astype(np.float32), min(model.mean_rates))
+    z = imputed(z.astype(np.float32), min(model.mean_rates))
     age = 1 + (history.t_s - history.t_s[0]) / model.cadence
     left = history.observed_left()
     groups = np.concatenate((regime, kind), axis=1)
-    return Life(z, age.astype(np.float32), left.astype(np.float32), groups, failed=history.failed)
+    return Features(z, age.astype(np.float32), left.astype(np.float32), groups, failed=history.failed)
 
 
-def filled(z: Float32, rate: float) -> Float32:
+def imputed(z: Float32, rate: float) -> Float32:
     """float32 [T, F]: each missing value becomes the running mean of its channel so far, 0 at the first row."""
     if not np.isnan(z).any():
         return z
@@ -150,19 +153,19 @@ def running_mean(z: Float32, rate: float) -> Float32:
     return means
 
 
-def batch_of(lives: Sequence[Life], model: Model) -> Batch:
-    """Pad to the longest life and add running means, age and what is known."""
+def batch_of(lives: Sequence[Features], model: Model) -> Batch:
+    """Pad to the longest life and add running means, the time seen, newness and groups."""
     longest, n = max(len(life.z) for life in lives), len(lives)
     z = np.zeros((longest, n, lives[0].z.shape[1]), np.float32)
     age, left = np.zeros((2, longest, n), np.float32)
-    known = np.zeros((longest, n, 1 + lives[0].groups.shape[1]), np.float32)
+    facts = np.zeros((longest, n, 1 + lives[0].groups.shape[1]), np.float32)
     real = np.zeros((longest, n), np.bool_)
     for column, life in enumerate(lives):
         rows = len(life.z)
         z[:rows, column], age[:rows, column], left[:rows, column] = life.z, life.age, life.left
-        known[:rows, column, 0], known[:rows, column, 1:] = life.new, life.groups
+        facts[:rows, column, 0], facts[:rows, column, 1:] = life.new, life.groups
         real[:rows, column] = True
     means = [running_mean(z, rate) for rate in model.mean_rates]
     seen = np.minimum(age / np.float32(model.age_unit), np.float32(model.clip_sigma))
-    inputs = np.concatenate([z, *means, seen[:, :, None], known], axis=2)  # [T, n, 3F + 2 + G]
+    inputs = np.concatenate([z, *means, seen[:, :, None], facts], axis=2)  # [T, n, 3F + 2 + G]
     return Batch(inputs, left, real, np.array([life.failed for life in lives]))

@@ -1,7 +1,7 @@
 """From the last hidden state to remaining life and risk.
 
-Only the estimate of the remaining life teaches the states, unless `multi_task` lets spread and hazards pull at them
-too: a shared loss made the estimate worse.
+Only the error of the estimate changes the weights of the cells, unless `multi_task` lets the errors of spread and
+hazards do so too: with all of them the estimate became worse.
 """
 
 from dataclasses import dataclass, replace
@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """What the heads say of each row, before calibration.
+class Outputs:
+    """Outputs of the heads for each row, before calibration.
 
     estimate [...]     remaining life / cap
     spread   [..., 2]  distance from the estimate to the low and the high quantile / cap, within 0 and 1
@@ -30,7 +30,7 @@ class Answers:
 
 
 class Heads(nn.Module):
-    """Three linear maps of the hidden state [..., W]; the last two pull at it with `multi_task` of their gradient."""
+    """Three linear maps of the hidden state [..., W]; `multi_task` of the last two's gradient goes back into it."""
 
     def __init__(self, width: int, n_horizons: int, multi_task: float = 0.0) -> None:
         super().__init__()
@@ -41,13 +41,13 @@ class Heads(nn.Module):
         for head in (self.estimate, self.spread, self.hazard):
             nn.init.xavier_uniform_(head.weight)
             nn.init.zeros_(head.bias)
-        nn.init.ones_(self.estimate.bias)  # untrained it says "about the cap", where most rows are, and not "at once"
+        nn.init.ones_(self.estimate.bias)  # untrained it estimates about the cap, where most rows are, and not 0
 
-    def forward(self, hidden: Tensor) -> Answers:
+    def forward(self, hidden: Tensor) -> Outputs:
         still = hidden.detach()
         if self.multi_task > 0:
             still = still + self.multi_task * (hidden - still)
-        return Answers(self.estimate(hidden)[..., 0], self.spread(still).sigmoid(), self.hazard(still))
+        return Outputs(self.estimate(hidden)[..., 0], self.spread(still).sigmoid(), self.hazard(still))
 
 
 def risk_of(hazard: Tensor) -> Tensor:

@@ -9,13 +9,13 @@ from torch.nn import functional
 
 from trainer.config import Config
 from trainer.model.cells import CELLS
-from trainer.model.cells.cell import Cell, Multiply, plainly
+from trainer.model.cells.cell import Cell, Product, dense
 from trainer.model.features import n_inputs
-from trainer.model.heads import Answers, Heads
+from trainer.model.heads import Heads, Outputs
 
 
 class Learner(nn.Module):
-    """What the loop trains: inputs float32 [T, n, I] to `Answers` [T, n], by heads on some recurrent layers."""
+    """What the loop trains: inputs float32 [T, n, I] to `Outputs` [T, n], by heads on recurrent layers."""
 
     heads: Heads
 
@@ -23,27 +23,27 @@ class Learner(nn.Module):
         self,
         inputs: Tensor,
         states: Sequence[Tensor] = (),
-        multiply: Multiply = plainly,
+        product: Product = dense,
         real: Tensor | None = None,
-    ) -> tuple[Answers, list[Tensor]]:
-        """Answers to rows that follow `states`, [n, S] a layer (none = zeros), and the states after the last row.
+    ) -> tuple[Outputs, list[Tensor]]:
+        """Outputs of rows that follow `states`, [n, S] a layer (none = zeros), and the states after the last row.
 
-        `real` bool [T, n] says which rows are no padding (None = all); answers to padding mean nothing.
+        `real` bool [T, n] is False where a row is padding (None = none is); outputs of padding mean nothing.
         """
         raise NotImplementedError
 
-    def taught_apart(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """The weights that answer for the remaining life, and those that read hazards off the states."""
+    def parameter_groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """All weights but those of the hazards, and those of the hazards: the loop treats them apart."""
         hazards = dict(self.heads.hazard.named_parameters(prefix="heads.hazard"))
-        return [one for name, one in self.named_parameters() if name not in hazards], [*hazards.values()]
+        return [weight for name, weight in self.named_parameters() if name not in hazards], [*hazards.values()]
 
     @property
     def n_weights(self) -> int:
-        return sum(one.numel() for one in self.parameters())
+        return sum(weight.numel() for weight in self.parameters())
 
 
 class Network(Learner):
-    """The streaming network. It looks back only, and padding comes after a life: it need not know where."""
+    """The streaming network. It looks back only and padding comes after a life, so it needs no `real`."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -66,35 +66,36 @@ class Network(Learner):
         self,
         inputs: Tensor,
         states: Sequence[Tensor] = (),
-        multiply: Multiply = plainly,
+        product: Product = dense,
         real: Tensor | None = None,
-    ) -> tuple[Answers, list[Tensor]]:
+    ) -> tuple[Outputs, list[Tensor]]:
         hidden, after = inputs, []
         for index, cell in enumerate(self.layers):
             if index:
                 hidden = functional.dropout(hidden, self.dropout, self.training)
             state = states[index] if states else inputs.new_zeros(inputs.shape[1], cell.size)
-            if index == 0 and multiply is not plainly:
-                hidden, state = in_units_of(self.reach, cell, hidden, state, multiply)
+            if index == 0 and product is not dense:
+                hidden, state = in_units_of(self.reach, cell, hidden, state, product)
             else:
-                hidden, state = cell(hidden, state, multiply)
+                hidden, state = cell(hidden, state, product)
             after.append(state)
-        answers = self.heads(hidden)
-        assert isinstance(answers, Answers)
-        return answers, after
+        outputs = self.heads(hidden)
+        assert isinstance(outputs, Outputs)
+        return outputs, after
 
 
-def in_units_of(reach: float, cell: Cell, inputs: Tensor, state: Tensor, multiply: Multiply) -> tuple[Tensor, Tensor]:
+def in_units_of(reach: float, cell: Cell, inputs: Tensor, state: Tensor, product: Product) -> tuple[Tensor, Tensor]:
     """The same with inputs within +-1 instead of +-`reach`, as the streaming graph has them, and larger weights."""
     read = cell.input_weight()
     weights = {name: weight * reach if weight is read else weight for name, weight in cell.named_parameters()}
-    told: tuple[Tensor, Tensor] = functional_call(cell, weights, (inputs / reach, state, multiply))
-    return told
+    output_and_state: tuple[Tensor, Tensor] = functional_call(cell, weights, (inputs / reach, state, product))
+    return output_and_state
 
 
 def fix_seed(seed: int, device: str = "cpu") -> None:
-    """One thread and deterministic kernels: the same seed gives the same weights on one machine's CPU. cuBLAS has none
-    that torch would accept.
+    """One thread and deterministic kernels: the same seed gives the same weights on one machine's CPU.
+
+    On CUDA the kernels stay free, since cuBLAS has no deterministic ones that torch accepts.
     """
     torch.manual_seed(seed)
     torch.set_num_threads(1)

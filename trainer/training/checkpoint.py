@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,22 +19,30 @@ SHOWN_MAX, VALUE_CHARS_MAX = 5, 60
 """Differences that a message lists, and the longest values that it repeats."""
 
 
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a run is kept between its epochs. `made_of` is what a run must be made of to go on from it, by name."""
+
+    path: Path
+    made_of: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Curves:
-    """One point an epoch: loss over the varied fit lives, RMSE of the remaining life over the watched ones, and what
-    their warnings were worth, where that is asked for.
+    """One point an epoch: loss over the augmented lives, RMSE of the remaining life over the validation lives, and,
+    with patience, the mean lead of warnings on them.
     """
 
     loss: list[float] = field(default_factory=list)
     rmse: list[float] = field(default_factory=list)
-    worth: list[float] = field(default_factory=list)
+    mean_lead: list[float] = field(default_factory=list)
 
 
 @dataclass(slots=True)
 class Run:
     """Everything that the next epoch depends on, with torch's own random numbers.
 
-    best  the averaged weights of the epoch whose warnings were worth most, where that is asked for
+    best  the averaged weights of the best epoch so far, with patience; else empty
     """
 
     network: Learner
@@ -56,10 +64,11 @@ class Run:
         return next(self.network.parameters()).is_cuda
 
 
-def save(run: Run, path: Path, made_of: Mapping[str, str]) -> None:
-    """Replace the file in one step. `made_of` is what the run must be made of to go on, by name."""
+def save(run: Run, checkpoint: Checkpoint) -> None:
+    """Replace the file in one step."""
+    curves = run.curves
     content = {
-        "made_of": dict(made_of),
+        "made_of": dict(checkpoint.made_of),
         "network": run.network.state_dict(),
         "averaged": run.averaged.state_dict(),
         "optimiser": run.optimiser.state_dict(),
@@ -68,42 +77,43 @@ def save(run: Run, path: Path, made_of: Mapping[str, str]) -> None:
         "numpy": run.rng.bit_generator.state,
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state() if run.on_cuda else None,
-        "curves": asdict(run.curves),
+        "curves": {"loss": curves.loss, "rmse": curves.rmse, "worth": curves.mean_lead},  # names of the file's schema
         "best": run.best,
     }
-    torch_file.write(path, "checkpoint", content)
+    torch_file.write(checkpoint.path, "checkpoint", content)
 
 
-def learning_of(config: Config) -> dict[str, str]:
-    """Each key of the configuration that the weights depend on, and its value: not what counts only afterwards, so that
-    no training is lost to a change of it.
+def training_keys(config: Config) -> dict[str, str]:
+    """Each key of the configuration that the weights depend on, and its value as JSON.
+
+    Keys that count only after the training are left out, so that a change of them costs no training.
     """
-    after = {"name", "version"} | (set() if config.train.patience else {"judge"})
-    found: dict[str, str] = {}
-    for key, value in config.model_dump(mode="json", exclude=after).items():
-        below = {f"{key}.{name}": one for name, one in value.items()} if isinstance(value, dict) else {key: value}
-        found |= {name: json.dumps(one) for name, one in below.items()}
-    return found
+    later = {"name", "version"} | (set() if config.train.patience else {"judge"})
+    keys: dict[str, str] = {}
+    for section, value in config.model_dump(mode="json", exclude=later).items():
+        below = {f"{section}.{key}": v for key, v in value.items()} if isinstance(value, dict) else {section: value}
+        keys |= {key: json.dumps(v) for key, v in below.items()}
+    return keys
 
 
 def differences(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
-    """In what two trainings differ, a text each, the first of them where there are many."""
-    told = []
+    """In what two trainings differ, a text each; the first SHOWN_MAX of them, and how many more there are."""
+    texts = []
     for name in {**here, **there}:
-        theirs, mine = there.get(name, "not set"), here.get(name, "not set")
-        if theirs != mine:
-            is_short = max(len(theirs), len(mine)) <= VALUE_CHARS_MAX
-            told.append(f"{name} is {theirs} there, {mine} here" if is_short else f"{name} differs")
-    return told[:SHOWN_MAX] + [f"and {len(told) - SHOWN_MAX} more"] * (len(told) > SHOWN_MAX)
+        theirs, ours = there.get(name, "not set"), here.get(name, "not set")
+        if theirs != ours:
+            is_short = max(len(theirs), len(ours)) <= VALUE_CHARS_MAX
+            texts.append(f"{name} is {theirs} there, {ours} here" if is_short else f"{name} differs")
+    return texts[:SHOWN_MAX] + [f"and {len(texts) - SHOWN_MAX} more"] * (len(texts) > SHOWN_MAX)
 
 
-def resume(run: Run, path: Path, made_of: Mapping[str, str]) -> None:
+def resume(run: Run, checkpoint: Checkpoint) -> None:
     """Bring a fresh run to where the file left it. Raises DataRefused for what is no whole checkpoint of this run."""
-    content = torch_file.read(path, "checkpoint", FROM_THE_START)
-    if other := differences(content["made_of"], made_of):
-        epoch = len(content["curves"]["loss"])
-        what = f"is of another training, left after epoch {epoch}: {'; '.join(other)}"
-        raise DataRefused(path, what, next_step=FROM_THE_START)
+    content = torch_file.read(checkpoint.path, "checkpoint", FROM_THE_START)
+    curves = content["curves"]
+    if other := differences(content["made_of"], checkpoint.made_of):
+        what = f"is of another training, left after epoch {len(curves['loss'])}: {'; '.join(other)}"
+        raise DataRefused(checkpoint.path, what, next_step=FROM_THE_START)
     run.network.load_state_dict(content["network"])
     run.averaged.load_state_dict(content["averaged"])
     run.optimiser.load_state_dict(content["optimiser"])
@@ -113,5 +123,5 @@ def resume(run: Run, path: Path, made_of: Mapping[str, str]) -> None:
     torch.set_rng_state(content["torch"])
     if run.on_cuda:
         torch.cuda.set_rng_state(content["cuda"])
-    run.curves = Curves(**content["curves"])
+    run.curves = Curves(curves["loss"], curves["rmse"], curves["worth"])
     run.best = content["best"]

@@ -1,7 +1,7 @@
-"""What training makes small: squared error of the estimate, pinball loss of the interval, likelihood of the hazards.
+"""The loss: squared error of the estimate, pinball loss of the interval, negative log-likelihood of the hazards.
 
-A device that did not fail tells how long it lived at least: its hazards count while they were open and survived, its
-remaining life only where it is beyond the cap.
+Of a device that did not fail only the least life is known: its hazards count as long as it was seen to survive them,
+its remaining life only where it is beyond the cap.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainer.config import Config
-from trainer.model.features import Life
-from trainer.model.heads import Answers
+from trainer.model.features import Features
+from trainer.model.heads import Outputs
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is asked of the answers.
+    """What the outputs are measured by.
 
     cap           seconds; longer lives count as this
     above_weight  weight of a row beyond the cap in the estimate's loss
@@ -38,16 +38,16 @@ class Truth:
     """What became of the rows of a batch.
 
     left float32 [T, n] seconds; real bool [T, n]; failed bool [n]
-    taught  float32 [T, n] remaining life / cap that the estimate is drawn to, the truth where there is no teacher
+    estimate  float32 [T, n] remaining life / cap that the estimate is drawn to, the truth where there is no teacher
     """
 
     left: Tensor
     real: Tensor
     failed: Tensor
-    taught: Tensor
+    estimate: Tensor
 
 
-def target_of(lives: Sequence[Life], config: Config) -> Target:
+def target_of(lives: Sequence[Features], config: Config) -> Target:
     """Rows beyond the cap weigh `above_cap_share` in all, so that the common early life does not drown the end."""
     n_above = sum(int((life.left > config.rul.cap).sum()) for life in lives)
     n_below = sum(int((life.left <= config.rul.cap).sum()) for life in lives if life.failed)
@@ -56,24 +56,24 @@ def target_of(lives: Sequence[Life], config: Config) -> Target:
     return Target(config.rul.cap, above_weight, config.rul.low, config.rul.high, config.risk.horizons)
 
 
-def loss(answers: Answers, truth: Truth, target: Target) -> Tensor:
+def loss(outputs: Outputs, truth: Truth, target: Target) -> Tensor:
     """Mean over the real rows of [T, n]. Unless `multi_task` is set, the three terms touch disjoint weights and need no
     balance.
     """
     left = truth.left
-    wanted = life_target(left, target.cap)
-    known = truth.real & (truth.failed | (left >= target.cap))
-    weight = torch.where(left > target.cap, target.above_weight, 1.0) * known
-    squared = (weight * (answers.estimate - truth.taught) ** 2).sum() / weight.sum().clamp(min=1e-6)
+    life = life_target(left, target.cap)
+    is_known = truth.real & (truth.failed | (left >= target.cap))
+    weight = torch.where(left > target.cap, target.above_weight, 1.0) * is_known
+    squared = (weight * (outputs.estimate - truth.estimate) ** 2).sum() / weight.sum().clamp(min=1e-6)
 
-    centre = answers.estimate.detach()
-    low = pinball(wanted - (centre - answers.spread[..., 0]), target.low)
-    high = pinball(wanted - (centre + answers.spread[..., 1]), target.high)
-    interval = ((low + high) * known).sum() / known.sum().clamp(min=1)
+    centre = outputs.estimate.detach()
+    low = pinball(life - (centre - outputs.spread[..., 0]), target.low)
+    high = pinball(life - (centre + outputs.spread[..., 1]), target.high)
+    interval = ((low + high) * is_known).sum() / is_known.sum().clamp(min=1)
 
     faulty, exposed = hazard_targets(left, truth.failed, target.horizons)
     exposed = exposed & truth.real[..., None]
-    entropy = functional.binary_cross_entropy_with_logits(answers.hazard, faulty, reduction="none")
+    entropy = functional.binary_cross_entropy_with_logits(outputs.hazard, faulty, reduction="none")
     return squared + interval + (entropy * exposed).sum() / exposed.sum().clamp(min=1)
 
 
@@ -83,13 +83,13 @@ def life_target(left: Tensor, cap: float) -> Tensor:
 
 
 def pinball(error: Tensor, quantile: float) -> Tensor:
-    """Quantile loss of error = wanted - predicted (Koenker and Bassett, Econometrica 46, 1978)."""
+    """Quantile loss of error = truth - predicted (Koenker and Bassett, Econometrica 46, 1978)."""
     return torch.maximum(quantile * error, (quantile - 1) * error)
 
 
 def hazard_targets(left: Tensor, failed: Tensor, horizons: tuple[float, ...]) -> tuple[Tensor, Tensor]:
-    """[..., K]: does the fault fall within horizon k (float); was it still open after horizon k - 1, and is it known
-    what became of it (bool)? The discrete-time hazards of Singer and Willett (J. Educ. Stat. 18, 1993).
+    """[..., K] float: does the fault fall within horizon k? And bool: did the device reach horizon k, and is it known
+    whether it failed there? The discrete-time hazards of Singer and Willett (J. Educ. Stat. 18, 1993).
     """
     edges = torch.tensor((-torch.inf, *horizons), device=left.device)
     left, failed = left[..., None], failed[..., None]

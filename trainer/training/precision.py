@@ -1,7 +1,7 @@
 """Products in a narrow type, where this machine has them.
 
-Which types a processor multiplies is asked by trying, on the network that is to be trained: oneDNN has no bf16 LSTM
-without AVX-512 (and bf16 products by other means take 15 times as long as float32 ones), other cells do not need it.
+Whether a processor has them is tried, on the network that is to be trained: oneDNN has no bf16 LSTM without AVX-512
+(bf16 products by other means take 15 times as long as float32 ones), and other cells do without it.
 """
 
 import contextlib
@@ -25,9 +25,9 @@ def mixed_precision(settings: Train) -> contextlib.AbstractContextManager[object
 
 
 def with_precision_here(config: Config, network: Learner) -> Config:
-    """The configuration with the precision that this machine can train `network` with: the one asked for, or fp32.
+    """The configuration with the precision that this machine can train `network` with: its own, or fp32.
 
-    Says one line where it is fp32 instead.
+    Writes a line to standard error where it is fp32 instead.
     """
     settings = config.train
     why = _refusal(settings, network, n_inputs(config))
@@ -42,7 +42,7 @@ def with_precision_here(config: Config, network: Learner) -> Config:
 
 
 def _refusal(settings: Train, network: Learner, width: int) -> str:
-    """Why two rows of two devices cannot be learnt from in the precision asked for, "" when they can.
+    """Why two rows of two devices cannot be learnt from in the precision of `settings`, "" when they can.
 
     Draws no random number and leaves weights and gradients as they were.
     """
@@ -52,8 +52,8 @@ def _refusal(settings: Train, network: Learner, width: int) -> str:
     network.eval()  # no dropout
     try:
         with mixed_precision(settings):
-            answers, _ = network(torch.zeros(2, 2, width, device=settings.device))
-        answers.estimate.float().sum().backward()
+            outputs, _ = network(torch.zeros(2, 2, width, device=settings.device))
+        outputs.estimate.float().sum().backward()
     except RuntimeError as error:
         return str(error).partition(".")[0]
     finally:

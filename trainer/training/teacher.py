@@ -1,13 +1,13 @@
-"""A teacher: a large network that hears lives both ways in time and says of each row what a small one should answer.
+"""A teacher: a large network that reads lives in both directions of time; a small network learns its estimates.
 
-Looking ahead it knows a row's wear better than a network that may not (Hinton, Vinyals and Dean, arXiv 1503.02531,
-2015, for teachers; Lopez-Paz et al., ICLR 2016, for teachers that see more). The trap: a recorded life ends in the
-failure, so whoever hears the end need only count rows back to it. Then a teacher says what the truth says, and nothing
-is learnt from it. So it is trained on lives that end at a random row, and it teaches from such ones: a life is cut at
-`CUTS` rows, and a row is answered from what was heard until the next cut.
+A teacher may look ahead, so it knows the wear of a row better than a network that looks back only (Hinton, Vinyals and
+Dean, arXiv 1503.02531, 2015, for teachers; Lopez-Paz et al., ICLR 2016, for teachers that see more). The trap: a
+recorded life ends in the failure, so a network that sees the last row can count rows back from it. Such a teacher
+repeats the truth, and nothing is gained. So a teacher is trained on lives that end at a random row, and it teaches from
+such lives: a life is cut at `CUTS` rows, and the estimate of a row comes from the rows until the next cut.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -17,21 +17,21 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainer.config import Config, Distill
-from trainer.model.cells.cell import Multiply, plainly
+from trainer.model.cells.cell import Product, dense
 from trainer.model.cells.lstm import Lstm
-from trainer.model.features import Life, n_inputs
-from trainer.model.heads import Answers, Heads
+from trainer.model.features import Features, n_inputs
+from trainer.model.heads import Heads, Outputs
 from trainer.model.network import Learner, Network
-from trainer.training.augment import ROWS_MIN, until
-from trainer.training.loop import Beside, Teacher
+from trainer.training.augment import ROWS_MIN, until_row
+from trainer.training.loop import Teacher
 
 CUTS = 4
-"""Cuts of a life that is taught from, evenly apart from a random first one; the rest is heard to its end."""
+"""Cuts of a life, evenly apart from a random first one; the rows after the last cut are read to the end of the life."""
 
 
-class BothWays(Learner):
-    """Layers of two LSTM cells, one forward and one backward in time, each hearing both of the layer below (Schuster
-    and Paliwal, IEEE Trans. Signal Process. 45, 1997). A life is turned within its own rows: padding is never heard.
+class BidirectionalLstm(Learner):
+    """Layers of two LSTM cells, one forward and one backward in time, each reading both of the layer below (Schuster
+    and Paliwal, IEEE Trans. Signal Process. 45, 1997). A life is reversed within its own rows: padding is never read.
     """
 
     def __init__(self, config: Config, settings: Distill) -> None:
@@ -51,25 +51,26 @@ class BothWays(Learner):
         self,
         inputs: Tensor,
         states: Sequence[Tensor] = (),
-        multiply: Multiply = plainly,
+        product: Product = dense,
         real: Tensor | None = None,
-    ) -> tuple[Answers, list[Tensor]]:
-        """It hears whole lives, so there are no states to go on from."""
+    ) -> tuple[Outputs, list[Tensor]]:
+        """Reads whole lives, so it cannot go on from states: raises ValueError where some are given."""
         if states:
-            raise ValueError("a network that hears lives both ways in time cannot go on from states")
+            raise ValueError("a network that reads lives in both directions of time cannot go on from states")
         real = torch.ones_like(inputs[..., 0], dtype=torch.bool) if real is None else real
         start, rows = inputs.new_zeros(inputs.shape[1], 2 * self.hidden), inputs
         for index, (ahead, back) in enumerate(zip(self.ahead, self.back, strict=True)):
             if index:
                 rows = functional.dropout(rows, self.dropout, self.training)
-            forward, backward = ahead(rows, start, multiply)[0], back(turned(rows, real), start, multiply)[0]
-            rows = torch.cat((forward, turned(backward, real)), dim=2)  # [T, n, 2H]
-        answers: Answers = self.heads(rows)
-        return answers, []
+            forward = ahead(rows, start, product)[0]
+            backward = back(time_reversed(rows, real), start, product)[0]
+            rows = torch.cat((forward, time_reversed(backward, real)), dim=2)  # [T, n, 2H]
+        outputs: Outputs = self.heads(rows)
+        return outputs, []
 
 
 class Distilled(msgspec.Struct, frozen=True):
-    """What report.json says of a teacher; its RMSE is over rows of the calibration devices, answered as it teaches."""
+    """What report.json says of a teacher; its RMSE is over rows of the calibration devices, estimated as it teaches."""
 
     teacher_sha256: str
     teacher_weights: int
@@ -78,61 +79,66 @@ class Distilled(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
-    """A trained teacher and how much it counts."""
+class TrainedTeacher:
+    """A teacher's network, the SHA-256 of its weights, and its error on the validation lives in seconds."""
 
-    network: BothWays
+    network: BidirectionalLstm
     sha256: str
-    watched_rmse: float
+    validation_rmse: float
 
-    def beside(self, config: Config) -> Beside:
+    def for_loop(self, config: Config) -> Teacher:
+        """As the training loop takes it, on the device of `config.train`, with the share of `config.distill`."""
         assert config.distill is not None
-        return Beside(teaching(self.network.to(config.train.device)), config.distill.share)
+        return Teacher(estimates_of(self.network.to(config.train.device)), config.distill.share)
 
-    def told(self, config: Config) -> Distilled:
-        return Distilled(self.sha256, self.network.n_weights, Network(config).n_weights, self.watched_rmse)
+    def report(self, config: Config) -> Distilled:
+        return Distilled(self.sha256, self.network.n_weights, Network(config).n_weights, self.validation_rmse)
 
 
-def turned(rows: Tensor, real: Tensor) -> Tensor:
+def time_reversed(rows: Tensor, real: Tensor) -> Tensor:
     """[T, n, W] with each life back to front; its padding stays where it is."""
     row = torch.arange(len(rows), device=rows.device)[:, None]
     return rows.gather(0, torch.where(real, real.sum(dim=0) - 1 - row, row)[..., None].expand_as(rows))
 
 
-def teaching(network: BothWays) -> Teacher:
-    """What a trained teacher says of the remaining life / cap; torch's random numbers place the cuts."""
+def estimates_of(network: BidirectionalLstm) -> Callable[[Tensor, Tensor], Tensor]:
+    """`Teacher.estimate` of a trained network; torch's random numbers place the cuts."""
 
     @torch.no_grad()
-    def answer(inputs: Tensor, real: Tensor) -> Tensor:
+    def estimate(inputs: Tensor, real: Tensor) -> Tensor:
         row = torch.arange(len(inputs), device=inputs.device)[:, None]
-        told = torch.zeros_like(real, dtype=inputs.dtype)
+        estimates = torch.zeros_like(real, dtype=inputs.dtype)
         begin = torch.zeros_like(real.sum(dim=0))
         for end in cuts_of(real.sum(dim=0)):
-            heard = row[: int(end.max())] < end
-            answers, _ = network(inputs[: len(heard)], real=heard)
-            told[: len(heard)] = torch.where(heard & (row[: len(heard)] >= begin), answers.estimate, told[: len(heard)])
+            rows = row[: int(end.max())]
+            is_read = rows < end
+            outputs, _ = network(inputs[: len(rows)], real=is_read)
+            is_new = is_read & (rows >= begin)  # estimated from the rows until this cut
+            estimates[: len(rows)] = torch.where(is_new, outputs.estimate, estimates[: len(rows)])
             begin = end
-        return told.clamp(0, 1)
+        return estimates.clamp(0, 1)
 
-    return answer
+    return estimate
 
 
 def cuts_of(n_rows: Tensor) -> list[Tensor]:
-    """int64 [n] each, rising: the rows until which lives of `n_rows` int64 [n] are heard, to their ends at the last."""
+    """int64 [n] each, rising: the rows until which lives of `n_rows` int64 [n] are read, whole at the last."""
     first = torch.rand(len(n_rows)).to(n_rows.device)
     least = n_rows.clamp(max=ROWS_MIN)
     cuts = [torch.maximum((n_rows * (first + cut) / CUTS).long(), least) for cut in range(CUTS)]
     return [*cuts, n_rows]
 
 
-def ended(lives: Sequence[Life]) -> list[Life]:
-    """The lives, each heard until another share of its rows, so that a teacher may be watched on them."""
+def cut_evenly(lives: Sequence[Features]) -> list[Features]:
+    """Each life until another share of its rows: validation lives for a teacher, which must not see their ends."""
     shares = np.linspace(0, 1, len(lives) + 2)[1:-1]
-    return [until(life, max(ROWS_MIN, round(len(life.z) * share))) for life, share in zip(lives, shares, strict=True)]
+    return [
+        until_row(life, max(ROWS_MIN, round(len(life.z) * share))) for life, share in zip(lives, shares, strict=True)
+    ]
 
 
-def teachers(config: Config, settings: Distill) -> Config:
-    """The config that a teacher is trained by: lives that end anywhere, never in pieces, nothing that int8 needs."""
+def teacher_config(config: Config, settings: Distill) -> Config:
+    """The config that a teacher is trained by: lives that end anywhere, never in chunks, nothing that int8 needs."""
     train = {"epochs": settings.teacher_epochs, "truncate": 0, "rounded_epochs": 0, "patience": 0}
     return config.model_copy(
         update={

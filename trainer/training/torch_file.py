@@ -1,6 +1,6 @@
-"""What torch saves, as a file that is whole or is refused: replaced in one step, and told apart by kind and schema.
+"""A file of what torch saves: replaced in one step, and read whole or refused.
 
-The file is a line with kind and schema, a line with the SHA-256 of the rest, and the rest.
+It is a line with kind and schema, a line with the SHA-256 of the rest, and the rest.
 """
 
 import hashlib
@@ -46,5 +46,5 @@ def read(path: Path, kind: Kind, otherwise: str) -> dict[str, Any]:
     saved = content[header.end() :]
     if hashlib.sha256(saved).hexdigest() != header[3].decode():
         raise DataRefused(path, "is torn or was changed: its checksum differs", next_step=otherwise)
-    found: dict[str, Any] = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
-    return found
+    loaded: dict[str, Any] = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
+    return loaded

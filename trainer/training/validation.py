@@ -1,4 +1,4 @@
-"""A look at the lives that are not learnt from: what it says of them chooses an epoch where that is asked for."""
+"""Figures of each epoch on lives that nothing is learnt from. With patience they choose the epoch that is kept."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,52 +7,58 @@ import torch
 
 from agent.words import Float32
 from trainer.config import Config
-from trainer.model.features import Life, batch_of
-from trainer.model.heads import Answers, risk_of
+from trainer.model.features import Features, batch_of
+from trainer.model.heads import Outputs, risk_of
 from trainer.training.checkpoint import Curves, Run
 
-Worth = Callable[[Sequence[Float32]], float]
-"""Risks of the watched lives, float32 [T, K] each, to what warnings from them would be worth, 0 = nothing."""
+EarlyStopping = Callable[[Sequence[Float32]], float]
+"""Risks of the validation lives, float32 [T, K] each, to the mean lead of their warnings; 0 = none in time."""
 
 
-def look(run: Run, lives: Sequence[Life], config: Config, epoch_loss: float, worth: Worth | None) -> None:
-    """Add an epoch to the curves, and keep its weights if warnings were never worth more."""
-    told = answers_of(run.averaged.module, lives, config)
+def validate(
+    run: Run, lives: Sequence[Features], config: Config, epoch_loss: float, early_stopping: EarlyStopping | None
+) -> None:
+    """Add an epoch to the curves, and keep its weights if no earlier epoch had a mean lead as large."""
+    predictions = predict(run.averaged.module, lives, config)
     run.curves.loss.append(epoch_loss)
-    run.curves.rmse.append(rmse_over_rows([estimate for estimate, _ in told], lives, config))
-    if worth is not None and config.train.patience:
-        run.curves.worth.append(worth([risk for _, risk in told]))
+    run.curves.rmse.append(rmse_over_rows([estimate for estimate, _ in predictions], lives, config))
+    if early_stopping is not None and config.train.patience:
+        run.curves.mean_lead.append(early_stopping([risk for _, risk in predictions]))
         if best_epoch(run.curves) == run.epoch - 1:
             run.best = {name: value.clone() for name, value in run.averaged.module.state_dict().items()}
 
 
 def best_epoch(curves: Curves) -> int:
-    """The first of those whose warnings were worth most; the one to come while none has been worth anything."""
-    return int(np.argmax(curves.worth)) if any(curves.worth) else len(curves.loss)
+    """The first epoch of the largest mean lead; the epoch to come while every one is 0."""
+    return int(np.argmax(curves.mean_lead)) if any(curves.mean_lead) else len(curves.loss)
 
 
-def answers_of(network: torch.nn.Module, lives: Sequence[Life], config: Config) -> list[tuple[Float32, Float32]]:
+def predict(network: torch.nn.Module, lives: Sequence[Features], config: Config) -> list[tuple[Float32, Float32]]:
     """Remaining life float32 [T] in seconds within [0, cap], and risk float32 [T, K], of every row of every life."""
     batch = batch_of(lives, config.model)
     network.eval()
     with torch.no_grad():
-        inputs, real = (torch.from_numpy(part).to(config.train.device) for part in (batch.inputs, batch.real))
-        answers: Answers = network(inputs, real=real)[0]
-    estimate = (answers.estimate.clamp(0, 1) * config.rul.cap).cpu().numpy()
-    risk = risk_of(answers.hazard).cpu().numpy()
-    return [(estimate[: len(life.z), one], risk[: len(life.z), one]) for one, life in enumerate(lives)]
+        inputs, real = (torch.from_numpy(array).to(config.train.device) for array in (batch.inputs, batch.real))
+        outputs: Outputs = network(inputs, real=real)[0]
+    estimate = (outputs.estimate.clamp(0, 1) * config.rul.cap).cpu().numpy()
+    risk = risk_of(outputs.hazard).cpu().numpy()
+    return [(estimate[: len(life.z), column], risk[: len(life.z), column]) for column, life in enumerate(lives)]
 
 
-def rmse_over_rows(found: Sequence[Float32], lives: Sequence[Life], config: Config, above_share: float = 0.15) -> float:
-    """What a random cut of these lives would show: rows from the 20th on whose failure is 6 to 145 rows away, those
-    beyond the cap weighing `above_share` in all. A causal model answers every cut in one pass, with less noise than one
-    cut a device. NaN where no device failed.
+def rmse_over_rows(
+    estimates: Sequence[Float32], lives: Sequence[Features], config: Config, above_share: float = 0.15
+) -> float:
+    """The expected error at a random cut of these lives, as the C-MAPSS test set cuts its engines.
+
+    Counted are the rows from the 20th on whose failure is 6 to 145 rows away; those beyond the cap weigh `above_share`
+    in all. The network is causal, so one pass answers every cut: less noise than one random cut a device. NaN where no
+    device failed.
     """
     cap, cadence = config.rul.cap, config.model.cadence
     left = np.concatenate([life.left for life in lives])
     row = np.concatenate([np.arange(len(life.z)) for life in lives])
     failed = np.repeat([life.failed for life in lives], [len(life.z) for life in lives])
-    squared = (np.concatenate(found) - np.minimum(left, cap)) ** 2
+    squared = (np.concatenate(estimates) - np.minimum(left, cap)) ** 2
     counted = failed & (row >= 19) & (left >= 6 * cadence) & (left <= 145 * cadence)
     below, above = squared[counted & (left <= cap)], squared[counted & (left > cap)]
     if not len(below):

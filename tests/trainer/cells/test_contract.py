@@ -22,8 +22,8 @@ from tests.trainer.test_export import CONFIG, HISTORIES, make
 from trainer.config import CellName
 from trainer.graph.builder import Form
 from trainer.model.cells import CELLS
-from trainer.model.cells.cell import Cell, Start, plainly
-from trainer.model.features import batch_of, live
+from trainer.model.cells.cell import Cell, Start, dense
+from trainer.model.features import batch_of, features_of
 from trainer.model.heads import risk_of
 
 each_cell = pytest.mark.parametrize("name", CELLS)
@@ -46,9 +46,9 @@ def normals(*shape: int, seed: int = 0) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).normal(size=shape))
 
 
-def rounded(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def fake_quantized(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Another product than the plain one, so that a cell cannot take its short cut."""
-    return plainly(x, weight, bias)
+    return dense(x, weight, bias)
 
 
 def test_a_configuration_may_name_every_cell() -> None:
@@ -73,7 +73,7 @@ def test_whole_history_is_row_by_row_and_in_two_chunks(name: str, start: float) 
     made = cell(name).double()
     inputs, state = normals(41, 3, INPUTS), torch.full((3, made.size), start, dtype=torch.float64)
     whole, last = made(inputs, state)
-    looped, looped_last = made(inputs, state, rounded)
+    looped, looped_last = made(inputs, state, fake_quantized)
     first, between = made(inputs[:9], state)
     second, after = made(inputs[9:], between)
     for told, end in ((looped, looped_last), (torch.cat((first, second)), after)):
@@ -93,11 +93,11 @@ def test_gradients_are_those_of_differences(name: str) -> None:
     inputs = normals(5, 2, 2).requires_grad_()
     state = torch.full((2, made.size), 0.3, dtype=torch.float64).requires_grad_()
     weights = [parameter.detach().clone().requires_grad_() for parameter in made.parameters()]
-    for multiply in (plainly, rounded):
+    for product in (dense, fake_quantized):
 
         def told(inputs: Tensor, state: Tensor, *weights: Tensor) -> Tensor:
             given = dict(zip(names, weights, strict=True))
-            return torch.func.functional_call(made, given, (inputs, state, multiply))[0]  # noqa: B023
+            return torch.func.functional_call(made, given, (inputs, state, product))[0]  # noqa: B023
 
         assert torch.autograd.gradcheck(told, (inputs, state, *weights), fast_mode=True)
 
@@ -199,11 +199,11 @@ def test_the_agent_accepts_the_graph(name: str, form: Form) -> None:
 def test_a_network_of_it_streams_as_it_was_trained(name: str) -> None:
     """Two layers over whole histories, and the bundle's fp32 graph row by row."""
     made = make(CONFIG.model_copy(update={"model": CONFIG.model.model_copy(update={"cell": name})}), HISTORIES)
-    lives = [replace(live(history, made.scaling, made.config.model), new=False) for history in HISTORIES]
+    lives = [replace(features_of(history, made.scaling, made.config.model), new=False) for history in HISTORIES]
     with torch.no_grad():
-        answers, _ = made.network(torch.from_numpy(batch_of(lives, made.config.model).inputs))
+        outputs, _ = made.network(torch.from_numpy(batch_of(lives, made.config.model).inputs))
     state = made.zeros(len(HISTORIES))
-    for t, wanted in enumerate(risk_of(answers.hazard).numpy()[:30]):
+    for t, wanted in enumerate(risk_of(outputs.hazard).numpy()[:30]):
         x, dt = np.stack([history.x[t] for history in HISTORIES]), np.full(len(HISTORIES), min(t, 1), np.float32)
         state, risk, _ = made.run("fp32", x, dt, state)
         np.testing.assert_allclose(risk, wanted, atol=2e-5)

@@ -1,7 +1,8 @@
 """What every cell is: one row's equation, whole histories of it, and the same equation as nodes of the streaming graph.
 
-A cell multiplies its inputs and hidden state with weights through `multiply`, so that training can round them as int8
-will (`trainer/graph/fake_quantize.py`); everything else in it is float32 in either form.
+A cell multiplies its inputs and hidden state with weights by the `product` that it is given: `dense`, or one that
+rounds as int8 does (`trainer/graph/fake_quantize.py`). Everything else in it is float32 in either form. docs/cells.md
+says how to add a cell.
 """
 
 from collections.abc import Callable
@@ -11,14 +12,16 @@ from typing import Literal, Self
 import torch
 from torch import Tensor, nn
 
-from trainer.graph.builder import Linear, Product, Tape
+from trainer.graph.builder import GraphBuilder, GraphProduct, Linear
 
 Start = Literal["torch", "forget_one", "chrono"]
-Multiply = Callable[[Tensor, Tensor, Tensor], Tensor]
+Product = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""x [..., n], weight [n, m] and bias [m] to x @ weight + bias, [..., m]."""
 Equation = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""x [b, I] and state [b, S] to output [b, W] and new state [b, S]."""
 
 
-def plainly(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def dense(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """x [b, n] @ weight [n, m] + bias [m]."""
     return x @ weight + bias
 
@@ -27,7 +30,7 @@ class Cell(nn.Module):
     """One recurrent layer.
 
     n_inputs  columns that come in a row
-    width     columns that go up a row, each within +-1 so that one activation scale serves all of int8
+    width     columns of the output, each within +-1 so that one activation scale serves all of int8
     blocks    names and sizes of what it keeps a device, in the order of its state [b, S]
     """
 
@@ -44,37 +47,37 @@ class Cell(nn.Module):
         """Draw the weights anew, in place; `memory_max` rows is the longest memory that `chrono` begins with."""
         raise NotImplementedError
 
-    def equation(self, multiply: Multiply) -> Equation:
-        """One row with the weights as they are now: x [b, I] and state [b, S] to what goes up [b, W] and the new state.
+    def equation(self, product: Product) -> Equation:
+        """One row with the weights as they are now: x [b, I] and state [b, S] to output [b, W] and the new state.
 
         What depends on the weights alone is computed once, here, not row by row.
         """
         raise NotImplementedError
 
-    def step(self, x: Tensor, state: Tensor, multiply: Multiply = plainly) -> tuple[Tensor, Tensor]:
-        """One row: x [b, I] and state [b, S] to what goes up [b, W] and the new state [b, S]."""
-        return self.equation(multiply)(x, state)
+    def step(self, x: Tensor, state: Tensor, product: Product = dense) -> tuple[Tensor, Tensor]:
+        """One row: x [b, I] and state [b, S] to output [b, W] and new state [b, S]."""
+        return self.equation(product)(x, state)
 
-    def forward(self, inputs: Tensor, state: Tensor, multiply: Multiply = plainly) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Tensor, state: Tensor, product: Product = dense) -> tuple[Tensor, Tensor]:
         """Rows one after another: inputs [T, b, I] and state [b, S] to [T, b, W] and the state after the last."""
-        equation, told = self.equation(multiply), []
+        equation, outputs = self.equation(product), []
         for x in inputs:
-            up, state = equation(x, state)
-            told.append(up)
-        return torch.stack(told), state
+            output, state = equation(x, state)
+            outputs.append(output)
+        return torch.stack(outputs), state
 
     def input_weight(self) -> Tensor:
-        """The weights that the inputs meet, and nothing else does: one of the parameters itself."""
+        """The parameter that multiplies the inputs and nothing else."""
         raise NotImplementedError
 
     def scaled(self, factor: float) -> Self:
-        """A frozen copy that takes inputs `factor` times smaller and says the same."""
-        made = deepcopy(self).requires_grad_(False)
-        made.input_weight().mul_(factor)
-        return made
+        """A frozen copy that gives the same output for inputs `factor` times smaller."""
+        copy = deepcopy(self).requires_grad_(False)
+        copy.input_weight().mul_(factor)
+        return copy
 
-    def export(self, tape: Tape, product: Product, x: str, state: list[str]) -> tuple[str, list[str]]:
-        """`step` as nodes: x and the state's blocks by name, to what goes up and the new blocks."""
+    def export(self, builder: GraphBuilder, product: GraphProduct, x: str, state: list[str]) -> tuple[str, list[str]]:
+        """`step` as nodes: the names of x and of the state's blocks, to those of the output and of the new blocks."""
         raise NotImplementedError
 
 

@@ -4,14 +4,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
-from trainer.graph.builder import Product, Tape
-from trainer.model.cells.cell import Cell, Equation, Multiply, Start, layer, uniform
+from trainer.graph.builder import GraphBuilder, GraphProduct
+from trainer.model.cells.cell import Cell, Equation, Product, Start, layer, uniform
 from trainer.model.cells.lstm import start_gates
 
 EPSILON = 1e-5
 GAIN = 0.1
-"""Of the cell at the start (Cooijmans et al., ICLR 2017). With 1 every unit says much from the first row on, and what
-is fed back tips the gates by a difference as small as rounding: int8 up to 1.8 off fp32, against 0.02 with this one.
+"""Of the cell at the start (Cooijmans et al., ICLR 2017). With 1 all outputs are large from the first row on; they are
+fed back, and a difference as small as rounding grows row by row: int8 up to 1.8 off fp32, against 0.02 with this one.
 """
 
 
@@ -21,7 +21,7 @@ def layer_norm_step(
     weight: Tensor,
     gates: tuple[Tensor, Tensor],
     cell: tuple[Tensor, Tensor],
-    multiply: Multiply,
+    product: Product,
 ) -> Tensor:
     """One step with layer normalization (Ba, Kiros and Hinton, arXiv:1607.06450, 2016).
 
@@ -31,14 +31,14 @@ def layer_norm_step(
     the offset being their bias; `cell` are gain and offset [H]. Returns the new state, float32 [b, 2H].
     """
     h, c = state.chunk(2, dim=1)  # each [b, H]
-    summed = multiply(torch.cat((x, h), dim=1), weight, weight.new_zeros(weight.shape[1]))
+    summed = product(torch.cat((x, h), dim=1), weight, weight.new_zeros(weight.shape[1]))
     i, f, g, o = layer_norm(summed, gates[0].shape, *gates, EPSILON).chunk(4, dim=1)  # each [b, H]
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     return torch.cat((o.sigmoid() * layer_norm(c, cell[0].shape, *cell, EPSILON).tanh(), c), dim=1)
 
 
 class LayerNorm(Cell):
-    """State h [H], c [H]; h goes up."""
+    """State h [H], c [H]; the output is h."""
 
     def __init__(self, n_inputs: int, hidden: int) -> None:
         super().__init__()
@@ -66,11 +66,11 @@ class LayerNorm(Cell):
         """[I + H, 4H]"""
         return torch.cat((self.from_input, self.from_state), dim=1).T
 
-    def equation(self, multiply: Multiply) -> Equation:
+    def equation(self, product: Product) -> Equation:
         weight, gates, cell = self.weight(), (self.gates[0], self.gates[1]), (self.cell[0], self.cell[1])
 
         def row(x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-            state = layer_norm_step(x, state, weight, gates, cell, multiply)
+            state = layer_norm_step(x, state, weight, gates, cell, product)
             return state[:, : self.width], state
 
         return row
@@ -78,22 +78,22 @@ class LayerNorm(Cell):
     def input_weight(self) -> Tensor:
         return self.from_input
 
-    def export(self, tape: Tape, product: Product, x: str, state: list[str]) -> tuple[str, list[str]]:
+    def export(self, builder: GraphBuilder, product: GraphProduct, x: str, state: list[str]) -> tuple[str, list[str]]:
         h, c = state
         weight = self.weight()
-        summed = product(tape, tape.op("Concat", x, h, axis=1), layer(weight, weight.new_zeros(weight.shape[1])))
-        i, f, g, o = tape.ops("Split", 4, normalized(tape, summed, *self.gates), axis=1)
-        kept = tape.op("Mul", tape.op("Sigmoid", f), c)
-        c = tape.op("Add", kept, tape.op("Mul", tape.op("Sigmoid", i), tape.op("Tanh", g)))
-        h = tape.op("Mul", tape.op("Sigmoid", o), tape.op("Tanh", normalized(tape, c, *self.cell)))
+        summed = product(builder, builder.op("Concat", x, h, axis=1), layer(weight, weight.new_zeros(weight.shape[1])))
+        i, f, g, o = builder.ops("Split", 4, normalized(builder, summed, *self.gates), axis=1)
+        kept = builder.op("Mul", builder.op("Sigmoid", f), c)
+        c = builder.op("Add", kept, builder.op("Mul", builder.op("Sigmoid", i), builder.op("Tanh", g)))
+        h = builder.op("Mul", builder.op("Sigmoid", o), builder.op("Tanh", normalized(builder, c, *self.cell)))
         return h, [h, c]
 
 
-def normalized(tape: Tape, source: str, gain: Tensor, offset: Tensor) -> str:
+def normalized(builder: GraphBuilder, source: str, gain: Tensor, offset: Tensor) -> str:
     """Layer normalization as nodes; means over columns are products with one column of 1 / n."""
     n = len(gain)
-    average = tape.constant([[1 / n]] * n)
-    centred = tape.op("Sub", source, tape.op("MatMul", source, average))
-    variance = tape.op("MatMul", tape.op("Mul", centred, centred), average)
-    deviation = tape.op("Sqrt", tape.op("Add", variance, tape.constant(EPSILON)))
-    return tape.affine(tape.op("Div", centred, deviation), gain.detach().numpy(), offset.detach().numpy())
+    average = builder.constant([[1 / n]] * n)
+    centred = builder.op("Sub", source, builder.op("MatMul", source, average))
+    variance = builder.op("MatMul", builder.op("Mul", centred, centred), average)
+    deviation = builder.op("Sqrt", builder.op("Add", variance, builder.constant(EPSILON)))
+    return builder.affine(builder.op("Div", centred, deviation), gain.detach().numpy(), offset.detach().numpy())

@@ -3,24 +3,24 @@
 import torch
 from torch import Tensor, nn
 
-from trainer.graph.builder import Product, Tape
-from trainer.model.cells.cell import Cell, Equation, Multiply, Start, layer, plainly, xavier_and_orthogonal
+from trainer.graph.builder import GraphBuilder, GraphProduct
+from trainer.model.cells.cell import Cell, Equation, Product, Start, dense, layer, xavier_and_orthogonal
 
 
-def lstm_step(x: Tensor, state: Tensor, weight: Tensor, bias: Tensor, multiply: Multiply = plainly) -> Tensor:
+def lstm_step(x: Tensor, state: Tensor, weight: Tensor, bias: Tensor, product: Product = dense) -> Tensor:
     """One LSTM step with forget gate (Gers, Schmidhuber and Cummins, Neural Computation 12, 2000).
 
     x float32 [b, I]; state float32 [b, 2H], h then c; weight [I + H, 4H] and bias [4H] in gate order i, f, g, o.
     Returns the new state, float32 [b, 2H].
     """
     h, c = state.chunk(2, dim=1)  # each [b, H]
-    i, f, g, o = multiply(torch.cat((x, h), dim=1), weight, bias).chunk(4, dim=1)  # each [b, H]
+    i, f, g, o = product(torch.cat((x, h), dim=1), weight, bias).chunk(4, dim=1)  # each [b, H]
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     return torch.cat((o.sigmoid() * c.tanh(), c), dim=1)
 
 
 class Lstm(Cell):
-    """State h [H], c [H]; h goes up."""
+    """State h [H], c [H]; the output is h."""
 
     def __init__(self, n_inputs: int, hidden: int) -> None:
         super().__init__()
@@ -32,29 +32,29 @@ class Lstm(Cell):
         """`torch`: as nn.LSTM starts; else as `start_gates` says."""
         start_lstm(self.fused, how, memory_max)
 
-    def equation(self, multiply: Multiply) -> Equation:
+    def equation(self, product: Product) -> Equation:
         weight, bias = weights_of(self.fused)
 
         def row(x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-            state = lstm_step(x, state, weight, bias, multiply)
+            state = lstm_step(x, state, weight, bias, product)
             return state[:, : self.width], state
 
         return row
 
-    def forward(self, inputs: Tensor, state: Tensor, multiply: Multiply = plainly) -> tuple[Tensor, Tensor]:
-        if multiply is not plainly:
-            return super().forward(inputs, state, multiply)
+    def forward(self, inputs: Tensor, state: Tensor, product: Product = dense) -> tuple[Tensor, Tensor]:
+        if product is not dense:
+            return super().forward(inputs, state, product)
         h, c = (part.contiguous()[None] for part in state.chunk(2, dim=1))
-        told, (h, c) = self.fused(inputs, (h, c))
-        return told, torch.cat((h[0], c[0]), dim=1)
+        output, (h, c) = self.fused(inputs, (h, c))
+        return output, torch.cat((h[0], c[0]), dim=1)
 
     def input_weight(self) -> Tensor:
         return self.fused.all_weights[0][0]
 
-    def export(self, tape: Tape, product: Product, x: str, state: list[str]) -> tuple[str, list[str]]:
+    def export(self, builder: GraphBuilder, product: GraphProduct, x: str, state: list[str]) -> tuple[str, list[str]]:
         h, c = state
-        gates = product(tape, tape.op("Concat", x, h, axis=1), layer(*weights_of(self.fused)))  # [b, 4H]
-        h, c = lstm_nodes(tape, gates, c)
+        gates = product(builder, builder.op("Concat", x, h, axis=1), layer(*weights_of(self.fused)))  # [b, 4H]
+        h, c = lstm_nodes(builder, gates, c)
         return h, [h, c]
 
 
@@ -64,12 +64,12 @@ def weights_of(lstm: nn.LSTM) -> tuple[Tensor, Tensor]:
     return torch.cat((from_input, from_state), dim=1).T, bias + more
 
 
-def lstm_nodes(tape: Tape, gates: str, c: str) -> tuple[str, str]:
+def lstm_nodes(builder: GraphBuilder, gates: str, c: str) -> tuple[str, str]:
     """`lstm_step` after its product: gates [b, 4H] and c [b, H] to the new h and c."""
-    i, f, g, o = tape.ops("Split", 4, gates, axis=1)
-    kept = tape.op("Mul", tape.op("Sigmoid", f), c)
-    c = tape.op("Add", kept, tape.op("Mul", tape.op("Sigmoid", i), tape.op("Tanh", g)))
-    return tape.op("Mul", tape.op("Sigmoid", o), tape.op("Tanh", c)), c
+    i, f, g, o = builder.ops("Split", 4, gates, axis=1)
+    kept = builder.op("Mul", builder.op("Sigmoid", f), c)
+    c = builder.op("Add", kept, builder.op("Mul", builder.op("Sigmoid", i), builder.op("Tanh", g)))
+    return builder.op("Mul", builder.op("Sigmoid", o), builder.op("Tanh", c)), c
 
 
 def start_lstm(lstm: nn.LSTM, how: Start, memory_max: float) -> None:

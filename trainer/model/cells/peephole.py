@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor, nn
 
-from trainer.graph.builder import Product, Tape
-from trainer.model.cells.cell import Cell, Equation, Multiply, Start, layer, uniform
+from trainer.graph.builder import GraphBuilder, GraphProduct
+from trainer.model.cells.cell import Cell, Equation, Product, Start, layer, uniform
 from trainer.model.cells.lstm import start_gates
 
 
 def peephole_step(
-    x: Tensor, state: Tensor, weight: Tensor, bias: Tensor, peepholes: Tensor, multiply: Multiply
+    x: Tensor, state: Tensor, weight: Tensor, bias: Tensor, peepholes: Tensor, product: Product
 ) -> Tensor:
     """One step with peepholes (Gers, Schraudolph and Schmidhuber, Journal of Machine Learning Research 3, 2002).
 
@@ -18,13 +18,13 @@ def peephole_step(
     """
     h, c = state.chunk(2, dim=1)  # each [b, H]
     to_i, to_f, to_o = peepholes  # each [H]
-    i, f, g, o = multiply(torch.cat((x, h), dim=1), weight, bias).chunk(4, dim=1)  # each [b, H]
+    i, f, g, o = product(torch.cat((x, h), dim=1), weight, bias).chunk(4, dim=1)  # each [b, H]
     c = (f + to_f * c).sigmoid() * c + (i + to_i * c).sigmoid() * g.tanh()
     return torch.cat(((o + to_o * c).sigmoid() * c.tanh(), c), dim=1)
 
 
 class Peephole(Cell):
-    """State h [H], c [H]; h goes up. The peepholes are float32 in either form: a cell has no bound to round within."""
+    """State h [H], c [H]; the output is h. Peepholes are always float32: a cell has no bound to round within."""
 
     def __init__(self, n_inputs: int, hidden: int) -> None:
         super().__init__()
@@ -48,11 +48,11 @@ class Peephole(Cell):
         """Weight [I + H, 4H] and bias [4H]."""
         return torch.cat((self.from_input, self.from_state), dim=1).T, self.bias
 
-    def equation(self, multiply: Multiply) -> Equation:
+    def equation(self, product: Product) -> Equation:
         weight, bias = self.weights()
 
         def row(x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-            state = peephole_step(x, state, weight, bias, self.peepholes, multiply)
+            state = peephole_step(x, state, weight, bias, self.peepholes, product)
             return state[:, : self.width], state
 
         return row
@@ -60,17 +60,17 @@ class Peephole(Cell):
     def input_weight(self) -> Tensor:
         return self.from_input
 
-    def export(self, tape: Tape, product: Product, x: str, state: list[str]) -> tuple[str, list[str]]:
+    def export(self, builder: GraphBuilder, product: GraphProduct, x: str, state: list[str]) -> tuple[str, list[str]]:
         h, c = state
-        i, f, g, o = tape.ops(
-            "Split", 4, product(tape, tape.op("Concat", x, h, axis=1), layer(*self.weights())), axis=1
+        i, f, g, o = builder.ops(
+            "Split", 4, product(builder, builder.op("Concat", x, h, axis=1), layer(*self.weights())), axis=1
         )
-        to_i, to_f, to_o = (tape.constant(part) for part in self.peepholes.detach().numpy())
+        to_i, to_f, to_o = (builder.constant(part) for part in self.peepholes.detach().numpy())
 
         def gate(net: str, peephole: str, cell: str) -> str:
-            return tape.op("Sigmoid", tape.op("Add", net, tape.op("Mul", cell, peephole)))
+            return builder.op("Sigmoid", builder.op("Add", net, builder.op("Mul", cell, peephole)))
 
-        kept = tape.op("Mul", gate(f, to_f, c), c)
-        c = tape.op("Add", kept, tape.op("Mul", gate(i, to_i, c), tape.op("Tanh", g)))
-        h = tape.op("Mul", gate(o, to_o, c), tape.op("Tanh", c))
+        kept = builder.op("Mul", gate(f, to_f, c), c)
+        c = builder.op("Add", kept, builder.op("Mul", gate(i, to_i, c), builder.op("Tanh", g)))
+        h = builder.op("Mul", gate(o, to_o, c), builder.op("Tanh", c))
         return h, [h, c]

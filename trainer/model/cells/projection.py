@@ -1,33 +1,34 @@
 """The LSTM cell that hands on a narrower projection of its hidden state: many cells, few weights.
 
-Nothing bounds a projection, but int8 needs what is fed back and goes up within +-1, so it is clipped there. As long as
-no projection of a history reaches the clip, torch's fused layer computes the very same; else the rows go one by one.
+Nothing bounds a projection, but int8 needs inputs within +-1, and a projection is input to the next row and to the next
+layer: so it is clipped there. As long as no projection of a history reaches the clip, torch's fused layer computes the
+very same and is used; else the rows are computed one by one.
 """
 
 import torch
 from torch import Tensor, nn
 
-from trainer.graph.builder import Product, Tape
-from trainer.model.cells.cell import Cell, Equation, Multiply, Start, layer, plainly
+from trainer.graph.builder import GraphBuilder, GraphProduct
+from trainer.model.cells.cell import Cell, Equation, Product, Start, dense, layer
 from trainer.model.cells.lstm import lstm_nodes, start_lstm, weights_of
 
 
 def projection_step(
-    x: Tensor, r: Tensor, c: Tensor, weight: Tensor, bias: Tensor, project: Tensor, multiply: Multiply
+    x: Tensor, r: Tensor, c: Tensor, weight: Tensor, bias: Tensor, project: Tensor, product: Product
 ) -> tuple[Tensor, Tensor]:
     """One step with a recurrent projection r = clip(P h) (Sak, Senior and Beaufays, INTERSPEECH 2014).
 
     x float32 [b, I]; r [b, W] in the place of an LSTM's h; c [b, H]; weight [I + W, 4H]; bias [4H]; project is P,
     [H, W]. Returns the new r and c.
     """
-    i, f, g, o = multiply(torch.cat((x, r), dim=1), weight, bias).chunk(4, dim=1)  # each [b, H]
+    i, f, g, o = product(torch.cat((x, r), dim=1), weight, bias).chunk(4, dim=1)  # each [b, H]
     c = f.sigmoid() * c + i.sigmoid() * g.tanh()
     h = o.sigmoid() * c.tanh()  # [b, H]
-    return multiply(h, project, project.new_zeros(project.shape[1])).clamp(-1, 1), c
+    return product(h, project, project.new_zeros(project.shape[1])).clamp(-1, 1), c
 
 
 class Projection(Cell):
-    """State r [H // 2], c [H]; r goes up. Raises ValueError for a hidden width of 1."""
+    """State r [H // 2], c [H]; the output is r. Raises ValueError for a hidden width of 1."""
 
     def __init__(self, n_inputs: int, hidden: int) -> None:
         super().__init__()
@@ -45,31 +46,31 @@ class Projection(Cell):
         """P, [H, W]."""
         return self.fused.all_weights[0][-1].T
 
-    def equation(self, multiply: Multiply) -> Equation:
+    def equation(self, product: Product) -> Equation:
         (weight, bias), project = weights_of(self.fused), self.project()
 
         def row(x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
             r, c = torch.split(state, [size for _, size in self.blocks], dim=1)
-            r, c = projection_step(x, r, c, weight, bias, project, multiply)
+            r, c = projection_step(x, r, c, weight, bias, project, product)
             return r, torch.cat((r, c), dim=1)
 
         return row
 
-    def forward(self, inputs: Tensor, state: Tensor, multiply: Multiply = plainly) -> tuple[Tensor, Tensor]:
-        if multiply is plainly:
+    def forward(self, inputs: Tensor, state: Tensor, product: Product = dense) -> tuple[Tensor, Tensor]:
+        if product is dense:
             r, c = (part.contiguous()[None] for part in torch.split(state, [size for _, size in self.blocks], dim=1))
-            told, (r, c) = self.fused(inputs, (r, c))
-            if told.abs().max() <= 1:
-                return told, torch.cat((r[0], c[0]), dim=1)
-        return super().forward(inputs, state, multiply)
+            output, (r, c) = self.fused(inputs, (r, c))
+            if output.abs().max() <= 1:
+                return output, torch.cat((r[0], c[0]), dim=1)
+        return super().forward(inputs, state, product)
 
     def input_weight(self) -> Tensor:
         return self.fused.all_weights[0][0]
 
-    def export(self, tape: Tape, product: Product, x: str, state: list[str]) -> tuple[str, list[str]]:
+    def export(self, builder: GraphBuilder, product: GraphProduct, x: str, state: list[str]) -> tuple[str, list[str]]:
         r, c = state
-        gates = product(tape, tape.op("Concat", x, r, axis=1), layer(*weights_of(self.fused)))  # [b, 4H]
-        h, c = lstm_nodes(tape, gates, c)
-        free = product(tape, h, layer(self.project(), torch.zeros(self.width)))
-        r = tape.op("Clip", free, tape.constant(-1.0), tape.constant(1.0))
+        gates = product(builder, builder.op("Concat", x, r, axis=1), layer(*weights_of(self.fused)))  # [b, 4H]
+        h, c = lstm_nodes(builder, gates, c)
+        free = product(builder, h, layer(self.project(), torch.zeros(self.width)))
+        r = builder.op("Clip", free, builder.constant(-1.0), builder.constant(1.0))
         return r, [r, c]

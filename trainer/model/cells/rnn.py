@@ -3,20 +3,20 @@
 import torch
 from torch import Tensor, nn
 
-from trainer.graph.builder import Product, Tape
-from trainer.model.cells.cell import Cell, Equation, Multiply, Start, layer, plainly, xavier_and_orthogonal
+from trainer.graph.builder import GraphBuilder, GraphProduct
+from trainer.model.cells.cell import Cell, Equation, Product, Start, dense, layer, xavier_and_orthogonal
 
 
-def rnn_step(x: Tensor, h: Tensor, weight: Tensor, bias: Tensor, multiply: Multiply = plainly) -> Tensor:
+def rnn_step(x: Tensor, h: Tensor, weight: Tensor, bias: Tensor, product: Product = dense) -> Tensor:
     """One step h' = tanh([x; h] W + b) (Elman, Cognitive Science 14, 1990).
 
     x float32 [b, I]; h float32 [b, H]; weight [I + H, H]; bias [H]. Returns h', float32 [b, H].
     """
-    return multiply(torch.cat((x, h), dim=1), weight, bias).tanh()
+    return product(torch.cat((x, h), dim=1), weight, bias).tanh()
 
 
 class Rnn(Cell):
-    """State h [H]; h goes up."""
+    """State h [H]; the output is h."""
 
     def __init__(self, n_inputs: int, hidden: int) -> None:
         super().__init__()
@@ -40,25 +40,25 @@ class Rnn(Cell):
         from_input, from_state, bias, more = self.fused.all_weights[0]
         return torch.cat((from_input, from_state), dim=1).T, bias + more
 
-    def equation(self, multiply: Multiply) -> Equation:
+    def equation(self, product: Product) -> Equation:
         weight, bias = self.weights()
 
         def row(x: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-            h = rnn_step(x, h, weight, bias, multiply)
+            h = rnn_step(x, h, weight, bias, product)
             return h, h
 
         return row
 
-    def forward(self, inputs: Tensor, state: Tensor, multiply: Multiply = plainly) -> tuple[Tensor, Tensor]:
-        if multiply is not plainly:
-            return super().forward(inputs, state, multiply)
-        told, h = self.fused(inputs, state[None])
-        return told, h[0]
+    def forward(self, inputs: Tensor, state: Tensor, product: Product = dense) -> tuple[Tensor, Tensor]:
+        if product is not dense:
+            return super().forward(inputs, state, product)
+        output, h = self.fused(inputs, state[None])
+        return output, h[0]
 
     def input_weight(self) -> Tensor:
         return self.fused.all_weights[0][0]
 
-    def export(self, tape: Tape, product: Product, x: str, state: list[str]) -> tuple[str, list[str]]:
+    def export(self, builder: GraphBuilder, product: GraphProduct, x: str, state: list[str]) -> tuple[str, list[str]]:
         (h,) = state
-        h = tape.op("Tanh", product(tape, tape.op("Concat", x, h, axis=1), layer(*self.weights())))
+        h = builder.op("Tanh", product(builder, builder.op("Concat", x, h, axis=1), layer(*self.weights())))
         return h, [h]
