@@ -13,9 +13,10 @@ import click
 import msgspec
 
 from agent.config import load as config
+from agent.config.plan import Plan
 from agent.config.problem import Problem
 from agent.config.settings import Settings
-from agent.config.summary import one_line, report
+from agent.config.summary import report, text
 from agent.errors import ForewarnError, StateRefused
 from agent.list_alerts import alerts
 from agent.log import configure
@@ -68,12 +69,14 @@ def check(file: Path, as_json: bool) -> None:
     """
     examined = config.check(file, os.environ)
     found = report(examined)
-    if examined.settings is not None:
-        found = msgspec.structs.replace(found, doubts=(*found.doubts, *_orphans(file, examined.settings)))
+    if examined.settings is not None and examined.plan is not None:
+        found = msgspec.structs.replace(
+            found, doubts=(*found.doubts, *_orphans(file, examined.settings, examined.plan))
+        )
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found)))
     elif found.would_run is not None:
-        click.echo(f"{file}: ok: {one_line(found.would_run)}")
+        click.echo(f"{file}: ok: " + "\n  ".join(text(found.would_run)))
         for doubt in found.doubts:
             click.echo(f"doubtful: {doubt}", err=True)
     else:
@@ -82,10 +85,10 @@ def check(file: Path, as_json: bool) -> None:
     sys.exit(2 if found.problems else 0)
 
 
-def _orphans(file: Path, settings: Settings) -> Iterator[Problem]:
+def _orphans(file: Path, settings: Settings, plan: Plan) -> Iterator[Problem]:
     """What the state folder knows of sources that are gone; a folder that may not be read is for the agent's user."""
     try:
-        for what in orphans(settings.agent.state_dir, [source.name for source in settings.source]):
+        for what in orphans(settings.agent.state_dir, [source.name for source in plan.sources]):
             yield Problem(str(file), 0, "source", what)
     except (StateRefused, OSError) as error:
         yield Problem(str(file), 0, "agent.state_dir", f"was not looked into: {error}")

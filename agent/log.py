@@ -75,11 +75,12 @@ class Sink:
 STDERR = Sink(2)
 
 
-def say_threshold(log: FilteringBoundLogger, budget: str, chosen: Chosen) -> None:
+def say_threshold(log: FilteringBoundLogger, model: str, budget: str, chosen: Chosen) -> None:
     """What the budget comes to: a warning where no calibration failure was warned of, since none may ever be."""
     say = log.warning if chosen.warned_of == 0 and chosen.failures != 0 else log.info
     say(
         "threshold_chosen",
+        model=model,
         budget=budget,
         threshold=chosen.threshold,
         extrapolated=chosen.extrapolated,

@@ -90,9 +90,7 @@ class Daemon:
         self._settings = settings
         self._supervisor = supervisor
         self._log = log
-        bundle = bundle_file.read(settings.model.bundle)
-        self._plan: Plan = plan(settings, bundle)
-        chosen = self._plan.chosen
+        self._plan: Plan = plan(settings, {model.name: bundle_file.read(model.bundle) for model in settings.model})
         self._core = build(settings, self._plan)
         self._outbox = self._open_outbox()
         self._topics = Topics.of(settings.publish.prefix, settings.agent.node)
@@ -103,7 +101,7 @@ class Daemon:
             settings.broker,
             f"{client_id}-in",
             self._plan.sources,
-            [source.qos for source in settings.source],
+            self._plan.qos,
             log,
             payload_bytes_max=settings.agent.payload_bytes_max,
             rows_per_device_max=settings.agent.rows_per_device_max,
@@ -126,10 +124,14 @@ class Daemon:
             "agent_started",
             version=version("forewarn"),
             node=settings.agent.node,
-            bundle=f"{bundle.manifest.name} {bundle.manifest.version} {bundle.digest[:12]}",
+            models={
+                model.name: f"{model.bundle.manifest.name} {model.bundle.manifest.version} {model.bundle.digest[:12]}"
+                for model in self._plan.models
+            },
             standing=self._core.n_standing(),
         )
-        say_threshold(log, settings.model.budget, chosen)
+        for model in self._plan.models:
+            say_threshold(log, model.name, model.budget, model.chosen)
 
     def turn(self) -> None:
         """Once around: no network is waited for longer than TURN_S, and no read is taken for much longer than that."""
@@ -159,9 +161,7 @@ class Daemon:
         if examined.settings is None or examined.plan is None:
             return
         self._settings, live, left = reload.apply(self._settings, examined.settings)
-        running, file = self._plan.bundle.digest, examined.plan.bundle.digest
-        if running != file and examined.settings.model.bundle == self._settings.model.bundle:
-            left.append(reload.Change("model.bundle", running, file))
+        left += reload.replaced_bundles(self._plan, examined.plan)
         for change in live:
             self._log.info("setting_applied", key=change.key, before=change.running, now=change.file)
         for change in left:
@@ -195,7 +195,7 @@ class Daemon:
             self._outbox.forget(taken.forgotten)
         self._drop_log.hear(taken.drops, self._core.counts)
         if self._settings.publish.scores == "all":
-            manifest = self._plan.bundle.manifest
+            manifest = self._plan.models[0].bundle.manifest  # the core runs one model
             for topic, payload in score_messages(taken.scores, self._plan.sources, manifest, self._topics):
                 self._output.say(topic, payload, retain=False)
 
@@ -245,7 +245,7 @@ class Daemon:
             drops=by_source([self._core.counts, self._receiver.counts, +own]),
             shed=by_source([dict(self._receiver.shed_of.most_common(SHED_MAX))]),
             log_lines_lost=STDERR.lost,
-            model=ModelStatus.of(self._plan, self._settings.model.budget),
+            models={model.name: ModelStatus.of(model) for model in self._plan.models},
             broker={
                 "input": LinkStatus.of(self._receiver, self._receiver.path, self._receiver.subscriptions),
                 "output": LinkStatus.of(self._output, "paho", {}),

@@ -60,7 +60,7 @@ port = {port}
 [output]
 host = "127.0.0.1"
 port = {free_port()}
-[model]
+[[model]]
 bundle = "{bundle}"
 budget = "{"1 per 1000 cycles" if manifest.time_unit == "cycle" else "1 per device per 30d"}"
 [[source]]

@@ -54,7 +54,7 @@ state_dir = "state"
 host = "127.0.0.1"
 port = {self.port}
 protocol = "{protocol}"
-[model]
+[[model]]
 bundle = "{self.bundle}"
 budget = "1 per device per 30d"
 [publish]

@@ -77,7 +77,7 @@ rows_per_device_max = 4096
 host = "127.0.0.1"
 port = {port}
 protocol = "{protocol}"
-[model]
+[[model]]
 bundle = "{bundle.resolve()}"
 budget = "1 per device per 30d"
 [[source]]

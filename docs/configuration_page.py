@@ -13,9 +13,10 @@ from annotated_types import Ge, Le
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from agent.config.gather import LISTS
 from agent.config.quantity import format_duration, format_size
 from agent.config.reload import LIVE
-from agent.config.settings import Settings, SourceSettings, Time
+from agent.config.settings import Settings, Time
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "configuration.md"
@@ -28,9 +29,9 @@ Generated from `agent/config/settings.py` by `python docs/configuration_page.py`
 
 `forewarn run --config FILE` and `forewarn check FILE` read
 1. FILE, or `forewarn.toml` where FILE is a folder (installed: `/etc/forewarn/forewarn.toml`);
-2. `conf.d/*.toml` beside it, in the order of their names: a later key wins, `[[source]]` tables are joined, and two
-   sources of one name are an error;
-3. the environment: `FOREWARN_BROKER__PORT=8883` is `port` in `[broker]`. Sources are set in files only.
+2. `conf.d/*.toml` beside it, in the order of their names: a later key wins, `[[model]]` and `[[source]]` tables are
+   joined, and two of one name are an error;
+3. the environment: `FOREWARN_BROKER__PORT=8883` is `port` in `[broker]`. Models and sources are set in files only.
 
 A relative path starts from the folder of the file that it stands in (from the environment: the working folder). A
 secret stands in a file of its own that not everybody may read; a name without a slash is looked up in
@@ -41,8 +42,15 @@ Keys marked *live* apply when the agent gets SIGHUP (`systemctl reload forewarn`
 
 Durations are written `"250ms"`, `"30s"`, `"2m"`, `"1h"`, `"30d"`, `"2w"`; sizes `"512B"`, `"64KiB"`, `"10MB"`.
 
-**Errors.** An unknown key is one, with the nearest key there is. `forewarn check FILE` prints every problem at once as
-`FILE:LINE: KEY: WHAT` and exits with 2; with `--json` it prints `{"problems": [...], "would_run": ...}`. It also reads
+**Several models.** Each `[[model]]` has a `name` and names the `sources` that it reads. One that names none reads every
+source that has its channels: one that counts its kind of time, and whose `channels` maps nothing that the model lacks.
+A channel that is not mapped is a payload field of its own name; so two kinds of machine are best told apart by
+`sources`. `forewarn check` names a source that models of different channels read, and one that no model reads: the
+agent does not subscribe to it.
+
+**Errors.** An unknown key is one, with the nearest key there is. So is a key that had another name in an older version,
+with the new one. `forewarn check FILE` prints every problem at once as `FILE:LINE: KEY: WHAT` and exits with 2; with
+`--json` it prints `{"problems": [...], "would_run": ...}`. It also reads
 the bundle and holds it against the sources (channels, time), the budget and the topics: two sources may not share a
 topic, and forewarn may not read what it publishes. Last it builds what `forewarn run` builds, but for the state folder
 and the connections: decoders, the model in ONNX Runtime, and the bundle's golden rows computed again.
@@ -54,7 +62,7 @@ def page() -> str:
     parts = [TOP]
     for name, field in Settings.model_fields.items():
         model = _model(field)
-        header = f"[[{name}]]" if model is SourceSettings else f"[{name}]"
+        header = f"[[{name}]]" if name in LISTS else f"[{name}]"
         parts.append(f"## `{header}`\n\n{field.description}\n")
         if name == "output":
             parts.append("The same keys as `[broker]`.\n")
@@ -96,7 +104,15 @@ def _value(name: str, field: FieldInfo) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(f"`{_toml(name, value)}`" for value in get_args(kind))
     words = {str: "text", int: "number", bool: "true or false", Path: "path", timedelta: "duration"}
-    word = "table" if get_origin(kind) is dict else "size" if name in SIZES else words[kind]  # type: ignore[index]
+    word = (
+        "table"
+        if get_origin(kind) is dict
+        else "list of texts"
+        if get_origin(kind) is tuple
+        else "size"
+        if name in SIZES
+        else words[kind]
+    )  # type: ignore[index]
     low = [_toml(name, bound.ge) for bound in field.metadata if isinstance(bound, Ge)]
     high = [_toml(name, bound.le) for bound in field.metadata if isinstance(bound, Le)]
     if low and high:
@@ -119,6 +135,8 @@ def _toml(name: str, value: object) -> str:
         return f'"{format_duration(value)}"'
     if isinstance(value, int):
         return f'"{format_size(value)}"' if name in SIZES else str(value)
+    if isinstance(value, tuple):
+        return str(list(value))
     return str(value) if isinstance(value, dict) else f'"{value}"'
 
 

@@ -38,6 +38,11 @@ def _rows(whole: Json, part: Json, above: str) -> Iterator[tuple[str, str, str]]
     told: list[Json] = []  # what a `$ref` names is laid out once
     for name, field in part["properties"].items():
         one = _resolved(whole, field)
+        named = _resolved(whole, one.get("additionalProperties") or {})
+        if "properties" in named:
+            yield f"{above}{name}", "object: name -> object", one["description"]
+            yield from _rows(whole, named, f"{above}{name}.NAME.")
+            continue
         if "properties" not in one:
             absent = "" if name in part["required"] else "may be absent; "
             yield f"{above}{name}", absent + _value(whole, one), one.get("description", "")

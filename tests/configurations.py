@@ -15,7 +15,7 @@ VALID = """
 node = "gateway-1"
 state_dir = "state"
 
-[model]
+[[model]]
 bundle = "small.fwb"
 """
 

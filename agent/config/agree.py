@@ -1,23 +1,19 @@
-"""Whether what the configuration names exists, fits the bundle, and keeps out of each other's way.
+"""Whether what the configuration names exists, and keeps out of each other's way.
 
-Each table is looked at by itself as far as that goes, so that a fault in one hides none in another.
+Each table is looked at by itself as far as that goes, so that a fault in one hides none in another. Whether models and
+sources fit is for `agent.config.fit`.
 """
 
-import math
 import os
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from agent.bundle.manifest import Manifest
 from agent.config.lines import Key
 from agent.config.secret import secret_fault
-from agent.config.settings import Agent, Broker, Model, Publish, SourceSettings
+from agent.config.settings import Agent, Broker, Publish, SourceSettings
 from agent.config.trust import trust_fault
 from agent.decode.json_object import field_problem
 from agent.decode.topic import Pattern
-from agent.judge.threshold import Chosen, default_budget, parse_budget, verdict
-from agent.near import nearest
 
 Fault = tuple[Key, str]
 
@@ -55,25 +51,6 @@ def broker_faults(table: str, broker: Broker) -> Iterator[Fault]:
             yield (table, "ca_file"), f"{broker.ca_file} {fault}"
 
 
-def budget_faults(model: Model, manifest: Manifest | None) -> Iterator[Fault]:
-    """It can be read, has a fleet size where it needs one, and counts in the bundle's own time."""
-    try:
-        rates = [parse_budget(model.budget, fleet_size=size).rate_per_s for size in (1, 2)]
-    except ValueError as error:
-        yield ("model", "budget"), str(error)
-        return
-    if not all(0 < rate < math.inf for rate in rates):
-        yield ("model", "budget"), f"{model.budget!r} is no number of false alarms that could be counted"
-        return
-    if rates[0] != rates[1] and not model.fleet_size:
-        yield ("model", "fleet_size"), f"must be given: the budget {model.budget!r} is for the whole fleet"
-    counts_cycles = "cycle" in model.budget.lower()
-    if manifest is not None and counts_cycles != (manifest.time_unit == "cycle"):
-        counts = "cycles" if manifest.time_unit == "cycle" else "time"
-        example = default_budget(manifest.time_unit)
-        yield ("model", "budget"), f'{model.budget!r} does not fit a bundle that counts {counts}; such as "{example}"'
-
-
 def field_faults(index: int, source: SourceSettings) -> Iterator[Fault]:
     """Its topic can be subscribed to, and the payload fields that it names can be read."""
     key: Key = ("source", index)
@@ -84,30 +61,6 @@ def field_faults(index: int, source: SourceSettings) -> Iterator[Fault]:
             yield (*key, "channels", name), problem
     if problem := field_problem(source.time.field):
         yield (*key, "time", "field"), problem
-
-
-def source_faults(index: int, source: SourceSettings, manifest: Manifest) -> Iterator[Fault]:
-    """Its channels are the bundle's, each read from a field of its own; its time is of the bundle's kind."""
-    key: Key = ("source", index)
-    names = [channel.name for channel in manifest.channels]
-    for name in source.channels:
-        if name not in names:
-            meant = nearest(name, names)
-            what = f"the nearest is {meant}" if meant else f"it has {', '.join(names[:20])}"
-            yield (*key, "channels", name), f"the bundle has no channel {name!r}; {what}"
-    for name in names:
-        if name not in source.channels and (problem := field_problem(name)):
-            yield (*key, "channels"), f"must name a payload field for the bundle's channel {name!r}: {problem}"
-    fields = Counter(source.channels.get(name, name) for name in names)
-    for field, n_channels in fields.items():
-        if n_channels > 1:
-            yield (*key, "channels"), f"{n_channels} channels would be read from the payload field {field!r}"
-        if field == source.time.field:
-            yield (*key, "channels"), f"the payload field {field!r} would be read as a channel and as the time"
-    if (source.time.unit == "cycle") != (manifest.time_unit == "cycle"):
-        wanted = 'unit = "cycle"' if manifest.time_unit == "cycle" else "a unit of time, or arrival"
-        counts = "cycles" if manifest.time_unit == "cycle" else "time"
-        yield (*key, "time"), f"the bundle counts {counts}, so this must be {wanted}"
 
 
 def topic_faults(
@@ -123,12 +76,6 @@ def topic_faults(
     for index, _, topics in filters:
         if overlap(topics, f"{publish.prefix}/#"):
             yield ("source", index, "topic"), f"would read what forewarn itself publishes under {publish.prefix}/"
-
-
-def budget_doubts(model: Model, chosen: Chosen) -> Iterator[Fault]:
-    """A budget that the calibration devices cannot vouch for, or a threshold that would have warned of nothing."""
-    if chosen.extrapolated or (chosen.failures and not chosen.warned_of):
-        yield ("model", "budget"), f'"{model.budget}" is too fine for this bundle: {verdict(chosen)}'
 
 
 def topic_doubts(sources: Sequence[SourceSettings]) -> Iterator[Fault]:

@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from agent.config.gather import Gathered, Place, Toml, merge
+from agent.config.gather import LISTS, Gathered, Place, Toml, merge
 from agent.config.lines import Key
 from agent.config.problem import Problem
 from agent.near import near_miss
@@ -28,8 +28,9 @@ def take_environment(gathered: Gathered, environ: Mapping[str, str], types: Mapp
 
 def _wrong_variable(variable: str, known: Iterable[str]) -> str:
     """Why a variable is refused; "" for one that does not look like ours (FOREWARN_DATA, or a service's address)."""
-    if variable.startswith("FOREWARN_SOURCE__"):
-        return "sources are set in files only"
+    for name in LISTS:
+        if variable.startswith(f"FOREWARN_{name.upper()}__"):
+            return f"{name}s are set in files only"
     meant = next((name for name in known if name.replace("_", "") == variable.replace("_", "")), "")
     if meant:
         return f"two underscores stand between table and key: {meant}"

@@ -1,19 +1,22 @@
 """Files -> one dict, with the place of every key.
 
 The main file, then `conf.d/*.toml` beside it in the order of their names: tables are merged key by key and the later
-one wins, `[[source]]` lists are joined.
+one wins, lists of tables (`LISTS`) are joined.
 """
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.config.lines import Key, lines
 from agent.config.problem import Problem
+from agent.config.renamed import renamed
+from agent.words import MAIN_MODEL
 
 FILE_BYTES_MAX = 2**20
+LISTS = {"model": MAIN_MODEL, "source": ""}  # written [[model]]; the name of one that gives none
 Toml = dict[str, object]
 
 
@@ -32,14 +35,18 @@ class Gathered:
 
     main: Path
     tables: Toml = field(default_factory=dict)
-    sources: list[object] = field(default_factory=list)
+    lists: dict[str, list[object]] = field(default_factory=lambda: {name: [] for name in LISTS})
     places: dict[Key, Place] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     is_partial: bool = False
 
     def values(self) -> Toml:
         """One dict of all keys."""
-        return {"source": self.sources, **self.tables}
+        return {**self.lists, **self.tables}
+
+    def names(self, table: str) -> list[str]:
+        """The name of each table of a list, "" for one without."""
+        return [_name(table, one) for one in self.lists[table]]
 
     def place(self, key: Key) -> Place:
         """Where a key, or what encloses it, stands."""
@@ -55,13 +62,14 @@ class Gathered:
         return Problem(place.file, place.line, self.text(key), what)
 
     def text(self, key: Key) -> str:
-        """`broker.port`; a source goes by its name: `source[press].topic`."""
+        """`broker.port`; a model or source goes by its name: `source[press].topic`."""
         parts: list[str] = []
         for part in key:
             if isinstance(part, str):
                 parts.append(part if part.isprintable() else ascii(part))
             else:
-                parts[-1] += f"[{_name(self.sources[part]) or part + 1}]"
+                table = str(key[0])
+                parts[-1] += f"[{_name(table, self.lists[table][part]) or part + 1}]"
         return ".".join(parts)
 
 
@@ -118,27 +126,38 @@ def _take(file: Path, values: Toml, known_lines: Mapping[Key, int], gathered: Ga
             key = key[:-1]
         return Place(str(file), known_lines.get(key, 0), file.parent)
 
-    sources = values.get("source")
-    if isinstance(sources, list):
-        del values["source"]
-        for index, source in enumerate(sources):
-            new: Key = ("source", len(gathered.sources))
-            for key in ((), *_keys(source)):
-                gathered.places[(*new, *key)] = place(("source", index, *key))
-            names = [_name(other) for other in gathered.sources]
-            gathered.sources.append(source)
-            if _name(source) in names and _name(source):
-                there = gathered.place(("source", names.index(_name(source)), "name"))
-                gathered.report(
-                    (*new, "name"), f"{_name(source)!r} is the name of the source at {there.file}:{there.line}"
-                )
-    merge(gathered.tables, values)
+    for name, taken in gathered.lists.items():
+        value = values.get(name)
+        if isinstance(value, dict) and renamed(name):
+            gathered.problems.append(Problem(str(file), place((name,)).line, name, renamed(name)))
+            del values[name]
+            if not taken:  # its keys are looked at all the same
+                _take_one(name, value, (name,), place, gathered)
+        elif isinstance(value, list):
+            del values[name]
+            for index, one in enumerate(value):
+                _take_one(name, one, (name, index), place, gathered)
     for key in _keys(values):
         gathered.places[key] = place(key)
+    merge(gathered.tables, values)
 
 
-def _name(source: object) -> str:
-    name = source.get("name") if isinstance(source, dict) else None
+def _take_one(table: str, one: object, at: Key, place: Callable[[Key], Place], gathered: Gathered) -> None:
+    """One table of a list, which stands `at` that key in its file, whose places `place` knows."""
+    taken = gathered.lists[table]
+    new: Key = (table, len(taken))
+    for key in ((), *_keys(one)):
+        gathered.places[(*new, *key)] = place((*at, *key))
+    name = _name(table, one)
+    names = gathered.names(table)
+    taken.append(one)
+    if name and name in names:
+        first = gathered.place((table, names.index(name), "name"))
+        gathered.report((*new, "name"), f"{name!r} is the name of the {table} at {first.file}:{first.line}")
+
+
+def _name(table: str, one: object) -> str:
+    name = one.get("name", LISTS[table]) if isinstance(one, dict) else None
     return name if isinstance(name, str) else ""
 
 

@@ -1,6 +1,6 @@
 """Configuration files -> settings that have been checked against everything they name; all problems at once."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
@@ -10,18 +10,20 @@ from pydantic import BaseModel, ValidationError
 
 from agent.bundle import file
 from agent.bundle.file import Bundle
-from agent.config import agree
+from agent.config import agree, fit
 from agent.config.agree import Fault
 from agent.config.environment import take_environment
-from agent.config.gather import Gathered, gather
+from agent.config.gather import LISTS, Gathered, gather
 from agent.config.lines import Key
 from agent.config.plan import Plan, build, plan
 from agent.config.problem import Problem
+from agent.config.readers import Reader
 from agent.config.settings import Agent, Broker, Model, Publish, Settings, SourceSettings
 from agent.config.wording import what_is_wrong
 from agent.errors import BundleRefused, ConfigurationRefused
 
 CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
+ONE_MODEL = "is another model: this version runs one"  # until the core takes several
 OneTable = TypeVar("OneTable", bound=BaseModel)
 
 
@@ -64,12 +66,15 @@ def check(path: Path, environ: Mapping[str, str]) -> Examined:
     try:
         build(examined.settings, examined.plan)
     except BundleRefused as error:
-        gathered.report(*_bundle_fault(error))
+        paths: list[Path | str] = [model.bundle.path for model in examined.plan.models]
+        gathered.report(*_bundle_fault(paths.index(error.where), error))
         return Examined(tuple(gathered.problems))
-    faults = [
-        *agree.topic_doubts(examined.settings.source),
-        *agree.budget_doubts(examined.settings.model, examined.plan.chosen),
-    ]
+    settings, models = examined.settings, examined.plan.models
+    faults = list(agree.topic_doubts(settings.source))
+    for index, model in enumerate(models):
+        faults += fit.budget_doubts(index, model.budget, model.chosen)
+    every = [Reader(index, one, models[index].bundle.manifest) for index, one in enumerate(settings.model)]
+    faults += fit.reader_doubts(settings.source, every)
     return replace(examined, doubts=tuple(gathered.problem(key, what) for key, what in faults))
 
 
@@ -88,32 +93,32 @@ def _examined(gathered: Gathered) -> Examined:
         for one in error.errors(include_url=False):
             if not _is_noise(one["loc"], one["type"], gathered):
                 gathered.report(one["loc"], what_is_wrong(one))
-    bundle = _check_tables(gathered)
-    if settings is None or bundle is None or gathered.problems:
+    bundles = _check_tables(gathered)
+    if settings is None or gathered.problems:
         return Examined(tuple(sorted(gathered.problems, key=lambda one: (one.file, one.line))))
-    return Examined((), settings, plan(settings, bundle))
+    return Examined((), settings, plan(settings, bundles))
 
 
-def _bundle_fault(error: BundleRefused) -> Fault:
-    return ("model", "bundle"), f"{error.where}: {error.what}"
+def _bundle_fault(index: int, error: BundleRefused) -> Fault:
+    return ("model", index, "bundle"), f"{error.where}: {error.what}"
 
 
 def _is_noise(key: Key, kind: str, gathered: Gathered) -> bool:
     """What follows from another problem: a key may be in a file that cannot be read; faulty sources are not too few."""
-    if kind == "too_short" and key == ("source",):
-        return gathered.is_partial or bool(gathered.sources)
+    if kind == "too_short" and key[0] in LISTS and len(key) == 1:
+        return gathered.is_partial or bool(gathered.lists[str(key[0])])
     return kind == "missing" and gathered.is_partial
 
 
-def _types(model: type[BaseModel]) -> Iterator[tuple[Key, object]]:
+def _types(table: type[BaseModel]) -> Iterator[tuple[Key, object]]:
     """The type of every key that is not in a list, Optional or not."""
-    for name, field in model.model_fields.items():
+    for name, field in table.model_fields.items():
         kinds = get_args(field.annotation) if isinstance(field.annotation, UnionType) else (field.annotation,)
         kind = next(kind for kind in kinds if kind is not NoneType)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             for key, inner in _types(kind):
                 yield (name, *key), inner
-        elif name != "source":
+        elif name not in LISTS:
             yield (name,), kind
 
 
@@ -122,29 +127,36 @@ TYPES: dict[Key, object] = dict(_types(Settings))
 
 def _find_paths(gathered: Gathered, environ: Mapping[str, str]) -> None:
     """Make texts that name files paths: relative to the file they stand in, secrets to $CREDENTIALS_DIRECTORY."""
-    for key, kind in TYPES.items():
-        table: object = gathered.tables
-        for part in key[:-1]:
-            table = table.get(part) if isinstance(table, dict) else None
-        text = table.get(key[-1]) if isinstance(table, dict) else None
-        if kind is not Path or not isinstance(text, str) or not isinstance(table, dict):
+    keys = [key for key, kind in TYPES.items() if kind is Path]
+    keys += [("model", index, "bundle") for index in range(len(gathered.lists["model"]))]
+    for key in keys:
+        *outer, name = key
+        table: object = {**gathered.tables, **gathered.lists}
+        for part in outer:
+            if isinstance(part, int):
+                table = table[part] if isinstance(table, list) else None
+            else:
+                table = table.get(part) if isinstance(table, dict) else None
+        text = table.get(name) if isinstance(table, dict) else None
+        if not isinstance(text, str) or not isinstance(table, dict):
             continue
         folder = gathered.place(key).folder
-        if key[-1] == "password_file" and "/" not in text and CREDENTIALS_DIRECTORY in environ:
+        if name == "password_file" and "/" not in text and CREDENTIALS_DIRECTORY in environ:
             folder = Path(environ[CREDENTIALS_DIRECTORY])
-        table[key[-1]] = folder / text
+        table[name] = folder / text
 
 
-def _check_tables(gathered: Gathered) -> Bundle | None:
-    """Check what is valid by itself against what it names, even where other tables are not; returns the bundle."""
+def _check_tables(gathered: Gathered) -> dict[str, Bundle]:
+    """Check what is valid by itself against what it names, even where other tables are not.
+
+    Returns the bundles, by the names of their models.
+    """
     values = gathered.tables
     agent, broker = _valid(Agent, values.get("agent", {})), _valid(Broker, values.get("broker", {}))
     output = _valid(Broker, values["output"]) if "output" in values else broker
-    model, publish = _valid(Model, values.get("model", {})), _valid(Publish, values.get("publish", {}))
-    valid = [_valid(SourceSettings, one) for one in gathered.sources]
-    sources = [(index, source) for index, source in enumerate(valid) if source is not None]
+    publish = _valid(Publish, values.get("publish", {}))
+    sources = _valid_list(SourceSettings, gathered.lists["source"])
 
-    bundle = None
     faults: list[Fault] = []
     if agent is not None:
         faults += agree.agent_faults(agent)
@@ -152,20 +164,39 @@ def _check_tables(gathered: Gathered) -> Bundle | None:
         faults += agree.broker_faults("broker", broker)
     if output is not None and output is not broker:
         faults += agree.broker_faults("output", output)
-    if model is not None:
-        try:
-            bundle = file.read(model.bundle)
-        except BundleRefused as error:
-            faults.append(_bundle_fault(error))
-        faults += agree.budget_faults(model, bundle.manifest if bundle else None)
+    faults += agree.topic_faults(sources, publish, one_broker=_address(broker) == _address(output))
     for index, source in sources:
         faults += agree.field_faults(index, source)
-        if bundle is not None:
-            faults += agree.source_faults(index, source, bundle.manifest)
-    faults += agree.topic_faults(sources, publish, one_broker=_address(broker) == _address(output))
+    bundles: dict[str, Bundle] = {}
+    faults += _check_models(gathered, sources, bundles)
     for key, what in faults:
         gathered.report(key, what)
-    return bundle
+    return bundles
+
+
+def _check_models(gathered: Gathered, sources: fit.Sources, bundles: dict[str, Bundle]) -> Iterator[Fault]:
+    """Each model by itself, which fills in `bundles`; all of them with their sources, once every one is there."""
+    given = gathered.lists["model"]
+    models = []
+    for index, model in _valid_list(Model, given):
+        manifest = None
+        try:
+            bundle = bundles[model.name] = file.read(model.bundle)
+            manifest = bundle.manifest
+            models.append(Reader(index, model, manifest))
+        except BundleRefused as error:
+            yield _bundle_fault(index, error)
+        yield from fit.budget_faults(index, model, manifest)
+        if not gathered.is_partial:
+            yield from fit.named_faults(index, model, gathered.names("source"))
+    for index in range(1, len(given)):
+        yield ("model", index), ONE_MODEL
+    if len(models) < len(given):
+        return
+    for index, source in sources:
+        yield from fit.source_faults(index, source, models)
+    if sources and len(sources) == len(gathered.lists["source"]):
+        yield from fit.no_source_faults(sources, models)
 
 
 def _address(broker: Broker | None) -> tuple[str, int] | None:
@@ -177,3 +208,9 @@ def _valid(kind: type[OneTable], values: object) -> OneTable | None:
         return kind.model_validate(values)
     except ValidationError:
         return None
+
+
+def _valid_list(kind: type[OneTable], tables: Sequence[object]) -> list[tuple[int, OneTable]]:
+    """The valid ones, each with its place in the list."""
+    valid = ((index, _valid(kind, table)) for index, table in enumerate(tables))
+    return [(index, one) for index, one in valid if one is not None]

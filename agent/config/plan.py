@@ -1,10 +1,12 @@
-"""What the settings mean for a bundle: plain values for the layers that know no configuration."""
+"""What the settings mean for their bundles: plain values for the layers that know no configuration."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest
-from agent.config.settings import Agent, Model, Settings
+from agent.config.readers import Reader, readers
+from agent.config.settings import Agent, Model, Settings, SourceSettings
 from agent.core import Core
 from agent.core.bounds import Bounds
 from agent.core.engine import load_engine
@@ -13,17 +15,38 @@ from agent.words import Source
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What would run: the bundle, the sources in its channel order, and the threshold for the budget."""
+class PlannedModel:
+    """A model that would run.
 
+    chosen    the threshold for its budget
+    sources   indexes of the sources that it reads, among those of the plan
+    channels  for each of them: index of each of the bundle's channels among that source's `fields`
+    """
+
+    name: str
     bundle: Bundle
-    sources: tuple[Source, ...]
+    budget: str
     chosen: Chosen
+    sources: tuple[int, ...]
+    channels: tuple[tuple[int, ...], ...]
 
 
-def plan(settings: Settings, bundle: Bundle) -> Plan:
-    """Settings that `load` has accepted, with the bundle that they name."""
-    return Plan(bundle, sources(settings, bundle.manifest), threshold(settings.model, bundle.manifest))
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would run: the models, the sources that at least one of them reads, and the QoS of each source."""
+
+    models: tuple[PlannedModel, ...]
+    sources: tuple[Source, ...]
+    qos: tuple[int, ...]
+
+
+def plan(settings: Settings, bundles: Mapping[str, Bundle]) -> Plan:
+    """Settings that `load` has accepted, with the bundle of each model by the model's name."""
+    every = [Reader(index, model, bundles[model.name].manifest) for index, model in enumerate(settings.model)]
+    read = [(one, of_it) for one in settings.source if (of_it := readers(every, one))]
+    sources = tuple(_source(one, of_it) for one, of_it in read)
+    models = tuple(_model(model, bundles[model.settings.name], read, sources) for model in every)
+    return Plan(models, sources, tuple(source.qos for source, _ in read))
 
 
 def build(settings: Settings, plan: Plan) -> Core:
@@ -31,25 +54,45 @@ def build(settings: Settings, plan: Plan) -> Core:
 
     Raises BundleRefused when the bundle's model cannot be run, or does not compute its golden rows.
     """
-    engine = load_engine(plan.bundle)
-    return Core(plan.sources, plan.bundle, engine, plan.chosen.threshold, bounds(settings.agent))
+    (model,) = plan.models  # `agree.model_faults` refuses a second one until the core takes several
+    engine = load_engine(model.bundle)
+    return Core(plan.sources, model.bundle, engine, model.chosen.threshold, bounds(settings.agent))
 
 
-def sources(settings: Settings, manifest: Manifest) -> tuple[Source, ...]:
-    """The sources, each with the payload field of every channel in the bundle's order."""
-    return tuple(
-        Source(
-            name=source.name,
-            topic=source.topic,
-            time_field=source.time.field,
-            time_unit=source.time.unit,
-            fields=tuple(source.channels.get(channel.name, channel.name) for channel in manifest.channels),
-            future_max_s=source.future_max.total_seconds(),
-            past_max_s=source.past_max.total_seconds(),
-            report_extra=source.report_extra,
-            first_seen=source.first_seen,
-        )
-        for source in settings.source
+def _source(source: SourceSettings, models: Sequence[Reader]) -> Source:
+    """A source with the payload field of every channel that a model of it has, each field once."""
+    return Source(
+        name=source.name,
+        topic=source.topic,
+        time_field=source.time.field,
+        time_unit=source.time.unit,
+        fields=tuple(dict.fromkeys(field for model in models for field in _fields(source, model))),
+        future_max_s=source.future_max.total_seconds(),
+        past_max_s=source.past_max.total_seconds(),
+        report_extra=source.report_extra,
+        first_seen=source.first_seen,
+    )
+
+
+def _fields(source: SourceSettings, model: Reader) -> tuple[str, ...]:
+    """The payload field of each of the model's channels, in the bundle's order."""
+    return tuple(source.channels.get(channel, channel) for channel in model.channels)
+
+
+def _model(
+    model: Reader,
+    bundle: Bundle,
+    read: Sequence[tuple[SourceSettings, Sequence[Reader]]],
+    sources: Sequence[Source],
+) -> PlannedModel:
+    own = [index for index, (_, models) in enumerate(read) if model in models]
+    return PlannedModel(
+        name=model.settings.name,
+        bundle=bundle,
+        budget=model.settings.budget,
+        chosen=threshold(model.settings, model.manifest),
+        sources=tuple(own),
+        channels=tuple(tuple(map(sources[index].fields.index, _fields(read[index][0], model))) for index in own),
     )
 
 

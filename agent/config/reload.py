@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from agent.config.gather import LISTS
 from agent.config.lines import Key
-from agent.config.settings import Settings, SourceSettings, Table
+from agent.config.plan import Plan
+from agent.config.settings import Settings, Table
 
 LIVE: frozenset[Key] = frozenset(
     {
@@ -40,16 +42,23 @@ def apply(running: Settings, file: Settings) -> tuple[Settings, list[Change], li
 
 
 def _leaves(table: Table) -> Iterator[tuple[Key, object]]:
-    """Every key with its value; a source goes by its name."""
+    """Every key with its value; a model or source goes by its name."""
     for name, value in table:
         if isinstance(value, Table):
             yield from (((name, *key), inner) for key, inner in _leaves(value))
-        elif isinstance(value, tuple):
-            for source in value:
-                yield from _source(source)
+        elif isinstance(value, tuple) and name in LISTS:
+            for one in value:
+                yield from (((f"{name}[{one.name}]", *key), inner) for key, inner in _leaves(one))
         elif value is not None:
             yield (name,), value
 
 
-def _source(source: SourceSettings) -> Iterator[tuple[Key, object]]:
-    yield from (((f"source[{source.name}]", *key), inner) for key, inner in _leaves(source))
+def replaced_bundles(running: Plan, file: Plan) -> list[Change]:
+    """The models whose bundle is another one now in the same file; it waits for a restart."""
+    runs = {(model.name, model.bundle.path): model.bundle.digest for model in running.models}
+    now = {(model.name, model.bundle.path): model.bundle.digest for model in file.models}
+    return [
+        Change(f"model[{name}].bundle", runs[name, path], digest)
+        for (name, path), digest in now.items()
+        if runs.get((name, path), digest) != digest
+    ]

@@ -13,10 +13,12 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, mode
 
 from agent.config.quantity import Duration, Size
 from agent.decode.topic import Pattern
-from agent.words import FirstSeen, TimeUnit
+from agent.words import MAIN_MODEL, FirstSeen, TimeUnit
 
 MS, SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+SOURCES_MAX = 1000
+MODELS_MAX = 100
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 
@@ -135,8 +137,11 @@ class Broker(Table):
 
 
 class Model(Table):
-    """The bundle and how much it may cost the operator."""
+    """A bundle, how much it may cost the operator, and the sources that it reads."""
 
+    name: str = Field(
+        default=MAIN_MODEL, pattern=f"^{NAME}$", description="Name in status and alerts; each model has another one."
+    )
     bundle: Path = Field(description="The .fwb file.")
     budget: str = Field(
         default="1 per 1000 cycles",
@@ -145,6 +150,19 @@ class Model(Table):
     fleet_size: int = Field(
         default=0, ge=0, le=10_000_000, description="Devices that share a budget for the whole fleet; 0 = not given."
     )
+    sources: Annotated[tuple[str, ...], Strict(False)] = Field(
+        default=(),
+        max_length=SOURCES_MAX,
+        description="Names of the sources that it reads ([] = all that have its channels).",
+    )
+
+    @field_validator("sources")
+    @classmethod
+    def _each_source_is_named_once(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
+        twice = next((name for name in sources if sources.count(name) > 1), "")
+        if twice:
+            raise ValueError(f"names {twice!r} twice")
+        return sources
 
 
 class Time(Table):
@@ -231,9 +249,15 @@ class Settings(Table):
         default=None,
         description="The broker that alerts go to, when it is another one; nothing is taken over from [broker].",
     )
-    model: Model = Field(description="The bundle and how much it may cost the operator.")
+    model: Annotated[tuple[Model, ...], Strict(False)] = Field(
+        min_length=1,
+        max_length=MODELS_MAX,
+        description="A bundle, how much it may cost the operator, and the sources that it reads; one table for each.",
+    )
     source: Annotated[tuple[SourceSettings, ...], Strict(False)] = Field(
-        min_length=1, max_length=1000, description="A topic pattern and how to read its messages; one table for each."
+        min_length=1,
+        max_length=SOURCES_MAX,
+        description="A topic pattern and how to read its messages; one table for each.",
     )
     publish: Publish = Field(default=Publish(), description="What goes out.")
 

@@ -1,34 +1,27 @@
 """What `forewarn check` says: every problem, or what would run."""
 
+from collections.abc import Iterator
 from typing import Self
 
 import msgspec
 
 from agent.config.load import Examined
+from agent.config.plan import Plan, PlannedModel
 from agent.config.problem import Problem
 from agent.config.settings import Broker
 from agent.decode.topic import Pattern
 from agent.judge.threshold import Chosen, verdict
 
-SOURCES_SHOWN = 3
+NAMES_SHOWN = 3
 DIGEST_SHOWN = 12
 
 
-class Reads(msgspec.Struct, frozen=True):
+class Subscribes(msgspec.Struct, frozen=True):
     """A source and the topic filter it subscribes to."""
 
     source: str
     topics: str
     qos: int
-
-
-class Runs(msgspec.Struct, frozen=True):
-    """The bundle that runs."""
-
-    path: str
-    name: str
-    version: str
-    digest: str
 
 
 class Budgeted(msgspec.Struct, frozen=True):
@@ -62,14 +55,25 @@ class Budgeted(msgspec.Struct, frozen=True):
         )
 
 
+class RunsModel(msgspec.Struct, frozen=True):
+    """A model: its bundle, the threshold for its budget, and the names of the sources that it reads."""
+
+    name: str
+    path: str
+    bundle: str
+    version: str
+    digest: str
+    judge: Budgeted
+    reads: tuple[str, ...]
+
+
 class WouldRun(msgspec.Struct, frozen=True):
     """What a valid configuration comes to."""
 
     node: str
     broker: str
-    reads: tuple[Reads, ...]
-    bundle: Runs
-    judge: Budgeted
+    reads: tuple[Subscribes, ...]
+    models: tuple[RunsModel, ...]
     publishes: str
     output: str
 
@@ -86,15 +90,17 @@ def report(examined: Examined) -> Report:
     settings, plan = examined.settings, examined.plan
     if settings is None or plan is None:
         return Report(examined.problems, None)
-    manifest = plan.bundle.manifest
+    reads = [
+        Subscribes(source.name, Pattern.parse(source.topic).filter, qos)
+        for source, qos in zip(plan.sources, plan.qos, strict=True)
+    ]
     return Report(
         (),
         WouldRun(
             node=settings.agent.node,
             broker=_address(settings.broker),
-            reads=tuple(Reads(one.name, Pattern.parse(one.topic).filter, one.qos) for one in settings.source),
-            bundle=Runs(str(plan.bundle.path), manifest.name, manifest.version, plan.bundle.digest),
-            judge=Budgeted.of(settings.model.budget, plan.chosen),
+            reads=tuple(reads),
+            models=tuple(_runs(model, plan) for model in plan.models),
             publishes=f"{settings.publish.prefix}/{settings.agent.node}/",
             output=_address(settings.output_broker),
         ),
@@ -102,17 +108,39 @@ def report(examined: Examined) -> Report:
     )
 
 
-def one_line(runs: WouldRun) -> str:
-    """What would run, to be read by a person."""
-    shown = [f"{one.source} ({one.topics})" for one in runs.reads[:SOURCES_SHOWN]]
-    if len(runs.reads) > SOURCES_SHOWN:
-        shown.append(f"{len(runs.reads) - SOURCES_SHOWN} more")
-    bundle, judge = runs.bundle, runs.judge
-    reads = f"reads {', '.join(shown)} from {runs.broker}"
-    model = f"runs {bundle.name} {bundle.version} ({bundle.digest[:DIGEST_SHOWN]})"
-    threshold = f'at threshold {judge.threshold:g} for "{judge.budget}"'
+def _runs(model: PlannedModel, plan: Plan) -> RunsModel:
+    manifest = model.bundle.manifest
+    return RunsModel(
+        name=model.name,
+        path=str(model.bundle.path),
+        bundle=manifest.name,
+        version=manifest.version,
+        digest=model.bundle.digest,
+        judge=Budgeted.of(model.budget, model.chosen),
+        reads=tuple(plan.sources[index].name for index in model.sources),
+    )
+
+
+def text(runs: WouldRun) -> Iterator[str]:
+    """What would run, to be read by a person: a line for the whole; where there are several models, a line for each."""
+    shown = [f"{one.source} ({one.topics})" for one in runs.reads[:NAMES_SHOWN]]
+    if len(runs.reads) > NAMES_SHOWN:
+        shown.append(f"{len(runs.reads) - NAMES_SHOWN} more")
+    models = [_model(one) for one in runs.models]
+    does = f"runs {models[0]}" if len(models) == 1 else f"runs {len(models)} models"
+    yield f"reads {', '.join(shown)} from {runs.broker}, {does}, publishes {runs.publishes} to {runs.output}"
+    if len(models) > 1:
+        for one, words in zip(runs.models, models, strict=True):
+            reads = one.reads[:NAMES_SHOWN]
+            more = f" and {len(one.reads) - len(reads)} more" if len(one.reads) > len(reads) else ""
+            yield f"{one.name}: {words}, reads {', '.join(reads)}{more}"
+
+
+def _model(model: RunsModel) -> str:
+    judge = model.judge
     doubt = "extrapolated: " if judge.extrapolated else ""
-    return f"{reads}, {model} {threshold} ({doubt}{judge.verdict}), publishes {runs.publishes} to {runs.output}"
+    bundle = f"{model.bundle} {model.version} ({model.digest[:DIGEST_SHOWN]})"
+    return f'{bundle} at threshold {judge.threshold:g} for "{judge.budget}" ({doubt}{judge.verdict})'
 
 
 def _address(broker: Broker) -> str:

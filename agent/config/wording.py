@@ -8,8 +8,10 @@ from typing import get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from agent.config.gather import LISTS
 from agent.config.lines import Key
 from agent.config.quantity import format_duration
+from agent.config.renamed import renamed
 from agent.config.settings import Settings
 from agent.near import near_miss
 
@@ -21,7 +23,7 @@ WORDS = {
     "string_type": "must be text in quotes",
     "model_type": "must be a table",
     "dict_type": "must be a table",
-    "tuple_type": "must be written with two brackets, [[source]]: there may be several",
+    "tuple_type": "must be a list",
     "is_instance_of": "must be a path in quotes",
     "string_pattern_mismatch": "must be up to 64 letters, digits and . _ -, and begin with a letter or digit",
 }
@@ -32,8 +34,11 @@ def what_is_wrong(error: ErrorDetails) -> str:
     key: Key = error["loc"]
     if error["type"] == "extra_forbidden":
         return _unknown(key)
-    if key == ("source",) and error["type"] in ("missing", "too_short"):
-        return "there is no [[source]]: at least one is needed"
+    if len(key) == 1 and key[0] in LISTS:
+        if error["type"] in ("missing", "too_short"):
+            return f"there is no [[{key[0]}]]: at least one is needed"
+        if error["type"] == "tuple_type":
+            return f"must be written with two brackets, [[{key[0]}]]: there may be several"
     if error["type"] == "value_error":
         return error["msg"].removeprefix("Value error, ")
     words = WORDS.get(error["type"]) or error["msg"].replace("Input should be", "must be").replace("should", "must")
@@ -43,6 +48,8 @@ def what_is_wrong(error: ErrorDetails) -> str:
 
 def _unknown(key: Key) -> str:
     name = str(key[-1])
+    if new := renamed(".".join(str(part) for part in key if isinstance(part, str))):
+        return new
     if name in ("password", "passwd", "secret"):
         return "a secret does not belong in this file: put it in a file of its own and name that with password_file"
     elsewhere = sorted(table for table, keys in _tables() if table and name in keys)

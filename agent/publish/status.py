@@ -5,7 +5,7 @@ from typing import Literal, Protocol, Self, TypeVar
 
 import msgspec
 
-from agent.config.plan import Plan
+from agent.config.plan import PlannedModel
 from agent.mqtt.protocol import Protocol as MqttVersion
 
 SHED_MAX = 5  # devices that the status names
@@ -13,7 +13,10 @@ Name = TypeVar("Name", bound=str)  # of a reason, or of a device
 
 
 class ModelStatus(msgspec.Struct, frozen=True):
-    """What runs, and what its calibration devices say of the budget; fields as in `agent.judge.threshold.Chosen`."""
+    """A bundle that runs, and what its calibration devices say of the budget.
+
+    name, version and digest are the bundle's; the others as in `agent.judge.threshold.Chosen`.
+    """
 
     name: str
     version: str
@@ -26,14 +29,14 @@ class ModelStatus(msgspec.Struct, frozen=True):
     failures: int | None
 
     @classmethod
-    def of(cls, plan: Plan, budget: str) -> Self:
-        bundle, chosen = plan.bundle, plan.chosen
+    def of(cls, model: PlannedModel) -> Self:
+        bundle, chosen = model.bundle, model.chosen
         manifest = bundle.manifest
         return cls(
             name=manifest.name,
             version=manifest.version,
             digest=bundle.digest,
-            budget=budget,
+            budget=model.budget,
             threshold=chosen.threshold,
             extrapolated=chosen.extrapolated,
             finest_budget=chosen.finest_budget,
@@ -86,6 +89,7 @@ class Status(msgspec.Struct, frozen=True):
     drops          source -> reason -> count since the agent started, doubts such as `missing_channel` included
     queues         `outbox` and `parked` messages; `waiting_rows` of devices that are beyond their share
     shed           source -> device -> rows that were left out since the agent started, of the SHED_MAX worst devices
+    models         by the name that the configuration gives them
     log_lines_lost lines that could not be written, since the agent started
     """
 
@@ -101,7 +105,7 @@ class Status(msgspec.Struct, frozen=True):
     drops: dict[str, dict[str, int]]
     shed: dict[str, dict[str, int]]
     log_lines_lost: int
-    model: ModelStatus
+    models: dict[str, ModelStatus]
     broker: dict[str, LinkStatus]
 
 

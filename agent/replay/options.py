@@ -10,7 +10,8 @@ import click
 from pydantic import ValidationError
 
 from agent.bundle.manifest import Manifest
-from agent.config.agree import broker_faults, budget_faults
+from agent.config.agree import broker_faults
+from agent.config.fit import budget_faults
 from agent.config.settings import Broker, Model
 from agent.decode.topic import DEVICE, Pattern
 from agent.judge.threshold import default_budget
@@ -57,7 +58,7 @@ def broker_at(text: str, password_file: Path | None, ca_file: Path | None) -> Br
 def budget_for(text: str, manifest: Manifest, *, bundle: Path, n_devices: int) -> str:
     """The budget, or the one that a bundle of this kind is played at when none is given."""
     text = text or default_budget(manifest.time_unit)
-    for _, problem in budget_faults(Model(bundle=bundle, budget=text, fleet_size=n_devices), manifest):
+    for _, problem in budget_faults(0, Model(bundle=bundle, budget=text, fleet_size=n_devices), manifest):
         raise click.BadParameter(problem, param_hint="--budget")
     return text
 

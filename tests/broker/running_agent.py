@@ -33,7 +33,7 @@ rows_per_device_max = 4096
 host = "127.0.0.1"
 port = {port}
 protocol = "{protocol}"
-[model]
+[[model]]
 bundle = "small.fwb"
 [publish]
 scores = "all"

@@ -36,7 +36,7 @@ def test_a_standing_alert_keeps_what_it_was_raised_with_under_another_bundle(age
 
     (again,) = [one.payload for one in agent.listener.heard[since:] if one.topic == f"{ROOT}/alert/press/p1/risk"]
     assert again == before[f"{ROOT}/alert/press/p1/risk"]
-    assert agent.status()["model"]["name"] == "later"
+    assert agent.status()["models"]["main"]["name"] == "later"
     command = [sys.executable, "-m", "agent.cli", "alerts", "--state-dir", str(agent.state)]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     for horizon in ("15 cycles 0.", "30 cycles 0.", "60 cycles 0."):

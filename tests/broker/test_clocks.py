@@ -35,7 +35,7 @@ def with_times(broker, folder, time: str) -> str:
     (folder / "agent").mkdir()
     write_small_bundle(folder / "agent" / "small.fwb", SECONDS)
     text = configuration(broker.port).replace(CYCLES, time)
-    return text.replace("[model]", '[model]\nbudget = "1 per device per 1h"')
+    return text.replace("[[model]]", '[[model]]\nbudget = "1 per device per 1h"')
 
 
 def reading(device: str, said: dict[str, float], wear: float) -> tuple[str, bytes]:

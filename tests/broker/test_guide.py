@@ -61,7 +61,7 @@ def test_the_configuration_of_the_guide_passes_its_check(plant, monkeypatch):
     monkeypatch.chdir(plant)
     result = CliRunner().invoke(main, command("forewarn check").split()[1:])
     assert (result.exit_code, result.stderr.count("\n")) == (0, 1), "the bundle that stands in vouches for little"
-    assert "model.budget" in result.stderr
+    assert "model[main].budget" in result.stderr
     said = (
         r"reads pumps \(plant/\+/telemetry\) from mqtt://localhost:1883, runs pumps .*publishes forewarn/gateway-1/ to"
     )

@@ -94,20 +94,20 @@ def test_what_needs_a_restart_is_named_and_left(agent, broker):
 
 
 def test_another_bundle_under_the_same_name_is_named_and_left(agent, broker):
-    before = agent.status()["model"]["digest"]
+    before = agent.status()["models"]["main"]["digest"]
     bundle = agent.folder / "small.fwb"
     write_small_bundle(bundle, msgspec.structs.replace(small_manifest(), version="2.0.0"))
     reload(agent, configuration(broker.port))
     (line,) = (agent.wait_for_log("configuration_reloaded"),)
     assert line["needs_restart"] == 1
     (line,) = agent.log("setting_needs_restart")
-    assert (line["key"], line["running"]) == ("model.bundle", before)
+    assert (line["key"], line["running"]) == ("model[main].bundle", before)
     agent.feed(life("p1", 5))
-    assert agent.status()["model"]["digest"] == before
+    assert agent.status()["models"]["main"]["digest"] == before
 
 
 def test_a_broken_file_changes_nothing_and_each_problem_is_logged(agent, broker):
-    broken = configuration(broker.port).replace('"100ms"', '"1h"').replace("[model]", 'nod = "x"\n[model]')
+    broken = configuration(broker.port).replace('"100ms"', '"1h"').replace("[[model]]", 'nod = "x"\n[[model]]')
     reload(agent, broken.replace("qos = 1", "qos = 7"))
     wait_until(lambda: len(agent.log("configuration_refused")) == 2, "both problems")
     found = [(line["key"], line["file"], line["line"] > 0) for line in agent.log("configuration_refused")]
@@ -125,7 +125,7 @@ def test_a_hostile_bundle_at_a_reload_is_refused_and_the_stream_goes_on(agent, b
     path.write_bytes(stored_zip.pack({**members, "manifest.json": msgspec.json.encode(manifest)}))
     reload(agent, configuration(broker.port))
     line = agent.wait_for_log("configuration_refused")
-    assert (line["key"], agent.log("configuration_reloaded")) == ("model.bundle", [])
+    assert (line["key"], agent.log("configuration_reloaded")) == ("model[main].bundle", [])
     assert "it has 9000 channels, must be 1 to 1024" in line["why"]
     agent.feed(life("p1", 5))
     assert agent.qualities("p1")[-1] == "ok"

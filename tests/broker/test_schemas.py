@@ -75,7 +75,7 @@ def test_a_status_is_there_as_soon_as_the_agent_listens(broker, make_agent):
 def test_traffic_in_clock_time_fits(broker, make_agent):
     """Times are ISO 8601 then, and horizons have units."""
     text = configuration(broker.port).replace('unit = "cycle"', 'unit = "s"').replace("small.fwb", "clock.fwb")
-    agent = make_agent(text.replace("[model]", '[model]\nbudget = "1 per device per 30d"'))
+    agent = make_agent(text.replace("[[model]]", '[[model]]\nbudget = "1 per device per 30d"'))
     manifest = msgspec.structs.replace(small_manifest(), time_unit="s", cadence=Cadence(every_s=1.0, dt_max_s=20.0))
     write_small_bundle(agent.folder / "clock.fwb", manifest)
     agent.go()

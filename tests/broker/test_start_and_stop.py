@@ -160,7 +160,7 @@ nod = "x"
 status_every = "10"
 [broker]
 port = 99999
-[model]
+[[model]]
 bundle = "small.fwb"
 budget = "some"
 [[source]]
@@ -174,7 +174,7 @@ def test_every_problem_of_a_configuration_is_listed(tmp_path):
     file = write_configuration(tmp_path, BROKEN)
     code, said = refusal(file)
     assert code == 2
-    for key in ("agent.nod", "agent.status_every", "broker.port", "model.budget", "source"):
+    for key in ("agent.nod", "agent.status_every", "broker.port", "model[main].budget", "source"):
         assert any(f"{file}:" in line and key in line for line in said.splitlines()), f"{key} in {said}"
     assert "Traceback" not in said
 
@@ -206,7 +206,7 @@ def assert_refused_for_its_bundle(file):
     code, said = refusal(file)
     assert code == 2
     assert f"{file}:" in said
-    assert "model.bundle" in said
+    assert "model[main].bundle" in said
     assert "small.fwb" in said
     assert "Traceback" not in said
 

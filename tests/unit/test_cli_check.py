@@ -4,7 +4,6 @@ import json
 import re
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,7 +12,6 @@ from agent.cli import main
 from agent.store import snapshot
 from agent.store.outbox import Outbox
 from tests.alert_events import event
-from tests.bundles import write_small_bundle
 from tests.configurations import SOURCE, VALID, write_configuration
 from tests.streams import core, life, take
 
@@ -28,8 +26,8 @@ def test_what_would_run_is_told_in_one_line(tmp_path):
     path = write_configuration(tmp_path)
     result = check(path)
     assert (result.exit_code, result.stdout.count("\n")) == (0, 1)
-    said = f'doubtful: {path}:6: model.budget: "1 per 1000 cycles" is too fine for this bundle: at this threshold 10 of'
-    assert result.stderr.startswith(said)
+    doubt = '"1 per 1000 cycles" is too fine for this bundle: at this threshold 10 of'
+    assert result.stderr.startswith(f"doubtful: {path}:6: model[main].budget: {doubt}")
     for words in (
         f"{path}: ok: reads press (plant/+/cycle) from mqtt://localhost:1883",
         "runs small 1.0.0 (",
@@ -58,7 +56,7 @@ def test_a_wildcard_by_which_two_machines_become_one_is_doubtful(tmp_path):
     assert result.stderr.startswith(said)
     assert [doubt["key"] for doubt in json.loads(check(path, "--json").stdout)["doubts"]] == [
         "source[press].topic",
-        "model.budget",
+        "model[main].budget",
     ]
 
 
@@ -80,6 +78,20 @@ def test_what_the_state_knows_of_a_source_that_is_gone_is_said_beforehand(tmp_pa
     assert "'press' any more: its devices keep their states until a row of another source names them" in devices
 
 
+BEFORE = ROOT / "tests" / "data" / "config" / "before"
+
+
+def test_a_configuration_of_before_is_told_each_new_name_with_its_line(tmp_path):
+    """As it was in the examples before the keys got their names; what else is wrong with it is told all the same."""
+    text = (BEFORE / "forewarn.toml").read_text()
+    path = write_configuration(tmp_path, text)
+    result = check(path)
+    assert result.exit_code == 2
+    line = text.splitlines().index("[model]") + 1
+    assert f"{path}:{line}: model: is called [[model]] now\n" in result.stderr
+    assert f"{path}:{line + 1}: model[main].bundle: " in result.stderr
+
+
 def test_problems_go_to_stderr_and_exit_with_2(tmp_path):
     path = write_configuration(tmp_path, "[agent]\nnod = 1\n")
     result = check(path)
@@ -92,8 +104,9 @@ def test_json_has_problems_or_what_would_run(tmp_path):
     good = check(write_configuration(tmp_path), "--json")
     found = json.loads(good.stdout)
     assert (good.exit_code, found["problems"]) == (0, [])
-    assert found["would_run"]["bundle"]["name"] == "small"
-    judge = found["would_run"]["judge"]
+    (model,) = found["would_run"]["models"]
+    assert (model["name"], model["bundle"], model["reads"]) == ("main", "small", ["press"])
+    judge = model["judge"]
     assert (judge["extrapolated"], judge["finest_budget"]) == (True, "1 per 660 cycles")
     assert (judge["warned_of"], judge["failures"], judge["alarm_share"]) == (10, 10, 0.02)
     assert judge["verdict"] in check(write_configuration(tmp_path)).stdout
@@ -121,20 +134,17 @@ def test_no_file_content_gives_a_traceback(tmp_path, content):
     assert result.stderr.startswith(str(path))
 
 
-@pytest.mark.parametrize("name", ["forewarn.example.toml"])
-def test_the_example_is_accepted_when_its_bundle_is_there(tmp_path, name):
-    bundle = write_small_bundle(tmp_path / "small.fwb")
-    result = check(ROOT / "configs" / name, FOREWARN_MODEL__BUNDLE=str(bundle), FOREWARN_AGENT__STATE_DIR=str(tmp_path))
+EXAMPLE = (ROOT / "configs" / "forewarn.example.toml").read_text().replace("../build/demo/cmapss-fd001/bundle", "small")
+
+
+def test_the_example_is_accepted_when_its_bundle_is_there(tmp_path):
+    result = check(write_configuration(tmp_path, EXAMPLE), FOREWARN_AGENT__STATE_DIR=str(tmp_path))
     assert (result.exit_code, result.stderr.count("doubtful: ")) == (0, 1), "of the budget, for the small bundle"
 
 
 def test_the_example_says_everything_commented_out_rightly(tmp_path):
     """Each commented-out key is one that there is, with a value that it may have."""
-    bundle = write_small_bundle(tmp_path / "small.fwb")
-    text = (ROOT / "configs" / "forewarn.example.toml").read_text()
-    text = re.sub(r"^# (?=\[?[a-z_]+(\]| = ))", "", text, flags=re.MULTILINE)
-    path = tmp_path / "shown.toml"
-    path.write_text(text.replace("../build/demo/cmapss-fd001/bundle.fwb", str(bundle)))
+    path = write_configuration(tmp_path, re.sub(r"^# (?=\[?[a-z_]+(\]| = ))", "", EXAMPLE, flags=re.MULTILINE))
     (tmp_path / "mqtt-password").write_text("x")
     (tmp_path / "mqtt-password").chmod(0o600)
     lines = check(path).stderr.splitlines()

@@ -89,7 +89,7 @@ max_delay = "2ms"
 rows_per_device_max = {ROWS_MAX}
 [broker]
 {_table(broker)}
-[model]
+[[model]]
 bundle = {_quoted(str(bundle.path.resolve()))}
 budget = {_quoted(budget)}
 fleet_size = {fleet_size}

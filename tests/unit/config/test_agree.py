@@ -1,37 +1,21 @@
-"""What the configuration names exists, fits the bundle, and keeps out of its own way."""
+"""What the configuration names exists, and keeps out of its own way."""
 
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config.agree import (
-    agent_faults,
-    broker_faults,
-    budget_faults,
-    field_faults,
-    overlap,
-    source_faults,
-    topic_faults,
-)
-from agent.config.settings import Agent, Broker, Model, Publish, SourceSettings, Time
-from tests.small_bundle import small_manifest
+from agent.config.agree import agent_faults, broker_faults, field_faults, overlap, topic_faults
+from agent.config.settings import Agent, Broker, Publish, SourceSettings, Time
 
-CYCLES = small_manifest()
-SECONDS = msgspec.structs.replace(CYCLES, time_unit="s")
 CYCLE = Time(field="cycle", unit="cycle")
 
 
 def source(name: str = "press", topic: str = "plant/{device}/cycle", **changes: object) -> SourceSettings:
     return SourceSettings.model_validate({"name": name, "topic": topic, "time": CYCLE, **changes})
-
-
-def model(budget: str, fleet_size: int = 0) -> Model:
-    return Model(bundle=Path("small.fwb"), budget=budget, fleet_size=fleet_size)
 
 
 LEVELS = ["a", "b", "+"]
@@ -78,46 +62,6 @@ def test_overlapping_sources_and_fed_back_output_are_refused():
     ]
     assert len(list(topic_faults(sources, Publish(), one_broker=False))) == 1
     assert len(list(topic_faults(sources, Publish(prefix="plant"), one_broker=True))) == 3
-
-
-def test_channels_and_time_are_the_bundles():
-    assert list(source_faults(0, source(channels={"temp": "T24"}), CYCLES)) == []
-    for changes, key, what in (
-        ({"channels": {"weer": "w"}}, ("channels", "weer"), "the bundle has no channel 'weer'; the nearest is wear"),
-        ({"channels": {"zz": "w"}}, ("channels", "zz"), "the bundle has no channel 'zz'; it has temp, load, wear"),
-        ({"channels": {"temp": "load"}}, ("channels",), "2 channels would be read from the payload field 'load'"),
-        ({"channels": {"temp": "cycle"}}, ("channels",),
-         "the payload field 'cycle' would be read as a channel and as the time"),
-        ({"time": Time(field="ts", unit="s")}, ("time",),
-         'the bundle counts cycles, so this must be unit = "cycle"'),
-    ):  # fmt: skip
-        assert list(source_faults(0, source(**changes), CYCLES)) == [(("source", 0, *key), what)]
-    ((_, what),) = source_faults(0, source(), SECONDS)
-    assert what == "the bundle counts time, so this must be a unit of time, or arrival"
-    assert list(source_faults(0, source(time=Time()), SECONDS)) == []
-
-
-@pytest.mark.parametrize(
-    ("budget", "manifest", "words"),
-    [
-        ("1 per 1000 cycles", CYCLES, None),
-        ("1 per device per 30d", SECONDS, None),
-        ("1 per device per 30d", None, None),
-        ("never", CYCLES, "is not"),
-        ("0 per 1000 cycles", CYCLES, "no false alarm at all"),
-        (f"{'9' * 400} per {'9' * 400} cycles", CYCLES, "no number of false alarms"),
-        ("6 per day", SECONDS, "must be given: the budget '6 per day' is for the whole fleet"),
-        ("1 per device per 30d", CYCLES, 'does not fit a bundle that counts cycles; such as "1 per 1000 cycles"'),
-        ("1 per 1000 cycles", SECONDS, 'does not fit a bundle that counts time; such as "1 per device per 30d"'),
-    ],
-)
-def test_budgets(budget, manifest, words):
-    faults = [what for _, what in budget_faults(model(budget), manifest)]
-    assert [words in what for what in faults] == ([] if words is None else [True])
-
-
-def test_a_fleet_budget_with_its_size_is_fine():
-    assert list(budget_faults(model("6 per day", fleet_size=40), SECONDS)) == []
 
 
 def test_the_state_folder_is_there_or_can_be_made(tmp_path):

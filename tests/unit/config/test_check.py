@@ -55,7 +55,9 @@ def test_golden_rows_that_differ_are_found_by_check(tmp_path):
     wrong = replace(rows, risk=rows.risk + np.float32(0.5)).pack()
     file.write(tmp_path / "small.fwb", manifest, {**members, "golden.npz": wrong})
     (problem,) = told(checked(tmp_path, VALID + SOURCE))
-    assert problem.startswith(f"forewarn.toml:7: model.bundle: {tmp_path}/small.fwb: golden row 0 gives risk[0] = ")
+    assert problem.startswith(
+        f"forewarn.toml:7: model[main].bundle: {tmp_path}/small.fwb: golden row 0 gives risk[0] = "
+    )
     assert examine(tmp_path / "forewarn.toml", {}).problems == (), "a running agent that reads it again does not stop"
 
 
@@ -139,7 +141,7 @@ def test_the_extremes_that_are_accepted_run(tmp_path, tables, source):
     table, _, keys = tables.partition("\n")
     text = VALID.replace(table, f"{table}\n{keys}") + f'[[source]]\nname = "press"\n{source}\n'
     if source in CLOCK_SOURCES:
-        text = text.replace("[model]", '[model]\nbudget = "1 per device per 30d"')
+        text = text.replace("[[model]]", '[[model]]\nbudget = "1 per device per 30d"')
     examined = checked(tmp_path, text)
     assert examined.problems == ()
     takes_rows(examined)

@@ -24,7 +24,7 @@ def found_in(tmp_path: Path, text: str, environ: dict[str, str] | None = None) -
 def test_a_valid_file_is_loaded(tmp_path):
     loaded = load(write_configuration(tmp_path), {})
     assert (loaded.agent.node, loaded.broker.port, loaded.source[0].name) == ("gateway-1", 1883, "press")
-    assert loaded.model.bundle == tmp_path / "small.fwb"
+    assert loaded.model[0].bundle == tmp_path / "small.fwb"
     assert loaded.output_broker is loaded.broker
 
 
@@ -45,10 +45,10 @@ port = "1883"
 keepalive = "1s"
 """
     (tmp_path / "conf.d").mkdir()
-    (tmp_path / "conf.d" / "10-model.toml").write_text('[model]\nbundle = "absent.fwb"\nbudget = "often"\n')
+    (tmp_path / "conf.d" / "10-model.toml").write_text('[[model]]\nbundle = "absent.fwb"\nbudget = "often"\n')
     assert found_in(tmp_path, text + SOURCE, {"FOREWARN_BROKER__TSL": "true"}) == [
-        "conf.d/10-model.toml:2: model.bundle: conf.d/absent.fwb: there is no such file",
-        'conf.d/10-model.toml:3: model.budget: \'often\' is not "1 per device per 30d", "1 per 1000 cycles" or'
+        "conf.d/10-model.toml:2: model[main].bundle: conf.d/absent.fwb: there is no such file",
+        'conf.d/10-model.toml:3: model[main].budget: \'often\' is not "1 per device per 30d", "1 per 1000 cycles" or'
         ' "6 per day" (whole fleet)',
         "forewarn.toml:3: agent.node: must be up to 64 letters, digits and . _ -, and begin with a letter or digit,"
         " not 'a/b'",
@@ -67,7 +67,7 @@ def test_load_raises_with_all_of_them_and_exit_code_2(tmp_path):
     assert caught.value.exit_code == 2
     for words in (
         "agent.nod: there is no such key",
-        "model: must be given",
+        "there is no [[model]]",
         "there is no [[source]]",
         "forewarn check",
     ):
@@ -155,7 +155,7 @@ def test_files_are_read_in_the_order_of_their_names(tmp_path):
 
 
 def test_problems_come_in_the_order_of_the_lines(tmp_path):
-    text = "[publish]\nx = 1\n[model]\nx = 1\nbundle = 'small.fwb'\n[broker]\nx = 1\n[agent]\nx = 1\nnode = 1\n"
+    text = "[publish]\nx = 1\n[[model]]\nx = 1\nbundle = 'small.fwb'\n[broker]\nx = 1\n[agent]\nx = 1\nnode = 1\n"
     lines = [int(line.split(":")[1]) for line in found_in(tmp_path, text + SOURCE)]
     assert lines == [2, 4, 7, 9, 10]
 
@@ -189,9 +189,28 @@ def test_two_sources_of_one_name_are_refused_with_both_places(tmp_path):
     assert found(path) == ["conf.d/a.toml:3: source[press].name: 'press' is the name of the source at forewarn.toml:10"]
 
 
+def test_two_models_of_one_name_are_refused_with_both_places(tmp_path):
+    """One that is given no name is called main."""
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "a.toml").write_text('[[model]]\nbundle = "../small.fwb"\nname = "main"\n')
+    lines = [line for line in found(write_configuration(tmp_path)) if "name" in line]
+    assert lines == ["conf.d/a.toml:3: model[main].name: 'main' is the name of the model at forewarn.toml:6"]
+
+
+def test_a_model_is_told_when_a_source_that_it_names_is_not_there(tmp_path):
+    text = VALID + 'sources = ["pres", "x"]\n' + SOURCE
+    assert found_in(tmp_path, text) == [
+        "forewarn.toml:8: model[main].sources: there is no source 'pres'; the nearest is press",
+        "forewarn.toml:8: model[main].sources: there is no source 'x'; there are press",
+    ]
+    assert found_in(tmp_path, VALID + 'sources = ["press", "press"]\n' + SOURCE) == [
+        "forewarn.toml:8: model[main].sources: names 'press' twice"
+    ]
+
+
 def test_a_source_with_single_brackets_is_explained(tmp_path):
     (only,) = found_in(tmp_path, VALID + '[source]\nname = "press"\n')
-    assert "source: must be written with two brackets, [[source]]" in only
+    assert only == "forewarn.toml:8: source: must be written with two brackets, [[source]]: there may be several"
 
 
 def test_the_environment_wins_and_is_typed(tmp_path):
@@ -211,6 +230,7 @@ def test_the_environment_wins_and_is_typed(tmp_path):
         ("FOREWARN_BROKER__PRT", "there is no such key; the nearest is FOREWARN_BROKER__PORT"),
         ("FOREWARN_BROKER_PORT", "two underscores stand between table and key: FOREWARN_BROKER__PORT"),
         ("FOREWARN_SOURCE__0__QOS", "sources are set in files only"),
+        ("FOREWARN_MODEL__BUNDLE", "models are set in files only"),
         ("FOREWARN_BROKER__PORT", "broker.port: must be a whole number, not 'x'"),
         ("FOREWARN_OUTPUT__PORT", "output.port: must be a whole number, not 'x'"),
     ],
@@ -279,7 +299,7 @@ def test_a_broken_bundle_is_the_problem_of_its_key(tmp_path):
     path = write_configuration(tmp_path)
     (tmp_path / "small.fwb").write_bytes(write_small_bundle(tmp_path / "other.fwb").read_bytes()[:-9])
     (only,) = found(path)
-    assert only.startswith("forewarn.toml:7: model.bundle: small.fwb: is not a whole bundle")
+    assert only.startswith("forewarn.toml:7: model[main].bundle: small.fwb: is not a whole bundle")
 
 
 @pytest.mark.parametrize("host", ["plant..example", "x" * 64 + ".example"])

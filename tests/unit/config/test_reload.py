@@ -13,7 +13,7 @@ SOURCE = {"name": "press", "topic": "plant/{device}/cycle", "time": {"field": "c
 
 
 def settings(**tables: object) -> Settings:
-    values = {"agent": {"node": "g"}, "model": {"bundle": Path("a.fwb")}, "source": [SOURCE]} | tables
+    values = {"agent": {"node": "g"}, "model": [{"bundle": Path("a.fwb")}], "source": [SOURCE]} | tables
     return Settings.model_validate(values)
 
 

@@ -1,0 +1,153 @@
+"""Models, the sources that they read, and the budgets of their bundles fit each other."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agent.bundle.manifest import Manifest
+from agent.config.fit import budget_faults, no_source_faults, reader_doubts, source_faults
+from agent.config.readers import Reader, readers
+from agent.config.settings import Model, SourceSettings, Time
+from tests.small_bundle import small_manifest
+
+CYCLES = small_manifest()
+SECONDS = msgspec.structs.replace(CYCLES, time_unit="s")
+CYCLE = Time(field="cycle", unit="cycle")
+
+
+def source(name: str = "press", **changes: object) -> SourceSettings:
+    values = {"name": name, "topic": f"{name}/{{device}}/cycle", "time": CYCLE, **changes}
+    return SourceSettings.model_validate(values)
+
+
+def model(budget: str, fleet_size: int = 0) -> Model:
+    return Model(bundle=Path("small.fwb"), budget=budget, fleet_size=fleet_size)
+
+
+def reader(manifest: Manifest = CYCLES, index: int = 0, **settings: object) -> Reader:
+    return Reader(index, Model.model_validate({"bundle": Path("small.fwb"), **settings}), manifest)
+
+
+def with_channels(*names: str) -> Manifest:
+    channels = tuple(msgspec.structs.replace(CYCLES.channels[0], name=name) for name in names)
+    return msgspec.structs.replace(CYCLES, channels=channels)
+
+
+def test_channels_and_time_are_the_bundles():
+    assert list(source_faults(0, source(channels={"temp": "T24"}), [reader()])) == []
+    for changes, key, what in (
+        ({"channels": {"weer": "w"}}, ("channels", "weer"), "the bundle has no channel 'weer'; the nearest is wear"),
+        ({"channels": {"zz": "w"}}, ("channels", "zz"), "the bundle has no channel 'zz'; it has temp, load, wear"),
+        ({"channels": {"temp": "load"}}, ("channels",), "2 channels would be read from the payload field 'load'"),
+        ({"channels": {"temp": "cycle"}}, ("channels",),
+         "the payload field 'cycle' would be read as a channel and as the time"),
+        ({"time": Time(field="ts", unit="s")}, ("time",),
+         'the bundle counts cycles, so this must be unit = "cycle"'),
+    ):  # fmt: skip
+        assert list(source_faults(0, source(**changes), [reader()])) == [(("source", 0, *key), what)]
+    ((_, what),) = source_faults(0, source(), [reader(SECONDS)])
+    assert what == "the bundle counts time, so this must be a unit of time, or arrival"
+    assert list(source_faults(0, source(time=Time()), [reader(SECONDS)])) == []
+
+
+@pytest.mark.parametrize(
+    ("budget", "manifest", "words"),
+    [
+        ("1 per 1000 cycles", CYCLES, None),
+        ("1 per device per 30d", SECONDS, None),
+        ("1 per device per 30d", None, None),
+        ("never", CYCLES, "is not"),
+        ("0 per 1000 cycles", CYCLES, "no false alarm at all"),
+        (f"{'9' * 400} per {'9' * 400} cycles", CYCLES, "no number of false alarms"),
+        ("6 per day", SECONDS, "must be given: the budget '6 per day' is for the whole fleet"),
+        ("1 per device per 30d", CYCLES, 'does not fit a bundle that counts cycles; such as "1 per 1000 cycles"'),
+        ("1 per 1000 cycles", SECONDS, 'does not fit a bundle that counts time; such as "1 per device per 30d"'),
+    ],
+)
+def test_budgets(budget, manifest, words):
+    faults = [what for _, what in budget_faults(0, model(budget), manifest)]
+    assert [words in what for what in faults] == ([] if words is None else [True])
+
+
+def test_a_fleet_budget_with_its_size_is_fine():
+    assert list(budget_faults(0, model("6 per day", fleet_size=40), SECONDS)) == []
+
+
+PRESS = with_channels("temp", "force")
+PUMP = with_channels("temp", "flow")
+
+
+def test_a_model_reads_the_sources_that_it_names_and_no_other():
+    press, pump = reader(PRESS, name="a", sources=["press"]), reader(PUMP, 1, name="b")
+    assert readers([press, pump], source("press")) == [press, pump]
+    assert readers([press, pump], source("pump")) == [pump]
+
+
+def test_among_several_a_model_that_names_no_source_reads_those_that_have_its_channels():
+    """A source that maps a channel which it does not have, or whose time is of another kind, is another machine's."""
+    press, pump = reader(PRESS, name="a"), reader(PUMP, 1, name="b")
+    for mapped, read_by in (
+        ({}, [press, pump]),
+        ({"temp": "T"}, [press, pump]),
+        ({"force": "F"}, [press]),
+        ({"temp": "T", "flow": "Q"}, [pump]),
+        ({"force": "F", "flow": "Q"}, []),
+    ):
+        assert readers([press, pump], source(channels=mapped)) == read_by
+    assert readers([press, pump], source(time=Time())) == []
+    assert readers([press], source(channels={"flow": "Q"}, time=Time())) == [press], "alone it reads all"
+
+
+def test_a_model_whose_channels_no_source_has_is_told_why_not():
+    models = [reader(PRESS, name="a"), reader(PUMP, 1, name="b")]
+    sources = [(0, source("press", channels={"force": "F"})), (1, source("mill", time=Time()))]
+    why = "maps a channel 'force'; the source 'mill' counts time, the bundle cycles"
+    assert list(no_source_faults(sources, models)) == [
+        (("model", 1), f"no source has its channels: the source 'press' {why}")
+    ]
+    sources = [(0, source("press", channels={"forces": "F"}))]
+    assert [what for _, what in no_source_faults(sources, models)] == [
+        "no source has its channels: the source 'press' maps a channel 'forces', the nearest of the bundle is force",
+        "no source has its channels: the source 'press' maps a channel 'forces'",
+    ]
+    assert list(no_source_faults(sources, [reader(PUMP, name="b", sources=["press"])])) == []
+
+
+def test_what_a_source_maps_is_a_channel_of_a_model_that_reads_it():
+    models = [reader(PRESS, name="a", sources=["press"]), reader(PUMP, 1, name="b", sources=["press", "pump"])]
+    assert list(source_faults(0, source("press", channels={"force": "F", "flow": "Q"}), models)) == []
+    assert list(source_faults(1, source("pump", channels={"force": "F"}), models)) == [
+        (("source", 1, "channels", "force"), "the bundles have no channel 'force'; they have temp, flow")
+    ]
+    assert list(source_faults(2, source("mill", channels={"forge": "F"}), models)) == [
+        (("source", 2, "channels", "forge"), "the bundles have no channel 'forge'; the nearest is force")
+    ], "of a source that none reads too"
+
+
+def test_what_is_wrong_for_two_models_in_the_same_way_is_told_once():
+    models = [reader(name="a", sources=["press"]), reader(SECONDS, 1, name="b", sources=["press"])]
+    assert list(source_faults(0, source(channels={"temp": "load"}), models)) == [
+        (("source", 0, "channels"), "2 channels would be read from the payload field 'load'"),
+        (("source", 0, "time"),
+         "the bundle of the model 'b' counts time, so this must be a unit of time, or arrival"),
+    ]  # fmt: skip
+
+
+def test_two_channels_of_two_models_may_be_one_payload_field():
+    models = [reader(PRESS, name="a", sources=["press"]), reader(PUMP, 1, name="b", sources=["press"])]
+    assert list(source_faults(0, source(channels={"force": "x", "flow": "x"}), models)) == []
+
+
+def test_a_source_that_no_model_reads_and_one_that_different_models_read_are_doubtful():
+    press, pump, shadow = reader(PRESS, name="a"), reader(PUMP, 1, name="b"), reader(with_channels("temp"), 2, name="c")
+    alone = [source(channels={"force": "F"}), source("mill", time=Time())]
+    assert list(reader_doubts(alone, [press, pump])) == [(("source", 1), "is read by no model, and not subscribed to")]
+    assert list(reader_doubts([source()], [press, shadow])) == [], "a shadow that needs less reads the same machine"
+    ((key, what),) = reader_doubts([source()], [press, pump, shadow])
+    assert (key, what) == (
+        ("source", 0),
+        "is read by the models 'a' and 'b', whose channels differ: give each its `sources` if that is wrong",
+    )
+    asked = [reader(PRESS, name="a", sources=["press"]), reader(PUMP, 1, name="b", sources=["press"])]
+    assert list(reader_doubts([source()], asked)) == [], "whoever names a source knows what it is"
