@@ -27,8 +27,9 @@ from agent.publish.message import outgoing, score_messages
 from agent.publish.mqtt import Output
 from agent.publish.status import SHED_MAX, LinkStatus, ModelStatus, Status, by_source, one_line
 from agent.publish.topic import Topics
-from agent.receive.client import Receiver
+from agent.receive.client import InputOptions, Receiver
 from agent.receive.feed import Feed
+from agent.receive.inbox import ReadBounds
 from agent.service_manager import Progress, Supervisor
 from agent.signals import Signals
 from agent.store.durability import Durability
@@ -97,18 +98,7 @@ class Daemon:
         self._durability = Durability(settings.agent.state_dir, self._core, self._outbox, self._messages_of, log)
         self._durability.start()
         client_id = settings.broker.client_id or f"forewarn-{settings.agent.node}"
-        self._receiver = Receiver(
-            settings.broker,
-            f"{client_id}-in",
-            self._plan.sources,
-            self._plan.qos,
-            log,
-            payload_bytes_max=settings.agent.payload_bytes_max,
-            rows_per_device_max=settings.agent.rows_per_device_max,
-            device_id_bytes_max=settings.agent.device_id_bytes_max,
-            wanted=settings.agent.receiver,
-            not_before_ns=self._core.log_time_ns,
-        )
+        self._receiver = Receiver(settings.broker, self._input_options(f"{client_id}-in"), log)
         instance = instance_id(settings.agent.state_dir, log)
         self._output = Output(settings.output_broker, f"{client_id}-out", self._topics, self._outbox, log, instance)
         self._drop_log = DropLog(log)
@@ -143,7 +133,7 @@ class Daemon:
         if now_s >= self._snapshot_due_s:
             self._snapshot_due_s = now_s + self._settings.agent.snapshot_every.total_seconds()
             self._durability.write()
-        links = (self._output.connected, *self._receiver.subscriptions.values())
+        links = (self._output.link.is_connected, *self._receiver.subscriptions.of_source.values())
         if now_s >= self._status_due_s or links != self._links_said:
             self._links_said = links
             self._status_due_s = now_s + self._settings.agent.status_every.total_seconds()
@@ -181,6 +171,17 @@ class Daemon:
         self._outbox.close()
         self._log.info("agent_stopped", taken=self._core.entry)
 
+    def _input_options(self, client_id: str) -> InputOptions:
+        agent = self._settings.agent
+        return InputOptions(
+            client_id,
+            self._plan.sources,
+            self._plan.qos,
+            ReadBounds(agent.payload_bytes_max, agent.rows_per_device_max, agent.device_id_bytes_max),
+            path=agent.receiver,
+            not_before_ns=self._core.log_time_ns,
+        )
+
     # One turn ---------------------------------------------------------------------------------------------------
 
     def _finish(self, taken: Taken) -> None:
@@ -215,7 +216,7 @@ class Daemon:
             stepped=self._core.entry,
             waiting=self._output.waiting,
             delivered=self._output.counts.delivered,
-            connection=self._output.connection if self._output.connected else 0,
+            connection=self._output.link.n_connections if self._output.link.is_connected else 0,
         )
 
     def _say_status(self, now_s: float) -> None:
@@ -238,17 +239,29 @@ class Daemon:
             queues={
                 "outbox": len(self._outbox),
                 "parked": self._output.parked,
-                "waiting_rows": self._receiver.backlog.n_rows,
+                "waiting_rows": self._receiver.inbox.backlog.n_rows,
             },
             devices=self._core.devices_by_quality(),
             alerts={"standing": self._core.n_standing()},
-            drops=by_source([self._core.counts, self._receiver.counts, +own]),
-            shed=by_source([dict(self._receiver.shed_of.most_common(SHED_MAX))]),
+            drops=by_source([self._core.counts, self._receiver.inbox.counts, +own]),
+            shed=by_source([dict(self._receiver.inbox.shed_of.most_common(SHED_MAX))]),
             log_lines_lost=STDERR.lost,
             models={model.name: ModelStatus.of(model) for model in self._plan.models},
             broker={
-                "input": LinkStatus.of(self._receiver, self._receiver.path, self._receiver.subscriptions),
-                "output": LinkStatus.of(self._output, "paho", {}),
+                "input": LinkStatus.of(
+                    self._receiver.link,
+                    path=self._receiver.path,
+                    subscriptions=self._receiver.subscriptions.of_source,
+                    limits=self._receiver.link.limits,
+                    other_agent=self._receiver.link.other_client,
+                ),
+                "output": LinkStatus.of(
+                    self._output.link,
+                    path="paho",
+                    subscriptions={},
+                    limits=self._output.limits,
+                    other_agent=self._output.other_agent,
+                ),
             },
         )
 

@@ -1,130 +1,240 @@
-"""When a connection is made again, by how the ones before it ended; the same for input and output.
+"""The life of one MQTT link as a machine without I/O: what happened goes in, what to do and to say comes out.
 
-Two clients of one id take the connection from each other for ever, and only some brokers say so. What gives them away
-elsewhere: the broker accepts, and ends the connection soon after without a reason, again and again, and never is it
-away in between. So the first try after such an end comes at once: a broker that restarts is not there yet. Where it is
-there each time, the next try waits one to two minutes, as after a takeover that is said.
+Input and output have one each. The machine alone knows the phase of a connection; its owner does the network's work,
+tells the machine what came of it, and does what the phase asks for:
+
+    waiting      nothing stands. At `due_s` the owner applies `Begun` and makes a client of `protocol.name`.
+    opening      name, TCP and TLS, each of which may take seconds, in a thread of the owner's.
+    connecting   CONNECT is on its way, CONNACK is due.
+    subscribing  the broker has accepted. What the owner waits for before it is ready (SUBACK) is due.
+    ready        everything was answered; a connection may stand so for months.
+    closed       the agent ends.
+
+TRANSITIONS is the whole table, and the drawing in docs/operations.md is made from it. An event that has no place in it
+is a mistake of the owner's, and raises. A mistake of the *broker's*, such as a second CONNACK, has one: it ends the
+connection as a protocol error, so that nothing a broker says can stop the agent.
+
+Every end leads to `waiting`. How long it lasts is retry.py's to decide, and which MQTT comes next is protocol.py's; a
+try whose version has just changed comes at once. A change of state is said once, not with each try: the same loss for
+the same reason is no news until the link was connected in between.
+
+A session that the broker keeps (`keeps_session`) brings what it could not deliver with the next connection, that which
+has ended this one too. So the second protocol error in a row, for the same reason, makes the next session a clean one.
+
+Times are seconds of any clock; one that runs back is taken as standing still.
 """
 
-import random
+import math
 from dataclasses import dataclass
-from typing import Literal
+from enum import StrEnum
+from typing import Literal, cast
 
-from paho.mqtt.client import DisconnectFlags
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
-from structlog.typing import FilteringBoundLogger
-
+from agent.mqtt.link_events import (
+    Accepted,
+    Begun,
+    Broken,
+    Closed,
+    Ending,
+    Event,
+    Left,
+    Lost,
+    Opened,
+    Refused,
+    Subscribed,
+    Unanswered,
+    Unreachable,
+)
 from agent.mqtt.protocol import Protocol
+from agent.mqtt.reason_code import ReasonCode
+from agent.mqtt.retry import End, Retry
 
-RETRY_MAX_S = 30.0
-STEADY_S = 60.0  # a connection that stood so long was a good one: the next wait is short again
-SOON_S = 20.0  # one that ended before that, without a reason, was cut short
-CUT_SHORT_MAX = 5  # in a row: more than chance
-AT_ONCE_S = 0.1  # a hundred gateways are not to come in one instant
-TAKEN_OVER_S = (60, 120)
-_TAKEN_OVER, _SESSION_TAKEN_OVER = 0x8E, "Session taken over"
-_UNSUPPORTED_PROTOCOL = "Unsupported protocol version"
-_NO_WORD = "Unspecified error"  # what paho makes of a connection that just ends
 
-Kind = Literal["unreachable", "refused", "wrong_version", "early", "cut", "explained", "taken_over", "left"]
+class Phase(StrEnum):
+    """See the top of this file."""
+
+    WAITING = "waiting"
+    OPENING = "opening"
+    CONNECTING = "connecting"
+    SUBSCRIBING = "subscribing"
+    READY = "ready"
+    CLOSED = "closed"
+
+
+_ANY_END: dict[type[Event], Phase] = {
+    Lost: Phase.WAITING,
+    Broken: Phase.WAITING,
+    Closed: Phase.CLOSED,
+}
+_SECOND_CONNACK: dict[type[Event], Phase] = {Accepted: Phase.WAITING, Refused: Phase.WAITING}
+TRANSITIONS: dict[Phase, dict[type[Event], Phase]] = {
+    Phase.WAITING: {Begun: Phase.OPENING, Closed: Phase.CLOSED},
+    Phase.OPENING: {Opened: Phase.CONNECTING, Unreachable: Phase.WAITING, Closed: Phase.CLOSED},
+    Phase.CONNECTING: {Accepted: Phase.SUBSCRIBING, Refused: Phase.WAITING, Unanswered: Phase.WAITING, **_ANY_END},
+    Phase.SUBSCRIBING: {Subscribed: Phase.READY, Unanswered: Phase.WAITING, **_SECOND_CONNACK, **_ANY_END},
+    Phase.READY: {Left: Phase.WAITING, **_SECOND_CONNACK, **_ANY_END},
+    Phase.CLOSED: {},
+}
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """How a connection ended, or came to nothing.
+class Notice:
+    """A change of state that is worth a line in the log."""
 
-    unreachable    nobody answered, or the secret cannot be read
-    refused        the broker said no, `wrong_version` where it does not speak this MQTT
-    early          it ended before the broker had answered
-    cut            it ended after the broker had accepted it, and nobody said why
-    explained      broker or agent gave a reason, `taken_over` where another client came with our id
-    left           the agent ended it, to make it anew
-    """
-
-    kind: Kind
+    event: Literal["connected", "lost", "client_id_taken"]
     why: str
 
-    @classmethod
-    def of_refusal(cls, reason: ReasonCode, properties: Properties | None) -> "End":
-        kind: Kind = "wrong_version" if str(reason) == _UNSUPPORTED_PROTOCOL else "refused"
-        return cls(kind, f"the broker refuses: {reason}{_more(properties)}")
 
-    @classmethod
-    def of_loss(
-        cls, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None, *, was_accepted: bool
-    ) -> "End":
-        why = f"the connection ended: {reason}{_more(properties)}"
-        if str(reason) == _SESSION_TAKEN_OVER:
-            return cls("taken_over", why)
-        if flags.is_disconnect_packet_from_server or str(reason) != _NO_WORD:
-            return cls("explained" if was_accepted else "early", why)
-        when = "" if was_accepted else " before it answered"
-        return cls("cut" if was_accepted else "early", f"the broker or the network closed the connection{when}")
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What came of an event.
+
+    has_ended         the connection, or the try, is over: the owner lets go of its client
+    is_protocol_error it ended for what the broker said
+    is_history_lost   the broker has accepted, and messages may have been missed since the connection before
+    """
+
+    notices: tuple[Notice, ...] = ()
+    has_ended: bool = False
+    is_protocol_error: bool = False
+    is_history_lost: bool = False
 
 
-def _more(properties: Properties | None) -> str:
-    """What the broker says beyond the reason: in its own words, and which server to use instead."""
-    said = getattr(properties, "ReasonString", "")
-    server = getattr(properties, "ServerReference", "")
-    return (f" ({said})" if said else "") + (f"; it names another server: {server}" if server else "")
+class LinkState:
+    """One link. Everything that may be read is written here alone.
 
+    phase          see the top of this file
+    protocol       the MQTT version of this connection, or of the next one
+    why            why it is not connected, "" when it is
+    limits         what the broker says that it cannot do, in words
+    n_connections  how many the broker has accepted
+    """
 
-def say_taken(log: FilteringBoundLogger, client_id: str, why: str) -> None:
-    """Two agents of one client id, said or surmised."""
-    next_step = f"Is another agent called {client_id}? Give each its own agent.node or broker.client_id."
-    log.error("client_id_taken", client_id=client_id, why=why, next_step=next_step)
+    def __init__(
+        self, version: str, *, retry_min_s: float, answer_within_s: float, keeps_session: bool = False
+    ) -> None:
+        """version: `5`, `3.1.1` or `auto`; answer_within_s: how long CONNACK, and then SUBACK, may take."""
+        self.phase = Phase.WAITING
+        self.protocol = Protocol(version)
+        self.why = "not connected yet"
+        self.limits: tuple[str, ...] = ()
+        self.n_connections = 0
+        self._retry = Retry(retry_min_s)
+        self._answer_within_s = answer_within_s
+        self._answer_by_s = math.inf
+        self._keeps_session = keeps_session
+        self._last_error = ""  # the protocol error before, of a connection that was not steady
+        self._is_session_spoilt = False
+        self._last_notice: Notice | None = None
+        self._now_s = -math.inf
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker has accepted the connection, and it stands."""
+        return self.phase in (Phase.SUBSCRIBING, Phase.READY)
 
-class Retry:
-    """The waits of one link, and the MQTT version it speaks. Times are of any clock that only goes forward."""
+    @property
+    def due_s(self) -> float:
+        """When the next try is due, while it waits."""
+        return self._retry.due_s
 
-    def __init__(self, wanted: str, least_s: float) -> None:
-        self.protocol = Protocol(wanted)
-        self._least_s = least_s  # the first wait, and that after a connection that stood long
-        self.due_s = 0.0  # when to connect next
-        self.other = ""  # what speaks for another client with our id, "" for nothing
-        self._accepted_at_s: float | None = None
-        self._wait_s = least_s
-        self._n_cut_short = 0
+    @property
+    def starts_clean(self) -> bool:
+        """Whether the next CONNECT asks the broker to forget the session before."""
+        return not self._keeps_session or self._is_session_spoilt
 
-    def accepted(self, now_s: float) -> None:
-        """The broker took the connection."""
-        self.protocol.accepted()
-        self._accepted_at_s = now_s
+    @property
+    def other_client(self) -> str:
+        """What speaks for another client with our id, "" for nothing."""
+        return self._retry.other_client
+
+    def is_overdue(self, now_s: float) -> bool:
+        """Whether the broker should have answered by now: the owner then applies `Unanswered`."""
+        return now_s >= self._answer_by_s
 
     def look(self, now_s: float) -> None:
-        """While a connection stands: one that outlasts every doubt ends it."""
-        if self._accepted_at_s is not None and now_s - self._accepted_at_s >= STEADY_S:
-            self.other = ""
-            self._n_cut_short = 0
-            self._wait_s = self._least_s
+        """Time goes on: a connection that has stood for long ends every doubt from before it."""
+        if self._retry.look(self._forward(now_s)):
+            self._last_error = ""
 
-    def ended(self, end: End, now_s: float) -> bool:
-        """Decide when the next connection is due; True when `other` says something new."""
+    def apply(self, event: Event, now_s: float) -> Change:
+        """Take an event. Raises RuntimeError for one that has no place in this phase, or a try before it is due."""
+        now_s = self._forward(now_s)
+        phase = TRANSITIONS[self.phase].get(type(event))
+        if phase is None or (isinstance(event, Begun) and now_s < self.due_s):
+            raise RuntimeError(f"{event} while the link is {self.phase}")
+        before, self.phase = self.phase, phase
+        self._answer_by_s = math.inf
+        if phase is Phase.WAITING:
+            is_second = isinstance(event, Accepted | Refused) and before is not Phase.CONNECTING
+            return self._end(Broken("a second CONNACK") if is_second else cast(Ending, event), before, now_s)
+        if isinstance(event, Accepted):
+            return self._accept(event, now_s)
+        if isinstance(event, Begun):
+            self.protocol.begin(now_s)
+        elif isinstance(event, Opened):
+            self._answer_by_s = now_s + self._answer_within_s
+        return Change()
+
+    def _accept(self, event: Accepted, now_s: float) -> Change:
+        is_history_lost = self.n_connections > 0 and (self.starts_clean or not event.has_session)
+        self.protocol.accept()
+        self._retry.accept(now_s)
+        self._answer_by_s = now_s + self._answer_within_s
+        self._is_session_spoilt = False
+        self.limits = event.limits
+        self.n_connections += 1
+        self.why = ""
+        notices = self._news(Notice("connected", "; ".join([f"MQTT {self.protocol.name}", *event.limits])))
+        return Change(notices, is_history_lost=is_history_lost)
+
+    def _end(self, event: Ending, before: Phase, now_s: float) -> Change:
         self.look(now_s)
-        stood_s = now_s - self._accepted_at_s if self._accepted_at_s is not None else 0.0
-        self._accepted_at_s = None
-        self._n_cut_short = self._n_cut_short + 1 if end.kind == "cut" and stood_s < SOON_S else 0
-        is_taken = end.kind == "taken_over" or self._n_cut_short >= CUT_SHORT_MAX
-        before, self.other = self.other, self._say_other(end) if is_taken else self.other
-        if end.kind == "left" or self._has_turned(end, now_s):
-            self.due_s = now_s
-        elif is_taken:
-            self.due_s = now_s + random.uniform(*TAKEN_OVER_S)
-        elif end.kind == "cut":
-            self.due_s = now_s + random.uniform(0, AT_ONCE_S)
-        else:
-            self.due_s = now_s + self._wait_s * random.uniform(0.5, 1.0)
-            self._wait_s = min(2 * self._wait_s, RETRY_MAX_S)
-        return self.other != before
+        was_accepted = before in (Phase.SUBSCRIBING, Phase.READY)
+        end, self.why = _meaning(event, was_accepted=was_accepted)
+        if isinstance(event, Broken):
+            self._is_session_spoilt |= event.why == self._last_error
+            self._last_error = event.why
+        is_early = before is Phase.CONNECTING and end is not End.TAKEN_OVER
+        if is_early and self._has_other_version(event, now_s):
+            end = End.ANEW
+        other_before = self.other_client
+        self._retry.end(end, now_s)
+        notices = self._news(Notice("lost", self.why))
+        if self.other_client not in ("", other_before):
+            notices += (Notice("client_id_taken", self.other_client),)
+        return Change(notices, has_ended=True, is_protocol_error=isinstance(event, Broken))
 
-    def _has_turned(self, end: End, now_s: float) -> bool:
-        if end.kind == "wrong_version":
-            return self.protocol.refused(now_s)
-        return end.kind == "early" and self.protocol.closed_early(now_s)
+    def _has_other_version(self, event: Ending, now_s: float) -> bool:
+        """Whether an end before the broker accepted makes the next try one in another version."""
+        if isinstance(event, Refused):
+            return event.code == ReasonCode.UNSUPPORTED_PROTOCOL_VERSION and self.protocol.refuse(now_s)
+        return self.protocol.close_early(now_s)
 
-    def _say_other(self, end: End) -> str:
-        if end.kind == "taken_over":
-            return "another client connected with the same client id"
-        return f"{CUT_SHORT_MAX} connections in a row ended within {SOON_S:.0f} s, and nobody said why"
+    def _news(self, notice: Notice) -> tuple[Notice, ...]:
+        """The notice, unless it was the last one too."""
+        if notice == self._last_notice:
+            return ()
+        self._last_notice = notice
+        return (notice,)
+
+    def _forward(self, now_s: float) -> float:
+        self._now_s = max(self._now_s, now_s)
+        return self._now_s
+
+
+def _meaning(event: Ending, *, was_accepted: bool) -> tuple[End, str]:
+    """What an end means for the next try, and why it came, in words."""
+    if isinstance(event, Refused):
+        return End.ANEW if event.is_mended else End.OTHER, f"the broker refuses: {event.why}"
+    if isinstance(event, Broken):
+        return End.OTHER, f"protocol error: {event.why}"
+    if isinstance(event, Unanswered):
+        return End.OTHER, " ".join(filter(None, ["the broker does not answer", event.what]))
+    if isinstance(event, Lost):
+        if event.code == ReasonCode.SESSION_TAKEN_OVER:
+            return End.TAKEN_OVER, f"the connection ended: {event.why}"
+        if event.is_from_broker or event.code != ReasonCode.UNSPECIFIED_ERROR:
+            return End.OTHER, f"the connection ended: {event.why}"
+        when = "" if was_accepted else " before it answered"
+        return End.CUT if was_accepted else End.OTHER, f"the broker or the network closed the connection{when}"
+    return End.ANEW if isinstance(event, Left) else End.OTHER, event.why

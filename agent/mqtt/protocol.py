@@ -14,9 +14,9 @@ class Protocol:
     later while that fails. `name` is the version for the next connection.
     """
 
-    def __init__(self, wanted: str) -> None:
-        self._is_auto = wanted == "auto"
-        self.name = "5" if self._is_auto else wanted
+    def __init__(self, version: str) -> None:
+        self._is_auto = version == "auto"
+        self.name = "5" if self._is_auto else version
         self._early_closes = 0
         self._has_spoken_5 = False
         self._was_refused = False  # the broker said that it does not speak 5
@@ -32,12 +32,12 @@ class Protocol:
         """Whether the fall back may have been by chance, and MQTT 5 is due: a broker that refused 5 is left alone."""
         return now_s >= self._try_5_at_s and not self._was_refused
 
-    def refused(self, now_s: float) -> bool:
+    def refuse(self, now_s: float) -> bool:
         """The broker does not speak this version; True when the other one is to be tried now."""
         self._was_refused = self.name == "5"
         return self._turn(now_s)
 
-    def closed_early(self, now_s: float) -> bool:
+    def close_early(self, now_s: float) -> bool:
         """The connection ended before an answer; True when the other version is to be tried now."""
         self._early_closes += 1
         if self._has_spoken_5 or self._early_closes % EARLY_CLOSES_BEFORE_OTHER:
@@ -45,7 +45,7 @@ class Protocol:
         self._was_refused = False
         return self._turn(now_s)
 
-    def accepted(self) -> None:
+    def accept(self) -> None:
         """The version works."""
         self._early_closes = 0
         if self.name == "5":

@@ -1,13 +1,12 @@
 """One connection of the output, from its beginning to its end: a paho client of its own that is never used again.
 
-paho's thread sends and reads, and says what happened in a queue; everything else is done in the caller's thread. Since
+paho's thread sends and reads, and puts what happened in a queue; everything else is done in the caller's thread. Since
 no client outlives its connection, paho has nothing of an older one to send again: what the broker has not acknowledged
 is with the caller, who also keeps the broker's limits.
 """
 
 import math
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ from agent.config.settings import Broker
 from agent.mqtt.client import make_client, seconds
 from agent.mqtt.connecting import Attempt
 from agent.mqtt.limits import Limits
-from agent.mqtt.link_state import End
+from agent.mqtt.link_events import Accepted, Broken, Lost, Opened, Refused, Unreachable
+from agent.mqtt.paho_events import loss_of, refusal_of
 from agent.publish.others import BYTES_MAX
 
 
@@ -38,21 +38,6 @@ class Will:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """CONNACK."""
-
-    limits: Limits
-
-
-@dataclass(frozen=True, slots=True)
-class NotAccepted:
-    """CONNACK that says no, with its reason code."""
-
-    end: End
-    code: int
-
-
-@dataclass(frozen=True, slots=True)
 class Acknowledged:
     """PUBACK, or a message at QoS 0 that has been written."""
 
@@ -61,14 +46,14 @@ class Acknowledged:
 
 
 @dataclass(frozen=True, slots=True)
-class Subscribed:
-    """SUBACK: why each of the subscriptions is refused, "" where it is granted."""
+class SubscriptionRefused:
+    """SUBACK that says no to one of the subscriptions."""
 
-    refused: tuple[str, ...]
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class Message:
     """A message of the broker; of a longer payload the first BYTES_MAX + 1 bytes."""
 
     topic: str
@@ -76,50 +61,43 @@ class Heard:
     retain: bool
 
 
-Said = Accepted | NotAccepted | End | Acknowledged | Subscribed | Heard
+LinkEvent = Opened | Unreachable | Accepted | Refused | Lost | Broken
+ConnectionEvent = LinkEvent | Acknowledged | SubscriptionRefused | Message
 
 
 class Connection:
     """Begins to connect at once, in a thread. Raises ConfigurationRefused for an unreadable secret or certificate."""
 
     def __init__(self, broker: Broker, client_id: str, protocol: str, will: Will) -> None:
-        self.is_accepted = False
-        self._said: SimpleQueue[Said] = SimpleQueue()
+        self.limits = Limits()  # of the broker, once it has accepted
+        self._events: SimpleQueue[ConnectionEvent] = SimpleQueue()
         self._is_5 = protocol == "5"
-        self._was_accepted = False  # in paho's thread
-        self._answer_within_s = broker.connect_timeout.total_seconds()
-        self._answer_by_s = math.inf
+        keepalive_s = self._keepalive_s = seconds(broker.keepalive)
         client = self._client = make_client(broker, client_id, protocol, kind="output", build=paho.Client)
         client.will_set(will.topic, will.payload, qos=will.qos, retain=will.retain)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
-        client.on_publish = lambda _, __, mid, reason, ___: self._said.put(Acknowledged(mid, reason))
+        client.on_publish = lambda _, __, mid, reason, ___: self._events.put(Acknowledged(mid, reason))
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
-        keepalive_s = seconds(broker.keepalive)
         self._attempt: Attempt | None = Attempt(client, lambda: client.connect(broker.host, broker.port, keepalive_s))
 
-    def events(self) -> Iterator[Said]:
-        """What has happened since the last call; after End or NotAccepted nothing more is to be asked. Never waits."""
+    def events(self) -> Iterator[ConnectionEvent]:
+        """What has happened since the last call; after one that ends the connection nothing more is asked. No wait."""
         if self._attempt is not None:
             if not self._attempt.is_over(0):
                 return
             fault, self._attempt = self._attempt.fault, None
             if fault:
-                yield End("unreachable", fault)
+                yield Unreachable(fault)
                 return
-            self._answer_by_s = time.monotonic() + self._answer_within_s
             self._client.loop_start()
+            yield Opened()
         while True:
             try:
-                said = self._said.get_nowait()
+                yield self._events.get_nowait()
             except Empty:
-                break
-            if isinstance(said, Accepted):
-                self.is_accepted = True
-            yield said
-        if not self.is_accepted and time.monotonic() >= self._answer_by_s:
-            yield End("early", "the broker does not answer")
+                return
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
         """The message id that `Acknowledged` will name, None when the connection has just ended."""
@@ -139,7 +117,7 @@ class Connection:
         return 1 + max(1, math.ceil(body.bit_length() / 7)) + body
 
     def leave(self) -> None:
-        """Say goodbye: the broker drops the will, and an End comes."""
+        """Say goodbye: the broker drops the will, and the end of the connection comes as an event."""
         self._client.disconnect()
 
     def cut(self) -> None:
@@ -152,24 +130,26 @@ class Connection:
     # In paho's thread -------------------------------------------------------------------------------------------
 
     def _on_connect(
-        self, _: paho.Client, __: object, ___: paho.ConnectFlags, reason: ReasonCode, properties: Properties | None
+        self, _: paho.Client, __: object, flags: paho.ConnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
         if reason.is_failure:
-            self._said.put(NotAccepted(End.of_refusal(reason, properties), reason.value))
+            self._events.put(refusal_of(reason, properties))
             return
-        self._was_accepted = True
-        self._said.put(Accepted(Limits.of(properties)))
+        self.limits = Limits.of(properties)
+        self._events.put(Accepted(tuple(self.limits.to_publish(self._keepalive_s)), flags.session_present))
 
     def _on_disconnect(
-        self, _: paho.Client, __: object, flags: paho.DisconnectFlags, reason: ReasonCode, said: Properties | None
+        self, _: paho.Client, __: object, flags: paho.DisconnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
-        self._said.put(End.of_loss(flags, reason, said, was_accepted=self._was_accepted))
+        self._events.put(loss_of(flags, reason, properties))
 
     def _on_subscribe(
         self, _: paho.Client, __: object, ___: int, reasons: list[ReasonCode], ____: Properties | None
     ) -> None:
-        self._said.put(Subscribed(tuple(str(reason) if reason.is_failure else "" for reason in reasons)))
+        for reason in reasons:
+            if reason.is_failure:
+                self._events.put(SubscriptionRefused(str(reason)))
 
     def _on_message(self, _: paho.Client, __: object, message: paho.MQTTMessage) -> None:
         with suppress(UnicodeDecodeError):  # no topic of ours
-            self._said.put(Heard(message.topic, bytes(message.payload[: BYTES_MAX + 1]), message.retain))
+            self._events.put(Message(message.topic, bytes(message.payload[: BYTES_MAX + 1]), message.retain))

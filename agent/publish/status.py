@@ -1,12 +1,12 @@
 """The status topic: whether the agent does its work, and what it could not use."""
 
-from collections.abc import Iterable, Mapping
-from typing import Literal, Protocol, Self, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal, Self, TypeVar
 
 import msgspec
 
 from agent.config.plan import PlannedModel
-from agent.mqtt.protocol import Protocol as MqttVersion
+from agent.mqtt.link_state import LinkState
 
 SHED_MAX = 5  # devices that the status names
 Name = TypeVar("Name", bound=str)  # of a reason, or of a device
@@ -45,20 +45,6 @@ class ModelStatus(msgspec.Struct, frozen=True):
         )
 
 
-class Link(Protocol):
-    """A client's side of a connection."""
-
-    connected: bool
-    why: str
-    limits: list[str]
-
-    @property
-    def protocol(self) -> MqttVersion: ...
-
-    @property
-    def other_agent(self) -> str: ...
-
-
 class LinkStatus(msgspec.Struct, frozen=True):
     """A connection to a broker; `subscriptions` is empty for the output, `why` while it is connected.
 
@@ -76,8 +62,16 @@ class LinkStatus(msgspec.Struct, frozen=True):
     other_agent: str
 
     @classmethod
-    def of(cls, link: Link, path: Literal["fast", "paho"], subscriptions: dict[str, str]) -> Self:
-        return cls(link.connected, link.protocol.name, subscriptions, link.why, path, link.limits, link.other_agent)
+    def of(
+        cls,
+        link: LinkState,
+        *,
+        path: Literal["fast", "paho"],
+        subscriptions: dict[str, str],
+        limits: Sequence[str],
+        other_agent: str,
+    ) -> Self:
+        return cls(link.is_connected, link.protocol.name, subscriptions, link.why, path, list(limits), other_agent)
 
 
 class Status(msgspec.Struct, frozen=True):

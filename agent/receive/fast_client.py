@@ -48,7 +48,7 @@ class FastClient(paho.Client):
     def __init__(self, inbox: Inbox, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._inbox = inbox
-        self._packet_bytes_max = packet_bytes_max(inbox.payload_bytes_max)
+        self._packet_bytes_max = packet_bytes_max(inbox.bounds.payload_bytes_max)
         self._skipped: tuple[Frame, Envelope] | None = None  # a message that goes by
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
@@ -97,7 +97,7 @@ class FastClient(paho.Client):
                 sock.at,
                 inbox.room,
                 is_v5=is_v5,
-                payload_bytes_max=inbox.payload_bytes_max,
+                payload_bytes_max=inbox.bounds.payload_bytes_max,
                 topic_of=inbox.topics_known.get,
                 topics=received.topics,
                 payloads=received.payloads,

@@ -45,7 +45,7 @@ class Feed:
             self._receiver.keep_alive()
         begun_s = time.monotonic()
         self._take(begun_s + TAKE_S_MAX)
-        self._receiver.spend(time.monotonic() - begun_s)
+        self._receiver.inbox.share.spend(time.monotonic() - begun_s)
 
     def nap(self, longest_s: float) -> None:
         """Let some messages come together, where nothing is left to do."""
@@ -56,8 +56,8 @@ class Feed:
         """Take what has been read and what waits, and say goodbye."""
         while not self._received.is_taken:
             self._take(time.monotonic())
-        while self._receiver.backlog:
-            self._accept(self._receiver.release())
+        while self._receiver.inbox.backlog:
+            self._accept(self._receiver.inbox.release())
             self._take(math.inf)
         self._receiver.close()
 
@@ -66,7 +66,7 @@ class Feed:
         if received.history_lost:
             self._core.mark_gap("")
         self._accept(received)
-        self._drop_log.hear(received.drops, self._receiver.counts)
+        self._drop_log.hear(received.drops, self._receiver.inbox.counts)
         self._shed_log.hear(received.shed, time.monotonic())
         if received.is_taken:
             self._finish(self._core.tick(self._receiver.now_ns()))

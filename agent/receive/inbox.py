@@ -16,11 +16,19 @@ from agent.words import Drop, DropCounts, Shed, Source
 MESSAGES_MAX = 4096  # of one read: bounds the work of one turn
 BYTES_MAX = 2**24  # of payloads, after which a read ends
 SHED_DEVICES_MAX = 1000  # that are counted one by one; beyond it the lesser half is forgotten
-DEVICE_ID_BYTES_MAX = Bounds().device_id_bytes_max  # where nothing else is said
 TOPICS_KNOWN_MAX = 100_000  # beyond it the memory starts anew
 TOPIC_KNOWN_BYTES_MAX = 256  # longer ones are not remembered
 BROKER_DROPPED = b"$SYS/broker/publish/messages/dropped"  # mosquitto's count of what it dropped, for all its clients
 _NOT_IN_A_TOPIC = frozenset("+#\0")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBounds:
+    """Of one message, or of one device's rows at once: what is beyond them is dropped, or waits."""
+
+    payload_bytes_max: int
+    rows_per_device_max: int = MESSAGES_MAX
+    device_id_bytes_max: int = Bounds().device_id_bytes_max
 
 
 @dataclass(slots=True)
@@ -70,26 +78,18 @@ class Inbox:
     `backlog` has the rows that wait for a later share.
     """
 
-    def __init__(
-        self,
-        sources: Sequence[Source],
-        payload_bytes_max: int,
-        now_ns: Callable[[], int],
-        rows_per_device_max: int = MESSAGES_MAX,
-        device_id_bytes_max: int = DEVICE_ID_BYTES_MAX,
-    ) -> None:
+    def __init__(self, sources: Sequence[Source], bounds: ReadBounds, now_ns: Callable[[], int]) -> None:
         self.counts: DropCounts = Counter()
         self.shed_of: Counter[tuple[str, str]] = Counter()
         self.received = Received()
-        self.payload_bytes_max = payload_bytes_max
+        self.bounds = bounds
         self.topics_known: dict[bytes, str] = {}
         self._now_ns = now_ns
         self._sources = sources
         self._patterns = [Pattern.parse(source.topic) for source in sources]
         has_wildcard = any(pattern.has_wildcard for pattern in self._patterns)
-        self.share = Share(rows_per_device_max, self._whose_share, has_one_topic_a_device=not has_wildcard)
+        self.share = Share(bounds.rows_per_device_max, self._whose_share, has_one_topic_a_device=not has_wildcard)
         self.backlog = Backlog()
-        self._device_id_bytes_max = device_id_bytes_max
 
     def begin(self) -> Received:
         """Start with an empty one."""
@@ -108,7 +108,7 @@ class Inbox:
         """Take or drop one message by the rules, in its place among the others."""
         received = self.received
         n_bytes = len(message.payload)
-        if n_bytes > self.payload_bytes_max:
+        if n_bytes > self.bounds.payload_bytes_max:
             self.drop_large(message.topic, message.packet_id, n_bytes)
             return
         if message.packet_id:
@@ -235,7 +235,7 @@ class Inbox:
     def _whose_share(self, topic: str) -> Device:
         """The same; "" also where the core refuses the device for its id, which costs next to nothing."""
         source, device = self._whose(topic)
-        return ("", "") if device_id_problem(device, self._device_id_bytes_max) else (source, device)
+        return ("", "") if device_id_problem(device, self.bounds.device_id_bytes_max) else (source, device)
 
     def _has_no_time(self, topic: str) -> bool:
         """A repeated delivery cannot be known by its event time when that is the time of arrival."""

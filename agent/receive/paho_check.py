@@ -14,7 +14,7 @@ from typing import Any
 from agent.config.settings import Broker
 from agent.mqtt.client import make_client
 from agent.receive.fast_client import FastClient, packet_bytes_max
-from agent.receive.inbox import Inbox
+from agent.receive.inbox import Inbox, ReadBounds
 from agent.words import Source
 
 _SOURCE = Source(name="check", topic="a/{device}", time_field="t", time_unit="s", fields=("x",))
@@ -53,7 +53,7 @@ class _Exchange:
     def __init__(self, version: str, near: socket.socket, far: socket.socket) -> None:
         self._far = far
         self._none = b"\0" if version == "5" else b""  # no properties
-        self._inbox = Inbox([_SOURCE], _PAYLOAD_BYTES_MAX, time.time_ns)
+        self._inbox = Inbox([_SOURCE], ReadBounds(_PAYLOAD_BYTES_MAX), time.time_ns)
         self._heard: list[str] = []
         client = make_client(Broker(), "check", version, kind="input", build=partial(_Canned, self._inbox))
         client.near = near

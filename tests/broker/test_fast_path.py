@@ -9,8 +9,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 from structlog.testing import LogCapture
 
 from agent.config.settings import Broker
-from agent.receive.client import Receiver
-from agent.receive.inbox import Received
+from agent.receive.client import InputOptions, Receiver
+from agent.receive.inbox import ReadBounds, Received
 from tests.broker.listener import TIMEOUT_S
 from tests.streams import SOURCE
 
@@ -21,10 +21,10 @@ MESSAGES = [(f"plant/p{number % 70}/cycle", b"%d" % number * (1 + number % 300))
 def connected(port: int, version: str, qos: int, wanted: str) -> Receiver:
     log = structlog.wrap_logger(None, processors=[LogCapture()])
     settings = Broker(host="127.0.0.1", port=port, protocol=version)
-    one = Receiver(settings, "fw-in", [SOURCE], [qos], log, payload_bytes_max=10_000, wanted=wanted)
+    one = Receiver(settings, InputOptions("fw-in", [SOURCE], [qos], ReadBounds(10_000), path=wanted), log)
     deadline = time.monotonic() + TIMEOUT_S
-    while set(one.subscriptions.values()) != {"granted"}:
-        assert time.monotonic() < deadline, one.why
+    while set(one.subscriptions.of_source.values()) != {"granted"}:
+        assert time.monotonic() < deadline, one.link.why
         one.read(0.05)
     return one
 
@@ -54,7 +54,7 @@ def test_what_was_sent_is_what_is_taken(broker, version, qos, wanted):
     found = received(one, N)
     assert list(zip(found.topics, found.payloads, strict=True)) == MESSAGES
     assert len(found.packet_ids) == N * qos
-    assert not one.counts
+    assert not one.inbox.counts
     one.close()
 
 
@@ -75,7 +75,7 @@ def test_properties_of_a_publisher_harm_nothing(broker, wanted):
     assert received(one, 50).payloads == [b"%d" % number for number in range(50)]
     client.disconnect()
     client.loop_stop()
-    assert one.connected
+    assert one.link.is_connected
 
 
 @pytest.mark.parametrize("wanted", ["auto", "paho"])
@@ -91,4 +91,4 @@ def test_messages_of_ten_megabytes_between_others_end_no_connection(broker, qos,
         ("big", "too_large", "10000000 bytes")
     ] * 2
     assert not found.history_lost
-    assert one.connected
+    assert one.link.is_connected

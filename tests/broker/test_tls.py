@@ -12,7 +12,8 @@ import structlog
 from structlog.testing import LogCapture
 
 from agent.config.settings import Broker
-from agent.receive.client import Receiver
+from agent.receive.client import InputOptions, Receiver
+from agent.receive.inbox import ReadBounds
 from agent.replay.broker.own_broker import free_port
 from bench.fake_broker import FakeBroker
 from tests.broker.running_agent import configuration
@@ -133,7 +134,7 @@ def receiver(request, tls_broker, certificates):
     """Of either path, on its way to the broker."""
     settings = Broker(host="localhost", port=tls_broker.port, tls=True, ca_file=certificates / "broker.pem")
     log = structlog.wrap_logger(None, processors=[LogCapture()])
-    one = Receiver(settings, "fw", [SOURCE], [1], log, payload_bytes_max=100_000, wanted=request.param)
+    one = Receiver(settings, InputOptions("fw", [SOURCE], [1], ReadBounds(100_000), path=request.param), log)
     one.read(0.0)
     return one
 
@@ -173,7 +174,7 @@ def test_messages_over_many_records_are_taken_and_acknowledged(tls_broker, recei
         packet_ids += got.packet_ids
     sender.join()
     assert received == [*payloads, payloads[0]]
-    assert receiver.counts == {("press", "too_large"): 1}
+    assert receiver.inbox.counts == {("press", "too_large"): 1}
     assert packet_ids == [*range(1, 101), 1]
     session.read()  # SUBSCRIBE
     receiver.acknowledge(packet_ids)

@@ -1,116 +1,212 @@
-"""When a connection is made again and in which version: times are given, nothing waits."""
+"""The life of a link by its table: what each event leads to, and what is said. Times are given, nothing waits."""
 
 import pytest
 
-from agent.mqtt import link_state, protocol
-from agent.mqtt.link_state import End, Retry
-from agent.mqtt.protocol import Protocol
+from agent.mqtt import retry
+from agent.mqtt.link_events import (
+    Accepted,
+    Begun,
+    Broken,
+    Closed,
+    Left,
+    Lost,
+    Opened,
+    Refused,
+    Subscribed,
+    Unanswered,
+    Unreachable,
+)
+from agent.mqtt.link_state import TRANSITIONS, Change, LinkState, Notice, Phase
+from agent.mqtt.reason_code import ReasonCode
 
-LEAST_S = 0.5
-CUT, TAKEN, AWAY = End("cut", "cut"), End("taken_over", "taken"), End("unreachable", "refused")
-
-
-def connected(one: Retry, at_s: float, *, stands_s: float, end: End = CUT) -> bool:
-    """A connection that ends after a while; whether that tells something new of another client."""
-    one.accepted(at_s)
-    return one.ended(end, at_s + stands_s)
-
-
-def test_waits_double_up_to_a_bound_with_jitter_and_are_short_again_after_a_good_connection():
-    one, now_s, waits = Retry("auto", LEAST_S), 0.0, []
-    for _ in range(10):
-        one.ended(AWAY, now_s)
-        waits.append(one.due_s - now_s)
-        now_s = one.due_s
-    for number, wait_s in enumerate(waits):
-        most_s = min(link_state.RETRY_MAX_S, LEAST_S * 2**number)
-        assert most_s / 2 <= wait_s <= most_s
-    connected(one, now_s, stands_s=link_state.STEADY_S + 1)
-    assert one.due_s - (now_s + link_state.STEADY_S + 1) <= LEAST_S
-
-
-def test_a_connection_that_stood_long_is_no_sign_of_another_client():
-    one = Retry("auto", LEAST_S)
-    assert [connected(one, number * 1000, stands_s=link_state.SOON_S + 1) for number in range(9)] == [False] * 9
-    assert one.other == ""
+RETRY_MIN_S, ANSWER_S = 0.5, 10.0
+CUT = Lost(ReasonCode.UNSPECIFIED_ERROR, "Unspecified error", is_from_broker=False)
+TAKEN = Lost(ReasonCode.SESSION_TAKEN_OVER, "Session taken over", is_from_broker=True)
+DENIED = Refused(ReasonCode.NOT_AUTHORIZED, "Not authorized")
+OLD = Refused(ReasonCode.UNSUPPORTED_PROTOCOL_VERSION, "Unsupported protocol version")
+EVENTS = [Begun(), Unreachable("away"), Opened(), Accepted(), DENIED, Subscribed(), CUT, Broken("x"), Unanswered()]
+EVENTS += [Left("anew"), Closed()]
+WAY = [Begun(), Opened(), Accepted(), Subscribed()]
+PHASES = [Phase.WAITING, Phase.OPENING, Phase.CONNECTING, Phase.SUBSCRIBING, Phase.READY]
 
 
-@pytest.mark.parametrize("between", [AWAY, End("explained", "going down"), End("refused", "no")])
-def test_a_broker_that_is_away_in_between_or_says_why_is_no_sign_of_another_client(between):
-    """One that restarts again and again: another client would have found it there."""
-    one = Retry("auto", LEAST_S)
-    for number in range(6):
-        assert not connected(one, number, stands_s=1)
-        assert not one.ended(between, number)
+def link(phase: Phase = Phase.WAITING, *, version: str = "auto", keeps_session: bool = False) -> LinkState:
+    """A link in this phase, at second 0."""
+    one = LinkState(version, retry_min_s=RETRY_MIN_S, answer_within_s=ANSWER_S, keeps_session=keeps_session)
+    if phase is Phase.CLOSED:
+        one.apply(Closed(), 0.0)
+    else:
+        apply(one, *WAY[: PHASES.index(phase)])
+    return one
 
 
-def test_connections_that_are_cut_short_in_a_row_wait_as_for_a_takeover_until_one_stands():
-    one = Retry("auto", LEAST_S)
-    for number in range(link_state.CUT_SHORT_MAX - 1):
-        assert not connected(one, number, stands_s=1)
-        assert one.due_s - (number + 1) <= link_state.AT_ONCE_S, "a broker that restarts is not there yet"
-    assert [connected(one, number, stands_s=1) for number in (10, 11, 12)] == [True, False, False]
-    assert link_state.TAKEN_OVER_S[0] <= one.due_s - 13 <= link_state.TAKEN_OVER_S[1]
-    assert one.other
-    one.accepted(100)
-    one.look(100 + link_state.STEADY_S)
-    assert one.other == ""
-    one.ended(CUT, 200)
-    assert one.due_s - 200 <= LEAST_S
+def apply(one: LinkState, *events, at_s: float = 0.0) -> Change:
+    """What comes of the last of these events; a try waits until it is due."""
+    change = Change()
+    for event in events:
+        if isinstance(event, Begun):
+            at_s = max(at_s, one.due_s)
+        change = one.apply(event, at_s)
+    return change
 
 
-def test_a_takeover_that_is_said_waits_at_once():
-    one = Retry("auto", LEAST_S)
-    assert connected(one, 0, stands_s=1000, end=TAKEN)
-    assert link_state.TAKEN_OVER_S[0] <= one.due_s - 1000 <= link_state.TAKEN_OVER_S[1]
-    assert not connected(one, 2000, stands_s=1, end=TAKEN), "said once"
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+@pytest.mark.parametrize("phase", Phase)
+def test_each_event_leads_where_the_table_says_and_one_without_a_place_raises_and_changes_nothing(phase, event):
+    one = link(phase)
+    wanted = TRANSITIONS[phase].get(type(event))
+    if wanted is None:
+        with pytest.raises(RuntimeError, match=f"while the link is {phase}"):
+            one.apply(event, 0.0)
+        assert one.phase is phase
+    else:
+        change = one.apply(event, 0.0)
+        assert one.phase is wanted
+        assert change.has_ended == (wanted is Phase.WAITING)
 
 
-def test_what_the_agent_left_itself_is_made_anew_at_once():
-    one = Retry("auto", LEAST_S)
-    one.accepted(0)
-    one.ended(End("left", ""), 5)
-    assert one.due_s == 5
+def test_a_try_before_it_is_due_raises():
+    one = link(Phase.OPENING)
+    one.apply(Unreachable("away"), 0.0)
+    assert one.due_s > 0
+    with pytest.raises(RuntimeError, match="Begun"):
+        one.apply(Begun(), 0.0)
+    one.apply(Begun(), one.due_s)
 
 
-def test_a_broker_that_does_not_speak_5_is_asked_again_ever_less_often():
-    one, now_s, gaps = Protocol("auto"), 0.0, []
-    for _ in range(9):
-        assert one.name == "5"
-        assert one.refused(now_s)
-        assert one.name == "3.1.1"
-        one.accepted()
-        assert not one.is_5_worth_a_new_connection(now_s + 1e9), "it said so: it is asked when it comes back"
-        gaps.append(one._try_5_at_s - now_s)
-        one.begin(one._try_5_at_s - 0.1)
-        assert one.name == "3.1.1"
-        now_s = one._try_5_at_s
-        one.begin(now_s)
-    assert gaps[:3] == [60, 240, 960]
-    assert gaps[-1] == protocol.TRY_5_MAX_S
+@pytest.mark.parametrize("phase", [Phase.SUBSCRIBING, Phase.READY])
+@pytest.mark.parametrize("event", [Accepted(), DENIED, OLD])
+def test_a_second_connack_ends_the_connection_as_a_protocol_error_of_the_broker(phase, event):
+    one = link(phase)
+    change = one.apply(event, 0.0)
+    assert (one.phase, one.why, one.protocol.name) == (Phase.WAITING, "protocol error: a second CONNACK", "5")
+    assert change.is_protocol_error
+    assert one.n_connections == 1
 
 
-def test_a_fall_back_by_chance_is_worth_a_new_connection_after_a_while():
-    one = Protocol("auto")
-    assert [one.closed_early(0), one.closed_early(1)] == [False, True]
-    assert one.name == "3.1.1"
-    assert not one.is_5_worth_a_new_connection(60)
-    assert one.is_5_worth_a_new_connection(61)
+@pytest.mark.parametrize(
+    ("phase", "event", "why"),
+    [
+        (Phase.OPENING, Unreachable("[Errno 111] Connection refused"), "[Errno 111] Connection refused"),
+        (Phase.CONNECTING, DENIED, "the broker refuses: Not authorized"),
+        (Phase.CONNECTING, CUT, "the broker or the network closed the connection before it answered"),
+        (Phase.CONNECTING, Unanswered(), "the broker does not answer"),
+        (Phase.SUBSCRIBING, Unanswered("the subscription of p"), "the broker does not answer the subscription of p"),
+        (Phase.READY, CUT, "the broker or the network closed the connection"),
+        (Phase.READY, TAKEN, "the connection ended: Session taken over"),
+        (Phase.READY, Lost(0x8D, "Timeout", is_from_broker=False), "the connection ended: Timeout"),
+        (Phase.READY, Lost(0x80, "Unspecified error", is_from_broker=True), "the connection ended: Unspecified error"),
+        (Phase.READY, Broken("QoS 3"), "protocol error: QoS 3"),
+        (Phase.READY, Left("to try MQTT 5 again"), "to try MQTT 5 again"),
+    ],
+)
+def test_each_end_is_said_in_words(phase, event, why):
+    one = link(phase)
+    change = one.apply(event, 0.0)
+    assert one.why == why
+    assert change.notices == (Notice("lost", why), *change.notices[1:])
+    assert not one.is_connected
 
 
-def test_a_version_that_was_accepted_survives_early_closes_and_not_a_refusal():
-    """A broker that starts again hangs up; one that was replaced by an older one says no."""
-    one = Protocol("auto")
-    one.accepted()
-    assert not any(one.closed_early(number) for number in range(10))
-    assert one.refused(10)
-    assert one.name == "3.1.1"
+def test_a_change_of_state_is_said_once_until_there_is_another():
+    one = link()
+    away = [Begun(), Unreachable("away")]
+    assert apply(one, *away).notices == (Notice("lost", "away"),)
+    assert apply(one, *away).notices == ()
+    assert apply(one, Begun(), Unreachable("unknown host")).notices == (Notice("lost", "unknown host"),)
+    accepted = Accepted(("no wildcards",))
+    assert apply(one, Begun(), Opened(), accepted).notices == (Notice("connected", "MQTT 5; no wildcards"),)
+    assert one.limits == ("no wildcards",)
+    assert apply(one, Subscribed(), Broken("x"), at_s=1).notices == (Notice("lost", "protocol error: x"),)
 
 
-@pytest.mark.parametrize("version", ["5", "3.1.1"])
-def test_a_version_that_is_configured_is_the_only_one(version):
-    one = Protocol(version)
-    assert not one.refused(0)
-    assert not any(one.closed_early(number) for number in range(5))
-    one.begin(1e9)
-    assert one.name == version
+def test_another_client_is_said_with_the_loss_and_once():
+    one = link(Phase.READY)
+    first = apply(one, TAKEN, at_s=1000)
+    assert [notice.event for notice in first.notices] == ["lost", "client_id_taken"]
+    assert first.notices[1].why == one.other_client == "another client connected with the same client id"
+    assert retry.TAKEN_OVER_S[0] <= one.due_s - 1000 <= retry.TAKEN_OVER_S[1]
+    second = apply(one, *WAY, TAKEN, at_s=2000)
+    assert [notice.event for notice in second.notices] == ["lost"]
+    apply(one, *WAY, at_s=3000)
+    one.look(3000 + retry.STEADY_S)
+    assert one.other_client == ""
+
+
+def test_connack_and_what_is_subscribed_each_have_their_own_time():
+    one = link()
+    assert not one.is_overdue(1e9)
+    apply(one, Begun(), at_s=100)
+    assert not one.is_overdue(1e9), "names, TCP and TLS have a time-out of their own"
+    apply(one, Opened(), at_s=105)
+    assert [one.is_overdue(now_s) for now_s in (114.9, 115.0)] == [False, True]
+    apply(one, Accepted(), at_s=114)
+    assert [one.is_overdue(now_s) for now_s in (123.9, 124.0)] == [False, True]
+    apply(one, Subscribed(), at_s=120)
+    assert not one.is_overdue(1e9)
+
+
+@pytest.mark.parametrize(
+    ("keeps_session", "has_session", "is_lost"),
+    [(False, False, True), (False, True, True), (True, False, True), (True, True, False)],
+)
+def test_history_is_lost_with_each_connection_but_the_first_unless_the_broker_kept_the_session(
+    keeps_session, has_session, is_lost
+):
+    one = link(keeps_session=keeps_session)
+    assert not apply(one, Begun(), Opened(), Accepted()).is_history_lost
+    assert apply(one, CUT, Begun(), Opened(), Accepted(has_session=has_session)).is_history_lost == is_lost
+
+
+def test_the_second_protocol_error_in_a_row_for_one_reason_starts_a_clean_session():
+    one = link(keeps_session=True)
+    apply(one, *WAY, Broken("QoS 3"))
+    apply(one, *WAY, Broken("another"))
+    apply(one, *WAY, CUT)
+    assert not one.starts_clean
+    apply(one, *WAY, Broken("another"))
+    assert one.starts_clean
+    assert apply(one, Begun(), Opened(), Accepted(has_session=True)).is_history_lost, "whatever the broker says"
+    assert not one.starts_clean, "once"
+
+
+def test_a_protocol_error_after_a_long_good_connection_is_the_first_of_its_row():
+    one = link(keeps_session=True)
+    apply(one, *WAY, Broken("QoS 3"))
+    apply(one, *WAY, at_s=100)
+    apply(one, Broken("QoS 3"), at_s=100 + retry.STEADY_S)
+    assert not one.starts_clean
+
+
+def test_a_broker_that_does_not_speak_5_is_asked_in_3_1_1_at_once():
+    one = link(Phase.CONNECTING)
+    one.apply(OLD, 7.0)
+    assert (one.protocol.name, one.due_s) == ("3.1.1", 7.0)
+
+
+def test_a_broker_that_hangs_up_twice_before_it_answers_is_asked_in_3_1_1():
+    one = link(Phase.CONNECTING)
+    one.apply(CUT, 0.0)
+    assert one.protocol.name == "5"
+    apply(one, Begun(), Opened(), CUT)
+    assert one.protocol.name == "3.1.1"
+
+
+def test_a_takeover_before_the_broker_answered_says_nothing_of_its_version():
+    one = link(Phase.CONNECTING)
+    for number in range(4):
+        apply(one, TAKEN, Begun(), Opened(), at_s=1000 * number)
+    assert one.protocol.name == "5"
+
+
+def test_what_was_refused_and_is_mended_is_tried_at_once():
+    one = link(Phase.CONNECTING)
+    one.apply(Refused(ReasonCode.RETAIN_NOT_SUPPORTED, "Retain not supported", is_mended=True), 7.0)
+    assert one.due_s == 7.0
+
+
+def test_time_that_runs_back_stands_still():
+    one = link(Phase.READY)
+    one.look(100.0)
+    one.apply(Broken("x"), 20.0)
+    assert one.due_s >= 100.0

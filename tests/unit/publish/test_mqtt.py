@@ -7,7 +7,7 @@ import paho.mqtt.client as paho
 import pytest
 
 from agent.errors import ConfigurationRefused
-from agent.mqtt import link_state
+from agent.mqtt import retry
 from agent.publish import mqtt, others, sender
 from agent.replay.broker.own_broker import free_port
 from bench.fake_broker import DISCONNECT, PUBLISH, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session, packet
@@ -41,7 +41,7 @@ def connected(broker, parts) -> Session:
     session = knocking(broker, parts)
     session.read_connect()
     session.accept()
-    parts.turn_until(lambda: parts.output.connected)
+    parts.turn_until(lambda: parts.output.link.is_connected)
     parts.turn()
     said = []
     for _ in range(3):
@@ -81,7 +81,7 @@ def test_standing_alerts_are_published_again_with_each_connection(broker, parts)
         session.acknowledge(body)
         parts.turn_until(lambda: len(parts.outbox) == 0)
         session.close()
-        parts.turn_until(lambda: not parts.output.connected)
+        parts.turn_until(lambda: not parts.output.link.is_connected)
 
 
 def test_a_message_leaves_the_outbox_on_success_and_not_before(broker, parts):
@@ -111,7 +111,7 @@ def test_what_the_broker_refuses_is_parked_said_and_tried_with_the_next_connecti
     for _ in range(5):
         parts.turn()
     session.close()
-    parts.turn_until(lambda: not parts.output.connected)
+    parts.turn_until(lambda: not parts.output.link.is_connected)
     session = connected(broker, parts)
     assert published(session)[1] == b"refused"
     assert (parts.output.parked, parts.output.waiting) == (0, 1)
@@ -150,7 +150,7 @@ def test_what_was_acknowledged_just_before_the_end_is_not_sent_again(broker, par
         assert time.monotonic() < deadline_s
         time.sleep(0.002)
     parts.turn()
-    assert not parts.output.connected
+    assert not parts.output.link.is_connected
     assert len(parts.outbox) == 0
 
 
@@ -160,7 +160,7 @@ def test_what_was_under_way_when_the_connection_broke_is_sent_again(broker, part
     parts.turn()
     published(session)
     session.close()
-    parts.turn_until(lambda: not parts.output.connected)
+    parts.turn_until(lambda: not parts.output.link.is_connected)
     session = connected(broker, parts)
     parts.outbox.append([event("b")])
     parts.turn()
@@ -232,15 +232,15 @@ def test_stopped_is_the_last_word(broker, parts):
 def test_a_broker_that_is_absent_is_said_once_and_does_not_cost_mqtt_5(tmp_path, monkeypatch):
     """On 3.1.1 a PUBACK says nothing about what an ACL threw away: it is for brokers that refuse 5."""
     monkeypatch.setattr(mqtt, "RETRY_MIN_S", 0.01)
-    monkeypatch.setattr(link_state, "RETRY_MAX_S", 0.01)
+    monkeypatch.setattr(retry, "RETRY_MAX_S", 0.01)
     parts = Parts(tmp_path, free_port())
     tries = []
     begin = parts.output._begin
     monkeypatch.setattr(parts.output, "_begin", lambda now_s: (tries.append(now_s), begin(now_s))[1])
     parts.turn_until(lambda: len(tries) == 4)
-    assert parts.output.protocol.name == "5"
+    assert parts.output.link.protocol.name == "5"
     assert parts.events() == ["output_lost"]
-    assert "refused" in parts.output.why, "why it cannot be reached"
+    assert "refused" in parts.output.link.why, "why it cannot be reached"
     began = time.monotonic()
     parts.output.close(list)
     assert time.monotonic() - began < 1, "nothing is to be waited for"
@@ -265,7 +265,7 @@ def test_a_broker_of_3_1_1_is_spoken_to_in_3_1_1(broker, parts):
     session = broker.session()
     assert session.read_connect()[6] == 5
     session.send(REFUSED_VERSION)
-    parts.turn_until(lambda: parts.output.protocol.name == "3.1.1")
+    parts.turn_until(lambda: parts.output.link.protocol.name == "3.1.1")
     session = connected(broker, parts)
     assert not session.is_v5
     parts.outbox.append([event("a")])
@@ -281,7 +281,7 @@ def test_a_refused_login_is_named_once(broker, parts):
         session.accept(0x87)
         parts.turn_until(lambda: parts.output._connection is None)
     assert [line["why"] for line in parts.log.entries] == ["the broker refuses: Not authorized"]
-    assert parts.output.protocol.name == "5"
+    assert parts.output.link.protocol.name == "5"
 
 
 def test_what_is_said_at_qos_0_is_bounded_and_counted(broker, parts, monkeypatch):
@@ -317,13 +317,13 @@ def test_refusals_are_said_in_one_line_with_their_count(broker, parts, monkeypat
 def test_a_name_that_another_client_took_is_said_and_not_fought_for(broker, parts):
     """Two agents of one name would else take the connection from each other for ever."""
     session = connected(broker, parts)
-    assert parts.output.why == ""
+    assert parts.output.link.why == ""
     session.send(packet(DISCONNECT, b"\x8e\0"))
-    parts.turn_until(lambda: not parts.output.connected)
+    parts.turn_until(lambda: not parts.output.link.is_connected)
     assert parts.events() == ["output_connected", "output_lost", "client_id_taken"]
     assert parts.log.entries[-1]["client_id"] == "fw-out"
-    assert parts.output.why == "the connection ended: Session taken over"
-    assert 59 < parts.output._retry.due_s - time.monotonic() <= 120
+    assert parts.output.link.why == "the connection ended: Session taken over"
+    assert 59 < parts.output.link.due_s - time.monotonic() <= 120
     assert parts.output.other_agent == "another client connected with the same client id"
 
 
@@ -336,7 +336,7 @@ def test_a_secret_is_read_anew_for_each_connection_and_waited_for(tmp_path, brok
     session = connected(broker, parts)
     secret.unlink()
     session.close()
-    parts.turn_until(lambda: parts.output.why == f"{secret}: no such file or directory")
+    parts.turn_until(lambda: parts.output.link.why == f"{secret}: no such file or directory")
     secret.write_text("new")
     secret.chmod(0o600)
     assert knocking(broker, parts).read_connect().endswith(b"\0\x03new")
@@ -351,17 +351,17 @@ def test_a_secret_that_is_not_there_at_the_start_is_refused(tmp_path, broker):
 def test_what_is_delivered_and_each_connection_are_counted(broker, parts):
     """For the watchdog, which asks whether anything leaves."""
     session = connected(broker, parts)
-    assert (parts.output.connection, parts.output.counts.delivered) == (1, 0)
+    assert (parts.output.link.n_connections, parts.output.counts.delivered) == (1, 0)
     parts.outbox.append([event("a"), event("b")])
     parts.turn()
     for _ in range(2):
         session.acknowledge(published(session)[2])
     parts.turn_until(lambda: len(parts.outbox) == 0)
-    assert (parts.output.connection, parts.output.counts.delivered) == (1, 2)
+    assert (parts.output.link.n_connections, parts.output.counts.delivered) == (1, 2)
     session.close()
-    parts.turn_until(lambda: not parts.output.connected)
+    parts.turn_until(lambda: not parts.output.link.is_connected)
     connected(broker, parts)
-    assert (parts.output.connection, parts.output.counts.delivered) == (2, 2)
+    assert (parts.output.link.n_connections, parts.output.counts.delivered) == (2, 2)
 
 
 def test_a_connection_that_ends_just_before_the_stop_is_no_failure(broker, parts):
@@ -372,7 +372,7 @@ def test_a_connection_that_ends_just_before_the_stop_is_no_failure(broker, parts
     while parts.output._connection._client.is_connected():
         assert time.monotonic() < deadline
         time.sleep(0.002)
-    assert parts.output.connected
+    assert parts.output.link.is_connected
     parts.output.close(list)
     assert time.monotonic() < deadline
 
@@ -435,7 +435,7 @@ def ahead_s(monkeypatch):
 def test_a_broker_that_accepts_tcp_and_says_nothing_is_given_up(broker, parts):
     knocking(broker, parts).read_connect()
     parts.turn_until(lambda: "output_lost" in parts.events())
-    assert parts.output.why == "the broker does not answer"
+    assert parts.output.link.why == "the broker does not answer"
     connected(broker, parts)
 
 
@@ -446,5 +446,5 @@ def test_a_broker_that_does_not_answer_a_ping_is_given_up(broker, parts, ahead_s
         pass
     ahead_s[0] += 61
     parts.turn_until(lambda: "output_lost" in parts.events())
-    assert parts.output.why == "the connection ended: Keep alive timeout"
+    assert parts.output.link.why == "the connection ended: Keep alive timeout"
     connected(broker, parts)

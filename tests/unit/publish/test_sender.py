@@ -58,10 +58,10 @@ def parts(tmp_path):
 def test_a_day_beside_another_agent_on_a_topic_that_is_denied_costs_a_few_tries_and_no_memory(parts):
     """The other one asks each minute, and we do. It is said once."""
     own, other = Others("0" * 16, "me"), Others("1" * 16, "you")
-    own.connected(parts.now_s)
+    own.connect(parts.now_s)
     for second in range(24 * 3600):
         if second % 60 == 0:
-            other.connected(parts.now_s)
+            other.connect(parts.now_s)
             own.hear(other.take()[0][0], parts.now_s)
         own.look(parts.now_s)
         for payload, retain in own.take():

@@ -58,12 +58,12 @@ def test_in_flight_follows_the_receive_maximum_and_everything_leaves(make, windo
 def test_what_is_under_way_when_the_connection_breaks_is_not_sent_beyond_the_next_ones_window(make):
     with StrictBroker(answer=lambda one: 0) as broker:
         parts = make(broker)
-        parts.turn_until(lambda: parts.output.connected)
+        parts.turn_until(lambda: parts.output.link.is_connected)
         parts.outbox.append([event(name.decode()) for name in names(30)])
         parts.turn()
         broker.change(receive_maximum=3)
         broker.cut(CLIENT_ID)
-        parts.turn_until(lambda: parts.output.connection == 2 and len(parts.outbox) == 0)
+        parts.turn_until(lambda: parts.output.link.n_connections == 2 and len(parts.outbox) == 0)
         assert broker.broken == []
         assert broker.clients[CLIENT_ID].fullest == 3
         assert set(broker.payloads(EVENT)) == set(names(30))
@@ -75,14 +75,14 @@ def test_without_retained_messages_events_leave_and_it_is_said_once(make):
         parts = make(broker)
         parts.standing = STANDING
         parts.outbox.append([event("a")])
-        parts.turn_until(lambda: parts.output.connected and len(parts.outbox) == 0)
+        parts.turn_until(lambda: parts.output.link.is_connected and len(parts.outbox) == 0)
         parts.output.say("f/n/status", b"{}", retain=True)
         parts.turn_until(lambda: broker.payloads("f/n/status"))
         assert broker.payloads(EVENT) == [b"a"]
         assert broker.payloads(ALERT) == [b"stands"], "who listens hears it"
         assert broker.retained == {}
         assert broker.broken == [0x9A], "the first CONNECT"
-        assert parts.output.connection == 1
+        assert parts.output.link.n_connections == 1
         (limit,) = parts.output.limits
         assert limit.startswith("no retained messages: standing alerts")
         (line,) = parts.lines("output_connected")
@@ -92,11 +92,11 @@ def test_without_retained_messages_events_leave_and_it_is_said_once(make):
 def test_a_will_is_retained_again_when_the_broker_takes_it_again(make):
     with StrictBroker(retain=False) as broker:
         parts = make(broker)
-        parts.turn_until(lambda: parts.output.connected)
+        parts.turn_until(lambda: parts.output.link.is_connected)
         broker.change(retain=True)
         for connection in (2, 3):
             broker.cut(CLIENT_ID)
-            parts.turn_until(lambda due=connection: parts.output.connection == due)
+            parts.turn_until(lambda due=connection: parts.output.link.n_connections == due)
             assert broker.clients[CLIENT_ID].will.retain == (connection == 3)
 
 
@@ -105,7 +105,7 @@ def test_without_qos_1_events_leave_when_they_are_written(make):
         parts = make(broker)
         parts.standing = STANDING
         parts.outbox.append([event(name.decode()) for name in names(50)])
-        parts.turn_until(lambda: parts.output.connected and len(parts.outbox) == 0)
+        parts.turn_until(lambda: parts.output.link.is_connected and len(parts.outbox) == 0)
         parts.output.close(lambda: parts.standing)
         assert broker.payloads(EVENT) == names(50)
         assert broker.broken == [0x9B], "the first CONNECT, for its will"
@@ -119,7 +119,7 @@ def test_a_message_above_the_brokers_packet_size_is_parked_and_said_and_costs_no
     with StrictBroker(packet_bytes_max=200) as broker:
         parts = make(broker)
         parts.outbox.append([event("x" * 500, chain="a1"), event("after it", chain="a1"), event("b", chain="b1")])
-        parts.turn_until(lambda: parts.output.connected and parts.output.waiting == 0)
+        parts.turn_until(lambda: parts.output.link.is_connected and parts.output.waiting == 0)
         parts.output.say("f/n/status", b"y" * 500, retain=True)
         parts.turn_for(0.1)
         assert (broker.broken, broker.payloads(EVENT), broker.payloads("f/n/status")) == ([], [b"b"], [])
@@ -138,7 +138,7 @@ def test_a_packet_of_just_the_size_that_the_broker_takes_is_sent(make):
     with StrictBroker(packet_bytes_max=140) as broker:
         parts = make(broker)
         parts.outbox.append([event("x" * size) for size in range(100, 130)])
-        parts.turn_until(lambda: parts.output.connected and parts.output.waiting == 0)
+        parts.turn_until(lambda: parts.output.link.is_connected and parts.output.waiting == 0)
         parts.turn_until(lambda: parts.output._sender.is_idle)
         assert broker.broken == []
         assert [len(payload) for payload in broker.payloads(EVENT)] == list(range(100, 124))
@@ -153,7 +153,7 @@ def test_a_refusal_that_passes_is_tried_again_on_the_same_connection(make):
         broker.change(answer=lambda one: QUOTA if one.payload in quota_for else 0)
         parts = make(broker)
         parts.outbox.append([event(f"{name}{step}", chain=name) for name in "abc" for step in (1, 2, 3)])
-        parts.turn_until(lambda: parts.output.connected and broker.payloads(EVENT) == [b"b1", b"b2", b"b3"])
+        parts.turn_until(lambda: parts.output.link.is_connected and broker.payloads(EVENT) == [b"b1", b"b2", b"b3"])
         parts.turn_until(lambda: len(broker.refused) >= 8)
         assert (parts.output.parked, parts.output.waiting) == (6, 0)
         parts.outbox.append([event("a4", chain="a"), event("d1", chain="d")])
@@ -161,7 +161,7 @@ def test_a_refusal_that_passes_is_tried_again_on_the_same_connection(make):
         assert parts.output.parked == 7
         quota_for.clear()
         parts.turn_until(lambda: len(parts.outbox) == 0)
-        assert parts.output.connection == 1
+        assert parts.output.link.n_connections == 1
         for name in "abc":
             said = [payload for payload in broker.payloads(EVENT) if payload.startswith(name.encode())]
             assert said == [f"{name}{step}".encode() for step in range(1, 4 + (name == "a"))]
@@ -181,7 +181,7 @@ def test_what_is_refused_for_good_is_tried_again_too_and_leaves_in_order_once_th
         assert len(parts.outbox) == 3
         broker.change(answer=lambda _: 0)
         parts.turn_until(lambda: len(parts.outbox) == 0)
-        assert parts.output.connection == 1
+        assert parts.output.link.n_connections == 1
         assert broker.payloads(EVENT) == [b"raised", b"cleared"]
         assert broker.payloads(ALERT) == [b""]
 
@@ -193,7 +193,7 @@ def test_a_later_event_never_overtakes_one_that_is_under_way(make):
         broker.change(answer=lambda one: next(refusals, 0) if one.topic == EVENT else 0)
         parts = make(broker)
         parts.outbox.append([event("raised", chain="a1"), event("cleared", chain="a1")])
-        parts.turn_until(lambda: parts.output.connected and len(parts.outbox) == 0)
+        parts.turn_until(lambda: parts.output.link.is_connected and len(parts.outbox) == 0)
         assert broker.payloads(EVENT) == [b"raised", b"cleared"]
 
 
@@ -224,7 +224,7 @@ def test_a_stop_says_stopped_although_another_word_is_refused(make):
     """An ACL that denies the instance topic costs the finding of other agents, and nothing else."""
     with StrictBroker(answer=lambda one: DENIED if one.topic == INSTANCE else 0) as broker:
         parts = make(broker)
-        parts.turn_until(lambda: parts.output.connected and parts.output._sender.is_idle and broker.refused)
+        parts.turn_until(lambda: parts.output.link.is_connected and parts.output._sender.is_idle and broker.refused)
         parts.output.close(list)
         assert broker.payloads(AVAILABLE) == [b"online", b"stopped"]
         assert parts.lines("publish_refused")[0]["why"] == f"{INSTANCE}: Not authorized"
@@ -259,14 +259,14 @@ def test_a_subscription_that_is_refused_is_said(make):
 def test_a_longer_keepalive_of_the_broker_is_said(make):
     with StrictBroker(keepalive_s=600) as broker:
         parts = make(broker)
-        parts.turn_until(lambda: parts.output.connected)
+        parts.turn_until(lambda: parts.output.link.is_connected)
         assert parts.output.limits == ["a keepalive of 600 s: a dead connection is noticed within twice that"]
 
 
 def test_ordinary_limits_are_no_news(make):
     with StrictBroker(receive_maximum=20, packet_bytes_max=1_048_576, keepalive_s=60) as broker:
         parts = make(broker)
-        parts.turn_until(lambda: parts.output.connected)
+        parts.turn_until(lambda: parts.output.link.is_connected)
         assert parts.output.limits == []
         assert parts.lines("output_connected")[0]["why"] == "MQTT 5"
 
@@ -281,7 +281,9 @@ def test_two_agents_of_one_node_say_so_and_remove_nothing_of_each_other(make, mo
     with StrictBroker() as broker:
         first = make(broker, "a", protocol=version, instance="a" * 16)
         first.standing = STANDING
-        first.turn_until(lambda: first.output.connected and first.output._sender.is_idle and not len(first.outbox))
+        first.turn_until(
+            lambda: first.output.link.is_connected and first.output._sender.is_idle and not len(first.outbox)
+        )
         second = make(broker, "b", protocol=version, instance="b" * 16, client_id="other-out")
         second.standing = [Outgoing("raised", "f/n/alert/p2/risk", b"mine", retain=True)]
         second.turn_until(lambda: second.lines("retained_alerts_left"), first)
@@ -301,7 +303,7 @@ def test_an_agent_of_the_past_answers_nobody_and_is_cleaned_up_after(make):
     with StrictBroker() as broker:
         old = make(broker, "a", instance="a" * 16)
         old.standing = STANDING
-        old.turn_until(lambda: old.output.connected and old.output._sender.is_idle and not len(old.outbox))
+        old.turn_until(lambda: old.output.link.is_connected and old.output._sender.is_idle and not len(old.outbox))
         old.output.close(lambda: old.standing)
         new = make(broker, "b", instance="b" * 16)
         new.turn_until(lambda: ALERT not in broker.retained)
@@ -355,9 +357,9 @@ GARBAGE = {
 def test_garbage_on_the_instance_topic_is_said_once_and_no_agent(make, payload):
     with StrictBroker() as broker:
         parts = make(broker)
-        parts.turn_until(lambda: parts.output.connected and parts.output._sender.is_idle)
+        parts.turn_until(lambda: parts.output.link.is_connected and parts.output._sender.is_idle)
         talker = make(broker, "b", client_id="talker")
-        talker.turn_until(lambda: talker.output.connected, parts)
+        talker.turn_until(lambda: talker.output.link.is_connected, parts)
         parts.turn_until(lambda: parts.output.other_agent, talker)
         for one in (payload, payload, b"[]"):
             talker.output._sender.say("f/n/instance", one, retain=False)
@@ -375,10 +377,10 @@ def test_no_more_is_kept_of_a_message_than_can_be_an_agents(make, monkeypatch):
     with StrictBroker() as broker:
         broker.retained[ALERT] = Published(ALERT, b"x" * 1_000_000, 1, retain=True)
         parts = make(broker)
-        heard = []
-        monkeypatch.setattr(parts.output, "_on_heard", lambda said, _: heard.append(said))
-        parts.turn_until(lambda: heard)
-        assert [(one.topic, len(one.payload)) for one in heard] == [(ALERT, others.BYTES_MAX + 1)]
+        taken = []
+        monkeypatch.setattr(parts.output._own_topics, "take", lambda *message, retain: taken.append(message))
+        parts.turn_until(lambda: taken)
+        assert [(topic, len(payload)) for topic, payload, _ in taken] == [(ALERT, others.BYTES_MAX + 1)]
 
 
 # MQTT versions ------------------------------------------------------------------------------------------------------
@@ -389,10 +391,10 @@ def test_a_fall_back_by_chance_comes_back_to_mqtt_5(make, monkeypatch):
     monkeypatch.setattr(protocol, "TRY_5_MIN_S", 0.1)
     with StrictBroker(hangs_up_on=(5,)) as broker:
         parts = make(broker)
-        parts.turn_until(lambda: parts.output.connected)
+        parts.turn_until(lambda: parts.output.link.is_connected)
         assert [version for _, version in broker.connects] == [5, 5, 4]
         broker.change(hangs_up_on=())
-        parts.turn_until(lambda: parts.output.connected and parts.output.protocol.name == "5")
+        parts.turn_until(lambda: parts.output.link.is_connected and parts.output.link.protocol.name == "5")
         parts.outbox.append([event("a")])
         parts.turn_until(lambda: broker.payloads(EVENT) == [b"a"])
         parts.turn_until(lambda: broker.retained[AVAILABLE].payload == b"online")
@@ -403,7 +405,7 @@ def test_a_broker_of_3_1_1_takes_everything_and_is_left_alone(make):
         parts = make(broker)
         parts.standing = STANDING
         parts.outbox.append([event(name.decode()) for name in names(30)])
-        parts.turn_until(lambda: parts.output.connected and len(parts.outbox) == 0)
+        parts.turn_until(lambda: parts.output.link.is_connected and len(parts.outbox) == 0)
         assert broker.payloads(EVENT) == names(30)
         assert [version for _, version in broker.connects] == [5, 4]
         assert parts.output.limits == []

@@ -8,9 +8,10 @@ import structlog
 from structlog.testing import LogCapture
 
 from agent.config.settings import Broker
-from agent.mqtt import link_state
+from agent.mqtt import retry
 from agent.receive import client
-from agent.receive.client import Receiver
+from agent.receive.client import InputOptions, Receiver
+from agent.receive.inbox import ReadBounds
 from agent.words import Source
 from bench.fake_broker import FakeBroker
 from tests.unit.receive.talk import PRESS
@@ -27,7 +28,7 @@ def broker() -> Iterator[FakeBroker]:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "RETRY_MIN_S", 0.001)
-    monkeypatch.setattr(link_state, "CUT_SHORT_MAX", 10**6)  # many tests end a session just so
+    monkeypatch.setattr(retry, "CUT_SHORT_MAX", 10**6)  # many tests end a session just so
 
 
 @pytest.fixture(params=["fast", "paho"])
@@ -50,12 +51,14 @@ def receiver(broker: FakeBroker, path: str) -> Callable[..., Receiver]:
         sources = sources or (PRESS,)
         one = Receiver(
             settings,
-            "fw-in",
-            sources,
-            [1] * len(sources),
+            InputOptions(
+                "fw-in",
+                sources,
+                [1] * len(sources),
+                ReadBounds(payload_bytes_max),
+                path=wanted or ("auto" if path == "fast" else "paho"),
+            ),
             structlog.wrap_logger(None, processors=[log or LogCapture()]),
-            payload_bytes_max=payload_bytes_max,
-            wanted=wanted or ("auto" if path == "fast" else "paho"),
         )
         assert one.path == path
         return one

@@ -50,13 +50,13 @@ def connected(broker: FakeBroker, one: Receiver, *reasons: int) -> Session:
     """A session that is accepted, and subscribed with these reasons, or granted."""
     session = knocking(broker, one)
     session.accept()
-    pump(one, lambda _: one.connected)
+    pump(one, lambda _: one.link.is_connected)
     one.read(0.01)
-    for number in range(len(one.subscriptions)):
+    for number in range(len(one.subscriptions.of_source)):
         first, body = session.read()
         assert first == SUBSCRIBE
         session.grant(body, reasons[number] if reasons else 1)
-    pump(one, lambda _: "pending" not in one.subscriptions.values())
+    pump(one, lambda _: "pending" not in one.subscriptions.of_source.values())
     one.read(0.01)
     first, body = session.read()  # what the broker drops is asked for, and answered before anything else happens
     assert (first, BROKER_DROPPED in body) == (SUBSCRIBE, True)

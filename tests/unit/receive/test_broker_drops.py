@@ -23,7 +23,7 @@ def test_what_it_said_before_is_only_where_counting_begins(broker, receiver):
     one = receiver()
     found = said(one, connected(broker, one), b"7000", retain=True)
     assert (found.topics, found.drops, found.history_lost) == ([TOPIC.decode()], [], False)
-    assert one.counts == {}
+    assert one.inbox.counts == {}
 
 
 def test_growth_is_counted_and_is_no_gap_for_who_kept_up(broker, receiver):
@@ -35,7 +35,7 @@ def test_growth_is_counted_and_is_no_gap_for_who_kept_up(broker, receiver):
     assert (drop.source, drop.device, drop.reason) == ("", "", "broker_dropped")
     assert "probably another client's" in drop.detail
     assert not found.history_lost
-    assert one.counts == {("", "broker_dropped"): 4}
+    assert one.inbox.counts == {("", "broker_dropped"): 4}
     assert found.topics == [TOPIC.decode()], "it does not enter the core"
 
 
@@ -92,7 +92,7 @@ def test_a_lower_count_is_that_of_a_broker_begun_anew(broker, receiver):
     said(one, session, b"10", retain=True)
     said(one, session, b"2")
     said(one, session, b"5")
-    assert one.counts == {("", "broker_dropped"): 3}
+    assert one.inbox.counts == {("", "broker_dropped"): 3}
 
 
 @pytest.mark.parametrize("junk", [b"", b"-4", b"many", b"9" * 30, b"\xff"])
@@ -101,7 +101,7 @@ def test_what_is_no_count_is_nothing(broker, receiver, junk):
     session = connected(broker, one)
     said(one, session, b"10", retain=True)
     assert said(one, session, junk).drops == []
-    assert one.counts == {}
+    assert one.inbox.counts == {}
 
 
 def test_a_broker_that_refuses_is_asked_again_with_the_next_connection(broker, receiver):
@@ -109,9 +109,9 @@ def test_a_broker_that_refuses_is_asked_again_with_the_next_connection(broker, r
     session = subscribed(broker, one)
     session.grant(session.read()[1], 0x87)
     pump(one, lambda _: one._broker_drops._message_id is None)
-    assert one.subscriptions == {"press": "granted"}
+    assert one.subscriptions.of_source == {"press": "granted"}
     session.close()
-    pump(one, lambda _: not one.connected)
+    pump(one, lambda _: not one.link.is_connected)
     connected(broker, one)
 
 
@@ -120,7 +120,7 @@ def test_a_broker_that_hangs_up_on_the_question_is_not_asked_again(broker, recei
     session = subscribed(broker, one)
     assert session.read()[0] == SUBSCRIBE
     session.close()
-    pump(one, lambda _: not one.connected)
+    pump(one, lambda _: not one.link.is_connected)
     session = subscribed(broker, one)
     session.publish(TOPIC, b"a", mid=9)
     one.acknowledge(pump(one, taken(1)).packet_ids)
@@ -131,9 +131,9 @@ def subscribed(broker, one):
     """A session whose sources are granted, and whose next packet has not been read."""
     session = knocking(broker, one)
     session.accept()
-    pump(one, lambda _: one.connected)
+    pump(one, lambda _: one.link.is_connected)
     one.read(0.01)
     session.grant(session.read()[1], 1)
-    pump(one, lambda _: one.subscriptions == {"press": "granted"})
+    pump(one, lambda _: one.subscriptions.of_source == {"press": "granted"})
     one.read(0.01)
     return session

@@ -9,12 +9,12 @@ import structlog
 from structlog.testing import LogCapture
 
 from agent.config.settings import Broker
-from agent.mqtt import link_state
 from agent.mqtt import protocol as link_protocol
+from agent.mqtt import retry
 from agent.receive import client as receive
 from agent.receive import inbox, silence
-from agent.receive.client import Receiver
-from agent.receive.inbox import Received
+from agent.receive.client import InputOptions, Receiver
+from agent.receive.inbox import ReadBounds, Received
 from bench.fake_broker import DISCONNECT, PUBACK, REFUSED_VERSION, packet
 from tests.unit.receive.talk import PRESS, PUMP, TOPIC, connected, knocking, pump, taken
 
@@ -74,7 +74,7 @@ def test_a_retained_message_is_dropped_counted_and_acknowledged_in_its_place(bro
     found = pump(one, taken(2))
     assert found.payloads == [b"a", b"b"]
     assert found.packet_ids == [1, 2, 3]
-    assert one.counts == {("press", "retained"): 1}
+    assert one.inbox.counts == {("press", "retained"): 1}
     (drop,) = found.drops
     assert (drop.source, drop.device, drop.topic, drop.reason) == ("press", "p1", TOPIC.decode(), "retained")
 
@@ -89,7 +89,7 @@ def test_a_repeated_delivery_is_dropped_where_its_time_is_that_of_arrival(broker
     found = pump(one, taken(3))
     assert found.topics == ["plant/p1/cycle", "plant/p1/cycle", "pumps/p1"]
     assert found.packet_ids == [1, 2, 1, 2]
-    assert one.counts == {("pump", "duplicate_delivery"): 1}
+    assert one.inbox.counts == {("pump", "duplicate_delivery"): 1}
 
 
 def test_a_topic_that_is_not_utf_8_is_counted_and_the_next_message_taken(broker, receiver):
@@ -99,7 +99,7 @@ def test_a_topic_that_is_not_utf_8_is_counted_and_the_next_message_taken(broker,
     session.publish(TOPIC, b"b", mid=2)
     found = pump(one, taken(1))
     assert found.payloads == [b"b"]
-    assert one.counts == {("press", "topic"): 1}
+    assert one.inbox.counts == {("press", "topic"): 1}
     assert found.drops[0].topic == r"plant/\xff\xfe/cycle"
 
 
@@ -117,7 +117,7 @@ def test_a_refused_subscription_names_its_source_and_the_others_run(broker, rece
     log = LogCapture()
     one = receiver(PRESS, PUMP, log=log)
     session = connected(broker, one, 0x87, 1)
-    assert one.subscriptions == {"press": "refused: Not authorized", "pump": "granted"}
+    assert one.subscriptions.of_source == {"press": "refused: Not authorized", "pump": "granted"}
     (line,) = [line for line in log.entries if line["event"] == "source_refused"]
     assert (line["source"], line["why"]) == ("press", "Not authorized")
     session.publish(b"pumps/p1", b"a")
@@ -143,7 +143,7 @@ def test_the_time_without_a_connection_is_no_silence(broker, receiver, monkeypat
     log = LogCapture()
     one = receiver(log=log)
     connected(broker, one).close()
-    pump(one, lambda _: not one.connected)
+    pump(one, lambda _: not one.link.is_connected)
     monkeypatch.setattr(silence, "QUIET_S", 60.0)
     session = connected(broker, one)
     begin_s = time.monotonic()
@@ -169,11 +169,11 @@ def test_a_broker_of_3_1_1_is_spoken_to_in_3_1_1_from_then_on(broker, receiver):
     one = receiver()
     session = knocking(broker, one, version=5)
     session.send(REFUSED_VERSION)
-    pump(one, lambda _: one.protocol.name == "3.1.1")
+    pump(one, lambda _: one.link.protocol.name == "3.1.1")
     session = connected(broker, one)
     assert not session.is_v5
     session.close()
-    pump(one, lambda _: not one.connected)
+    pump(one, lambda _: not one.link.is_connected)
     knocking(broker, one, version=4)
 
 
@@ -227,10 +227,10 @@ def test_a_lost_connection_is_made_again_and_says_that_history_is_lost(broker, r
     assert not pump(one, taken(1)).history_lost
     session.send(session.publish_bytes(TOPIC, b"cut", mid=2)[:-1])
     session.close()
-    pump(one, lambda _: not one.connected)
+    pump(one, lambda _: not one.link.is_connected)
     session = knocking(broker, one)
     session.accept()
-    assert pump(one, lambda _: one.connected).history_lost
+    assert pump(one, lambda _: one.link.is_connected).history_lost
     one.read(0.01)
     session.grant(session.read()[1], 1)
     session.publish(TOPIC, b"b", mid=1)
@@ -248,7 +248,7 @@ def test_a_broker_that_dies_before_the_acknowledgements_is_a_loss_like_any_other
     found = pump(one, taken(5))
     session.reset()
     one.acknowledge(found.packet_ids)
-    pump(one, lambda _: not one.connected)
+    pump(one, lambda _: not one.link.is_connected)
     one.acknowledge(found.packet_ids)
     session = connected(broker, one)
     session.publish(TOPIC, b"b", mid=1)
@@ -262,7 +262,7 @@ def test_garbage_from_the_broker_ends_the_connection_and_not_the_agent(broker, r
     one = receiver()
     session = connected(broker, one)
     session.send(junk)
-    pump(one, lambda _: not one.connected)
+    pump(one, lambda _: not one.link.is_connected)
     session = connected(broker, one)
     session.publish(TOPIC, b"a")
     assert pump(one, taken(1)).payloads == [b"a"]
@@ -272,11 +272,11 @@ def test_a_suback_without_reasons_is_survived(broker, receiver):
     one = receiver()
     session = knocking(broker, one)
     session.accept()
-    pump(one, lambda _: one.connected)
+    pump(one, lambda _: one.link.is_connected)
     one.read(0.01)
     session.grant(session.read()[1], 1, 1, 0x87)
-    pump(one, lambda _: one.subscriptions["press"] != "pending")
-    assert one.subscriptions == {"press": "refused: Not authorized"}
+    pump(one, lambda _: one.subscriptions.of_source["press"] != "pending")
+    assert one.subscriptions.of_source == {"press": "refused: Not authorized"}
 
 
 def test_an_answer_to_no_subscription_makes_no_source(broker, receiver):
@@ -285,7 +285,7 @@ def test_an_answer_to_no_subscription_makes_no_source(broker, receiver):
     session.grant(b"\x01\x00", 1)
     session.publish(TOPIC, b"a")
     pump(one, taken(1))
-    assert one.subscriptions == {"press": "granted"}
+    assert one.subscriptions.of_source == {"press": "granted"}
 
 
 def test_a_broker_that_accepts_and_stays_silent_is_given_up(broker, receiver):
@@ -303,16 +303,16 @@ def test_a_subscription_without_an_answer_is_named_and_the_connection_given_up(b
     one = receiver(PRESS, PUMP, log=log)
     session = knocking(broker, one)
     session.accept()
-    pump(one, lambda _: one.connected)
+    pump(one, lambda _: one.link.is_connected)
     one.read(0.01)
     session.grant(session.read()[1], 1)
-    pump(one, lambda _: not one.connected)
+    pump(one, lambda _: not one.link.is_connected)
     assert log.entries[-1]["why"] == "the broker does not answer the subscription of pump"
-    assert one.subscriptions == {"press": "pending", "pump": "pending"}
+    assert one.subscriptions.of_source == {"press": "pending", "pump": "pending"}
     connected(broker, one)
     for _ in range(12):
         one.read(0.1)
-    assert one.connected
+    assert one.link.is_connected
 
 
 def test_each_answer_of_a_slow_broker_has_its_own_time(broker, receiver):
@@ -322,12 +322,12 @@ def test_each_answer_of_a_slow_broker_has_its_own_time(broker, receiver):
     for _ in range(6):
         one.read(0.1)
     session.accept()
-    pump(one, lambda _: one.connected)
+    pump(one, lambda _: one.link.is_connected)
     for _ in range(6):
         one.read(0.1)
     session.grant(session.read()[1], 1)
-    pump(one, lambda _: one.subscriptions == {"press": "granted"})
-    assert one.connected
+    pump(one, lambda _: one.subscriptions.of_source == {"press": "granted"})
+    assert one.link.is_connected
 
 
 def test_a_broker_that_falls_silent_is_given_up_once_and_for_the_reason_that_is_said(broker, receiver, monkeypatch):
@@ -342,9 +342,9 @@ def test_a_broker_that_falls_silent_is_given_up_once_and_for_the_reason_that_is_
     one.read(0.01)
     assert session.read()[0] == 0xC0
     ahead_s[0] += 61
-    pump(one, lambda _: not one.connected)
+    pump(one, lambda _: not one.link.is_connected)
     assert [line["why"] for line in log.entries] == ["MQTT 5", "the connection ended: Keep alive timeout"]
-    assert one._retry._wait_s == 2 * receive.RETRY_MIN_S
+    assert one.link._retry._wait_s == 2 * receive.RETRY_MIN_S
     connected(broker, one)
 
 
@@ -366,7 +366,8 @@ def test_a_secret_that_is_being_replaced_is_waited_for(broker, receiver, tmp_pat
     log = LogCapture()
     secret = tmp_path / "password"
     settings = Broker(host="127.0.0.1", port=broker.port, username="fw", password_file=secret)
-    one = Receiver(settings, "fw", [PRESS], [0], structlog.wrap_logger(None, processors=[log]), payload_bytes_max=1024)
+    options = InputOptions("fw", [PRESS], [0], ReadBounds(1024))
+    one = Receiver(settings, options, structlog.wrap_logger(None, processors=[log]))
     one.read(0.01)
     assert str(secret) in log.entries[0]["why"]
     secret.write_text("s3cret\n")
@@ -381,17 +382,17 @@ def test_connections_that_are_cut_short_again_and_again_speak_for_another_client
     broker, receiver, monkeypatch, protocol
 ):
     """As when two agents steal each other's client id, and the broker does not say so: said, and not fought for."""
-    monkeypatch.setattr(link_state, "CUT_SHORT_MAX", 5)
+    monkeypatch.setattr(retry, "CUT_SHORT_MAX", 5)
     log = LogCapture()
     one = receiver(log=log, protocol=protocol)
     for _ in range(5):
-        assert one.other_agent == ""
+        assert one.link.other_client == ""
         connected(broker, one).close()
-        pump(one, lambda _: not one.connected)
+        pump(one, lambda _: not one.link.is_connected)
     (line,) = [line for line in log.entries if line["event"] == "client_id_taken"]
     assert line["next_step"].startswith("Is another agent called fw-in?")
-    assert line["why"] == one.other_agent == "5 connections in a row ended within 20 s, and nobody said why"
-    assert 59 < one._retry.due_s - time.monotonic() <= 120
+    assert line["why"] == one.link.other_client == "5 connections in a row ended within 20 s, and nobody said why"
+    assert 59 < one.link.due_s - time.monotonic() <= 120
 
 
 def test_a_server_that_names_another_one_is_quoted(broker, receiver):
@@ -399,18 +400,18 @@ def test_a_server_that_names_another_one_is_quoted(broker, receiver):
     session = connected(broker, one)
     named = b"\x1c\x00\x08b.plant:" + b"\x1f\x00\x04move"
     session.send(packet(DISCONNECT, bytes([0x9D, len(named)]) + named))
-    pump(one, lambda _: not one.connected)
-    assert one.why == "the connection ended: Server moved (move); it names another server: b.plant:"
+    pump(one, lambda _: not one.link.is_connected)
+    assert one.link.why == "the connection ended: Server moved (move); it names another server: b.plant:"
 
 
 def test_an_end_without_a_word_is_said_in_words(broker, receiver):
     one = receiver()
     connected(broker, one).close()
-    pump(one, lambda _: not one.connected)
-    assert one.why == "the broker or the network closed the connection"
+    pump(one, lambda _: not one.link.is_connected)
+    assert one.link.why == "the broker or the network closed the connection"
     knocking(broker, one).reset()
     pump(one, lambda _: one._client is None)
-    assert one.why == "the broker or the network closed the connection before it answered"
+    assert one.link.why == "the broker or the network closed the connection before it answered"
 
 
 def test_limits_of_the_broker_are_said(broker, receiver):
@@ -418,9 +419,9 @@ def test_limits_of_the_broker_are_said(broker, receiver):
     one = receiver(log=log)
     session = knocking(broker, one)
     session.send(packet(0x20, b"\0\0\x05\x28\0\x13\x02\x58"))
-    pump(one, lambda _: one.connected)
+    pump(one, lambda _: one.link.is_connected)
     limits = ["no wildcards in subscriptions", "a keepalive of 600 s: a dead connection is noticed within twice that"]
-    assert one.limits == limits
+    assert list(one.link.limits) == limits
     assert log.entries[0]["why"] == "; ".join(["MQTT 5", *limits])
 
 
@@ -433,11 +434,11 @@ def test_a_fall_back_by_chance_ends_with_the_connection(broker, receiver, monkey
         pump(one, lambda _: one._client is None)
     session = connected(broker, one)
     assert not session.is_v5
-    due_s = one.protocol._try_5_at_s
+    due_s = one.link.protocol._try_5_at_s
     pump(one, lambda _: time.monotonic() > due_s)
-    assert one.connected, "what stands is left alone: its end would lose messages"
+    assert one.link.is_connected, "what stands is left alone: its end would lose messages"
     session.close()
-    pump(one, lambda _: not one.connected)
+    pump(one, lambda _: not one.link.is_connected)
     knocking(broker, one, version=5)
 
 
@@ -446,10 +447,10 @@ def test_a_name_that_another_client_took_is_said_and_not_fought_for(broker, rece
     log = LogCapture()
     one = receiver(log=log)
     session = connected(broker, one)
-    assert one.why == ""
+    assert one.link.why == ""
     session.send(packet(DISCONNECT, b"\x8e\0"))
-    pump(one, lambda _: not one.connected)
+    pump(one, lambda _: not one.link.is_connected)
     (line,) = [line for line in log.entries if line["event"] == "client_id_taken"]
     assert line["client_id"] == "fw-in"
-    assert one.why == "the connection ended: Session taken over"
-    assert 59 < one._retry.due_s - time.monotonic() <= 120
+    assert one.link.why == "the connection ended: Session taken over"
+    assert 59 < one.link.due_s - time.monotonic() <= 120

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import LogCapture
 
-from agent.mqtt import link_state
+from agent.mqtt import retry
 from agent.receive import inbox
 from agent.receive.client import Receiver
 from agent.receive.inbox import Received
@@ -79,7 +79,7 @@ def test_any_sequence_in_any_pieces_gives_the_same_messages_and_acknowledgements
         assert [session.read() for _ in found.packet_ids] == [(PUBACK, mid.to_bytes(2)) for mid in found.packet_ids]
 
     run()
-    assert one.connected
+    assert one.link.is_connected
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -97,7 +97,7 @@ def test_byte_by_byte_and_all_at_once_are_the_same(wired, version):
     counts = {(drop.source, drop.reason): 0 for case in wanted for drop in case.drops}
     for drop in found.drops:
         counts[drop.source, drop.reason] += 2  # it was said twice
-    assert one.counts == counts
+    assert one.inbox.counts == counts
 
 
 @pytest.mark.parametrize(("version", "name"), [(version, name) for version in VERSIONS for name in errors(version)])
@@ -106,11 +106,11 @@ def test_a_protocol_error_ends_the_connection_and_is_counted(broker, wired, vers
     log = LogCapture()
     one, session = wired(version, log=log)
     session.send(publish(version, b"before", mid=1) + errors(version)[name] + publish(version, b"after") * 4)
-    found = pump(one, lambda _: not one.connected)
+    found = pump(one, lambda _: not one.link.is_connected)
     assert (found.payloads, found.packet_ids) == ([b"before"], [1])
-    assert one.counts == {("", "protocol_error"): 1}
-    assert one.why.startswith("protocol error: ")
-    assert log.entries[-1]["why"] == one.why
+    assert one.inbox.counts == {("", "protocol_error"): 1}
+    assert one.link.why.startswith("protocol error: ")
+    assert log.entries[-1]["why"] == one.link.why
     assert session.is_ended()
     session = connected(broker, one)
     session.send(publish(version, b"again"))
@@ -120,7 +120,7 @@ def test_a_protocol_error_ends_the_connection_and_is_counted(broker, wired, vers
 @pytest.mark.parametrize("version", VERSIONS)
 def test_any_bytes_are_messages_or_drops_or_the_end_of_the_connection(broker, wired, version, monkeypatch):
     """Packets of the tables, of paho's own and junk, with bytes changed: nothing is raised, and the next one works."""
-    monkeypatch.setattr(link_state, "RETRY_MAX_S", 0.002)
+    monkeypatch.setattr(retry, "RETRY_MAX_S", 0.002)
     one, session = wired(version)
     pieces = [case.data for case in cases(version).values() if len(case.data) < 400] + list(errors(version).values())
     pieces += [PINGRESP, b"\x90\x03\x00\x01\x01", b"\x90\x04\x00\x01\x00\x01", b"\xe0\x00", b"\x20\x02\x00\x00"]
@@ -136,7 +136,7 @@ def test_any_bytes_are_messages_or_drops_or_the_end_of_the_connection(broker, wi
         session.send(bytes(said))
         one.read(0.05)
         session.close()
-        pump(one, lambda _: not one.connected)
+        pump(one, lambda _: not one.link.is_connected)
         session = connected(broker, one)
         session.send(publish(version, b"next"))
         assert pump(one, taken(1)).payloads == [b"next"]
@@ -147,17 +147,17 @@ def test_any_bytes_are_messages_or_drops_or_the_end_of_the_connection(broker, wi
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_same_protocol_error_again_and_again_is_waited_out_ever_longer(broker, wired, version, monkeypatch):
     """No loop at full speed; each change of state is said once."""
-    monkeypatch.setattr(link_state, "RETRY_MAX_S", 0.01)
+    monkeypatch.setattr(retry, "RETRY_MAX_S", 0.01)
     log = LogCapture()
     one, session = wired(version, log=log)
     waits = []
     for _ in range(5):
         session.send(errors(version)["QoS 3"])
-        pump(one, lambda _: not one.connected)
-        waits.append(one._retry._wait_s)
+        pump(one, lambda _: not one.link.is_connected)
+        waits.append(one.link._retry._wait_s)
         session = connected(broker, one)
     assert waits == [0.002, 0.004, 0.008, 0.01, 0.01]
-    assert one.counts == {("", "protocol_error"): 5}
+    assert one.inbox.counts == {("", "protocol_error"): 5}
     assert [line["event"] for line in log.entries] == ["broker_connected"] + ["broker_lost", "broker_connected"] * 5
 
 
@@ -165,7 +165,7 @@ def test_text_that_a_publisher_wrote_into_a_property_ends_nothing_on_the_fast_pa
     """A broker may hand on what it never read. Plain paho looks at it, so that one publisher ends the connection."""
     one, session = wired("5")
     session.send(publish("5", b"a", properties=b"\x03" + text(b"\xff")) + publish("5", b"b"))
-    found = pump(one, lambda found: len(found.topics) == 2 or not one.connected)
+    found = pump(one, lambda found: len(found.topics) == 2 or not one.link.is_connected)
     assert found.payloads == ([b"a", b"b"] if path == "fast" else [])
 
 
@@ -177,13 +177,13 @@ def test_a_connection_that_ends_inside_a_packet_leaves_nothing_of_it(broker, wir
     for size in (1, 2, 10, len(case.data) // 2, len(case.data) - 1):
         session.send(publish(version, b"whole") + case.data[:size])
         session.close()
-        found = pump(one, lambda _: not one.connected)
+        found = pump(one, lambda _: not one.link.is_connected)
         assert (found.payloads, found.packet_ids, found.drops) == ([b"whole"], [], [])
         session = connected(broker, one)
         session.send(publish(version, b"next", mid=2))
         found = pump(one, taken(1))
         assert (found.payloads, found.packet_ids) == ([b"next"], [2])
-    assert not one.counts
+    assert not one.inbox.counts
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -212,8 +212,8 @@ def test_a_message_as_large_as_mqtt_allows_goes_by_and_the_next_ones_come(wired,
     assert [(drop.source, drop.device, drop.reason, drop.detail) for drop in found.drops] == [
         ("press", "p1", "too_large", f"{payload_bytes} bytes")
     ]
-    assert one.counts == {("press", "too_large"): 1}
-    assert one.connected
+    assert one.inbox.counts == {("press", "too_large"): 1}
+    assert one.link.is_connected
 
 
 def packet_start(n_bytes: int) -> bytes:
@@ -270,14 +270,14 @@ def test_the_keepalive_counts_data_as_a_sign_of_life(wired, version, monkeypatch
         ahead_s[0] += 30.0
         session.send(publish(version))
         assert len(pump(one, taken(1)).topics) == 1
-        assert one.connected
+        assert one.link.is_connected
     session.send(PINGRESP)
     one.read(0.05)
     for _ in range(4):
         ahead_s[0] += 31.0
         one.read(0.0)
-    assert not one.connected
-    assert one.why == "the connection ended: Keep alive timeout"
+    assert not one.link.is_connected
+    assert one.link.why == "the connection ended: Keep alive timeout"
     pings = [session.read()[0] for _ in range(2)]
     assert pings == [0xC0, 0xC0]
 
@@ -289,17 +289,17 @@ def test_packets_of_pahos_own_may_stand_anywhere(wired, version):
     data = PINGRESP.join([publish(version, b"a"), publish(version, b"b", mid=2), publish(version, b"c")])
     goodbye = packet(0xE0, b"\x8b\x00" if version == "5" else b"")
     session.send(data + goodbye + publish(version, b"never"))
-    found = pump(one, lambda _: not one.connected)
+    found = pump(one, lambda _: not one.link.is_connected)
     assert found.payloads == [b"a", b"b", b"c"]
-    assert one.counts["", "protocol_error"] == (0 if version == "5" else 1)
+    assert one.inbox.counts["", "protocol_error"] == (0 if version == "5" else 1)
 
 
 def test_a_broker_that_blames_us_is_not_counted_as_wrong_itself(wired):
     one, session = wired("5")
     session.send(packet(0xE0, b"\x82\x00"))
-    pump(one, lambda _: not one.connected)
-    assert one.why == "the connection ended: Protocol error"
-    assert not one.counts
+    pump(one, lambda _: not one.link.is_connected)
+    assert one.link.why == "the connection ended: Protocol error"
+    assert not one.inbox.counts
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -307,15 +307,15 @@ def test_a_qos_that_was_not_asked_for_ends_the_connection(wired, version):
     """Plain paho hands the message over after its PUBREL."""
     one, session = wired(version)
     session.send(packet(0x34, text(TOPIC) + b"\0\1" + (b"\0" if version == "5" else b"")) + b"\x62\x02\0\1")
-    pump(one, lambda _: not one.connected)
-    assert one.why == "protocol error: a PUBLISH of QoS 2, which was not asked for"
+    pump(one, lambda _: not one.link.is_connected)
+    assert one.link.why == "protocol error: a PUBLISH of QoS 2, which was not asked for"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_connection_that_is_reset_is_lost_like_any_other(broker, wired, version):
     one, session = wired(version)
     session.reset()
-    pump(one, lambda _: not one.connected)
+    pump(one, lambda _: not one.link.is_connected)
     connected(broker, one)
 
 

@@ -90,9 +90,9 @@ def test_a_large_packet_that_is_no_publish_ends_the_connection_before_it_has_com
     one = receiver(protocol=version)
     session = connected(broker, one)
     session.send(packet(first, b"x" * 100_000)[:50])
-    pump(one, lambda _: not one.connected)
-    assert one.why == f"protocol error: a packet of type {first >> 4} and 100004 bytes"
-    assert one.counts == {("", "protocol_error"): 1}
+    pump(one, lambda _: not one.link.is_connected)
+    assert one.link.why == f"protocol error: a packet of type {first >> 4} and 100004 bytes"
+    assert one.inbox.counts == {("", "protocol_error"): 1}
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -103,8 +103,8 @@ def test_a_large_message_that_is_wrong_is_not_skipped(broker, receiver, version,
     session = connected(broker, one)
     wrong = errors(version)[name]
     session.send(packet(wrong[0], wrong[2:] + b"x" * 200_000))
-    pump(one, lambda _: not one.connected)
-    assert one.counts == {("", "protocol_error"): 1}
+    pump(one, lambda _: not one.link.is_connected)
+    assert one.inbox.counts == {("", "protocol_error"): 1}
 
 
 def test_the_memory_of_topics_is_bounded(broker, receiver, monkeypatch):
@@ -116,6 +116,6 @@ def test_the_memory_of_topics_is_bounded(broker, receiver, monkeypatch):
     session.send(b"".join(publish("5", topic=topic) for topic in topics * 2))
     found = pump(one, taken(72))
     assert found.topics == [topic.decode() for topic in topics * 2]
-    assert 0 < len(one._inbox.topics_known) <= 10
-    assert max(map(len, one._inbox.topics_known)) < 300
-    assert TOPIC not in one._inbox.topics_known
+    assert 0 < len(one.inbox.topics_known) <= 10
+    assert max(map(len, one.inbox.topics_known)) < 300
+    assert TOPIC not in one.inbox.topics_known

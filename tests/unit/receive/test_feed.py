@@ -1,7 +1,6 @@
 """A read goes to the core in portions; a turn is bounded in time; what it leaves waits, and nothing is lost by that."""
 
 import math
-from collections import Counter
 
 import pytest
 import structlog
@@ -9,38 +8,30 @@ from structlog.testing import LogCapture
 
 from agent.log import DropLog, ShedLog
 from agent.receive import backlog, feed
-from agent.receive.backlog import Backlog, Row
+from agent.receive.backlog import Row
 from agent.receive.feed import PORTION_MESSAGES, Feed
-from agent.receive.inbox import Inbox, Received
+from agent.receive.inbox import Inbox, ReadBounds, Received
 from agent.receive.publish_frame import Message
 from agent.words import Quality
 from tests.streams import SOURCE, core, interleaved, life
+
+ROWS_MAX = 64
 
 
 class Reads:
     """A receiver that has read these before."""
 
-    def __init__(self, *reads: Received) -> None:
-        self.counts: Counter[tuple[str, str]] = Counter()
+    def __init__(self, *reads: Received, rows_max: int = ROWS_MAX) -> None:
+        self.inbox = Inbox([SOURCE], ReadBounds(2**16, rows_max), lambda: 10**9)
         self.acknowledged: list[int] = []
         self.kept_alive = 0
-        self.took_s = 0.0
-        self.backlog = Backlog()
         self._reads = list(reads)
 
     def read(self, _: float) -> Received:
         return self._reads.pop(0) if self._reads else Received()
 
-    def release(self) -> Received:
-        rows, gaps = self.backlog.take(ROWS_MAX)
-        topics, payloads, arrived_ns = map(list, zip(*rows, strict=True)) if rows else ([], [], [])
-        return Received(topics, payloads, arrived_ns, gaps=gaps)
-
     def keep_alive(self) -> None:
         self.kept_alive += 1
-
-    def spend(self, took_s: float) -> None:
-        self.took_s += took_s
 
     def acknowledge(self, packet_ids: list[int]) -> None:
         self.acknowledged += packet_ids
@@ -53,9 +44,6 @@ class Reads:
 
 
 MESSAGES = interleaved(*(life(f"p{number}", 50, seed=number) for number in range(2 * PORTION_MESSAGES // 50 + 1)))
-
-
-ROWS_MAX = 64
 
 
 def of(messages, *packet_ids: int, gaps=()) -> Received:
@@ -93,7 +81,7 @@ def test_within_its_time_a_turn_takes_all_that_was_read():
     one, into, _ = fed(reads)
     one.turn(0.0)
     assert (into.entry, reads.acknowledged) == (len(MESSAGES), [7])
-    assert reads.took_s > 0
+    assert reads.inbox.share._took_s > 0
 
 
 def test_a_stop_takes_what_was_read(monkeypatch):
@@ -135,8 +123,8 @@ def test_a_stop_takes_what_waits_and_marks_what_was_shed_behind_it():
     reads = Reads()
     one, into, taken = fed(reads)
     for topic, payload in life("hog", 2 * ROWS_MAX + 1):
-        reads.backlog.add(("press", "hog"), Row(topic, payload, 10**9))
-    reads.backlog.lose_history()
+        reads.inbox.backlog.add(("press", "hog"), Row(topic, payload, 10**9))
+    reads.inbox.backlog.lose_history()
     one.close()
     assert into.entry == 2 * ROWS_MAX + 1
     assert Quality.GAP not in qualities(taken)["hog"]
@@ -147,9 +135,7 @@ class Shared(Reads):
     """Reads go through a real inbox, each at its own monotonic time."""
 
     def __init__(self, rows_max: int) -> None:
-        super().__init__()
-        self.inbox = Inbox([SOURCE], 2**16, lambda: 10**9, rows_per_device_max=rows_max)
-        self.backlog, self.release = self.inbox.backlog, self.inbox.release
+        super().__init__(rows_max=rows_max)
         self.comes: list[tuple[float, list]] = []
         self.lost_at_s = math.inf  # the read of that time follows a lost connection
 
@@ -170,7 +156,7 @@ def test_a_backlog_in_one_go_is_scored_whole_and_as_if_it_had_come_slowly():
     one, into, taken = fed(reads)
     while reads.comes:
         one.turn(0.0)
-    assert (into.entry, reads.inbox.counts, bool(reads.backlog)) == (506, {}, False)
+    assert (into.entry, reads.inbox.counts, bool(reads.inbox.backlog)) == (506, {}, False)
     topics, payloads = zip(*rows, strict=True)
     slowly = core().take(topics, payloads, [10**9] * 506).scores
     assert b"".join(part.scores.risk.tobytes() for part in taken) == slowly.risk.tobytes()
@@ -208,7 +194,7 @@ def test_a_device_that_the_core_refuses_for_its_id_is_neither_kept_waiting_nor_n
     reads.comes = [(10.0, [(f"plant/{'x' * 60_000}/cycle", b"{}")] * 5)]
     one, into, _ = fed(reads)
     one.turn(0.0)
-    assert (reads.inbox.shed_of, bool(reads.backlog)) == ({}, False)
+    assert (reads.inbox.shed_of, bool(reads.inbox.backlog)) == ({}, False)
     assert into.counts == {("press", "device_id"): 5}
 
 

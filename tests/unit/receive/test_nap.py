@@ -53,7 +53,7 @@ def test_the_end_of_the_connection_ends_it(broker, receiver):
     one, session = received(receiver, broker, 1)
     session.close()
     one.nap(3600.0)
-    pump(one, lambda _: not one.connected)
+    pump(one, lambda _: not one.link.is_connected)
 
 
 def test_without_a_message_there_is_none(broker, receiver):
@@ -61,7 +61,7 @@ def test_without_a_message_there_is_none(broker, receiver):
     connected(broker, one)
     one.read(0.0)
     one.nap(3600.0)
-    assert one.connected
+    assert one.link.is_connected
 
 
 def test_where_the_kernel_cannot_tell_it_is_short(broker, receiver, monkeypatch):
