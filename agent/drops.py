@@ -6,8 +6,9 @@ A flood of bad messages must cost little, so names and texts are made where the 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import numpy.typing as npt
 
 from agent.reasons import ReasonName
@@ -47,6 +48,26 @@ class Drops:
             reason=self.reason,
             detail=self.detail(*(column[row] for column in self.values)),
         )
+
+
+class SingleDrop(NamedTuple):
+    """A message that was dropped or doubted by itself, as `Drops` has many; `detail` is its text."""
+
+    reason: ReasonName
+    message: int
+    source: int
+    device: str
+    detail: str
+
+
+def as_columns(singles: Sequence[SingleDrop]) -> list[Drops]:
+    """A record a reason, each in the order given."""
+    drops = []
+    for reason in dict.fromkeys(single.reason for single in singles):
+        _, message, source, device, detail = zip(*(one for one in singles if one.reason == reason), strict=True)
+        columns = (np.array(message), np.array(source), np.array(device, np.object_))
+        drops.append(Drops(reason, *columns, str, (detail,)))
+    return drops
 
 
 def count_drops(

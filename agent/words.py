@@ -49,6 +49,7 @@ class Source:
     future_max_s a reading further ahead of its arrival than this is dropped (`future`)
     past_max_s   a clock that is steadily further behind arrival than this is wrong
     report_extra count payload fields that no channel names
+    codec        name in `agent.decode.codec.CODECS` of what reads the payloads
     first_seen   what a device is when its first row is heard: of unknown age, or new
     """
 
@@ -61,6 +62,7 @@ class Source:
     past_max_s: float = 3600.0
     report_extra: bool = True
     first_seen: FirstSeen = "unknown"
+    codec: str = "json_object"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from agent.align.spacing import space
 from agent.bundle.manifest import Manifest
 from agent.core.bounds import Bounds
 from agent.core.scores import joined, no_scores, picked
-from agent.decode.intake import Readings
+from agent.decode.readings import Readings
 from agent.devices.slots import GONE, NEVER, NO_SLOT, Slab
 from agent.drops import Drops
 from agent.judge.events import AlertEvents

@@ -1,4 +1,4 @@
-"""JSON object payload -> reading: one field a channel, one field for the time.
+"""The codec `json_object`: a payload is one JSON object, with a field a channel and one for the time.
 
 msgspec decodes straight into a struct made for the source, so a payload costs no dict. Strict about types: `true`,
 `"21,4"` and NaN are not numbers. A missing or null channel is NaN; fields that no channel names are noted.
@@ -15,22 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import astuple
 
+from agent.decode.readings import IMPOSSIBLE_NS, Payloads, Readings
+from agent.drops import SingleDrop
 from agent.errors import Unreadable
 from agent.reasons import ReasonName
-from agent.words import Bool, Float32, Int64, Source, TimeUnit
+from agent.words import Float32, Int64, Source, TimeUnit
 
 NS_PER: dict[TimeUnit, int] = {"s": 10**9, "ms": 10**6, "us": 10**3, "cycle": 10**9}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _T_NS_MAX = 2**62
-
-
-class Undecodable(Exception):
-    """A payload that is dropped: `reason` is counted, `detail` is logged."""
-
-    def __init__(self, reason: ReasonName, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason = reason
-        self.detail = detail
 
 
 def field_problem(field: str) -> str:
@@ -41,56 +34,69 @@ def field_problem(field: str) -> str:
 
 
 class JsonObjectCodec:
-    """Decodes the payloads of one source, and turns what it decoded into columns.
+    """Decodes the payloads of one source, a JSON object each, without a Python call of ours for an ordinary one.
 
-    `decode_strict` is the way of an ordinary payload, without a Python call of ours; where it raises one of
-    `Unreadable`, `decode` says why or what was doubtful.
+    Where the strict decoder raises one of `Unreadable`, that payload alone is looked at again.
     """
 
     def __init__(self, source: Source) -> None:
         self._time_unit = source.time_unit
         self._n_channels = len(source.fields)
-        strict, lenient = (_decoder(source, forbid_unknown=forbid) for forbid in (True, False))
-        self.decode_strict = strict if source.report_extra else lenient
-        self._lenient = lenient
+        strict, self._lenient = (_decoder(source, forbid_unknown=forbid) for forbid in (True, False))
+        self._strict = strict if source.report_extra else self._lenient
 
-    def decode(self, payload: bytes) -> tuple[msgspec.Struct, str]:
-        """A reading, and which field no channel names ("" for none). Raises Undecodable."""
+    def decode(self, payloads: Payloads) -> Readings:
+        """A reading of each payload that is one; see `agent.decode.codec`."""
+        objects: list[msgspec.Struct] = []
+        dropped: list[int] = []
+        drops: list[SingleDrop] = []  # and doubts
+        rest = map(self._strict, payloads.payload)
+        while True:
+            try:
+                objects.extend(rest)  # what it has decoded stays when it raises, and it goes on with the next payload
+                break
+            except Unreadable as error:
+                index = len(objects) + len(dropped)
+                found, reason, detail = self._look_again(payloads.payload[index], error)
+                drops.append(payloads.single_drop(index, reason, detail))
+                if found is None:
+                    dropped.append(index)
+                else:
+                    objects.append(found)
+        rows = np.delete(np.arange(len(payloads.payload)), dropped) if dropped else slice(None)
+        t_ns, x = self._columns(objects, payloads.arrived_ns[rows])
+        return payloads.readings(rows, t_ns, x, drops)
+
+    def _look_again(self, payload: bytes, error: Exception) -> tuple[msgspec.Struct | None, ReasonName, str]:
+        """The reading of a payload that is doubted, None for one that is dropped; and why."""
+        if not payload:
+            return None, "empty", str(error)
+        if not isinstance(error, msgspec.ValidationError):
+            return None, "malformed", str(error)
+        if "unknown field" not in str(error):
+            return None, *_reason(error)
         try:
-            return self.decode_strict(payload), ""
-        except msgspec.ValidationError as error:
-            if "unknown field" not in str(error):
-                raise Undecodable(*_reason(error)) from None
-            extra = str(error)
-        except Unreadable as error:
-            raise Undecodable("empty" if not payload else "malformed", str(error)) from None
-        try:
-            return self._lenient(payload), extra
-        except msgspec.ValidationError as error:
-            raise Undecodable(*_reason(error)) from None
-        except Unreadable as error:
-            raise Undecodable("malformed", str(error)) from None
+            return self._lenient(payload), "extra_channel", f"{error}; the reading is used"
+        except msgspec.ValidationError as other:
+            return None, *_reason(other)
+        except Unreadable as other:
+            return None, "malformed", str(other)
 
-    def columns(self, readings: Sequence[msgspec.Struct], arrived_ns: Int64) -> tuple[Int64, Bool, Float32]:
-        """Readings as columns of n rows; arrived_ns int64 [n] is the time of a source whose payloads say none.
-
-        Returns event times int64 [n] in ns since 1970 (or in cycles times 1e9), which of them cannot be bool [n], and
-        the channels float32 [n, F], NaN = missing, infinite = beyond float32.
-        """
+    def _columns(self, objects: Sequence[msgspec.Struct], arrived_ns: Int64) -> tuple[Int64, Float32]:
+        """Event times int64 [n] and channels float32 [n, F]; arrived_ns int64 [n] for a source without a time."""
         has_float_time = self._time_unit in NS_PER
         has_exact_time = self._time_unit in ("iso8601", "ns")  # so not by way of a float
         row_of = _channels if has_exact_time else astuple
-        values = _matrix(row_of, readings, self._n_channels + has_float_time)
+        values = _matrix(row_of, objects, self._n_channels + has_float_time)
         with np.errstate(over="ignore"):  # the graph clips an infinite value, and the quality says out_of_domain
             x = values[:, has_float_time:].astype(np.float32)
         if has_float_time:
-            return *_scaled(values[:, 0], NS_PER[self._time_unit]), x
+            return _scaled(values[:, 0], NS_PER[self._time_unit]), x
         if self._time_unit == "arrival":
-            return arrived_ns, np.zeros(len(readings), np.bool_), x
-        times = [reading.t for reading in readings]  # type: ignore[attr-defined]  # _decoder gives it
+            return arrived_ns, x
+        times = [reading.t for reading in objects]  # type: ignore[attr-defined]  # _decoder gives it
         exact = times if self._time_unit == "ns" else [_since_epoch_ns(time) for time in times]
-        possible = np.fromiter((0 <= time < _T_NS_MAX for time in exact), np.bool_, len(exact))
-        return np.array([time if 0 <= time < _T_NS_MAX else 0 for time in exact], np.int64), ~possible, x
+        return np.array([time if 0 <= time < _T_NS_MAX else IMPOSSIBLE_NS for time in exact], np.int64), x
 
 
 def _matrix(
@@ -108,13 +114,15 @@ def _channels(reading: msgspec.Struct) -> tuple[Any, ...]:
     return astuple(reading)[1:]
 
 
-def _scaled(given: npt.NDArray[np.float64], scale: int) -> tuple[Int64, Bool]:
-    """Times in units of `scale` ns as int64 [n] ns, and which of them cannot be: bool [n]."""
+def _scaled(given: npt.NDArray[np.float64], scale: int) -> Int64:
+    """Times in units of `scale` ns as int64 [n] ns, IMPOSSIBLE_NS for those that cannot be."""
     possible = (given >= 0) & (given < _T_NS_MAX / scale)
-    if np.count_nonzero(possible) < len(possible):
+    is_possible = np.count_nonzero(possible) == len(possible)
+    if not is_possible:
         given = np.where(possible, given, 0)
     whole = np.floor(given)  # kept apart: a float64 of nanoseconds since 1970 would be off by up to 128 of them
-    return whole.astype(np.int64) * scale + np.rint((given - whole) * scale).astype(np.int64), ~possible
+    t_ns = whole.astype(np.int64) * scale + np.rint((given - whole) * scale).astype(np.int64)
+    return t_ns if is_possible else np.where(possible, t_ns, IMPOSSIBLE_NS)
 
 
 def _decoder(source: Source, *, forbid_unknown: bool) -> Callable[[bytes], msgspec.Struct]:

@@ -1,6 +1,13 @@
-"""Topic -> device: one level of a source's topic pattern names the device."""
+"""Topic -> source and device: one level of a source's topic pattern names the device."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from agent.drops import NO_SOURCE, SingleDrop
+
+ADDRESSES_MAX = 100_000  # topics remembered; beyond it the memory starts anew
+ADDRESS_CHARS_MAX = 256  # longer topics are not remembered
 
 DEVICE = "{device}"
 
@@ -63,3 +70,51 @@ def device_id_problem(device: str, bytes_max: int) -> str:
     if not device.isprintable():
         return "holds control characters"
     return ""
+
+
+class Address(NamedTuple):
+    """What a topic means: index of the source, and the device."""
+
+    source: int
+    device: str
+
+
+class Addresses:
+    """What topics mean. A topic belongs to the first source whose pattern it matches."""
+
+    def __init__(self, patterns: Sequence[Pattern], device_id_bytes_max: int) -> None:
+        self._patterns = patterns
+        self._device_id_bytes_max = device_id_bytes_max
+        self._known: dict[str, Address] = {}
+        self._first: dict[Address, str] = {}  # topic of a device, where a wildcard lets it have several
+
+    def find(self, topics: Sequence[str], drops: list[SingleDrop]) -> list[Address | None]:
+        """The address of each topic, None for a message that is dropped; `drops` gets what is dropped or doubted."""
+        addresses = list(map(self._known.get, topics))
+        if not all(addresses):
+            for message, topic in enumerate(topics):
+                if addresses[message] is None:
+                    addresses[message] = self._known.get(topic) or self._find(message, topic, drops)
+        return addresses
+
+    def _find(self, message: int, topic: str, drops: list[SingleDrop]) -> Address | None:
+        for source, pattern in enumerate(self._patterns):
+            device = pattern.device(topic)
+            if device is None:
+                continue
+            problem = device_id_problem(device, self._device_id_bytes_max)
+            if problem:
+                drops.append(SingleDrop("device_id", message, source, "", f"the device id {problem}"))
+                return None
+            address = Address(source, device)
+            if len(topic) <= ADDRESS_CHARS_MAX:
+                if len(self._known) >= ADDRESSES_MAX:
+                    self._known.clear()
+                    self._first.clear()
+                self._known[topic] = address
+                if pattern.has_wildcard and (first := self._first.setdefault(address, topic)) != topic:
+                    detail = f"the device also comes from {first}: are they two machines? The reading is used"
+                    drops.append(SingleDrop("two_topics", message, source, device, detail))
+            return address
+        drops.append(SingleDrop("no_source", message, NO_SOURCE, "", "no source's topic matches"))
+        return None

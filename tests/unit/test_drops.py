@@ -8,11 +8,11 @@ from agent.drops import NO_SOURCE, Drops, count_drops
 from agent.words import Drop
 
 
-def drops(reason, *rows, **changes):
+def drops(reason, *rows):
     """A row is (message, source, device, span in s)."""
     message, source, device, span_s = zip(*rows, strict=True)
     columns = (np.array(message), np.array(source), np.array(device, np.object_))
-    return Drops(reason, *columns, "{:g} s before".format, (np.array(span_s),), **changes)
+    return Drops(reason, *columns, "{:g} s before".format, (np.array(span_s),))
 
 
 def test_all_are_counted_and_the_last_of_each_source_and_reason_is_told():

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from agent.decode import intake as intake_module
+from agent.decode import topic as topic_module
 from agent.decode.intake import Intake
 from agent.words import Source
 
@@ -66,7 +66,7 @@ def test_a_value_beyond_float32_is_infinite_not_an_error():
 
 
 def test_topics_are_forgotten_beyond_the_bound_and_read_all_the_same(monkeypatch):
-    monkeypatch.setattr(intake_module, "ADDRESSES_MAX", 3)
+    monkeypatch.setattr(topic_module, "ADDRESSES_MAX", 3)
     messages = [(f"press/p{index}", {"ts": 1, "temp": 1, "load": 1}) for index in range(10)]
     assert read(*messages, *messages).device.tolist() == [f"p{index}" for index in range(10)] * 2
 
@@ -78,7 +78,7 @@ def test_long_topics_are_read_and_not_remembered():
     for _ in range(2):
         readings = intake.read(topics, [b'{"ts": 1, "temp": 1, "load": 1}'] * 4, np.full(4, NOW_NS))
         assert readings.device.tolist() == ["p1"] * 4
-    assert list(intake._addresses) == topics[:2]
+    assert list(intake._addresses._known) == topics[:2]
 
 
 def test_no_message_gives_no_reading():

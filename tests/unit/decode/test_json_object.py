@@ -1,35 +1,40 @@
-import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from agent.decode.json_object import JsonObjectCodec, Undecodable
+from agent.decode.json_object import JsonObjectCodec
+from agent.decode.readings import IMPOSSIBLE_NS, Payloads
 from agent.words import Source
 
 SOURCE = Source(name="press", topic="{device}", time_field="ts", time_unit="s", fields=("temp", "load"))
 
 
-def codec(**changes):
-    return JsonObjectCodec(replace(SOURCE, **changes))
+NAN = float("nan")
 
 
-def decoded(one, payload, *, arrived_ns=0):
-    """What a payload alone becomes: event time, whether that cannot be, and channels; and the doubt about it."""
-    reading, doubt = one.decode(payload)
-    t_ns, impossible, x = one.columns([reading], np.int64([arrived_ns]))
-    return int(t_ns[0]), bool(impossible[0]), x[0].tolist(), doubt
+def decode(*payloads, arrived_ns=0, **changes):
+    """The readings of payloads, by the codec of a source with `changes`."""
+    n = len(payloads)
+    columns = Payloads(0, np.arange(n), np.full(n, "p1", object), payloads, np.full(n, arrived_ns))
+    return JsonObjectCodec(replace(SOURCE, **changes)).decode(columns)
+
+
+def decoded(payload, **changes):
+    """What a payload alone becomes: event times and channels of its readings, and reasons of drops and doubts."""
+    readings = decode(payload, **changes)
+    return readings.t_ns.tolist(), readings.x.tolist(), [drops.reason for drops in readings.drops]
 
 
 def test_fields_come_in_the_channels_order_whatever_the_payloads_is():
-    assert decoded(codec(), b'{"load": 2, "ts": 5, "temp": 1.5}') == (5 * 10**9, False, [1.5, 2.0], "")
+    assert decoded(b'{"load": 2, "ts": 5, "temp": 1.5}') == ([5 * 10**9], [[1.5, 2.0]], [])
 
 
 @pytest.mark.parametrize("payload", [b'{"ts": 5, "temp": 1}', b'{"ts": 5, "temp": 1, "load": null}'])
 def test_a_missing_or_null_channel_is_missing(payload):
-    _, _, (temp, load), doubt = decoded(codec(), payload)
-    assert (temp, doubt) == (1.0, "")
-    assert math.isnan(load)
+    readings = decode(payload)
+    assert readings.drops == []
+    np.testing.assert_array_equal(readings.x, np.float32([[1, NAN]]))
 
 
 @pytest.mark.parametrize(
@@ -52,20 +57,19 @@ def test_a_missing_or_null_channel_is_missing(payload):
 )
 @pytest.mark.parametrize("report_extra", [True, False])
 def test_what_cannot_be_read_is_named_by_a_reason(payload, reason, report_extra):
-    with pytest.raises(Undecodable) as raised:
-        codec(report_extra=report_extra).decode(payload)
-    assert raised.value.reason == reason
+    assert decoded(payload, report_extra=report_extra) == ([], [], [reason])
 
 
 def test_an_extra_field_is_doubtful_and_the_reading_is_used():
     payload = b'{"ts": 5, "temp": 1, "load": 2, "fan": 3}'
-    assert decoded(codec(), payload) == (5 * 10**9, False, [1.0, 2.0], "Object contains unknown field `fan`")
-    assert decoded(codec(report_extra=False), payload) == (5 * 10**9, False, [1.0, 2.0], "")
+    (doubt,) = decode(payload).drops
+    assert doubt.sample(0, ["t"], ["press"]).detail == "Object contains unknown field `fan`; the reading is used"
+    assert decoded(payload) == ([5 * 10**9], [[1.0, 2.0]], ["extra_channel"])
+    assert decoded(payload, report_extra=False) == ([5 * 10**9], [[1.0, 2.0]], [])
 
 
 def test_an_extra_field_does_not_hide_a_wrong_one():
-    with pytest.raises(Undecodable, match="wrong_type"):
-        codec().decode(b'{"fan": 3, "ts": 5, "temp": "x"}')
+    assert decoded(b'{"fan": 3, "ts": 5, "temp": "x"}') == ([], [], ["wrong_type"])
 
 
 @pytest.mark.parametrize(
@@ -82,9 +86,7 @@ def test_an_extra_field_does_not_hide_a_wrong_one():
     ],
 )
 def test_every_unit_of_time(unit, payload, t_ns):
-    got, impossible, (temp, load), _ = decoded(codec(time_unit=unit), b'{"ts": ' + payload + b', "temp": 1}')
-    assert (got, impossible, temp) == (t_ns, False, 1.0)
-    assert math.isnan(load)
+    assert decoded(b'{"ts": ' + payload + b', "temp": 1, "load": 2}', time_unit=unit) == ([t_ns], [[1.0, 2.0]], [])
 
 
 @pytest.mark.parametrize(
@@ -98,20 +100,36 @@ def test_every_unit_of_time(unit, payload, t_ns):
     ],
 )
 def test_a_time_that_cannot_be_is_impossible(unit, payload):
-    assert decoded(codec(time_unit=unit), b'{"ts": ' + payload + b', "temp": 1}')[1]
+    right = {"iso8601": b'"1970-01-01T00:00:05Z"', "ns": b"5000000000"}.get(unit, b"5")
+    payloads = [b'{"ts": ' + time + b', "temp": 1, "load": 2}' for time in (right, payload, right)]
+    assert decode(*payloads, time_unit=unit).t_ns.tolist() == [5 * 10**9, IMPOSSIBLE_NS, 5 * 10**9]
 
 
 def test_without_a_time_field_the_arrival_is_the_time():
-    one = codec(time_field="", time_unit="arrival")
-    assert decoded(one, b'{"temp": 1, "load": 2}', arrived_ns=77) == (77, False, [1.0, 2.0], "")
+    payload = b'{"temp": 1, "load": 2}'
+    assert decoded(payload, time_field="", time_unit="arrival", arrived_ns=77) == ([77], [[1.0, 2.0]], [])
 
 
 @pytest.mark.parametrize("unit", ["s", "ns"])
 def test_a_null_among_many_readings_is_missing_and_the_others_are_as_without_it(unit):
-    one = codec(time_unit=unit)
-    payloads = [b'{"ts": 1, "temp": 1, "load": 2}', b'{"ts": 2, "temp": null, "load": 3}', b'{"ts": 3, "temp": 4}']
-    t_ns, impossible, x = one.columns([one.decode(payload)[0] for payload in payloads], np.zeros(3, np.int64))
+    readings = decode(
+        b'{"ts": 1, "temp": 1, "load": 2}',
+        b'{"ts": 2, "temp": null, "load": 3}',
+        b'{"ts": 3, "temp": 4}',
+        time_unit=unit,
+    )
     scale = 10**9 if unit == "s" else 1
-    assert t_ns.tolist() == [scale, 2 * scale, 3 * scale]
-    assert not impossible.any()
-    np.testing.assert_array_equal(x, np.float32([[1, 2], [np.nan, 3], [4, np.nan]]))
+    assert readings.t_ns.tolist() == [scale, 2 * scale, 3 * scale]
+    np.testing.assert_array_equal(readings.x, np.float32([[1, 2], [NAN, 3], [4, NAN]]))
+
+
+@pytest.mark.parametrize("bad", [b"", b"{", b'{"ts": "x"}'])
+@pytest.mark.parametrize("place", [0, 1, 4])
+def test_a_bad_payload_is_left_out_in_its_place(bad, place):
+    payloads = [b'{"ts": %d, "temp": 1, "load": 2}' % number for number in range(4)]
+    payloads[place:place] = [bad, bad]
+    readings = decode(*payloads)
+    assert readings.t_ns.tolist() == [0, 10**9, 2 * 10**9, 3 * 10**9]
+    assert readings.message.tolist() == [index for index in range(6) if index not in (place, place + 1)]
+    (drops,) = readings.drops
+    assert drops.message.tolist() == [place, place + 1]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from agent.bundle import file
-from agent.decode.json_object import JsonObjectCodec
+from agent.decode.intake import Intake
 from agent.errors import DataRefused
 from agent.replay.inline import Observer, play_inline
 from agent.replay.messages import source_for, stream
@@ -52,14 +52,12 @@ FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 @example(np.float32([[1.17549435e-38, 1e-45, 3.4028235e38]] * 4), 0)
 @example(np.float32([[8388609.5, 16777217, 0.1]] * 4), 3)
 def test_float32_comes_back_from_its_message_to_the_bit(x, start):
-    """Through the agent's own codec, which reads float64 and rounds."""
+    """Through the agent's own decoder, which reads float64 and rounds."""
     t_s = start + np.arange(4.0)
-    codec = JsonObjectCodec(SOURCE)
-    payloads = stream([Recorded("a", t_s, x)], SOURCE).messages(0, 4)[1]
-    read = [codec.decode(payload)[0] for payload in payloads]
-    t_ns, _, values = codec.columns(read, np.zeros(4, np.int64))
-    assert values.tobytes() == x.tobytes()
-    assert t_ns.tolist() == (t_s * 1e9).tolist()
+    intake = Intake([SOURCE], payload_bytes_max=1000, device_id_bytes_max=10)
+    readings = intake.read(*stream([Recorded("a", t_s, x)], SOURCE).messages(0, 4), np.zeros(4, np.int64))
+    assert readings.x.tobytes() == x.tobytes()
+    assert readings.t_ns.tolist() == (t_s * 1e9).tolist()
 
 
 def test_every_row_is_scored_and_a_worn_device_warns(bundle):
