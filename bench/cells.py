@@ -27,7 +27,7 @@ ROUNDS, CALLS = 15, 20
 
 
 def graph(cell: Cell, form: Form) -> bytes:
-    """x [b, I], dt [b] and state [b, S] to state_out [b, S] and, where a bundle has its risks, what goes up [b, W]."""
+    """x [b, I], dt [b] and state [b, S] to state_out [b, S] and, in the place of risks, the output [b, W]."""
     builder = GraphBuilder()
     sizes = [size for _, size in cell.blocks]
     up, state = cell.export(builder, PRODUCTS[form], "x", builder.split("state", sizes))
@@ -60,7 +60,7 @@ class OneCell:
         self.session = ort.InferenceSession(self.model, options, providers=["CPUExecutionProvider"])
 
     def step(self, x: Float32, state: Float32) -> tuple[Float32, Float32]:
-        """x [b, I] and state [b, S] to what goes up [b, W] and the new state."""
+        """x [b, I] and state [b, S] to the output [b, W] and the new state."""
         given = {"x": x, "dt": np.zeros(len(x), np.float32), "state": state}
         state, up = self.session.run(["state_out", "risk"], given)
         return up, state
@@ -105,7 +105,7 @@ def main() -> None:
             {
                 "cell": name,
                 "state": cell.size,
-                "goes_up": cell.width,
+                "width": cell.width,
                 "parameters": sum(parameter.numel() for parameter in cell.parameters()),
                 "int8_bytes": len(graph(cell, "int8")),
                 **{f"{form}_time_over_lstm": found["median"] for form, found in beside.items()},
@@ -113,7 +113,7 @@ def main() -> None:
             }
         )
     print(f"{N_INPUTS} inputs, hidden width {HIDDEN}, {ROWS} rows a call; medians of {ROUNDS} rounds.\n")
-    headings = ("cell", "state", "goes up", "parameters", "int8 bytes", "fp32 time", "int8 time")
+    headings = ("cell", "state", "output", "parameters", "int8 bytes", "fp32 time", "int8 time")
     shown = [list(row.values())[: len(headings)] for row in rows]
     print(
         markdown(headings, [[f"{value:.2f}" if isinstance(value, float) else value for value in row] for row in shown])

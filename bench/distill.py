@@ -48,7 +48,7 @@ from trainer.training.teacher import BidirectionalLstm, TrainedTeacher
 
 ALONE, TAUGHT, TEACHER = METHODS = ("alone", "taught", "teacher")
 TOGETHER = 32
-"""Beginnings of a life that the teacher hears side by side."""
+"""Beginnings of a life that the teacher reads side by side."""
 FIGURES = ("mean_lead_s", "detection_rate", "rmse_s")
 
 
@@ -72,7 +72,7 @@ class HeardSoFar:
         inputs = torch.from_numpy(batch_of([life], self.config.model).inputs)
         left, risk = [], []
         for start in range(0, len(inputs), TOGETHER):
-            rows = torch.arange(start, min(start + TOGETHER, len(inputs)))  # the last row that each of them hears
+            rows = torch.arange(start, min(start + TOGETHER, len(inputs)))  # the last row of each of them
             real = torch.arange(int(rows[-1]) + 1)[:, None] <= rows
             answers, _ = self.network(inputs[: len(real)].expand(-1, len(rows), -1), real=real)
             each = torch.arange(len(rows))

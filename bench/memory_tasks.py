@@ -78,7 +78,7 @@ TASKS: Mapping[str, Task] = {
 
 
 class Reader(nn.Module):
-    """One cell, and a linear map of what goes up from its last rows."""
+    """One cell, and a linear map of its output in the last rows."""
 
     def __init__(self, cell: str, task: Task) -> None:
         super().__init__()

@@ -178,7 +178,7 @@ class Augment(Section):
 
 
 class Distill(Section):
-    """`forewarn-train distill`: a large network that hears a little ahead draws the estimate of the one to be made."""
+    """`forewarn-train distill`: a large network that looks ahead teaches the small one its estimates."""
 
     teacher_hidden: int = Field(default=256, ge=4, le=2048, description="Width of its layers, each way in time.")
     teacher_layers: int = Field(default=1, ge=1, le=4)
