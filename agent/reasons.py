@@ -76,7 +76,7 @@ _ALL = (
     Reason("device_id", "The device's id is empty, too long or holds control characters.", "Mend the topic."),
     Reason(
         "max_devices",
-        "The device is new, and `agent.max_devices` are known.",
+        "The device is new, and `agent.devices_max` are known.",
         "Raise the bound; known devices are never evicted.",
     ),
     Reason(

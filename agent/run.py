@@ -141,8 +141,8 @@ class Daemon:
         if now_s >= self._look_due_s:
             self._look_due_s = now_s + self._supervisor.look_every_s
             self._supervisor.heed(self._stuck(now_s))
-        max_delay_s = self._settings.agent.max_delay.total_seconds()
-        self._feed.nap(min(max_delay_s, BUSY_NAP_S) if self._output.is_busy else max_delay_s)
+        delay_max_s = self._settings.agent.delay_max.total_seconds()
+        self._feed.nap(min(delay_max_s, BUSY_NAP_S) if self._output.is_busy else delay_max_s)
 
     def reload(self, examined: Examined) -> None:
         """Take over what may change while it runs, name what needs a restart; problems change nothing."""

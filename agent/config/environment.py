@@ -7,6 +7,7 @@ from pathlib import Path
 from agent.config.gather import LISTS, Gathered, Place, Toml, merge
 from agent.config.lines import Key
 from agent.config.problem import Problem
+from agent.config.renamed import RENAMED
 from agent.near import near_miss
 
 ENVIRONMENT = "environment"
@@ -14,7 +15,7 @@ ENVIRONMENT = "environment"
 
 def take_environment(gathered: Gathered, environ: Mapping[str, str], types: Mapping[Key, object]) -> None:
     """Merge the variables that name a key of `types`; those that seem to try to are among the problems."""
-    known = {"FOREWARN_" + "__".join(map(str, key)).upper(): key for key in types}
+    known = {_variable(key): key for key in types}
     for variable in sorted(name for name in environ if name.startswith("FOREWARN_")):
         key = known.get(variable)
         if key is not None:
@@ -31,10 +32,18 @@ def _wrong_variable(variable: str, known: Iterable[str]) -> str:
     for name in LISTS:
         if variable.startswith(f"FOREWARN_{name.upper()}__"):
             return f"{name}s are set in files only"
+    for old, new in RENAMED.items():
+        if "." in old and variable == _variable(old.split(".")):
+            return f"is called {_variable(new.split('.'))} now"
     meant = next((name for name in known if name.replace("_", "") == variable.replace("_", "")), "")
     if meant:
         return f"two underscores stand between table and key: {meant}"
     return near_miss(variable, known) if "__" in variable else ""
+
+
+def _variable(key: Iterable[object]) -> str:
+    """The variable of a key."""
+    return "FOREWARN_" + "__".join(map(str, key)).upper()
 
 
 def _nested(key: Key, value: object) -> Toml:

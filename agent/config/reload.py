@@ -12,7 +12,7 @@ LIVE: frozenset[Key] = frozenset(
     {
         ("agent", "snapshot_every"),
         ("agent", "status_every"),
-        ("agent", "max_delay"),
+        ("agent", "delay_max"),
         ("publish", "scores"),
     }
 )

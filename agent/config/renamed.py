@@ -1,6 +1,9 @@
 """Keys that had another name in an older forewarn: a configuration of its time is told the new one."""
 
 RENAMED: dict[str, str] = {
+    "agent.max_batch": "agent.batch_max",
+    "agent.max_delay": "agent.delay_max",
+    "agent.max_devices": "agent.devices_max",
     "model": "[[model]]",
 }
 

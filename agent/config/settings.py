@@ -49,17 +49,17 @@ class Agent(Table):
     status_every: Duration = Field(
         default=10 * SECOND, ge=100 * MS, le=HOUR, description="How often the status is published."
     )
-    max_delay: Duration = Field(
+    delay_max: Duration = Field(
         default=100 * MS,
         ge=0 * MS,
         le=SECOND,
         description="Messages may wait so long for others, for larger batches and less CPU; less where more of them "
         "come than a broker lets wait. 0s = not at all.",
     )
-    max_devices: int = Field(
+    devices_max: int = Field(
         default=10_000, ge=1, le=10_000_000, description="Devices kept; a new one beyond that is refused and counted."
     )
-    max_batch: int = Field(default=512, ge=1, le=4096, description="Devices that are stepped together.")
+    batch_max: int = Field(default=512, ge=1, le=4096, description="Devices that are stepped together.")
     payload_bytes_max: Size = Field(
         default=2**16, ge=64, le=2**24, description="Larger payloads are dropped and counted."
     )

@@ -147,8 +147,8 @@ class Core:
         stepper.alerts.forget()
         owned = [event for event in standing if event.source in self._names]
         if len(owned) > self._bounds.max_devices:
-            what = f"{len(owned)} alerts stand, and agent.max_devices is {self._bounds.max_devices}"
-            raise StateRefused("alert table", what, next_step="Raise agent.max_devices to what it was, or more.")
+            what = f"{len(owned)} alerts stand, and agent.devices_max is {self._bounds.max_devices}"
+            raise StateRefused("alert table", what, next_step="Raise agent.devices_max to what it was, or more.")
         marks = {key: mark for key, mark in newest.items() if key[0] in self._names}
         keep = {(event.source, event.device) for event in owned}
         for event in owned:

@@ -51,7 +51,7 @@ def unpack(data: bytes, *, digest: str, state_size: int, max_devices: int) -> tu
         raise _refused(f"it belongs to bundle {header.bundle_digest[:12]}, the agent runs {digest[:12]}")
     n_slots = len(header.devices)
     if n_slots > max_devices:
-        raise _refused(f"it holds {n_slots} devices, agent.max_devices is {max_devices}")
+        raise _refused(f"it holds {n_slots} devices, agent.devices_max is {max_devices}")
     columns, start = _arrays(data, start, DeviceColumns, n_slots, {"state": state_size})
     evidence, start = _arrays(data, start, Evidence, n_slots, {})
     if start != len(data):

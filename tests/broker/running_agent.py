@@ -27,7 +27,7 @@ node = "{NODE}"
 state_dir = "state"
 status_every = "100ms"
 snapshot_every = "1s"
-max_delay = "2ms"
+delay_max = "2ms"
 rows_per_device_max = 4096
 [broker]
 host = "127.0.0.1"

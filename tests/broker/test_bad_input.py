@@ -139,7 +139,7 @@ def test_a_retained_reading_is_not_taken_as_fresh(broker, make_agent):
 
 def test_a_device_over_the_bound_is_refused_and_counted(broker, make_agent):
     """Law 5. The devices that are known go on; the new one is counted and said."""
-    agent = make_agent(configuration(broker.port).replace("[agent]", "[agent]\nmax_devices = 2"))
+    agent = make_agent(configuration(broker.port).replace("[agent]", "[agent]\ndevices_max = 2"))
     agent.go()
     streams = [life(f"p{number}", 20, seed=number) for number in range(3)]
     status = agent.feed(interleaved(*streams))

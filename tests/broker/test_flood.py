@@ -31,9 +31,9 @@ def assert_unharmed(agent, capsys, before_mb: float) -> None:
 
 @pytest.mark.slow
 def test_a_flood_of_new_devices_is_counted_and_a_healthy_fleet_is_as_without_it(broker, make_agent, capsys):
-    """Ten times max_devices, in bursts among the fleet's readings; a device that is over the bound stays over it."""
+    """Ten times `devices_max`, in bursts among the fleet's readings; a device that is over the bound stays over it."""
     n_flood = 5000
-    agent = make_agent(configuration(broker.port).replace("[agent]", "[agent]\nmax_devices = 500"))
+    agent = make_agent(configuration(broker.port).replace("[agent]", "[agent]\ndevices_max = 500"))
     agent.go()
     agent.feed(interleaved(*(one[:2] for one in LIVES)))
     before_mb = memory_mb(agent, "VmRSS")

@@ -47,7 +47,7 @@ def beat(client: paho.Client, number: int, qos: int) -> None:
 def at_default_load(port: int, **options: object) -> str:
     """A configuration with the share and the delay of the defaults."""
     text = configuration(port, **options)
-    return text.replace("rows_per_device_max = 4096\n", "").replace('max_delay = "2ms"\n', "")
+    return text.replace("rows_per_device_max = 4096\n", "").replace('delay_max = "2ms"\n', "")
 
 
 @pytest.mark.parametrize(("protocol", "qos"), [("5", 0), ("3.1.1", 0), ("5", 1), ("3.1.1", 1)])

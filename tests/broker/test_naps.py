@@ -1,4 +1,4 @@
-"""At the default `max_delay`, and with a broker at its own defaults, nothing is dropped because the agent looks away.
+"""At the default `delay_max`, and with a broker at its own defaults, nothing is dropped because the agent looks away.
 
 mosquitto has 20 messages of QoS 1 under way to a client of MQTT 3.1.1 and queues 1,000; it drops what is beyond that
 and acknowledges it to the publisher all the same.
@@ -31,7 +31,7 @@ def broker(broker):
 @pytest.mark.parametrize("protocol", ["3.1.1", "5"])
 def test_nothing_is_dropped_while_it_naps(broker, make_agent, protocol, qos, beats, beat_s):
     """Sixty times ten devices every 5 ms, or six times four rows of a hundred devices at once."""
-    text = configuration(broker.port, protocol=protocol, qos=qos).replace('max_delay = "2ms"\n', "")
+    text = configuration(broker.port, protocol=protocol, qos=qos).replace('delay_max = "2ms"\n', "")
     agent = make_agent(text.replace('scores = "all"', 'scores = "none"'))
     agent.go()
     client = paho.Client(CallbackAPIVersion.VERSION2)

@@ -4,11 +4,15 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.cli import main
+from agent.config.gather import LISTS
+from agent.config.load import TYPES
+from agent.config.renamed import RENAMED
 from agent.store import snapshot
 from agent.store.outbox import Outbox
 from tests.alert_events import event
@@ -82,14 +86,28 @@ BEFORE = ROOT / "tests" / "data" / "config" / "before"
 
 
 def test_a_configuration_of_before_is_told_each_new_name_with_its_line(tmp_path):
-    """As it was in the examples before the keys got their names; what else is wrong with it is told all the same."""
+    """The example of that time; what else is wrong with it is told all the same."""
     text = (BEFORE / "forewarn.toml").read_text()
     path = write_configuration(tmp_path, text)
     result = check(path)
     assert result.exit_code == 2
-    line = text.splitlines().index("[model]") + 1
-    assert f"{path}:{line}: model: is called [[model]] now\n" in result.stderr
-    assert f"{path}:{line + 1}: model[main].bundle: " in result.stderr
+    lines = result.stderr.splitlines()
+    model = text.splitlines().index("[model]") + 1
+    for line, words in (
+        (model, "model: is called [[model]] now"),
+        (text[: text.index("max_devices")].count("\n") + 1, "agent.max_devices: is called agent.devices_max now"),
+    ):
+        assert f"{path}:{line}: {words}" in lines
+    assert any(line.startswith(f"{path}:{model + 1}: model[main].bundle: ") for line in lines)
+
+
+@pytest.mark.parametrize("old", sorted(RENAMED))
+def test_every_key_that_had_another_name_is_told_the_new_one_and_that_is_a_key(tmp_path, old):
+    table, _, key = old.partition(".")
+    path = write_configuration(tmp_path, f"[{table}]\n{key} = 1\n" if key else f"[{table}]\n")
+    new = RENAMED[old]
+    assert f"{path}:{2 if key else 1}: {old}: is called {new} now" in check(path).stderr.splitlines()
+    assert tuple(new.split(".")) in TYPES or new.strip("[]") in LISTS
 
 
 def test_problems_go_to_stderr_and_exit_with_2(tmp_path):

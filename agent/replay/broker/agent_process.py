@@ -85,7 +85,7 @@ def _toml(
 node = {_quoted(node)}
 state_dir = {_quoted(str(folder / "state"))}
 status_every = "100ms"
-max_delay = "2ms"
+delay_max = "2ms"
 rows_per_device_max = {ROWS_MAX}
 [broker]
 {_table(broker)}

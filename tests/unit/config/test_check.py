@@ -112,8 +112,8 @@ def test_a_certificate_that_cannot_be_used_is_found_by_check(tmp_path, content):
 TABLES = [
     '[agent]\nforget_after = "36500d"\nstale_after = "36499d"',
     '[agent]\nstale_after = "1s"\nforget_after = "2s"\ntick_every = "10ms"',
-    "[agent]\nmax_devices = 1\nmax_batch = 1",
-    '[agent]\nmax_devices = 10000000\nmax_batch = 4096\npayload_bytes_max = "16MiB"\ndevice_id_bytes_max = 1024',
+    "[agent]\ndevices_max = 1\nbatch_max = 1",
+    '[agent]\ndevices_max = 10000000\nbatch_max = 4096\npayload_bytes_max = "16MiB"\ndevice_id_bytes_max = 1024',
 ]
 CYCLE_SOURCES = [
     'topic = "plant/{device}/cycle"\ntime = { field = "cycle", unit = "cycle" }\nfuture_max = "36500d"',

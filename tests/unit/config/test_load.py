@@ -37,7 +37,7 @@ def test_every_problem_is_told_at_once_with_file_line_and_key(tmp_path):
     text = """
 [agent]
 node = "a/b"
-max_devices = true
+devices_max = true
 nod = "x"
 
 [broker]
@@ -52,7 +52,7 @@ keepalive = "1s"
         ' "6 per day" (whole fleet)',
         "forewarn.toml:3: agent.node: must be up to 64 letters, digits and . _ -, and begin with a letter or digit,"
         " not 'a/b'",
-        "forewarn.toml:4: agent.max_devices: must be a whole number, not true",
+        "forewarn.toml:4: agent.devices_max: must be a whole number, not true",
         "forewarn.toml:5: agent.nod: there is no such key; the nearest is node",
         "forewarn.toml:8: broker.port: must be a whole number, not '1883'",
         "forewarn.toml:9: broker.keepalive: must be greater than or equal to 5 seconds, not 1s",
@@ -230,6 +230,7 @@ def test_the_environment_wins_and_is_typed(tmp_path):
         ("FOREWARN_BROKER__PRT", "there is no such key; the nearest is FOREWARN_BROKER__PORT"),
         ("FOREWARN_BROKER_PORT", "two underscores stand between table and key: FOREWARN_BROKER__PORT"),
         ("FOREWARN_SOURCE__0__QOS", "sources are set in files only"),
+        ("FOREWARN_AGENT__MAX_DELAY", "is called FOREWARN_AGENT__DELAY_MAX now"),
         ("FOREWARN_MODEL__BUNDLE", "models are set in files only"),
         ("FOREWARN_BROKER__PORT", "broker.port: must be a whole number, not 'x'"),
         ("FOREWARN_OUTPUT__PORT", "output.port: must be a whole number, not 'x'"),
@@ -277,7 +278,7 @@ def test_any_text_ends_in_problems_or_a_plan(tmp_path, text):
 LEAVES = st.sampled_from(["true", "-1", "1e400", "nan", '""', '"\\u0000"', "[]", "{}", "[[1]]", '"1 per 1000 cycles"',
                           "99999999999999999999", "1979-05-27", '"\\U0010ffff"', '"x"'])  # fmt: skip
 KEYS = st.sampled_from([
-    "agent.node", "agent.state_dir", "agent.max_delay", "agent.payload_bytes_max", "broker.host", "broker.port",
+    "agent.node", "agent.state_dir", "agent.delay_max", "agent.payload_bytes_max", "broker.host", "broker.port",
     "broker.tls", "broker.password_file", "broker", "output", "model", "model.bundle", "model.budget",
     "model.fleet_size", "publish.prefix", "source", "sources", "''",
 ])  # fmt: skip

@@ -93,7 +93,7 @@ def test_a_standing_alert_gets_its_slot_although_the_snapshot_is_full():
 
 def test_more_standing_alerts_than_devices_are_refused_at_the_start():
     events = [raised(f"p{number}") for number in range(3)]
-    with pytest.raises(StateRefused, match=r"3 alerts stand, and agent.max_devices is 2\n  Raise agent.max_devices"):
+    with pytest.raises(StateRefused, match=r"3 alerts stand, and agent.devices_max is 2\n  Raise agent.devices_max"):
         core(bounds=Bounds(max_devices=2)).adopt(events, {})
 
 
