@@ -71,6 +71,7 @@ def _source(source: SourceSettings, models: Sequence[Reader]) -> Source:
         past_max_s=source.past_max.total_seconds(),
         report_extra=source.report_extra,
         first_seen=source.first_seen,
+        codec=source.codec,
     )
 
 

@@ -7,11 +7,12 @@ import platform
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, model_validator
 
 from agent.config.quantity import Duration, Size
+from agent.decode.codec import CODECS
 from agent.decode.topic import Pattern
 from agent.words import MAIN_MODEL, FirstSeen, TimeUnit
 
@@ -19,6 +20,10 @@ MS, SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SOURCES_MAX = 1000
 MODELS_MAX = 100
+if TYPE_CHECKING:
+    CodecName = str
+else:
+    CodecName = Literal[tuple(CODECS)]
 NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
 
 
@@ -184,7 +189,7 @@ class Time(Table):
 
 
 class SourceSettings(Table):
-    """A topic pattern and how to read its messages, each a JSON object."""
+    """A topic pattern and how to read its messages."""
 
     name: str = Field(pattern=f"^{NAME}$", description="Name in logs, status and alerts.")
     topic: str = Field(
@@ -192,6 +197,9 @@ class SourceSettings(Table):
         description="MQTT topic with one level `{device}`, as in `plant/{device}/telemetry`; others may be `+` or `#`.",
     )
     qos: Literal[0, 1] = Field(default=0, description="QoS of the subscription.")
+    codec: CodecName = Field(
+        default="json_object", description="What a payload is: see [sources](sources.md#what-a-payload-is)."
+    )
     time: Time = Field(default=Time(), description="Where a payload has its event time.")
     channels: dict[str, str] = Field(
         default={}, description="Payload field of a bundle's channel, where it is not the channel's own name."
