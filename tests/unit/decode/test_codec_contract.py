@@ -1,0 +1,134 @@
+"""What holds of every codec in CODECS, shown with the cases of tests/data/codec/NAME.
+
+`source.json` has what of `Source` the cases need. `CASE.payload` is a payload, `CASE.json` what it becomes: `readings`
+as pairs of event time in ns and channels (null = missing), `drops` as reasons of drops and doubts.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent.decode.codec import CODECS
+from agent.decode.intake import Intake
+from agent.decode.topic import device_id_problem
+from agent.reasons import REASONS
+from agent.words import Source
+
+ROOT = Path(__file__).parents[3]
+DATA = ROOT / "tests" / "data" / "codec"
+ARRIVED_NS = 1_700_000_000 * 10**9
+Message = tuple[str, bytes]  # topic, payload
+Row = tuple[str, int, bytes]  # device, event time, channels
+Drop = tuple[str, str]  # device, reason
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    payload: bytes
+    readings: list[tuple[int, bytes]]
+    drops: list[str]
+
+
+def cases(codec: str) -> list[Case]:
+    return [
+        case(path.stem, path.read_bytes(), **json.loads(path.with_suffix(".json").read_text()))
+        for path in sorted((DATA / codec).glob("*.payload"))
+    ]
+
+
+def case(name: str, payload: bytes, readings: list[tuple[int, list[object]]] = [], drops: list[str] = []) -> Case:  # noqa: B006
+    as_bytes = [(t_ns, np.array(x, np.float32).tobytes()) for t_ns, x in readings]
+    return Case(name, payload, as_bytes, drops)
+
+
+def source(codec: str) -> Source:
+    changes = json.loads((DATA / codec / "source.json").read_text())
+    changes["fields"] = tuple(changes["fields"])
+    return Source(name=codec, topic=f"{codec}/{{device}}", codec=codec, **changes)
+
+
+def read(*messages: Message, sources: list[Source], cuts: tuple[int, ...] = ()) -> tuple[list[Row], list[Drop]]:
+    """What messages (topic, payload) become, read in as many reads as `cuts` make of them."""
+    intake = Intake(sources, payload_bytes_max=10**6, device_id_bytes_max=128)
+    rows: list[Row] = []
+    drops: list[Drop] = []
+    for part in parts(messages, cuts):
+        topics, payloads = [topic for topic, _ in part], [payload for _, payload in part]
+        readings = intake.read(topics, payloads, np.full(len(part), ARRIVED_NS))
+        assert readings.message.tolist() == sorted(readings.message.tolist())
+        assert not any(device_id_problem(device, 128) for device in readings.device)
+        x = [row[: len(sources[of].fields)].tobytes() for row, of in zip(readings.x, readings.source, strict=True)]
+        rows += zip(readings.device.tolist(), readings.t_ns.tolist(), x, strict=True)
+        drops += ((device, group.reason) for group in readings.drops for device in group.device)
+    return rows, drops
+
+
+def parts(items: list[Message], cuts: tuple[int, ...]) -> Iterator[list[Message]]:
+    places = [0, *sorted(cuts), len(items)]
+    return (items[start:end] for start, end in pairwise(places))
+
+
+ALL = [(codec, one) for codec in CODECS for one in cases(codec)]
+
+
+@pytest.mark.parametrize(("codec", "one"), ALL, ids=lambda value: getattr(value, "name", value))
+def test_a_payload_becomes_what_its_case_says(codec, one):
+    rows, drops = read((f"{codec}/p1", one.payload), sources=[source(codec)])
+    assert [row[1:] for row in rows] == one.readings
+    assert sorted(reason for _, reason in drops) == sorted(one.drops)
+    assert {device for device, *_ in (*rows, *drops)} <= {"p1"}
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_codec_has_cases_that_are_read_that_are_doubted_and_that_are_dropped_and_a_section_in_the_docs(codec):
+    found = cases(codec)
+    assert any(one.readings and not one.drops for one in found)
+    assert any(not one.readings and one.drops for one in found)
+    assert {one.payload for one in found} >= {b""}
+    assert re.search(rf"^### `{codec}`$", (ROOT / "docs" / "sources.md").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@settings(deadline=None, max_examples=50)
+@given(data=st.data())
+def test_payloads_mean_the_same_split_joined_and_beside_junk_and_other_sources(codec, data):
+    """Cases, junk and a second source's messages in any order, cut anywhere: each row as it is alone, in its order."""
+    ordinary = st.sampled_from(cases(codec)).map(lambda one: one.payload)
+    cut_off = ordinary.flatmap(lambda payload: st.integers(0, len(payload)).map(lambda size: payload[:size]))
+    other = Source("other", "other/{device}", "", "arrival", ("only",))
+    message = st.one_of(
+        st.tuples(st.sampled_from([f"{codec}/p1", f"{codec}/p2"]), ordinary | cut_off | st.binary(max_size=40)),
+        st.tuples(st.just("other/o1"), st.sampled_from([b'{"only": 1}', b"{"])),
+        st.tuples(st.sampled_from(["nobody's", f"{codec}/"]), ordinary),
+    )
+    messages = data.draw(st.lists(message, max_size=12))
+    cuts = tuple(data.draw(st.lists(st.integers(0, len(messages)), max_size=3)))
+    both = [source(codec), other]
+    alone = [read(one, sources=both) for one in messages]
+    rows, drops = read(*messages, sources=both, cuts=cuts)
+    assert rows == [row for of_message, _ in alone for row in of_message]
+    assert sorted(drops) == sorted(drop for _, of_message in alone for drop in of_message)
+    assert {reason for _, reason in drops} <= set(REASONS)
+
+
+@pytest.mark.parametrize(("codec", "one"), ALL, ids=lambda value: getattr(value, "name", value))
+def test_every_truncated_prefix_is_read_or_dropped_and_touches_no_neighbour(codec, one):
+    (whole, *_) = (case for case in cases(codec) if case.readings and not case.drops)
+    for size in range(len(one.payload)):
+        rows, drops = read(
+            (f"{codec}/n1", whole.payload), (f"{codec}/p1", one.payload[:size]), (f"{codec}/n2", whole.payload),
+            sources=[source(codec)],
+        )  # fmt: skip
+        own = [device for device, *_ in (*rows, *drops) if device == "p1"]
+        assert own, f"the first {size} bytes are lost without a word"
+        for neighbour in ("n1", "n2"):
+            assert [row[1:] for row in rows if row[0] == neighbour] == whole.readings
