@@ -21,10 +21,12 @@ def make_client(
     *,
     kind: Literal["input", "output", "player"],
     build: Callable[..., Client],
+    clean_session: bool = True,
 ) -> Client:
     """A client that is not connected yet. Raises ConfigurationRefused for an unreadable secret or certificate.
 
-    `build` makes it from the arguments of paho.Client.
+    build          makes it from the arguments of paho.Client
+    clean_session  of MQTT 3.1.1: the broker is to forget the session before; MQTT 5 says so in CONNECT
 
     Input and output leave it to their owner when to connect again, the input also when to acknowledge.
     """
@@ -32,7 +34,7 @@ def make_client(
     client = build(
         CallbackAPIVersion.VERSION2,
         client_id=client_id,
-        clean_session=None if is_v5 else True,
+        clean_session=None if is_v5 else clean_session,
         protocol=MQTTProtocolVersion.MQTTv5 if is_v5 else MQTTProtocolVersion.MQTTv311,
         manual_ack=kind == "input",
         reconnect_on_failure=kind == "player",

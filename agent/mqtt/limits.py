@@ -42,22 +42,22 @@ class Limits:
             wildcards=bool(getattr(properties, "WildcardSubscriptionAvailable", 1)),
         )
 
-    def to_publish(self, keepalive_s: int) -> list[str]:
+    def missing_to_publish(self, keepalive_s: int) -> list[str]:
         """In words, what an output has to do without."""
-        said = []
+        missing = []
         if self.qos_max == 0:
-            said.append("no QoS 1: nothing is acknowledged, an event counts as delivered once it is written")
+            missing.append("no QoS 1: nothing is acknowledged, an event counts as delivered once it is written")
         if not self.retain:
-            said.append("no retained messages: standing alerts, status and availability reach only who listens")
+            missing.append("no retained messages: standing alerts, status and availability reach only who listens")
         if self.packet_bytes_max is not None and self.packet_bytes_max < AMPLE_PACKET_BYTES:
-            said.append(f"no packet above {self.packet_bytes_max} bytes: a larger message stays here")
-        return said + self.to_read(keepalive_s)
+            missing.append(f"no packet above {self.packet_bytes_max} bytes: a larger message stays here")
+        return missing + self.missing_to_read(keepalive_s)
 
-    def to_read(self, keepalive_s: int) -> list[str]:
+    def missing_to_read(self, keepalive_s: int) -> list[str]:
         """In words, what an input has to do without."""
-        said = [] if self.wildcards else ["no wildcards in subscriptions"]
+        missing = [] if self.wildcards else ["no wildcards in subscriptions"]
         if self.keepalive_s is not None and self.keepalive_s > keepalive_s:
-            said.append(f"a keepalive of {self.keepalive_s} s: a dead connection is noticed within twice that")
+            missing.append(f"a keepalive of {self.keepalive_s} s: a dead connection is noticed within twice that")
         if self.keepalive_s == 0:
-            said.append("no keepalive: a dead connection may go unnoticed")
-        return said
+            missing.append("no keepalive: a dead connection may go unnoticed")
+        return missing

@@ -151,9 +151,9 @@ class LinkState:
         """Whether the broker should have answered by now: the owner then applies `Unanswered`."""
         return now_s >= self._answer_by_s
 
-    def look(self, now_s: float) -> None:
+    def advance(self, now_s: float) -> None:
         """Time goes on: a connection that has stood for long ends every doubt from before it."""
-        if self._retry.look(self._forward(now_s)):
+        if self._retry.advance(self._forward(now_s)):
             self._last_error = ""
 
     def apply(self, event: Event, now_s: float) -> Change:
@@ -188,7 +188,7 @@ class LinkState:
         return Change(notices, is_history_lost=is_history_lost)
 
     def _end(self, event: Ending, before: Phase, now_s: float) -> Change:
-        self.look(now_s)
+        self.advance(now_s)
         was_accepted = before in (Phase.SUBSCRIBING, Phase.READY)
         end, self.why = _meaning(event, was_accepted=was_accepted)
         if isinstance(event, Broken):

@@ -46,7 +46,7 @@ class Retry:
         """The broker took the connection."""
         self._accepted_at_s = now_s
 
-    def look(self, now_s: float) -> bool:
+    def advance(self, now_s: float) -> bool:
         """Whether the connection has stood for STEADY_S: then every doubt from before it is over."""
         is_steady = self._accepted_at_s is not None and now_s - self._accepted_at_s >= STEADY_S
         if is_steady:
@@ -57,7 +57,7 @@ class Retry:
 
     def end(self, end: End, now_s: float) -> None:
         """Decide when the next try is due, and whether another client is behind this end."""
-        self.look(now_s)
+        self.advance(now_s)
         stood_s = now_s - self._accepted_at_s if self._accepted_at_s is not None else 0.0
         self._accepted_at_s = None
         self._n_cut_short = self._n_cut_short + 1 if end is End.CUT and stood_s < SOON_S else 0

@@ -136,7 +136,7 @@ class Connection:
             self._events.put(refusal_of(reason, properties))
             return
         self.limits = Limits.of(properties)
-        self._events.put(Accepted(tuple(self.limits.to_publish(self._keepalive_s)), flags.session_present))
+        self._events.put(Accepted(tuple(self.limits.missing_to_publish(self._keepalive_s)), flags.session_present))
 
     def _on_disconnect(
         self, _: paho.Client, __: object, flags: paho.DisconnectFlags, reason: ReasonCode, properties: Properties | None

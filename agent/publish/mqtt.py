@@ -104,7 +104,7 @@ class Output:
                 return
         if self.link.is_overdue(now_s):
             self._apply(Unanswered(), now_s)
-        self.link.look(now_s)
+        self.link.advance(now_s)
         if self._sender is not None:
             self._read_back(self._sender, standing, now_s)
             self._sender.turn(now_s)
@@ -217,7 +217,7 @@ class Output:
 
     def _read_back(self, sender: Sender, standing: Standing, now_s: float) -> None:
         """Answer other agents, and remove retained alerts that are nobody's."""
-        for payload, retain in self._own_topics.look(now_s):
+        for payload, retain in self._own_topics.advance(now_s):
             sender.owe(self._topics.instance, payload, retain=retain)
         if self._own_topics.is_settled(now_s):
             foreign = self._own_topics.foreign({outgoing.topic for outgoing in standing()})

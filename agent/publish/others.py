@@ -57,27 +57,27 @@ class Others:
         """Whether all who are there have had the time to answer."""
         return now_s >= self._settled_at_s
 
-    def hear(self, payload: bytes, now_s: float) -> bool:
+    def receive(self, payload: bytes, now_s: float) -> bool:
         """Take what a live client said; True for an agent that was not there before. Raises what is `Unreadable`."""
         if len(payload) > BYTES_MAX:
             raise msgspec.DecodeError(f"it is longer than {BYTES_MAX} bytes")
-        found = msgspec.json.decode(payload, type=Instance)
-        if _who(found) == _who(self._own):
+        sender = msgspec.json.decode(payload, type=Instance)
+        if _who(sender) == _who(self._own):
             return False
-        before, self.other = self.other, found
+        before, self.other = self.other, sender
         self._last_at_s = now_s
-        if found.asks and now_s >= self._answer_at_s:
+        if sender.asks and now_s >= self._answer_at_s:
             self._answer_at_s = now_s + ANSWER_EVERY_S
             self._to_send.append((msgspec.json.encode(msgspec.structs.replace(self._own, asks=False)), False))
         if before is None:
             self._ask_at_s = now_s + ASK_EVERY_S
-        return before is None or _who(before) != _who(found)
+        return before is None or _who(before) != _who(sender)
 
     def describe(self) -> str:
         """The other one in words, "" when there is none."""
         return f"{self.other.client_id} on host {self.other.host} is connected" if self.other is not None else ""
 
-    def look(self, now_s: float) -> bool:
+    def advance(self, now_s: float) -> bool:
         """Ask again when it is time; True when the other one has answered no more for GONE_S."""
         if self.other is None:
             return False

@@ -57,9 +57,9 @@ class OwnTopics:
         elif not retain:  # a retained one is of whoever asked last, and may be dead
             self._take_instance(payload, now_s)
 
-    def look(self, now_s: float) -> list[tuple[bytes, bool]]:
+    def advance(self, now_s: float) -> list[tuple[bytes, bool]]:
         """Time goes on: what is to be said to other agents now, payload and whether it is retained."""
-        if self.others.look(now_s):
+        if self.others.advance(now_s):
             self._log.info("other_agent_gone", node=self._topics.root)
         return self.others.take()
 
@@ -80,7 +80,7 @@ class OwnTopics:
 
     def _take_instance(self, payload: bytes, now_s: float) -> None:
         try:
-            is_new = self.others.hear(payload, now_s)
+            is_new = self.others.receive(payload, now_s)
         except Unreadable as error:
             if not self._has_logged_unreadable:
                 next_step = "Only agents of this node are to write it: the broker's ACL."

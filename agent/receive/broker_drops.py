@@ -32,7 +32,7 @@ class BrokerDrops:
         self._message_id: int | None = None  # of a SUBSCRIBE that is not answered
         self._newest: int | None = None  # what the broker said on this connection
         self._ours_until_s = -math.inf
-        self._heard_s = math.inf  # the end of the last read
+        self._last_read_s = math.inf  # the end of the last read
         self._rate_per_s = 0.0
 
     def ask(self, client: paho.Client) -> None:
@@ -49,16 +49,16 @@ class BrokerDrops:
         """The connection has ended: the count of the next one begins anew."""
         self._may_ask &= self._message_id is None  # some brokers hang up on who asks for what he may not have
         self._message_id = self._newest = None
-        self._heard_s = math.inf
+        self._last_read_s = math.inf
 
-    def hear(self, received: Received, now_s: float) -> None:
+    def take(self, received: Received, now_s: float) -> None:
         """Look at one read, at monotonic now_s: count what the broker says, and mark lost history that may be ours."""
         if self._has_sign(received, now_s):
             self._ours_until_s = now_s + OURS_S
-        said = received.broker_said
-        if not said.isdigit() or len(said) > _DIGITS_MAX:
+        payload = received.broker_dropped
+        if not payload.isdigit() or len(payload) > _DIGITS_MAX:
             return
-        before, self._newest = self._newest, int(said)
+        before, self._newest = self._newest, int(payload)
         if before is None or self._newest <= before:  # the first on this connection, or a broker that begins anew
             return
         n_dropped = self._newest - before
@@ -76,9 +76,9 @@ class BrokerDrops:
     def _has_sign(self, received: Received, now_s: float) -> bool:
         """Whether a read, before its rows are shared out, looks as if the broker had kept messages back for us."""
         n_messages = len(received.topics)
-        passed_s = max(0.0, now_s - self._heard_s)
+        passed_s = max(0.0, now_s - self._last_read_s)
         n_due = self._rate_per_s * passed_s  # as many as come in that time
-        self._heard_s = now_s
+        self._last_read_s = now_s
         self._rate_per_s += (n_messages - n_due) / max(RATE_S, passed_s)
         return (
             received.is_cut

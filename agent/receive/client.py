@@ -161,22 +161,20 @@ class Receiver:
 
     def _begin(self) -> None:
         self._apply(Begun())
-        broker, is_5 = self._broker, self.link.protocol.name == "5"
+        broker, version, is_clean = self._broker, self.link.protocol.name, self.link.starts_clean
         build = partial(FastClient, self.inbox) if self.path == "fast" else paho.Client
         try:
-            client = make_client(broker, self._client_id, self.link.protocol.name, kind="input", build=build)
+            client = make_client(broker, self._client_id, version, kind="input", build=build, clean_session=is_clean)
         except ConfigurationRefused as error:  # a secret or certificate that is being replaced
             self._apply(Unreachable(f"{error.where}: {error.what}"))
             return
-        properties = None
-        if is_5:
+        connect = partial(client.connect, broker.host, broker.port, seconds(broker.keepalive))
+        if version == "5":
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.ReceiveMaximum = RECEIVE_MAXIMUM
             properties.MaximumPacketSize = packet_bytes_max(self.inbox.bounds.payload_bytes_max)
-        keepalive_s = seconds(broker.keepalive)
-        self._attempt = Attempt(
-            client, lambda: client.connect(broker.host, broker.port, keepalive_s, properties=properties)
-        )
+            connect = partial(connect, clean_start=is_clean, properties=properties)
+        self._attempt = Attempt(client, connect)
 
     def _apply(self, event: Event) -> None:
         """Tell the link what has happened, and do what comes of it."""
@@ -215,14 +213,14 @@ class Receiver:
             wait_s = 0.0
         else:
             received.is_cut = self._client is client
-        self._broker_drops.hear(received, time.monotonic())
+        self._broker_drops.take(received, time.monotonic())
         if self._client is client:
             client.loop_misc()
         if self.link.is_overdue(time.monotonic()):
             asked = self.subscriptions.unanswered
             self._apply(Unanswered(f"the subscription of {', '.join(asked)}" if asked else ""))
-        self.link.look(time.monotonic())
-        self._silence.hear(received, time.monotonic())
+        self.link.advance(time.monotonic())
+        self._silence.take(received, time.monotonic())
 
     def _read_once(self, client: paho.Client) -> None:
         try:
@@ -233,23 +231,33 @@ class Receiver:
             self.inbox.stamp()
 
     def _on_connect(
-        self, client: paho.Client, _: object, flags: paho.ConnectFlags, reason: ReasonCode, said: Properties | None
+        self,
+        client: paho.Client,
+        _: object,
+        flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
     ) -> None:
         if self._client is not client:  # it has just been let go of
             return
         if reason.is_failure:
-            self._apply(refusal_of(reason, said))
+            self._apply(refusal_of(reason, properties))
             return
-        limits = Limits.of(said).to_read(seconds(self._broker.keepalive))
+        limits = Limits.of(properties).missing_to_read(seconds(self._broker.keepalive))
         self._apply(Accepted(tuple(limits), flags.session_present))
         if self._client is client:
             self.subscriptions.request(client)
 
     def _on_disconnect(
-        self, client: paho.Client, _: object, flags: paho.DisconnectFlags, reason: ReasonCode, said: Properties | None
+        self,
+        client: paho.Client,
+        _: object,
+        flags: paho.DisconnectFlags,
+        reason: ReasonCode,
+        properties: Properties | None,
     ) -> None:
         if self._client is client:
-            self._apply(loss_of(flags, reason, said))
+            self._apply(loss_of(flags, reason, properties))
 
     def _on_subscribe(
         self, client: paho.Client, _: object, message_id: int, reasons: list[ReasonCode], __: Properties | None
@@ -264,7 +272,7 @@ class Receiver:
         if refusal:
             self._log.error("source_refused", source=source, why=refusal, next_step="Check the broker's ACL.")
         else:
-            self._silence.granted(time.monotonic())
+            self._silence.begin(time.monotonic())
         if not self.subscriptions.unanswered:
             self._apply(Subscribed())
             self._broker_drops.ask(client)

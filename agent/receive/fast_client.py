@@ -98,16 +98,16 @@ class FastClient(paho.Client):
                 inbox.room,
                 is_v5=is_v5,
                 payload_bytes_max=inbox.bounds.payload_bytes_max,
-                topic_of=inbox.topics_known.get,
+                topic_of=inbox.topic_texts.get,
                 topics=received.topics,
                 payloads=received.payloads,
                 packet_ids=received.packet_ids,
             )
             sock.expect()
-            if inbox.room <= 0 or not self._take_one(sock, is_v5):
+            if inbox.room <= 0 or not self._take_packet(sock, is_v5):
                 return
 
-    def _take_one(self, sock: BufferedSocket, is_v5: bool) -> bool:
+    def _take_packet(self, sock: BufferedSocket, is_v5: bool) -> bool:
         """The packet that is no plain message; False when it is not there as a whole."""
         data, at = sock.data, sock.at
         frame = head(data, at)
@@ -132,17 +132,17 @@ class FastClient(paho.Client):
 
     def _begin_skip(self, sock: BufferedSocket, frame: Frame, is_v5: bool) -> bool:
         """A message too large to be held: all but its head goes by."""
-        found = envelope(sock.data, frame, is_v5=is_v5)
-        if found is None:
+        outer = envelope(sock.data, frame, is_v5=is_v5)
+        if outer is None:
             sock.expect(len(sock.data) - sock.at + 1)
             return False
         sock.skip(frame.end - sock.at)
-        self._skipped = (frame, found)
+        self._skipped = (frame, outer)
         if sock.is_skipping:
             return False
-        self._end_skip(frame, found)
+        self._end_skip(frame, outer)
         return True
 
-    def _end_skip(self, frame: Frame, found: Envelope) -> None:
+    def _end_skip(self, frame: Frame, outer: Envelope) -> None:
         self._skipped = None
-        self._inbox.drop_large(found.topic, found.packet_id, frame.end - found.payload)
+        self._inbox.drop_large(outer.topic, outer.packet_id, frame.end - outer.payload)

@@ -16,8 +16,8 @@ from agent.words import Drop, DropCounts, Shed, Source
 MESSAGES_MAX = 4096  # of one read: bounds the work of one turn
 BYTES_MAX = 2**24  # of payloads, after which a read ends
 SHED_DEVICES_MAX = 1000  # that are counted one by one; beyond it the lesser half is forgotten
-TOPICS_KNOWN_MAX = 100_000  # beyond it the memory starts anew
-TOPIC_KNOWN_BYTES_MAX = 256  # longer ones are not remembered
+TOPIC_TEXTS_MAX = 100_000  # beyond it the memory starts anew
+TOPIC_TEXT_BYTES_MAX = 256  # longer ones are not remembered
 BROKER_DROPPED = b"$SYS/broker/publish/messages/dropped"  # mosquitto's count of what it dropped, for all its clients
 _NOT_IN_A_TOPIC = frozenset("+#\0")
 
@@ -40,7 +40,7 @@ class Received:
     gaps            (source, device): devices of which history is lost right before these messages
     n_bytes         of the payloads that were read
     is_cut          there was more to read than one read may bring
-    broker_said     the payload of BROKER_DROPPED, empty where it has not come
+    broker_dropped the payload of BROKER_DROPPED, empty where it has not come
     history_lost    messages may have been missed before these
     n_taken         messages that `portion` has given away
     """
@@ -54,7 +54,7 @@ class Received:
     gaps: list[Device] = field(default_factory=list)
     n_bytes: int = 0
     is_cut: bool = False
-    broker_said: bytes = b""
+    broker_dropped: bytes = b""
     history_lost: bool = False
     n_taken: int = 0
 
@@ -83,7 +83,7 @@ class Inbox:
         self.shed_of: Counter[tuple[str, str]] = Counter()
         self.received = Received()
         self.bounds = bounds
-        self.topics_known: dict[bytes, str] = {}
+        self.topic_texts: dict[bytes, str] = {}
         self._now_ns = now_ns
         self._sources = sources
         self._patterns = [Pattern.parse(source.topic) for source in sources]
@@ -114,7 +114,7 @@ class Inbox:
         if message.packet_id:
             received.packet_ids.append(message.packet_id)
         if message.topic == BROKER_DROPPED:
-            received.broker_said = message.payload
+            received.broker_dropped = message.payload
             return
         topic = self._topic(message.topic)
         if topic is None:
@@ -188,7 +188,7 @@ class Inbox:
         received.topics, received.payloads, received.arrived_ns = [], [], []
         self._prepend(taken)
         n_rows = Counter(over)
-        received.shed = [Shed(*one, topic_of[one], n_rows[one], count) for one, count in n_shed.items()]
+        received.shed = [Shed(*device, topic_of[device], n_rows[device], n) for device, n in n_shed.items()]
         for device, count in n_shed.items():
             self.counts[device[0], "shed"] += count
         self.shed_of.update(n_shed)
@@ -213,10 +213,10 @@ class Inbox:
         if not _NOT_IN_A_TOPIC.isdisjoint(text):
             self._drop(text, "topic", "holds a wildcard or NUL")
             return None
-        if len(topic) <= TOPIC_KNOWN_BYTES_MAX:
-            if len(self.topics_known) >= TOPICS_KNOWN_MAX:
-                self.topics_known.clear()
-            self.topics_known[topic] = text
+        if len(topic) <= TOPIC_TEXT_BYTES_MAX:
+            if len(self.topic_texts) >= TOPIC_TEXTS_MAX:
+                self.topic_texts.clear()
+            self.topic_texts[topic] = text
         return text
 
     def _drop(self, topic: str, reason: ReasonName, detail: str) -> None:

@@ -54,13 +54,13 @@ class _Exchange:
         self._far = far
         self._none = b"\0" if version == "5" else b""  # no properties
         self._inbox = Inbox([_SOURCE], ReadBounds(_PAYLOAD_BYTES_MAX), time.time_ns)
-        self._heard: list[str] = []
+        self._events: list[str] = []
         client = make_client(Broker(), "check", version, kind="input", build=partial(_Canned, self._inbox))
         client.near = near
-        client.on_connect = lambda *_: self._heard.append("connected")
-        client.on_subscribe = lambda *_: self._heard.append("subscribed")
-        client.on_disconnect = lambda *_: self._heard.append("disconnected")
-        client.on_message = lambda *_: self._heard.append("a message past the fast path")
+        client.on_connect = lambda *_: self._events.append("connected")
+        client.on_subscribe = lambda *_: self._events.append("subscribed")
+        client.on_disconnect = lambda *_: self._events.append("disconnected")
+        client.on_message = lambda *_: self._events.append("a message past the fast path")
         self._client = client
 
     def run(self) -> None:
@@ -71,18 +71,18 @@ class _Exchange:
         self._keep_alive()
         self._far.shutdown(socket.SHUT_WR)
         self._client.loop_read()
-        self._expect("the end", (self._heard[-1], self._client.socket()), ("disconnected", None))
+        self._expect("the end", (self._events[-1], self._client.socket()), ("disconnected", None))
 
     def _connect(self) -> None:
         self._client.connect("check.invalid", keepalive=_KEEPALIVE_S)
-        self._expect("CONNECT", self._hears()[:1], b"\x10")
+        self._expect("CONNECT", self._sent()[:1], b"\x10")
         self._say(_packet(0x20, b"\0\0" + self._none))
         self._client.subscribe("a/+", 1)
-        self._expect("SUBSCRIBE", self._hears()[:1], b"\x82")
+        self._expect("SUBSCRIBE", self._sent()[:1], b"\x82")
 
     def _take(self) -> None:
         size = packet_bytes_max(_PAYLOAD_BYTES_MAX)
-        said = (
+        data = (
             self._publish(b"one")
             + _packet(0x90, b"\0\1" + self._none + b"\1")
             + self._publish(b"two", packet_id=2)
@@ -91,11 +91,11 @@ class _Exchange:
             + self._publish(b"old", retain=True)
             + self._publish(b"four", packet_id=4)
         )
-        places = [0, 1, 3, 14, 16, 17, 18, 30, 40, 50, size // 2, size + 40, len(said) - 3, len(said)]
+        places = [0, 1, 3, 14, 16, 17, 18, 30, 40, 50, size // 2, size + 40, len(data) - 3, len(data)]
         for begin, end in pairwise(places):
-            self._say(said[begin:end])
+            self._say(data[begin:end])
         received = self._inbox.received
-        self._expect("events", self._heard, ["connected", "subscribed"])
+        self._expect("events", self._events, ["connected", "subscribed"])
         self._expect("topics", received.topics, ["a/b"] * 3)
         self._expect("payloads", received.payloads, [b"one", b"two", b"four"])
         self._expect("packet ids", received.packet_ids, [2, 3, 4])
@@ -103,23 +103,23 @@ class _Exchange:
 
     def _acknowledge(self) -> None:
         self._client.acknowledge(self._inbox.received.packet_ids)
-        self._expect("PUBACK", self._hears(), b"\x40\2\0\2\x40\2\0\3\x40\2\0\4")
+        self._expect("PUBACK", self._sent(), b"\x40\2\0\2\x40\2\0\3\x40\2\0\4")
 
     def _keep_alive(self) -> None:
         """A ping is sent when nothing comes, its late answer harms nothing while data comes, and is heard."""
         client = self._client
         self._age()
         client.loop_misc()
-        self._expect("a ping", self._hears(), _PINGREQ)
+        self._expect("a ping", self._sent(), _PINGREQ)
         self._age(ping=True)
         self._say(self._publish(b"more"))
         client.loop_misc()
-        self._expect("another ping", self._hears(), _PINGREQ)
+        self._expect("another ping", self._sent(), _PINGREQ)
         self._say(_PINGRESP)
         self._age()
         client.loop_misc()
-        self._expect("a ping after an answer", self._hears(), _PINGREQ)
-        self._expect("the connection", self._heard[-1], "subscribed")
+        self._expect("a ping after an answer", self._sent(), _PINGREQ)
+        self._expect("the connection", self._events[-1], "subscribed")
 
     def _age(self, *, ping: bool = False) -> None:
         """As if two keepalives had gone by, since the unanswered ping too."""
@@ -135,7 +135,7 @@ class _Exchange:
         sock: Any = self._client.socket()
         self._expect("bytes that wait", sock.pending(), 0)
 
-    def _hears(self) -> bytes:
+    def _sent(self) -> bytes:
         try:
             return self._far.recv(2**12)
         except BlockingIOError:
@@ -146,9 +146,9 @@ class _Exchange:
         first = 0x30 | (0x02 if packet_id else 0) | retain
         return _packet(first, b"\0\3a/b" + ids + self._none + payload)
 
-    def _expect(self, what: str, got: Sequence[object] | object, wanted: object) -> None:
-        if got != wanted:
-            raise _Differs(f"{what}: {got!r}, not {wanted!r}")
+    def _expect(self, what: str, got: Sequence[object] | object, expected: object) -> None:
+        if got != expected:
+            raise _Differs(f"{what}: {got!r}, not {expected!r}")
 
 
 def _packet(first: int, body: bytes) -> bytes:

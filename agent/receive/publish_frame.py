@@ -116,10 +116,10 @@ def take_plain(
 
 def head(data: bytes, at: int) -> Frame | None:
     """The packet that begins at `at`, None while too little of it is there. Raises ProtocolError."""
-    found = _variable(data, at + 1, len(data))
-    if found is None:
+    length = _variable(data, at + 1, len(data))
+    if length is None:
         return None
-    n_bytes, body = found
+    n_bytes, body = length
     return Frame(data[at], body, body + n_bytes)
 
 
@@ -142,11 +142,11 @@ def envelope(data: bytes, frame: Frame, *, is_v5: bool) -> Envelope | None:
         raise ProtocolError("a PUBLISH with packet identifier 0")
     properties = payload
     if is_v5:
-        found = _variable(data, payload, min(end, len(data)))
-        if found is None:
+        length = _variable(data, payload, min(end, len(data)))
+        if length is None:
             _is_there(len(data) + 1, data, end)
             return None
-        n_bytes, properties = found
+        n_bytes, properties = length
         payload = properties + n_bytes
         if payload > end:
             raise ProtocolError("a PUBLISH that ends inside its properties")
@@ -155,18 +155,18 @@ def envelope(data: bytes, frame: Frame, *, is_v5: bool) -> Envelope | None:
 
 def read_publish(data: bytes, frame: Frame, *, is_v5: bool) -> Message:
     """The message of a PUBLISH that is there as a whole. Raises ProtocolError."""
-    found = envelope(data, frame, is_v5=is_v5)
-    if found is None:
+    outer = envelope(data, frame, is_v5=is_v5)
+    if outer is None:
         raise ValueError(f"the packet ends at {frame.end}, the bytes at {len(data)}: wait for the whole of it")
     first = frame.first
     return Message(
-        topic=found.topic,
-        payload=data[found.payload : frame.end],
+        topic=outer.topic,
+        payload=data[outer.payload : frame.end],
         qos=first >> 1 & 3,
-        packet_id=found.packet_id,
+        packet_id=outer.packet_id,
         retain=bool(first & _RETAIN),
         dup=bool(first & _DUP),
-        subscription_ids=_subscription_ids(data, found.properties, found.payload),
+        subscription_ids=_subscription_ids(data, outer.properties, outer.payload),
     )
 
 
@@ -200,11 +200,11 @@ def _subscription_ids(data: bytes, at: int, end: int) -> tuple[int, ...]:
         if kind in seen:
             raise ProtocolError(f"property 0x{kind:02x} twice in a PUBLISH")
         if kind == _SUBSCRIPTION_ID:
-            found = _variable(data, at, end)
-            if found is None or not found[0]:
+            number = _variable(data, at, end)
+            if number is None or not number[0]:
                 raise ProtocolError("a subscription identifier that is 0 or cut")
-            ids.append(found[0])
-            at = found[1]
+            ids.append(number[0])
+            at = number[1]
             continue
         if kind == _USER_PROPERTY:
             at = _after_string(data, _after_string(data, at))

@@ -7,8 +7,8 @@ from structlog.typing import FilteringBoundLogger
 
 from agent.receive.inbox import Received
 
-QUIET_S = 60.0  # a start that brings no message for so long is told of
-TOPICS_SAID = 10
+QUIET_S = 60.0  # a start that brings no message for so long is named in the log
+TOPICS_MAX = 10
 
 
 class Silence:
@@ -16,23 +16,23 @@ class Silence:
 
     def __init__(self, log: FilteringBoundLogger, topics: Sequence[str], reader: str) -> None:
         self._log = log
-        self._topics = topics[:TOPICS_SAID]
+        self._topics = topics[:TOPICS_MAX]
         self._reader = reader
-        self._tell_at_s = math.inf
-        self._has_heard = False
+        self._due_s = math.inf
+        self._has_received = False
 
-    def granted(self, now_s: float) -> None:
+    def begin(self, now_s: float) -> None:
         """A subscription was granted: from now on messages may come."""
-        self._tell_at_s = min(self._tell_at_s, now_s + QUIET_S)
+        self._due_s = min(self._due_s, now_s + QUIET_S)
 
     def lose_connection(self) -> None:
         """Nothing can come for now."""
-        self._tell_at_s = math.inf
+        self._due_s = math.inf
 
-    def hear(self, received: Received, now_s: float) -> None:
-        """Take note of a read, and tell once where all was silent for too long."""
-        self._has_heard = self._has_heard or bool(received.topics or received.drops)
-        if not self._has_heard and now_s > self._tell_at_s:
-            self._tell_at_s = math.inf
+    def take(self, received: Received, now_s: float) -> None:
+        """Take note of a read, and say it once where all was silent for too long."""
+        self._has_received = self._has_received or bool(received.topics or received.drops)
+        if not self._has_received and now_s > self._due_s:
+            self._due_s = math.inf
             next_step = f"Do devices publish there, and does the broker's ACL let {self._reader} read?"
             self._log.warning("nothing_received", topics=self._topics, next_step=next_step)

@@ -129,7 +129,7 @@ def test_another_client_is_said_with_the_loss_and_once():
     second = apply(one, *WAY, TAKEN, at_s=2000)
     assert [notice.event for notice in second.notices] == ["lost"]
     apply(one, *WAY, at_s=3000)
-    one.look(3000 + retry.STEADY_S)
+    one.advance(3000 + retry.STEADY_S)
     assert one.other_client == ""
 
 
@@ -207,6 +207,6 @@ def test_what_was_refused_and_is_mended_is_tried_at_once():
 
 def test_time_that_runs_back_stands_still():
     one = link(Phase.READY)
-    one.look(100.0)
+    one.advance(100.0)
     one.apply(Broken("x"), 20.0)
     assert one.due_s >= 100.0

@@ -74,9 +74,9 @@ class Links(RuleBasedStateMachine):
     @rule(back_s=st.sampled_from([0.5, 100.0, 1e6]))
     def the_clock_runs_back(self, back_s):
         """What the link is told then is taken as of the newest time before."""
-        self.link.look(self.now_s)
+        self.link.advance(self.now_s)
         self._forget_doubts()
-        self.link.look(self.now_s - back_s)
+        self.link.advance(self.now_s - back_s)
         if self.phase is Phase.WAITING and self.now_s < self.link.due_s:
             with pytest.raises(RuntimeError):
                 self.link.apply(Begun(), self.now_s - back_s)
@@ -208,7 +208,7 @@ class Links(RuleBasedStateMachine):
             assert self.due_from_s <= link.due_s <= self.due_to_s
         if self.version != "auto":
             assert link.protocol.name == self.version
-        link.look(self.now_s)
+        link.advance(self.now_s)
         self._forget_doubts()
         assert link.other_client == self.other_client
 

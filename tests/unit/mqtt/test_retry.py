@@ -54,9 +54,9 @@ def test_connections_that_are_cut_short_in_a_row_wait_as_for_a_takeover_until_on
         assert one.other_client == "5 connections in a row ended within 20 s, and nobody said why"
     assert retry.TAKEN_OVER_S[0] <= one.due_s - 13 <= retry.TAKEN_OVER_S[1]
     one.accept(100)
-    assert not one.look(99 + retry.STEADY_S)
+    assert not one.advance(99 + retry.STEADY_S)
     assert one.other_client
-    assert one.look(100 + retry.STEADY_S)
+    assert one.advance(100 + retry.STEADY_S)
     assert one.other_client == ""
     one.end(End.CUT, 200)
     assert one.due_s - 200 <= RETRY_MIN_S

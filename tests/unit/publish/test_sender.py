@@ -62,8 +62,8 @@ def test_a_day_beside_another_agent_on_a_topic_that_is_denied_costs_a_few_tries_
     for second in range(24 * 3600):
         if second % 60 == 0:
             other.connect(parts.now_s)
-            own.hear(other.take()[0][0], parts.now_s)
-        own.look(parts.now_s)
+            own.receive(other.take()[0][0], parts.now_s)
+        own.advance(parts.now_s)
         for payload, retain in own.take():
             parts.sender.owe(INSTANCE, payload, retain=retain)
         parts.turn(1, INSTANCE)

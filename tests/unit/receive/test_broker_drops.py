@@ -52,12 +52,12 @@ def test_growth_is_a_gap_where_what_came_not_long_before_looks_like_a_backlog(fu
     """A window, a queue, more than one read may bring, or as many bytes as wait before a broker queues."""
     for read, now_s, may_be_ours in ((full, OURS_S - 1, True), (full, OURS_S, False), (less, 1.0, False)):
         one = BrokerDrops(Counter())
-        one.hear(Received(broker_said=b"0"), 0.0)
-        one.hear(read, 0.0)
+        one.take(Received(broker_dropped=b"0"), 0.0)
+        one.take(read, 0.0)
         for second in range(1, int(now_s)):
-            one.hear(Received(), float(second))
-        found = Received(broker_said=b"3")
-        one.hear(found, now_s)
+            one.take(Received(), float(second))
+        found = Received(broker_dropped=b"3")
+        one.take(found, now_s)
         assert found.history_lost == may_be_ours
         assert ("may have been ours" in found.drops[0].detail) == may_be_ours
 
@@ -69,20 +69,20 @@ def test_growth_is_a_gap_where_what_came_not_long_before_looks_like_a_backlog(fu
 def test_growth_is_a_gap_after_a_pause_in_which_a_small_window_or_queue_was_filled(pause_s, n_after, may_be_ours):
     """20 messages a second come for 30 s, two a read; then nobody reads for a while."""
     one = BrokerDrops(Counter())
-    one.hear(Received(broker_said=b"0"), 0.0)
+    one.take(Received(broker_dropped=b"0"), 0.0)
     for number in range(1, 301):
-        one.hear(Received(topics=["t"] * 2), number / 10)
-    found = Received(topics=["t"] * n_after, broker_said=b"3")
-    one.hear(found, 30.0 + pause_s)
+        one.take(Received(topics=["t"] * 2), number / 10)
+    found = Received(topics=["t"] * n_after, broker_dropped=b"3")
+    one.take(found, 30.0 + pause_s)
     assert found.history_lost == may_be_ours
 
 
 def test_a_pause_in_which_hardly_anything_is_due_is_no_sign():
     one = BrokerDrops(Counter())
     for number in range(10):
-        one.hear(Received(topics=["t"], broker_said=b"%d" % number), number * 10.0)
-    found = Received(broker_said=b"70")
-    one.hear(found, 200.0)
+        one.take(Received(topics=["t"], broker_dropped=b"%d" % number), number * 10.0)
+    found = Received(broker_dropped=b"70")
+    one.take(found, 200.0)
     assert not found.history_lost
 
 

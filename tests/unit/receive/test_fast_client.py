@@ -109,13 +109,13 @@ def test_a_large_message_that_is_wrong_is_not_skipped(broker, receiver, version,
 
 def test_the_memory_of_topics_is_bounded(broker, receiver, monkeypatch):
     """In number and in size; what is not remembered is taken all the same."""
-    monkeypatch.setattr(inbox, "TOPICS_KNOWN_MAX", 10)
+    monkeypatch.setattr(inbox, "TOPIC_TEXTS_MAX", 10)
     one = receiver()
     session = connected(broker, one)
     topics = [f"plant/p{number}/cycle".encode() for number in range(35)] + [b"plant/" + b"p" * 300 + b"/cycle"]
     session.send(b"".join(publish("5", topic=topic) for topic in topics * 2))
     found = pump(one, taken(72))
     assert found.topics == [topic.decode() for topic in topics * 2]
-    assert 0 < len(one.inbox.topics_known) <= 10
-    assert max(map(len, one.inbox.topics_known)) < 300
-    assert TOPIC not in one.inbox.topics_known
+    assert 0 < len(one.inbox.topic_texts) <= 10
+    assert max(map(len, one.inbox.topic_texts)) < 300
+    assert TOPIC not in one.inbox.topic_texts
