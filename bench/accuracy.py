@@ -13,7 +13,6 @@ A set's own row is that of the one model which all four sets share, trained on t
 engine, the true remaining life capped at 125 cycles (raw: as it is).
 """
 
-import argparse
 import json
 import os
 import statistics
@@ -25,9 +24,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.folds import CONFIGS, parser_of
 from bench.result import markdown, rows_in, write
-
-CONFIGS = Path(__file__).parents[1] / "configs/train"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +55,20 @@ def one_run(name: str, seed: int, data: Path, out: Path) -> dict[str, object]:
     figures = out / name / f"seed-{seed}" / "figures.json"
     if figures.exists():
         return dict(json.loads(figures.read_text()))
-    table, folder = TABLES[name], figures.parent
+    deal_of, folder = TABLES[name], figures.parent
     trainer = [sys.executable, "-m", "trainer.cli"]
-    deal = [f"split.fit={table.fit}", f"split.calibrate={table.calibrate}", f"split.play={table.play}"]
+    deal = [f"split.fit={deal_of.fit}", f"split.calibrate={deal_of.calibrate}", f"split.play={deal_of.play}"]
     sets = [word for change in deal for word in ("--set", change)]
     began = time.monotonic()
-    run([*trainer, "fit", str(table.config), "--out", str(folder), "--data", str(data), "--seed", str(seed), *sets])
+    run([*trainer, "fit", str(deal_of.config), "--out", str(folder), "--data", str(data), "--seed", str(seed), *sets])
     train_s = time.monotonic() - began
     (bundle,) = folder.glob("*-[0-9]*.fwb")
-    told = folder / "evaluate.json"
-    run([*trainer, "evaluate", "--bundle", str(bundle), "--data", str(data), "--json", str(told), "--no-baselines"])
-    found = json.loads(told.read_text())
-    content = {"seed": seed, "train_s": train_s, "test": found["test"], "bytes": found["bytes"]}
+    evaluated = folder / "evaluate.json"
+    run(
+        [*trainer, "evaluate", "--bundle", str(bundle), "--data", str(data), "--json", str(evaluated), "--no-baselines"]
+    )
+    figures_of = json.loads(evaluated.read_text())
+    content = {"seed": seed, "train_s": train_s, "test": figures_of["test"], "bytes": figures_of["bytes"]}
     figures.write_text(json.dumps(content))
     print(f"{name}, seed {seed}: {train_s:.0f} s", file=sys.stderr, flush=True)
     return content
@@ -110,7 +110,7 @@ def rows_of(name: str, runs: Sequence[dict[str, object]]) -> list[dict[str, obje
     return rows
 
 
-def told(rows: Sequence[dict[str, object]]) -> str:
+def table(rows: Sequence[dict[str, object]]) -> str:
     """Markdown, a line a row."""
     head = (
         "set",
@@ -150,29 +150,23 @@ def told(rows: Sequence[dict[str, object]]) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = argparse.ArgumentParser(
-        prog="python -m bench.accuracy", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    arguments.add_argument(
-        "--sets", nargs="+", choices=[*TABLES], default=[*TABLES], metavar="SET", help=" ".join(TABLES)
-    )
-    arguments.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    arguments.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each")
-    arguments.add_argument("--data", type=Path, default=os.environ.get("FOREWARN_DATA"), help="default: $FOREWARN_DATA")
-    arguments.add_argument("--out", type=Path, default=Path("build/accuracy"), help="bundles and figures of each run")
-    arguments.add_argument("--json", type=Path)
-    chosen = arguments.parse_args(argv)
+    parser = parser_of("accuracy", __doc__)
+    parser.add_argument("--sets", nargs="+", choices=[*TABLES], default=[*TABLES], metavar="SET", help=" ".join(TABLES))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side, one thread each")
+    parser.add_argument("--out", type=Path, default=Path("build/accuracy"), help="bundles and figures of each run")
+    chosen = parser.parse_args(argv)
     if chosen.data is None:
-        arguments.error("name the data folder: --data or FOREWARN_DATA")
-    wanted = [(name, seed) for name in chosen.sets for seed in chosen.seeds]
+        parser.error("name the data folder: --data or FOREWARN_DATA")
+    runs = [(name, seed) for name in chosen.sets for seed in chosen.seeds]
     with ThreadPoolExecutor(chosen.jobs) as pool:
-        found = list(pool.map(lambda one: one_run(*one, chosen.data, chosen.out), wanted))
+        figures = list(pool.map(lambda run: one_run(*run, chosen.data, chosen.out), runs))
     rows = []
     for name in chosen.sets:
-        rows += rows_of(name, [run for (of, _), run in zip(wanted, found, strict=True) if of == name])
-    rows += [row for row in rows_in(chosen.json) if row["set"] not in {mine["set"] for mine in rows}]
+        rows += rows_of(name, [of_run for (of, _), of_run in zip(runs, figures, strict=True) if of == name])
+    rows += [row for row in rows_in(chosen.json) if row["set"] not in {ours["set"] for ours in rows}]
     rows.sort(key=lambda row: str(row["set"]))
-    print(told(rows))
+    print(table(rows))
     write(chosen.json, "accuracy", rows)
 
 

@@ -1,8 +1,8 @@
 """Pre-encoded telemetry, and a sender that answers CONNECT and SUBSCRIBE and then gives it away as fast as it is taken.
 
 It measures the receiver alone: no broker has to be fast. MQTT 3.1.1; what the receiver publishes is acknowledged and
-handed to `heard`. Nothing is said to the receiver while messages go out, PINGRESP included: a round is shorter than a
-keepalive.
+handed to `on_publish`. Nothing is sent to the receiver while messages go out, PINGRESP included: a round is shorter
+than a keepalive.
 """
 
 import json
@@ -58,7 +58,7 @@ class CannedSender:
     """Listens on a free port of the loopback for one receiver, which may come by two connections."""
 
     def __init__(self) -> None:
-        self.heard: Callable[[str, bytes], None] = lambda topic, payload: None
+        self.on_publish: Callable[[str, bytes], None] = lambda topic, payload: None
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._subscribed = Event()
         self._connections: list[socket.socket] = []
@@ -118,7 +118,7 @@ class CannedSender:
         if first & 0b0110:  # QoS 1
             payload_start += 2
             connection.sendall(b"\x40\x02" + body[topic_end:payload_start])
-        self.heard(body[2:topic_end].decode(), body[payload_start:])
+        self.on_publish(body[2:topic_end].decode(), body[payload_start:])
 
 
 def _packet(reader: BinaryIO) -> tuple[int, bytes] | None:

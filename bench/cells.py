@@ -71,14 +71,14 @@ def times(runs: list[OneCell], cells: list[Cell]) -> list[list[float]]:
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, (ROWS, N_INPUTS)).astype(np.float32)
     states = [np.zeros((ROWS, cell.size), np.float32) for cell in cells]
-    found: list[list[float]] = [[] for _ in cells]
+    times_us: list[list[float]] = [[] for _ in cells]
     for _ in range(1 + ROUNDS):  # the first one warms up
         for index, run in enumerate(runs):
             began = time.process_time()
             for _ in range(CALLS):
                 _, states[index] = run.step(x, states[index])
-            found[index].append((time.process_time() - began) / CALLS / ROWS * 1e6)
-    return [one[1:] for one in found]
+            times_us[index].append((time.process_time() - began) / CALLS / ROWS * 1e6)
+    return [rounds[1:] for rounds in times_us]
 
 
 def main() -> None:

@@ -11,11 +11,9 @@ Prints Markdown, progress on stderr; exits 0 whatever the figures are.
 """
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -25,6 +23,7 @@ from agent.judge.threshold import Budget, choose, default_budget, parse_budget
 from agent.score.early_warning import EarlyWarning, Interval, bootstrap95
 from agent.score.time_unit import Unit, unit_of
 from agent.words import FirstSeen
+from bench.folds import CONFIGS, N_FOLDS, calibrate_share, folds, parser_of
 from bench.result import Ratio, markdown, ratio, write
 from trainer.config import Config
 from trainer.config_file import read_config
@@ -37,7 +36,6 @@ from trainer.evaluation.playback import play
 from trainer.evaluation.threshold_sweep import early_warning, rules_of
 from trainer.fit import trained
 
-CONFIGS = Path(__file__).parents[1] / "configs/train"
 SETS = {"fd001": CONFIGS / "cmapss-fd001.toml", "pumps": CONFIGS / "pumps.toml"}
 LSTM = "lstm"
 METHODS = (LSTM, *RIVALS)
@@ -52,25 +50,6 @@ class Ahead(msgspec.Struct, frozen=True):
     detection_rate_95: Interval
 
 
-def folds(histories: Sequence[History], n: int, seed: int, calibrate_share: float) -> list[Parts]:
-    """n ways to deal the devices so that each is played once; `calibrate_share` of the others calibrate.
-
-    Independent of the order given. Raises ValueError when a part would be empty.
-    """
-    rng = np.random.default_rng(seed)
-    ordered = sorted(histories, key=lambda history: history.device)
-    order = rng.permutation(len(ordered))
-    dealt = []
-    for fold in range(n):
-        rest = rng.permutation(np.delete(order, np.s_[fold::n]))
-        n_calibrate = round(len(rest) * calibrate_share)
-        parts = (rest[n_calibrate:], rest[:n_calibrate], order[fold::n])
-        if not all(map(len, parts)):
-            raise ValueError(f"{len(histories)} devices are too few for {n} folds")
-        dealt.append(Parts(*(tuple(ordered[index] for index in part) for part in parts)))
-    return dealt
-
-
 def one_fold(
     config: Config, parts: Parts, budget: str, first_seen: FirstSeen = "unknown"
 ) -> tuple[Manifest, dict[str, MethodResult]]:
@@ -80,9 +59,9 @@ def one_fold(
     allowed = allowed_by(budget, manifest, len(parts.play))
     chosen = choose(manifest.thresholds, allowed)
     played = play(bundle, bundle.model, parts.play, chosen.threshold, first_seen=first_seen)
-    known = (*parts.fit, *parts.calibrate)
-    found = {LSTM: bundle_result(manifest, chosen, played, parts.play)}
-    return manifest, found | {name: rival_result(name, manifest, known, parts.play, allowed) for name in RIVALS}
+    taught = (*parts.fit, *parts.calibrate)
+    results = {LSTM: bundle_result(manifest, chosen, played, parts.play)}
+    return manifest, results | {name: rival_result(name, manifest, taught, parts.play, allowed) for name in RIVALS}
 
 
 def allowed_by(budget: str, manifest: Manifest, fleet_size: int) -> Budget:
@@ -92,37 +71,37 @@ def allowed_by(budget: str, manifest: Manifest, fleet_size: int) -> Budget:
 def ahead(lstm: EarlyWarning, other: EarlyWarning) -> Ahead:
     """Paired over the failures of both, which are the same devices in the same order."""
     pairs = [
-        (mine, theirs)
-        for mine, theirs in zip(lstm.devices, other.devices, strict=True)
-        if mine.outcome in ("detected", "missed")
+        (ours, theirs)
+        for ours, theirs in zip(lstm.devices, other.devices, strict=True)
+        if ours.outcome in ("detected", "missed")
     ]
-    lead_s = np.array([mine.lead_s - theirs.lead_s for mine, theirs in pairs])
-    detected = np.array([(mine.outcome == "detected") - float(theirs.outcome == "detected") for mine, theirs in pairs])
+    lead_s = np.array([ours.lead_s - theirs.lead_s for ours, theirs in pairs])
+    detected = np.array([(ours.outcome == "detected") - float(theirs.outcome == "detected") for ours, theirs in pairs])
     return Ahead(float(lead_s.mean()), bootstrap95(lead_s)[0], float(detected.mean()), bootstrap95(detected)[0])
 
 
 def ratios_of(name: str, by_fold: Sequence[Mapping[str, MethodResult]]) -> dict[str, Ratio]:
     """LSTM over each baseline a fold: mean lead and detection. A fold that a baseline missed wholly gives no ratio."""
-    found = {}
+    ratios = {}
     for other in RIVALS:
         for figure, field in (("lead", "mean_lead_s"), ("detection", "detection_rate")):
             pairs = [
                 (getattr(fold[LSTM].early_warning.strict, field), getattr(fold[other].early_warning.strict, field))
                 for fold in by_fold
             ]
-            found[f"{name}_{figure}_over_{other}"] = ratio([mine / theirs for mine, theirs in pairs if theirs > 0])
-    return found
+            ratios[f"{name}_{figure}_over_{other}"] = ratio([ours / theirs for ours, theirs in pairs if theirs > 0])
+    return ratios
 
 
-def row_of(name: str, method: str, budget: Budget, found: EarlyWarning, lead: Ahead | None) -> dict[str, object]:
+def row_of(name: str, method: str, budget: Budget, figures: EarlyWarning, lead: Ahead | None) -> dict[str, object]:
     """One method over a whole set, as the JSON has it. Times are seconds, or cycles where the set counts cycles."""
-    strict = found.strict
+    strict = figures.strict
     return {
         "set": name,
         "method": method,
         "budget": budget.text,
-        "devices": len(found.devices),
-        "failures": found.failures,
+        "devices": len(figures.devices),
+        "failures": figures.failures,
         "detected": strict.detected,
         "detection_rate": strict.detection_rate,
         "detection_rate_95": strict.detection_rate_95,
@@ -130,12 +109,12 @@ def row_of(name: str, method: str, budget: Budget, found: EarlyWarning, lead: Ah
         "mean_lead_s_95": strict.mean_lead_s_95,
         "median_lead_s": strict.median_lead_s,
         "median_lead_s_95": strict.median_lead_s_95,
-        "false_alarms": found.false_alarms,
-        "exposure_s": found.exposure_s,
-        "false_alarms_per_s": found.false_alarms_per_s,
-        "false_alarms_per_s_upper95": found.false_alarms_per_s_upper95,
-        "false_alarm_s": found.false_alarm_s,
-        "late": len(found.late),
+        "false_alarms": figures.false_alarms,
+        "exposure_s": figures.exposure_s,
+        "false_alarms_per_s": figures.false_alarms_per_s,
+        "false_alarms_per_s_upper95": figures.false_alarms_per_s_upper95,
+        "false_alarm_s": figures.false_alarm_s,
+        "late": len(figures.late),
         "lstm_ahead": lead,
     }
 
@@ -144,26 +123,27 @@ def one_set(
     name: str, config: Config, histories: Sequence[History], arguments: argparse.Namespace
 ) -> tuple[str, list[dict[str, object]], dict[str, Ratio]]:
     """Markdown, rows and ratios of a set."""
-    share = config.split.calibrate / (config.split.fit + config.split.calibrate)
     by_fold = []
-    for number, parts in enumerate(folds(histories, arguments.folds, arguments.seed, share), start=1):
+    for number, parts in enumerate(folds(histories, arguments.folds, arguments.seed, calibrate_share(config)), start=1):
         began = time.monotonic()
-        manifest, found = one_fold(config, parts, arguments.budget, arguments.first_seen)
-        by_fold.append(found)
+        manifest, results = one_fold(config, parts, arguments.budget, arguments.first_seen)
+        by_fold.append(results)
         unit = unit_of(manifest)
         so_far = ", ".join(
-            f"{method} {unit.of(found[method].early_warning.strict.mean_lead_s):.1f}" for method in METHODS
+            f"{method} {unit.of(results[method].early_warning.strict.mean_lead_s):.1f}" for method in METHODS
         )
         took = f"{name}, fold {number} of {arguments.folds}, {time.monotonic() - began:.0f} s"
         print(f"{took}: warm-up {manifest.warmup_rows} rows, mean lead in {unit.plural}: {so_far}", file=sys.stderr)
     budget = allowed_by(arguments.budget, manifest, len(histories))
-    pooled = {m: early_warning([one for fold in by_fold for one in fold[m].fleet], rules_of(manifest)) for m in METHODS}
+    pooled = {
+        m: early_warning([device for fold in by_fold for device in fold[m].fleet], rules_of(manifest)) for m in METHODS
+    }
     leads = {method: ahead(pooled[LSTM], pooled[method]) for method in RIVALS}
     rows = [row_of(name, method, budget, pooled[method], leads.get(method)) for method in METHODS]
-    return told(name, budget, pooled, leads, unit_of(manifest), arguments.folds), rows, ratios_of(name, by_fold)
+    return tables(name, budget, pooled, leads, unit_of(manifest), arguments.folds), rows, ratios_of(name, by_fold)
 
 
-def told(
+def tables(
     name: str, budget: Budget, pooled: Mapping[str, EarlyWarning], leads: Mapping[str, Ahead], unit: Unit, n_folds: int
 ) -> str:
     """The two tables of a set."""
@@ -171,20 +151,20 @@ def told(
     lead_head = f"mean lead, {unit.plural}"
     alarms = ("false alarms", "in false alarm", "late")
     head = ("", "detected", "95 %", lead_head, "95 %", "median", "95 %", *alarms)
-    figures = [
+    lines = [
         (
             method,
-            f"{found.strict.detected} of {found.failures}",
-            span(found.strict.detection_rate_95, 100, "%"),
-            f"{unit.of(found.strict.mean_lead_s):.1f}",
-            span(found.strict.mean_lead_s_95, 1 / unit.size_s),
-            f"{unit.of(found.strict.median_lead_s):.1f}",
-            span(found.strict.median_lead_s_95, 1 / unit.size_s),
-            f"{found.false_alarms} in {unit.text(found.exposure_s)}",
-            f"{found.false_alarm_share:.1%}",
-            len(found.late),
+            f"{figures.strict.detected} of {figures.failures}",
+            span(figures.strict.detection_rate_95, 100, "%"),
+            f"{unit.of(figures.strict.mean_lead_s):.1f}",
+            span(figures.strict.mean_lead_s_95, 1 / unit.size_s),
+            f"{unit.of(figures.strict.median_lead_s):.1f}",
+            span(figures.strict.median_lead_s_95, 1 / unit.size_s),
+            f"{figures.false_alarms} in {unit.text(figures.exposure_s)}",
+            f"{figures.false_alarm_share:.1%}",
+            len(figures.late),
         )
-        for method, found in pooled.items()
+        for method, figures in pooled.items()
     ]
     paired_head = ("LSTM minus", lead_head, "95 %", "detected, points", "95 %")
     paired = [
@@ -199,7 +179,7 @@ def told(
     ]
     window = f"true from {unit.text(windows.h_max_s)} to {unit.text(windows.h_min_s)} before the failure"
     title = f"## {name}: {n_devices} devices in {n_folds} folds, {budget.text}, {window}"
-    return f"{title}\n\n{markdown(head, figures)}\n\n{markdown(paired_head, paired)}\n"
+    return f"{title}\n\n{markdown(head, lines)}\n\n{markdown(paired_head, paired)}\n"
 
 
 def span(interval: Interval, factor: float, sign: str = "") -> str:
@@ -208,22 +188,18 @@ def span(interval: Interval, factor: float, sign: str = "") -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = argparse.ArgumentParser(
-        prog="python -m bench.early_warning", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    arguments.add_argument("--sets", default=",".join(SETS), help="of " + ", ".join(SETS))
-    arguments.add_argument("--folds", type=int, default=5)
-    arguments.add_argument("--seed", type=int, default=0, help="of folds, weights, batches and augmentation")
-    arguments.add_argument("--epochs", type=int, help="instead of the config's: a smoke run")
-    arguments.add_argument(
+    parser = parser_of("early_warning", __doc__)
+    parser.add_argument("--sets", default=",".join(SETS), help="of " + ", ".join(SETS))
+    parser.add_argument("--folds", type=int, default=N_FOLDS)
+    parser.add_argument("--seed", type=int, default=0, help="of folds, weights, batches and augmentation")
+    parser.add_argument("--epochs", type=int, help="instead of the config's: a smoke run")
+    parser.add_argument(
         "--first-seen", choices=("unknown", "new"), default="unknown", help="what the LSTM is told; `age` always knows"
     )
-    arguments.add_argument("--budget", default="", help="default: 1 per 1000 cycles or 1 per device per 30d")
-    arguments.add_argument("--data", type=Path, default=os.environ.get("FOREWARN_DATA"), help="default: $FOREWARN_DATA")
-    arguments.add_argument("--json", type=Path)
-    chosen = arguments.parse_args(argv)
+    parser.add_argument("--budget", default="", help="default: 1 per 1000 cycles or 1 per device per 30d")
+    chosen = parser.parse_args(argv)
     if unknown := [name for name in chosen.sets.split(",") if name not in SETS]:
-        arguments.error(f"no set {unknown[0]!r}; there are {', '.join(SETS)}")
+        parser.error(f"no set {unknown[0]!r}; there are {', '.join(SETS)}")
     rows: list[dict[str, object]] = []
     ratios: dict[str, Ratio] = {}
     for name in chosen.sets.split(","):

@@ -134,5 +134,5 @@ class FakeBroker:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._listener.close()
-        for one in self._sessions:
-            one.close()
+        for session in self._sessions:
+            session.close()

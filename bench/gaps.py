@@ -2,32 +2,28 @@
 
     FOREWARN_DATA=folder python -m bench.gaps --seeds 0 1 2 3 4 --json build/gaps.json
 
-Every engine, those that are fitted and those that are asked, is silent for runs of 30 to 60 cycles, about a third of
-its life. Asked are the engines of one fold of the training file; the test set is never read. The error counts in the
-gaps and in the ten rows after them, where an answer can only come from memory. Twice: with the running means beside
-the channels, which remember by themselves, and with means so short that only the cell does. The config is that of
-FD001 with fewer epochs; a cell without a forget gate starts with Xavier and orthogonal weights. Prints Markdown.
+Every engine, fitted or asked, is silent for runs of 30 to 60 cycles, about a third of its life. Asked are the
+engines of one fold of the training file; the test set is never read. The error counts in the gaps and in the ten rows
+after them, where an estimate can only come from memory. Twice: with the running means beside the channels, which
+remember by themselves, and with means so short that only the cell does. The config is that of FD001 with fewer epochs;
+a cell without a forget gate starts with Xavier and orthogonal weights. Prints Markdown.
 """
 
-import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
 from agent.words import Bool
-from bench.early_warning import SETS, folds
-from bench.result import markdown, ratio, write
+from bench.folds import CONFIGS, Row, features_of_parts, fitted_and_asked, parser_of
+from bench.result import Ratio, markdown, ratio, write
 from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of
 from trainer.data.history import History
 from trainer.model.cells import CELLS
-from trainer.model.features import features_of, fit_scaling
 from trainer.model.network import Network
 from trainer.training.loop import train
 from trainer.training.validation import predict
@@ -52,54 +48,50 @@ def with_gaps(history: History, rng: np.random.Generator) -> tuple[History, Bool
 
 def error(config: Config, fit: Sequence[History], asked: Sequence[tuple[History, Bool]], seed: int) -> float:
     """RMSE of the remaining life, truth capped, over the asked rows of engines that were not fitted."""
-    scaling = fit_scaling(fit, config)
-    lives, watch = (
-        [features_of(one, scaling, config.model) for one in part] for part in (fit, [one for one, _ in asked])
-    )
-    network, _ = train(Network, lives, watch[:2], config.model_copy(update={"seed": seed}))
-    told = predict(network, watch, config)
+    lives, unseen = features_of_parts(config, fit, [history for history, _ in asked])
+    network, _ = train(Network, lives, unseen[:2], config.model_copy(update={"seed": seed}))
     off = [
         (estimate - np.minimum(life.left, config.rul.cap))[rows]
-        for (estimate, _), life, (_, rows) in zip(told, watch, asked, strict=True)
+        for (estimate, _), life, (_, rows) in zip(predict(network, unseen, config), unseen, asked, strict=True)
     ]
     return float(np.sqrt(np.mean(np.concatenate(off) ** 2)))
 
 
+def beside_first(rows: Sequence[Row]) -> tuple[str, dict[str, Ratio]]:
+    """A table, each cell beside the first one with the same memory, and the ratios seed by seed."""
+    first, ratios, lines = rows[0]["cell"], {}, []
+    for row in rows:
+        plain = next(other for other in rows if (other["memory"], other["cell"]) == (row["memory"], first))
+        off = [ours / theirs for ours, theirs in zip(row["rmse"], plain["rmse"], strict=True)]
+        ratios[f"{row['cell']}_over_{first}, {row['memory']}"] = ratio(off)
+        spread = f"{np.std(row['rmse'], ddof=1):.2f}" if len(off) > 1 else ""
+        lines.append((row["memory"], row["cell"], f"{np.mean(row['rmse']):.2f}", spread, f"{np.mean(off) - 1:+.0%}"))
+    return markdown(("memory", "cell", "RMSE, cycles", "sd", f"beside {first}"), lines), ratios
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = argparse.ArgumentParser(
-        prog="python -m bench.gaps", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    arguments.add_argument("--cells", nargs="+", choices=list(CELLS), default=["rnn", "lstm"], metavar="CELL")
-    arguments.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    arguments.add_argument("--epochs", type=int, default=60)
-    arguments.add_argument("--data", type=Path, default=os.environ.get("FOREWARN_DATA"), help="default: $FOREWARN_DATA")
-    arguments.add_argument("--json", type=Path)
-    chosen = arguments.parse_args(argv)
-    base = read_config(SETS["fd001"], [f"train.epochs={chosen.epochs}", "augment.join_share=0"])
-    rng = np.random.default_rng(0)
+    parser = parser_of("gaps", __doc__)
+    parser.add_argument("--cells", nargs="+", choices=list(CELLS), default=["rnn", "lstm"], metavar="CELL")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
+    parser.add_argument("--epochs", type=int, default=60)
+    chosen = parser.parse_args(argv)
+    base = read_config(CONFIGS / "cmapss-fd001.toml", [f"train.epochs={chosen.epochs}", "augment.join_share=0"])
     histories = histories_of(base, chosen.data)
-    parts = folds(histories, 5, 0, 0.1)[0]
+    rng = np.random.default_rng(0)
     silent = {history.device: with_gaps(history, rng) for history in histories}
-    fit = [silent[one.device][0] for one in (*parts.fit, *parts.calibrate)]
-    asked = [silent[one.device] for one in parts.play]
-    rows = []
+    fitted, asked = ([silent[history.device] for history in part] for part in fitted_and_asked(histories))
+    rows: list[Row] = []
     for memory, rates in MEANS.items():
         for cell in chosen.cells:
             model = base.model.model_copy(update={"cell": cell, "mean_rates": rates})
             config = base.model_copy(update={"model": model})
             began = time.monotonic()
-            found = [error(config, fit, asked, seed) for seed in chosen.seeds]
-            rows.append({"memory": memory, "cell": cell, "rmse": found, "seeds": chosen.seeds})
-            took = time.monotonic() - began
-            print(f"{memory}, {cell}: {np.mean(found):.2f} in {took:.0f} s", file=sys.stderr, flush=True)
-    ratios, lines = {}, []
-    for row in rows:
-        plain = next(one for one in rows if one["memory"] == row["memory"] and one["cell"] == chosen.cells[0])
-        off = [mine / theirs for mine, theirs in zip(row["rmse"], plain["rmse"], strict=True)]
-        ratios[f"{row['cell']}_over_{plain['cell']}, {row['memory']}"] = ratio(off)
-        spread = f"{np.std(row['rmse'], ddof=1):.2f}" if len(off) > 1 else ""
-        lines.append((row["memory"], row["cell"], f"{np.mean(row['rmse']):.2f}", spread, f"{np.mean(off) - 1:+.0%}"))
-    print(markdown(("memory", "cell", "RMSE, cycles", "sd", f"beside {chosen.cells[0]}"), lines))
+            rmse = [error(config, [history for history, _ in fitted], asked, seed) for seed in chosen.seeds]
+            rows.append({"memory": memory, "cell": cell, "rmse": rmse, "seeds": chosen.seeds})
+            took_s = time.monotonic() - began
+            print(f"{memory}, {cell}: {np.mean(rmse):.2f} in {took_s:.0f} s", file=sys.stderr, flush=True)
+    table, ratios = beside_first(rows)
+    print(table)
     write(chosen.json, "gaps", rows, ratios)
 
 

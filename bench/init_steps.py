@@ -11,21 +11,18 @@ not done again.
 """
 
 import argparse
+import itertools
 import math
-import os
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from bench.ablation import N_FOLDS, dealt
-from bench.result import append, markdown, ratio, rows_in, write
+from bench.folds import Row, Run, add_folds_and_seeds, features_of_parts, fold_of, parser_of, rows_of_runs
+from bench.result import markdown, ratio, write
 from trainer.config import Config
 from trainer.config_file import read_config
-from trainer.data.dataset import histories_of
-from trainer.data.split import Parts
-from trainer.model.features import features_of, fit_scaling
 from trainer.model.network import Network
 from trainer.training.loop import train
 
@@ -35,84 +32,75 @@ MARK_AT = 2 / 3
 AVERAGE = 0.9
 
 
-def curve(config: Config, parts: Parts) -> list[float]:
-    """Validation RMSE after each epoch."""
-    scaling = fit_scaling(parts.fit, config)
-    fit, unseen = ([features_of(one, scaling, config.model) for one in part] for part in (parts.fit, parts.play))
-    return train(Network, fit, unseen, config)[1].rmse
-
-
 def mark(plain: Sequence[float]) -> float:
-    """What torch's start has at two thirds of its schedule."""
+    """RMSE that torch's start has at two thirds of its schedule."""
     return plain[math.ceil(MARK_AT * len(plain)) - 1]
 
 
-def epochs_to(wanted: float, rmse: Sequence[float]) -> int:
-    """Epochs until a curve is first at most `wanted`; all of them where it never is."""
-    return next((epoch for epoch, value in enumerate(rmse, start=1) if value <= wanted), len(rmse))
+def epochs_to(goal: float, rmse: Sequence[float]) -> int:
+    """Epochs until a curve is first at most `goal`; all of them where it never is."""
+    return next((epoch for epoch, value in enumerate(rmse, start=1) if value <= goal), len(rmse))
 
 
-def compared(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def compared(rows: Sequence[Row]) -> list[Row]:
     """A row a fold and seed that has every start."""
-    found = []
+    comparisons = []
     for fold, seed in dict.fromkeys((row["fold"], row["seed"]) for row in rows):
         by_start = {row["init"]: row["rmse"] for row in rows if (row["fold"], row["seed"]) == (fold, seed)}
         if by_start.keys() >= {PLAIN, *GOOD}:
-            wanted = mark(by_start[PLAIN])
-            epochs = {start: epochs_to(wanted, by_start[start]) for start in (PLAIN, *GOOD)}
-            found.append({"fold": fold, "seed": seed, "mark": wanted, "epochs": epochs})
-    return found
+            goal = mark(by_start[PLAIN])
+            epochs = {start: epochs_to(goal, by_start[start]) for start in (PLAIN, *GOOD)}
+            comparisons.append({"fold": fold, "seed": seed, "mark": goal, "epochs": epochs})
+    return comparisons
 
 
-def told(rows: Sequence[dict[str, Any]]) -> str:
+def table(comparisons: Sequence[Row]) -> str:
     """The epochs of every fold and seed, and the medians."""
     head = ("fold, seed", "mark", PLAIN, *(f"{start} ({what})" for start in GOOD for what in ("epochs", "saved")))
     lines = []
-    for row in rows:
+    for row in comparisons:
         epochs = row["epochs"]
         saved = [text for start in GOOD for text in (epochs[start], f"{1 - epochs[start] / epochs[PLAIN]:.0%}")]
         lines.append((f"{row['fold']}, {row['seed']}", f"{row['mark']:.2f}", epochs[PLAIN], *saved))
-    if rows:
-        of = {start: [1 - row["epochs"][start] / row["epochs"][PLAIN] for row in rows] for start in GOOD}
+    if comparisons:
+        of = {start: [1 - row["epochs"][start] / row["epochs"][PLAIN] for row in comparisons] for start in GOOD}
         medians = [text for start in GOOD for text in ("", f"{statistics.median(of[start]):.0%}")]
         lines.append(("median", "", "", *medians))
     return markdown(head, lines)
 
 
+def runs_of(chosen: argparse.Namespace) -> Iterator[Run]:
+    """A fold, a seed and a start each."""
+    for fold, seed, start in itertools.product(chosen.folds, chosen.seeds, (PLAIN, *GOOD)):
+        schedule = [f"train.epochs={chosen.epochs}", f"train.average={AVERAGE}"]
+        config = read_config(chosen.config, [f"seed={seed}", f"train.init={start}", *schedule])
+        run = {"set": config.name, "init": start, "fold": fold, "seed": seed, "epochs": chosen.epochs}
+        yield run, partial(done, run, config, chosen.data)
+
+
+def done(run: Row, config: Config, data: Path | None) -> list[Row]:
+    """The row of one run: validation RMSE after each epoch, with a line of progress."""
+    parts = fold_of(config, data, run["fold"])
+    rmse = train(Network, *features_of_parts(config, parts.fit, parts.play), config)[1].rmse
+    where = f"fold {run['fold']}, seed {run['seed']}, {run['init']}"
+    print(f"{where}: {rmse[-1]:.2f} at last", file=sys.stderr, flush=True)
+    return [{"rmse": rmse}]
+
+
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = argparse.ArgumentParser(
-        prog="python -m bench.init_steps", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    arguments.add_argument("config", type=Path)
-    arguments.add_argument("--folds", type=int, nargs="+", choices=range(N_FOLDS), default=[0])
-    arguments.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
-    arguments.add_argument("--epochs", type=int, default=40, help="of the whole schedule")
-    arguments.add_argument("--data", type=Path, default=os.environ.get("FOREWARN_DATA"), help="default: $FOREWARN_DATA")
-    arguments.add_argument("--json", type=Path)
-    chosen = arguments.parse_args(argv)
-    rows = rows_in(chosen.json)
-    for fold in chosen.folds:
-        for seed in chosen.seeds:
-            for start in (PLAIN, *GOOD):
-                changes = [
-                    f"seed={seed}",
-                    f"train.init={start}",
-                    f"train.epochs={chosen.epochs}",
-                    f"train.average={AVERAGE}",
-                ]
-                config = read_config(chosen.config, changes)
-                run = {"set": config.name, "init": start, "fold": fold, "seed": seed, "epochs": chosen.epochs}
-                if any(row.items() >= run.items() for row in rows):
-                    continue
-                row = run | {"rmse": curve(config, dealt(config, histories_of(config, chosen.data))[fold])}
-                append(chosen.json, "init_steps", row)
-                rows.append(row)
-                print(f"fold {fold}, seed {seed}, {start}: {row['rmse'][-1]:.2f} at last", file=sys.stderr, flush=True)
-    rows = rows_in(chosen.json) or rows
-    found = compared(rows)
-    print(told(found), flush=True)
-    over = {f"{start}_over_torch": ratio([r["epochs"][start] / r["epochs"][PLAIN] for r in found]) for start in GOOD}
-    write(chosen.json, "init_steps", rows, over)
+    parser = parser_of("init_steps", __doc__)
+    parser.add_argument("config", type=Path)
+    add_folds_and_seeds(parser, [0], [0, 1, 2, 3, 4])
+    parser.add_argument("--epochs", type=int, default=40, help="of the whole schedule")
+    chosen = parser.parse_args(argv)
+    rows = rows_of_runs(chosen.json, "init_steps", runs_of(chosen))
+    comparisons = compared(rows)
+    print(table(comparisons), flush=True)
+    ratios = {
+        f"{start}_over_torch": ratio([row["epochs"][start] / row["epochs"][PLAIN] for row in comparisons])
+        for start in GOOD
+    }
+    write(chosen.json, "init_steps", rows, ratios)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def copy(n: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Inputs [T, n, I] and what is to be said in the last rows, in how many numbers each, and how far off it is."""
+    """Inputs [T, n, I], the true outputs of the last rows, how many numbers a row they are, and the error."""
 
     draw: Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
     n_inputs: int
@@ -101,16 +101,16 @@ def learn(cell: str, task: Task, seed: int) -> float:
     optimiser = torch.optim.Adam(reader.parameters(), LEARNING_RATE)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, task.batches)
     for _ in range(task.batches):
-        inputs, wanted = task.draw(BATCH, draw)
-        error = task.error(reader(inputs, len(wanted)), wanted)
+        inputs, truth = task.draw(BATCH, draw)
+        error = task.error(reader(inputs, len(truth)), truth)
         optimiser.zero_grad()
         error.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(reader.parameters(), CLIP_NORM)
         optimiser.step()
         schedule.step()
     with torch.no_grad():
-        inputs, wanted = task.draw(TEST_HISTORIES, torch.Generator().manual_seed(TEST_SEED))
-        return task.error(reader(inputs, len(wanted)), wanted).item()
+        inputs, truth = task.draw(TEST_HISTORIES, torch.Generator().manual_seed(TEST_SEED))
+        return task.error(reader(inputs, len(truth)), truth).item()
 
 
 Errors = dict[tuple[str, str], dict[int, float]]
@@ -119,12 +119,12 @@ Errors = dict[tuple[str, str], dict[int, float]]
 
 def beside_rnn(errors: Errors) -> dict[str, Ratio]:
     """Error over the plain RNN's of the same seed."""
-    found = {}
+    ratios = {}
     for (task, cell), by_seed in errors.items():
         plain = errors.get((task, "rnn"), {})
         shared = by_seed.keys() & plain.keys()
-        found[f"{task}_{cell}_error_over_rnn"] = ratio([by_seed[seed] / plain[seed] for seed in sorted(shared)])
-    return found
+        ratios[f"{task}_{cell}_error_over_rnn"] = ratio([by_seed[seed] / plain[seed] for seed in sorted(shared)])
+    return ratios
 
 
 def table(errors: Errors) -> str:

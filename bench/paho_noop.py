@@ -35,7 +35,7 @@ def main(port: int, n_wanted: int) -> int:
 
 
 if __name__ == "__main__":
-    wanted = int(sys.argv[2])
-    found = main(int(sys.argv[1]), wanted)
-    if found != wanted:
-        print(found, flush=True)
+    n_wanted = int(sys.argv[2])
+    n_heard = main(int(sys.argv[1]), n_wanted)
+    if n_heard != n_wanted:
+        print(n_heard, flush=True)

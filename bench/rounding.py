@@ -7,8 +7,7 @@ rounded as int8 rounds (`train.rounded_epochs`). Both networks then answer with 
 which are those of the deployed graph (a test holds them equal). The test set is never read. Prints Markdown.
 """
 
-import argparse
-import os
+import statistics
 import sys
 import time
 from collections.abc import Sequence
@@ -16,14 +15,14 @@ from pathlib import Path
 
 import torch
 
-from bench.early_warning import folds
+from bench.folds import Row, features_of_parts, fitted_and_asked, parser_of
 from bench.result import markdown, ratio, write
 from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of
 from trainer.graph.fake_quantize import fake_quantized
 from trainer.model.cells.cell import Product, dense
-from trainer.model.features import Features, batch_of, features_of, fit_scaling
+from trainer.model.features import Features, batch_of
 from trainer.model.network import Network
 from trainer.training.loop import train
 from trainer.training.validation import rmse_over_rows
@@ -35,39 +34,31 @@ def error(network: Network, lives: Sequence[Features], config: Config, product: 
     with torch.no_grad():
         outputs, _ = network(torch.from_numpy(batch.inputs), (), product, torch.from_numpy(batch.real))
     estimate = (outputs.estimate.clamp(0, 1) * config.rul.cap).numpy()
-    return rmse_over_rows([estimate[: len(life.z), one] for one, life in enumerate(lives)], lives, config)
+    return rmse_over_rows([estimate[: len(life.z), column] for column, life in enumerate(lives)], lives, config)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    arguments = argparse.ArgumentParser(
-        prog="python -m bench.rounding", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    arguments.add_argument("config", type=Path)
-    arguments.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    arguments.add_argument("--epochs", type=int, nargs="+", default=[0, 10], help="rounded ones, at the end")
-    arguments.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
-    arguments.add_argument("--data", type=Path, default=os.environ.get("FOREWARN_DATA"), help="default: $FOREWARN_DATA")
-    arguments.add_argument("--json", type=Path)
-    chosen = arguments.parse_args(argv)
-    rows: list[dict[str, float]] = []
+    parser = parser_of("rounding", __doc__)
+    parser.add_argument("config", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--epochs", type=int, nargs="+", default=[0, 10], help="rounded ones, at the end")
+    parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
+    chosen = parser.parse_args(argv)
+    rows: list[Row] = []
     for epochs in chosen.epochs:
         config = read_config(chosen.config, [*chosen.changes, f"train.rounded_epochs={epochs}"])
-        parts = folds(histories_of(config, chosen.data), 5, 0, 0.1)[0]
-        fit = (*parts.fit, *parts.calibrate)
-        scaling = fit_scaling(fit, config)
-        lives, asked = ([features_of(one, scaling, config.model) for one in part] for part in (fit, parts.play))
+        lives, asked = features_of_parts(config, *fitted_and_asked(histories_of(config, chosen.data)))
         for seed in chosen.seeds:
             began = time.monotonic()
             network, _ = train(Network, lives, asked[:2], config.model_copy(update={"seed": seed}))
-            off = {name: error(network, asked, config, by) for name, by in (("fp32", dense), ("int8", fake_quantized))}
+            off = {form: error(network, asked, config, by) for form, by in (("fp32", dense), ("int8", fake_quantized))}
             rows.append({"rounded_epochs": epochs, "seed": seed, **off, "train_s": time.monotonic() - began})
             print(rows[-1], file=sys.stderr, flush=True)
     lines, ratios = [], {}
     for epochs in chosen.epochs:
-        mine = [row for row in rows if row["rounded_epochs"] == epochs]
-        fp32, int8 = (sum(row[form] for row in mine) / len(mine) for form in ("fp32", "int8"))
-        ratios[f"int8_over_fp32_{epochs}"] = ratio([row["int8"] / row["fp32"] for row in mine])
-        train_s = sum(row["train_s"] for row in mine) / len(mine)
+        runs = [row for row in rows if row["rounded_epochs"] == epochs]
+        fp32, int8, train_s = (statistics.mean(row[figure] for row in runs) for figure in ("fp32", "int8", "train_s"))
+        ratios[f"int8_over_fp32_{epochs}"] = ratio([row["int8"] / row["fp32"] for row in runs])
         lines.append((epochs, f"{fp32:.2f}", f"{int8:.2f}", f"{int8 / fp32 - 1:+.2%}", f"{train_s:.0f}"))
     print(markdown(("rounded epochs", "RMSE fp32", "RMSE int8", "int8 off by", "fit, s"), lines))
     write(chosen.json, "rounding", rows, ratios)

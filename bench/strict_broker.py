@@ -62,20 +62,20 @@ class Rules:
 
     def properties(self) -> bytes:
         """Those of CONNACK."""
-        found = b""
+        properties = b""
         if self.keepalive_s is not None:
-            found += b"\x13" + struct.pack("!H", self.keepalive_s)
+            properties += b"\x13" + struct.pack("!H", self.keepalive_s)
         if self.receive_maximum is not None:
-            found += b"\x21" + struct.pack("!H", self.receive_maximum)
+            properties += b"\x21" + struct.pack("!H", self.receive_maximum)
         if self.qos_max is not None:
-            found += bytes([0x24, self.qos_max])
+            properties += bytes([0x24, self.qos_max])
         if not self.retain:
-            found += b"\x25\0"
+            properties += b"\x25\0"
         if self.packet_bytes_max is not None:
-            found += b"\x27" + struct.pack("!I", self.packet_bytes_max)
+            properties += b"\x27" + struct.pack("!I", self.packet_bytes_max)
         if not self.wildcards:
-            found += b"\x28\0"
-        return bytes([len(found)]) + found
+            properties += b"\x28\0"
+        return bytes([len(properties)]) + properties
 
 
 class Ended(Exception):
@@ -113,7 +113,7 @@ class StrictBroker:
 
     def __init__(self, **rules: object) -> None:
         self.rules = Rules(**rules)  # type: ignore[arg-type]
-        self.heard: list[Published] = []  # what was taken
+        self.accepted: list[Published] = []
         self.refused: list[Published] = []
         self.broken: list[int] = []  # reasons for which a connection was ended or refused
         self.connects: list[tuple[str, int]] = []  # client id and version of each CONNECT
@@ -132,11 +132,11 @@ class StrictBroker:
 
     def payloads(self, topic: str) -> list[bytes]:
         """What was taken under a topic."""
-        return [one.payload for one in list(self.heard) if one.topic == topic]
+        return [message.payload for message in list(self.accepted) if message.topic == topic]
 
     def fullest(self) -> int:
         """Most publishes at QoS 1 that one client had under way."""
-        return max(one.fullest for one in self._all)
+        return max(client.fullest for client in self._all)
 
     def cut(self, client_id: str) -> None:
         """End the connection of a client, if there is one, without a word."""
@@ -147,7 +147,7 @@ class StrictBroker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        for sock in (self._listener, *(one.socket for one in self._all)):
+        for sock in (self._listener, *(client.socket for client in self._all)):
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
             sock.close()
@@ -247,46 +247,46 @@ class StrictBroker:
         topic, rest = _field(body)
         qos = first >> 1 & 3
         message_id, rest = (rest[:2], rest[2:]) if qos else (b"", rest)
-        one = Published(topic.decode(), rest[1 + rest[0] :] if client.is_5 else rest, qos, bool(first & 1))
-        reason = _breach(client.rules, one, size) if client.is_5 else 0
+        message = Published(topic.decode(), rest[1 + rest[0] :] if client.is_5 else rest, qos, bool(first & 1))
+        reason = _breach(client.rules, message, size) if client.is_5 else 0
         if reason:
             raise Ended(reason)
         if not qos:
-            self._decide(client, one)
+            self._decide(client, message)
             return
-        client.unacknowledged.append((message_id, one))
+        client.unacknowledged.append((message_id, message))
         client.fullest = max(client.fullest, len(client.unacknowledged))
         if client.is_5 and len(client.unacknowledged) > (client.rules.receive_maximum or 65_535):
             raise Ended(TOO_MANY)
 
     def _acknowledge(self, client: Client) -> None:
-        for message_id, one in client.unacknowledged:
-            reason = self._decide(client, one)
+        for message_id, message in client.unacknowledged:
+            reason = self._decide(client, message)
             client.send(packet(PUBACK, message_id + (bytes([reason, 0]) if client.is_5 else b"")))
         client.unacknowledged.clear()
 
-    def _decide(self, client: Client, one: Published) -> int:
+    def _decide(self, client: Client, message: Published) -> int:
         with self._lock:
-            reason = self.rules.answer(one)
+            reason = self.rules.answer(message)
             if reason >= 0x80:
-                self.refused.append(one)
+                self.refused.append(message)
             else:
-                self.heard.append(one)
-                self._pass_on(client, one)
+                self.accepted.append(message)
+                self._pass_on(client, message)
         return reason
 
-    def _pass_on(self, client: Client, one: Published) -> None:
-        if one.retain and one.payload:
-            self.retained[one.topic] = one
-        elif one.retain:
-            self.retained.pop(one.topic, None)
+    def _pass_on(self, client: Client, message: Published) -> None:
+        if message.retain and message.payload:
+            self.retained[message.topic] = message
+        elif message.retain:
+            self.retained.pop(message.topic, None)
         for other in list(self.clients.values()):
-            for wanted, no_local in other.filters.items():
-                if topic_matches_sub(wanted, one.topic) and not (no_local and other is client):
-                    self._deliver(other, one, is_retained=False)
+            for pattern, no_local in other.filters.items():
+                if topic_matches_sub(pattern, message.topic) and not (no_local and other is client):
+                    self._deliver(other, message, is_retained=False)
 
-    def _deliver(self, client: Client, one: Published, *, is_retained: bool) -> None:
-        client.send(packet(PUBLISH | is_retained, text(one.topic.encode()) + client.none() + one.payload))
+    def _deliver(self, client: Client, message: Published, *, is_retained: bool) -> None:
+        client.send(packet(PUBLISH | is_retained, text(message.topic.encode()) + client.none() + message.payload))
 
     def _subscribe(self, client: Client, body: bytes) -> None:
         message_id, rest = body[:2], body[2:]
@@ -294,7 +294,7 @@ class StrictBroker:
             rest = rest[1 + rest[0] :]
         reasons = []
         with self._lock:
-            wanted = []
+            topics = []
             while rest:
                 name, rest = _field(rest)
                 options, rest = rest[0], rest[1:]
@@ -303,11 +303,11 @@ class StrictBroker:
                 reasons.append(0xA2 if is_refused else options & 1)
                 if not is_refused:
                     client.filters[topic] = bool(options & 4)
-                    wanted.append(topic)
+                    topics.append(topic)
             client.send(packet(SUBACK, message_id + client.none() + bytes(reasons)))
-            for one in list(self.retained.values()):
-                if any(topic_matches_sub(topic, one.topic) for topic in wanted):
-                    self._deliver(client, one, is_retained=True)
+            for message in list(self.retained.values()):
+                if any(topic_matches_sub(topic, message.topic) for topic in topics):
+                    self._deliver(client, message, is_retained=True)
 
     def _read(self, client: Client) -> tuple[int, bytes, int]:
         """The next packet: its first byte, its body, and its size."""
@@ -323,13 +323,13 @@ class StrictBroker:
         raise Ended(0x81)
 
 
-def _breach(rules: Rules, one: Published, size: int) -> int:
+def _breach(rules: Rules, message: Published, size: int) -> int:
     """The reason for which a connection ends, 0 for none."""
     if rules.packet_bytes_max is not None and size > rules.packet_bytes_max:
         return TOO_LARGE
-    if one.retain and not rules.retain:
+    if message.retain and not rules.retain:
         return NO_RETAIN
-    return NO_QOS if rules.qos_max is not None and one.qos > rules.qos_max else 0
+    return NO_QOS if rules.qos_max is not None and message.qos > rules.qos_max else 0
 
 
 def _field(data: bytes) -> tuple[bytes, bytes]:

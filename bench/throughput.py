@@ -39,7 +39,7 @@ def canned(receiver: str, messages: Path, n_messages: int, bundle: Path, folder:
         peer = PahoNoop(sender.port, n_messages)
         return measured(peer.process, lambda: sender.send(messages), peer.wait, n_messages, lambda: 0, peer.close)
     agent = Agent(folder, bundle, sender.port, topic_of("{device}"), "3.1.1")
-    sender.heard = heard_by(agent)
+    sender.on_publish = heard_by(agent)
     sender.wait_until_subscribed()
     return measured(
         agent.process,

@@ -31,21 +31,23 @@ NOISE_ROWS = 25
 ANY_S = 1e-6
 
 
-def faster(one: Recorded, times: int, rng: np.random.Generator) -> Recorded:
+def faster(device: Recorded, times: int, rng: np.random.Generator) -> Recorded:
     """A device that sends `times` rows where it sent one."""
-    n_rows = len(one.t_s)
+    n_rows = len(device.t_s)
     place = np.arange((n_rows - 1) * times + 1) / times
-    t_s = np.interp(place, np.arange(n_rows), one.t_s)
-    x = np.empty((len(place), one.x.shape[1]), np.float32)
-    for column in range(one.x.shape[1]):
-        values = one.x[:, column].astype(np.float64)
-        known = np.flatnonzero(~np.isnan(values))
-        noise = np.nanmedian(np.abs(np.diff(values, 2))) / 2 if len(known) > NOISE_ROWS else 0.0
-        x[:, column] = np.interp(place, known, values[known]) + rng.normal(0, noise, len(place)) * (place % 1 > 0)
-    return Recorded(one.device, t_s, x)
+    t_s = np.interp(place, np.arange(n_rows), device.t_s)
+    x = np.empty((len(place), device.x.shape[1]), np.float32)
+    for column in range(device.x.shape[1]):
+        values = device.x[:, column].astype(np.float64)
+        at = np.flatnonzero(~np.isnan(values))
+        noise = np.nanmedian(np.abs(np.diff(values, 2))) / 2 if len(at) > NOISE_ROWS else 0.0
+        x[:, column] = np.interp(place, at, values[at]) + rng.normal(0, noise, len(place)) * (place % 1 > 0)
+    return Recorded(device.device, t_s, x)
 
 
-def warned(bundle: Bundle, recorded: Sequence[Recorded], truth: dict[str, float | None], budget: str) -> EarlyWarning:
+def early_warning(
+    bundle: Bundle, recorded: Sequence[Recorded], truth: dict[str, float | None], budget: str
+) -> EarlyWarning:
     """The early-warning score of a bundle at the threshold of a budget."""
     manifest = bundle.manifest
     kept, _ = without_rows_too_soon(recorded, manifest.cadence)
@@ -74,19 +76,19 @@ def main() -> None:
     steps_all = replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, cadence=cadence))
     budget = default_budget(bundle.manifest.time_unit)
     allowed = parse_budget(budget, fleet_size=len(recorded)).rate_per_s
-    rows, found = [], {}
+    rows, figures = [], {}
     for name, how, data in (
         ("as recorded", bundle, recorded),
         (f"{asked.times} times too fast", bundle, fast),
         (f"{asked.times} times too fast, every row stepped", steps_all, fast),
     ):
-        score = warned(how, data, truth, budget)
+        score = early_warning(how, data, truth, budget)
         ratio = score.false_alarms_per_s / allowed
-        found[name] = {"detected": score.strict.detected, "false_alarms": score.false_alarms, "of_budget": ratio}
+        figures[name] = {"detected": score.strict.detected, "false_alarms": score.false_alarms, "of_budget": ratio}
         caught = f"{score.strict.detected} of {score.failures}"
         rows.append([name, caught, f"{score.strict.mean_lead_s / 3600:.1f} h", str(score.false_alarms), f"{ratio:.2f}"])
     print(markdown(["rows", "warned in time", "mean lead", "false alarms", "of the budget"], rows))
-    print(json.dumps({"bench": "too_fast", "budget": budget, "times": asked.times, "found": found}))
+    print(json.dumps({"bench": "too_fast", "budget": budget, "times": asked.times, "found": figures}))
 
 
 if __name__ == "__main__":

@@ -139,5 +139,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", type=Path)
     parser.add_argument("--hidden", type=int, default=64)
-    wanted = parser.parse_args()
-    print(write(wanted.path, hidden=wanted.hidden))
+    chosen = parser.parse_args()
+    print(write(chosen.path, hidden=chosen.hidden))

@@ -8,7 +8,8 @@ import pytest
 
 from agent.score.early_warning import EarlyWarning, ObservedDevice, Spell, measure
 from bench import early_warning
-from bench.early_warning import METHODS, ahead, folds, main, ratios_of
+from bench.early_warning import METHODS, ahead, main, ratios_of
+from bench.folds import folds
 from tests.trainer.fleet import SMALL_TOML, fleet, write_cmapss
 from trainer.evaluation.compare import RIVALS, MethodResult
 

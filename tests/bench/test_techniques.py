@@ -1,6 +1,7 @@
 """The benches of single techniques (ablation, init_steps, distill), on a small made-up fleet."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +10,9 @@ import pytest
 import torch
 
 from bench import ablation, distill, init_steps
-from bench.ablation import Blind, Switch, rmse_unheard, switches
-from bench.distill import HeardSoFar
-from bench.early_warning import folds
+from bench.ablation import Blind, Switch, rmse_of_late_starts, switches
+from bench.distill import TeacherSoFar
+from bench.folds import Row, folds, rows_of_runs
 from bench.init_steps import compared, epochs_to, mark
 from bench.result import append, rows_in
 from tests.trainer.fleet import SMALL_TOML, fleet, small_config, write_cmapss
@@ -47,6 +48,25 @@ def test_rows_are_added_to_those_of_earlier_runs(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["bench"] == "x"
 
 
+def test_a_run_that_is_in_the_file_is_not_done_again(tmp_path: Path) -> None:
+    """Nor one that another process has put there meanwhile; without a file every run is done once a call."""
+    done: list[int] = []
+
+    def run(seed: int) -> tuple[Row, Callable[[], list[Row]]]:
+        def measure() -> list[Row]:
+            done.append(seed)
+            append(path, "x", {"seed": 2, "rmse": 9.0})  # the other process
+            return [{"rmse": float(seed)}]
+
+        return {"seed": seed}, measure
+
+    path = tmp_path / "x.json"
+    assert rows_of_runs(path, "x", map(run, (0, 1))) == rows_in(path)
+    assert rows_of_runs(path, "x", map(run, (1, 2, 3)))[-1] == {"seed": 3, "rmse": 3.0}
+    assert done == [0, 1, 3]
+    assert rows_of_runs(None, "x", map(run, (1, 1))) == [{"seed": 1, "rmse": 1.0}]
+
+
 def test_what_is_unread_changes_no_answer() -> None:
     config = small_config(regimes=Grouping(by=("setting_1",), count=3), types=Grouping(by=("part",), count=2))
     inputs = torch.randn(6, 2, n_inputs(config))  # 3 channels, 6 means, age, new, 3 regimes, 2 types
@@ -71,7 +91,7 @@ def test_switches_that_change_nothing_are_left_out() -> None:
     assert with_regimes["regime_scaling_off"] == Switch((wanted, "regimes.by=[]"))
 
 
-def test_rows_unheard_are_cut_off_and_late_rows_count() -> None:
+def test_first_rows_are_cut_off_and_late_rows_count() -> None:
     """A network that always says 0: its error is the truth itself."""
     network = Network(CONFIG)
     with torch.no_grad():
@@ -79,11 +99,11 @@ def test_rows_unheard_are_cut_off_and_late_rows_count() -> None:
         network.heads.estimate.bias.zero_()
     (life,) = lives(1)
     longer = replace(life, left=life.left + 90)
-    assert rmse_unheard(network, [life], CONFIG, 25) == pytest.approx(
+    assert rmse_of_late_starts(network, [life], CONFIG, 25) == pytest.approx(
         np.sqrt(np.mean(np.minimum(life.left[25:], 40) ** 2))
     )
-    assert rmse_unheard(network, [longer], CONFIG, 25) == 40.0  # the rows with 90 to 100 left, capped
-    assert rmse_unheard(network, [replace(life, new=True, failed=False), life], CONFIG, 25) < 40
+    assert rmse_of_late_starts(network, [longer], CONFIG, 25) == 40.0  # the rows with 90 to 100 left, capped
+    assert rmse_of_late_starts(network, [replace(life, new=True, failed=False), life], CONFIG, 25) < 40
 
 
 @pytest.mark.slow
@@ -117,7 +137,7 @@ def test_differences_are_those_of_the_same_fold_and_seed() -> None:
         row("off", 1, 21.0),
         row("off", 2, 99.0),
     ]
-    lines = ablation.told(rows).splitlines()
+    lines = ablation.tables(rows).splitlines()
     assert lines[-2:] == [
         "| default | 2 | 15.00 | 15.00 |  |  |  | 40.00 | 1.00 |",
         "| off | 2 | 17.00 | +2.00 (+1.00 to +3.00) |  |  |  | -2.00 (-2.00 to -2.00) | 1.18 |",
@@ -158,14 +178,14 @@ def test_init_steps_goes_on_where_it_was(config: Path, capsys: pytest.CaptureFix
     assert "| median |" in capsys.readouterr().out
 
 
-def test_a_teacher_that_is_heard_so_far_knows_no_later_row() -> None:
+def test_a_teacher_as_a_method_reads_no_later_row() -> None:
     config = small_config(distill=Distill(teacher_hidden=6))
     fix_seed(0)
     network = BidirectionalLstm(config, config.distill).eval()
     (history,) = fleet(1)
     scaling = fit_scaling([history], config)
-    scorer = HeardSoFar(network, scaling, config)
-    left, risk = scorer.answers(history)
+    scorer = TeacherSoFar(network, scaling, config)
+    left, risk = scorer.predict(history)
     assert left.shape == (50,)
     assert scorer.score(history).tolist() == risk[:, 2].astype(float).tolist()
     for row in (0, 31, 32, 49):

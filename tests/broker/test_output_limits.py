@@ -38,7 +38,7 @@ def test_events_leave_within_the_limits_of_the_output_broker_which_are_said(brok
         assert output.payloads(f"{ROOT}/available") == [b"online", b"stopped"]
         raised = {line["id"] for line in agent.log("alert_raised")}
         assert {event["alert"] for event in events(output, "raised")} == raised
-        schemas.check(Heard(one.topic, one.payload, one.retain) for one in output.heard)
+        schemas.check(Heard(one.topic, one.payload, one.retain) for one in output.accepted)
         statuses = [json.loads(payload) for payload in output.payloads(f"{ROOT}/status")]
         assert all(limit in status["broker"]["output"]["limits"][0] for status in statuses if limit)
 

@@ -109,7 +109,7 @@ def test_without_qos_1_events_leave_when_they_are_written(make):
         parts.output.close(lambda: parts.standing)
         assert broker.payloads(EVENT) == names(50)
         assert broker.broken == [0x9B], "the first CONNECT, for its will"
-        assert {one.qos for one in broker.heard} == {0}
+        assert {one.qos for one in broker.accepted} == {0}
         assert parts.output.counts.delivered == 51
         assert "nothing is acknowledged" in parts.output.limits[0]
 
