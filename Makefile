@@ -9,7 +9,7 @@ ROUNDS ?= 50
 SEED ?= 0
 DEMO := build/demo/$(DATA)
 
-.PHONY: setup mosquitto lint test test-fast crash demo clean
+.PHONY: setup mosquitto lint test test-fast docs crash demo clean
 
 setup: $(CURRENT)
 
@@ -36,6 +36,10 @@ test: lint mosquitto
 
 test-fast: setup
 	$(PY) -m pytest -m "not slow" --ignore tests/broker
+
+# Writes what is generated in README.md and docs: reference pages, outputs and tables (docs/pages.py).
+docs: setup
+	$(PY) -m docs.pages
 
 # Kills agent and brokers again and again on one growing history, and says what was lost: nothing, or it fails.
 # Then kills agents beside a twin that is left in peace, which must have all their alerts.

@@ -1,6 +1,6 @@
 """The C-MAPSS table: every set, several seeds, the deployed int8 bundle on the official test set.
 
-    FOREWARN_DATA=folder python -m bench.accuracy --jobs 2 --json docs/accuracy.json
+    FOREWARN_DATA=folder python -m bench.accuracy --jobs 2 --json docs/figures/accuracy.json
 
 Each run is `forewarn-train fit` and `forewarn-train evaluate` as a user would call them, but that nearly all training
 engines are fitted and hardly any kept for playing: the test set does that. A run that is done is not done again, so

@@ -1,21 +1,19 @@
-"""Writes docs/commands.md from the commands' own --help: `python docs/commands_page.py`. Needs the extra `train`."""
+"""docs/commands.md, made from the commands' own --help by `make docs`. Needs the extra `train`."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 
 from agent.cli import main
 from trainer.cli import cli
 
-PAGE = Path(__file__).parent / "commands.md"
 PROGRAMS = {"forewarn": main, "forewarn-train": cli}
 WIDTH = 100
 
 TOP = """\
 # Commands
 
-Generated from `--help` by `python docs/commands_page.py`. `forewarn` is the agent and what a gateway needs;
+Generated from `--help` by `make docs`. `forewarn` is the agent and what a gateway needs;
 `forewarn-train` comes with the extra `train` (`pip install 'forewarn[train]'`) and is for the machine that trains.
 
 Results go to standard output, all else to standard error. An error is one line with what is wrong and one with what to
@@ -50,7 +48,3 @@ def commands(context: click.Context) -> Iterator[click.Context]:
             below = context.command.get_command(context, name)
             assert below is not None
             yield from commands(click.Context(below, info_name=name, parent=context))
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page())

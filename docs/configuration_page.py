@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md from the configuration models: `python docs/configuration_page.py`.
+"""docs/configuration.md, made from the configuration models by `make docs`.
 
 A test fails when the page is stale. The example on it is configs/forewarn.example.toml, which is never typed twice.
 """
@@ -19,13 +19,12 @@ from agent.config.reload import LIVE
 from agent.config.settings import Settings, Time
 
 ROOT = Path(__file__).parents[1]
-PAGE = ROOT / "docs" / "configuration.md"
 SIZES = ("payload_bytes_max",)
 
 TOP = """\
 # Configuration
 
-Generated from `agent/config/settings.py` by `python docs/configuration_page.py`. How to run: [README](../README.md).
+Generated from `agent/config/settings.py` by `make docs`. How to run: [README](../README.md).
 
 `forewarn run --config FILE` and `forewarn check FILE` read
 1. FILE, or `forewarn.toml` where FILE is a folder (installed: `/etc/forewarn/forewarn.toml`);
@@ -138,7 +137,3 @@ def _toml(name: str, value: object) -> str:
     if isinstance(value, tuple):
         return str(list(value))
     return str(value) if isinstance(value, dict) else f'"{value}"'
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page())

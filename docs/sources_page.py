@@ -1,17 +1,14 @@
-"""Writes the reasons of agent/reasons.py into docs: `python docs/sources_page.py`.
+"""The reasons of agent/reasons.py in docs, made by `make docs`.
 
 The table between `<!-- reasons -->` and `<!-- end -->` in docs/sources.md, and in the status schema the names that may
-stand under `drops` and its description. A test fails when either is stale.
+stand under `drops` and its description.
 """
 
 import json
 import re
-from pathlib import Path
 
 from agent.reasons import REASONS
 
-DOCS = Path(__file__).parent
-PAGE, SCHEMA = DOCS / "sources.md", DOCS / "schemas" / "status.schema.json"
 BLOCK = re.compile(r"(<!-- reasons -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -40,8 +37,3 @@ def schema(text: str) -> str:
     )
     drops["additionalProperties"]["propertyNames"]["enum"] = [*REASONS]
     return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text()))
-    SCHEMA.write_text(schema(SCHEMA.read_text()))

@@ -1,4 +1,4 @@
-"""Fills the tables of fields in docs/topics.md from docs/schemas: `python docs/topics_page.py`.
+"""The tables of fields in docs/topics.md, made from docs/schemas by `make docs`.
 
 The schemas are the one place where a field is described. What stands between a pair of markers such as
 `<!-- fields of status -->` and `<!-- end -->` is generated, all else on the page is written by hand.
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 DOCS = Path(__file__).parent
-PAGE = DOCS / "topics.md"
 BLOCK = re.compile(r"(<!-- fields of (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 FORMATS = {"date-time": "ISO 8601 time"}
 Json = dict[str, Any]
@@ -82,7 +81,3 @@ def _value(whole: Json, field: Json) -> str:
     if high is not None:
         return f"{kind}, {low if low is not None else '> ' + str(field['exclusiveMinimum'])} to {high}"
     return str(kind)
-
-
-if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text()))

@@ -2,11 +2,11 @@
 
 import json
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import msgspec
 import pytest
 
@@ -14,22 +14,113 @@ from agent.publish.message import EventMessage, ScoreMessage
 from agent.publish.others import Instance
 from agent.publish.status import Status
 from agent.reasons import REASONS
+from docs import commands_page, pages
+from docs.figures import BLOCKS, FIGURES
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 
+@pytest.mark.parametrize(("path", "page"), list(pages.generated()), ids=lambda value: getattr(value, "name", ""))
+def test_what_is_generated_is_fresh(path, page):
+    assert path.read_text() == page(), "stale: run `make docs`"
+
+
+def test_every_block_is_one_that_something_makes():
+    """And every JSON of a figure is shown somewhere."""
+    named = {name for path in pages.hand_written() for name, _ in pages.MADE.findall(path.read_text())}
+    followed = {name for name in named if name.startswith(("guide_", "readme_event"))}
+    assert named - followed == BLOCKS.keys()
+    assert {name for block in BLOCKS.values() for name in block.files} == {one.name for one in FIGURES.iterdir()}
+
+
+def unmarked(text: str) -> list[str]:
+    """First lines of outputs and tables of figures on a page that no comment before them says the origin of."""
+    text = re.sub(r"<!-- (?:reasons|fields of \w+) -->\n.*?<!-- end -->", "", pages.MADE.sub("", text), flags=re.DOTALL)
+    found, before, lines = [], "", iter(text.splitlines())
+    for line in lines:
+        block = [line]
+        if line.startswith("```"):
+            block += iter(lambda: next(lines), "```")
+        elif line.startswith("|"):
+            while (line := next(lines, "")).startswith("|"):
+                block.append(line)
+        is_marked = re.match(r"<!-- (by hand: .+|measured at [0-9a-f]{7}: .+) -->$", before)
+        if (is_output(block) or is_figures(block)) and not is_marked:
+            found.append(" ".join(block[:2]))
+        before = line if block[0].startswith("|") else block[-1]
+    return found
+
+
+def is_output(block: list[str]) -> bool:
+    return block[0] in ("```", "```text", "```json")
+
+
+def is_figures(block: list[str]) -> bool:
+    """A table of which two cells in five, those of the first column aside, begin with a number."""
+    if not block[0].startswith("|"):
+        return False
+    cells = [cell.strip(" *~<>") for row in block[2:] for cell in row.strip("|").split("|")[1:]]
+    return sum(bool(re.match(r"[-+]?\d", cell)) for cell in cells) >= 0.4 * max(1, len(cells))
+
+
+@pytest.mark.parametrize("path", pages.hand_written(), ids=lambda path: path.name)
+def test_an_output_and_a_table_of_figures_says_what_made_it(path):
+    assert unmarked(path.read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "n"),
+    [
+        ("```text\n7 devices\n```\n", 1),
+        ("```\n7 devices\n```\n", 1),
+        ("<!-- by hand: a form -->\n```json\n{}\n```\n", 0),
+        ("<!-- by hand: -->\n```json\n{}\n```\n", 1),
+        ("```sh\nforewarn run\n```\n", 0),
+        ("<!-- made: x; y -->\n```text\n7\n```\n<!-- end -->\n", 0),
+        ("| a | b |\n|---|---|\n| LSTM | **9.5** |\n", 1),
+        ("<!-- measured at 3898c20: python -m bench.cells -->\n| a | b |\n|---|---|\n| LSTM | 9.5 |\n", 0),
+        ("| a | b |\n|---|---|\n| LSTM | a network |\n", 0),
+    ],
+)
+def test_what_nobody_marked_is_found(text, n):
+    assert len(unmarked(text)) == n
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "is_close"),
+    [
+        ("39 in 37,738 hours", "39  in 37,738 hours", True),
+        ("risk 0.62 since 2024-01-21T23:00:00+00:00", "risk 0.63 since 2025-11-28T02:19:23+00:00", True),
+        ("risk 0.62", "risk 0.72", False),
+        ("risk 0.001", "risk 0.002", True),
+        ("2 alerts stand", "2 alert stands", False),
+        ("1 standing", "1 standing, 2 more", False),
+    ],
+)
+def test_an_output_may_differ_in_the_last_digits_only(old, new, is_close):
+    assert pages.is_close(old, new) == is_close
+
+
 def test_every_reason_of_a_drop_is_explained():
-    """On the page of sources and in the status schema, which are made from the table."""
-    generated = runpy.run_path(str(DOCS / "sources_page.py"))
-    for file, write in ((generated["PAGE"], generated["page"]), (generated["SCHEMA"], generated["schema"])):
-        assert file.read_text() == write(file.read_text()), f"{file} is stale: run `python docs/sources_page.py`"
     explained = re.findall(r"^\| `(\w+)` \| (?:yes|no) \|", (DOCS / "sources.md").read_text(), re.MULTILINE)
     assert explained == [*REASONS]
 
 
+def test_the_commands_of_contributing_exist():
+    """Targets of make, files and folders; the tests that it runs as an example are there."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"`make ([a-z-]+)`", text)) == {*targets} - {"setup", "mosquitto", "clean"}
+    for path in re.findall(r"(?:`|pytest )((?:agent|trainer|bench|tests|docs)/[\w/.]*)", text):
+        assert (ROOT / path).exists(), path
+    one_file = re.findall(r"\.venv/bin/python -m (pytest \S+ -q)", text)[-1].split()
+    run = subprocess.run([sys.executable, "-m", *one_file], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout
+
+
 def test_links_between_documents_lead_somewhere():
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
 
@@ -46,16 +137,12 @@ def test_the_tests_that_reliability_names_exist():
         assert (ROOT / path).exists(), path
 
 
-def test_the_page_of_commands_is_that_of_the_commands_and_each_says_what_it_does():
+def test_each_command_and_option_says_what_it_does():
     """Each command has a help text and a line in its list; each option has a sentence."""
-    show = "import runpy; print(end=runpy.run_path('docs/commands_page.py')['page']())"  # click keeps help options
-    page = subprocess.run([sys.executable, "-c", show], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert (DOCS / "commands.md").read_text() == page, "stale: run `python docs/commands_page.py`"
-    generated = runpy.run_path(str(DOCS / "commands_page.py"))
     contexts = [
         context
-        for program, group in generated["PROGRAMS"].items()
-        for context in generated["commands"](generated["click"].Context(group, info_name=program))
+        for program, group in commands_page.PROGRAMS.items()
+        for context in commands_page.commands(click.Context(group, info_name=program))
     ]
     assert len(contexts) >= 8
     for context in contexts:
@@ -68,9 +155,8 @@ def test_the_page_of_commands_is_that_of_the_commands_and_each_says_what_it_does
             )
 
 
-def test_the_fields_on_the_page_of_topics_are_those_of_the_schemas():
+def test_the_page_of_topics_has_every_field():
     text = (DOCS / "topics.md").read_text()
-    assert text == runpy.run_path(str(DOCS / "topics_page.py"))["page"](text), "stale: run `python docs/topics_page.py`"
     assert re.findall(r"<!-- fields of (\w+) -->", text) == ["instance", "status", "event", "score"]
     for field in ("node", "broker.input.path", "time_to_fault.at_most", "rul"):
         assert f"| `{field}` |" in text

@@ -30,7 +30,7 @@ order of batches) and torch's (weights, dropout, a teacher's cuts), both seeded 
 them in another order changes every weight: a switch that is off draws nothing, or as before.
 
 **Why one loop.** Streaming network and teacher are trained by it, and every technique is a switch of `[train]` or a
-keyword. A second loop would be a copy that soon differs. docs/training.md says what each switch is worth.
+keyword. A second loop would be a copy that soon differs. docs/results.md says what each switch is worth.
 """
 
 import sys
