@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import TypeVar, get_args
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -12,7 +11,6 @@ from agent.bundle import file
 from agent.bundle.file import Bundle
 from agent.config import agree, fit
 from agent.config.agree import Fault
-from agent.config.environment import take_environment
 from agent.config.gather import LISTS, Gathered, gather
 from agent.config.lines import Key
 from agent.config.plan import Plan, build, plan
@@ -22,7 +20,6 @@ from agent.config.settings import Agent, Broker, Model, Publish, Settings, Sourc
 from agent.config.wording import what_is_wrong
 from agent.errors import BundleRefused, ConfigurationRefused
 
-CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
 ONE_MODEL = "is another model: this version runs one"  # until the core takes several
 OneTable = TypeVar("OneTable", bound=BaseModel)
 
@@ -54,13 +51,13 @@ def problems(path: Path, environ: Mapping[str, str]) -> list[Problem]:
 
 def examine(path: Path, environ: Mapping[str, str]) -> Examined:
     """Read, validate, and check against the bundle and the machine, without running the bundle's model."""
-    return _examined(_gathered(path, environ))
+    return _examined(gather(path), environ)
 
 
 def check(path: Path, environ: Mapping[str, str]) -> Examined:
     """What `examine` does; then build all that `run` builds, but for the state directory and the network."""
-    gathered = _gathered(path, environ)
-    examined = _examined(gathered)
+    gathered = gather(path)
+    examined = _examined(gathered, environ)
     if examined.settings is None or examined.plan is None:
         return examined
     try:
@@ -78,17 +75,10 @@ def check(path: Path, environ: Mapping[str, str]) -> Examined:
     return replace(examined, doubts=tuple(gathered.problem(key, what) for key, what in faults))
 
 
-def _gathered(path: Path, environ: Mapping[str, str]) -> Gathered:
-    gathered = gather(path)
-    take_environment(gathered, environ, TYPES)
-    _find_paths(gathered, environ)
-    return gathered
-
-
-def _examined(gathered: Gathered) -> Examined:
+def _examined(gathered: Gathered, environ: Mapping[str, str]) -> Examined:
     settings = None
     try:
-        settings = Settings.model_validate(gathered.values())
+        settings = Settings.read(gathered, environ)
     except ValidationError as error:
         for one in error.errors(include_url=False):
             if not _is_noise(one["loc"], one["type"], gathered):
@@ -108,42 +98,6 @@ def _is_noise(key: Key, kind: str, gathered: Gathered) -> bool:
     if kind == "too_short" and key[0] in LISTS and len(key) == 1:
         return gathered.is_partial or bool(gathered.lists[str(key[0])])
     return kind == "missing" and gathered.is_partial
-
-
-def _types(table: type[BaseModel]) -> Iterator[tuple[Key, object]]:
-    """The type of every key that is not in a list, Optional or not."""
-    for name, field in table.model_fields.items():
-        kinds = get_args(field.annotation) if isinstance(field.annotation, UnionType) else (field.annotation,)
-        kind = next(kind for kind in kinds if kind is not NoneType)
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            for key, inner in _types(kind):
-                yield (name, *key), inner
-        elif name not in LISTS:
-            yield (name,), kind
-
-
-TYPES: dict[Key, object] = dict(_types(Settings))
-
-
-def _find_paths(gathered: Gathered, environ: Mapping[str, str]) -> None:
-    """Make texts that name files paths: relative to the file they stand in, secrets to $CREDENTIALS_DIRECTORY."""
-    keys = [key for key, kind in TYPES.items() if kind is Path]
-    keys += [("model", index, "bundle") for index in range(len(gathered.lists["model"]))]
-    for key in keys:
-        *outer, name = key
-        table: object = {**gathered.tables, **gathered.lists}
-        for part in outer:
-            if isinstance(part, int):
-                table = table[part] if isinstance(table, list) else None
-            else:
-                table = table.get(part) if isinstance(table, dict) else None
-        text = table.get(name) if isinstance(table, dict) else None
-        if not isinstance(text, str) or not isinstance(table, dict):
-            continue
-        folder = gathered.place(key).folder
-        if name == "password_file" and "/" not in text and CREDENTIALS_DIRECTORY in environ:
-            folder = Path(environ[CREDENTIALS_DIRECTORY])
-        table[name] = folder / text
 
 
 def _check_tables(gathered: Gathered) -> dict[str, Bundle]:

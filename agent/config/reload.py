@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pydantic import BaseModel
+
 from agent.config.gather import LISTS
 from agent.config.lines import Key
 from agent.config.plan import Plan
-from agent.config.settings import Settings, Table
+from agent.config.settings import Settings
 
 LIVE: frozenset[Key] = frozenset(
     {
@@ -41,10 +43,10 @@ def apply(running: Settings, file: Settings) -> tuple[Settings, list[Change], li
     return running.model_copy(update=tables), live, left
 
 
-def _leaves(table: Table) -> Iterator[tuple[Key, object]]:
+def _leaves(table: BaseModel) -> Iterator[tuple[Key, object]]:
     """Every key with its value; a model or source goes by its name."""
     for name, value in table:
-        if isinstance(value, Table):
+        if isinstance(value, BaseModel):
             yield from (((name, *key), inner) for key, inner in _leaves(value))
         elif isinstance(value, tuple) and name in LISTS:
             for one in value:

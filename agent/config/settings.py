@@ -5,13 +5,17 @@ Strict: `true` is not a number and "1883" is not one either. docs/configuration.
 
 import platform
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from agent.config.gather import Gathered
 from agent.config.quantity import Duration, Size
+from agent.config.settings_sources import settings_sources
 from agent.decode.codec import CODECS
 from agent.decode.topic import Pattern
 from agent.words import MAIN_MODEL, FirstSeen, TimeUnit
@@ -248,8 +252,10 @@ class Publish(Table):
         return prefix
 
 
-class Settings(Table):
-    """The whole configuration."""
+class Settings(BaseSettings):
+    """The whole configuration: of its arguments alone, or by `read` of files and environment."""
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True)
 
     agent: Agent = Field(default_factory=Agent, description="The daemon itself.")
     broker: Broker = Field(default=Broker(), description="The broker that messages come from.")
@@ -257,17 +263,38 @@ class Settings(Table):
         default=None,
         description="The broker that alerts go to, when it is another one; nothing is taken over from [broker].",
     )
-    model: Annotated[tuple[Model, ...], Strict(False)] = Field(
+    model: tuple[Model, ...] = Field(
         min_length=1,
         max_length=MODELS_MAX,
         description="A bundle, how much it may cost the operator, and the sources that it reads; one table for each.",
     )
-    source: Annotated[tuple[SourceSettings, ...], Strict(False)] = Field(
+    source: tuple[SourceSettings, ...] = Field(
         min_length=1,
         max_length=SOURCES_MAX,
         description="A topic pattern and how to read its messages; one table for each.",
     )
     publish: Publish = Field(default=Publish(), description="What goes out.")
+
+    @classmethod
+    def read(cls, files: Gathered, environ: Mapping[str, str]) -> Self:
+        """The settings of files and environment; adds to `files.problems`. Raises ValidationError."""
+        where: dict[str, Any] = {"files": files, "environ": environ}
+        return cls(**where)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Our own sources in place of the library's: nothing is looked up unasked, and every value has its place."""
+        given = init_settings()
+        if isinstance(given.get("files"), Gathered):
+            return settings_sources(settings_cls, given["files"], given["environ"])
+        return (init_settings,)
 
     @property
     def output_broker(self) -> Broker:

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from types import UnionType
-from typing import get_args
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 from agent.config.gather import LISTS
+from agent.config.key_types import tables_in
 from agent.config.lines import Key
 from agent.config.quantity import format_duration
 from agent.config.renamed import renamed
@@ -70,16 +69,8 @@ def _table_at(key: Key) -> type[BaseModel]:
     table: type[BaseModel] = Settings
     for part in key:
         if isinstance(part, str):
-            table = next(_models_in(table.model_fields[part].annotation), table)
+            table = next(tables_in(table.model_fields[part].annotation), table)
     return table
-
-
-def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
-    """The models in `Broker`, `Broker | None` and `tuple[SourceSettings, ...]`."""
-    if isinstance(annotation, type) and not isinstance(annotation, UnionType) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _models_in(part)
 
 
 def _shown(value: object) -> str:

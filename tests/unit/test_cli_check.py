@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from agent.cli import main
 from agent.config.gather import LISTS
-from agent.config.load import TYPES
+from agent.config.key_types import key_types
 from agent.config.renamed import RENAMED
+from agent.config.settings import Settings
 from agent.store import snapshot
 from agent.store.outbox import Outbox
 from tests.alert_events import event
@@ -107,7 +108,7 @@ def test_every_key_that_had_another_name_is_told_the_new_one_and_that_is_a_key(t
     path = write_configuration(tmp_path, f"[{table}]\n{key} = 1\n" if key else f"[{table}]\n")
     new = RENAMED[old]
     assert f"{path}:{2 if key else 1}: {old}: is called {new} now" in check(path).stderr.splitlines()
-    assert tuple(new.split(".")) in TYPES or new.strip("[]") in LISTS
+    assert tuple(new.split(".")) in dict(key_types(Settings)) or new.strip("[]") in LISTS
 
 
 def test_problems_go_to_stderr_and_exit_with_2(tmp_path):

@@ -51,6 +51,7 @@ RUNTIME = {
     "paho",
     "pydantic",
     "pydantic_core",
+    "pydantic_settings",
     "structlog",
 }
 IN_ONE_FILE = {

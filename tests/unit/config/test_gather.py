@@ -1,8 +1,8 @@
 """The line of a key is found where it is written plainly, and never a line of another key."""
 
 from agent.config.gather import LISTS
+from agent.config.key_types import key_types
 from agent.config.lines import lines
-from agent.config.load import TYPES
 from agent.config.settings import Settings
 
 TEXT = '''# comment = 1
@@ -49,6 +49,7 @@ def test_lines():
 
 def test_every_key_outside_a_list_has_a_variable():
     tables = set(Settings.model_fields) - set(LISTS)
-    assert {key[0] for key in TYPES} == tables
-    assert ("output", "port") in TYPES
-    assert all(len(key) == 2 for key in TYPES)
+    keys = dict(key_types(Settings))
+    assert {key[0] for key in keys} == tables
+    assert keys["output", "port"] is int
+    assert all(len(key) == 2 for key in keys)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config.load import TYPES
+from agent.config.key_types import key_types
 from agent.config.reload import LIVE, Change, apply
 from agent.config.settings import Settings
 
@@ -56,4 +56,4 @@ def test_a_key_that_was_not_given_is_told_as_nothing():
 
 @pytest.mark.parametrize("key", sorted(LIVE))
 def test_what_is_live_is_a_key(key):
-    assert key in TYPES
+    assert key in dict(key_types(Settings))

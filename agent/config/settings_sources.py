@@ -1,0 +1,169 @@
+"""Where settings come from, as sources of pydantic-settings: the environment wins over the files.
+
+The library splits the variables' names, merges table by table and asks the sources in their order. What it leaves open
+is here: lists that are joined over several files, and the place of each value, so that every problem has file and line.
+"""
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
+
+from agent.config.gather import LISTS, Gathered, Place, Toml, merge
+from agent.config.key_types import key_types, path_keys
+from agent.config.lines import Key
+from agent.config.problem import Problem
+from agent.config.renamed import RENAMED
+from agent.near import near_miss
+
+CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
+PREFIX, DELIMITER = "FOREWARN_", "__"
+
+
+def settings_sources(
+    settings: type[BaseSettings], gathered: Gathered, environ: Mapping[str, str]
+) -> tuple[PydanticBaseSettingsSource, ...]:
+    """All of them, the one that wins first. What they find wrong is added to `gathered.problems`."""
+    named = {_variable(key): key for key, _ in key_types(settings)}
+    variables = {variable: environ[variable] for variable in named if variable in environ}
+    gathered.problems += _wrong_variables(environ, named)
+    for variable in variables:
+        gathered.places[named[variable]] = Place(f"environment {variable}", 0, Path())
+    credentials = environ.get(CREDENTIALS_DIRECTORY)
+    return (
+        *([Credentials(settings, gathered, variables, Path(credentials))] if credentials is not None else []),
+        Environment(settings, variables),
+        Files(settings, gathered),
+    )
+
+
+class Environment(EnvSettingsSource):
+    """FOREWARN_BROKER__PORT=8883 is `broker.port`.
+
+    Values are typed as in TOML: the library would take "30" for a duration, "yes" for true, and JSON for a table.
+    """
+
+    def __init__(self, settings: type[BaseSettings], variables: Mapping[str, str]) -> None:
+        """variables: those that name a key, with their texts"""
+        super().__init__(settings, env_prefix=PREFIX, env_nested_delimiter=DELIMITER)
+        self.env_vars = {variable.lower(): text for variable, text in variables.items()}
+        self._types = dict(key_types(settings))
+
+    def prepare_field_value(self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool) -> Any:
+        """The values of one table, None when no variable names a key of it."""
+        texts = super().prepare_field_value(field_name, field, value, value_is_complex)
+        return {name: _typed(text, self._types[field_name, name]) for name, text in texts.items()} if texts else None
+
+
+class WholeSource(PydanticBaseSettingsSource):
+    """A source that gives all its tables at once, and is not asked for a field."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError("called by sources that look for one field after the other")
+
+
+class Files(WholeSource):
+    """What the files say; a path in them starts from the folder of its file.
+
+    It is the last of the sources, and so the one that knows what all of them say together: `gathered.tables` has that
+    afterwards, for the checks of each table by itself.
+    """
+
+    def __init__(self, settings: type[BaseSettings], gathered: Gathered) -> None:
+        super().__init__(settings)
+        self._gathered = gathered
+
+    def __call__(self) -> dict[str, Any]:
+        gathered = self._gathered
+        for key in path_keys(self.settings_cls):
+            _resolve(gathered.tables, key, gathered.place(key).folder)
+        for name, tables in gathered.lists.items():
+            for index, table in enumerate(tables):
+                for key in path_keys(self.settings_cls, name):
+                    _resolve(table, key, gathered.place((name, index, *key)).folder)
+        merge(gathered.tables, self.current_state)
+        return gathered.values()
+
+
+class Credentials(WholeSource):
+    """$CREDENTIALS_DIRECTORY, where systemd's LoadCredential puts secrets: a `password_file` without a slash is there.
+
+    It completes what the other sources say, so it comes before them. A secret is no setting, only its place is: it is
+    read when a connection is made, may be replaced without a restart, and can stand in no message.
+    """
+
+    def __init__(
+        self, settings: type[BaseSettings], gathered: Gathered, variables: Mapping[str, str], folder: Path
+    ) -> None:
+        super().__init__(settings)
+        self._gathered, self._variables, self._folder = gathered, variables, folder
+
+    def __call__(self) -> dict[str, Any]:
+        found: Toml = {}
+        for key in path_keys(self.settings_cls):
+            text = self._variables.get(_variable(key), _enclosing(self._gathered.tables, key).get(str(key[-1])))
+            if key[-1] == "password_file" and isinstance(text, str) and "/" not in text:
+                merge(found, _nested(key, self._folder / text))
+        return found
+
+
+def _resolve(tables: object, key: Key, folder: Path) -> None:
+    """Make the text at a key a path that starts from `folder`."""
+    table, name = _enclosing(tables, key), str(key[-1])
+    text = table.get(name)
+    if isinstance(text, str):
+        table[name] = folder / text
+
+
+def _enclosing(tables: object, key: Key) -> Toml:
+    """The table that a key stands in, an empty one where there is none."""
+    for part in key[:-1]:
+        tables = tables.get(part) if isinstance(tables, dict) else None
+    return tables if isinstance(tables, dict) else {}
+
+
+def _wrong_variables(environ: Iterable[str], known: Iterable[str]) -> Iterator[Problem]:
+    """Those that seem to try to name a key and do not."""
+    for variable in sorted(name for name in environ if name.startswith(PREFIX)):
+        what = "" if variable in known else _wrong_variable(variable, known)
+        if what:
+            yield Problem(f"environment {variable}", 0, "", what)
+
+
+def _wrong_variable(variable: str, known: Iterable[str]) -> str:
+    """Why a variable is refused; "" for one that does not look like ours (FOREWARN_DATA, or a service's address)."""
+    for name in LISTS:
+        if variable.startswith(f"{PREFIX}{name.upper()}{DELIMITER}"):
+            return f"{name}s are set in files only"
+    for old, new in RENAMED.items():
+        if "." in old and variable == _variable(old.split(".")):
+            return f"is called {_variable(new.split('.'))} now"
+    meant = next((name for name in known if name.replace("_", "") == variable.replace("_", "")), "")
+    if meant:
+        return f"two underscores stand between table and key: {meant}"
+    return near_miss(variable, known) if DELIMITER in variable else ""
+
+
+def _variable(key: Iterable[object]) -> str:
+    """The variable of a key."""
+    return PREFIX + DELIMITER.join(map(str, key)).upper()
+
+
+def _nested(key: Key, value: object) -> Toml:
+    first, *rest = key
+    return {str(first): _nested(tuple(rest), value) if rest else value}
+
+
+def _typed(text: str, wanted: object) -> object:
+    """A path, number or truth value where one is wanted and the text is one; else the text, for validation to judge."""
+    if wanted is Path:
+        return Path(text)
+    if wanted in (int, float, bool):
+        with suppress(ValueError, RecursionError):
+            values = tomllib.loads(f"value = {text}")
+            return values["value"] if len(values) == 1 else text
+    return text
