@@ -38,7 +38,7 @@ def hand_written() -> list[Path]:
     return [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(set(DOCS.rglob("*.md")) - whole)]
 
 
-def filled(text: str, outputs: Mapping[str, str]) -> str:
+def with_blocks(text: str, outputs: Mapping[str, str]) -> str:
     """A page with its blocks made anew: those of BLOCKS, and those that `outputs` has by name; others are left."""
 
     def block(match: re.Match[str]) -> str:
@@ -76,14 +76,14 @@ def generated() -> Iterator[tuple[Path, Callable[[], str]]]:
     yield DOCS / "configuration.md", configuration_page.page
     yield DOCS / "commands.md", commands
     for path in hand_written():
-        yield path, partial(filled_page, path)
+        yield path, partial(with_tables_and_blocks, path)
 
 
-def filled_page(path: Path) -> str:
+def with_tables_and_blocks(path: Path) -> str:
     """A page written by hand, with the tables and blocks on it made anew."""
     tables = {"topics.md": topics_page.page, "sources.md": sources_page.page}
     text = path.read_text()
-    return filled(tables[path.name](text) if path.name in tables else text, {})
+    return with_blocks(tables[path.name](text) if path.name in tables else text, {})
 
 
 def commands() -> str:
@@ -102,7 +102,7 @@ def main() -> None:
         return
     outputs = follow()
     for path in hand_written():
-        _write(path, filled(path.read_text(), outputs))
+        _write(path, with_blocks(path.read_text(), outputs))
 
 
 def _write(path: Path, text: str) -> None:

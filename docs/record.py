@@ -34,11 +34,11 @@ def write_played_pumps(folder: Path) -> None:
     write_recorded(pumps, names, folder / "play.csv", folder / "truth.csv")
 
 
-def short(found: Any) -> Any:
+def short(content: Any) -> Any:
     """JSON without what is of single devices."""
-    if isinstance(found, dict):
-        return {key: short(value) for key, value in found.items() if key not in _LONG}
-    return [short(one) for one in found] if isinstance(found, list) else found
+    if isinstance(content, dict):
+        return {key: short(value) for key, value in content.items() if key not in _LONG}
+    return [short(one) for one in content] if isinstance(content, list) else content
 
 
 def record(folder: Path) -> dict[str, object]:

@@ -34,23 +34,23 @@ def table(whole: Json) -> str:
 
 
 def _rows(whole: Json, part: Json, above: str) -> Iterator[tuple[str, str, str]]:
-    told: list[Json] = []  # what a `$ref` names is laid out once
+    laid_out: list[Json] = []  # what a `$ref` names is laid out once
     for name, field in part["properties"].items():
-        one = _resolved(whole, field)
-        named = _resolved(whole, one.get("additionalProperties") or {})
+        whole_field = _resolved(whole, field)
+        named = _resolved(whole, whole_field.get("additionalProperties") or {})
         if "properties" in named:
-            yield f"{above}{name}", "object: name -> object", one["description"]
+            yield f"{above}{name}", "object: name -> object", whole_field["description"]
             yield from _rows(whole, named, f"{above}{name}.NAME.")
             continue
-        if "properties" not in one:
+        if "properties" not in whole_field:
             absent = "" if name in part["required"] else "may be absent; "
-            yield f"{above}{name}", absent + _value(whole, one), one.get("description", "")
+            yield f"{above}{name}", absent + _value(whole, whole_field), whole_field.get("description", "")
             continue
-        if "description" in one:
+        if "description" in whole_field:
             may_be = "" if name in part["required"] else ", may be absent"
-            yield f"{above}{name}", f"object{may_be}", one["description"]
-        if field not in told:
-            yield from _rows(whole, one, f"{above}{name}.")
+            yield f"{above}{name}", f"object{may_be}", whole_field["description"]
+        if field not in laid_out:
+            yield from _rows(whole, whole_field, f"{above}{name}.")
 
 
 def _resolved(whole: Json, field: Json) -> Json:

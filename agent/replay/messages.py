@@ -68,8 +68,8 @@ def without_rows_too_soon(recorded: Sequence[Recorded], cadence: Cadence) -> tup
     """The recordings less the rows that an agent leaves out as `too_fast`, and how many those were."""
     kept = []
     closest_ns, due_ns = round(cadence.closest_s * 1e9), round(cadence.due_s * 1e9)
-    for one in recorded:
-        t_ns = nanoseconds(one.t_s)
+    for device in recorded:
+        t_ns = nanoseconds(device.t_s)
         rows, newest_ns, wait_ns = [0], int(t_ns[0]), closest_ns
         for row, t in enumerate(t_ns[1:].tolist(), 1):
             if t - newest_ns >= wait_ns:
@@ -77,7 +77,7 @@ def without_rows_too_soon(recorded: Sequence[Recorded], cadence: Cadence) -> tup
                 newest_ns, wait_ns = t, closest_ns
             else:
                 wait_ns = due_ns
-        kept.append(Recorded(one.device, one.t_s[rows], one.x[rows]))
+        kept.append(Recorded(device.device, device.t_s[rows], device.x[rows]))
     return kept, sum(len(one.t_s) for one in recorded) - sum(len(one.t_s) for one in kept)
 
 

@@ -118,19 +118,19 @@ class Requirement:
     @classmethod
     def parse(cls, text: str, *, counts_cycles: bool) -> "Requirement":
         """Read "detection>=0.95", "mean_lead > 48h" or, for cycles, "mean_lead>=30". Raises ValueError."""
-        found = _FORM.fullmatch(text)
-        if found is None:
+        parts = _FORM.fullmatch(text)
+        if parts is None:
             raise ValueError(
                 f"{text!r} is not NAME OPERATOR VALUE, as in detection>=0.95, with one of {' '.join(OPERATORS)}"
             )
-        name, value = found["name"], found["value"].strip()
+        name, value = parts["name"], parts["value"].strip()
         if name not in FIGURES:
             raise ValueError(f"{name!r} in {text!r} is no figure of a replay; there are {', '.join(FIGURES)}")
         limit = _limit(value, is_time=FIGURES[name].is_time, counts_cycles=counts_cycles)
         if limit is None:
             times = ", or a duration such as 48h" if FIGURES[name].is_time and not counts_cycles else ""
             raise ValueError(f"{value!r} in {text!r} is not a number{times}")
-        return cls(name, found["operator"], limit, f"{name} {found['operator']} {value}")
+        return cls(name, parts["operator"], limit, f"{name} {parts['operator']} {value}")
 
 
 @dataclass(frozen=True, slots=True)
