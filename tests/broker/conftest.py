@@ -13,18 +13,20 @@ from tests.broker.running_agent import RunningAgent
 from tests.conftest import require
 
 
-def running(folder: Path) -> Iterator[PrivateBroker]:
+def running(folder: Path, *, has_default_limits: bool = False) -> Iterator[PrivateBroker]:
     require("mosquitto", find_mosquitto() is not None, "mosquitto is not installed")
     folder.mkdir()
-    one = PrivateBroker(folder)
-    one.start()
-    yield one
-    one.close()
+    broker = PrivateBroker(folder, has_default_limits=has_default_limits)
+    broker.start()
+    yield broker
+    broker.close()
 
 
 @pytest.fixture
-def broker(tmp_path: Path) -> Iterator[PrivateBroker]:
-    yield from running(tmp_path / "broker")
+def broker(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[PrivateBroker]:
+    """It queues far more than mosquitto does by itself, unless a test is marked `default_limits`."""
+    has_default_limits = request.node.get_closest_marker("default_limits") is not None
+    yield from running(tmp_path / "broker", has_default_limits=has_default_limits)
 
 
 @pytest.fixture

@@ -15,10 +15,12 @@ from tests.broker.listener import TIMEOUT_S, retained
 class PrivateBroker:
     """A broker on a free port of the loopback, without persistence: what it knew is gone when it is killed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, has_default_limits: bool = False) -> None:
+        """has_default_limits: it drops for a slow reader as mosquitto does by itself."""
         self.port = free_port()
-        self.settings = (  # for the next start
-            "max_queued_messages 100000",  # its default drops for a slow reader; 0 ends whoever is refused a PUBLISH
+        patient = "max_queued_messages 100000"  # its default drops for a slow reader; 0 ends whoever is refused
+        self.settings: tuple[str, ...] = (  # for the next start
+            *(() if has_default_limits else (patient,)),
             f"user {getpass.getuser()}",  # as root it would become one who may not read the folder
         )
         self.folder = folder

@@ -5,7 +5,6 @@ a tenth of a second apart, so that this is a rate and not a heap; what is checke
 sends in one go is no hog's: all of it is scored.
 """
 
-import getpass
 import time
 
 import paho.mqtt.client as paho
@@ -19,15 +18,7 @@ from tests.streams import message
 BEATS, BEAT_S = 30, 0.1
 HOG_ROWS = 300  # a beat
 FLEET = [f"p{number}" for number in range(20)]
-
-
-@pytest.fixture
-def broker(broker):
-    """With all limits as mosquitto has them."""
-    broker.kill()
-    broker.settings = (f"user {getpass.getuser()}",)
-    broker.start()
-    return broker
+pytestmark = pytest.mark.default_limits
 
 
 @pytest.fixture

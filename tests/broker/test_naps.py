@@ -4,7 +4,6 @@ mosquitto has 20 messages of QoS 1 under way to a client of MQTT 3.1.1 and queue
 and acknowledges it to the publisher all the same.
 """
 
-import getpass
 import time
 
 import paho.mqtt.client as paho
@@ -15,15 +14,7 @@ from tests.broker.running_agent import configuration, wait_until
 from tests.streams import message
 
 FLEET = [f"p{number}" for number in range(100)]
-
-
-@pytest.fixture
-def broker(broker):
-    """With all limits as mosquitto has them."""
-    broker.kill()
-    broker.settings = (f"user {getpass.getuser()}",)
-    broker.start()
-    return broker
+pytestmark = pytest.mark.default_limits
 
 
 @pytest.mark.parametrize(("beats", "beat_s"), [(60, 0.005), (6, 0.4)], ids=["steady", "bursts"])
