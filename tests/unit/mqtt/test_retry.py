@@ -23,7 +23,7 @@ def test_waits_double_up_to_a_bound_with_jitter_and_are_short_again_after_a_good
     for number, wait_s in enumerate(waits):
         most_s = min(retry.RETRY_MAX_S, RETRY_MIN_S * 2**number)
         assert most_s / 2 <= wait_s <= most_s
-    connect(one, now_s, stands_s=retry.STEADY_S + 1)
+    connect(one, now_s, stands_s=retry.STEADY_S + 1, end=End.OTHER)
     assert one.due_s - (now_s + retry.STEADY_S + 1) <= RETRY_MIN_S
 
 
