@@ -36,7 +36,9 @@ def test_every_block_is_one_that_something_makes():
 
 def unmarked(text: str) -> list[str]:
     """First lines of outputs and tables of figures on a page that no comment before them says the origin of."""
-    text = re.sub(r"<!-- (?:reasons|fields of \w+) -->\n.*?<!-- end -->", "", pages.MADE.sub("", text), flags=re.DOTALL)
+    text = re.sub(
+        r"<!-- (?:links|reasons|fields of \w+) -->\n.*?<!-- end -->", "", pages.MADE.sub("", text), flags=re.DOTALL
+    )
     found, before, lines = [], "", iter(text.splitlines())
     for line in lines:
         block = [line]

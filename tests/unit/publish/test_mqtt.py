@@ -424,6 +424,15 @@ def test_garbage_on_a_standing_connection_ends_that_and_not_the_output(broker, p
     connected(broker, parts)
 
 
+def test_a_second_answer_to_connect_ends_the_connection_as_a_protocol_error(broker, parts):
+    session = connected(broker, parts)
+    session.accept()
+    parts.turn_until(lambda: not parts.output.link.is_connected)
+    assert parts.output.link.why == "protocol error: a second CONNACK"
+    assert parts.output.link.n_connections == 1
+    connected(broker, parts)
+
+
 @pytest.fixture
 def ahead_s(monkeypatch):
     """By how much the clock of paho's keepalive is ahead: a minute is its keepalive."""

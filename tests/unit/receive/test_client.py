@@ -268,6 +268,23 @@ def test_garbage_from_the_broker_ends_the_connection_and_not_the_agent(broker, r
     assert pump(one, taken(1)).payloads == [b"a"]
 
 
+@pytest.mark.parametrize("protocol", ["5", "3.1.1"])
+def test_a_second_answer_to_connect_ends_the_connection_as_a_protocol_error(broker, receiver, protocol):
+    """It is no new connection: nothing is subscribed to again on it, and nothing behind it changes that."""
+    one = receiver(protocol=protocol)
+    session = connected(broker, one)
+    session.accept()
+    session.accept()
+    pump(one, lambda _: not one.link.is_connected)
+    assert one.link.why == "protocol error: a second CONNACK"
+    assert one.inbox.counts == {("", "protocol_error"): 1}
+    assert session.is_ended()
+    session = connected(broker, one)
+    session.publish(TOPIC, b"a")
+    assert pump(one, taken(1)).payloads == [b"a"]
+    assert one.link.n_connections == 2
+
+
 def test_a_suback_without_reasons_is_survived(broker, receiver):
     one = receiver()
     session = knocking(broker, one)
