@@ -8,8 +8,6 @@ Without --bundle an untrained one of the demo's shape (two layers of 64) is made
 
 import argparse
 import json
-import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -26,15 +24,13 @@ from agent.bundle import file
 from agent.bundle.manifest import Manifest
 from agent.replay.broker.own_broker import free_port, own_broker
 from bench import result, untrained
+from bench.agent_process import ENVIRONMENT, TIMEOUT_S, Process, cpu_s, running_agent, write_configuration
 from bench.fake_broker import SUBSCRIBE, FakeBroker
 
 STARTS = 5
 DEVICES = 1_000
 SETTLE_S, IDLE_S = 10.0, 20.0
-TIMEOUT_S = 30.0
 PEER = "import numpy, onnxruntime; print('ready', flush=True); import sys; sys.stdin.read()"
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}  # as deploy/forewarn.service has it
-Process = subprocess.Popen[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,41 +45,13 @@ class Idle:
 
 def configuration(folder: Path, bundle: Path, manifest: Manifest, port: int) -> Path:
     """One source that reads `plant/+/cycle`, its state in `folder`; the output goes where nobody listens."""
-    unit = 'field = "t", unit = "cycle"' if manifest.time_unit == "cycle" else 'field = "t", unit = "s"'
-    text = f"""
-[agent]
-node = "bench"
-state_dir = "{folder}/state"
-[broker]
-host = "127.0.0.1"
-port = {port}
-[output]
-host = "127.0.0.1"
-port = {free_port()}
-[[model]]
-bundle = "{bundle}"
-budget = "{"1 per 1000 cycles" if manifest.time_unit == "cycle" else "1 per device per 30d"}"
-[[source]]
-name = "plant"
-topic = "plant/{{device}}/cycle"
-time = {{ {unit} }}
-"""
-    path = folder / "forewarn.toml"
-    path.write_text(text)
-    return path
-
-
-@contextmanager
-def running(configuration: Path) -> Iterator[Process]:
-    """The agent as a process of its own, stopped at exit."""
-    command = [sys.executable, "-m", "agent.cli", "run", "--config", str(configuration)]
-    with (configuration.parent / "log").open("ab") as log:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT)
-        try:
-            yield process
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(TIMEOUT_S)
+    is_cycle = manifest.time_unit == "cycle"
+    more = {
+        "output": {"host": "127.0.0.1", "port": free_port()},
+        "model": {"budget": "1 per 1000 cycles" if is_cycle else "1 per device per 30d"},
+        "source": {"time": {"field": "t", "unit": "cycle" if is_cycle else "s"}},
+    }
+    return write_configuration(folder, bundle, port, "plant/{device}/cycle", more)
 
 
 @contextmanager
@@ -102,7 +70,7 @@ def start_s(folder: Path, bundle: Path, manifest: Manifest) -> float:
     with FakeBroker() as broker:
         path = configuration(folder, bundle, manifest, broker.port)
         begun_s = time.perf_counter()
-        with running(path):
+        with running_agent(path):
             session = broker.session()
             session.read_connect()
             session.accept()
@@ -119,64 +87,48 @@ def peer_start_s() -> float:
         return time.perf_counter() - begun_s
 
 
-def idle(name: str, process: Process) -> Idle:
+def idle(name: str, pid: int) -> Idle:
     """What a process costs that has nothing to do."""
     time.sleep(SETTLE_S)
-    begun_s, begun_cpu_s = time.perf_counter(), cpu_s(process.pid)
+    begun_s, begun_cpu_s = time.perf_counter(), cpu_s(pid)
     time.sleep(IDLE_S)
-    share = (cpu_s(process.pid) - begun_cpu_s) / (time.perf_counter() - begun_s)
-    lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()[1:]
+    share = (cpu_s(pid) - begun_cpu_s) / (time.perf_counter() - begun_s)
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     kilobytes = {line.split()[0]: int(line.split()[1]) for line in lines}
     return Idle(name, kilobytes["Rss:"] * 1024 / 1e6, kilobytes["Pss:"] * 1024 / 1e6, share)
 
 
-def cpu_s(pid: int) -> float:
-    """User and system time of all its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def feed(port: int, log: Path, manifest: Manifest) -> None:
+def feed(port: int, manifest: Manifest) -> None:
     """One row of each of DEVICES devices."""
-    wait_for(log, "broker_connected", 1)
     client = paho.Client(CallbackAPIVersion.VERSION2)
     client.connect("127.0.0.1", port)
     client.loop_start()
     row = {channel.name: 0.0 for channel in manifest.channels}
     sent = [client.publish(f"plant/p{n}/cycle", json.dumps({"t": 1, **row}), qos=1) for n in range(DEVICES)]
-    for one in sent:
-        one.wait_for_publish(TIMEOUT_S)
+    for message in sent:
+        message.wait_for_publish(TIMEOUT_S)
     client.disconnect()
     client.loop_stop()
-
-
-def wait_for(log: Path, event: str, n_lines: int) -> None:
-    """Until the agent has logged `event` so often."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while log.read_text().count(f'"{event}"') < n_lines:
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"no {event} in {log} within {TIMEOUT_S:g} s")
-        time.sleep(0.05)
 
 
 def idle_rows(folder: Path, bundle: Path, manifest: Manifest) -> list[Idle]:
     """The peer, an agent that knows no device, and one that has restored the state of DEVICES."""
     with peer() as process:
-        rows = [idle("onnxruntime and numpy, imported", process)]
+        rows = [idle("onnxruntime and numpy, imported", process.pid)]
     (folder / "broker").mkdir()
     with own_broker(folder / "broker") as broker:
-        path, log = configuration(folder, bundle, manifest, broker.broker.port), folder / "log"
-        log.write_text("")
-        with running(path) as process:
-            rows.append(idle("agent, no device", process))
-            feed(broker.broker.port, log, manifest)
+        path = configuration(folder / "idle", bundle, manifest, broker.broker.port)
+        with running_agent(path) as agent:
+            rows.append(idle("agent, no device", agent.pid))
+            agent.wait_until(lambda: bool(agent.events("broker_connected")), "connected")
+            feed(broker.broker.port, manifest)
             time.sleep(2.0)  # the last ones are stepped; the stop writes the snapshot
-        with running(path) as process:
-            wait_for(log, "state_restored", 1)
-            rows.append(idle(f"agent, state of {DEVICES:,} devices restored", process))
-        taken = [json.loads(line)["taken"] for line in log.read_text().splitlines() if '"state_restored"' in line]
+        with running_agent(path) as agent:
+            agent.wait_until(lambda: bool(agent.events("state_restored")), "restored its state")
+            rows.append(idle(f"agent, state of {DEVICES:,} devices restored", agent.pid))
+        taken = [event["taken"] for event in agent.events("state_restored")]
         if taken != [DEVICES]:
-            raise RuntimeError(f"the snapshot holds {taken} messages, not {DEVICES}: see {log}")
+            raise RuntimeError(f"the snapshot holds {taken} messages, not {DEVICES}: see {agent.log}")
     return rows
 
 
@@ -199,16 +151,16 @@ def main() -> None:
     print()
     print(result.markdown(
         ["start", "median s", "min s", "max s"],
-        [(name, *(f"{found[key]:.2f}" for key in ("median", "min", "max"))) for name, found in
+        [(name, *(f"{spread[key]:.2f}" for key in ("median", "min", "max"))) for name, spread in
          (("agent to its first subscription", starts), ("onnxruntime and numpy imported", peer_starts))],
     ))  # fmt: skip
     ratios = {
         "rss_agent_over_imports": result.ratio([rows[1].rss_mb / rows[0].rss_mb]),
         "start_agent_over_imports": result.ratio([ours / theirs for ours, theirs in pairs]),
     }
-    told = [asdict(row) for row in rows]
-    told += [{"name": "start", "agent_s": ours, "imports_s": theirs} for ours, theirs in pairs]
-    result.write(asked.json, "footprint", told, ratios)
+    content = [asdict(row) for row in rows]
+    content += [{"name": "start", "agent_s": ours, "imports_s": theirs} for ours, theirs in pairs]
+    result.write(asked.json, "footprint", content, ratios)
 
 
 if __name__ == "__main__":

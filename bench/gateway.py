@@ -25,6 +25,7 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from bench import result, untrained
+from bench.agent_process import Status, cpu_s
 from bench.place import SETTLE_S, Place, place
 
 RATES = (10, 100, 1000, 5000)  # messages a second
@@ -45,11 +46,6 @@ class Plan:
 
 
 FULL, SHORT = Plan(rounds=5, cpu_s=5.0, latency_s=4.0, load_s=5.0), Plan(rounds=1, cpu_s=3.0, latency_s=2.0, load_s=3.0)
-
-
-def cpu_s(pid: int) -> float:
-    """CPU time of a process so far, all its threads, to the nanosecond: the clock that clock_getcpuclockid(3) names."""
-    return time.clock_gettime((~pid << 3) | 2)
 
 
 def cpu(place: Place, plan: Plan) -> list[Row]:
@@ -84,12 +80,12 @@ def cpu(place: Place, plan: Plan) -> list[Row]:
 def latency(place: Place, plan: Plan) -> list[Row]:
     """From publish to score, at each rate; a score that did not come is counted."""
     rows: list[Row] = []
-    found: dict[str, list[float]] = {"agent": [], "naive": []}
+    latencies_s: dict[str, list[float]] = {"agent": [], "naive": []}
 
     def hear(_client: paho.Client, _data: object, message: paho.MQTTMessage) -> None:
         now_s, said = time.time(), msgspec.json.decode(message.payload)
         t_s = said["t_ns"] / 1e9 if "t_ns" in said else said["t_s"]
-        found["agent" if "t_ns" in said else "naive"].append(now_s - t_s)
+        latencies_s["agent" if "t_ns" in said else "naive"].append(now_s - t_s)
 
     client = paho.Client(CallbackAPIVersion.VERSION2)
     client.on_message = hear
@@ -100,10 +96,10 @@ def latency(place: Place, plan: Plan) -> list[Row]:
     with place.agent("latency", scores="all") as agent, place.script("naive", model, channels, "all"):
         for rate in RATES:
             for who in ("agent", "naive"):
-                found[who].clear()
+                latencies_s[who].clear()
                 n_sent = place.publish(PREFIX[who], rate, plan.latency_s)
                 time.sleep(2 * SETTLE_S)
-                heard = sorted(found[who])
+                heard = sorted(latencies_s[who])
                 cuts = quantiles(heard, n=20) if len(heard) > 1 else [0.0] * 19
                 row: Row = {"part": "latency", "who": who, "rate": rate, "n_sent": n_sent, "n_heard": len(heard)}
                 rows.append({**row, "p50_ms": cuts[9] * 1e3, "p95_ms": cuts[18] * 1e3})
@@ -132,25 +128,23 @@ def load(place: Place, plan: Plan) -> list[Row]:
             n_fleet += place.publish("agent", 1e6, 20e-6, devices=20, burst=20, first=1)
         time.sleep(2.0)  # the log names it after a second
         status = agent.end()
-        named = agent.log("device_shed")
+        named = agent.process.events("device_shed")
     row = counts(status, n_hog + n_fleet)
-    rows.append({"part": "hog", "n_fleet": n_fleet, "shed": status["shed"], "named": bool(named), **row})
+    rows.append({"part": "hog", "n_fleet": n_fleet, "shed": status.content["shed"], "named": bool(named), **row})
     print(rows[-1], file=sys.stderr)
     return rows
 
 
-def counts(status: dict[str, object], n_sent: int) -> Row:
+def counts(status: Status, n_sent: int) -> Row:
     """Messages that were sent, taken, shed, and lost: neither of the two."""
-    drops = status["drops"]
-    assert isinstance(drops, dict)
-    n_taken, n_shed = int(str(status["taken"])), int(drops.get("plant", {}).get("shed", 0))
+    n_taken, n_shed = status.n_taken, status.drops.get("plant", {}).get("shed", 0)
     return {"n_sent": n_sent, "n_taken": n_taken, "n_shed": n_shed, "n_lost": n_sent - n_taken - n_shed}
 
 
 def shares(rows: list[Row], who: str, rate: int) -> list[float]:
     """One a round."""
-    mine = [row for row in rows if (row["part"], row.get("who"), row.get("rate")) == ("cpu", who, rate)]
-    return [float(str(row["share"])) for row in sorted(mine, key=lambda row: int(str(row["round"])))]
+    runs = [row for row in rows if (row["part"], row.get("who"), row.get("rate")) == ("cpu", who, rate)]
+    return [float(str(row["share"])) for row in sorted(runs, key=lambda row: int(str(row["round"])))]
 
 
 def quotients(rows: list[Row], rate: int) -> list[float]:
@@ -164,9 +158,9 @@ def tables(rows: list[Row], ratios: dict[str, result.Ratio]) -> str:
     """CPU and latency by rate, what was taken, and the ratios with their spread."""
 
     def cpu_cell(who: str, rate: int) -> str:
-        found = shares(rows, who, rate)
-        middle = result.ratio(found)["median"] or 0.0
-        return f"{middle:.1%} [{min(found):.1%}-{max(found):.1%}]"
+        spread = shares(rows, who, rate)
+        middle = result.ratio(spread)["median"] or 0.0
+        return f"{middle:.1%} [{min(spread):.1%}-{max(spread):.1%}]"
 
     def latency_cell(who: str, rate: int) -> str:
         row = next(row for row in rows if (row["part"], row.get("who"), row.get("rate")) == ("latency", who, rate))
@@ -174,22 +168,22 @@ def tables(rows: list[Row], ratios: dict[str, result.Ratio]) -> str:
         return f"{row['p50_ms']:.1f} / {row['p95_ms']:.1f}" + (f", {lost} lost" if lost else "")
 
     parts = {str(row["part"]) for row in rows}
-    found: list[str] = []
+    parts_text: list[str] = []
     if "cpu" in parts:
         lines = [(f"{rate:,}", *(cpu_cell(who, rate) for who in WHO)) for rate in RATES]
-        found.append(result.markdown(("CPU of a core, messages/s", *WHO), lines))
+        parts_text.append(result.markdown(("CPU of a core, messages/s", *WHO), lines))
         shown = [
             (name, *(f"{value:.2f}" for value in one.values() if value is not None)) for name, one in ratios.items()
         ]
-        found.append(result.markdown(("ratio", "median", "min", "max"), shown))
+        parts_text.append(result.markdown(("ratio", "median", "min", "max"), shown))
     if "latency" in parts:
         lines = [(f"{rate:,}", *(latency_cell(who, rate) for who in ("agent", "naive"))) for rate in RATES]
-        found.append(result.markdown(("publish to score, p50 / p95 ms, at messages/s", "agent", "naive"), lines))
+        parts_text.append(result.markdown(("publish to score, p50 / p95 ms, at messages/s", "agent", "naive"), lines))
     kept = [row for row in rows if row["part"] in ("load", "hog")]
     keys = ("n_sent", "n_taken", "n_shed", "n_lost")
     lines = [(row.get("what", "beside a hog of 3,000 rows/s"), *(f"{row[key]:,}" for key in keys)) for row in kept]
-    found.append(result.markdown(("the agent, broker's defaults", "sent", "taken", "shed", "lost"), lines))
-    return "\n\n".join(found)
+    parts_text.append(result.markdown(("the agent, broker's defaults", "sent", "taken", "shed", "lost"), lines))
+    return "\n\n".join(parts_text)
 
 
 def main() -> None:

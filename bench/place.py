@@ -1,25 +1,21 @@
 """Where bench/gateway.py measures: a folder, a broker at its own defaults, a publisher, an agent and its peers."""
 
 import json
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.bundle import file
 from agent.replay.broker.own_broker import free_port, mosquitto
 from bench import untrained
+from bench.agent_process import ENVIRONMENT, AgentProcess, Status, running_agent, status_of, write_configuration
 
 DEVICES = 100
 SETTLE_S = 0.5  # after the last message
-START_S = 30.0
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}  # as deploy/forewarn.service has it
 
 
 class Place:
@@ -42,37 +38,19 @@ class Place:
 
     @contextmanager
     def agent(self, name: str, *, protocol: str = "auto", qos: int = 0, scores: str = "none") -> Iterator["Agent"]:
-        """An agent with the defaults, but for what is asked for; it listens."""
-        folder = self.folder / name
-        folder.mkdir()
-        configuration = folder / "forewarn.toml"
-        configuration.write_text(f"""\
-[agent]
-node = "{name}"
-state_dir = "state"
-[broker]
-host = "127.0.0.1"
-port = {self.port}
-protocol = "{protocol}"
-[[model]]
-bundle = "{self.bundle}"
-budget = "1 per device per 30d"
-[publish]
-scores = "{scores}"
-[[source]]
-name = "plant"
-topic = "agent/{{device}}/telemetry"
-qos = {qos}
-time = {{ field = "ts", unit = "s" }}
-""")
-        command = [sys.executable, "-m", "agent.cli", "run", "--config", str(configuration)]
-        with (folder / "log").open("wb") as log, subprocess.Popen(command, stderr=log, env=ENVIRONMENT) as process:
-            agent = Agent(process, folder / "log", name, self.port)
-            try:
-                agent.wait_until_it_listens()
-                yield agent
-            finally:
-                process.terminate()
+        """An agent with the defaults, but for these; it is subscribed."""
+        more = {
+            "agent": {"node": name},
+            "broker": {"protocol": protocol},
+            "publish": {"scores": scores},
+            "source": {"qos": qos},
+        }
+        configuration = write_configuration(
+            self.folder / name, self.bundle, self.port, "agent/{device}/telemetry", more
+        )
+        with status_of(name, self.port) as status, running_agent(configuration) as process:
+            process.wait_until(lambda: status.is_granted, "subscribed")
+            yield Agent(process, status)
 
     @contextmanager
     def script(self, name: str, *words: str) -> Iterator["subprocess.Popen[str]"]:
@@ -88,41 +66,18 @@ time = {{ field = "ts", unit = "s" }}
                 process.kill()
 
 
+@dataclass(frozen=True, slots=True)
 class Agent:
-    """A running agent, and what it says of itself."""
+    """A running agent, and what it publishes of itself."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", log: Path, node: str, port: int) -> None:
-        self.process = process
-        self.status: dict[str, object] = {}
-        self._log = log
-        self._client = paho.Client(CallbackAPIVersion.VERSION2)
-        self._client.on_message = lambda _client, _data, message: self._hear(message.payload)
-        self._client.connect("127.0.0.1", port)
-        self._client.subscribe(f"forewarn/{node}/status")
-        self._client.loop_start()
+    process: AgentProcess
+    status: Status
 
-    def wait_until_it_listens(self) -> None:
-        deadline = time.monotonic() + START_S
-        while '"granted"' not in json.dumps(self.status):
-            if time.monotonic() > deadline or self.process.poll() is not None:
-                raise SystemExit(f"the agent does not listen:\n{self._log.read_text()}")
-            time.sleep(0.01)
-
-    def end(self) -> dict[str, object]:
-        """Stop it; the last status, which it says at its end."""
-        self.process.terminate()
-        self.process.wait(START_S)
+    def end(self) -> Status:
+        """Stop it; returns the last status, which it publishes at its end."""
+        self.process.stop()
         time.sleep(SETTLE_S)
-        self._client.loop_stop()
         return self.status
-
-    def log(self, event: str) -> list[dict[str, object]]:
-        lines = (json.loads(line) for line in self._log.read_text().splitlines())
-        return [line for line in lines if line["event"] == event]
-
-    def _hear(self, payload: bytes) -> None:
-        if payload:
-            self.status = json.loads(payload)
 
 
 @contextmanager

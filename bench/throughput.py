@@ -9,93 +9,158 @@ against what was sent; a round with a loss is void and named.
 """
 
 import argparse
-import json
 import socket
+import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-
-import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion
+from typing import Protocol
 
 from agent.replay.broker.own_broker import free_port, mosquitto
 from bench import untrained
+from bench.agent_process import AgentProcess, Status, cpu_s, status_of, status_topic, write_configuration
 from bench.canned import CannedSender, topic_of, write_messages
-from bench.receivers import Agent, PahoNoop, Taken, cpu_s
-from bench.result import markdown, ratio, write
+from bench.result import Ratio, markdown, ratio, write
 
-STATUS = "forewarn/bench/status"
 UNBOUNDED = ("max_queued_messages 0", "max_inflight_messages 0")  # or it drops for the slower of the two
 RECEIVERS = ("paho_noop", "agent")
-LIVE_CONNECT = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x00\x00\x05bench"
+CONNECT = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x00\x00\x05bench"
+QUICK = {"status_every": "100ms", "snapshot_every": "2s", "rows_per_device_max": 4096}
+STALL_S = 60.0
+Row = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One round of one receiver: messages, wall and CPU seconds, and those that did not arrive or were dropped."""
+
+    n_messages: int
+    wall_s: float
+    cpu_s: float
+    n_lost: int
+
+    @property
+    def rate_per_s(self) -> float:
+        return self.n_messages / self.wall_s
+
+    @property
+    def cpu_us(self) -> float:
+        return self.cpu_s / self.n_messages * 1e6
+
+
+class Receiver(Protocol):
+    """A child process that is subscribed."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def n_dropped(self) -> int: ...
+
+    def wait_for(self, n_messages: int) -> int:
+        """How many it took: returns once it has them all, or when nothing more comes."""
+
+    def close(self) -> None: ...
+
+
+class PahoNoop:
+    """`bench/paho_noop.py`."""
+
+    n_dropped = 0
+
+    def __init__(self, port: int, n_messages: int) -> None:
+        command = [sys.executable, "-m", "bench.paho_noop", str(port), str(n_messages)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        self._line()  # subscribed
+
+    def _line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().decode().strip()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def wait_for(self, _n_messages: int) -> int:
+        return int(self._line() or 0)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class Agent:
+    """The whole agent; its status, which somebody else updates, says how far it is."""
+
+    def __init__(self, configuration: Path, status: Status) -> None:
+        self.agent = AgentProcess(configuration)
+        self.status = status
+
+    @property
+    def pid(self) -> int:
+        return self.agent.pid
+
+    @property
+    def n_dropped(self) -> int:
+        return self.status.n_dropped
+
+    def wait_for(self, n_messages: int) -> int:
+        last, since = -1, time.monotonic()
+        while self.status.n_taken < n_messages and self.agent.process.poll() is None:
+            if self.status.n_taken != last:
+                last, since = self.status.n_taken, time.monotonic()
+            elif time.monotonic() - since > STALL_S:
+                break
+            time.sleep(0.005)
+        return self.status.n_taken
+
+    def close(self) -> None:
+        self.agent.stop()
 
 
 def canned(receiver: str, messages: Path, n_messages: int, bundle: Path, folder: Path) -> Taken:
     """One round of a receiver at the canned sender."""
     sender = CannedSender()
+    send = partial(sender.send, messages)
     if receiver == "paho_noop":
-        peer = PahoNoop(sender.port, n_messages)
-        return measured(peer.process, lambda: sender.send(messages), peer.wait, n_messages, lambda: 0, peer.close)
-    agent = Agent(folder, bundle, sender.port, topic_of("{device}"), "3.1.1")
-    sender.on_publish = heard_by(agent)
+        return timed(PahoNoop(sender.port, n_messages), send, n_messages)
+    status = Status()
+    sender.on_publish = lambda topic, payload: status.update(payload) if topic == status_topic("bench") else None
+    agent = Agent(configuration(folder, bundle, sender.port, "3.1.1"), status)
     sender.wait_until_subscribed()
-    return measured(
-        agent.process,
-        lambda: sender.send(messages),
-        lambda: agent.wait_for(n_messages),
-        n_messages,
-        lambda: agent.drops,
-        agent.close,
-    )
+    return timed(agent, send, n_messages)
 
 
-def live(receiver: str, messages: Path, n_messages: int, bundle: Path, folder: Path) -> Taken:
+def through_broker(receiver: str, messages: Path, n_messages: int, bundle: Path, folder: Path) -> Taken:
     """One round of a receiver behind a mosquitto of its own."""
     folder.mkdir(parents=True)
     port = free_port()
+    send = partial(publish, messages, port)
     with mosquitto(folder, port=port, settings=UNBOUNDED):
         if receiver == "paho_noop":
-            peer = PahoNoop(port, n_messages)
-            return measured(peer.process, lambda: publish(messages, port), peer.wait, n_messages, lambda: 0, peer.close)
-        agent = Agent(folder / "agent", bundle, port, topic_of("{device}"), "auto")
-        hear = heard_by(agent)
-        client = paho.Client(CallbackAPIVersion.VERSION2)
-        client.on_message = lambda _client, _data, message: hear(message.topic, message.payload)
-        client.connect("127.0.0.1", port)
-        client.subscribe(STATUS)
-        client.loop_start()
-        while not agent.is_granted:
-            if agent.process.poll() is not None:
-                raise SystemExit((folder / "agent/agent.log").read_text())
-            time.sleep(0.01)
-        try:
-            return measured(
-                agent.process,
-                lambda: publish(messages, port),
-                lambda: agent.wait_for(n_messages),
-                n_messages,
-                lambda: agent.drops,
-                agent.close,
-            )
-        finally:
-            client.disconnect()
-            client.loop_stop()
+            return timed(PahoNoop(port, n_messages), send, n_messages)
+        with status_of("bench", port) as status:
+            agent = Agent(configuration(folder / "agent", bundle, port, "auto"), status)
+            agent.agent.wait_until(lambda: status.is_granted, "subscribed")
+            return timed(agent, send, n_messages)
 
 
-def heard_by(agent: Agent) -> Callable[[str, bytes], None]:
-    def hear(topic: str, payload: bytes) -> None:
-        if topic == STATUS and payload:
-            agent.hear(json.loads(payload))
+SETTINGS = {"canned": canned, "live": through_broker}
 
-    return hear
+
+def configuration(folder: Path, bundle: Path, port: int, protocol: str) -> Path:
+    more = {"agent": QUICK, "broker": {"protocol": protocol}, "source": {"qos": 0}}
+    return write_configuration(folder, bundle, port, topic_of("{device}"), more)
 
 
 def publish(messages: Path, port: int) -> None:
     """Publish all at once as one client. The broker takes them at its own pace."""
     with socket.create_connection(("127.0.0.1", port)) as connection, messages.open("rb") as content:
-        connection.sendall(LIVE_CONNECT)
+        connection.sendall(CONNECT)
         connection.recv(4)
         connection.sendfile(content)
         connection.sendall(b"\xe0\x00")
@@ -103,16 +168,17 @@ def publish(messages: Path, port: int) -> None:
             pass
 
 
-def measured(process, send, wait, n_messages: int, drops, close) -> Taken:  # type: ignore[no-untyped-def]
-    """Time from the first byte to the last message taken; the receiver is closed afterwards."""
+def timed(receiver: Receiver, send: Callable[[], None], n_messages: int) -> Taken:
+    """From the first byte to the last message taken; the receiver is closed afterwards."""
     try:
-        cpu_before_s, began = cpu_s(process), time.perf_counter()
+        cpu_before_s, began = cpu_s(receiver.pid), time.perf_counter()
         send()
-        n_taken = wait()
+        n_taken = receiver.wait_for(n_messages)
         wall_s = time.perf_counter() - began
-        return Taken(n_taken, wall_s, cpu_s(process) - cpu_before_s, n_messages - n_taken + drops())
+        cpu = cpu_s(receiver.pid) - cpu_before_s
+        return Taken(n_taken, wall_s, cpu, n_messages - n_taken + receiver.n_dropped)
     finally:
-        close()
+        receiver.close()
 
 
 def main() -> None:
@@ -124,69 +190,70 @@ def main() -> None:
     parser.add_argument("--hidden", type=int, default=64)
     parser.add_argument("--settings", default="canned,live")
     parser.add_argument("--json", type=Path)
-    wanted = parser.parse_args()
-
-    rows: list[dict[str, object]] = []
+    chosen = parser.parse_args()
     with TemporaryDirectory(prefix="forewarn-bench-") as name:
-        folder = Path(name)
-        bundle = untrained.write(folder / "untrained.fwb", hidden=wanted.hidden)
-        shorter = max(1, wanted.rows // 4)
-        n_rows = {("canned", "agent"): wanted.rows}
-        files = {n: folder / f"{n}.mqtt" for n in {wanted.rows, shorter}}
-        for n, path in files.items():
-            size = write_messages(
-                path, n_devices=wanted.devices, n_rows=n, channels=untrained.CHANNELS, now_s=time.time()
-            )
-        print(f"{wanted.devices} devices, {size} bytes a packet, int8 2x{wanted.hidden}", file=sys.stderr)
-        for number in range(wanted.rounds):
-            for setting in wanted.settings.split(","):
-                for receiver in RECEIVERS if number % 2 == 0 else reversed(RECEIVERS):
-                    n = n_rows.get((setting, receiver), shorter)
-                    play = {"canned": canned, "live": live}[setting]
-                    place = folder / f"{setting}-{receiver}-{number}"
-                    taken = play(receiver, files[n], n * wanted.devices, bundle, place)
-                    rows.append(
-                        {
-                            "setting": setting,
-                            "receiver": receiver,
-                            "round": number,
-                            "n_messages": taken.n_messages,
-                            "n_lost": taken.n_lost,
-                            "rate_per_s": round(taken.rate_per_s),
-                            "cpu_us": round(taken.cpu_us, 2),
-                        }
-                    )
-                    print(rows[-1], file=sys.stderr)
+        rows = rounds(chosen, Path(name))
     ratios = {
         "agent_vs_paho_noop": ratio(quotients(rows, "canned", "rate_per_s", "agent", "paho_noop")),
         "cpu_paho_noop_vs_agent": ratio(quotients(rows, "live", "cpu_us", "paho_noop", "agent")),
     }
     print(table(rows, ratios))
-    write(wanted.json, "throughput", rows, ratios)
+    write(chosen.json, "throughput", rows, ratios)
 
 
-def quotients(rows: list[dict[str, object]], setting: str, figure: str, above: str, below: str) -> list[float]:
+def rounds(chosen: argparse.Namespace, folder: Path) -> list[Row]:
+    """A row a round, setting and receiver; the receivers take turns, and who begins alternates."""
+    bundle = untrained.write(folder / "untrained.fwb", hidden=chosen.hidden)
+    shorter = max(1, chosen.rows // 4)
+    files = {n: folder / f"{n}.mqtt" for n in {chosen.rows, shorter}}
+    for n, path in files.items():
+        size = write_messages(path, n_devices=chosen.devices, n_rows=n, channels=untrained.CHANNELS, now_s=time.time())
+    print(f"{chosen.devices} devices, {size} bytes a packet, int8 2x{chosen.hidden}", file=sys.stderr)
+    rows: list[Row] = []
+    for number in range(chosen.rounds):
+        for setting in chosen.settings.split(","):
+            for receiver in RECEIVERS if number % 2 == 0 else reversed(RECEIVERS):
+                n = chosen.rows if (setting, receiver) == ("canned", "agent") else shorter
+                place = folder / f"{setting}-{receiver}-{number}"
+                taken = SETTINGS[setting](receiver, files[n], n * chosen.devices, bundle, place)
+                rows.append(
+                    {
+                        "setting": setting,
+                        "receiver": receiver,
+                        "round": number,
+                        "n_messages": taken.n_messages,
+                        "n_lost": taken.n_lost,
+                        "rate_per_s": round(taken.rate_per_s),
+                        "cpu_us": round(taken.cpu_us, 2),
+                    }
+                )
+                print(rows[-1], file=sys.stderr)
+    return rows
+
+
+def quotients(rows: Sequence[Row], setting: str, figure: str, above: str, below: str) -> list[float]:
     """One quotient a round in which neither receiver lost anything."""
     of = {(row["receiver"], row["round"]): row for row in rows if row["setting"] == setting and not row["n_lost"]}
-    rounds = sorted({int(str(number)) for receiver, number in of if (above, number) in of and (below, number) in of})
-    return [float(str(of[above, one][figure])) / float(str(of[below, one][figure])) for one in rounds]
+    numbers = sorted({int(str(number)) for receiver, number in of if (above, number) in of and (below, number) in of})
+    return [float(str(of[above, number][figure])) / float(str(of[below, number][figure])) for number in numbers]
 
 
-def table(rows: list[dict[str, object]], ratios: dict[str, dict[str, float | None]]) -> str:
+def table(rows: Sequence[Row], ratios: Mapping[str, Ratio]) -> str:
     """Medians over the rounds, and the ratios with their spread."""
     lines = []
     for setting, receiver in dict.fromkeys((row["setting"], row["receiver"]) for row in rows):
-        mine = [row for row in rows if (row["setting"], row["receiver"]) == (setting, receiver)]
-        good = [row for row in mine if not row["n_lost"]]
+        runs = [row for row in rows if (row["setting"], row["receiver"]) == (setting, receiver)]
+        good = [row for row in runs if not row["n_lost"]]
         rate, cpu = (ratio([float(str(row[key])) for row in good])["median"] for key in ("rate_per_s", "cpu_us"))
-        void = len(mine) - len(good)
-        lines.append((f"{setting} {receiver}", f"{rate or 0:,.0f}", f"{cpu or 0:.2f}", len(good), void))
-    found = [markdown(("", "messages/s", "CPU us a message", "rounds", "void"), lines), ""]
+        lines.append(
+            (f"{setting} {receiver}", f"{rate or 0:,.0f}", f"{cpu or 0:.2f}", len(good), len(runs) - len(good))
+        )
     shown = [
-        (name, *(f"{value:.2f}" if value is not None else "-" for value in one.values()))
-        for name, one in ratios.items()
+        (name, *(f"{value:.2f}" if value is not None else "-" for value in spread.values()))
+        for name, spread in ratios.items()
     ]
-    return "\n".join([*found, markdown(("ratio", "median", "min", "max"), shown)])
+    rates = markdown(("", "messages/s", "CPU us a message", "rounds", "void"), lines)
+    return f"{rates}\n\n{markdown(('ratio', 'median', 'min', 'max'), shown)}"
 
 
 if __name__ == "__main__":

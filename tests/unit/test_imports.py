@@ -196,6 +196,12 @@ def test_what_is_allowed_is_not_found():
         assert list(faults(path, source)) == []
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "bench").glob("*.py")), ids=lambda path: path.stem)
+def test_a_bench_imports_no_test(path):
+    """Tests may import a bench, so that what is measured is tested."""
+    assert "tests" not in {name.partition(".")[0] for name in imported(ast.parse(path.read_text()))}
+
+
 def test_a_gateways_install_imports_everything_but_report_and_embedded_broker():
     """With the packages of the extras hidden, in a fresh interpreter."""
     modules = [path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in FILES]
