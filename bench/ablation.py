@@ -31,12 +31,12 @@ from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.words import Float32
 from bench.folds import Row, Run, add_folds_and_seeds, features_of_parts, fold_of, parser_of, rows_of_runs
 from bench.result import markdown
+from trainer.bundle.assemble import rules_of_config
 from trainer.config import Config
 from trainer.config_file import read_config
-from trainer.data.dataset import time_unit
 from trainer.data.split import Parts
 from trainer.evaluation.threshold_sweep import alerts_at, early_warning, table_over
-from trainer.fit import rules_of_config, worth_over
+from trainer.fit import mean_lead_over
 from trainer.model.cells import CELLS
 from trainer.model.cells.cell import Product, dense
 from trainer.model.features import Features, n_inputs
@@ -127,7 +127,7 @@ class Blind(Network):
 def measured(config: Config, unread: Sequence[str], parts: Parts) -> Row:
     """Train on a fold; figures over its played devices."""
     fit, aside, unseen = features_of_parts(config, parts.fit, parts.calibrate, parts.play)
-    early_stopping = worth_over(parts.calibrate, config)
+    early_stopping = mean_lead_over(parts.calibrate, config)
     began = time.monotonic()
     network, curves = train(lambda of: Blind(of, unread), fit, aside, config, early_stopping=early_stopping)
     took_s = time.monotonic() - began
@@ -145,7 +145,7 @@ def mean_lead_s(aside: Sequence[Float32], unseen: Sequence[Float32], parts: Part
     calibrate, play = (
         [risk[:, rules.policy.horizon].astype(np.float64) for risk in risks] for risks in (aside, unseen)
     )
-    budget = parse_budget(default_budget(time_unit(config)), fleet_size=len(parts.play))
+    budget = parse_budget(default_budget(config.data.time_unit), fleet_size=len(parts.play))
     chosen = choose(table_over(calibrate, parts.calibrate, rules), budget)
     (fleet,) = alerts_at([chosen.threshold], play, parts.play, rules)
     return early_warning(fleet, rules).strict.mean_lead_s

@@ -30,15 +30,14 @@ from bench.folds import Row, Run, add_folds_and_seeds, fold_of, parser_of, rows_
 from bench.result import Ratio, markdown, ratio, write
 from trainer.config import Config
 from trainer.config_file import read_config
-from trainer.data.digest import digest_of
-from trainer.data.history import Float64, History
+from trainer.data.history import Float64, History, digest_of
 from trainer.data.split import Parts
 from trainer.distill import train_teacher
 from trainer.evaluation.compare import MethodResult, bundle_result
 from trainer.evaluation.metrics import figures
 from trainer.evaluation.playback import play
 from trainer.evaluation.threshold_sweep import alerts_at, early_warning, rules_of, table_over
-from trainer.fit import trained
+from trainer.fit import train_bundle
 from trainer.model.features import Scaling, batch_of, features_of, fit_scaling
 from trainer.model.heads import risk_of
 from trainer.model.network import Network
@@ -89,7 +88,7 @@ def one_fold(config: Config, parts: Parts, budget: str) -> dict[str, Row]:
     rows = {}
     for method, of in ((ALONE, None), (TAUGHT, teacher)):
         began = time.monotonic()
-        bundle = trained(config, parts, sha256, teacher=of)[0]
+        bundle = train_bundle(config, parts, sha256, teacher=of)[0]
         train_s, manifest = time.monotonic() - began, bundle.manifest
         allowed = allowed_by(budget, manifest, len(parts.play))
         chosen = choose(manifest.thresholds, allowed)

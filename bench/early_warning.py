@@ -28,13 +28,12 @@ from bench.result import Ratio, markdown, ratio, write
 from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of
-from trainer.data.digest import digest_of
-from trainer.data.history import History
+from trainer.data.history import History, digest_of
 from trainer.data.split import Parts
 from trainer.evaluation.compare import RIVALS, MethodResult, bundle_result, rival_result
 from trainer.evaluation.playback import play
 from trainer.evaluation.threshold_sweep import early_warning, rules_of
-from trainer.fit import trained
+from trainer.fit import train_bundle
 
 SETS = {"fd001": CONFIGS / "cmapss-fd001.toml", "pumps": CONFIGS / "pumps.toml"}
 LSTM = "lstm"
@@ -54,7 +53,7 @@ def one_fold(
     config: Config, parts: Parts, budget: str, first_seen: FirstSeen = "unknown"
 ) -> tuple[Manifest, dict[str, MethodResult]]:
     """Train on a fold and play its devices, by method."""
-    bundle = trained(config, parts, digest_of([*parts.fit, *parts.calibrate]))[0]
+    bundle = train_bundle(config, parts, digest_of([*parts.fit, *parts.calibrate]))[0]
     manifest = bundle.manifest
     allowed = allowed_by(budget, manifest, len(parts.play))
     chosen = choose(manifest.thresholds, allowed)

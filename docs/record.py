@@ -18,7 +18,7 @@ from bench.result import machine, versions
 from docs.figures import FIGURES
 from trainer.config import Config
 from trainer.data.dataset import histories_of
-from trainer.data.recorded import write_recorded
+from trainer.data.table import write_table
 
 BUNDLE = Path(__file__).parents[1] / "tests" / "data" / "pumps" / "pumps-0.1.0.fwb"
 EVERY_NTH = 37  # of the warnings is shown, whether it came true or not
@@ -31,7 +31,7 @@ def write_played_pumps(folder: Path) -> None:
     config = Config.model_validate_json(manifest.created_from.config)
     pumps = [one for one in histories_of(config, None) if one.device in manifest.created_from.play_devices]
     names = tuple(channel.name for channel in manifest.channels)
-    write_recorded(pumps, names, folder / "play.csv", folder / "truth.csv")
+    write_table(pumps, names, folder / "play.csv", folder / "truth.csv")
 
 
 def short(content: Any) -> Any:

@@ -2,14 +2,16 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
 from agent.bundle.file import read
 from agent.errors import ForewarnError
-from trainer.config import Config, Table
-from trainer.config_file import read_config
+
+if TYPE_CHECKING:  # pydantic alone would do for it, but its data sets need the packages of the extra
+    from trainer.config import Config
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -53,7 +55,7 @@ def fit(
     """
     from trainer.fit import fit as train_and_write  # torch takes seconds to import; --help should not
 
-    announce(train_and_write(*asked(config, data, seed, epochs, changes), out, anew=anew))
+    announce(train_and_write(*config_and_folder(config, data, seed, epochs, changes), out, anew=anew))
 
 
 @cli.command()
@@ -84,7 +86,7 @@ def distill(
     """
     from trainer.distill import distill as teach_and_write
 
-    announce(teach_and_write(*asked(config, data, seed, epochs, changes), out, teacher, anew=anew))
+    announce(teach_and_write(*config_and_folder(config, data, seed, epochs, changes), out, teacher, anew=anew))
 
 
 def announce(bundle: Path) -> None:
@@ -95,16 +97,19 @@ def announce(bundle: Path) -> None:
     click.echo(fit_as_text(read(bundle).manifest), err=True)
 
 
-def asked(
-    config: Path, data: Path | None, seed: int | None, epochs: int | None, changes: tuple[str, ...]
-) -> tuple[Config, Path | None]:
+def config_and_folder(
+    path: Path, data: Path | None, seed: int | None, epochs: int | None, changes: tuple[str, ...]
+) -> "tuple[Config, Path | None]":
     """The config with what the command line changes, and the folder that its files are in."""
+    from trainer.config_file import read_config
+
     options = {"seed": seed, "train.epochs": epochs}
-    wanted = read_config(config, [*changes, *(f"{key}={one}" for key, one in options.items() if one is not None)])
-    given = click.get_current_context().get_parameter_source("data") is ParameterSource.COMMANDLINE
-    if isinstance(wanted.data, Table) and not given:  # FOREWARN_DATA is where public sets lie, not a user's own
-        data = config.parent
-    return wanted, data
+    given = [f"{key}={value}" for key, value in options.items() if value is not None]
+    config = read_config(path, [*changes, *given])
+    is_given = click.get_current_context().get_parameter_source("data") is ParameterSource.COMMANDLINE
+    if config.data.lies_beside_config and not is_given:  # FOREWARN_DATA is where public sets lie, not a user's own
+        data = path.parent
+    return config, data
 
 
 @cli.command()

@@ -4,110 +4,17 @@ A time is a number in the data's own unit (cycles for C-MAPSS, seconds for pumps
 stores seconds, one second a cycle.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self, Union
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, GetPydanticSchema, model_validator
 
-from agent.bundle.manifest_rules import TIME_S_MAX, WINDOW_MAX
-from agent.config.quantity import parse_duration
-
-
-def span(value: object) -> object:
-    """Seconds of a text such as "72h"; what is no text is left to pydantic. Raises ValueError."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return parse_duration(value).total_seconds()
-    except ValueError:
-        forms = 'a number without quotes (cycles, or seconds) or a text such as "30s", "1h" or "30d"'
-        raise ValueError(f'must be {forms}, not "{value}"') from None
-
-
-Span = Annotated[float, BeforeValidator(span), Field(le=TIME_S_MAX)]
-
-
-def listed(spans_s: Sequence[float]) -> str:
-    return ", ".join(f"{one:.12g}" for one in spans_s)
-
-
-class Section(BaseModel):
-    """A closed table of the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
-
-
-Channels = Annotated[tuple[str, ...], Field(min_length=1, description="Channels the model reads, in the order of `x`.")]
-Files = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
-Margin = Annotated[float, Field(ge=0, description="Share of a channel's training range by which a row may leave it.")]
+from agent.bundle.manifest_rules import WINDOW_MAX
+from trainer.data.check import Requirements
+from trainer.data.dataset import DATASETS, DataSet
+from trainer.data.section import Section, Span, listed
+from trainer.data.split import Split
 
 CellName = Literal["rnn", "lstm", "gru", "peephole", "projection", "layer_norm", "attention"]
-Subset = Literal["FD001", "FD002", "FD003", "FD004"]
-
-
-class Cmapss(Section):
-    """NASA's turbofan engines, read from the data folder."""
-
-    dataset: Literal["cmapss"]
-    subset: Subset | Annotated[tuple[Subset, ...], Field(min_length=1)] = Field(description="One part, or a list.")
-    channels: Channels
-    out_of_domain_margin: Margin = 0.25
-
-    @property
-    def subsets(self) -> tuple[Subset, ...]:
-        return (self.subset,) if isinstance(self.subset, str) else self.subset
-
-
-class Pumps(Section):
-    """The simulated pump fleet; as many pumps as `split` deals out."""
-
-    dataset: Literal["pumps"]
-    fleet_seed: int = Field(default=0, ge=0, description="Another seed, another fleet.")
-    channels: Channels
-    out_of_domain_margin: Margin = 0.25
-
-
-class Table(Section):
-    """Recordings of your own, read from CSV or Parquet files; docs/data.md."""
-
-    dataset: Literal["table"]
-    rows: Files = Field(min_length=1, description="One or more files; * and ? stand for parts of a name.")
-    device: str = Field(default="device", min_length=1, description="Column with the device's name.")
-    time: str = Field(default="t", min_length=1, description="Column with the time of the row.")
-    time_unit: Literal["s", "cycle"] = Field(default="s", description="Seconds or ISO 8601 texts, or counted cycles.")
-    channels: Channels
-    missing: tuple[float, ...] = Field(default=(), description="Numbers that stand for no value, such as -9999.")
-    outliers: Literal["refuse", "keep"] = Field(
-        default="refuse", description="A value far from all others of its column."
-    )
-    failures: str = Field(default="", description="File with device,t_fail; a device without t_fail did not fail.")
-    run_to_failure: bool = Field(default=False, description="Every device failed at its last row; needs no `failures`.")
-    out_of_domain_margin: Margin = 0.25
-
-    @model_validator(mode="after")
-    def _failures_are_told_once(self) -> Self:
-        if bool(self.failures) is self.run_to_failure:
-            raise ValueError("give either failures = FILE or run_to_failure = true: training needs recorded failures")
-        return self
-
-    @model_validator(mode="after")
-    def _a_column_is_one_thing(self) -> Self:
-        named = (self.device, self.time, *self.channels)
-        if twice := sorted({name for name in named if named.count(name) > 1}):
-            raise ValueError(f"column {twice[0]!r} is named twice among device, time and channels")
-        return self
-
-
-DATASETS: Mapping[str, type[Section]] = {"cmapss": Cmapss, "pumps": Pumps, "table": Table}
-
-
-class Split(Section):
-    """Devices, never rows, are dealt out by this seed; it is not the training seed, so that runs stay comparable."""
-
-    seed: int = Field(default=0, ge=0)
-    fit: int = Field(default=70, ge=1, description="Devices the weights are trained on.")
-    calibrate: int = Field(default=10, ge=2, description="Devices for probabilities, intervals and thresholds.")
-    play: int = Field(default=20, ge=1, description="Devices nothing is fitted on; evaluated and replayed.")
 
 
 class Grouping(Section):
@@ -228,13 +135,18 @@ class Judge(Section):
         return self
 
 
+_ONE_OF: Any = Annotated[Union[*DATASETS.values()], Field(discriminator="dataset")]
+Data = Annotated[DataSet, GetPydanticSchema(lambda _, handler: handler.generate_schema(_ONE_OF))]
+"""`[data]`: the table of the data set that its key `dataset` names."""
+
+
 class Config(Section):
     """The whole file."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of the bundle.")
     version: str = Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$", description="Version of the bundle.")
     seed: int = Field(default=0, ge=0, description="Of weights, batches and augmentation.")
-    data: Cmapss | Pumps | Table = Field(discriminator="dataset")
+    data: Data
     split: Split = Split()
     regimes: Grouping = Grouping()
     types: Grouping = Grouping()
@@ -250,6 +162,21 @@ class Config(Section):
     def channels(self) -> tuple[str, ...]:
         """What `x` holds, in its order: scaled channels, settings, type."""
         return (*self.data.channels, *self.regimes.by, *self.types.by)
+
+    @property
+    def requirements(self) -> Requirements:
+        """What the data must hold so that this training can be done."""
+        return Requirements(
+            channels=self.channels,
+            n_devices=self.split.n_devices,
+            time_unit=self.data.time_unit,
+            cadence_s=self.model.cadence,
+            horizons_s=self.risk.horizons,
+            cap_s=self.rul.cap,
+            judged_horizon_s=self.judge.horizon,
+            h_max_s=self.judge.h_max,
+            h_min_s=self.judge.h_min,
+        )
 
     @model_validator(mode="after")
     def _channels_are_named_once(self) -> Self:

@@ -9,7 +9,9 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from agent.errors import ConfigurationRefused
-from trainer.config import DATASETS, Config, Section
+from trainer.config import Config
+from trainer.data.dataset import DATASETS
+from trainer.data.section import Section
 
 IN_TOML = {
     "tuple_type": "must be a list in [ ]",

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from agent.errors import ConfigurationRefused, DataRefused
+from trainer.bundle.assemble import code_version
 from trainer.config import Config, Distill
-from trainer.data.digest import digest_of
+from trainer.data.history import digest_of
 from trainer.data.split import Parts
-from trainer.fit import CHECKPOINT, code_version, make_folder, ready, written
+from trainer.fit import CHECKPOINT, make_folder, prepare, write_bundle
 from trainer.model.features import batch_of, features_of, fit_scaling
 from trainer.training import torch_file
 from trainer.training.checkpoint import Checkpoint, differences, training_keys
@@ -32,7 +33,7 @@ def distill(config: Config, data: Path | None, out: Path, teacher: Path | None =
     if config.distill is None:
         what = "no [distill] in the configuration"
         raise ConfigurationRefused(config.name, what, next_step="Add the section; its keys have defaults.")
-    parts, data_sha256 = ready(config, data)
+    parts, data_sha256 = prepare(config, data)
     make_folder(out)
     if anew:
         (out / CHECKPOINT).unlink(missing_ok=True)
@@ -43,7 +44,7 @@ def distill(config: Config, data: Path | None, out: Path, teacher: Path | None =
         trained = own_teacher(config, config.distill, parts, out)
     else:
         trained = read_teacher(teacher, config, config.distill, parts)
-    return written(config, parts, data_sha256, out, trained)
+    return write_bundle(config, parts, data_sha256, out, trained)
 
 
 def own_teacher(config: Config, settings: Distill, parts: Parts, out: Path) -> TrainedTeacher:

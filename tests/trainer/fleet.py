@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.config import Augment, Cmapss, Config, Judge, Model, Risk, Rul, Split, Train
+from trainer.config import Augment, Config, Judge, Model, Risk, Rul, Train
+from trainer.data.cmapss import Cmapss
 from trainer.data.history import History
+from trainer.data.split import Split
 
 NAMES = ("T24", "T30", "Ps30")
 

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from tests.trainer.fleet import NAMES, fleet
-from trainer.config import Table
-from trainer.data.recorded import write_recorded
+from trainer.data.table import Table, write_table
 
 DEVICES = 14
 ROWS, FAILURES = "rows.csv", "failures.csv"
@@ -17,7 +16,7 @@ def table(**fields: object) -> Table:
 
 def write_fleet(folder: Path) -> None:
     """Fourteen engines as `forewarn-train fit` records the devices it plays; engine 1 has lines 2 to 51."""
-    write_recorded(fleet(DEVICES), NAMES, folder / ROWS, folder / FAILURES)
+    write_table(fleet(DEVICES), NAMES, folder / ROWS, folder / FAILURES)
 
 
 def lines(path: Path) -> list[str]:

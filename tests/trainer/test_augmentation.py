@@ -11,7 +11,7 @@ import pytest
 from tests.trainer.fleet import fleet, small_config
 from trainer.config import Augment, Config, Train
 from trainer.data.split import Parts, split
-from trainer.fit import trained
+from trainer.fit import train_bundle
 from trainer.model.features import Features, features_of, fit_scaling
 from trainer.training import augment
 from trainer.training.augment import augmented, cut, decompose, warped
@@ -40,7 +40,7 @@ def test_a_history_that_is_scored_can_meet_no_augmentation() -> None:
 
 
 def outcome(config: Config, parts: Parts) -> tuple[bytes, bytes, list[float], int, object]:
-    bundle, curves, starts = trained(config, parts, "0" * 64)
+    bundle, curves, starts = train_bundle(config, parts, "0" * 64)
     manifest = bundle.manifest
     return bundle.model, bundle.model_fp32, curves.rmse, len(starts), (manifest.warmup_rows, manifest.thresholds)
 

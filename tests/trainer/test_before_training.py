@@ -18,14 +18,14 @@ from agent.errors import ConfigurationRefused, DataRefused, ForewarnError
 from tests.trainer.fleet import SMALL_TOML, engine, fleet, small_config
 from tests.trainer.recordings import table
 from trainer import fit as fitting
+from trainer.bundle.assemble import new_bundle
 from trainer.cli import cli
-from trainer.config import Augment, Config, Judge, Model, Risk, Rul, Split, Train
+from trainer.config import Augment, Config, Judge, Model, Risk, Rul, Train
 from trainer.config_file import put, read_config
-from trainer.data.check import checked
-from trainer.data.check_parts import check_parts
+from trainer.data.check import check_histories, check_parts
 from trainer.data.history import History
-from trainer.data.recorded import write_recorded
-from trainer.data.split import Parts, split
+from trainer.data.split import Parts, Split, split
+from trainer.data.table import write_table
 from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.text import as_text
 from trainer.evaluation.warmup import late_starts
@@ -66,7 +66,7 @@ def daily(**sections: object) -> Config:
 
 
 def written(folder: Path, histories: Sequence[History]) -> Path:
-    write_recorded(histories, NAMES, folder / "rows.csv", folder / "failures.csv")
+    write_table(histories, NAMES, folder / "rows.csv", folder / "failures.csv")
     return folder
 
 
@@ -104,7 +104,7 @@ def test_h_min_that_no_recording_allows_says_what_would() -> None:
     config = daily(rul=Rul(cap=90 * DAY), judge=daily().judge.model_copy(update={"horizon": 20 * DAY}))
     parts = split(machines(14, 150, DAY, 20 * DAY), config.split)
     with pytest.raises(DataRefused, match=r'\n  Set judge\.h_min = "20d" and judge\.h_max well above it, or record'):
-        check_parts(parts, config)
+        check_parts(parts, config.requirements)
 
 
 def test_lives_shorter_than_h_min_are_told_as_such() -> None:
@@ -114,7 +114,7 @@ def test_lives_shorter_than_h_min_are_told_as_such() -> None:
     with pytest.raises(
         DataRefused, match=r"no failure in part 'calibrate' .* no longer than that, or end before it\n  Lower it"
     ):
-        check_parts(split(machines(14, 50, DAY, 0.0), config.split), config)
+        check_parts(split(machines(14, 50, DAY, 0.0), config.split), config.requirements)
 
 
 def part_of(name: str, silence_s: float, config: Config) -> list[History]:
@@ -187,7 +187,7 @@ def test_a_bundle_that_an_agent_would_refuse_is_refused_before_the_training(
 def test_rows_that_an_agent_would_drop_are_refused_before_the_training(tmp_path: Path) -> None:
     """A message of so long names is larger than the agent takes."""
     names = tuple(f"{name}{'x' * 30_000}" for name in NAMES)
-    write_recorded(fleet(), names, tmp_path / "rows.csv", tmp_path / "failures.csv")
+    write_table(fleet(), names, tmp_path / "rows.csv", tmp_path / "failures.csv")
     with pytest.raises(DataRefused, match=r"messages were played, 0 were scored; .*too_large"):
         fit(small_config(data=table(channels=names)), tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -199,7 +199,7 @@ def test_two_rows_within_a_nanosecond_are_refused() -> None:
     with pytest.raises(
         DataRefused, match=r"device '1' has two rows within a nanosecond, at 0\.000000000\n  Is the time"
     ):
-        checked([replace(first, t_s=t_s), *others], small_config())
+        check_histories([replace(first, t_s=t_s), *others], small_config().requirements)
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_training(
@@ -215,7 +215,7 @@ def untrained(histories: Sequence[History]) -> tuple[Bundle, Parts]:
     """The bundle of a network that has learnt nothing, and the parts of the histories."""
     parts = split(histories, FAST.split)
     model = streaming.of(Network(FAST).eval(), fit_scaling(parts.fit, FAST), FAST)
-    return fitting.unmeasured(FAST, parts, model, "0" * 64), parts
+    return new_bundle(FAST, parts, model, "0" * 64), parts
 
 
 def test_golden_rows_fit_in_however_long_the_lives_and_wide_the_states(monkeypatch: pytest.MonkeyPatch) -> None:

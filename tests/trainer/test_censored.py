@@ -8,8 +8,7 @@ import pytest
 
 from agent.bundle.file import Bundle, read
 from tests.bundles import write_small_bundle
-from trainer.data.digest import digest_of
-from trainer.data.history import History
+from trainer.data.history import History, digest_of
 from trainer.evaluation.warmup import late_starts
 
 

@@ -9,27 +9,27 @@ from agent.errors import DataRefused
 from tests.trainer.fleet import engine, fleet, small_config
 from tests.trainer.recordings import table
 from trainer.config import Model, Risk
-from trainer.data.check import ROWS_MAX, checked
+from trainer.data.check import ROWS_MAX, check_histories
 from trainer.data.history import History
 
 
 def test_a_good_fleet_passes_as_it_is() -> None:
     histories = fleet()
-    assert checked(histories, small_config()) is histories
+    check_histories(histories, small_config().requirements)
 
 
 def test_a_fleet_in_which_nothing_failed_is_refused() -> None:
     alive = [replace(one, t_fail=None) for one in fleet(3)]
     with pytest.raises(DataRefused, match=r"none of 3 device\(s\) failed: .*\n  Name them in data.failures, or record"):
-        checked(alive, small_config())
+        check_histories(alive, small_config().requirements)
 
 
 def test_lives_too_short_or_too_long_are_named() -> None:
     short = [engine(f"new-{index}", 7) for index in range(6)]
     with pytest.raises(DataRefused, match=r"6 device\(s\) with fewer than 8 rows: new-0, .*, new-4, \.\.\.\n  Leave"):
-        checked([*fleet(3), *short], small_config())
+        check_histories([*fleet(3), *short], small_config().requirements)
     with pytest.raises(DataRefused, match=r"1 device\(s\) with more than 10,000 rows: old\n  Average"):
-        checked([*fleet(3), engine("old", ROWS_MAX + 1)], small_config())
+        check_histories([*fleet(3), engine("old", ROWS_MAX + 1)], small_config().requirements)
 
 
 def test_a_channel_without_any_value_is_named() -> None:
@@ -39,9 +39,9 @@ def test_a_channel_without_any_value_is_named() -> None:
         return replace(one, x=np.where([False, True, False], np.float32(np.nan), one.x))
 
     first, *others = fleet(3)
-    checked([without(first), *others], small_config())
+    check_histories([without(first), *others], small_config().requirements)
     with pytest.raises(DataRefused, match=r"no device has a value of channel\(s\) 'T30'\n  Leave"):
-        checked([without(one) for one in fleet(3)], small_config())
+        check_histories([without(one) for one in fleet(3)], small_config().requirements)
 
 
 @pytest.mark.parametrize("cadence", [0.4, 3.0])
@@ -50,16 +50,16 @@ def test_another_cadence_than_that_of_the_rows_is_refused(cadence: float) -> Non
         DataRefused,
         match=rf"model.cadence: is {cadence:g}, but half of the rows come 1 or more .*\n  Set cadence = 1, or",
     ):
-        checked(fleet(3), small_config(model=Model(hidden=8, cadence=cadence)))
+        check_histories(fleet(3), small_config(model=Model(hidden=8, cadence=cadence)).requirements)
 
 
 def test_a_horizon_that_no_recorded_row_reaches_is_refused() -> None:
     cut = [replace(one, t_s=one.t_s[:-9], x=one.x[:-9]) for one in fleet(3)]
-    checked(cut, small_config(risk=Risk(horizons=(9, 20))))
+    check_histories(cut, small_config(risk=Risk(horizons=(9, 20))).requirements)
     with pytest.raises(
         DataRefused, match=r"risk.horizons: 5 is too short: no recorded failure is less than 9 after a row"
     ):
-        checked(cut, small_config())
+        check_histories(cut, small_config().requirements)
 
 
 def test_a_cadence_of_clock_times_is_told_as_the_file_takes_it() -> None:
@@ -67,5 +67,5 @@ def test_a_cadence_of_clock_times_is_told_as_the_file_takes_it() -> None:
     hourly = [replace(one, t_s=3600 * one.t_s, t_fail=3600 * one.t_fail) for one in fleet(3)]
     config = small_config(data=table(time_unit="s"), model=Model(hidden=8, cadence=60))
     with pytest.raises(DataRefused, match=r'cadence: is "1m", but half of the rows come "1h" .*\n  Set cadence = "1h"'):
-        checked(hourly, config)
+        check_histories(hourly, config.requirements)
     assert Model(cadence="1h", dt_max="2d").cadence == 3600

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from agent.errors import ConfigurationRefused
-from trainer.bundle.model_card import subject
 from trainer.config import Config
 from trainer.config_file import read_config
 
@@ -118,6 +117,6 @@ def test_a_change_that_cannot_be_is_refused(change: str, what: str) -> None:
 
 
 def test_a_card_names_every_part_of_the_set_and_warns_of_no_other_by_name() -> None:
-    about = subject(read_config(SHIPPED.with_name("cmapss-shared.toml")).data)
+    about = read_config(SHIPPED.with_name("cmapss-shared.toml")).data.subject
     assert "FD001, FD002, FD003, FD004" in about.source
     assert "FD0" not in about.not_for

@@ -13,7 +13,7 @@ from tests.trainer.fleet import NAMES, engine, fleet, small_config, write_cmapss
 from tests.trainer.recordings import FAILURES, ROWS, table
 from trainer.cli import cli
 from trainer.config import Rul, Train
-from trainer.data.recorded import write_recorded
+from trainer.data.table import write_table
 from trainer.evaluation.evaluate import as_json, evaluate
 from trainer.evaluation.text import WORSE, as_text, estimate_as_text
 from trainer.fit import fit
@@ -58,7 +58,7 @@ def test_evaluate_prints_all_but_the_baselines_that_cannot_be_fitted(tmp_path: P
     at_rest = np.array([600, 1580, 47], np.float32)
     still = [replace(one, x=np.where(one.t_s[:, None] < one.t_s[-1] - 39, at_rest, one.x)) for one in fleet()]
     config = CONFIG.model_copy(update={"data": table()})
-    write_recorded(still, NAMES, tmp_path / ROWS, tmp_path / FAILURES)
+    write_table(still, NAMES, tmp_path / ROWS, tmp_path / FAILURES)
     found = evaluate(read(fit(config, tmp_path, tmp_path / "out")), tmp_path)
     written = json.loads(as_json(found))
     assert list(written["compared"]) == ["lstm", "age"]
@@ -107,7 +107,7 @@ def test_the_error_of_the_best_constant_stands_beside_that_of_the_estimate(made:
 
 def test_worse_than_a_constant_is_said_in_plain_words(made: tuple[Path, Path], tmp_path: Path) -> None:
     """A network that has hardly begun to learn, and a cap far above all lives."""
-    write_recorded(fleet(), NAMES, tmp_path / ROWS, tmp_path / FAILURES)
+    write_table(fleet(), NAMES, tmp_path / ROWS, tmp_path / FAILURES)
     changes = {"data": table(), "rul": Rul(cap=400), "train": Train(epochs=1, batch=4)}
     config = CONFIG.model_copy(update=changes)
     bundle = read(fit(config, tmp_path, tmp_path / "out"))

@@ -15,6 +15,7 @@ from agent.bundle import onnx_graph
 from agent.words import Float32
 from tests.trainer.fleet import fleet, small_config
 from tests.trainer.test_groups import BY, flying
+from trainer.bundle.assemble import new_bundle
 from trainer.config import Augment, Config, Grouping, Model
 from trainer.data.cmapss import CHANNELS
 from trainer.data.history import History
@@ -22,7 +23,6 @@ from trainer.data.split import Parts
 from trainer.export import streaming
 from trainer.export.onnx_graph import export
 from trainer.export.streaming import Streaming
-from trainer.fit import unmeasured
 from trainer.graph.builder import Form
 from trainer.graph.quantize import quantize
 from trainer.model.features import Scaling, batch_of, features_of, fit_scaling
@@ -237,7 +237,7 @@ def test_hostile_rows_leave_finite_ordered_answers(made: Made, rows: Float32, fo
 def test_the_agent_accepts_the_graph(made: Made) -> None:
     """As it does before a session is made: operators, types, shapes, and that rows are kept apart."""
     parts = Parts(tuple(made.histories), tuple(made.histories), tuple(made.histories))
-    bundle = unmeasured(made.config, parts, made.model, "0" * 64)
+    bundle = new_bundle(made.config, parts, made.model, "0" * 64)
     for model in (bundle.model, bundle.model_fp32):
         onnx_graph.check(model, bundle.manifest)
 

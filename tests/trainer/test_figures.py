@@ -14,7 +14,7 @@ from trainer.evaluation.evaluate import last_rows
 from trainer.evaluation.metrics import figures
 from trainer.evaluation.warmup import LateStart, brier_after, warmup_rows
 from trainer.export import streaming
-from trainer.export.calibrate import TRAINED_DEVICES, calibrated, heard, platt, stretch
+from trainer.export.calibrate import TRAINED_DEVICES, calibrated, platt, streams_of, stretch
 from trainer.model.features import batch_of, features_of, fit_scaling
 from trainer.model.network import Network, fix_seed
 from trainer.training.loss import hazard_targets
@@ -120,18 +120,18 @@ def test_few_devices_leave_the_interval_near_what_was_trained() -> None:
 def test_devices_calibrate_as_the_streams_of_a_fleet_bring_them() -> None:
     """As new, of unknown age, and joined in mid-life; as new alone if the network knows nothing else."""
     life = features_of(fleet(1)[0], fit_scaling(fleet(4), CONFIG), CONFIG.model)  # 50 rows
-    whole, joined = heard([life], JOINS)
+    whole, joined = streams_of([life], JOINS)
     assert [(way.new, len(way.z)) for way in whole] == [(True, 50), (False, 50)]
     assert [(way.new, len(way.z)) for way in joined] == [(False, 38), (False, 25)]
-    assert [way.age[0] for way in joined] == [1.0, 1.0], "a stream counts from where it is heard"
+    assert [way.age[0] for way in joined] == [1.0, 1.0], "a stream counts from where it begins"
     assert [way.left[-1] for way in joined] == [life.left[-1]] * 2
-    assert heard([life], CONFIG) == ([life], [])
+    assert streams_of([life], CONFIG) == ([life], [])
 
 
 def test_hazards_answer_for_every_stream_and_the_interval_for_whole_ones() -> None:
     network, scaling = Network(JOINS).eval(), fit_scaling(fleet(4), JOINS)
     lives = [features_of(history, scaling, JOINS.model) for history in fleet(4)]
-    whole, joined = heard(lives, JOINS)
+    whole, joined = streams_of(lives, JOINS)
     before = streaming.of(network, scaling, JOINS)
     found = calibrated(before, network, lives, JOINS)
     of_whole, of_all = (calibrated(before, network, ways, CONFIG) for ways in (whole, [*whole, *joined]))

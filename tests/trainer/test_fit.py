@@ -24,8 +24,8 @@ from trainer.cli import cli
 from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.history import History, failure_time
-from trainer.data.recorded import write_recorded
 from trainer.data.split import split
+from trainer.data.table import write_table
 from trainer.evaluation.evaluate import as_json, evaluate
 from trainer.evaluation.playback import fleet_of, play
 from trainer.evaluation.text import as_text, budget_as_text
@@ -180,7 +180,7 @@ def test_golden_rows_know_their_time(made: tuple[Path, Path]) -> None:
 
 def test_a_missing_value_is_recorded_as_an_empty_cell(tmp_path: Path) -> None:
     history = History("7", np.array([1.0]), np.array([[np.nan, 2.5]], np.float32), None)
-    write_recorded([history], ("a", "b"), tmp_path / "play.csv", tmp_path / "truth.csv")
+    write_table([history], ("a", "b"), tmp_path / "play.csv", tmp_path / "truth.csv")
     assert (tmp_path / "play.csv").read_text() == "device,t,a,b\n7,1,,2.5\n"
     assert (tmp_path / "truth.csv").read_text() == "device,t_fail\n7,\n"
 
@@ -254,8 +254,8 @@ def test_there_is_one_rival_of_age_in_replay_and_evaluation(made: tuple[Path, Pa
     for budget in ("1 per 1000 cycles", "1 per 40 cycles"):
         found = evaluate(bundle_of(made), made[1], budget)
         age, of_replay = found.compared["age"], found.replay["int8"].age_only
-        assert (age.chosen.threshold, age.found) == (of_replay.age_s, of_replay.early_warning)
-        assert age.found.strict.detected > 0
+        assert (age.chosen.threshold, age.early_warning) == (of_replay.age_s, of_replay.early_warning)
+        assert age.early_warning.strict.detected > 0
 
 
 def test_fit_says_what_its_threshold_is_worth_and_which_budget_it_can_vouch_for(made: tuple[Path, Path]) -> None:
@@ -296,7 +296,7 @@ def test_evaluate_goes_without_a_test_set(made: tuple[Path, Path]) -> None:
 
 def test_evaluate_speaks_in_the_bundles_unit(made: tuple[Path, Path]) -> None:
     found = replace(evaluate(bundle_of(made), made[1]), unit=Unit("hour", 3600.0, "30 device-days", 30 * 86_400.0))
-    lead_h = found.compared["lstm"].found.strict.mean_lead_s / 3600
+    lead_h = found.compared["lstm"].early_warning.strict.mean_lead_s / 3600
     text = as_text(found)
     assert "mean lead, hours" in text
     assert f"{lead_h:.1f}" in text.splitlines()[-4]

@@ -9,8 +9,8 @@ import torch
 from agent.errors import DataRefused, ForewarnError
 from agent.words import Float32
 from tests.trainer.fleet import fleet, small_config
-from trainer.config import Augment, Model, Rul, Split
-from trainer.data.split import split
+from trainer.config import Augment, Model, Rul
+from trainer.data.split import Split, split
 from trainer.model.features import Features, batch_of, features_of, fit_scaling, imputed, running_mean
 from trainer.model.heads import Heads, Outputs, risk_of
 from trainer.model.network import Network, fix_seed

@@ -9,11 +9,10 @@ from click.testing import CliRunner, Result
 
 from agent.bundle.file import read
 from trainer.cli import cli
-from trainer.config import Table
 from trainer.config_file import read_config
 from trainer.data.history import History
 from trainer.data.pumps import fleet
-from trainer.data.recorded import write_recorded
+from trainer.data.table import Table, write_table
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "configs/train/table.toml"
@@ -39,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The example's TOML beside the files that it names, trained for one epoch into `out`."""
     folder = tmp_path_factory.mktemp("own")
     channels = read_config(EXAMPLE).data.channels
-    write_recorded(some_pumps(20, channels), channels, folder / "rows.csv", folder / "failures.csv")
+    write_table(some_pumps(20, channels), channels, folder / "rows.csv", folder / "failures.csv")
     (folder / "table.toml").write_text(EXAMPLE.read_text().replace("hidden = 32", "hidden = 8") + "thresholds = 9\n")
     done = run("fit", folder / "table.toml", "--out", folder / "out", "--epochs", 1)
     assert done.exception is None

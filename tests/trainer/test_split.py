@@ -6,9 +6,8 @@ import pytest
 
 from agent.errors import DataRefused
 from tests.trainer.fleet import fleet
-from trainer.config import Split
 from trainer.data.history import History
-from trainer.data.split import split
+from trainer.data.split import Split, split
 
 
 def mixed(n: int, *, failed: int) -> list[History]:

@@ -12,10 +12,10 @@ import pytest
 from agent.errors import ForewarnError
 from tests.trainer.fleet import NAMES, fleet, small_config
 from tests.trainer.recordings import DEVICES, FAILURES, ROWS, lines, set_cell, table, write, write_fleet
-from trainer.config import Table
 from trainer.data import columns
-from trainer.data.dataset import channel_info, histories_of, time_unit
+from trainer.data.dataset import histories_of
 from trainer.data.history import History
+from trainer.data.table import Table
 from trainer.data.table import read_table as read
 
 
@@ -128,8 +128,8 @@ def test_missing_values_are_empty_nan_or_what_the_table_calls_missing(folder: Pa
 def test_a_table_names_its_channels_and_unit_of_time(folder: Path) -> None:
     for unit in ("s", "cycle"):
         config = small_config(data=table(time_unit=unit))
-        assert time_unit(config) == unit
-        assert [one.name for one in channel_info(config)] == list(NAMES)
+        assert config.data.time_unit == unit
+        assert [one.name for one in config.data.channel_info(config.channels)] == list(NAMES)
     assert equal(histories_of(config, folder), fleet(DEVICES))
 
 

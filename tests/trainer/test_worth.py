@@ -11,12 +11,13 @@ import pytest
 from agent.bundle.manifest import JudgePolicy
 from agent.words import Float32
 from tests.trainer.fleet import fleet, small_config
+from trainer.bundle.assemble import report_json, rules_of_config
 from trainer.config import Train
 from trainer.data.history import History
 from trainer.data.split import split
 from trainer.evaluation.plot import plot_curves
 from trainer.evaluation.threshold_sweep import Rules, rules_of
-from trainer.fit import report, rules_of_config, trained, worth_over
+from trainer.fit import course_of, mean_lead_over, train_bundle
 from trainer.model.features import features_of, fit_scaling
 from trainer.model.network import Network
 from trainer.training.checkpoint import Curves
@@ -36,7 +37,7 @@ def stepping(history: History, cycles: int) -> Float32:
 
 def test_warnings_are_worth_their_mean_lead_within_the_default_budget() -> None:
     """A step twelve cycles before each failure raises at its second row; h_max is 20 cycles, h_min 2."""
-    worth = worth_over(ENGINES, CONFIG)
+    worth = mean_lead_over(ENGINES, CONFIG)
     assert worth([stepping(one, 12) for one in ENGINES]) == 10.0
     assert worth([stepping(one, 12 if number else 1) for number, one in enumerate(ENGINES)]) == pytest.approx(50 / 6)
     assert worth([np.full((len(one.t_s), 3), 0.9, np.float32) for one in ENGINES]) == 0.0, "six false alarms"
@@ -47,7 +48,7 @@ def test_warnings_are_worth_their_mean_lead_within_the_default_budget() -> None:
 def test_a_device_that_did_not_fail_can_only_cost() -> None:
     sound = [replace(one, t_fail=None) for one in ENGINES[:3]]
     watched = [*sound, *ENGINES[3:]]
-    worth = worth_over(watched, CONFIG)
+    worth = mean_lead_over(watched, CONFIG)
     quiet = [np.full((len(one.t_s), 3), 0.1, np.float32) for one in sound]
     loud = [stepping(one, 12) for one in ENGINES[3:]]
     assert worth([*quiet, *loud]) == 10.0
@@ -56,7 +57,7 @@ def test_a_device_that_did_not_fail_can_only_cost() -> None:
 
 def test_rules_of_a_config_are_those_of_its_bundle() -> None:
     parts = split(fleet(), CONFIG.split)
-    bundle, _, _ = trained(CONFIG.model_copy(update={"train": Train(epochs=1)}), parts, "0" * 64)
+    bundle, _, _ = train_bundle(CONFIG.model_copy(update={"train": Train(epochs=1)}), parts, "0" * 64)
     assert rules_of_config(CONFIG) == rules_of(bundle.manifest)
     policy = JudgePolicy(horizon=2, m=2, n=3, clear_ratio=0.8, clear_after_s=3.0, severity_risk=0.5)
     assert rules_of_config(CONFIG) == Rules(policy, every_s=1.0, h_max_s=20.0, h_min_s=2.0, n_thresholds=9)
@@ -82,7 +83,7 @@ def test_training_stops_after_its_patience_and_keeps_the_best_epoch() -> None:
 
 def test_a_bundle_is_stopped_by_its_calibration_devices() -> None:
     parts = split(fleet(), CONFIG.split)
-    bundle, curves, _ = trained(CONFIG, parts, "0" * 64)
+    bundle, curves, _ = train_bundle(CONFIG, parts, "0" * 64)
     assert len(curves.mean_lead) == len(curves.loss) > 0
     assert max(curves.mean_lead) <= bundle.manifest.thresholds.h_max_s
 
@@ -107,12 +108,12 @@ def test_patience_counts_from_the_first_of_the_best_epochs(worth: list[float], b
 
 def test_report_and_curves_show_the_validation_figures(tmp_path: Path) -> None:
     parts = split(fleet(), CONFIG.split)
-    bundle, _, _ = trained(CONFIG.model_copy(update={"train": Train(epochs=1)}), parts, "0" * 64)
+    bundle, _, _ = train_bundle(CONFIG.model_copy(update={"train": Train(epochs=1)}), parts, "0" * 64)
     for worth in ([], [0.0, 3.0]):
         curves = Curves([2.0, 1.0], [9.0, 8.0], worth)
-        course = msgspec.json.decode(report(bundle.manifest, curves, None, None))["curves"]
+        course = msgspec.json.decode(report_json(bundle.manifest, course_of(curves), None, None))["curves"]
         assert course == {"loss": [2.0, 1.0], "watched_rmse": [9.0, 8.0]} | (
             {"watched_mean_lead_s": worth} if worth else {}
         )
-        plot_curves(curves, tmp_path / f"{len(worth)}.png")
+        plot_curves(curves.loss, curves.rmse, curves.mean_lead, tmp_path / f"{len(worth)}.png")
     assert (tmp_path / "0.png").read_bytes() != (tmp_path / "2.png").read_bytes()

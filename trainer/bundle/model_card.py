@@ -1,124 +1,80 @@
 """MODEL_CARD.md: what a bundle is for, what it was measured on, and what it is not for."""
 
-from dataclasses import dataclass
-
 from agent.bundle.manifest import Manifest
 from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.score.time_unit import unit_of
-from trainer.config import Cmapss, Config, Pumps, Table
-from trainer.data.counted import counted
+from trainer.config import Config
+from trainer.data.plural import plural
 from trainer.evaluation.interval_coverage import percent
 from trainer.evaluation.metrics import Figures
 from trainer.evaluation.text import WORSE, beside_constant
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
-    """The words in which one data set differs from another."""
-
-    failure: str
-    row: str
-    source: str
-    device: str
-    every: str
-    first: str
-    test_set: str
-    not_for: str
-    reset: str
-
-
-def subject(data: Cmapss | Pumps | Table) -> Subject:
-    """What a bundle of this data set watches."""
-    if isinstance(data, Cmapss):
-        return Subject(
-            failure="turbofan failure",
-            row="a flight cycle",
-            source=f"NASA C-MAPSS {', '.join(data.subsets)} (Saxena et al., PHM08), engines that run to failure",
-            device="engine",
-            every="a cycle",
-            first="first cycle",
-            test_set="the official test set and ",
-            not_for="Regimes or fault modes that are not in these sets, other or real engines: these are simulated.",
-            reset="Engines repaired in between without their state being reset: the model has never seen wear go back.",
-        )
-    if isinstance(data, Table):
-        ends = "each run to its failure" if data.run_to_failure else f"failures from {data.failures}"
-        return Subject(
-            failure="failures like those recorded,",
-            row="at a time",
-            source=f"Recordings from {', '.join(data.rows)}, {ends}",
-            device="device",
-            every="a cadence",
-            first="first row",
-            test_set="",
-            not_for="Other machines than those recorded, or failures of a kind that is not among the recorded ones.",
-            reset="Devices repaired without their state being reset: a recorded life has no repair in it.",
-        )
-    return Subject(
-        failure="centrifugal pump failure",
-        row="an hour",
-        source=f"The simulated pump fleet {data.fleet_seed} (docs/pumps.md): pumps that run to failure",
-        device="pump",
-        every="an hour",
-        first="start",
-        test_set="",
-        not_for="Real pumps, or faults that are not simulated: the data is.",
-        reset="Pumps whose worn part is replaced without their state being reset: a service undid 60 % at most.",
-    )
-
-
-def card(manifest: Manifest, config: Config, held_out: Figures) -> str:
+def model_card(manifest: Manifest, config: Config, held_out: Figures) -> str:
     """Markdown for a human who decides whether to run this bundle."""
     of = manifest.created_from
-    unit, about = unit_of(manifest), subject(config.data)
+    made_by = f"Made by forewarn {of.code_version}, seed {of.seed}, data SHA-256 `{of.data_sha256[:16]}...`"
+    sections = (
+        summary(manifest, config),
+        data_section(manifest, config),
+        measured_section(manifest, config, held_out),
+        late_start_section(manifest, config),
+        not_for_section(manifest, config),
+        channels_section(manifest),
+        made_by,
+    )
+    return "\n\n".join(sections) + "\n"
+
+
+def summary(manifest: Manifest, config: Config) -> str:
+    """Name, what it warns of, and what the network is."""
+    about = config.data.subject
+    layers = f"{config.model.layers} `{config.model.cell}` layers of {config.model.hidden} units"
+    taught = "" if config.distill is None else " It learnt from a larger network, which is not in here."
+    return f"""# {manifest.name} {manifest.version}
+
+Early warning of {about.failure} from one row of {manifest.n_channels} channels {about.row}: P(fault within each
+horizon) and remaining life with an interval. {layers} over scaled
+channels, two running means and the time seen; one state a device, no window.{taught}"""
+
+
+def data_section(manifest: Manifest, config: Config) -> str:
+    """Where the data comes from, and how it was dealt out."""
+    of, unit = manifest.created_from, unit_of(manifest)
     lives = sorted(map(unit.of, manifest.lives_s))
+    cap = f"{unit.of(config.rul.cap):g}"
+    return f"""## Data
+{config.data.subject.source}, dealt out whole by
+seed {config.split.seed}: {len(of.fit_devices)} fitted, {len(of.calibrate_devices)} for calibration and thresholds, \
+{len(of.play_devices)} held out. The
+{len(lives)} of the first two groups that failed lived {lives[0]:g} to {lives[-1]:g} {unit.plural}. A remaining life
+above {cap} is trained as {cap}."""
+
+
+def measured_section(manifest: Manifest, config: Config, held_out: Figures) -> str:
+    """The figures on the held-out devices, and how far to trust them."""
+    about, unit, interval = config.data.subject, unit_of(manifest), held_out.interval
+    device, units = about.device, unit.plural
+    of = manifest.created_from
+    n_calibrate, n_play = len(of.calibrate_devices), len(of.play_devices)
+    error = beside_constant(held_out.rmse_s, held_out.rmse_of_constant_s, unit)
+    worse = f"\n**{WORSE}**" if held_out.rmse_s > held_out.rmse_of_constant_s else ""
+    width = f"{unit.of(interval.whole.width_s):.{0 if unit.size_s == 1 else 1}f}"
+    quarters = ", ".join(f"{quarter.share:.0%}" for quarter in interval.by_left)
+    streams = "as new and of unknown age; the risk also on streams joined after a quarter and half of their lives"
+    streams = "as new" if manifest.trained_for == "from_new" else streams
     horizons = "\n".join(
         f"| {unit.of(one.horizon_s):g} | {one.base_rate:.3f} | {one.brier:.4f} | {one.brier_of_base_rate:.4f} "
         f"| {one.calibration_error:.3f} |"
         for one in held_out.horizons
     )
-    channels = "\n".join(
-        f"| {channel.name} | {channel.unit} | {channel.low:g} to {channel.high:g} | {channel.description} |"
-        for channel in manifest.channels
-    )
-    n_fit, n_calibrate, n_play = len(of.fit_devices), len(of.calibrate_devices), len(of.play_devices)
-    cap, rows = f"{unit.of(config.rul.cap):g}", manifest.warmup_rows
-    device, units = about.device, unit.plural
-    quantiles = f"{config.rul.low:g} to {config.rul.high:g}"
-    digits = 0 if unit.size_s == 1 else 1
-    interval = held_out.interval.whole
-    coverage, width = f"{interval.share:.1%}", f"{unit.of(interval.width_s):.{digits}f}"
-    drawn = percent(interval.share_95)
-    worst = f"{held_out.interval.of_devices.low:.0%}"
-    heard = "as new and of unknown age; the risk also on streams joined after a quarter and half of their lives"
-    heard = "as new" if manifest.trained_for == "from_new" else heard
-    quarters = ", ".join(f"{one.share:.0%}" for one in held_out.interval.by_left)
-    judged = unit.of(manifest.risk.horizons_s[manifest.judge.horizon])
-    late, whole = manifest.metrics["late_start_brier"], manifest.metrics["whole_stream_brier"]
-    layers = f"{config.model.layers} `{config.model.cell}` layers of {config.model.hidden} units"
-    taught = "" if config.distill is None else " It learnt from a larger network, which is not in here."
-    budget = parse_budget(default_budget(manifest.time_unit), fleet_size=0)
-    finest = choose(manifest.thresholds, budget).finest_budget
-    exposure = f"{unit.of(manifest.thresholds.exposure_s):.0f}"
-    error = beside_constant(held_out.rmse_s, held_out.rmse_of_constant_s, unit)
-    worse = f"\n**{WORSE}**" if held_out.rmse_s > held_out.rmse_of_constant_s else ""
-    after = "From the first row on" if rows == 1 else f"After {rows} rows"
-    return f"""# {manifest.name} {manifest.version}
-
-Early warning of {about.failure} from one row of {manifest.n_channels} channels {about.row}: P(fault within each
-horizon) and remaining life with an interval. {layers} over scaled
-channels, two running means and the time seen; one state a device, no window.{taught}
-
-## Data
-{about.source}, dealt out whole by
-seed {config.split.seed}: {n_fit} fitted, {n_calibrate} for calibration and thresholds, {n_play} held out. The
-{len(lives)} of the first two groups that failed lived {lives[0]:g} to {lives[-1]:g} {units}. A remaining life
-above {cap} is trained as {cap}.
-
-## Measured on {counted(n_play, f"held-out {device}")}, {held_out.n_rows} rows, int8, through the agent's core
-Remaining life over all rows, truth capped at {cap}: {error}.{worse}
-The {quantiles} interval holds the truth on {coverage} of the rows within the cap, at a mean width of {width} {units}.
-Over {device}s like these that is {drawn} (95 %); on a tenth of them it holds on at most {worst} of the rows.
+    return f"""## Measured on {plural(n_play, f"held-out {device}")}, {held_out.n_rows} rows, int8, \
+through the agent's core
+Remaining life over all rows, truth capped at {unit.of(config.rul.cap):g}: {error}.{worse}
+The {config.rul.low:g} to {config.rul.high:g} interval holds the truth on {interval.whole.share:.1%} of the rows \
+within the cap, at a mean width of {width} {units}.
+Over {device}s like these that is {percent(interval.whole.share_95)} (95 %); on a tenth of them it holds on \
+at most {interval.of_devices.low:.0%} of the rows.
 By quarters of the cap, the last before the failure first: {quarters}.
 Its middle is the least-squares estimate, not a median.
 
@@ -126,30 +82,49 @@ Its middle is the least-squares estimate, not a median.
 |---|---|---|---|---|
 {horizons}
 
-Calibrated on {n_calibrate} other {device}s, heard {heard} (docs/calibration.md).
-Rows of one {device} are alike: these figures are worth {counted(n_play, device)}, not {held_out.n_rows} rows.
+Calibrated on {n_calibrate} other {device}s, heard {streams} (docs/calibration.md).
+Rows of one {device} are alike: these figures are worth {plural(n_play, device)}, not {held_out.n_rows} rows.
 The last column is the mean distance, over tenths of the risk, of what came true from what was said.
-`forewarn-train evaluate` gives {about.test_set}the early-warning score.
+`forewarn-train evaluate` gives {about.test_set}the early-warning score."""
 
-## Streams that start in mid-life
+
+def late_start_section(manifest: Manifest, config: Config) -> str:
+    """What a stream that starts in mid-life gets, and from which row on."""
+    about, unit, rows = config.data.subject, unit_of(manifest), manifest.warmup_rows
+    judged = unit.of(manifest.risk.horizons_s[manifest.judge.horizon])
+    late, whole = manifest.metrics["late_start_brier"], manifest.metrics["whole_stream_brier"]
+    after = "From the first row on" if rows == 1 else f"After {rows} rows"
+    return f"""## Streams that start in mid-life
 A zero state means "first seen". In training, {config.augment.join_share:.0%} of the lives began at a random row.
-{after} the risks of a stream that starts late, at {judged:g} {units} and more, differ less from those of
-the whole stream than those from the truth, measured on the calibration {device}s; until then every score says
-`warming_up` and no alert is raised. Its Brier score at {judged:g} {units} is {late:.4f} from then on, against
-{whole:.4f} of whole streams at the same rows. The other figures are those of {device}s of
-unknown age, heard from their {about.first}.
+{after} the risks of a stream that starts late, at {judged:g} {unit.plural} and more, differ less from those of
+the whole stream than those from the truth, measured on the calibration {about.device}s; until then every score says
+`warming_up` and no alert is raised. Its Brier score at {judged:g} {unit.plural} is {late:.4f} from then on, against
+{whole:.4f} of whole streams at the same rows. The other figures are those of {about.device}s of
+unknown age, heard from their {about.first}."""
 
-## Not for
+
+def not_for_section(manifest: Manifest, config: Config) -> str:
+    """Where the bundle must not be relied on."""
+    about, unit = config.data.subject, unit_of(manifest)
+    budget = parse_budget(default_budget(manifest.time_unit), fleet_size=0)
+    finest = choose(manifest.thresholds, budget).finest_budget
+    exposure = f"{unit.of(manifest.thresholds.exposure_s):.0f}"
+    return f"""## Not for
 - {about.not_for}
 - {about.reset}
 - Lives far outside the range above, or rows that do not come once {about.every}.
-- Holding a budget on {device}s heard from mid-life on: the thresholds were measured on whole lives.
-- Budgets finer than `{finest}`, all that {exposure} {units} of calibration {device}s vouch for: `extrapolated`.
+- Holding a budget on {about.device}s heard from mid-life on: the thresholds were measured on whole lives.
+- Budgets finer than `{finest}`, all that {exposure} {unit.plural} of calibration {about.device}s vouch for: \
+`extrapolated`."""
 
-## Channels
+
+def channels_section(manifest: Manifest) -> str:
+    """The channels with the ranges seen."""
+    channels = "\n".join(
+        f"| {channel.name} | {channel.unit} | {channel.low:g} to {channel.high:g} | {channel.description} |"
+        for channel in manifest.channels
+    )
+    return f"""## Channels
 | channel | unit | range seen | meaning |
 |---|---|---|---|
-{channels}
-
-Made by forewarn {of.code_version}, seed {of.seed}, data SHA-256 `{of.data_sha256[:16]}...`
-"""
+{channels}"""

@@ -1,18 +1,22 @@
-"""What every data set must hold so that a training can learn from it and a gateway can run what comes out.
+"""What a data set, and each part of its split, must hold so that a training and a gateway can work with it.
 
 Refused before anything is trained or written, in terms of the configuration's keys; what only a reader can know, the
-lines of a file, is checked there.
+lines of a file, is checked there. A part whose recordings stop too long before the failures would end the fit after
+its last epoch. Where a key of the configuration is at fault, the message says what it would have to be.
 """
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
 import numpy as np
 
 from agent.config.quantity import format_duration
 from agent.errors import DataRefused
-from trainer.config import Cmapss, Config, Table
-from trainer.data.history import History
+from trainer.data.history import History, failure_time
+from trainer.data.split import Parts
 
 ROWS_MIN = 8
 """Fewer rows of a device teach nothing; late starts are tried from the 7th on."""
@@ -20,13 +24,56 @@ ROWS_MAX = 10_000
 """A whole life is trained at once, and the smoother of the augmentation takes memory with its square."""
 
 
-def checked(histories: list[History], config: Config) -> list[History]:
-    """The same histories. Raises DataRefused when nothing could come of a training."""
+CLOSER = "or record closer to the failures"
+
+
+@dataclass(frozen=True, slots=True)
+class Requirements:
+    """What a training configuration asks of its data, times in seconds (or in cycles, where the data counts them).
+
+    channels          what `x` holds, in its order
+    n_devices         how many the split deals out
+    cadence_s         `model.cadence`
+    horizons_s        `risk.horizons`, which rise
+    cap_s             `rul.cap`
+    judged_horizon_s  `judge.horizon`
+    h_max_s, h_min_s  `judge.h_max`, `judge.h_min`
+    """
+
+    channels: tuple[str, ...]
+    n_devices: int
+    time_unit: Literal["s", "cycle"]
+    cadence_s: float
+    horizons_s: tuple[float, ...]
+    cap_s: float
+    judged_horizon_s: float
+    h_max_s: float
+    h_min_s: float
+
+    def text(self, span_s: float) -> str:
+        """A time as the configuration's keys take it: 20 where it counts cycles, else "4h" in its quotes."""
+        if self.time_unit == "cycle":
+            return f"{span_s:.12g}"
+        return f'"{format_duration(timedelta(seconds=span_s))}"'
+
+
+def check_histories(histories: Sequence[History], requirements: Requirements) -> None:
+    """Raise DataRefused when nothing could come of a training on all of them."""
     check_failures(histories)
     check_lengths(histories)
-    check_channels(histories, config.channels)
-    check_times(histories, config)
-    return histories
+    check_channels(histories, requirements.channels)
+    check_times(histories, requirements)
+
+
+def check_parts(parts: Parts, requirements: Requirements) -> None:
+    """Raise DataRefused for a part whose failures cannot be learnt from, calibrated on, or judged by."""
+    for name, part in (("fit", parts.fit), ("calibrate", parts.calibrate), ("play", parts.play)):
+        failed = [history for history in part if history.failed]
+        check_last_rows(name, failed, requirements, "rul.cap", requirements.cap_s)
+        if name != "play":
+            check_last_rows(name, failed, requirements, "judge.horizon", requirements.judged_horizon_s)
+        if name != "fit":
+            check_windows(name, failed, requirements)
 
 
 def check_failures(histories: Sequence[History]) -> None:
@@ -47,41 +94,84 @@ def check_lengths(histories: Sequence[History]) -> None:
 
 
 def check_channels(histories: Sequence[History], names: Sequence[str]) -> None:
-    heard = np.any([~np.isnan(history.x).all(axis=0) for history in histories], axis=0)  # [F]
-    if silent := [name for name, known in zip(names, heard, strict=True) if not known]:
-        what = f"no device has a value of channel(s) {', '.join(map(repr, silent))}"
+    has_values = np.any([~np.isnan(history.x).all(axis=0) for history in histories], axis=0)  # [F]
+    if empty := [name for name, has_value in zip(names, has_values, strict=True) if not has_value]:
+        what = f"no device has a value of channel(s) {', '.join(map(repr, empty))}"
         raise DataRefused("data.channels", what, next_step="Leave them out of it.")
 
 
-def check_times(histories: Sequence[History], config: Config) -> None:
+def check_times(histories: Sequence[History], requirements: Requirements) -> None:
     """Do rows come as often as `model.cadence` says, and near enough to a failure for every horizon?"""
-    cadence = config.model.cadence
-    every = float(np.median(np.concatenate([np.diff(history.t_s) for history in histories])))
-    if not cadence / 2 <= every <= 2 * cadence:
-        usual = spelled(every, config)
-        what = f"is {spelled(cadence, config)}, but half of the rows come {usual} or more after the one before"
+    cadence_s, text = requirements.cadence_s, requirements.text
+    median_s = float(np.median(np.concatenate([np.diff(history.t_s) for history in histories])))
+    if not cadence_s / 2 <= median_s <= 2 * cadence_s:
+        usual = text(median_s)
+        what = f"is {text(cadence_s)}, but half of the rows come {usual} or more after the one before"
         raise DataRefused("model.cadence", what, next_step=f"Set cadence = {usual}, or average the rows to it.")
     for history in histories:
-        together = np.flatnonzero(np.diff(np.round(history.t_s * 1e9)) <= 0)
-        if len(together):
-            what = f"device {history.device!r} has two rows within a nanosecond, at {history.t_s[together[0]]:.9f}"
+        same = np.flatnonzero(np.diff(np.round(history.t_s * 1e9)) <= 0)
+        if len(same):
+            what = f"device {history.device!r} has two rows within a nanosecond, at {history.t_s[same[0]]:.9f}"
             raise DataRefused("data", what, next_step="Is the time in seconds? Keep one row a time.")
-    nearest = min(float(history.observed_left().min()) for history in histories if history.failed)
-    if nearest > config.risk.horizons[0]:
-        first, least = spelled(config.risk.horizons[0], config), spelled(nearest, config)
+    nearest_s = min(float(history.observed_left().min()) for history in histories if history.failed)
+    if nearest_s > requirements.horizons_s[0]:
+        first, least = text(requirements.horizons_s[0]), text(nearest_s)
         what = f"{first} is too short: no recorded failure is less than {least} after a row"
         raise DataRefused("risk.horizons", what, next_step="Give longer ones, or record closer to the failures.")
 
 
-def spelled(span_s: float, config: Config) -> str:
-    """A time as the configuration's keys take it: 20 where it counts cycles, else "4h" in its quotes."""
-    return f"{span_s:.12g}" if counts_cycles(config) else f'"{format_duration(timedelta(seconds=span_s))}"'
-
-
-def counts_cycles(config: Config) -> bool:
-    of = config.data
-    return isinstance(of, Cmapss) or (isinstance(of, Table) and of.time_unit == "cycle")
-
-
 def some(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def check_last_rows(name: str, failed: Sequence[History], requirements: Requirements, key: str, most_s: float) -> None:
+    """Is some row at most so long before a failure of the part?"""
+    nearest_s = min(map(silence_s, failed))
+    if nearest_s > most_s:
+        nearest = requirements.text(nearest_s)
+        what = f"is {requirements.text(most_s)}, but no failure in {of_split(name, failed)} comes so soon after a row: "
+        what += f"the soonest comes {nearest} after its device's last row"
+        raise DataRefused(key, what, next_step=f"Set {key} well above {nearest}, {CLOSER}.")
+
+
+def check_windows(name: str, failed: Sequence[History], requirements: Requirements) -> None:
+    """Does a recording of the part hold the end of its failure's window, so that warnings can be judged by it?"""
+    h_min_s, cadence_s, text = requirements.h_min_s, requirements.cadence_s, requirements.text
+    if n_judged(failed, h_min_s, cadence_s):
+        return
+    what = f"is {text(h_min_s)}, but no failure in {of_split(name, failed)} can be judged: "
+    if min(map(silence_s, failed)) <= h_min_s:
+        what += "the recordings are no longer than that, or end before it"
+        raise DataRefused("judge.h_min", what, next_step="Lower it, or deal out other devices with split.seed.")
+    silences_s = [math.ceil(silence_s(history)) for history in failed]
+    ends = list(dict.fromkeys(map(text, (min(silences_s), max(silences_s)))))
+    what += f"the rows end {' to '.join(ends)} before it, and a warning counts until h_min before it"
+    n_by_h_min = {
+        silence: n_judged(failed, silence, cadence_s)
+        for silence in sorted(silences_s)
+        if silence < requirements.h_max_s
+    }
+    if any(n_by_h_min.values()):
+        best_s = max(n_by_h_min, key=lambda silence: n_by_h_min[silence])  # the lowest of those
+        next_step = f"Set judge.h_min = {text(best_s)}: then {n_by_h_min[best_s]} of them count; {CLOSER}."
+    else:
+        next_step = f"Set judge.h_min = {ends[0]} and judge.h_max well above it, {CLOSER}."
+    raise DataRefused("judge.h_min", what, next_step=next_step)
+
+
+def n_judged(failed: Sequence[History], h_min_s: float, cadence_s: float) -> int:
+    """How many failures the early-warning score counts, as `agent/score/early_warning.py` says."""
+    ends_s = [failure_time(history) - h_min_s for history in failed]
+    return sum(
+        bool(history.t_s[0] - cadence_s < end_s <= history.t_s[-1])
+        for history, end_s in zip(failed, ends_s, strict=True)
+    )
+
+
+def silence_s(history: History) -> float:
+    """From the last row to the failure."""
+    return failure_time(history) - float(history.t_s[-1])
+
+
+def of_split(name: str, failed: Sequence[History]) -> str:
+    return f"part {name!r} of the split ({len(failed)} recorded)"

@@ -5,13 +5,17 @@ many cycles it had left. A line is unit, cycle, 3 settings and 21 sensors.
 """
 
 import lzma
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field
 
 from agent.errors import DataRefused
 from trainer.data.history import ChannelInfo, History, columns_of
+from trainer.data.section import Channels, Margin, Section, Subject, required_folder
 
 CHANNELS: tuple[ChannelInfo, ...] = (
     ChannelInfo("setting_1", "kft", "altitude"),
@@ -45,6 +49,67 @@ CHANNELS: tuple[ChannelInfo, ...] = (
 N_FILE_CHANNELS = 24
 LINES_MAX = 200_000
 ASK_FOR_DATA = "Set FOREWARN_DATA to the folder that holds cmapss/, or give that folder."
+
+
+Subset = Literal["FD001", "FD002", "FD003", "FD004"]
+
+
+class Cmapss(Section):
+    """NASA's turbofan engines, read from the data folder."""
+
+    dataset: Literal["cmapss"]
+    subset: Subset | Annotated[tuple[Subset, ...], Field(min_length=1)] = Field(description="One part, or a list.")
+    channels: Channels
+    out_of_domain_margin: Margin = 0.25
+
+    @property
+    def subsets(self) -> tuple[Subset, ...]:
+        return (self.subset,) if isinstance(self.subset, str) else self.subset
+
+    @property
+    def time_unit(self) -> Literal["s", "cycle"]:
+        return "cycle"
+
+    @property
+    def lies_beside_config(self) -> bool:
+        return False
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(
+            failure="turbofan failure",
+            row="a flight cycle",
+            source=f"NASA C-MAPSS {', '.join(self.subsets)} (Saxena et al., PHM08), engines that run to failure",
+            device="engine",
+            every="a cycle",
+            first="first cycle",
+            test_set="the official test set and ",
+            not_for="Regimes or fault modes that are not in these sets, other or real engines: these are simulated.",
+            reset="Engines repaired in between without their state being reset: the model has never seen wear go back.",
+        )
+
+    def read(self, channels: tuple[str, ...], n_devices: int, folder: Path | None) -> list[History]:
+        return [engine for engines in self._by_subset(read_train, channels, folder).values() for engine in engines]
+
+    def read_tests(self, channels: tuple[str, ...], folder: Path | None) -> dict[str, list[History]]:
+        return self._by_subset(read_test, channels, folder)
+
+    def channel_info(self, channels: tuple[str, ...]) -> tuple[ChannelInfo, ...]:
+        return tuple(CHANNELS[column] for column in columns_of(channels, CHANNELS))
+
+    def _by_subset(
+        self, read: Callable[[Path, str], list[History]], channels: tuple[str, ...], folder: Path | None
+    ) -> dict[str, list[History]]:
+        """Engines of several subsets, whose numbers repeat, are named after theirs."""
+        cmapss = cmapss_folder(required_folder(folder))
+        prefix = "{}-" if len(self.subsets) > 1 else ""
+        return {
+            subset: [
+                replace(engine, device=prefix.format(subset) + engine.device)
+                for engine in pick(read(cmapss, subset), channels)
+            ]
+            for subset in self.subsets
+        }
 
 
 def cmapss_folder(data: Path) -> Path:

@@ -1,67 +1,79 @@
-"""The one place that knows which data sets there are: a config's histories, channels and unit of time."""
+"""The data sets by name. A new one is a file with a class like those, and a line in `DATASETS`.
 
-from dataclasses import replace
+Its class is a table of the training TOML that can read what it names; nothing else in the trainer knows which data set
+it has. `tests/trainer/data/test_dataset_contract.py` loops over the dict.
+"""
+
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
-from agent.errors import ConfigurationRefused
-from trainer.config import Cmapss, Config, Table
-from trainer.data import cmapss, table
-from trainer.data.check import checked, counts_cycles
-from trainer.data.history import ChannelInfo, History, columns_of
-from trainer.data.pumps import fleet
-
-
-def histories_of(config: Config, data: Path | None) -> list[History]:
-    """Every history that `split` may deal out; `data` is the folder of recorded sets. Raises ForewarnError."""
-    return checked(recorded(config, data), config)
+from trainer.data.check import Requirements, check_histories
+from trainer.data.cmapss import Cmapss
+from trainer.data.history import ChannelInfo, History
+from trainer.data.pumps.fleet import Pumps
+from trainer.data.section import Channels, Margin, Subject
+from trainer.data.table import Table
 
 
-def recorded(config: Config, data: Path | None) -> list[History]:
-    """The same as they were read or made."""
-    of, split = config.data, config.split
-    if isinstance(of, Cmapss):
-        folder = folder_of(data)
-        return [one for part in of.subsets for one in picked(cmapss.read_train(folder, part), part, config)]
-    if isinstance(of, Table):
-        return table.read_table(of, config.channels, given(data))
-    return fleet.histories(split.fit + split.calibrate + split.play, of.fleet_seed, config.channels)
+class DataSet(Protocol):
+    """`[data]` of a training TOML, whose key `dataset` is its name in `DATASETS`."""
+
+    @property
+    def channels(self) -> Channels:
+        """The scaled channels, in the order of `x`."""
+
+    @property
+    def out_of_domain_margin(self) -> Margin:
+        """How far a row may leave a channel's training range, as a share of that range."""
+
+    @property
+    def time_unit(self) -> Literal["s", "cycle"]:
+        """What a second of `t_s` stands for."""
+
+    @property
+    def lies_beside_config(self) -> bool:
+        """Are its files a user's own, looked for at the folder of the TOML, and not public ones of $FOREWARN_DATA?"""
+
+    @property
+    def subject(self) -> Subject:
+        """The words of the model card."""
+
+    def model_dump_json(self) -> str:
+        """The table as a bundle keeps it."""
+
+    def read(self, channels: tuple[str, ...], n_devices: int, folder: Path | None) -> list[History]:
+        """Every recorded history with the named channels; a simulated set makes `n_devices`.
+
+        folder  holds the recorded sets, None where nobody gave one. Raises ForewarnError.
+        """
+
+    def read_tests(self, channels: tuple[str, ...], folder: Path | None) -> dict[str, list[History]]:
+        """The official test set by part, cut off before the failures; {} for a set without. Raises ForewarnError."""
+
+    def channel_info(self, channels: tuple[str, ...]) -> tuple[ChannelInfo, ...]:
+        """Unit and description of each. Raises DataRefused for an unknown one."""
 
 
-def official_tests_of(config: Config, data: Path | None) -> dict[str, list[History]]:
-    """The official test set of each part, cut off before the failures; {} for a set without. Raises ForewarnError."""
-    of = config.data
-    if not isinstance(of, Cmapss):
-        return {}
-    return {part: picked(cmapss.read_test(folder_of(data), part), part, config) for part in of.subsets}
+DATASETS: dict[str, type[DataSet]] = {
+    "cmapss": Cmapss,
+    "pumps": Pumps,
+    "table": Table,
+}
 
 
-def picked(histories: list[History], part: str, config: Config) -> list[History]:
-    """The config's channels; engines of several parts, whose numbers repeat, are named after theirs."""
-    found = cmapss.pick(histories, config.channels)
-    if isinstance(config.data, Cmapss) and len(config.data.subsets) > 1:
-        return [replace(one, device=f"{part}-{one.device}") for one in found]
-    return found
+class Recipe(Protocol):
+    """What a training configuration says of its data."""
+
+    @property
+    def data(self) -> DataSet: ...
+
+    @property
+    def requirements(self) -> Requirements: ...
 
 
-def channel_info(config: Config) -> tuple[ChannelInfo, ...]:
-    """Unit and description of the config's channels. Raises DataRefused for an unknown one."""
-    if isinstance(config.data, Table):
-        return table.channel_info(config.channels)
-    known = cmapss.CHANNELS if isinstance(config.data, Cmapss) else fleet.CHANNELS
-    return tuple(known[column] for column in columns_of(config.channels, known))
-
-
-def time_unit(config: Config) -> Literal["s", "cycle"]:
-    """What a second of `t_s` stands for."""
-    return "cycle" if counts_cycles(config) else "s"
-
-
-def folder_of(data: Path | None) -> Path:
-    return cmapss.cmapss_folder(given(data))
-
-
-def given(data: Path | None) -> Path:
-    if data is None:
-        raise ConfigurationRefused("FOREWARN_DATA", "is not set", next_step="Set it, or give --data FOLDER.")
-    return data
+def histories_of(recipe: Recipe, folder: Path | None) -> list[History]:
+    """Every history that `split` may deal out; `folder` holds the recorded sets. Raises ForewarnError."""
+    requirements = recipe.requirements
+    histories = recipe.data.read(requirements.channels, requirements.n_devices, folder)
+    check_histories(histories, requirements)
+    return histories

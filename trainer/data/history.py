@@ -1,5 +1,6 @@
 """A device's recorded life, as every reader returns it and everything in the trainer takes it."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,3 +69,12 @@ def columns_of(names: Sequence[str], known: Sequence[ChannelInfo]) -> list[int]:
     if unknown := [name for name in names if name not in index]:
         raise DataRefused("data.channels", f"no channel {unknown[0]!r}", next_step=f"Known: {', '.join(index)}.")
     return [index[name] for name in names]
+
+
+def digest_of(histories: Sequence[History]) -> str:
+    """SHA-256 over all that was read of the histories, in their order: what a bundle was made from, as one number."""
+    digest = hashlib.sha256()
+    for history in histories:
+        digest.update(history.device.encode() + b"\0" + history.t_s.tobytes() + history.x.tobytes())
+        digest.update(repr(history.t_fail).encode())
+    return digest.hexdigest()

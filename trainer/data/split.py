@@ -5,11 +5,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import Field
 
 from agent.errors import DataRefused
-from trainer.config import Split
-from trainer.data.counted import counted
 from trainer.data.history import History
+from trainer.data.plural import plural
+from trainer.data.section import Section
+
+
+class Split(Section):
+    """Devices, never rows, are dealt out by this seed; it is not the training seed, so that runs stay comparable."""
+
+    seed: int = Field(default=0, ge=0)
+    fit: int = Field(default=70, ge=1, description="Devices the weights are trained on.")
+    calibrate: int = Field(default=10, ge=2, description="Devices for probabilities, intervals and thresholds.")
+    play: int = Field(default=20, ge=1, description="Devices nothing is fitted on; evaluated and replayed.")
+
+    @property
+    def n_devices(self) -> int:
+        return self.fit + self.calibrate + self.play
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,22 +35,21 @@ class Parts:
     play: tuple[History, ...]
 
 
-def split(histories: Sequence[History], wanted: Split) -> Parts:
-    """Deal out by `wanted.seed`, independent of the order given, the same share of failed devices to each part.
+def split(histories: Sequence[History], shares: Split) -> Parts:
+    """Deal out by the seed, independent of the order given, the same share of failed devices to each part.
 
     Raises DataRefused when there are too few devices, or too few that failed.
     """
-    total = wanted.fit + wanted.calibrate + wanted.play
-    if len(histories) < total:
-        what = f"{counted(len(histories), 'device')}, but split.fit + calibrate + play is {total}"
+    if len(histories) < shares.n_devices:
+        what = f"{plural(len(histories), 'device')}, but split.fit + calibrate + play is {shares.n_devices}"
         raise DataRefused("split", what, next_step="Lower the three numbers or read more devices.")
     ordered = sorted(histories, key=lambda history: history.device)
-    order = np.random.default_rng(wanted.seed).permutation(len(ordered))
-    dealt = spread([ordered[index] for index in order])[:total]
+    order = np.random.default_rng(shares.seed).permutation(len(ordered))
+    dealt = spread([ordered[index] for index in order])[: shares.n_devices]
     parts = Parts(
-        fit=tuple(dealt[: wanted.fit]),
-        calibrate=tuple(dealt[wanted.fit : wanted.fit + wanted.calibrate]),
-        play=tuple(dealt[wanted.fit + wanted.calibrate :]),
+        fit=tuple(dealt[: shares.fit]),
+        calibrate=tuple(dealt[shares.fit : shares.fit + shares.calibrate]),
+        play=tuple(dealt[shares.fit + shares.calibrate :]),
     )
     n_failed = sum(history.failed for history in histories)
     for name, part in (("fit", parts.fit), ("calibrate", parts.calibrate), ("play", parts.play)):

@@ -1,27 +1,31 @@
 """Recordings of your own: rows of CSV or Parquet files, and when their devices failed. docs/data.md is for its users.
 
+`write_table` writes such files, which `forewarn replay` reads as well.
+
 A device may come in any number of stretches and files, as a historian exports it by time or by month; its own times
 must rise in the order in which they are read. Rows in which no channel has a value are left out, as the agent drops
 such a message. What would poison a training is refused with file, line and column, before anything is written.
 """
 
+import csv
 import glob
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NoReturn
+from typing import Literal, NoReturn, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from agent.core import Bounds
 from agent.errors import DataRefused
 from agent.replay.csv_lines import LINES_MAX
 from agent.replay.recorded import device_problem
 from agent.words import Float32, Int64
-from trainer.config import Table
 from trainer.data.columns import Columns, read_columns
 from trainer.data.history import ChannelInfo, Float64, History
+from trainer.data.section import Channels, Files, Margin, Section, Subject, required_folder
 
 RARE_SHARE, RARE_FAR, FAR = 0.01, 100, 1e6
 """What lies outside of everything, in the distances from the median that a channel's values have: more than `RARE_FAR`
@@ -30,6 +34,66 @@ times as far as all but the farthest `RARE_SHARE` of them, or, since a code for 
 """
 LATE_FAILURE = 100
 """A failure so many times the longest recording after its device's last row is a mistaken unit."""
+
+
+class Table(Section):
+    """Recordings of your own, read from CSV or Parquet files; docs/data.md."""
+
+    dataset: Literal["table"]
+    rows: Files = Field(min_length=1, description="One or more files; * and ? stand for parts of a name.")
+    device: str = Field(default="device", min_length=1, description="Column with the device's name.")
+    time: str = Field(default="t", min_length=1, description="Column with the time of the row.")
+    time_unit: Literal["s", "cycle"] = Field(default="s", description="Seconds or ISO 8601 texts, or counted cycles.")
+    channels: Channels
+    missing: tuple[float, ...] = Field(default=(), description="Numbers that stand for no value, such as -9999.")
+    outliers: Literal["refuse", "keep"] = Field(
+        default="refuse", description="A value far from all others of its column."
+    )
+    failures: str = Field(default="", description="File with device,t_fail; a device without t_fail did not fail.")
+    run_to_failure: bool = Field(default=False, description="Every device failed at its last row; needs no `failures`.")
+    out_of_domain_margin: Margin = 0.25
+
+    @model_validator(mode="after")
+    def _failures_are_told_once(self) -> Self:
+        if bool(self.failures) is self.run_to_failure:
+            raise ValueError("give either failures = FILE or run_to_failure = true: training needs recorded failures")
+        return self
+
+    @model_validator(mode="after")
+    def _a_column_is_one_thing(self) -> Self:
+        named = (self.device, self.time, *self.channels)
+        if twice := sorted({name for name in named if named.count(name) > 1}):
+            raise ValueError(f"column {twice[0]!r} is named twice among device, time and channels")
+        return self
+
+    @property
+    def lies_beside_config(self) -> bool:
+        return True
+
+    @property
+    def subject(self) -> Subject:
+        ends = "each run to its failure" if self.run_to_failure else f"failures from {self.failures}"
+        return Subject(
+            failure="failures like those recorded,",
+            row="at a time",
+            source=f"Recordings from {', '.join(self.rows)}, {ends}",
+            device="device",
+            every="a cadence",
+            first="first row",
+            test_set="",
+            not_for="Other machines than those recorded, or failures of a kind that is not among the recorded ones.",
+            reset="Devices repaired without their state being reset: a recorded life has no repair in it.",
+        )
+
+    def read(self, channels: tuple[str, ...], n_devices: int, folder: Path | None) -> list[History]:
+        return read_table(self, channels, required_folder(folder))
+
+    def read_tests(self, channels: tuple[str, ...], folder: Path | None) -> dict[str, list[History]]:
+        return {}
+
+    def channel_info(self, channels: tuple[str, ...]) -> tuple[ChannelInfo, ...]:
+        """The channels as named; a table says nothing of units."""
+        return tuple(ChannelInfo(name, "", "") for name in channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +126,6 @@ class Rows:
     def refuse(self, row: int, what: str, next_step: str) -> NoReturn:
         file, index = self.file_of(row)
         file.refuse(index, what, next_step)
-
-
-def channel_info(channels: Sequence[str]) -> tuple[ChannelInfo, ...]:
-    """The channels as named; a table says nothing of units."""
-    return tuple(ChannelInfo(name, "", "") for name in channels)
 
 
 def read_table(of: Table, channels: Sequence[str], folder: Path) -> list[History]:
@@ -193,3 +252,21 @@ def read_failures(of: Table, folder: Path, rows: Rows, last: dict[str, int]) -> 
             file.refuse(index, what, "Are t_fail and the times of the rows in the same unit?")
         failures[name] = t_s
     return failures
+
+
+def write_table(histories: Sequence[History], channels: Sequence[str], rows: Path, failures: Path) -> None:
+    """Write `device,t,CHANNEL...` and `device,t_fail`; a missing value or an unknown failure is an empty cell.
+
+    A float32 is written so that reading it gives the same bits.
+    """
+    with rows.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["device", "t", *channels])
+        for history in histories:
+            for t, row in zip(history.t_s.tolist(), history.x, strict=True):
+                writer.writerow([history.device, f"{t:.17g}", *("" if v != v else str(v) for v in row)])
+    with failures.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["device", "t_fail"])
+        for history in histories:
+            writer.writerow([history.device, "" if history.t_fail is None else f"{history.t_fail:.17g}"])

@@ -18,9 +18,8 @@ from agent.replay.inline import PlayedDevice
 from agent.replay.result import Replay, assess
 from agent.score.time_unit import Unit, unit_of
 from trainer.config import Config
-from trainer.data.dataset import histories_of, official_tests_of
-from trainer.data.digest import digest_of
-from trainer.data.history import Float64, History, failure_time
+from trainer.data.dataset import histories_of
+from trainer.data.history import Float64, History, digest_of, failure_time
 from trainer.evaluation.compare import RIVALS, MethodResult, bundle_result, rival_result
 from trainer.evaluation.interval_coverage import Covered, covered
 from trainer.evaluation.metrics import Figures, figures
@@ -78,7 +77,7 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
     if digest_of(recorded) != manifest.created_from.data_sha256:
         what = f"is not the data that {manifest.name} {manifest.version} was made from"
         raise DataRefused(data or "data", what, next_step="Its play devices would not be the ones it has never seen.")
-    tests = official_tests_of(config, data)
+    tests = config.data.read_tests(config.channels, data)
     of = manifest.created_from
     kept = [history for history in recorded if history.device in of.play_devices]
     tuning = [history for history in recorded if history.device in (*of.fit_devices, *of.calibrate_devices)]

@@ -1,5 +1,6 @@
 """The course of training, and whether the risks come true, as PNGs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,22 +10,21 @@ from matplotlib.figure import Figure
 from agent.score.time_unit import Unit
 from trainer.evaluation.metrics import Figures, HorizonFigures
 from trainer.evaluation.reliability import BINS
-from trainer.training.checkpoint import Curves
 
 
-def plot_curves(curves: Curves, path: Path) -> None:
-    """Loss of the fit devices, RMSE of the validation ones and, with patience, their mean lead, by epoch."""
+def plot_curves(loss: Sequence[float], rmse: Sequence[float], mean_lead: Sequence[float], path: Path) -> None:
+    """Loss of the fit devices, RMSE of the validation ones and, with patience, their mean lead; by epoch."""
     figure = Figure(figsize=(8, 4), layout="constrained")
     left = figure.subplots()
-    epochs = range(1, len(curves.loss) + 1)
-    left.plot(epochs, curves.loss, color="tab:blue", label="loss, fit devices (varied)")
+    epochs = range(1, len(loss) + 1)
+    left.plot(epochs, loss, color="tab:blue", label="loss, fit devices (varied)")
     left.set(xlabel="epoch", ylabel="loss", yscale="log")
     right = left.twinx()
-    right.plot(epochs, curves.rmse, color="tab:red", label="RMSE of remaining life, calibrate devices")
+    right.plot(epochs, rmse, color="tab:red", label="RMSE of remaining life, calibrate devices")
     right.set(ylabel="RMSE", ylim=(0, None))
-    if curves.mean_lead:
+    if mean_lead:
         lead = left.twinx()
-        lead.plot(epochs, curves.mean_lead, color="tab:green", label="mean lead of warnings, calibrate devices")
+        lead.plot(epochs, mean_lead, color="tab:green", label="mean lead of warnings, calibrate devices")
         lead.set(ylabel="mean lead", ylim=(0, None))
         lead.spines["right"].set_position(("outward", 50))
     figure.legend(loc="outside upper center", ncols=2)

@@ -7,7 +7,7 @@ from agent.bundle.manifest import Manifest
 from agent.judge.threshold import choose, default_budget, parse_budget, verdict
 from agent.score.early_warning import EarlyWarning, Interval
 from agent.score.time_unit import Unit, unit_of
-from trainer.data.counted import counted
+from trainer.data.plural import plural
 from trainer.evaluation.evaluate import FORMS, Evaluation
 from trainer.evaluation.interval_coverage import Covered, percent
 from trainer.evaluation.metrics import HorizonFigures
@@ -26,7 +26,7 @@ def estimate_as_text(manifest: Manifest) -> str:
     """The estimate's error on the held-out devices beside that of a constant."""
     unit, measured = unit_of(manifest), manifest.metrics
     rmse_s, constant_s = measured["play_rmse"], measured["play_rmse_of_constant"]
-    devices = counted(len(manifest.created_from.play_devices), "held-out device")
+    devices = plural(len(manifest.created_from.play_devices), "held-out device")
     lines = [f"remaining life of {devices}: {beside_constant(rmse_s, constant_s, unit)}"]
     if rmse_s > constant_s:
         lines += [WORSE, LEARN_MORE]
@@ -77,7 +77,7 @@ def as_text(found: Evaluation) -> str:
     return "\n".join(
         [
             *last_rows_as_text(found),
-            f"{found.name}: all rows of {counted(kept.n_devices, 'held-out device')}",
+            f"{found.name}: all rows of {plural(kept.n_devices, 'held-out device')}",
             *table([("", *FORMS), *figures]),
             *([WORSE] if kept.rmse_s > kept.rmse_of_constant_s else []),
             f"\nearly warning on the same devices at {limit.budget} ({doubt}), threshold {limit.threshold:.4f}",

@@ -1,16 +1,20 @@
 """A simulated fleet of centrifugal pumps that run to failure: what `data.dataset = "pumps"` trains on.
 
 A row is the mean of an hour at its end, as a plant's historian keeps it: nine channels in engineering units, with
-noise, lasting errors of the sensors, missing values and gaps in time. How the pumps live is in `pump_life.py`.
+noise, lasting errors of the sensors, missing values and gaps in time. How the pumps live is in `life.py`.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from agent.words import Float32
 from trainer.data.history import ChannelInfo, Float64, History, columns_of
 from trainer.data.pumps.life import HOUR_S, Life, lives
+from trainer.data.section import Channels, Margin, Section, Subject
 
 CHANNELS: tuple[ChannelInfo, ...] = (
     ChannelInfo("speed", "rpm", "shaft speed"),
@@ -38,6 +42,46 @@ HOURS_PER_GAP = 300
 """No row arrives for 1 to 11 hours."""
 COMPLETE_ROWS = 12
 """The last rows before a failure have no gap, so that every failure can be judged."""
+
+
+class Pumps(Section):
+    """The simulated pump fleet; as many pumps as `split` deals out."""
+
+    dataset: Literal["pumps"]
+    fleet_seed: int = Field(default=0, ge=0, description="Another seed, another fleet.")
+    channels: Channels
+    out_of_domain_margin: Margin = 0.25
+
+    @property
+    def time_unit(self) -> Literal["s", "cycle"]:
+        return "s"
+
+    @property
+    def lies_beside_config(self) -> bool:
+        return False
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(
+            failure="centrifugal pump failure",
+            row="an hour",
+            source=f"The simulated pump fleet {self.fleet_seed} (docs/pumps.md): pumps that run to failure",
+            device="pump",
+            every="an hour",
+            first="start",
+            test_set="",
+            not_for="Real pumps, or faults that are not simulated: the data is.",
+            reset="Pumps whose worn part is replaced without their state being reset: a service undid 60 % at most.",
+        )
+
+    def read(self, channels: tuple[str, ...], n_devices: int, folder: Path | None) -> list[History]:
+        return histories(n_devices, self.fleet_seed, channels)
+
+    def read_tests(self, channels: tuple[str, ...], folder: Path | None) -> dict[str, list[History]]:
+        return {}
+
+    def channel_info(self, channels: tuple[str, ...]) -> tuple[ChannelInfo, ...]:
+        return tuple(CHANNELS[column] for column in columns_of(channels, CHANNELS))
 
 
 def histories(n: int, fleet_seed: int, names: Sequence[str]) -> list[History]:

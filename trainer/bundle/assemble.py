@@ -1,0 +1,175 @@
+"""A bundle in memory and as a file: what its manifest says of configuration and data, its two graphs, its members."""
+
+import importlib.metadata
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from agent.bundle import file
+from agent.bundle.file import Bundle
+from agent.bundle.golden import Golden
+from agent.bundle.manifest import (
+    SCHEMA_VERSION,
+    Cadence,
+    Channel,
+    CreatedFrom,
+    JudgePolicy,
+    Manifest,
+    Numerics,
+    RiskHead,
+    RulHead,
+    ThresholdRow,
+    ThresholdTable,
+)
+from trainer.config import Config
+from trainer.data.history import History, failure_time
+from trainer.data.split import Parts
+from trainer.evaluation.threshold_sweep import Rules
+from trainer.export.golden import golden
+from trainer.export.onnx_graph import export
+from trainer.export.streaming import Streaming
+
+GOLDEN_TOLERANCE = 0.01
+"""An activation that rounds to the other side on another CPU moves a cell by less than this; a wrong weight by more."""
+CLOSEST_MAX = 0.75
+"""Of the cadence: live rows may come this close although recorded ones came more evenly."""
+
+
+def new_bundle(config: Config, parts: Parts, model: Streaming, data_sha256: str) -> Bundle:
+    """The bundle of a model before anything was measured with it. It plays like any other, and has no golden rows."""
+    empty = np.empty((0, 0), np.float32)
+    return Bundle(
+        path=Path(f"{config.name}-{config.version}.fwb"),
+        manifest=new_manifest(config, parts, model, data_sha256),
+        digest="0" * 64,
+        model=export(model, "int8"),
+        model_fp32=export(model, "fp32"),
+        golden=Golden(empty, empty, empty, empty, empty, empty),
+        report=b"",
+        card="",
+    )
+
+
+def new_manifest(config: Config, parts: Parts, model: Streaming, data_sha256: str) -> Manifest:
+    """What is known before anything was measured: nothing warms up, and one threshold stands for the table to come."""
+    judge = config.judge
+    learnt_from = (*parts.fit, *parts.calibrate)
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=config.name,
+        version=config.version,
+        created_from=CreatedFrom(
+            data_sha256=data_sha256,
+            config=config.model_dump_json(),
+            code_version=code_version(),
+            seed=config.seed,
+            fit_devices=tuple(history.device for history in parts.fit),
+            calibrate_devices=tuple(history.device for history in parts.calibrate),
+            play_devices=tuple(history.device for history in parts.play),
+        ),
+        trained_for="joined" if config.augment.join_share > 0 else "from_new",
+        time_unit=config.data.time_unit,
+        channels=channels_of(config, parts.fit),
+        out_of_domain_margin=config.data.out_of_domain_margin,
+        cadence=cadence_of(config, (*parts.fit, *parts.calibrate, *parts.play)),
+        state=model.blocks,
+        warmup_rows=0,
+        numerics=Numerics(kind="exact", tolerance=GOLDEN_TOLERANCE),
+        risk=RiskHead(horizons_s=config.risk.horizons),
+        rul=RulHead(quantiles=(config.rul.low, 0.5, config.rul.high), cap_s=config.rul.cap),
+        judge=policy_of(config),
+        thresholds=ThresholdTable(judge.h_max, judge.h_min, 1.0, 1, (ThresholdRow(0.5, 0, 0.0, 0, 0.0),)),
+        lives_s=tuple(life_s(history, config.model.cadence) for history in learnt_from if history.failed),
+        metrics={},
+        members={},
+        unfailed_s=tuple(
+            float(history.observed_left()[0]) + config.model.cadence for history in learnt_from if not history.failed
+        ),
+    )
+
+
+def with_manifest(bundle: Bundle, **fields: object) -> Bundle:
+    """The same bundle with fields of its manifest replaced."""
+    return replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, **fields))
+
+
+def write_file(path: Path, bundle: Bundle, golden_of: Sequence[History], report: bytes, card: str) -> None:
+    """Write the bundle with golden rows of the given histories. Raises BundleRefused for one an agent would refuse."""
+    members = {
+        "model.onnx": bundle.model,
+        "model.fp32.onnx": bundle.model_fp32,
+        "golden.npz": golden(bundle, golden_of).pack(),
+        "report.json": report,
+        "MODEL_CARD.md": card.encode(),
+    }
+    file.write(path, bundle.manifest, members)
+
+
+def rules_of_config(config: Config) -> Rules:
+    """The rules of the bundle that the config will make, while there is none yet."""
+    judge = config.judge
+    return Rules(policy_of(config), config.model.cadence, judge.h_max, judge.h_min, judge.thresholds)
+
+
+def policy_of(config: Config) -> JudgePolicy:
+    """How the judge of the bundle that the config will make goes from risks to alerts."""
+    judge = config.judge
+    return JudgePolicy(
+        horizon=config.risk.horizons.index(judge.horizon),
+        m=judge.m,
+        n=judge.n,
+        clear_ratio=judge.clear_ratio,
+        clear_after_s=judge.clear_after,
+        severity_risk=judge.severity_risk,
+    )
+
+
+def code_version() -> str:
+    return importlib.metadata.version("forewarn")
+
+
+def cadence_of(config: Config, histories: Sequence[History]) -> Cadence:
+    """The cadence that was asked for, and how close rows came in the recordings: closer is not as in training."""
+    every_s = config.model.cadence
+    closest_s = min((float(np.diff(one.t_s).min()) for one in histories if len(one.t_s) > 1), default=every_s)
+    return Cadence(every_s, config.model.dt_max, least_s=min(closest_s, CLOSEST_MAX * every_s))
+
+
+def life_s(history: History, every_s: float) -> float:
+    """From one cadence before the first row to the failure."""
+    return failure_time(history) - float(history.t_s[0]) + every_s
+
+
+def channels_of(config: Config, fitted: Sequence[History]) -> tuple[Channel, ...]:
+    """The model's channels with their range over the fit devices; one that was missing there may be missing again."""
+    rows = np.concatenate([history.x for history in fitted])
+    low, high = np.nanmin(rows, axis=0).tolist(), np.nanmax(rows, axis=0).tolist()
+    missing = np.isnan(rows).any(axis=0).tolist()
+    return tuple(
+        Channel(
+            name=info.name,
+            unit=info.unit,
+            description=info.description,
+            low=low[column],
+            high=high[column],
+            may_be_missing=missing[column],
+        )
+        for column, info in enumerate(config.data.channel_info(config.channels))
+    )
+
+
+def report_json(manifest: Manifest, course: dict[str, list[float]], held_out: object, distilled: object) -> bytes:
+    """report.json: the course of training, the figures on the held-out devices, the teacher (null = none)."""
+    content = {
+        "bundle": {"name": manifest.name, "version": manifest.version},
+        "trained_for": manifest.trained_for,
+        "warmup_rows": manifest.warmup_rows,
+        "held_out": held_out,
+        "distilled": distilled,
+        "curves": course,
+        "thresholds": manifest.thresholds,
+    }
+    return msgspec.json.format(msgspec.json.encode(content)) + b"\n"
