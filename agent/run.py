@@ -108,7 +108,7 @@ class Daemon:
         self._snapshot_due_s = now_s + settings.agent.snapshot_every.total_seconds()
         self._status_due_s = self._look_due_s = now_s
         self._links_said: tuple[object, ...] = ()
-        self._status_said = (now_s, self._core.entry)
+        self._status_said = (now_s, self._core.n_messages)
         self._progress = Progress(OUTBOX_PATIENCE_KEEPALIVES * settings.output_broker.keepalive.total_seconds())
         log.info(
             "agent_started",
@@ -118,7 +118,7 @@ class Daemon:
                 model.name: f"{model.bundle.manifest.name} {model.bundle.manifest.version} {model.bundle.digest[:12]}"
                 for model in self._plan.models
             },
-            standing=self._core.n_standing(),
+            standing=self._core.view().n_standing(),
         )
         for model in self._plan.models:
             say_threshold(log, model.name, model.budget, model.chosen)
@@ -169,7 +169,7 @@ class Daemon:
         self._say_status(time.monotonic())
         self._output.close(self._standing)
         self._outbox.close()
-        self._log.info("agent_stopped", taken=self._core.entry)
+        self._log.info("agent_stopped", taken=self._core.n_messages)
 
     def _input_options(self, client_id: str) -> InputOptions:
         agent = self._settings.agent
@@ -196,9 +196,10 @@ class Daemon:
             self._outbox.forget(taken.forgotten)
         self._drop_log.hear(taken.drops, self._core.counts)
         if self._settings.publish.scores == "all":
-            manifest = self._plan.models[0].bundle.manifest  # the core runs one model
-            for topic, payload in score_messages(taken.scores, self._plan.sources, manifest, self._topics):
-                self._output.say(topic, payload, retain=False)
+            for model, scores in zip(self._plan.models, taken.scores, strict=True):
+                manifest = model.bundle.manifest
+                for topic, payload in score_messages(scores, self._plan.sources, manifest, self._topics):
+                    self._output.say(topic, payload, retain=False)
 
     def _standing(self) -> list[Outgoing]:
         """The retained message of each standing alert."""
@@ -213,7 +214,7 @@ class Daemon:
         return self._progress.stuck(
             now_s,
             read=self._feed.n_read,
-            stepped=self._core.entry,
+            stepped=self._core.n_messages,
             waiting=self._output.waiting,
             delivered=self._output.counts.delivered,
             connection=self._output.link.n_connections if self._output.link.is_connected else 0,
@@ -226,14 +227,15 @@ class Daemon:
 
     def _status(self, now_s: float) -> Status:
         since_s, since_entry = self._status_said
-        self._status_said = (now_s, self._core.entry)
-        rate = (self._core.entry - since_entry) / (now_s - since_s) if now_s > since_s else 0.0
+        self._status_said = (now_s, self._core.n_messages)
+        rate = (self._core.n_messages - since_entry) / (now_s - since_s) if now_s > since_s else 0.0
+        view = self._core.view()
         own = Counter({("", "outbox_full"): self._outbox.dropped, **self._output.counts.drops()})
         return Status(
             node=self._settings.agent.node,
             version=version("forewarn"),
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            taken=self._core.entry,
+            taken=self._core.n_messages,
             rates={"messages_per_s": round(rate, 3)},
             lag_s=self._feed.lag_s,
             queues={
@@ -241,8 +243,8 @@ class Daemon:
                 "parked": self._output.parked,
                 "waiting_rows": self._receiver.inbox.backlog.n_rows,
             },
-            devices=self._core.devices_by_quality(),
-            alerts={"standing": self._core.n_standing()},
+            devices=view.devices_by_quality(),
+            alerts={"standing": view.n_standing()},
             drops=by_source([self._core.counts, self._receiver.inbox.counts, +own]),
             shed=by_source([dict(self._receiver.inbox.shed_of.most_common(SHED_MAX))]),
             log_lines_lost=STDERR.lost,

@@ -67,13 +67,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What one `take` scored, as columns in the order of the entries.
+    """What one model scored in one call, as columns in the order of the entries.
 
-    entry int64 [n] number of the message; source int64 [n] index; device [n] its device's id; t_ns int64 [n] event
-    time; quality uint8 [n];
+    model name; entry int64 [n] number of the message; source int64 [n] index; device [n] its device's id;
+    t_ns int64 [n] event time; quality uint8 [n];
     risk float32 [n, K]; rul float32 [n, Q], Q = 0 when the bundle has none, in seconds (or cycles).
     """
 
+    model: str
     entry: Int64
     source: Int64
     device: Devices
@@ -165,12 +166,13 @@ class Shed:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What one `take` or `tick` gives back.
+    """What an entry gives back.
 
+    scores     one a model, in the order of the models
     forgotten  (source, device) that fell silent for good: what is kept of their alerts may go
     """
 
-    scores: Scores
+    scores: Sequence[Scores]
     alerts: Sequence[AlertEvent]
     drops: Sequence[Drop]
     forgotten: Sequence[tuple[str, str]] = ()

@@ -8,8 +8,11 @@ import numpy as np
 
 from agent.bundle.manifest import Manifest
 from agent.core import Bounds, Core
+from agent.core.entries import Messages
+from agent.core.model import Model
 from agent.step.engine import Engine
-from agent.words import Source, Taken
+from agent.step.state import StateColumns
+from agent.words import MAIN_MODEL, Source, Taken
 from tests.small_bundle import CHANNELS, small_manifest, small_model
 
 SOURCE = Source(name="press", topic="plant/{device}/cycle", time_field="cycle", time_unit="cycle", fields=CHANNELS)
@@ -33,9 +36,33 @@ def core(
     manifest: Manifest | None = None,
     digest: str = "d" * 64,
 ) -> Core:
+    sources = sources or (SOURCE,)
+    return Core(sources, (model(*sources, threshold=threshold, manifest=manifest, digest=digest),), bounds or Bounds())
+
+
+def model(
+    *sources: Source,
+    name: str = MAIN_MODEL,
+    threshold: float = 0.5,
+    manifest: Manifest | None = None,
+    digest: str = "d" * 64,
+    reads: Sequence[int] | None = None,
+) -> Model:
+    """The small model, which reads all of the sources, or those at the indexes `reads`."""
     manifest = manifest or small_manifest()
+    reads = tuple(range(len(sources)) if reads is None else reads)
+    channels = tuple(tuple(sources[index].fields.index(channel) for channel in CHANNELS) for index in reads)
     bundle = CoreBundle(manifest, digest)
-    return Core(sources or (SOURCE,), bundle, Engine(MODEL, manifest), threshold, bounds or Bounds())  # type: ignore[arg-type]
+    return Model(name, bundle, Engine(MODEL, manifest), threshold, reads, channels)  # type: ignore[arg-type]
+
+
+def states_of(core: Core) -> StateColumns:
+    """What the first model keeps of each device, by slot: devices get slots in the order in which they are heard."""
+    return core._stepper.predictors[0].states.columns
+
+
+def engine_of(core: Core) -> Engine:
+    return core._stepper.predictors[0].model.engine
 
 
 def message(device: str, cycle: float, **channels: object) -> Message:
@@ -77,12 +104,12 @@ def take(into: Core, messages: Iterable[Message], *, arrived_ns: int = 10**9, st
     """Take all messages in one call; the i-th arrives `step_ns` after the one before it."""
     listed = list(messages)
     arrived = [arrived_ns + step_ns * index for index in range(len(listed))]
-    return into.take([topic for topic, _ in listed], [payload for _, payload in listed], arrived)
+    return into.apply(Messages([topic for topic, _ in listed], [payload for _, payload in listed], arrived))
 
 
 def bytes_of(taken: Taken, device: str) -> bytes:
     """Everything a device was told, as bytes: scores and alerts, without the numbers of the entries."""
-    scores = taken.scores
+    scores = taken.scores[0]
     mine = scores.device == device
     columns = (scores.t_ns[mine], scores.quality[mine], scores.risk[mine], scores.rul[mine])
     events = [

@@ -16,11 +16,32 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.devices.slots import NEVER, DeviceColumns
+from agent.devices.columns import Columns, column
+from agent.devices.slots import NEVER, Slots
 from agent.words import Bool, Int64, Source
 
 WRONG_ROWS = 20
 UNBOUNDED = int(np.iinfo(np.int64).max)
+
+
+@dataclass(slots=True)
+class ClockColumns(Columns):
+    """What is known of each device's clock.
+
+    clock_offset_ns  int64  taken from the time it says
+    clock_epoch      int64  how often it, or the counter that stands in for it, has begun anew
+    wrong_rows       int64  readings in a row whose time was wrong
+    steady_rows      int64  of these, those in a row that were as far from arrival as the first,
+    steady_ahead_ns  int64  whose event time was so far ahead of its arrival,
+    steady_since_ns  int64  and which arrived then
+    """
+
+    clock_offset_ns: Int64 = column(np.int64, 0)
+    clock_epoch: Int64 = column(np.int64, 0)
+    wrong_rows: Int64 = column(np.int64, 0)
+    steady_rows: Int64 = column(np.int64, 0)
+    steady_ahead_ns: Int64 = column(np.int64, 0)
+    steady_since_ns: Int64 = column(np.int64, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +50,7 @@ class Clocked:
 
     t_ns int64 [b] event time; future bool [b] ahead by more than future_max, to be dropped;
     rebased bool [b] the clock was set anew by this reading; by_arrival bool [b] the time is that of arrival;
+    moved_ns int64 [b] what is to be added to the times that are kept of a device, 0 where it was not re-based;
     is_right  none of the three holds of any.
     """
 
@@ -36,46 +58,60 @@ class Clocked:
     future: Bool
     rebased: Bool
     by_arrival: Bool
+    moved_ns: Int64
     is_right: bool = False
 
 
-class ClockRule:
-    """The sources' bounds. Sources that count cycles or say no time are never compared with arrival."""
+class Clock:
+    """The clocks of all devices, by their sources' bounds.
 
-    def __init__(self, sources: Sequence[Source], every_s: float) -> None:
+    every_s  cadence of each source. Sources that count cycles or say no time are never compared with arrival.
+    """
+
+    def __init__(self, sources: Sequence[Source], every_s: Sequence[float], slots: Slots) -> None:
+        self.columns = slots.register("clock", ClockColumns)
         is_wall = np.array([source.time_unit not in ("cycle", "arrival") for source in sources])
         self._is_wall = is_wall
         self._ahead_max_ns = np.where(is_wall, [round(source.future_max_s * 1e9) for source in sources], UNBOUNDED)
         self._behind_max_ns = np.where(is_wall, [round(source.past_max_s * 1e9) for source in sources], UNBOUNDED)
-        self._every_ns = round(every_s * 1e9)
-        self._steady_ns = round(max(every_s / 2, 1.0) * 1e9)
+        self._every_ns = np.array([round(one * 1e9) for one in every_s])
+        self._steady_ns = np.array([round(max(one / 2, 1.0) * 1e9) for one in every_s])
 
-    def read(self, columns: DeviceColumns, slots: Int64, source: Int64, t_ns: Int64, arrived_ns: Int64) -> Clocked:
+    def begin_epoch(self, slots: Int64, which: Bool) -> None:
+        """The counters of these devices, bool [b] of slots int64 [b], have started again."""
+        self.columns.clock_epoch[slots] += which
+
+    def set_epoch(self, slot: int, epoch: int) -> None:
+        """The alert table knows of a later epoch of this device."""
+        self.columns.clock_epoch[slot] = epoch
+
+    def read(self, slots: Int64, source: Int64, t_ns: Int64, arrived_ns: Int64, newest_ns: Int64) -> Clocked:
         """Judge the clocks of distinct devices; element i depends on elements i only (law 2).
 
-        slots, source int64 [b]; t_ns int64 [b] as the device says it; arrived_ns int64 [b] log time of arrival.
-        Changes the clock's own columns and, for a re-based device, `t_ns` and `history_lost`.
+        slots, source int64 [b]; t_ns int64 [b] as the device says it; arrived_ns int64 [b] log time of arrival;
+        newest_ns int64 [b] event time of the device's newest row, NEVER for none.
         """
+        columns = self.columns
         offset = columns.clock_offset_ns[slots] * self._is_wall[source]  # the source may have had another time before
         ahead_ns = t_ns - arrived_ns  # of the arrival, by the device's own clock
         ahead_max, behind_max = self._ahead_max_ns[source], self._behind_max_ns[source]
         future = ahead_ns - offset > ahead_max
-        newest = columns.t_ns[slots]
-        is_late = self._is_wall[source] & (newest != NEVER) & (t_ns - offset < newest)
+        is_late = self._is_wall[source] & (newest_ns != NEVER) & (t_ns - offset < newest_ns)
         wrong = future | (offset - ahead_ns > behind_max) | is_late
         wrong_before = columns.wrong_rows[slots]
         if not np.count_nonzero(wrong) and not np.count_nonzero(wrong_before):
-            return Clocked(t_ns - offset, wrong, wrong, wrong, is_right=True)
+            return Clocked(t_ns - offset, wrong, wrong, wrong, offset, is_right=True)
 
+        steady_ns = self._steady_ns[source]
         run = columns.steady_rows[slots]
-        is_steady = (run > 0) & (np.abs(ahead_ns - columns.steady_ahead_ns[slots]) <= self._steady_ns)
+        is_steady = (run > 0) & (np.abs(ahead_ns - columns.steady_ahead_ns[slots]) <= steady_ns)
         begins = wrong & ~is_steady
         columns.steady_ahead_ns[slots[begins]] = ahead_ns[begins]
         columns.steady_since_ns[slots[begins]] = arrived_ns[begins]
         steady_rows = np.where(wrong, np.where(is_steady, run + 1, 1), 0)
         wrong_rows = np.where(wrong, wrong_before + 1, 0)
         lasted_ns = arrived_ns - columns.steady_since_ns[slots]
-        rebased = (steady_rows >= WRONG_ROWS) & (lasted_ns >= (WRONG_ROWS // 2) * self._steady_ns)
+        rebased = (steady_rows >= WRONG_ROWS) & (lasted_ns >= (WRONG_ROWS // 2) * steady_ns)
 
         is_right = (ahead_ns <= ahead_max) & (-ahead_ns <= behind_max)
         offset_before, offset = offset, np.where(rebased, np.where(is_right, 0, ahead_ns), offset)
@@ -86,11 +122,8 @@ class ClockRule:
         columns.steady_rows[slots] = np.where(rebased, 0, steady_rows)
         columns.wrong_rows[slots] = np.where(rebased, 0, wrong_rows)
         # Where the wrong rows were left out, the time since the newest row is that of their arrival, and one row more.
-        newest = np.where(future | is_late, made_good - lasted_ns - self._every_ns, newest + offset_before - offset)
-        moved = rebased & (columns.t_ns[slots] != NEVER)
-        by_ns = newest - columns.t_ns[slots]
-        columns.t_ns[slots[moved]] += by_ns[moved]
-        has_state = moved & (columns.state_t_ns[slots] != NEVER)
-        columns.state_t_ns[slots[has_state]] += by_ns[has_state]
-        columns.history_lost[slots[rebased]] = True
-        return Clocked(made_good, future & ~rebased & ~by_arrival, rebased, by_arrival)
+        newest = np.where(
+            future | is_late, made_good - lasted_ns - self._every_ns[source], newest_ns + offset_before - offset
+        )
+        moved_ns = np.where(rebased & (newest_ns != NEVER), newest - newest_ns, 0)
+        return Clocked(made_good, future & ~rebased & ~by_arrival, rebased, by_arrival, moved_ns)

@@ -9,45 +9,51 @@ anew. Such rows that then catch up with the newest one may have been another lif
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from agent.devices.slots import NEVER, DeviceColumns
+from agent.devices.columns import Columns, column
+from agent.devices.slots import NEVER, Slots
 from agent.words import Bool, Int64, Source
 
 RESTART_ROWS = 5
 
 
-class RestartRule:
-    """Which sources count."""
+@dataclass(slots=True)
+class RestartColumns(Columns):
+    """restart_rows int64: late readings in a row that rise; restart_t_ns int64: event time of the newest of them."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    restart_rows: Int64 = column(np.int64, 0)
+    restart_t_ns: Int64 = column(np.int64, 0)
+
+
+class Restart:
+    """The counters of all devices whose sources count."""
+
+    def __init__(self, sources: Sequence[Source], slots: Slots) -> None:
+        self._columns = slots.register("restart", RestartColumns)
         self._counts = np.array([source.time_unit == "cycle" for source in sources])
         self.may_find = bool(self._counts.any())
 
-    def read(
-        self, columns: DeviceColumns, slots: Int64, source: Int64, t_ns: Int64, may_begin: Bool
-    ) -> tuple[Bool, Bool]:
+    def read(self, slots: Int64, source: Int64, t_ns: Int64, newest_ns: Int64, may_begin: Bool) -> tuple[Bool, Bool]:
         """Whose counter has started again with this row, and whose may have: two bool [b] for distinct devices (law 2).
 
-        slots, source, t_ns int64 [b]; may_begin bool [b] late rows cannot be a backlog of lost history. The second are
-        devices whose late rows have caught up with the newest one before that could be told: their state may be that
-        of a former life. Changes the counter's own columns, `clock_epoch`, and lets a device of the first begin anew,
-        without a newest row.
+        slots, source, t_ns int64 [b]; newest_ns int64 [b] event time of the device's newest row, NEVER for none;
+        may_begin bool [b] late rows cannot be a backlog of lost history. The second are devices whose late rows have
+        caught up with the newest one before that could be told: their state may be that of a former life.
         """
+        columns = self._columns
         nobody = np.zeros(len(slots), np.bool_)
-        newest = columns.t_ns[slots]
-        is_old = self._counts[source] & (newest != NEVER) & (t_ns <= newest)
+        is_old = self._counts[source] & (newest_ns != NEVER) & (t_ns <= newest_ns)
         before = columns.restart_rows[slots]
         if not np.count_nonzero(is_old) and not np.count_nonzero(before):
             return nobody, nobody
         last = columns.restart_t_ns[slots]
         goes_on = is_old & (before > 0) & (t_ns >= last)
-        begins = is_old & ~goes_on & (t_ns <= newest // 2)
+        begins = is_old & ~goes_on & (t_ns <= newest_ns // 2)
         rows = np.where(goes_on, before + (t_ns > last), np.where(begins, 1, 0))
         restarted = (rows >= RESTART_ROWS) & may_begin
         columns.restart_rows[slots] = np.where(restarted, 0, rows)
         columns.restart_t_ns[slots] = t_ns
-        columns.clock_epoch[slots] += restarted
-        columns.t_ns[slots[restarted]] = NEVER
         return restarted, (before >= RESTART_ROWS) & ~is_old

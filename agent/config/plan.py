@@ -9,7 +9,8 @@ from agent.config.readers import Reader, readers
 from agent.config.settings import Agent, Model, Settings, SourceSettings
 from agent.core import Core
 from agent.core.bounds import Bounds
-from agent.core.engine import load_engine
+from agent.core.model import Model as CoreModel
+from agent.core.model import load_engine
 from agent.judge.threshold import Chosen, choose, parse_budget
 from agent.words import Source
 
@@ -54,9 +55,18 @@ def build(settings: Settings, plan: Plan) -> Core:
 
     Raises BundleRefused when the bundle's model cannot be run, or does not compute its golden rows.
     """
-    (model,) = plan.models  # `agree.model_faults` refuses a second one until the core takes several
-    engine = load_engine(model.bundle)
-    return Core(plan.sources, model.bundle, engine, model.chosen.threshold, bounds(settings.agent))
+    models = [
+        CoreModel(
+            name=model.name,
+            bundle=model.bundle,
+            engine=load_engine(model.bundle),
+            threshold=model.chosen.threshold,
+            sources=model.sources,
+            channels=model.channels,
+        )
+        for model in plan.models
+    ]
+    return Core(plan.sources, models, bounds(settings.agent))
 
 
 def _source(source: SourceSettings, models: Sequence[Reader]) -> Source:

@@ -1,4 +1,4 @@
-"""Columns of scores: none, joined, in another order."""
+"""Columns of scores: none, concatenated, in another order."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -8,11 +8,14 @@ import numpy as np
 from agent.bundle.manifest import Manifest
 from agent.words import Int64, Scores
 
+_COLUMNS = [one.name for one in fields(Scores) if one.name != "model"]
 
-def no_scores(manifest: Manifest) -> Scores:
+
+def no_scores(model: str, manifest: Manifest) -> Scores:
     """Zero rows with the widths of the manifest's heads."""
     n_quantiles = len(manifest.rul.quantiles) if manifest.rul else 0
     return Scores(
+        model=model,
         entry=np.empty(0, np.int64),
         source=np.empty(0, np.int64),
         device=np.empty(0, np.object_),
@@ -23,13 +26,13 @@ def no_scores(manifest: Manifest) -> Scores:
     )
 
 
-def joined(parts: Sequence[Scores]) -> Scores:
-    """The rows of all parts, part after part."""
+def concatenated(parts: Sequence[Scores]) -> Scores:
+    """The rows of all parts, at least one, of one model, part after part."""
     if len(parts) == 1:
         return parts[0]
-    return Scores(**{one.name: np.concatenate([getattr(part, one.name) for part in parts]) for one in fields(Scores)})
+    return Scores(parts[0].model, *(np.concatenate([getattr(part, one) for part in parts]) for one in _COLUMNS))
 
 
-def picked(scores: Scores, rows: Int64) -> Scores:
+def selected(scores: Scores, rows: Int64) -> Scores:
     """The given rows, in the given order."""
-    return Scores(**{one.name: getattr(scores, one.name)[rows] for one in fields(Scores)})
+    return Scores(scores.model, *(getattr(scores, one)[rows] for one in _COLUMNS))

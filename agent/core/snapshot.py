@@ -1,6 +1,8 @@
-"""The core's state as bytes: a magic word, a JSON header, then whole arrays. No pickle, no object a device.
+"""The core's state as bytes: a magic word, a JSON header, then whole arrays by column group. No pickle.
 
-Little-endian. The store adds the checksum; here the sizes and the meaning are checked.
+Little-endian. The store adds the checksum; here the sizes and the meaning are checked. The header says of each group
+what its columns are, so that a snapshot is read by name: one of another version that has other columns is refused by
+the group's name, a group that it lacks starts empty, and so does that of a model whose bundle has changed since.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,62 +13,107 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.devices.columns import Columns
-from agent.devices.slots import GONE, DeviceColumns
+from agent.devices.slots import GONE, OWNER, Slots
 from agent.errors import SnapshotRefused, Unreadable
-from agent.judge.evidence import Evidence
 
 MAGIC = b"FWSTATE\n"
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
+OF_MODELS = "model/"  # begins the names of groups that come and go with a model
 _START_OVER = "The agent starts from the next older snapshot, or with every device as one never heard."
 
 Arrays = Mapping[str, npt.NDArray[Any]]
+
+
+class ColumnHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An array [n] of `dtype`, or [n, width] where width is not 0."""
+
+    name: str
+    dtype: str
+    width: int
+
+
+class GroupHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A column group; `digest` is that of the bundle whose model it belongs to, "" for one of no model."""
+
+    name: str
+    digest: str
+    columns: tuple[ColumnHeader, ...]
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the arrays mean: who sits in which slot, and where in the input log this was."""
 
     schema_version: int
-    bundle_digest: str
-    numerics: str
     entry: int
+    n_messages: int
     log_time_ns: int
     next_tick_ns: int
     new_from_ns: int | None
     complete_from_ns: int | None
     sources: tuple[str, ...]
     devices: tuple[str | None, ...]
+    groups: tuple[GroupHeader, ...]
 
 
-def pack(header: Header, columns: Sequence[Arrays]) -> bytes:
-    """Header and arrays of `len(header.devices)` slots each, in their fields' order."""
+def describe(slots: Slots, digests: Mapping[str, str]) -> tuple[GroupHeader, ...]:
+    """The groups of a slot table, as a header has them; `digests` of bundles by group, where a model has it."""
+    return tuple(GroupHeader(name, digests.get(name, ""), _columns(group)) for name, group in slots.groups.items())
+
+
+def pack(header: Header, slots: Slots) -> bytes:
+    """Header and the arrays of every group, in the order of the header."""
     head = msgspec.json.encode(header)
-    arrays = [np.ascontiguousarray(array).tobytes() for group in columns for array in group.values()]
+    n_slots = len(header.devices)
+    arrays = [
+        np.ascontiguousarray(array).tobytes()
+        for group in header.groups
+        for array in slots.groups[group.name].arrays(n_slots).values()
+    ]
     return b"".join([MAGIC, len(head).to_bytes(8, "little"), head, *arrays])
 
 
-def unpack(data: bytes, *, digest: str, state_size: int, max_devices: int) -> tuple[Header, Arrays, Arrays]:
-    """Header, device columns and evidence. Raises SnapshotRefused for anything but a whole snapshot of this bundle."""
+def unpack(data: bytes, wanted: Sequence[GroupHeader], *, max_devices: int) -> tuple[Header, dict[str, Arrays]]:
+    """The header, and of the `wanted` groups those that it has. Raises SnapshotRefused for what cannot be taken over.
+
+    Left out are groups of a model that is wanted no more, or of another bundle than it was.
+    """
     header, start = _header(data)
-    if header.bundle_digest != digest:
-        raise _refused(f"it belongs to bundle {header.bundle_digest[:12]}, the agent runs {digest[:12]}")
     n_slots = len(header.devices)
     if n_slots > max_devices:
         raise _refused(f"it holds {n_slots} devices, agent.devices_max is {max_devices}")
-    columns, start = _arrays(data, start, DeviceColumns, n_slots, {"state": state_size})
-    evidence, start = _arrays(data, start, Evidence, n_slots, {})
+    known = {group.name: group for group in wanted}
+    found: dict[str, Arrays] = {}
+    for group in header.groups:
+        arrays, start = _arrays(data, start, group, n_slots)
+        own = known.get(group.name)
+        if own is None and not group.name.startswith(OF_MODELS):
+            raise _refused(f"its column group {group.name!r} is unknown to this version")
+        if own is None or own.digest != group.digest:
+            continue
+        if own.columns != group.columns:
+            raise _refused(f"its column group {group.name!r} has other columns than in this version")
+        found[group.name] = arrays
     if start != len(data):
         raise _refused(f"{len(data) - start} bytes follow the last array")
-    if not np.isfinite(columns["state"]).all():
-        raise _refused("a device's state is not finite")
-    sources = columns["source"]
+    if OWNER not in found:
+        raise _refused(f"it lacks the column group {OWNER!r}: nobody knows whose its devices are")
+    sources = found[OWNER]["source"]
     if n_slots and not (sources.min() >= GONE and sources.max() < len(header.sources)):
         raise _refused("a device names a source that the header does not")
-    return header, columns, evidence
+    return header, found
 
 
 def read_header(data: bytes) -> Header:
     """The header of a snapshot alone. Raises SnapshotRefused."""
     return _header(data)[0]
+
+
+def _columns(group: Columns) -> tuple[ColumnHeader, ...]:
+    arrays = group.arrays(0)
+    return tuple(
+        ColumnHeader(name, dtype.str, arrays[name].shape[1] if arrays[name].ndim > 1 else 0)
+        for name, dtype, _ in group.layout()
+    )
 
 
 def _header(data: bytes) -> tuple[Header, int]:
@@ -83,17 +130,25 @@ def _header(data: bytes) -> tuple[Header, int]:
         raise _refused(f"its header cannot be read ({error})") from None
 
 
-def _arrays(
-    data: bytes, start: int, kind: type[Columns], n_slots: int, widths: Mapping[str, int]
-) -> tuple[Arrays, int]:
+def _arrays(data: bytes, start: int, group: GroupHeader, n_slots: int) -> tuple[Arrays, int]:
+    """The arrays of a group, which begin at `start`, and where they end."""
     arrays = {}
-    for name, dtype, _ in kind.layout():
-        shape = (n_slots, widths[name]) if name in widths else (n_slots,)
-        n_items = int(np.prod(shape))
+    for column in group.columns:
+        try:
+            dtype = np.dtype(column.dtype)
+        except TypeError:
+            raise _refused(f"its column {column.name!r} is of no type that there is") from None
+        if dtype.kind not in "biuf" or column.width < 0:
+            raise _refused(f"its column {column.name!r} is not one of numbers")
+        shape = (n_slots, column.width) if column.width else (n_slots,)
+        n_items = n_slots * (column.width or 1)
         end = start + n_items * dtype.itemsize
         if end > len(data):
-            raise _refused(f"it ends inside the array {name}")
-        arrays[name] = np.frombuffer(data, dtype, n_items, start).reshape(shape)
+            raise _refused(f"it ends inside the array {column.name}")
+        array = np.frombuffer(data, dtype, n_items, start).reshape(shape)
+        if dtype.kind == "f" and not np.isfinite(array).all():
+            raise _refused(f"a device's {column.name} is not finite")
+        arrays[column.name] = array
         start = end
     return arrays, start
 

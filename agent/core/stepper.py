@@ -1,287 +1,307 @@
-"""Readings -> scores and alerts: who is who, align, step, judge; and the state of every device.
+"""Readings -> scores and alerts: who is who, align, step, judge.
 
-Rounds hold a device at most once; only the model's call is cut at `max_batch`, the rest goes a round at a time.
+Rounds hold a device at most once; only the model's call is cut at `max_batch`, the rest goes a round at a time. Each
+stage owns its columns; this is the only place that asks several of them to change something at once.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from agent.align.clock import ClockRule
+from agent.align.clock import Clock
 from agent.align.first_seen import Newness
-from agent.align.left_out import reasons_left_out
-from agent.align.mixed import mixed_rows
-from agent.align.restart import RestartRule
-from agent.align.spacing import space
-from agent.bundle.manifest import Manifest
+from agent.align.mixed import MixedColumns, mixed_rows
+from agent.align.restart import Restart
+from agent.align.spacing import Spacing
 from agent.core.bounds import Bounds
-from agent.core.scores import joined, no_scores, picked
+from agent.core.marks import Key, Mark, Marks
+from agent.core.model import Model
+from agent.core.predictor import Predictor
+from agent.core.scores import concatenated, selected
+from agent.core.silence import Silence, was_away
 from agent.decode.readings import Readings
-from agent.devices.slots import GONE, NEVER, NO_SLOT, Slab
+from agent.devices.rows import Rows
+from agent.devices.slots import GONE, NEVER, NO_SLOT, Slots
 from agent.drops import Drops
-from agent.judge.events import AlertEvents
-from agent.judge.evidence import NOT_CLEARING, Evidence, judge
+from agent.judge.events import EndCause
 from agent.reasons import ReasonName
-from agent.step.batch import rounds, step
-from agent.step.behind import catch_up
-from agent.step.engine import Engine
-from agent.step.quality import QualityRule
+from agent.step.batch import rounds
 from agent.words import AlertEvent, Bool, Int64, Scores, Source
 
-Mark = tuple[int, int]  # clock epoch and event time of the newest event that the alert table has of a device
+MIXED = "old rows come between new ones: do two machines use this id, or is every row sent twice?"
 
 
 class Stepper:
-    """Slab and evidence of all devices, and the only place that writes them row by row."""
+    """All stages, and the devices whose columns they keep."""
 
-    def __init__(
-        self,
-        sources: Sequence[Source],
-        manifest: Manifest,
-        engine: Engine,
-        threshold: float,
-        bounds: Bounds,
-        alerts: AlertEvents,
-    ) -> None:
-        self.slab = Slab(manifest.state_size, bounds.max_devices, len(sources))
-        self.evidence = Evidence.empty(self.slab.capacity)
+    def __init__(self, sources: Sequence[Source], models: Sequence[Model], bounds: Bounds) -> None:
+        self._sources = [source.name for source in sources]
+        self.slots = Slots(bounds.max_devices, len(sources))
         self.newness = Newness(sources, bounds.stale_after_s)
-        self.alerts = alerts
-        self._sources = sources
-        self._manifest = manifest
-        self._engine = engine
-        self._threshold = threshold
-        self._max_batch = bounds.max_batch
-        self._new_state = np.array(manifest.new_state, np.float32)
-        self._quality_rule = QualityRule(manifest)
-        self._clock_rule = ClockRule(sources, manifest.cadence.every_s)
-        self._restart_rule = RestartRule(sources)
-        self.marks: dict[tuple[str, str], Mark] = {}  # of devices that only the alert table knows: (source, device)
-        self.n_evicted = 0  # devices without an owner that made room
+        self.clock = Clock(sources, _cadences(sources, models), self.slots)
+        self.spacing = Spacing(self.slots)
+        self.silence = Silence(bounds, self.slots)
+        self._mixed = self.slots.register("mixed", MixedColumns)
+        self._restart = Restart(sources, self.slots)
+        self.predictors = [Predictor(model, self._sources, self.slots, bounds.max_batch) for model in models]
+        self._is_first_reader = _first_readers(models, len(sources))
+        self.marks = Marks(round(bounds.forget_after_s * 1e9))
+        self.evicted: Counter[str] = Counter()  # devices that made room for others, by source
 
     def slot(self, source: int, device: str, *, is_new: bool) -> int | None:
         """The device's slot, another one if it has none; None when `max_devices` are known already.
 
         is_new  a device that has none yet begins its life now
         """
-        slot = self.slab.find(source, device)
+        slot = self.slots.find(source, device)
         if slot is not None:
             return slot
-        slot = self.slab.claim(source, device)
-        unowned = self.slab.ownerless()
-        if slot is None and unowned is not None:
-            self.release(unowned)
-            self.n_evicted += 1
-            slot = self.slab.claim(source, device)
+        slot = self.slots.claim(source, device)
+        ownerless = self.slots.ownerless()
+        if slot is None and ownerless is not None:
+            self._evict(ownerless)
+            slot = self.slots.claim(source, device)
         if slot is None:
             return None
-        if self.slab.capacity > len(self.evidence.standing):
-            self.evidence.grow(self.slab.capacity)
-        columns = self.slab.columns
-        mark = self.marks.pop((self._sources[source].name, device), None)
+        mark = self.marks.pop((self._sources[source], device))
         if mark is not None:
             self.take_mark(slot, mark)
-            columns.history_lost[slot] = True
-        elif is_new and columns.t_ns[slot] == NEVER:
-            columns.state[slot] = self._new_state
-            columns.is_new[slot] = True
+            self._lose_history(np.array([slot]))
+        elif is_new and self.spacing.newest_ns[slot] == NEVER:
+            for predictor in self.predictors:
+                predictor.states.begin_life(slot)
         return slot
 
     def take_mark(self, slot: int, mark: Mark) -> None:
         """Rows of the device were stepped up to this clock epoch and event time, by the account of the alert table."""
-        columns, (epoch, t_ns) = self.slab.columns, mark
-        if epoch > columns.clock_epoch[slot]:
+        epoch, t_ns = mark
+        if epoch < self.clock.columns.clock_epoch[slot]:
+            return
+        if epoch > self.clock.columns.clock_epoch[slot]:
             self._start_again(np.array([slot]))
-            columns.clock_epoch[slot], columns.t_ns[slot] = epoch, t_ns
-        elif epoch == columns.clock_epoch[slot]:
-            columns.t_ns[slot] = max(columns.t_ns[slot], t_ns)
+            self.clock.set_epoch(slot, epoch)
+        else:
+            t_ns = max(t_ns, int(self.spacing.newest_ns[slot]))
+        self.spacing.take(np.array([slot]), np.array([t_ns]))
+        for predictor in self.predictors:
+            predictor.states.wait_from(slot, t_ns)
 
-    def release(self, slot: int) -> None:
-        """Give a slot back: nothing is known of its device any more."""
-        self.slab.release(slot)
-        self.evidence.clear(slot)
+    def end_alerts(self, slot: int, cause: EndCause, entry: int, t_ns: int) -> list[AlertEvent]:
+        """The ends of a device's alerts that no score ended."""
+        epoch = int(self.clock.columns.clock_epoch[slot])
+        ends = [predictor.end_alert(slot, cause, entry, t_ns, epoch) for predictor in self.predictors]
+        return [event for event in ends if event is not None]
 
-    def ended(self, slot: int, cause: Literal["forgotten", "new_life"], entry: int, t_ns: int) -> AlertEvent:
-        """The end of a device's alert that no score ended."""
-        device, epoch = str(self.slab.devices[slot]), int(self.slab.columns.clock_epoch[slot])
-        return self.alerts.ended(self.evidence, slot, device, self.source_of(slot), cause, entry, t_ns, epoch)
+    def evict_least_heard(self, keep: Collection[Key]) -> None:
+        """The device that was heard least lately makes room, of those that are not in `keep`."""
+        used = [slot for slot, device in enumerate(self.slots.devices) if device is not None]
+        others = [slot for slot in used if (self.source_of(slot), self.slots.devices[slot]) not in keep]
+        self._evict(min(others, key=lambda slot: int(self.silence.heard_ns[slot])))
+
+    def notice_silence(self, tick_ns: int, passed_ns: int) -> None:
+        """Devices that were not scored for long are stale, at the tick of log time tick_ns.
+
+        passed_ns  log time since the entry before
+        """
+        is_known = self.silence.is_known()
+        for predictor in self.predictors:
+            predictor.states.notice_silence(is_known, tick_ns, self.silence.stale_after_ns)
+            if was_away(passed_ns):
+                predictor.states.skip(is_known, passed_ns, tick_ns)
 
     def source_of(self, slot: int) -> str:
         """Name of the source that a slot's device belongs to, "" when the configuration no longer has it."""
-        source = int(self.slab.columns.source[slot])
-        return self._sources[source].name if source != GONE else ""
+        source = int(self.slots.source[slot])
+        return self._sources[source] if source != GONE else ""
 
     def step(
-        self, readings: Readings, log_times: Int64, topics: Sequence[str], first_entry: int
-    ) -> tuple[Scores, list[AlertEvent]]:
+        self, readings: Readings, log_times: Int64, first_entry: int
+    ) -> tuple[list[Scores], list[AlertEvent], list[Drops]]:
         """Step the readings of one call; its messages came at log_times int64 [n], the first is entry `first_entry`.
 
-        Returns scores and alerts in the order of the messages; `readings.drops` gets what is left out.
+        Returns scores, one a model, and alerts, both in the order of the messages, and what is left out.
         """
-        slots = self._slots_of(readings, topics, log_times)
-        held = (slots != NO_SLOT).nonzero()[0]
-        parts: list[Scores] = []
+        drops: list[Drops] = []
+        rows = self._rows_of(readings, log_times, first_entry, drops)
+        parts: list[list[Scores]] = [[] for _ in self.predictors]
         alerts: list[AlertEvent] = []
-        for one in rounds(slots[held]):
-            rows = held[one]
-            heard_ns = log_times[readings.message[rows]]
-            scores, raised = self._round(readings, rows, slots[rows], heard_ns, topics, first_entry)
-            parts.append(scores)
-            alerts += raised
-        if not parts:
-            return no_scores(self._manifest), []
+        for which in rounds(rows.slot):
+            scores, events = self._round(rows if len(which) == len(rows) else rows.only(which), drops)
+            for of_model, part in zip(parts, scores, strict=True):
+                of_model.append(part)
+            alerts += events
         alerts.sort(key=lambda event: event.entry)
-        if len(parts) == 1:
-            return parts[0], alerts
-        scores = joined(parts)
-        return picked(scores, np.argsort(scores.entry, kind="stable")), alerts
+        scored = [
+            _in_order(of_model) if of_model else predictor.nothing
+            for of_model, predictor in zip(parts, self.predictors, strict=True)
+        ]
+        return scored, alerts, drops
 
-    def _slots_of(self, readings: Readings, topics: Sequence[str], log_times: Int64) -> Int64:
-        """int64 [n], NO_SLOT where a reading gets none. Only here does a device come to be, so junk makes none."""
+    def _rows_of(self, readings: Readings, log_times: Int64, first_entry: int, drops: list[Drops]) -> Rows:
+        """The readings of devices that have a slot. Only here does a device come to be, so junk makes none."""
         devices = readings.device.tolist()
-        slots = self.slab.slots(readings.source, devices)
-        for row in (slots == NO_SLOT).nonzero()[0].tolist():
-            source, heard_ns = int(readings.source[row]), int(log_times[readings.message[row]])
+        slots = self.slots.slots(readings.source, devices)
+        rows = Rows(
+            message=readings.message,
+            entry=first_entry + readings.message,
+            source=readings.source,
+            slot=slots,
+            device=readings.device,
+            heard_ns=log_times[readings.message],
+            t_ns=readings.t_ns,
+            x=readings.x,
+        )
+        is_unknown = slots == NO_SLOT
+        if not np.count_nonzero(is_unknown):
+            return rows
+        for row in is_unknown.nonzero()[0].tolist():
+            source, heard_ns = int(rows.source[row]), int(rows.heard_ns[row])
             slot = self.slot(source, devices[row], is_new=self.newness.is_new(source, heard_ns))
             if slot is not None:
                 slots[row] = slot
             else:
                 self.newness.miss(source, heard_ns)
-                self._drop(readings, row, topics, "max_devices", "no room for another device")
-        return slots
+        has_slot = slots != NO_SLOT
+        if has_slot.all():
+            return rows
+        drops.append(rows.dropped(~has_slot, "max_devices", lambda: "no room for another device"))
+        return rows.only(has_slot)
 
-    def _round(
-        self,
-        readings: Readings,
-        rows: Int64,
-        slots: Int64,
-        heard_ns: Int64,
-        topics: Sequence[str],
-        first_entry: int,
-    ) -> tuple[Scores, list[AlertEvent]]:
-        """One round of distinct devices; rows int64 [b] index `readings`."""
-        columns = self.slab.columns
-        rows, slots, t_ns, heard_ns = self._with_clocks(readings, rows, slots, heard_ns, topics)
-        columns.heard_ns[slots] = heard_ns
-        alerts = self._begin_new_lives(readings, rows, slots, t_ns, heard_ns, topics, first_entry)
-        is_fast = columns.is_fast[slots]
-        spacing = space(t_ns, columns.t_ns[slots], columns.state_t_ns[slots], is_fast, self._manifest.cadence)
-        dt, is_lost, is_gap = spacing.dt, spacing.is_lost, spacing.is_gap
-        has_left_out = np.count_nonzero(spacing.left_out)
-        for row in rows[mixed_rows(columns, slots, spacing.late | spacing.repeated)].tolist():
-            detail = "old rows come between new ones: do two machines use this id, or is every row sent twice?"
-            self._drop(readings, row, topics, "mixed_rows", detail)
-        if has_left_out or np.count_nonzero(is_fast):
-            columns.is_fast[slots] = spacing.left_out & (is_fast | spacing.too_fast)
-        if has_left_out:
-            for index, reason, detail in reasons_left_out(spacing, t_ns - columns.t_ns[slots], self._manifest):
-                self._drop(readings, int(rows[index]), topics, reason, detail)
-            new = ~spacing.left_out
-            rows, slots, t_ns, heard_ns = rows[new], slots[new], t_ns[new], heard_ns[new]
-            dt, is_lost, is_gap = dt[new], is_lost[new], is_gap[new]
-        if len(rows) == 0:
-            return no_scores(self._manifest), alerts
-        if np.count_nonzero(is_lost):
-            self._start_again(slots[is_lost])
-        catch_up(columns, slots, dt, self._manifest.cadence.closest_s)
-        x = readings.x[rows]
-        risk, rul, sound = step(self._engine, columns.state, slots, x, dt, self._max_batch)
-        is_gap |= columns.history_lost[slots]
-        quality = self._quality_rule.quality(x, columns.rows[slots], columns.is_new[slots], is_gap)
+    def _round(self, rows: Rows, drops: list[Drops]) -> tuple[list[Scores], list[AlertEvent]]:
+        """One round of distinct devices: the ways of its rows through all stages."""
+        rows = self._with_good_clocks(rows, drops)
+        self.silence.hear(rows.slot, rows.heard_ns)
+        alerts = self._begin_new_lives(rows, drops)
+        rows = self._without_old(rows, drops)
+        epochs = self.clock.columns.clock_epoch[rows.slot]
+        is_taken = np.zeros(len(rows), np.bool_)
+        parts = []
+        for predictor in self.predictors:
+            own = predictor.reads(rows.source)
+            if own is None:
+                scores, events, taken = predictor.step(rows, epochs, drops)
+                is_taken |= taken
+            else:
+                scores, events, taken = predictor.step(rows.only(own), epochs[own], drops)
+                is_taken[own] |= taken
+            parts.append(scores)
+            alerts += events
+        if np.count_nonzero(is_taken) == len(rows):
+            self.spacing.take(rows.slot, rows.t_ns)
+            return parts, alerts
+        self.spacing.take(rows.slot[is_taken], rows.t_ns[is_taken])
+        for predictor, is_first in zip(self.predictors, self._is_first_reader, strict=True):
+            too_fast = ~is_taken & is_first[rows.source]
+            if np.count_nonzero(too_fast):
+                drops.append(predictor.too_fast(rows, too_fast))
+        return parts, alerts
 
-        columns.rows[slots] += 1
-        columns.t_ns[slots] = columns.state_t_ns[slots] = t_ns
-        columns.history_lost[slots] = ~sound
-        columns.quality[slots] = quality
-        columns.scored_ns[slots] = heard_ns
-
-        source = readings.source[rows]
-        scores = Scores(first_entry + readings.message[rows], source, readings.device[rows], t_ns, quality, risk, rul)
-        if np.count_nonzero(sound) < len(sound):  # a device the model cannot follow starts again; its neighbours go on
-            for row in rows[~sound].tolist():
-                self._drop(readings, row, topics, "not_finite", _event_time(readings, row))
-            self._start_again(slots[~sound])
-            scores, slots = picked(scores, np.flatnonzero(sound)), slots[sound]
-        policy = self._manifest.judge
-        verdict = judge(self.evidence, slots, scores.t_ns, scores.quality, scores.risk, self._threshold, policy)
-        if not len(verdict.rows):
-            return scores, alerts
-        self.evidence.raised_epoch[slots[verdict.raised]] = columns.clock_epoch[slots[verdict.raised]]
-        return scores, [
-            *alerts,
-            *self.alerts.decided(verdict, scores, slots, self.evidence, columns.clock_epoch, self.source_of),
-        ]
-
-    def _begin_new_lives(
-        self,
-        readings: Readings,
-        rows: Int64,
-        slots: Int64,
-        t_ns: Int64,
-        heard_ns: Int64,
-        topics: Sequence[str],
-        first_entry: int,
-    ) -> list[AlertEvent]:
-        """Devices whose counter has started again are others from now on; returns the ends of their alerts."""
-        if not self._restart_rule.may_find:
-            return []
-        newest_ns = self.slab.columns.t_ns[slots]
-        may_begin = self.newness.has_all(heard_ns)
-        restarted, unsure = self._restart_rule.read(self.slab.columns, slots, readings.source[rows], t_ns, may_begin)
-        if np.count_nonzero(unsure):
-            self._start_again(slots[unsure])
-            self.slab.columns.history_lost[slots[unsure]] = True
-        if not np.count_nonzero(restarted):
-            return []
-        alerts = []
-        for one in np.flatnonzero(restarted).tolist():
-            row, slot, newest = int(rows[one]), int(slots[one]), int(newest_ns[one])
-            detail = f"its counter fell from {newest / 1e9:g} and counts on from {t_ns[one] / 1e9:g}"
-            self._drop(readings, row, topics, "new_life", detail)
-            if self.evidence.standing[slot]:
-                entry = first_entry + int(readings.message[row])
-                alerts.append(self.ended(slot, "new_life", entry, int(t_ns[one])))
-            self.evidence.clear(slot)
-        self._start_again(slots[restarted])
-        return alerts
-
-    def _with_clocks(
-        self, readings: Readings, rows: Int64, slots: Int64, heard_ns: Int64, topics: Sequence[str]
-    ) -> tuple[Int64, Int64, Int64, Int64]:
-        """Make the devices' clocks good: rows, slots, event times and arrivals, int64 [b], less the future."""
-        said_ns = readings.t_ns[rows]
-        clocked = self._clock_rule.read(self.slab.columns, slots, readings.source[rows], said_ns, heard_ns)
+    def _with_good_clocks(self, rows: Rows, drops: list[Drops]) -> Rows:
+        """The rows by the devices' clocks made good, without those from the future."""
+        slots, newest_ns = rows.slot, self.spacing.newest_ns[rows.slot]
+        clocked = self.clock.read(slots, rows.source, rows.t_ns, rows.heard_ns, newest_ns)
         if clocked.is_right:
-            return rows, slots, clocked.t_ns, heard_ns
-        found: tuple[tuple[Bool, ReasonName], ...] = (
+            return rows.at(clocked.t_ns)
+        doubts: tuple[tuple[Bool, ReasonName], ...] = (
             (clocked.future, "future"),
             (clocked.rebased, "clock_rebased"),
             (clocked.by_arrival, "clock_unsteady"),
         )
-        for which, reason in found:
-            for one in np.flatnonzero(which).tolist():
-                detail = f"its time is {(said_ns[one] - heard_ns[one]) / 1e9:+.3f} s from its arrival"
-                self._drop(readings, rows[one], topics, reason, detail)
-        self.evidence.clearing_since_ns[slots[clocked.rebased]] = NOT_CLEARING
+        ahead_s = (rows.t_ns - rows.heard_ns) / 1e9
+        for which, reason in doubts:
+            if np.count_nonzero(which):
+                drops.append(rows.dropped(which, reason, "its time is {:+.3f} s from its arrival".format, ahead_s))
+        self.spacing.move(slots, clocked.moved_ns)
+        for predictor in self.predictors:
+            predictor.states.move(slots, clocked.moved_ns)
+            predictor.evidence.interrupt_clearing(slots[clocked.rebased])
+        self._lose_history(slots[clocked.rebased])
+        rows = rows.at(clocked.t_ns)
         if not clocked.future.any():
-            return rows, slots, clocked.t_ns, heard_ns
-        is_unheard = self.slab.columns.t_ns[slots] == NEVER
-        self._start_again(slots[clocked.future & is_unheard])  # the row that its life began with is lost
-        kept = ~clocked.future
-        return rows[kept], slots[kept], clocked.t_ns[kept], heard_ns[kept]
+            return rows
+        self._start_again(slots[clocked.future & (newest_ns == NEVER)])  # the row that its life began with is lost
+        return rows.only(~clocked.future)
+
+    def _begin_new_lives(self, rows: Rows, drops: list[Drops]) -> list[AlertEvent]:
+        """Devices whose counter has started again are others from now on; returns the ends of their alerts."""
+        if not self._restart.may_find:
+            return []
+        slots, newest_ns = rows.slot, self.spacing.newest_ns[rows.slot]
+        may_begin = self.newness.has_all(rows.heard_ns)
+        restarted, unsure = self._restart.read(slots, rows.source, rows.t_ns, newest_ns, may_begin)
+        if np.count_nonzero(unsure):
+            self._start_again(slots[unsure])
+            self._lose_history(slots[unsure])
+        if not np.count_nonzero(restarted):
+            return []
+        self.clock.begin_epoch(slots, restarted)
+        text = "its counter fell from {:g} and counts on from {:g}".format
+        drops.append(rows.dropped(restarted, "new_life", text, newest_ns / 1e9, rows.t_ns / 1e9))
+        alerts = []
+        for index in np.flatnonzero(restarted).tolist():
+            alerts += self.end_alerts(int(slots[index]), "new_life", int(rows.entry[index]), int(rows.t_ns[index]))
+        self._start_again(slots[restarted])
+        self.spacing.forget(slots[restarted])
+        for predictor in self.predictors:
+            predictor.begin_new_lives(slots[restarted])
+        return alerts
+
+    def _without_old(self, rows: Rows, drops: list[Drops]) -> Rows:
+        """The rows that are neither late nor repeated."""
+        order = self.spacing.order(rows.slot, rows.t_ns)
+        mixed = mixed_rows(self._mixed, rows.slot, order.is_old)
+        if len(mixed):
+            drops.append(rows.dropped(mixed, "mixed_rows", lambda: MIXED))
+        if not np.count_nonzero(order.is_old):
+            return rows
+        if np.count_nonzero(order.repeated):
+            drops.append(rows.dropped(order.repeated, "repeated", lambda: "at the time of the device's newest row"))
+        if np.count_nonzero(order.late):
+            span_s = (self.spacing.newest_ns[rows.slot] - rows.t_ns) / 1e9
+            drops.append(rows.dropped(order.late, "late", self._why_late, span_s, rows.source))
+        return rows.only(~order.is_old)
+
+    def _why_late(self, span_s: float, source: int) -> str:
+        unit = next((one.unit for one in self.predictors if one.reads_source(source)), "s")
+        return f"{span_s:g} {unit} before the device's newest row"
+
+    def _evict(self, slot: int) -> None:
+        self.evicted[self.source_of(slot)] += 1
+        self.slots.release(slot)
 
     def _start_again(self, slots: Int64) -> None:
-        """The state of these devices says nothing any more: from now on they are of unknown age."""
-        columns = self.slab.columns
-        columns.state[slots], columns.rows[slots], columns.is_new[slots] = 0, 0, False
-        columns.state_t_ns[slots] = NEVER
+        """The states of these devices say nothing any more."""
+        for predictor in self.predictors:
+            predictor.states.start_again(slots)
 
-    def _drop(self, readings: Readings, row: int, topics: Sequence[str], reason: ReasonName, detail: str) -> None:
-        one = slice(row, row + 1)
-        columns = (readings.message[one], readings.source[one], readings.device[one])
-        readings.drops.append(Drops(reason, *columns, str, ([detail],)))
+    def _lose_history(self, slots: Int64) -> None:
+        for predictor in self.predictors:
+            predictor.states.lose_history(slots)
 
 
-def _event_time(readings: Readings, row: int) -> str:
-    return f"event time {readings.t_ns[row]} ns"
+def _cadences(sources: Sequence[Source], models: Sequence[Model]) -> list[float]:
+    """Seconds between the rows of each source: the shortest cadence of the models that read it."""
+    found = []
+    for index in range(len(sources)):
+        readers = [one.bundle.manifest.cadence.every_s for one in models if index in one.sources]
+        found.append(min(readers, default=1.0))
+    return found
+
+
+def _first_readers(models: Sequence[Model], n_sources: int) -> list[Bool]:
+    """Of each model: whether it is the first that reads a source, bool [n_sources]."""
+    is_read, found = np.zeros(n_sources, np.bool_), []
+    for model in models:
+        reads = np.isin(np.arange(n_sources), model.sources)
+        found.append(reads & ~is_read)
+        is_read |= reads
+    return found
+
+
+def _in_order(parts: list[Scores]) -> Scores:
+    """One model's scores of all rounds, by entry."""
+    if len(parts) == 1:
+        return parts[0]
+    scores = concatenated(parts)
+    return selected(scores, np.argsort(scores.entry, kind="stable"))

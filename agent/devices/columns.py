@@ -1,9 +1,10 @@
 """Per-device columns: one numpy array a property, one element a slot, grown together by doubling.
 
-A subclass is a dataclass whose fields are made by `column`; each field is an array [capacity] or [capacity, width].
+A *column group* is a dataclass whose fields are made by `column`; each field is an array [capacity] or
+[capacity, width]. One stage owns a group: it makes it with `Slots.register`, and it alone writes its columns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import field, fields
 from typing import Any, Self
 
@@ -19,7 +20,7 @@ def column(dtype: type[np.generic], empty: float) -> Any:  # a dataclass field s
 
 
 class Columns:
-    """What the slab and the judge's evidence have in common: make, grow, clear, list."""
+    """What every column group can do: make, grow, clear, list, take over."""
 
     @classmethod
     def empty(cls, capacity: int, **widths: int) -> Self:
@@ -48,6 +49,17 @@ class Columns:
         """Make a slot as if no device had ever used it."""
         for name, _, empty in self.layout():
             getattr(self, name)[slot] = empty
+
+    def reset(self) -> None:
+        """Make every slot as if no device had ever used it."""
+        for name, _, empty in self.layout():
+            getattr(self, name)[:] = empty
+
+    def refill(self, arrays: Mapping[str, AnyArray]) -> None:
+        """Every slot anew: the first n as `arrays` [n, ...] has them, the others empty."""
+        self.reset()
+        for name, array in arrays.items():
+            getattr(self, name)[: len(array)] = array
 
     def arrays(self, n_slots: int) -> dict[str, AnyArray]:
         """The first `n_slots` of each column, as views."""

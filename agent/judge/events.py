@@ -4,21 +4,46 @@ An alert keeps its id and the bundle that raised it for its whole life: a later 
 not become the one that warned.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 
+from agent.devices.slots import GONE, Slots
 from agent.judge.evidence import Evidence, Verdict
-from agent.judge.lifecycle import HEAD, TRANSITIONS, alert_id
+from agent.judge.lifecycle import HEAD, STATES, alert_id, next_state
 from agent.words import SEVERITIES, AlertEvent, BundleLabel, Int64, Quality, Scores
+
+EndCause = Literal["forgotten", "new_life", "source_removed", "model_removed"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What happened to an alert; the rest of its event is what the evidence knows of the alert."""
+
+    kind: Literal["raised", "updated", "cleared"]
+    cause: Literal["risk", "below_threshold"] | EndCause
+    entry: int
+    t_ns: int
+    t_epoch: int
+    quality: Quality
+    risk: tuple[float, ...] = ()
+    rul: tuple[float, ...] = ()
 
 
 class AlertEvents:
-    """Makes the events of the bundle `own`, which runs, and knows the alerts that stand from before it ran."""
+    """Makes the events of a model that runs, and knows its alerts that stand from before its bundle ran.
 
-    def __init__(self, own: BundleLabel) -> None:
+    own  label of the bundle that runs
+    """
+
+    def __init__(self, model: str, own: BundleLabel, sources: Sequence[str], slots: Slots, evidence: Evidence) -> None:
+        self._model = model
         self._own = own
+        self._sources = sources
+        self._slots = slots
+        self._evidence = evidence
         self._adopted: dict[int, AlertEvent] = {}  # by slot: the newest event of an alert that was raised before
 
     def forget(self) -> None:
@@ -29,105 +54,76 @@ class AlertEvents:
         """The alert that stands in `slot` was raised before; `event` is its newest one."""
         self._adopted[slot] = event
 
-    def decided(
-        self,
-        verdict: Verdict,
-        scores: Scores,
-        slots: Int64,
-        evidence: Evidence,
-        clock_epoch: Int64,
-        source_of: Callable[[int], str],
-    ) -> Iterator[AlertEvent]:
-        """One event for each row of a batch that raises, updates or clears.
-
-        clock_epoch int64 [capacity] is that of every slot now; `source_of` names a slot's source.
-        """
+    def decided(self, verdict: Verdict, scores: Scores, slots: Int64, epochs: Int64) -> Iterator[AlertEvent]:
+        """One event for each row of a batch that raises, updates or clears; epochs int64 [b] of the devices' clocks."""
         for row in verdict.rows.tolist():
-            slot, device = int(slots[row]), str(scores.device[row])
+            slot = int(slots[row])
             if verdict.raised[row]:
                 self._adopted.pop(slot, None)
-            source, raised_by = source_of(slot), self._raised_by(slot)
-            state = TRANSITIONS["unacknowledged", "clear"] if verdict.cleared[row] else TRANSITIONS["normal", "raise"]
-            yield AlertEvent(
-                kind="raised" if verdict.raised[row] else "cleared" if verdict.cleared[row] else "updated",
-                alert=self._id(slot, source, device, evidence),
-                sequence=int(evidence.sequence[slot]),
-                source=source,
-                device=device,
-                head=HEAD,
-                state=state,
-                severity=SEVERITIES[evidence.severity[slot]],
+            is_end = bool(verdict.cleared[row])
+            step = _Step(
+                kind="raised" if verdict.raised[row] else "cleared" if is_end else "updated",
+                cause="below_threshold" if is_end else "risk",
                 entry=int(scores.entry[row]),
                 t_ns=int(scores.t_ns[row]),
-                raised_t_ns=int(evidence.raised_t_ns[slot]),
-                quality=Quality(scores.quality[row]).name.lower(),
+                t_epoch=int(epochs[row]),
+                quality=Quality(scores.quality[row]),
                 risk=tuple(scores.risk[row].tolist()),
                 rul=tuple(scores.rul[row].tolist()),
-                cause="below_threshold" if verdict.cleared[row] else "risk",
-                clock_epoch=int(evidence.raised_epoch[slot]),
-                t_epoch=int(clock_epoch[slot]),
-                bundle=raised_by,
-                decided_by=self._decider(raised_by),
             )
+            yield self._event(slot, step)
 
-    def ended(
-        self,
-        evidence: Evidence,
-        slot: int,
-        device: str,
-        source: str,
-        cause: Literal["forgotten", "new_life"],
-        entry: int,
-        t_ns: int,
-        t_epoch: int,
-    ) -> AlertEvent:
-        """The end of a device's alert that no score ended; `t_ns` is the time of its newest row, in `t_epoch`."""
-        raised_by = self._raised_by(slot)
+    def ended(self, slot: int, cause: EndCause, entry: int, t_ns: int, t_epoch: int) -> AlertEvent:
+        """The end, which the evidence has already, of an alert that no score ended.
+
+        t_ns  time of the device's newest row, in the epoch `t_epoch` of its clock
+        """
+        return self._event(slot, _Step("cleared", cause, entry, t_ns, t_epoch, Quality.STALE))
+
+    def _event(self, slot: int, step: "_Step") -> AlertEvent:
+        evidence, source_index = self._evidence, int(self._slots.source[slot])
+        source, device = "" if source_index == GONE else self._sources[source_index], str(self._slots.devices[slot])
+        adopted = self._adopted.get(slot)
+        is_own = adopted is None or adopted.bundle.digest == self._own.digest
+        epoch, raised_t_ns = int(evidence.raised_epoch[slot]), int(evidence.raised_t_ns[slot])
         return AlertEvent(
-            kind="cleared",
-            alert=self._id(slot, source, device, evidence),
-            sequence=int(evidence.sequence[slot]) + 1,
+            kind=step.kind,
+            alert=adopted.alert if adopted else alert_id(source, device, self._model, HEAD, epoch, raised_t_ns),
+            sequence=int(evidence.sequence[slot]),
             source=source,
             device=device,
             head=HEAD,
-            state=TRANSITIONS["unacknowledged", "clear"],
+            state=STATES[evidence.alert_state[slot]],
             severity=SEVERITIES[evidence.severity[slot]],
-            entry=entry,
-            t_ns=t_ns,
-            raised_t_ns=int(evidence.raised_t_ns[slot]),
-            quality=Quality.STALE.name.lower(),
-            risk=(),
-            rul=(),
-            cause=cause,
-            clock_epoch=int(evidence.raised_epoch[slot]),
-            t_epoch=t_epoch,
-            bundle=raised_by,
-            decided_by=self._decider(raised_by),
+            entry=step.entry,
+            t_ns=step.t_ns,
+            raised_t_ns=raised_t_ns,
+            quality=step.quality.name.lower(),
+            risk=step.risk,
+            rul=step.rul,
+            cause=step.cause,
+            clock_epoch=epoch,
+            t_epoch=step.t_epoch,
+            bundle=self._own if adopted is None or is_own else adopted.bundle,
+            decided_by=None if is_own else self._own,
+            model=self._model,
         )
 
-    def orphaned(self, event: AlertEvent, entry: int) -> AlertEvent:
-        """The end of a standing alert whose source the configuration no longer has; `event` is its newest one."""
-        return msgspec.structs.replace(
-            event,
-            kind="cleared",
-            sequence=event.sequence + 1,
-            state=TRANSITIONS["unacknowledged", "clear"],
-            entry=entry,
-            quality=Quality.STALE.name.lower(),
-            risk=(),
-            rul=(),
-            cause="source_removed",
-            decided_by=None if event.bundle.digest == self._own.digest else self._own,
-        )
 
-    def _id(self, slot: int, source: str, device: str, evidence: Evidence) -> str:
-        if slot in self._adopted:
-            return self._adopted[slot].alert
-        return alert_id(source, device, HEAD, int(evidence.raised_epoch[slot]), int(evidence.raised_t_ns[slot]))
+def ended_without_owner(event: AlertEvent, cause: EndCause, entry: int, own: BundleLabel | None) -> AlertEvent:
+    """The end of a standing alert whose source or model the configuration no longer has; `event` is its newest one.
 
-    def _raised_by(self, slot: int) -> BundleLabel:
-        adopted = self._adopted.get(slot)
-        return self._own if adopted is None or adopted.bundle.digest == self._own.digest else adopted.bundle
-
-    def _decider(self, raised_by: BundleLabel) -> BundleLabel | None:
-        return None if raised_by is self._own else self._own
+    own  label of the bundle that runs now under the alert's model, None for none
+    """
+    return msgspec.structs.replace(
+        event,
+        kind="cleared",
+        sequence=event.sequence + 1,
+        state=next_state(event.state, "end"),
+        entry=entry,
+        quality=Quality.STALE.name.lower(),
+        risk=(),
+        rul=(),
+        cause=cause,
+        decided_by=None if own is None or event.bundle.digest == own.digest else own,
+    )

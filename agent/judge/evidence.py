@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from agent.bundle.manifest import JudgePolicy
 from agent.devices.columns import Columns, column
-from agent.words import SEVERITIES, Bool, Float32, Int64, Quality, UInt8
+from agent.judge.lifecycle import NORMAL, STATES, Trigger, apply
+from agent.words import SEVERITIES, AlertEvent, Bool, Float32, Int64, Quality, UInt8
 
 NOT_CLEARING = -1
 
@@ -23,7 +24,7 @@ class Evidence(Columns):
 
     window             uint32  bit k: was the k-th newest `ok` row over the threshold
     level              uint8   severity level of the newest `ok` row
-    standing           bool    an alert stands
+    alert_state        uint8   life cycle of the device's alert: index into lifecycle.STATES
     severity           uint8   index into SEVERITIES of the standing alert
     sequence           int64   number of the standing alert's newest event
     raised_t_ns        int64   event time of the raise
@@ -33,17 +34,42 @@ class Evidence(Columns):
 
     window: npt.NDArray[np.uint32] = column(np.uint32, 0)
     level: UInt8 = column(np.uint8, 0)
-    standing: Bool = column(np.bool_, False)
+    alert_state: UInt8 = column(np.uint8, NORMAL)
     severity: UInt8 = column(np.uint8, 0)
     sequence: Int64 = column(np.int64, 0)
     raised_t_ns: Int64 = column(np.int64, 0)
     raised_epoch: Int64 = column(np.int64, 0)
     clearing_since_ns: Int64 = column(np.int64, NOT_CLEARING)
 
-    def forget(self) -> None:
-        """Start every device's window, timers and alerts anew (the alert table knows which alerts stand)."""
-        for name, _, empty in self.layout():
-            getattr(self, name)[:] = empty
+    def stand(self, slot: int, event: AlertEvent) -> None:
+        """An alert stands, of which `event` is the newest one in the alert table."""
+        self.alert_state[slot] = STATES.index(event.state)
+        self.severity[slot] = SEVERITIES.index(event.severity)
+        self.sequence[slot] = event.sequence
+        self.raised_t_ns[slot] = event.raised_t_ns
+        self.raised_epoch[slot] = event.clock_epoch
+
+    @property
+    def standing(self) -> Bool:
+        """bool [capacity]: an alert of the device stands."""
+        standing: Bool = self.alert_state != NORMAL
+        return standing
+
+    def is_standing(self, slot: int) -> bool:
+        return bool(self.alert_state[slot] != NORMAL)
+
+    def end(self, slot: int) -> None:
+        """The standing alert ends without a score's doing."""
+        self.alert_state[slot] = apply(self.alert_state[slot : slot + 1], "end")[0]
+        self.sequence[slot] += 1
+
+    def raised_in(self, slots: Int64, epochs: Int64) -> None:
+        """Alerts of these devices were raised in these epochs of their clocks, int64 [b] both."""
+        self.raised_epoch[slots] = epochs
+
+    def interrupt_clearing(self, slots: Int64) -> None:
+        """The clocks of these devices were set anew: nobody knows how long their risks were low."""
+        self.clearing_since_ns[slots] = NOT_CLEARING
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +116,8 @@ def judge(
     ok = quality == Quality.OK
     alert_risk = risk[:, policy.horizon]
     over = ok & (alert_risk >= np.asarray(threshold, np.float32))
-    standing = evidence.standing[slots]
+    state = evidence.alert_state[slots]
+    standing = state != NORMAL
     window = evidence.window[slots]
     # One noisy row must not make an alert critical: severity is what the last two `ok` rows agree on.
     level = severity_level(risk, policy)
@@ -116,7 +143,10 @@ def judge(
     updated = standing & ok & ~cleared & (agreed > evidence.severity[slots])
 
     evidence.window[slots] = np.where(cleared, np.uint32(0), window)
-    evidence.standing[slots] = (standing | raised) & ~cleared
+    triggers: tuple[tuple[Bool, Trigger], ...] = ((raised, "raise"), (updated, "update"), (cleared, "clear"))
+    for which, trigger in triggers:
+        state[which] = apply(state[which], trigger)
+    evidence.alert_state[slots] = state
     evidence.severity[slots] = np.where(raised | updated, agreed, evidence.severity[slots])
     evidence.sequence[slots] = np.where(raised, 1, evidence.sequence[slots] + (updated | cleared))
     evidence.raised_t_ns[slots] = np.where(raised, t_ns, evidence.raised_t_ns[slots])

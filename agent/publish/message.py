@@ -10,7 +10,7 @@ import numpy as np
 from agent.bundle.manifest import Manifest
 from agent.publish.topic import Topics
 from agent.store.outbox import Outgoing
-from agent.words import MAIN_MODEL, AlertEvent, BundleLabel, Quality, Scores, Source
+from agent.words import AlertEvent, BundleLabel, Quality, Scores, Source
 
 Time = str | int | float
 
@@ -113,22 +113,22 @@ def outgoing(event: AlertEvent, topics: Topics) -> list[Outgoing]:
 
 
 def score_messages(
-    scores: Scores, sources: Sequence[Source], manifest: Manifest, topics: Topics, model: str = MAIN_MODEL
+    scores: Scores, sources: Sequence[Source], manifest: Manifest, topics: Topics
 ) -> Iterator[tuple[str, bytes]]:
-    """Topic and payload of each score of `model`, which has this manifest; the scores count `sources`."""
+    """Topic and payload of each score of a model, which has this manifest; the scores count `sources`."""
     names = [sources[source].name for source in scores.source.tolist()]
     said = (scores.device.tolist(), scores.t_ns.tolist(), scores.quality.tolist())
     for source, device, t_ns, quality, risk, rul in zip(names, *said, scores.risk, scores.rul, strict=True):
         message = ScoreMessage(
             device=device,
-            model=model,
+            model=scores.model,
             t=time(t_ns, manifest.time_unit),
             t_ns=t_ns,
             quality=Quality(quality).name.lower(),
             risk=[_short(value) for value in risk],
             rul=[_short(value) for value in rul],
         )
-        yield topics.score(source, device, model), msgspec.json.encode(message)
+        yield topics.score(source, device, scores.model), msgspec.json.encode(message)
 
 
 def time(t_ns: int, time_unit: Literal["s", "cycle", "unknown"]) -> Time:

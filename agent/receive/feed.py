@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from agent.core import Core
+from agent.core.entries import Heartbeat, HistoryLost, Messages
 from agent.log import DropLog, ShedLog
 from agent.receive.client import Receiver
 from agent.receive.inbox import Received
@@ -28,7 +29,7 @@ class Feed:
     def __init__(
         self, receiver: Receiver, core: Core, finish: Callable[[Taken], None], drop_log: DropLog, shed_log: ShedLog
     ) -> None:
-        self.n_read = core.entry
+        self.n_read = core.n_messages
         self.lag_s: float | None = None
         self._receiver = receiver
         self._core = core
@@ -64,26 +65,26 @@ class Feed:
     def _begin(self, wait_s: float) -> None:
         received = self._receiver.read(wait_s)
         if received.history_lost:
-            self._core.mark_gap("")
+            self._core.apply(HistoryLost())
         self._accept(received)
         self._drop_log.hear(received.drops, self._receiver.inbox.counts)
         self._shed_log.hear(received.shed, time.monotonic())
         if received.is_taken:
-            self._finish(self._core.tick(self._receiver.now_ns()))
+            self._finish(self._core.apply(Heartbeat(self._receiver.now_ns())))
             self._receiver.acknowledge(received.packet_ids)
 
     def _accept(self, received: Received) -> None:
         self._received = received
         self.n_read += len(received.topics)
         for source, device in received.gaps:
-            self._core.mark_gap(source, [device])
+            self._core.apply(HistoryLost(source, [device]))
 
     def _take(self, until_s: float) -> None:
         """Portion after portion until monotonic `until_s`, at least one where there is one."""
         received = self._received
         while not received.is_taken:
             topics, payloads, arrived_ns = received.portion(PORTION_MESSAGES)
-            self._finish(self._core.take(topics, payloads, arrived_ns))
+            self._finish(self._core.apply(Messages(topics, payloads, arrived_ns)))
             self.lag_s = (self._receiver.now_ns() - arrived_ns[-1]) / 1e9
             if received.is_taken:
                 self._receiver.acknowledge(received.packet_ids)

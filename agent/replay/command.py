@@ -15,7 +15,7 @@ from agent import whole_file
 from agent.bundle import file
 from agent.bundle.manifest import Manifest
 from agent.config.settings import Broker
-from agent.core.engine import load_engine
+from agent.core.model import load_engine
 from agent.errors import ForewarnError
 from agent.judge.threshold import choose, parse_budget
 from agent.replay import options, wording

@@ -11,11 +11,13 @@ import numpy as np
 
 from agent.bundle.file import Bundle
 from agent.core import Bounds, Core
+from agent.core.entries import Messages
+from agent.core.model import Model
 from agent.errors import DataRefused
 from agent.replay.messages import Stream
 from agent.replay.pace import AT_ONCE, Pace
 from agent.step.engine import Engine
-from agent.words import AlertEvent, Float32, Int64, Scores, UInt8
+from agent.words import MAIN_MODEL, AlertEvent, Float32, Int64, Scores, UInt8
 
 CHUNK = 500  # messages a call: warnings show while the rest is still to come
 _ARRIVAL_STEP_NS = 1000  # so that hours of log time do not pass, and nobody is stale or forgotten
@@ -60,8 +62,9 @@ def play_inline(
     Raises DataRefused when a row was not scored.
     """
     observer = observer or Observer()
-    bounds = Bounds()
-    core = Core((stream.source,), bundle, Engine(model, bundle.manifest), threshold, bounds)
+    channels = tuple(range(bundle.manifest.n_channels))
+    own = Model(MAIN_MODEL, bundle, Engine(model, bundle.manifest), threshold, (0,), (channels,))
+    core = Core((stream.source,), (own,), Bounds())
     begin_ns = round(float(stream.t_s.max()) * 1e9)  # no row comes before its own time
     scores: list[Scores] = []
     events: list[AlertEvent] = []
@@ -69,8 +72,9 @@ def play_inline(
     while end < len(stream):
         start, end = end, min(end + CHUNK, pace.wait_for(end))
         topics, payloads = stream.messages(start, end)
-        taken = core.take(topics, payloads, [begin_ns + _ARRIVAL_STEP_NS * index for index in range(start, end)])
-        scores.append(taken.scores)
+        arrived_ns = [begin_ns + _ARRIVAL_STEP_NS * index for index in range(start, end)]
+        taken = core.apply(Messages(topics, payloads, arrived_ns))
+        scores += taken.scores
         events += taken.alerts
         for event in taken.alerts:
             observer.on_event(event)

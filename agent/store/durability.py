@@ -10,6 +10,7 @@ from pathlib import Path
 from structlog.typing import FilteringBoundLogger
 
 from agent.core import Core
+from agent.core.entries import AlertsKept, HistoryLost, StateBehind
 from agent.errors import StateRefused
 from agent.store import snapshot
 from agent.store.outbox import ALERT_TABLE, Outbox, Outgoing
@@ -40,26 +41,33 @@ class Durability:
 
     def start(self) -> None:
         """Restore the core. Raises StateRefused when the disk fails, or core and table disagree about what stands."""
-        restored, refused = snapshot.restore(self._folder, self._core.restore)
+        restored, refused = snapshot.restore(self._folder, self._restore)
         for one in refused:
             self._log.error("snapshot_set_aside", kept=str(one.aside), why=one.why)
         last = snapshot.take_last(self._folder)
         is_clean = restored is not None and not refused and restored.name == last
         if not is_clean:
-            self._core.mark_unclean()
+            self._core.apply(StateBehind())
         ended = self._adopt()
         if restored is not None or refused or not self._outbox.is_first:  # else no agent has heard anything here
-            self._core.mark_gap("")
+            self._core.apply(HistoryLost())
         if restored is not None:
-            self._log.info("state_restored", snapshot=restored.name, taken=self._core.entry, stopped_in_order=is_clean)
-        self._newest, self._entry = restored if is_clean else None, self._core.entry
+            self._log.info(
+                "state_restored", snapshot=restored.name, taken=self._core.n_messages, stopped_in_order=is_clean
+            )
+        self._newest, self._entry = restored if is_clean else None, self._core.n_messages
         if ended:
             self._newest = None
             self.write()  # else the next start finds alerts in the old one that the table knows no more
 
+    def _restore(self, data: bytes) -> None:
+        for model in self._core.restore(data):
+            why = "the snapshot is of another bundle than the model has now, or older than the model"
+            self._log.warning("model_state_lost", model=model, why=why, next_step="Its devices warm up again.")
+
     def write(self) -> None:
         """A snapshot, where something has changed since the last one."""
-        entry = self._core.entry
+        entry = self._core.n_messages
         if self._newest is not None and entry == self._entry:
             return
         self._newest = None
@@ -83,17 +91,17 @@ class Durability:
     def _adopt(self) -> bool:
         """Take life cycles from the table; True when alerts were ended by that."""
         newest = self._outbox.newest()
-        if self._core.n_standing() and not newest:  # an ended alert would still have its row
-            what = f"the snapshot knows {self._core.n_standing()} standing alerts, the table none at all"
+        if self._core.view().n_standing() and not newest:  # an ended alert would still have its row
+            what = f"the snapshot knows {self._core.view().n_standing()} standing alerts, the table none at all"
             self._log.error("alert_table_lost", why=what, next_step="A fault that still shows is raised anew.")
-        adopted = self._core.adopt(self._outbox.standing(), newest)
-        self._outbox.commit(adopted.ended, self._messages_of(adopted.ended))
+        adopted = self._core.apply(AlertsKept(self._outbox.standing(), newest))
+        self._outbox.commit(adopted.alerts, self._messages_of(adopted.alerts))
         self._outbox.forget(adopted.forgotten)
-        for event in adopted.ended:
+        for event in adopted.alerts:
             self._log.warning("alert_cleared", device=event.device, source=event.source, why="its source was removed")
-        n_core, n_table = self._core.n_standing(), len(self._outbox.standing())
+        n_core, n_table = self._core.view().n_standing(), len(self._outbox.standing())
         if n_core != n_table:
             what = f"{n_table} alerts stand in it, {n_core} in the restored state"
             next_step = "This is a fault of forewarn: please report it with a copy of the folder."
             raise StateRefused(self._folder / ALERT_TABLE, what, next_step=next_step)
-        return bool(adopted.ended)
+        return bool(adopted.alerts)

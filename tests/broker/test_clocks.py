@@ -12,6 +12,7 @@ import pytest
 from agent.bundle import file
 from agent.bundle.manifest import Cadence
 from agent.core import Bounds, Core
+from agent.core.entries import Heartbeat, Messages
 from agent.publish.message import score_messages
 from agent.publish.topic import Topics
 from agent.step.engine import Engine
@@ -46,8 +47,8 @@ def scores_as_if_alone(messages: list[tuple[str, bytes]]) -> list[bytes]:
     """A healthy device's, from a core that knows no other; each message arrives when it says."""
     into = core(WALL, manifest=SECONDS)
     arrived_ns = [round(json.loads(payload)["ts"] * 1e9) for _, payload in messages]
-    taken = into.take([topic for topic, _ in messages], [payload for _, payload in messages], arrived_ns)
-    return [payload for _, payload in score_messages(taken.scores, [WALL], SECONDS, Topics(ROOT))]
+    taken = into.apply(Messages([topic for topic, _ in messages], [payload for _, payload in messages], arrived_ns))
+    return [payload for _, payload in score_messages(taken.scores[0], [WALL], SECONDS, Topics(ROOT))]
 
 
 @pytest.mark.slow
@@ -103,7 +104,7 @@ def test_a_gateway_whose_clock_was_set_back_goes_on_hearing_its_devices(broker, 
     source = replace(SOURCE, time_field="", time_unit="arrival")
     into = Core([source], bundle, Engine(bundle.model, bundle.manifest), 0.5, Bounds())
     snapshot.restore(agent.state, into.restore)
-    into.tick(time.time_ns() + 3600 * 10**9)
+    into.apply(Heartbeat(time.time_ns() + 3600 * 10**9))
     into.entry += 1
     snapshot.write(agent.state, into.snapshot())
     agent.go()

@@ -14,7 +14,7 @@ from tests.streams import SOURCE, Message, core, take
 def scores_inline(messages: Sequence[Message], device: str) -> list[bytes]:
     """The payloads of a device's scores, byte for byte."""
     topics = Topics(ROOT)
-    said = score_messages(take(core(), messages).scores, [SOURCE], small_manifest(), topics)
+    said = score_messages(take(core(), messages).scores[0], [SOURCE], small_manifest(), topics)
     return [payload for topic, payload in said if topic == topics.score("press", device)]
 
 

@@ -46,7 +46,7 @@ def stands_at(messages: list[Message]) -> dict[tuple[str, int], bool]:
     events = {event.entry: event for event in taken.alerts}
     stands: dict[tuple[str, int], bool] = {}
     now = dict.fromkeys(FLEET, False)
-    scores = taken.scores
+    scores = taken.scores[0]
     for entry, device, t_ns in zip(scores.entry.tolist(), scores.device.tolist(), scores.t_ns.tolist(), strict=True):
         if entry in events:
             now[device] = events[entry].kind != "cleared"

@@ -10,6 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from agent.core.entries import AlertsKept, HistoryLost
 from agent.words import AlertEvent, Quality
 from tests.small_bundle import small_manifest
 from tests.streams import Message, core, in_bursts, life, take
@@ -54,7 +55,7 @@ class CrashedAtAnyTime(RuleBasedStateMachine):
         taken = take(self.core, self.messages[self.place : self.place + n])
         self.place = min(self.place + n, len(self.messages))
         events = {event.entry: event for event in taken.alerts}
-        scores = taken.scores
+        scores = taken.scores[0]
         for row, entry in enumerate(scores.entry.tolist()):
             self.hear_score(
                 str(scores.device[row]), int(scores.t_ns[row]), Quality(scores.quality[row]), scores.risk[row]
@@ -79,10 +80,12 @@ class CrashedAtAnyTime(RuleBasedStateMachine):
             self.core.restore(good[-1][0])
             for device, t_ns in good[-1][1].items():
                 self.known[device] = max(t_ns, self.known.get(device, 0))
-        self.core.adopt(
-            self.standing(), {(one.source, one.device): (one.t_epoch, one.t_ns) for one in self.table.values()}
+        self.core.apply(
+            AlertsKept(
+                self.standing(), {(one.source, one.device): (one.t_epoch, one.t_ns) for one in self.table.values()}
+            )
         )
-        self.core.mark_gap("")
+        self.core.apply(HistoryLost())
         self.due_gap = set(self.known)
         self.over = {device: [] for device in DEVICES}
         self.place = min(max(0, self.place + lost), len(self.messages))
@@ -90,7 +93,7 @@ class CrashedAtAnyTime(RuleBasedStateMachine):
     @invariant()
     def what_stands_in_the_table_stands_in_the_core(self) -> None:
         if hasattr(self, "core"):
-            assert self.core.n_standing() == len(self.standing())
+            assert self.core.view().n_standing() == len(self.standing())
 
     def standing(self) -> list[AlertEvent]:
         return [event for event in self.table.values() if event.state != "normal"]

@@ -13,7 +13,7 @@ from agent.core import Bounds
 from agent.step.engine import Engine
 from agent.words import Quality
 from tests.small_bundle import small_manifest
-from tests.streams import MODEL, SOURCE, Message, bytes_of, core, interleaved, life, take
+from tests.streams import MODEL, SOURCE, Message, bytes_of, core, interleaved, life, states_of, take
 
 HOSTILE_PAYLOADS = [
     b"", b"{", b"null", b"[1,2]", b"\xff\xfe", b"\0" * 100, b"[" * 5000, b'{"cycle": NaN}', b'{"cycle": 1e400}',
@@ -55,7 +55,7 @@ def test_each_hostile_payload_is_counted_or_scored_as_not_ok(payload):
     """No hostile payload becomes an `ok` score; each that gives no score at all is counted by a reason."""
     into = core()
     taken = take(into, [*life("p1", 12), ("plant/h1/cycle", payload)])
-    told = taken.scores.quality[taken.scores.device == "h1"]
+    told = taken.scores[0].quality[taken.scores[0].device == "h1"]
     assert (told != Quality.OK).all()
     assert told.size or any(count for (source, _), count in into.counts.items() if source == "press")
 
@@ -93,14 +93,14 @@ def test_a_device_whose_state_cannot_be_followed_starts_again_and_its_neighbour_
     into = core()
     lives = life("p1", 30), life("p2", 30)
     first = take(into, interleaved(lives[0][:20], lives[1][:20]))
-    into._stepper.slab.columns.state[into._stepper.slab.find(0, "p2")] = np.nan
+    states_of(into).state[1] = np.nan
     second = take(into, interleaved(lives[0][20:], lives[1][20:]), arrived_ns=2 * 10**9)
     assert into.counts["press", "not_finite"] == 1
     quiet = core()
     want = [bytes_of(take(quiet, lives[0][:20]), "p1")]
     want.append(bytes_of(take(quiet, lives[0][20:], arrived_ns=2 * 10**9), "p1"))
     assert [bytes_of(first, "p1"), bytes_of(second, "p1")] == want
-    p2 = second.scores.quality[second.scores.device == "p2"]
+    p2 = second.scores[0].quality[second.scores[0].device == "p2"]
     assert p2.tolist()[:3] == [Quality.GAP, Quality.WARMING_UP, Quality.OK]
 
 
@@ -112,10 +112,10 @@ def test_two_sources_that_use_one_id_are_two_machines():
     both = interleaved(sound, [("oven/p1", payload) for _, payload in worn])
     taken = take(into, both)
     for index, lives in enumerate((sound, worn)):
-        mine = taken.scores.source == index
-        alone_scores = take(core(), lives).scores
-        assert taken.scores.risk[mine].tobytes() == alone_scores.risk.tobytes()
-        assert taken.scores.quality[mine].tobytes() == alone_scores.quality.tobytes()
+        mine = taken.scores[0].source == index
+        alone_scores = take(core(), lives).scores[0]
+        assert taken.scores[0].risk[mine].tobytes() == alone_scores.risk.tobytes()
+        assert taken.scores[0].quality[mine].tobytes() == alone_scores.quality.tobytes()
     assert {event.source for event in taken.alerts} == {"oven"}
     (wanted, *_) = take(core(), worn).alerts
     assert (taken.alerts[0].t_ns, taken.alerts[0].risk) == (wanted.t_ns, wanted.risk)

@@ -7,9 +7,10 @@ that may be older than all this. The twin takes the same messages in one life. `
 import msgspec
 import numpy as np
 
+from agent.core.entries import AlertsKept, HistoryLost, StateBehind
 from agent.words import AlertEvent, Quality
 from tests.small_bundle import small_manifest
-from tests.streams import Message, core, interleaved, life, message, take
+from tests.streams import Message, core, engine_of, interleaved, life, message, take
 
 KILLS = 100
 WARM = msgspec.structs.replace(  # a leaky mean of 0.8 forgets to 0.4 % in 25 rows
@@ -50,7 +51,7 @@ def test_a_killed_agent_raises_nothing_that_an_undisturbed_twin_has_not():
         n = int(rng.integers(1, 200))
         first = into.entry
         taken = take(into, messages[place : place + n])
-        qualities += taken.scores.quality.tolist()
+        qualities += taken.scores[0].quality.tolist()
         for event in taken.alerts:
             row = place + event.entry - first
             if event.kind == "raised":
@@ -66,12 +67,14 @@ def test_a_killed_agent_raises_nothing_that_an_undisturbed_twin_has_not():
         kills += 1
         into = core(manifest=WARM)
         into.restore(snapshots[-1])
-        into.mark_unclean()
-        into.adopt(
-            [event for event in table.values() if event.state != "normal"],
-            {(event.source, event.device): (event.t_epoch, event.t_ns) for event in table.values()},
+        into.apply(StateBehind())
+        into.apply(
+            AlertsKept(
+                [event for event in table.values() if event.state != "normal"],
+                {(event.source, event.device): (event.t_epoch, event.t_ns) for event in table.values()},
+            )
         )
-        into.mark_gap("")
+        into.apply(HistoryLost())
     assert raised > 20
     assert {Quality.OK, Quality.GAP, Quality.WARMING_UP} <= set(qualities)
 
@@ -84,11 +87,11 @@ def killed(rows_after_snapshot: int, *, clean: bool = False):
     again = core(manifest=WARM)
     again.restore(kept)
     if not clean:
-        again.mark_unclean()
-    again.adopt([], {})
-    again.mark_gap("")
+        again.apply(StateBehind())
+    again.apply(AlertsKept([], {}))
+    again.apply(HistoryLost())
     start = 41 + rows_after_snapshot
-    return take(again, life("p1", 40, start=start, wear_from=1000)).scores.quality.tolist()
+    return take(again, life("p1", 40, start=start, wear_from=1000)).scores[0].quality.tolist()
 
 
 def test_after_an_unclean_end_a_state_that_misses_rows_warms_up_before_it_is_ok():
@@ -114,15 +117,16 @@ def test_the_step_after_a_restart_is_as_long_as_the_state_is_old():
     take(into, life("p1", 40, wear_from=1000))
     again = core(manifest=WARM)
     again.restore(into.snapshot())
-    again.mark_unclean()
-    again.adopt([], {("press", "p1"): (0, 45 * 10**9)})
+    again.apply(StateBehind())
+    again.apply(AlertsKept([], {("press", "p1"): (0, 45 * 10**9)}))
     seen = []
-    run = again._stepper._engine.run
-    again._stepper._engine.run = lambda x, dt, state: (seen.append(dt.tolist()), run(x, dt, state))[1]
+    engine = engine_of(again)
+    run = engine.run
+    engine.run = lambda x, dt, state: (seen.append(dt.tolist()), run(x, dt, state))[1]
     taken = take(again, [message("p1", 45), message("p1", 46), message("p1", 47)])
     assert seen == [[6.0], [1.0]]
     assert again.counts["press", "repeated"] == 1
-    assert taken.scores.quality.tolist() == [Quality.GAP, Quality.WARMING_UP]
+    assert taken.scores[0].quality.tolist() == [Quality.GAP, Quality.WARMING_UP]
 
 
 def test_the_oracle_sees_a_state_that_is_taken_for_newer_than_it_is():
@@ -131,6 +135,6 @@ def test_the_oracle_sees_a_state_that_is_taken_for_newer_than_it_is():
     take(into, fault_that_ends("p1", 50, 1))
     again = core(manifest=WARM)
     again.restore(into.snapshot())
-    again.adopt([], {("press", "p1"): (0, 60 * 10**9)})
+    again.apply(AlertsKept([], {("press", "p1"): (0, 60 * 10**9)}))
     taken = take(again, [message("p1", 61 + index) for index in range(5)])
     assert [event.kind for event in taken.alerts] == ["raised"]

@@ -7,7 +7,7 @@ import pytest
 
 from agent.bundle import file, onnx_graph
 from agent.bundle.golden import rows_max, verify_work
-from agent.core.engine import load_engine
+from agent.core.model import load_engine
 from tests.bundles import write_small_bundle
 from trainer.data.history import History
 from trainer.export.golden import GOLDEN_EVERY, golden

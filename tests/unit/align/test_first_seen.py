@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from agent.core import Bounds
+from agent.core.entries import AlertsKept, Heartbeat, HistoryLost
 from agent.step.engine import Engine
 from agent.words import Quality
 from tests.small_bundle import small_manifest
-from tests.streams import MODEL, SOURCE, bytes_of, core, life, message, take
+from tests.streams import MODEL, SOURCE, bytes_of, core, life, message, states_of, take
 
 BENCH = replace(SOURCE, name="bench", topic="bench/{device}/cycle", first_seen="new")
 OK, WARMING_UP, GAP = Quality.OK, Quality.WARMING_UP, Quality.GAP
@@ -27,7 +28,7 @@ def bench(device, n=4, **more):
 
 
 def qualities(into, messages, *, arrived_ns=S):
-    return take(into, messages, arrived_ns=arrived_ns).scores.quality.tolist()
+    return take(into, messages, arrived_ns=arrived_ns).scores[0].quality.tolist()
 
 
 def of_unknown_age(device, n):
@@ -35,7 +36,7 @@ def of_unknown_age(device, n):
 
 
 def test_a_new_device_starts_from_the_new_values_and_one_of_unknown_age_from_zeros():
-    scores = take(core(SOURCE, BENCH), [*bench("b1", 1), *life("p1", 1)]).scores
+    scores = take(core(SOURCE, BENCH), [*bench("b1", 1), *life("p1", 1)]).scores[0]
     engine, x, dt = Engine(MODEL, small_manifest()), np.zeros((1, 3), np.float32), np.zeros(1, np.float32)
     x[0] = np.random.default_rng(0).normal(0, 0.05, (1, 3)).astype(np.float32)  # as `life` does
     for row, state in enumerate(([0, 0, 0, 0, 1], [0, 0, 0, 0, 0])):
@@ -48,7 +49,7 @@ def test_a_bundle_that_knows_no_new_devices_scores_both_alike():
     manifest = small_manifest()
     state = tuple(msgspec.structs.replace(block, new=0.0) for block in manifest.state)
     plain = msgspec.structs.replace(manifest, state=state)
-    scores = take(core(SOURCE, BENCH, manifest=plain), [*bench("b1"), *life("p1", 4)]).scores
+    scores = take(core(SOURCE, BENCH, manifest=plain), [*bench("b1"), *life("p1", 4)]).scores[0]
     assert scores.risk[:4].tobytes() == scores.risk[4:].tobytes()
     assert scores.quality.tolist() == [OK] * 4 + [WARMING_UP, WARMING_UP, OK, OK]
 
@@ -57,14 +58,14 @@ def test_a_device_that_takes_over_a_slot_is_as_new_as_it_says_itself():
     """A slot that was given back keeps nothing of the device that had it."""
     into = core(SOURCE, BENCH, bounds=Bounds(max_devices=1, stale_after_s=1, forget_after_s=2))
     assert qualities(into, bench("b1", 1)) == [OK]
-    into.tick(100 * S)
+    into.apply(Heartbeat(100 * S))
     assert qualities(into, life("p1", 1), arrived_ns=101 * S) == [WARMING_UP]
 
 
 def test_adopted_devices_are_of_unknown_age():
     """The alert table knows them, the state is lost: they have a past."""
     into = core(BENCH)
-    into.adopt([], {("bench", "b1"): (0, S)})
+    into.apply(AlertsKept([], {("bench", "b1"): (0, S)}))
     assert qualities(into, [*bench("b1", 4), *bench("b2", 1)], arrived_ns=2 * S) == [GAP, WARMING_UP, OK, OK]
 
 
@@ -72,7 +73,7 @@ def test_a_known_device_stays_new_over_a_gap():
     """Its state goes on: the rows that are missing are a gap, as with any device."""
     into = core(BENCH)
     take(into, bench("b1", 1))
-    into.mark_gap("")
+    into.apply(HistoryLost())
     assert qualities(into, bench("b1", 3, start=2), arrived_ns=2 * S) == [GAP, OK, OK]
 
 
@@ -80,7 +81,7 @@ def test_who_is_first_heard_soon_after_lost_history_may_have_begun_unheard():
     """For as long as a living device may be silent; counted from the entry after the loss, whenever that comes."""
     into = core(BENCH, bounds=Bounds(stale_after_s=STALE_S))
     assert qualities(into, bench("b1", 1)) == [OK]
-    into.mark_gap("")
+    into.apply(HistoryLost())
     lost_ns = 5000 * S
     assert qualities(into, bench("b2", 2), arrived_ns=lost_ns) == [WARMING_UP] * 2
     assert qualities(into, bench("b3", 1), arrived_ns=lost_ns + STALE_S * S - 1) == [WARMING_UP]
@@ -90,8 +91,8 @@ def test_who_is_first_heard_soon_after_lost_history_may_have_begun_unheard():
 
 def test_listening_in_vain_ends_the_doubt_as_well():
     into = core(BENCH, bounds=Bounds(stale_after_s=STALE_S))
-    into.mark_gap("")
-    into.tick(100 * S)
+    into.apply(HistoryLost())
+    into.apply(Heartbeat(100 * S))
     assert qualities(into, bench("b1", 2), arrived_ns=(100 + STALE_S) * S) == [OK, OK]
 
 
@@ -100,9 +101,9 @@ def test_a_snapshot_keeps_who_is_new_and_since_when_nobody_begins_unheard(ticks)
     """Taken after lost history, before or after the entry that says what time it is."""
     before, after = core(BENCH), core(BENCH)
     take(before, bench("b1", 1))
-    before.mark_gap("")
+    before.apply(HistoryLost())
     for _ in range(ticks):
-        before.tick(50 * S)
+        before.apply(Heartbeat(50 * S))
     after.restore(before.snapshot())
     assert after.snapshot() == before.snapshot()
     messages = [*bench("b1", 2, start=2), *bench("b2", 2)]
@@ -110,15 +111,15 @@ def test_a_snapshot_keeps_who_is_new_and_since_when_nobody_begins_unheard(ticks)
         told = [take(one, messages, arrived_ns=arrived_ns) for one in (before, after)]
         assert len({bytes_of(one, "b1") + bytes_of(one, "b2") for one in told}) == 1
         messages = bench("b3", 2)
-    assert told[0].scores.quality.tolist() == ([OK, OK] if ticks else [WARMING_UP, WARMING_UP])
+    assert told[0].scores[0].quality.tolist() == ([OK, OK] if ticks else [WARMING_UP, WARMING_UP])
 
 
 def test_who_was_refused_for_want_of_room_is_not_new_when_there_is_room():
     into = core(BENCH, bounds=Bounds(max_devices=1, stale_after_s=5, forget_after_s=8))
     assert qualities(into, [*bench("b1", 1), *bench("b2", 1)]) == [OK]
-    into.tick(2 * S)
+    into.apply(Heartbeat(2 * S))
     assert qualities(into, bench("b2", 1, start=7), arrived_ns=8 * S) == []
-    into.tick(12 * S)
+    into.apply(Heartbeat(12 * S))
     assert into.counts["bench", "forgotten"] == 1
     assert qualities(into, bench("b2", 2, start=11), arrived_ns=12 * S) == [WARMING_UP, WARMING_UP]
 
@@ -136,7 +137,7 @@ def test_a_refused_device_of_another_source_makes_nobody_doubtful():
     into = core(SOURCE, BENCH, bounds=Bounds(max_devices=1, stale_after_s=5, forget_after_s=8))
     take(into, [*life("p1", 1), *life("p2", 1)])
     take(into, life("p2", 1), arrived_ns=8 * S)
-    into.tick(12 * S)
+    into.apply(Heartbeat(12 * S))
     assert qualities(into, bench("b1", 1), arrived_ns=12 * S) == [OK]
 
 
@@ -159,11 +160,11 @@ def test_a_later_row_that_is_dropped_leaves_a_device_new():
 def test_a_device_that_cannot_be_followed_starts_again_as_of_unknown_age():
     into = core(BENCH)
     take(into, bench("b1", 5))
-    into._stepper.slab.columns.state[into._stepper.slab.find(0, "b1")] = np.nan
-    again = take(into, bench("b1", 4, start=6), arrived_ns=2 * S).scores
+    states_of(into).state[0] = np.nan
+    again = take(into, bench("b1", 4, start=6), arrived_ns=2 * S).scores[0]
     assert into.counts["bench", "not_finite"] == 1
     assert again.quality.tolist() == [GAP, WARMING_UP, OK]
-    quiet = take(core(), life("b1", 4, start=6)[1:]).scores  # the same rows without a past
+    quiet = take(core(), life("b1", 4, start=6)[1:]).scores[0]  # the same rows without a past
     assert again.risk.tobytes() == quiet.risk.tobytes()
 
 
@@ -178,7 +179,7 @@ def test_a_device_that_was_forgotten_is_heard_as_for_the_first_time():
     """A bound of what the agent can know: it keeps nothing of a device that is forgotten (docs/sources.md)."""
     into = core(BENCH, bounds=Bounds(stale_after_s=1, forget_after_s=2))
     take(into, bench("b1", 5))
-    into.tick(10 * S)
+    into.apply(Heartbeat(10 * S))
     assert into.counts["bench", "forgotten"] == 1
     assert qualities(into, bench("b1", 2), arrived_ns=20 * S) == [OK, OK]
 

@@ -6,6 +6,7 @@ import pytest
 
 from agent.align.restart import RESTART_ROWS
 from agent.core import Bounds, Core
+from agent.core.entries import AlertsKept, HistoryLost, StateBehind
 from agent.words import AlertEvent, Quality, Taken
 from tests.streams import SOURCE, Message, core, interleaved, life, message, take
 
@@ -19,12 +20,12 @@ def test_a_counter_that_starts_again_is_a_new_life():
     assert first.alerts[-1].state != "normal"
     again = take(into, life("p1", 40, wear_from=1000))
     assert into.counts == {("press", "late"): RESTART_ROWS - 1, ("press", "new_life"): 1}
-    assert len(again.scores.entry) == 40 - (RESTART_ROWS - 1)
-    assert again.scores.quality.tolist()[:3] == [Quality.WARMING_UP, Quality.WARMING_UP, Quality.OK]
+    assert len(again.scores[0].entry) == 40 - (RESTART_ROWS - 1)
+    assert again.scores[0].quality.tolist()[:3] == [Quality.WARMING_UP, Quality.WARMING_UP, Quality.OK]
     (end,) = again.alerts
     assert (end.kind, end.cause, end.state, end.alert) == ("cleared", "new_life", "normal", first.alerts[0].alert)
-    alone = take(core(), life("p1", 40, wear_from=1000)[RESTART_ROWS - 1 :]).scores
-    assert again.scores.risk.tobytes() == alone.risk.tobytes(), "nothing of the old life is left in the state"
+    alone = take(core(), life("p1", 40, wear_from=1000)[RESTART_ROWS - 1 :]).scores[0]
+    assert again.scores[0].risk.tobytes() == alone.risk.tobytes(), "nothing of the old life is left in the state"
 
 
 def test_an_alert_of_the_new_life_has_an_id_of_its_own():
@@ -43,13 +44,13 @@ def test_a_backlog_is_no_new_life(start):
     take(into, life("p1", 60, wear_from=1000))
     again = take(into, [*life("p1", 61 - start, start=start, wear_from=1000), message("p1", 61)])
     assert into.counts["press", "late"] + into.counts["press", "repeated"] == 61 - start
-    assert again.scores.quality.tolist() == [Quality.OK]
+    assert again.scores[0].quality.tolist() == [Quality.OK]
 
 
 def test_a_whole_backlog_after_lost_history_is_no_new_life():
     into = core()
     take(into, life("p1", 60))
-    into.mark_gap("")
+    into.apply(HistoryLost())
     assert take(into, life("p1", 60)).alerts == []
     assert ("press", "new_life") not in into.counts
 
@@ -60,9 +61,9 @@ def test_a_stuck_clock_is_stale_whatever_is_heard():
     take(into, life("p1", 10))
     for second in range(1, 12):
         take(into, [message("p1", 10)], arrived_ns=(1 + second) * S)
-    assert into.devices_by_quality()["stale"] == 1
+    assert into.view().devices_by_quality()["stale"] == 1
     take(into, [message("p1", 11)], arrived_ns=14 * S)
-    assert into.devices_by_quality()["ok"] == 1
+    assert into.view().devices_by_quality()["ok"] == 1
 
 
 def test_two_machines_under_one_id_are_named():
@@ -72,7 +73,7 @@ def test_two_machines_under_one_id_are_named():
     taken = take(into, interleaved(worn, sound))
     assert into.counts["press", "mixed_rows"] >= 1
     assert "two machines" in next(drop.detail for drop in taken.drops if drop.reason == "mixed_rows")
-    assert len(taken.scores.entry) == 40
+    assert len(taken.scores[0].entry) == 40
 
 
 def test_a_backlog_is_not_taken_for_two_machines():
@@ -101,10 +102,10 @@ class Table:
         if state is not None:
             into.restore(state)
         if not clean:
-            into.mark_unclean()
+            into.apply(StateBehind())
         standing = [event for event in self.rows.values() if event.state != "normal"]
-        into.adopt(standing, {key: (event.t_epoch, event.t_ns) for key, event in self.rows.items()})
-        into.mark_gap("")
+        into.apply(AlertsKept(standing, {key: (event.t_epoch, event.t_ns) for key, event in self.rows.items()}))
+        into.apply(HistoryLost())
         return into
 
 
@@ -125,7 +126,7 @@ def test_a_restart_of_the_agent_does_not_measure_a_new_life_by_an_alert_of_the_o
     table.commit(take(into, well(1, 40), arrived_ns=2 * HOUR))
     again = table.start(into.snapshot(), clean=True)
     rows = ill(41, 60)
-    scores, wanted = (take(one, rows, arrived_ns=3 * HOUR).scores for one in (again, into))
+    scores, wanted = (take(one, rows, arrived_ns=3 * HOUR).scores[0] for one in (again, into))
     assert scores.t_ns.tolist() == wanted.t_ns.tolist()
     assert scores.risk.tobytes() == wanted.risk.tobytes()
 
@@ -140,8 +141,8 @@ def test_a_crash_after_a_new_life_began_does_not_end_its_alert():
     again = table.start(state, clean=False)
     later = take(again, ill(41, 90), arrived_ns=3 * HOUR, step_ns=60 * S)
     assert [event.kind for event in later.alerts if event.kind != "updated"] == []
-    assert again.n_standing() == 1
-    assert later.scores.quality.tolist()[:3] == [Quality.GAP, Quality.WARMING_UP, Quality.OK]
+    assert again.view().n_standing() == 1
+    assert later.scores[0].quality.tolist()[:3] == [Quality.GAP, Quality.WARMING_UP, Quality.OK]
 
 
 def test_alerts_of_two_lives_have_two_ids_though_the_state_was_lost_between():
@@ -164,9 +165,9 @@ def test_rows_that_catch_up_while_a_backlog_is_still_thought_of_meet_no_old_stat
     into, table = core(), Table()
     take(into, ill(1, 100), arrived_ns=HOUR)
     again = table.start(into.snapshot(), clean=clean)
-    got = take(again, well(1, 104), arrived_ns=2 * HOUR, step_ns=S).scores
+    got = take(again, well(1, 104), arrived_ns=2 * HOUR, step_ns=S).scores[0]
     assert got.quality.tolist() == [Quality.GAP, Quality.WARMING_UP, Quality.OK, Quality.OK]
-    alone = take(core(), well(101, 104)).scores
+    alone = take(core(), well(101, 104)).scores[0]
     assert got.risk.tobytes() == alone.risk.tobytes()
 
 
@@ -181,7 +182,7 @@ def test_a_device_that_is_refused_hides_no_new_life_of_another():
         rows = rows if stranger else rows[::2]
         found: list[int] = []
         for start in range(0, len(rows), len(rows) // parts):
-            found += take(into, rows[start : start + len(rows) // parts], arrived_ns=2 * HOUR).scores.t_ns.tolist()
+            found += take(into, rows[start : start + len(rows) // parts], arrived_ns=2 * HOUR).scores[0].t_ns.tolist()
         return found
 
     assert scored(True, 1) == scored(True, 40) == scored(False, 1) == scored(False, 20)

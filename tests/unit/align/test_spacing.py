@@ -1,67 +1,40 @@
 import numpy as np
 
-from agent.align.spacing import space
-from agent.bundle.manifest import Cadence
+from agent.align.spacing import Spacing
+from agent.devices.slots import Slots
 
 S = 10**9
+SLOT = np.array([0])
 
 
-CADENCE = Cadence(every_s=1.0, dt_max_s=20.0, least_s=0.5)
-
-
-def one(t_s: float, newest_s: float, state_s: float | None = None, is_fast: bool = False):
-    state_s = newest_s if state_s is None else state_s
-    times = (np.int64([time * S]) for time in (t_s, newest_s, state_s))
-    return space(*times, np.array([is_fast]), CADENCE)
+def order(t_s: float, newest_s: float | None):
+    spacing = Spacing(Slots(1, 1))
+    if newest_s is not None:
+        spacing.take(SLOT, np.int64([newest_s * S]))
+    found = spacing.order(SLOT, np.int64([t_s * S]))
+    assert found.is_old[0] == (found.late[0] or found.repeated[0])
+    return found.late[0], found.repeated[0]
 
 
 def test_an_earlier_row_is_late_and_an_equal_one_repeated():
-    assert (one(9, 10).late[0], one(9, 10).repeated[0]) == (True, False)
-    assert (one(10, 10).late[0], one(10, 10).repeated[0]) == (False, True)
-    assert (one(11, 10).late[0], one(11, 10).repeated[0]) == (False, False)
+    assert order(9, 10) == (True, False)
+    assert order(10, 10) == (False, True)
+    assert order(11, 10) == (False, False)
 
 
 def test_a_row_at_time_zero_can_be_followed_and_repeated():
-    assert one(1, 0).dt[0] == 1
-    assert one(0, 0).repeated[0]
+    assert order(1, 0) == (False, False)
+    assert order(0, 0) == (False, True)
 
 
-def test_a_first_row_has_no_dt_and_is_neither_late_nor_a_gap():
-    first = space(np.int64([5 * S]), np.int64([-1]), np.int64([-1]), np.array([False]), CADENCE)
-    assert (first.dt[0], first.late[0], first.is_gap[0], first.is_lost[0]) == (0, False, False, False)
+def test_a_first_row_is_neither():
+    assert order(5, None) == (False, False)
 
 
-def test_dt_is_seconds_since_the_newest_row():
-    spacing = one(12.25, 10)
-    assert spacing.dt.dtype == np.float32
-    assert spacing.dt[0] == 2.25
-
-
-def test_more_than_twice_the_cadence_is_a_gap_and_exactly_twice_is_not():
-    assert not one(12, 10).is_gap[0]
-    assert one(12.001, 10).is_gap[0]
-
-
-def test_more_than_dt_max_is_lost_and_starts_with_no_dt():
-    assert (one(30, 10).is_lost[0], one(30, 10).dt[0]) == (False, 20)
-    assert (one(31, 10).is_lost[0], one(31, 10).dt[0]) == (True, 0)
-
-
-def test_a_device_known_only_by_its_time_starts_with_no_dt():
-    """As after a restart without a snapshot: the alert table gave it a newest time, the state is zero."""
-    assert one(12, 10, state_s=-1).dt[0] == 0
-
-
-def test_dt_is_counted_from_the_row_of_the_state_and_lateness_from_the_newest():
-    """As after a restart from a snapshot that is older than the alert table."""
-    spacing = one(12, 11, state_s=9)
-    assert (spacing.dt[0], spacing.is_gap[0], spacing.late[0]) == (3, True, False)
-    assert (one(40, 39, state_s=9).is_lost[0], one(10, 11, state_s=9).late[0]) == (True, True)
-
-
-def test_a_row_closer_than_those_of_training_is_too_fast():
-    assert [one(10 + step, 10).too_fast[0] for step in (0, 0.25, 0.5, 1)] == [False, True, False, False]
-
-
-def test_after_a_row_that_was_too_fast_one_waits_until_a_row_is_due():
-    assert [one(10 + step, 10, is_fast=True).too_fast[0] for step in (0.5, 0.9, 0.95, 1)] == [True, True, False, False]
+def test_a_clock_that_is_set_anew_takes_the_newest_row_along():
+    spacing = Spacing(Slots(1, 1))
+    spacing.move(SLOT, np.int64([5]))
+    assert spacing.newest_ns[0] == -1, "there is none"
+    spacing.take(SLOT, np.int64([10 * S]))
+    spacing.move(SLOT, np.int64([-4 * S]))
+    assert not spacing.order(SLOT, np.int64([7 * S])).is_old[0]

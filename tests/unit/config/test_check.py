@@ -15,6 +15,7 @@ from agent.bundle.manifest import Cadence
 from agent.bundle.manifest_rules import SPAN_S_MAX
 from agent.config.load import Examined, check, examine
 from agent.config.plan import build
+from agent.core.entries import Heartbeat, Messages
 from agent.decode.json_object import JsonObjectCodec, field_problem
 from agent.words import Source
 from tests.bundles import small_members, write_small_bundle
@@ -42,9 +43,9 @@ def takes_rows(examined: Examined) -> None:
         topic = source.topic.replace("{device}", "p1").replace("+", "x").replace("#", "x")
         for step in range(30):  # by a clock, fifty years late: it is re-based
             values = dict.fromkeys(source.fields, 0.5) | ({source.time_field: step} if source.time_field else {})
-            core.take([topic], [json.dumps(values).encode()], [ARRIVED_NS + step * 10**9])
-    core.tick(ARRIVED_NS + 86_400 * 10**9)
-    core.tick(ARRIVED_NS + 2 * 86_400 * 10**9)
+            core.apply(Messages([topic], [json.dumps(values).encode()], [ARRIVED_NS + step * 10**9]))
+    core.apply(Heartbeat(ARRIVED_NS + 86_400 * 10**9))
+    core.apply(Heartbeat(ARRIVED_NS + 2 * 86_400 * 10**9))
     core.restore(core.snapshot())
 
 

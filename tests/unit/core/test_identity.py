@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from agent.core import Bounds
+from agent.core.entries import AlertsKept, Heartbeat, HistoryLost
 from agent.errors import StateRefused
 from agent.words import AlertEvent, Quality
 from tests.streams import SOURCE, core, life, message, take
@@ -25,12 +26,12 @@ def test_a_device_whose_source_has_another_name_goes_on_with_its_state():
     take(before, life("p1", 30))
     after = core(OTHER)
     after.restore(before.snapshot())
-    after.mark_gap("")
-    scores = take(after, life("p1", 10, start=31)).scores
+    after.apply(HistoryLost())
+    scores = take(after, life("p1", 10, start=31)).scores[0]
     assert scores.quality.tolist() == [Quality.GAP] + [Quality.OK] * 9
-    wanted = take(before, life("p1", 10, start=31)).scores
+    wanted = take(before, life("p1", 10, start=31)).scores[0]
     assert scores.risk.tobytes() == wanted.risk.tobytes()
-    assert sum(after.devices_by_quality().values()) == 1
+    assert sum(after.view().devices_by_quality().values()) == 1
 
 
 def test_and_named_back_too():
@@ -39,18 +40,18 @@ def test_and_named_back_too():
     between, after = core(OTHER), core()
     between.restore(before.snapshot())
     after.restore(between.snapshot())
-    assert take(after, life("p1", 3, start=31)).scores.quality.tolist() == [Quality.OK] * 3
+    assert take(after, life("p1", 3, start=31)).scores[0].quality.tolist() == [Quality.OK] * 3
 
 
 def test_alerts_of_a_source_that_is_gone_end_with_the_cause():
     event = raised("p1")
     after = core(OTHER)
-    adopted = after.adopt([event], {("press", "p1"): (0, event.t_ns)})
-    (end,) = adopted.ended
+    adopted = after.apply(AlertsKept([event], {("press", "p1"): (0, event.t_ns)}))
+    (end,) = adopted.alerts
     assert (end.kind, end.state, end.cause, end.alert) == ("cleared", "normal", "source_removed", event.alert)
     assert end.sequence == event.sequence + 1
     assert adopted.forgotten == [("press", "p1")]
-    assert after.n_standing() == 0
+    assert after.view().n_standing() == 0
 
 
 def test_a_device_without_an_owner_makes_room_for_one_that_lives():
@@ -58,7 +59,7 @@ def test_a_device_without_an_owner_makes_room_for_one_that_lives():
     take(before, life("gone", 5))
     after = core(OTHER, bounds=Bounds(max_devices=1))
     after.restore(before.snapshot())
-    assert len(take(after, life("lives", 5)).scores.entry) == 5
+    assert len(take(after, life("lives", 5)).scores[0].entry) == 5
     assert after.counts == {("", "forgotten"): 1}
 
 
@@ -67,13 +68,13 @@ def test_standing_alerts_are_adopted_before_ended_ones_take_any_room():
     into = core(bounds=Bounds(max_devices=40))
     ended = {("press", f"old{number:02}"): (0, number * S) for number in range(60)}
     event = raised("p1")
-    adopted = into.adopt([event], {**ended, ("press", "p1"): (0, event.t_ns)})
-    assert into.n_standing() == 1
-    assert sum(into.devices_by_quality().values()) == 1
+    adopted = into.apply(AlertsKept([event], {**ended, ("press", "p1"): (0, event.t_ns)}))
+    assert into.view().n_standing() == 1
+    assert sum(into.view().devices_by_quality().values()) == 1
     assert len(adopted.forgotten) == 20, "of ended alerts only as many are kept as there may be devices"
     assert ("press", "old00") in adopted.forgotten
     rows = [message(f"new{number}", cycle) for number in range(39) for cycle in (1, 2)]
-    assert len(take(into, rows).scores.entry) == 78
+    assert len(take(into, rows).scores[0].entry) == 78
     assert into.counts == {}
 
 
@@ -85,30 +86,31 @@ def test_a_standing_alert_gets_its_slot_although_the_snapshot_is_full():
     into = core(bounds=Bounds(max_devices=2))
     into.restore(before.snapshot())
     event = raised("p1")
-    into.adopt([event], {("press", "p1"): (0, event.t_ns)})
-    assert into.n_standing() == 1
+    into.apply(AlertsKept([event], {("press", "p1"): (0, event.t_ns)}))
+    assert into.view().n_standing() == 1
     assert into.counts == {("press", "forgotten"): 1}
-    assert take(into, [message("lives", 4)], arrived_ns=6 * S).scores.quality.tolist() == [Quality.OK]
+    assert take(into, [message("lives", 4)], arrived_ns=6 * S).scores[0].quality.tolist() == [Quality.OK]
 
 
 def test_more_standing_alerts_than_devices_are_refused_at_the_start():
     events = [raised(f"p{number}") for number in range(3)]
-    with pytest.raises(StateRefused, match=r"3 alerts stand, and agent.devices_max is 2\n  Raise agent.devices_max"):
-        core(bounds=Bounds(max_devices=2)).adopt(events, {})
+    what = r"alerts of 3 devices stand, and agent.devices_max is 2\n  Raise agent.devices_max"
+    with pytest.raises(StateRefused, match=what):
+        core(bounds=Bounds(max_devices=2)).apply(AlertsKept(events, {}))
 
 
 def test_who_ended_is_kept_as_a_mark_until_it_is_heard_or_long_silent():
     into = core(bounds=Bounds(stale_after_s=1, forget_after_s=5))
-    into.adopt([], {("press", "p1"): (0, 50 * S), ("press", "p2"): (0, 50 * S)})
+    into.apply(AlertsKept([], {("press", "p1"): (0, 50 * S), ("press", "p2"): (0, 50 * S)}))
     taken = take(into, [message("p1", 50), message("p1", 51), message("p1", 52)], arrived_ns=10 * S)
     assert into.counts["press", "repeated"] == 1
-    assert taken.scores.quality.tolist() == [Quality.GAP, Quality.WARMING_UP]
-    assert [*into.tick(12 * S).forgotten] == []
-    assert [*into.tick(30 * S).forgotten] == [("press", "p2"), ("press", "p1")]
+    assert taken.scores[0].quality.tolist() == [Quality.GAP, Quality.WARMING_UP]
+    assert [*into.apply(Heartbeat(12 * S)).forgotten] == []
+    assert [*into.apply(Heartbeat(30 * S)).forgotten] == [("press", "p2"), ("press", "p1")]
 
 
 def test_who_is_forgotten_is_named_so_that_its_ended_alert_may_go():
     into = core(bounds=Bounds(stale_after_s=1, forget_after_s=5))
     take(into, life("p1", 3))
-    into.tick(2 * S)
-    assert [*into.tick(20 * S).forgotten] == [("press", "p1")]
+    into.apply(Heartbeat(2 * S))
+    assert [*into.apply(Heartbeat(20 * S)).forgotten] == [("press", "p1")]

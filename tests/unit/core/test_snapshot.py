@@ -4,10 +4,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from agent.core import Bounds
+from agent.core import Bounds, Core
+from agent.core.entries import AlertsKept, Heartbeat, HistoryLost
 from agent.errors import SnapshotRefused
-from agent.words import AlertEvent
-from tests.streams import SOURCE, core, life, take
+from agent.words import AlertEvent, Quality
+from tests.streams import SOURCE, bytes_of, core, life, model, states_of, take
 
 
 def saved():
@@ -27,14 +28,49 @@ def test_a_snapshot_cut_at_any_byte_is_refused_and_changes_nothing():
     assert into.snapshot() == untouched
 
 
-def test_the_snapshot_of_another_bundle_is_refused_by_name():
-    with pytest.raises(SnapshotRefused, match="belongs to bundle eeeeeeeeeeee, the agent runs dddddddddddd"):
-        core().restore(saved().replace(b"d" * 64, b"e" * 64))
+def test_of_another_bundle_only_the_model_starts_anew_and_says_gap():
+    """Who is known, and how late each device's rows are, is of no bundle."""
+    into = core()
+    assert into.restore(saved().replace(b"d" * 64, b"e" * 64)) == ["main"]
+    assert into.view().device == ["p1", "p2"]
+    again = take(into, life("p1", 33)[28:])
+    assert into.counts["press", "repeated"] + into.counts["press", "late"] == 2
+    assert again.scores[0].quality.tolist() == [Quality.GAP, Quality.WARMING_UP, Quality.OK]
+    assert again.scores[0].risk.tobytes() == take(core(), life("p1", 33)[30:]).scores[0].risk.tobytes()
+
+
+def test_an_unknown_column_group_is_refused_by_name():
+    with pytest.raises(SnapshotRefused, match="column group 'spacinG' is unknown to this version"):
+        core().restore(saved().replace(b'"spacing"', b'"spacinG"'))
+
+
+def test_a_column_group_with_other_columns_is_refused_by_name():
+    with pytest.raises(SnapshotRefused, match="column group 'spacing' has other columns than in this version"):
+        core().restore(saved().replace(b'"newest_ns"', b'"newest_xx"'))
+
+
+def test_a_group_that_a_snapshot_lacks_starts_empty_and_every_device_says_gap():
+    """As of a version that did not have it yet."""
+    one, into = core(), core()
+    take(one, life("p1", 30))
+    one._stepper.slots.groups.pop("mixed")
+    assert into.restore(one.snapshot()) == []
+    assert take(into, life("p1", 32)[30:]).scores[0].quality.tolist() == [Quality.GAP, Quality.OK]
+
+
+def test_a_model_that_is_gone_leaves_the_others_as_they_were():
+    two = Core((SOURCE,), (model(SOURCE), model(SOURCE, name="shadow")), Bounds())
+    take(two, life("p1", 30))
+    assert (into := core()).restore(two.snapshot()) == []
+    alone = core()
+    take(alone, life("p1", 30))
+    rest = life("p1", 60)[30:]
+    assert bytes_of(take(into, rest), "p1") == bytes_of(take(alone, rest), "p1")
 
 
 def test_a_newer_schema_is_refused_by_its_number():
-    with pytest.raises(SnapshotRefused, match="version 9, this forewarn reads version 4"):
-        core().restore(saved().replace(b'"schema_version":4', b'"schema_version":9'))
+    with pytest.raises(SnapshotRefused, match="version 9, this forewarn reads version 5"):
+        core().restore(saved().replace(b'"schema_version":5', b'"schema_version":9'))
 
 
 @pytest.mark.parametrize("header", [b'{"x":"\xff"}', b'{"x":' + b"[" * 100_000, b"{"])
@@ -53,7 +89,7 @@ def test_more_devices_than_the_bound_are_refused():
 def test_a_state_that_is_not_finite_is_refused():
     one = core()
     take(one, life("p1", 5))
-    one._stepper.slab.columns.state[0, 1] = np.nan
+    states_of(one).state[0, 1] = np.nan
     with pytest.raises(SnapshotRefused, match="not finite"):
         core().restore(one.snapshot())
 
@@ -61,10 +97,10 @@ def test_a_state_that_is_not_finite_is_refused():
 def test_devices_of_a_source_that_is_gone_stay_until_they_are_forgotten():
     into = core(replace(SOURCE, name="lathe"), bounds=Bounds(forget_after_s=5))
     into.restore(saved())
-    assert sum(into.devices_by_quality().values()) == 2
-    into.tick(2 * 10**9)
-    into.tick(10 * 10**9)
-    assert sum(into.devices_by_quality().values()) == 0
+    assert sum(into.view().devices_by_quality().values()) == 2
+    into.apply(Heartbeat(2 * 10**9))
+    into.apply(Heartbeat(10 * 10**9))
+    assert sum(into.view().devices_by_quality().values()) == 0
 
 
 def raised_event(device: str, t_ns: int) -> AlertEvent:
@@ -76,8 +112,8 @@ def test_an_adopted_alert_is_not_raised_again_and_clears_under_its_own_id():
     """As after a crash without a snapshot: the table knows an alert, the core nothing else."""
     whole = take(core(), life("p1", 60))
     into = core()
-    into.adopt([whole.alerts[0]], {("press", "p1"): (0, whole.alerts[0].t_ns)})
-    assert into.n_standing() == 1
+    into.apply(AlertsKept([whole.alerts[0]], {("press", "p1"): (0, whole.alerts[0].t_ns)}))
+    assert into.view().n_standing() == 1
     later = take(into, [*life("p1", 60)[40:], *life("p1", 60, start=61, wear_from=1000)])
     assert "raised" not in [event.kind for event in later.alerts]
     assert later.alerts[-1].kind == "cleared"
@@ -92,16 +128,16 @@ def test_the_alert_table_wins_over_the_snapshot():
     raised = take(one, life("p1", 60)).alerts
     assert raised[-1].kind in ("raised", "updated")
     into.restore(one.snapshot())
-    assert into.n_standing() == 1
-    into.adopt([], {("press", "p1"): (0, 61 * 10**9)})
-    assert into.n_standing() == 0
+    assert into.view().n_standing() == 1
+    into.apply(AlertsKept([], {("press", "p1"): (0, 61 * 10**9)}))
+    assert into.view().n_standing() == 0
 
 
 def test_rows_not_newer_than_the_alert_table_are_late():
     """A device that sends its backlog again after the crash cannot raise what was raised and cleared already."""
     into = core()
-    into.adopt([], {("press", "p1"): (0, 50 * 10**9)})
-    into.mark_gap("")
+    into.apply(AlertsKept([], {("press", "p1"): (0, 50 * 10**9)}))
+    into.apply(HistoryLost())
     assert take(into, life("p1", 50)).alerts == []
     assert into.counts["press", "late"] == 49
     assert into.counts["press", "repeated"] == 1
@@ -109,15 +145,15 @@ def test_rows_not_newer_than_the_alert_table_are_late():
 
 def test_a_fault_that_still_shows_after_adoption_is_raised():
     into = core()
-    into.adopt([], {("press", "p1"): (0, 40 * 10**9)})
-    into.mark_gap("")
+    into.apply(AlertsKept([], {("press", "p1"): (0, 40 * 10**9)}))
+    into.apply(HistoryLost())
     assert [event.kind for event in take(into, life("p1", 70)).alerts][:1] == ["raised"]
 
 
 def test_an_adopted_device_that_is_never_heard_is_forgotten_in_time():
     into = core(bounds=Bounds(forget_after_s=5))
-    into.adopt([raised_event("p9", 10**9)], {("press", "p9"): (0, 10**9)})
-    assert into.tick(100 * 10**9).alerts == []
-    assert into.tick(101 * 10**9).alerts == []
-    (ended,) = into.tick(110 * 10**9).alerts
+    into.apply(AlertsKept([raised_event("p9", 10**9)], {("press", "p9"): (0, 10**9)}))
+    assert into.apply(Heartbeat(100 * 10**9)).alerts == []
+    assert into.apply(Heartbeat(101 * 10**9)).alerts == []
+    (ended,) = into.apply(Heartbeat(110 * 10**9)).alerts
     assert (ended.device, ended.cause) == ("p9", "forgotten")

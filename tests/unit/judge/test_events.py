@@ -5,6 +5,7 @@ import msgspec
 from agent.bundle.label import label_of
 from agent.bundle.manifest import RiskHead
 from agent.core import Bounds, Core
+from agent.core.entries import AlertsKept, Heartbeat
 from agent.words import UNKNOWN_BUNDLE, AlertEvent
 from tests.small_bundle import small_manifest
 from tests.streams import Message, core, life, take
@@ -20,7 +21,7 @@ def first() -> Core:
 def later(*standing: AlertEvent, bounds: Bounds | None = None) -> Core:
     """A core with the later bundle, as it begins beside the table of the first."""
     into = core(manifest=LATER, digest=B.digest, bounds=bounds)
-    into.adopt(standing, {("press", event.device): (0, event.t_ns) for event in standing})
+    into.apply(AlertsKept(standing, {("press", event.device): (0, event.t_ns) for event in standing}))
     return into
 
 
@@ -67,7 +68,7 @@ def test_an_alert_keeps_its_bundle_over_updates_and_further_restarts():
     assert (updated.bundle, updated.decided_by) == (A, B)
     assert labels(take(later(updated), healthy(80, 40)).alerts) == [("cleared", "small", "later")]
     again = first()
-    again.adopt([updated], {("press", "p1"): (0, updated.t_ns)})
+    again.apply(AlertsKept([updated], {("press", "p1"): (0, updated.t_ns)}))
     assert labels(take(again, healthy(80, 40)).alerts) == [("cleared", "small", None)]
 
 
@@ -80,7 +81,7 @@ def test_an_alert_of_a_table_without_bundles_is_ended_as_one_of_an_unknown_bundl
 def test_the_alert_of_a_forgotten_device_keeps_its_bundle():
     bounds = Bounds(stale_after_s=1.0, forget_after_s=3.0)
     into = later(standing(), bounds=bounds)
-    ended = [event for second in range(10) for event in into.tick((100 + second) * 10**9).alerts]
+    ended = [event for second in range(10) for event in into.apply(Heartbeat((100 + second) * 10**9)).alerts]
     assert [(one.cause, one.bundle, one.decided_by, one.risk) for one in ended] == [("forgotten", A, B, ())]
 
 

@@ -6,6 +6,7 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
+from agent.core.entries import HistoryLost, Messages
 from agent.log import DropLog, ShedLog
 from agent.receive import backlog, feed
 from agent.receive.backlog import Row
@@ -13,7 +14,7 @@ from agent.receive.feed import PORTION_MESSAGES, Feed
 from agent.receive.inbox import Inbox, ReadBounds, Received
 from agent.receive.publish_frame import Message
 from agent.words import Quality
-from tests.streams import SOURCE, core, interleaved, life
+from tests.streams import SOURCE, core, interleaved, life, states_of
 
 ROWS_MAX = 64
 
@@ -65,22 +66,22 @@ def test_a_turn_that_has_lasted_too_long_leaves_the_rest_to_the_next_ones(monkey
     one.turn(0.0)
     assert (into.entry, one.n_read, reads.acknowledged) == (PORTION_MESSAGES, len(MESSAGES), [])
     one.turn(0.0)
-    assert (into.entry, reads.acknowledged, reads.kept_alive) == (2 * PORTION_MESSAGES, [], 1)
+    assert (into.n_messages, reads.acknowledged, reads.kept_alive) == (2 * PORTION_MESSAGES, [], 1)
     one.turn(0.0)
-    assert (into.entry, reads.acknowledged, reads.kept_alive) == (len(MESSAGES), [7, 8], 2)
+    assert (into.n_messages, reads.acknowledged, reads.kept_alive) == (len(MESSAGES), [7, 8], 2)
     one.turn(0.0)
     assert reads.acknowledged == [7, 8, 9]
     whole = core()
     topics, payloads = zip(*MESSAGES, strict=True)
-    scores = whole.take(topics, payloads, [10**9] * len(topics)).scores
-    assert b"".join(part.scores.risk.tobytes() for part in taken[:3]) == scores.risk.tobytes()
+    scores = whole.apply(Messages(topics, payloads, [10**9] * len(topics))).scores[0]
+    assert b"".join(part.scores[0].risk.tobytes() for part in taken[:3]) == scores.risk.tobytes()
 
 
 def test_within_its_time_a_turn_takes_all_that_was_read():
     reads = Reads(of(MESSAGES, 7))
     one, into, _ = fed(reads)
     one.turn(0.0)
-    assert (into.entry, reads.acknowledged) == (len(MESSAGES), [7])
+    assert (into.n_messages, reads.acknowledged) == (len(MESSAGES), [7])
     assert reads.inbox.share._took_s > 0
 
 
@@ -103,7 +104,7 @@ def qualities(taken) -> dict[str, list[int]]:
     """Of each device, the quality of each of its rows."""
     found: dict[str, list[int]] = {}
     for part in taken:
-        for device, quality in zip(part.scores.device, part.scores.quality.tolist(), strict=True):
+        for device, quality in zip(part.scores[0].device, part.scores[0].quality.tolist(), strict=True):
             found.setdefault(device, []).append(quality)
     return found
 
@@ -126,9 +127,9 @@ def test_a_stop_takes_what_waits_and_marks_what_was_shed_behind_it():
         reads.inbox.backlog.add(("press", "hog"), Row(topic, payload, 10**9))
     reads.inbox.backlog.lose_history()
     one.close()
-    assert into.entry == 2 * ROWS_MAX + 1
+    assert into.n_messages == 2 * ROWS_MAX + 1
     assert Quality.GAP not in qualities(taken)["hog"]
-    assert into._stepper.slab.columns.history_lost.sum() == 1
+    assert states_of(into).history_lost.sum() == 1
 
 
 class Shared(Reads):
@@ -156,10 +157,10 @@ def test_a_backlog_in_one_go_is_scored_whole_and_as_if_it_had_come_slowly():
     one, into, taken = fed(reads)
     while reads.comes:
         one.turn(0.0)
-    assert (into.entry, reads.inbox.counts, bool(reads.inbox.backlog)) == (506, {}, False)
+    assert (into.n_messages, reads.inbox.counts, bool(reads.inbox.backlog)) == (506, {}, False)
     topics, payloads = zip(*rows, strict=True)
-    slowly = core().take(topics, payloads, [10**9] * 506).scores
-    assert b"".join(part.scores.risk.tobytes() for part in taken) == slowly.risk.tobytes()
+    slowly = core().apply(Messages(topics, payloads, [10**9] * 506)).scores[0]
+    assert b"".join(part.scores[0].risk.tobytes() for part in taken) == slowly.risk.tobytes()
     assert qualities(taken)["p1"] == slowly.quality.tolist()
 
 
@@ -202,6 +203,6 @@ def test_a_device_that_the_core_refuses_for_its_id_is_neither_kept_waiting_nor_n
 def test_a_gap_of_a_device_that_is_not_known_touches_nobody(device):
     into = core()
     topics, payloads = zip(*life("p1", 10), strict=True)
-    into.take(topics, payloads, [10**9] * 10)
-    into.mark_gap("press", [device])
-    assert into._stepper.slab.columns.history_lost.sum() == (device == "p1")
+    into.apply(Messages(topics, payloads, [10**9] * 10))
+    into.apply(HistoryLost("press", [device]))
+    assert states_of(into).history_lost.sum() == (device == "p1")

@@ -17,7 +17,7 @@ def test_rows_that_an_agent_would_leave_out_are_not_played_and_counted():
     source = source_for(small_manifest(), "recorded/{device}/row")
     whole = stream([recorded], source)
     into = core(source)
-    scores = take(into, list(zip(*whole.messages(0, 100), strict=True))).scores
+    scores = take(into, list(zip(*whole.messages(0, 100), strict=True))).scores[0]
     assert (scores.t_ns / 1e9).tolist() == kept.t_s.tolist()
     assert into.counts["replay", "too_fast"] == n_left_out
 

@@ -1,9 +1,29 @@
-"""A bundle -> the engine that steps its model, once it has computed the bundle's golden rows."""
+"""A model: a loaded bundle and how it is used. The core has one or several."""
+
+from dataclasses import dataclass
 
 from agent.bundle import golden
 from agent.bundle.file import ANEW, Bundle
 from agent.errors import BundleRefused
 from agent.step.engine import Engine, ModelFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """Immutable.
+
+    name       of the configuration's `[[model]]`
+    threshold  of the head that is judged
+    sources    indexes of the core's sources which it reads
+    channels   for each of `sources`: where each of the model's channels is among the source's
+    """
+
+    name: str
+    bundle: Bundle
+    engine: Engine
+    threshold: float
+    sources: tuple[int, ...]
+    channels: tuple[tuple[int, ...], ...]
 
 
 def load_engine(bundle: Bundle) -> Engine:

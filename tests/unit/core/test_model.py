@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from agent.bundle import file, onnx_graph
 from agent.bundle.file import Bundle
 from agent.bundle.protobuf import Malformed
-from agent.core.engine import load_engine
+from agent.core.model import load_engine
 from agent.errors import BundleRefused
 from agent.step.engine import Engine, ModelFailed
 from tests.bundles import write_small_bundle

@@ -1,0 +1,59 @@
+"""Alert life cycles from the alert table, as at a start in snapshot mode."""
+
+from collections.abc import Collection, Sequence
+
+from agent.core.entries import AlertsKept
+from agent.core.marks import Key
+from agent.core.stepper import Stepper
+from agent.errors import StateRefused
+from agent.judge.events import ended_without_owner
+from agent.words import AlertEvent
+
+
+def adopt(
+    kept: AlertsKept, stepper: Stepper, sources: Sequence[str], max_devices: int, entry: int
+) -> tuple[list[AlertEvent], list[Key]]:
+    """Take over what the table keeps; evidence starts empty. `entry` is the number of this one.
+
+    Returns ends of standing alerts whose source or model the configuration no longer has, and (source, device) whose
+    ended alerts nobody needs. Raises StateRefused when the devices of all standing alerts are more than `max_devices`.
+    """
+    models = {one.model.name: one for one in stepper.predictors}
+    for predictor in stepper.predictors:
+        predictor.forget_alerts()
+    owned = [event for event in kept.standing if event.source in sources and event.model in models]
+    keep = {(event.source, event.device) for event in owned}
+    if len(keep) > max_devices:
+        what = f"alerts of {len(keep)} devices stand, and agent.devices_max is {max_devices}"
+        raise StateRefused("alert table", what, next_step="Raise agent.devices_max to what it was, or more.")
+    marks = {key: mark for key, mark in kept.newest.items() if key[0] in sources}
+    for event in owned:
+        slot = _slot_of_standing(event, stepper, sources, keep)
+        own = (max(event.t_epoch, event.clock_epoch), event.t_ns)
+        stepper.take_mark(slot, marks.pop((event.source, event.device), own))
+        models[event.model].adopt(slot, event)
+    for source, device in [*marks]:
+        known = stepper.slots.find(sources.index(source), device)
+        if known is not None:
+            stepper.take_mark(known, marks.pop((source, device)))
+    by_time = sorted(marks, key=lambda key: marks[key][1], reverse=True)
+    stepper.marks.replace({key: marks[key] for key in by_time[:max_devices]})
+    labels = {name: one.label for name, one in models.items()}
+    ended = []
+    for event in kept.standing:
+        if event.source not in sources:
+            ended.append(ended_without_owner(event, "source_removed", entry, labels.get(event.model)))
+        elif event.model not in models:
+            ended.append(ended_without_owner(event, "model_removed", entry, None))
+    return ended, [*by_time[max_devices:], *(key for key in kept.newest if key[0] not in sources)]
+
+
+def _slot_of_standing(event: AlertEvent, stepper: Stepper, sources: Sequence[str], keep: Collection[Key]) -> int:
+    """A slot for a device whose alert stands; where all are taken, the one heard of least lately makes room."""
+    index = sources.index(event.source)
+    slot = stepper.slot(index, event.device, is_new=False)
+    if slot is None:
+        stepper.evict_least_heard(keep)
+        slot = stepper.slot(index, event.device, is_new=False)
+    assert slot is not None
+    return slot

@@ -1,0 +1,63 @@
+"""The entries of the input log: all that reaches the core comes as one of these, and is numbered in its order."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.core.marks import Key, Mark
+from agent.words import AlertEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """One read's messages, each an entry of its own; the three lists have one element a message.
+
+    arrived_ns  wall time of arrival
+    """
+
+    topics: Sequence[str]
+    payloads: Sequence[bytes]
+    arrived_ns: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Nothing has arrived up to `log_time_ns`, the shell's wall time."""
+
+    log_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLost:
+    """Rows may be missing: the next row of each device of `source` ("" for all), or of those named, says `gap`.
+
+    devices  only these of the source; one that is not known has no history. Without any, for a while nobody who is
+             heard for the first time is taken for new (`agent.align.first_seen`)
+    """
+
+    source: str = ""
+    devices: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StateBehind:
+    """Rows may have been stepped after the snapshot that was restored, and nobody knows which."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsKept:
+    """What the alert table knows, as at a start in snapshot mode: alerts come from it, evidence starts empty.
+
+    standing     the last event of each alert that stands
+    newest       (source, device) -> clock epoch and event time of its newest event in the table. A row not newer
+                 is dropped as late: it was stepped before the crash, and must not raise the same fault under a
+                 second id. A mark of an epoch before the state's says nothing; one of an epoch after it says that
+                 the state is that of another life, or of another clock.
+
+    Devices whose alert stands get their slots first; an ended alert takes none, and waits for its device as a mark.
+    """
+
+    standing: Sequence[AlertEvent]
+    newest: Mapping[Key, Mark]
+
+
+Entry = Messages | Heartbeat | HistoryLost | StateBehind | AlertsKept

@@ -1,0 +1,61 @@
+"""The one window into the core: columns for status, page and commands, one element a known device."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.words import Bool, Int64, Quality, UInt8
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """What one model knows of the devices: arrays [n], in the order of `View.device`.
+
+    reads    bool   it reads the device's source, or did while there was one
+    quality  uint8  Quality of the newest row that was scored, or STALE
+    state    uint8  life cycle of the device's alert: index into agent.judge.lifecycle.STATES
+    """
+
+    name: str
+    reads: Bool
+    quality: UInt8
+    state: UInt8
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Copies, as of the newest entry: n known devices.
+
+    source       [n] names, "" where the configuration no longer has it; device [n] ids
+    heard_ns     int64 [n] log time of the newest row; newest_ns int64 [n] event time of the newest that was taken
+    clock_epoch  int64 [n] how often the device's clock or counter has begun anew
+    clock_offset_ns  int64 [n] what is taken from the time that the device says
+    """
+
+    source: Sequence[str]
+    device: Sequence[str]
+    heard_ns: Int64
+    newest_ns: Int64
+    clock_epoch: Int64
+    clock_offset_ns: Int64
+    models: Sequence[ModelView]
+
+    def n_standing(self) -> int:
+        """How many alerts stand."""
+        return sum(int(np.count_nonzero(model.state)) for model in self.models)
+
+    def devices_by_quality(self) -> dict[str, int]:
+        """How many devices are ok, warming_up, gap, ...: silence must not look like health.
+
+        Where several models read a device, the worst counts.
+        """
+        quality = np.zeros(len(self.device), np.uint8)
+        is_read = np.zeros(len(self.device), np.bool_)
+        for model in self.models:
+            is_read |= model.reads
+            quality = np.maximum(quality, np.where(model.reads, model.quality, Quality.OK))
+        quality[~is_read] = Quality.WARMING_UP
+        found: Counter[int] = Counter(quality.tolist())
+        return {one.name.lower(): found[one] for one in Quality}

@@ -1,0 +1,59 @@
+"""What passes between the stages: columns, one element a row. A stage takes them and returns them, fewer or changed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy.typing as npt
+
+from agent.drops import Drops
+from agent.reasons import ReasonName
+from agent.words import Bool, Devices, Float32, Int64
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """b rows in the order of their messages.
+
+    message int64 [b] index among the messages of the call; entry int64 [b] number of the message in the input log;
+    source, slot int64 [b]; device [b] ids; heard_ns int64 [b] log time of arrival; t_ns int64 [b] event time;
+    x float32 [b, F] in the channels of the source, NaN = missing
+    """
+
+    message: Int64
+    entry: Int64
+    source: Int64
+    slot: Int64
+    device: Devices
+    heard_ns: Int64
+    t_ns: Int64
+    x: Float32
+
+    def __len__(self) -> int:
+        return len(self.slot)
+
+    def only(self, which: Bool | Int64) -> "Rows":
+        """The rows where bool [b] holds, or those at the given indexes."""
+        return Rows(*[getattr(self, name)[which] for name in _COLUMNS])
+
+    def at(self, t_ns: Int64) -> "Rows":
+        """The same rows with other event times int64 [b]."""
+        return replace(self, t_ns=t_ns)
+
+    def with_x(self, x: Float32) -> "Rows":
+        """The same rows with other channels float32 [b, F]."""
+        return replace(self, x=x)
+
+    def dropped(
+        self,
+        which: Bool | Int64,
+        reason: ReasonName,
+        detail: Callable[..., str],
+        *values: npt.NDArray[Any],
+    ) -> Drops:
+        """Those rows as drops or doubts; `values`, columns [b], are what `detail` takes of each to make its text."""
+        columns = (self.message[which], self.source[which], self.device[which])
+        return Drops(reason, *columns, detail, tuple(column[which] for column in values))
+
+
+_COLUMNS = [one.name for one in fields(Rows)]
