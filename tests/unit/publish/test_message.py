@@ -1,6 +1,7 @@
 """Alert events and scores as JSON: complete, in the bundle's units, exact."""
 
 import json
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -115,10 +116,10 @@ def test_scores_read_back_as_the_same_bits(risk):
     columns = np.arange(4, dtype=np.int64)
     quality = np.array([0, 1, 2, 3], np.uint8)
     devices = np.array(["a", "b/c", "d", "e"], object)
-    scores = Scores(columns, columns * 0, devices, columns * 10**9, quality, risk, risk[:, ::-1])
+    scores = Scores("main", columns, columns * 0, devices, columns * 10**9, quality, risk, risk[:, ::-1])
     said = list(score_messages(scores, [SOURCE], small_manifest(), TOPICS))
     assert [topic for topic, _ in said][1] == "forewarn/gateway-1/score/press/b%2Fc"
-    topic, payload = next(score_messages(scores, [SOURCE], small_manifest(), TOPICS, "next"))
+    topic, payload = next(score_messages(replace(scores, model="next"), [SOURCE], small_manifest(), TOPICS))
     assert (topic, json.loads(payload)["model"]) == ("forewarn/gateway-1/score/press/a/next", "next")
     decoded = [json.loads(payload) for _, payload in said]
     assert np.array([one["risk"] for one in decoded], np.float32).tobytes() == risk.tobytes()
