@@ -16,7 +16,7 @@ from trainer.model.features import Features, features_of, fit_scaling
 from trainer.training import augment
 from trainer.training.augment import augmented, cut, decompose, warped
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CONFIG = small_config(train=Train(epochs=2, batch=4), augment=Augment(smooth_rows=3, join_share=0.5, cut_share=0.5))
 
 

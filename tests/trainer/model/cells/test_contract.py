@@ -18,7 +18,7 @@ from agent.bundle.manifest import RiskHead, StateBlock
 from agent.words import Float32
 from bench.cells import OneCell, graph
 from tests.small_bundle import small_manifest
-from tests.trainer.test_export import CONFIG, HISTORIES, make
+from tests.trainer.export.test_export import CONFIG, HISTORIES, make
 from trainer.config import CellName
 from trainer.graph.builder import Form
 from trainer.model.cells import CELLS

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from agent.bundle import onnx_graph
 from agent.words import Float32
 from tests.trainer.fleet import fleet, small_config
-from tests.trainer.test_groups import BY, flying
+from tests.trainer.model.test_regimes import BY, flying
 from trainer.bundle.assemble import new_bundle
 from trainer.config import Augment, Config, Grouping, Model
 from trainer.data.cmapss import CHANNELS
