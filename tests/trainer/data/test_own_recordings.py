@@ -14,7 +14,7 @@ from trainer.data.history import History
 from trainer.data.pumps import fleet
 from trainer.data.table import Table, write_table
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "configs/train/table.toml"
 PAGE = ROOT / "docs/data.md"
 
