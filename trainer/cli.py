@@ -2,16 +2,12 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
 from agent.bundle.file import read
 from agent.errors import ForewarnError
-
-if TYPE_CHECKING:  # pydantic alone would do for it, but its data sets need the packages of the extra
-    from trainer.config import Config
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -53,9 +49,11 @@ def fit(
     \b
     Example: forewarn-train fit configs/train/cmapss-fd001.toml --out build/fd001
     """
+    from trainer.config_file import read_with_folder
     from trainer.fit import fit as train_and_write  # torch takes seconds to import; --help should not
 
-    announce(train_and_write(*config_and_folder(config, data, seed, epochs, changes), out, anew=anew))
+    wanted, folder = read_with_folder(config, changed_keys(seed, epochs, changes), data, is_given("data"))
+    announce(train_and_write(wanted, folder, out, anew=anew))
 
 
 @cli.command()
@@ -84,32 +82,30 @@ def distill(
     \b
     Example: forewarn-train distill configs/train/cmapss-fd001.toml --set distill.teacher_hidden=256 --out build/taught
     """
+    from trainer.config_file import read_with_folder
     from trainer.distill import distill as teach_and_write
 
-    announce(teach_and_write(*config_and_folder(config, data, seed, epochs, changes), out, teacher, anew=anew))
+    wanted, folder = read_with_folder(config, changed_keys(seed, epochs, changes), data, is_given("data"))
+    announce(teach_and_write(wanted, folder, out, teacher, anew=anew))
 
 
 def announce(bundle: Path) -> None:
-    """The path on standard output for a script; what bundle and budget are worth on standard error for a person."""
+    """The path on standard output for a script; the bundle's error and what a budget comes to on standard error."""
     from trainer.evaluation.text import fit_as_text
 
     click.echo(bundle)
     click.echo(fit_as_text(read(bundle).manifest), err=True)
 
 
-def config_and_folder(
-    path: Path, data: Path | None, seed: int | None, epochs: int | None, changes: tuple[str, ...]
-) -> "tuple[Config, Path | None]":
-    """The config with what the command line changes, and the folder that its files are in."""
-    from trainer.config_file import read_config
-
+def changed_keys(seed: int | None, epochs: int | None, changes: tuple[str, ...]) -> list[str]:
+    """What the command line puts in the place of the config's keys, each as KEY=VALUE."""
     options = {"seed": seed, "train.epochs": epochs}
-    given = [f"{key}={value}" for key, value in options.items() if value is not None]
-    config = read_config(path, [*changes, *given])
-    is_given = click.get_current_context().get_parameter_source("data") is ParameterSource.COMMANDLINE
-    if config.data.lies_beside_config and not is_given:  # FOREWARN_DATA is where public sets lie, not a user's own
-        data = path.parent
-    return config, data
+    return [*changes, *(f"{key}={value}" for key, value in options.items() if value is not None)]
+
+
+def is_given(option: str) -> bool:
+    """Was the option on the command line, and not in the environment?"""
+    return click.get_current_context().get_parameter_source(option) is ParameterSource.COMMANDLINE
 
 
 @cli.command()
@@ -132,11 +128,11 @@ def evaluate(bundle: Path, data: Path, budget: str, baselines: bool, json_file: 
     from trainer.evaluation.evaluate import evaluate as measure
     from trainer.evaluation.text import as_text
 
-    found = measure(read(bundle), data, budget, baselines)
-    click.echo(as_text(found))
+    evaluation = measure(read(bundle), data, budget, baselines)
+    click.echo(as_text(evaluation))
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
-        json_file.write_bytes(as_json(found))
+        json_file.write_bytes(as_json(evaluation))
 
 
 def main() -> None:

@@ -40,8 +40,19 @@ def read_config(path: Path, changes: Sequence[str] = ()) -> Config:
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        found = "\n  ".join(problem(details["loc"], details["type"], details["msg"]) for details in error.errors())
-        raise ConfigurationRefused(path, found, next_step="configs/train/ holds commented examples.") from error
+        problems = "\n  ".join(problem(details["loc"], details["type"], details["msg"]) for details in error.errors())
+        raise ConfigurationRefused(path, problems, next_step="configs/train/ holds commented examples.") from error
+
+
+def read_with_folder(
+    path: Path, changes: Sequence[str], data: Path | None, is_data_given: bool
+) -> tuple[Config, Path | None]:
+    """The config, and the folder that its files are in: a user's own lie beside it unless `data` was given by hand.
+
+    `data` else is $FOREWARN_DATA, where public sets lie. Raises ConfigurationRefused.
+    """
+    config = read_config(path, changes)
+    return config, path.parent if config.data.lies_beside_config and not is_data_given else data
 
 
 def put(content: dict[str, Any], change: str) -> None:

@@ -1,12 +1,28 @@
+"""The command on a machine without the packages that training needs."""
+
 import subprocess
 import sys
 
-WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from trainer.cli import main; main()"
+import pytest
+
+CONFIG = "configs/train/cmapss-fd001.toml"
 
 
-def test_without_the_extra_it_says_what_to_install():
-    """As on a gateway, where `pip install forewarn` brought no torch."""
-    command = [sys.executable, "-c", WITHOUT_TORCH, "fit", "configs/train/cmapss-fd001.toml", "--out", "nowhere"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
+def run_without(*hidden: str, arguments: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    """As on a gateway, where `pip install forewarn` brought none of them."""
+    hide = "; ".join(f"sys.modules[{name!r}] = None" for name in hidden)
+    command = [sys.executable, "-c", f"import sys; {hide}; from trainer.cli import main; main()", *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("name", ["torch", "polars", "onnx"])
+def test_without_the_extra_it_says_what_to_install(name: str) -> None:
+    done = run_without(name, arguments=("fit", CONFIG, "--out", "nowhere"))
     assert done.returncode == 1
-    assert done.stderr == "forewarn-train: torch is not installed\n  pip install 'forewarn[train]'\n"
+    assert done.stderr == f"forewarn-train: {name} is not installed\n  pip install 'forewarn[train]'\n"
+
+
+def test_help_needs_nothing_of_the_extra() -> None:
+    done = run_without("torch", "polars", "onnx", "matplotlib", arguments=("fit", "--help"))
+    assert done.returncode == 0, done.stderr
+    assert "Example: forewarn-train fit" in done.stdout

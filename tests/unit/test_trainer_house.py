@@ -1,0 +1,47 @@
+"""The rooms of the trainer: 13 files and folders, few imports between them, and no circle."""
+
+import ast
+import graphlib
+from pathlib import Path
+
+import pytest
+
+from tests.unit.test_imports import ROOT, imported
+
+ROOMS = {
+    "cli", "config", "config_file", "fit", "distill",
+    "data", "graph", "model", "training", "export", "evaluation", "bundle", "baselines",
+}  # fmt: skip
+IMPORTS_MAX = 40
+
+
+def imports_between_rooms(root: Path) -> dict[str, set[str]]:
+    """The other rooms that each room of `root`/trainer imports; imports inside functions count."""
+    rooms: dict[str, set[str]] = {}
+    for path in sorted((root / "trainer").rglob("*.py")):
+        room = path.relative_to(root / "trainer").parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        others = rooms.setdefault(room, set())
+        for name in imported(ast.parse(path.read_text())):
+            package, *inside = name.split(".")
+            if package == "trainer" and inside and inside[0] != room:
+                others.add(inside[0])
+    return rooms
+
+
+def test_the_rooms_are_those_of_the_listing_with_few_imports_and_no_circle():
+    rooms = imports_between_rooms(ROOT)
+    assert set(rooms) == ROOMS
+    assert sum(map(len, rooms.values())) <= IMPORTS_MAX
+    graphlib.TopologicalSorter(rooms).prepare()
+
+
+def test_a_circle_is_found_where_one_import_is_inside_a_function(tmp_path: Path):
+    (tmp_path / "trainer" / "data").mkdir(parents=True)
+    (tmp_path / "trainer" / "fit.py").write_text("from trainer.data.split import split\n")
+    (tmp_path / "trainer" / "data" / "split.py").write_text("def f():\n    import trainer.fit\n")
+    rooms = imports_between_rooms(tmp_path)
+    assert rooms == {"fit": {"data"}, "data": {"fit"}}
+    with pytest.raises(graphlib.CycleError):
+        graphlib.TopologicalSorter(rooms).prepare()
