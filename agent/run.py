@@ -9,7 +9,7 @@ import os
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -23,8 +23,9 @@ from agent.config.plan import Plan, build, plan
 from agent.config.settings import Settings
 from agent.errors import ForewarnError
 from agent.log import STDERR, DropLog, ShedLog, say_threshold
-from agent.publish.message import outgoing, score_messages
+from agent.publish.message import score_messages
 from agent.publish.mqtt import Output
+from agent.publish.sinks import SINKS, Opening, Sinks
 from agent.publish.status import SHED_MAX, LinkStatus, ModelStatus, Status, by_source, one_line
 from agent.publish.topic import Topics
 from agent.receive.client import InputOptions, Receiver
@@ -32,11 +33,12 @@ from agent.receive.feed import Feed
 from agent.receive.inbox import ReadBounds
 from agent.service_manager import Progress, Supervisor
 from agent.signals import Signals
-from agent.store.durability import Durability
+from agent.store.cursor import Cursor
+from agent.store.durability import DURABILITIES
 from agent.store.instance import instance_id
 from agent.store.lock import lock
-from agent.store.outbox import ALERT_TABLE, Outbox, Outgoing
-from agent.words import AlertEvent, Taken
+from agent.store.outbox import ALERT_TABLE, Outbox
+from agent.words import Taken
 
 TURN_S = 0.05  # longest wait for a message: the output and the clock get their turn
 BUSY_NAP_S = 0.005  # the longest nap while the output waits for acknowledgements: more goes out as they come
@@ -95,17 +97,25 @@ class Daemon:
         self._core = build(settings, self._plan)
         self._outbox = self._open_outbox()
         self._topics = Topics.of(settings.publish.prefix, settings.agent.node)
-        self._durability = Durability(settings.agent.state_dir, self._core, self._outbox, self._messages_of, log)
-        self._durability.start()
+        cursors = self._cursors()
+        self._durability = DURABILITIES["snapshot"](settings.agent.state_dir, self._core, self._outbox, log)
+        self._durability.start(time.monotonic())
         client_id = settings.broker.client_id or f"forewarn-{settings.agent.node}"
         self._receiver = Receiver(settings.broker, self._input_options(f"{client_id}-in"), log)
         instance = instance_id(settings.agent.state_dir, log)
-        self._output = Output(settings.output_broker, f"{client_id}-out", self._topics, self._outbox, log, instance)
+        opened = {
+            name: SINKS[name].open(Opening(settings, cursor, self._topics, instance, log))
+            for name, cursor in cursors.items()
+        }
+        self._sinks = Sinks(opened, log)
+        output = opened["mqtt"]
+        assert isinstance(output, Output)
+        self._output = output  # status and scores leave by the same connection
+        self._events_due = cursors["mqtt"]
         self._drop_log = DropLog(log)
         self._shed_log = ShedLog(log)
         self._feed = Feed(self._receiver, self._core, self._finish, drop_log=self._drop_log, shed_log=self._shed_log)
         now_s = time.monotonic()
-        self._snapshot_due_s = now_s + settings.agent.snapshot_every.total_seconds()
         self._status_due_s = self._look_due_s = now_s
         self._links_said: tuple[object, ...] = ()
         self._status_said = (now_s, self._core.n_messages)
@@ -128,11 +138,9 @@ class Daemon:
         self._feed.turn(TURN_S)
         self._drop_log.say(time.monotonic())
         self._shed_log.say(time.monotonic())
-        self._output.turn(self._standing)
+        self._sinks.turn(time.monotonic())
         now_s = time.monotonic()
-        if now_s >= self._snapshot_due_s:
-            self._snapshot_due_s = now_s + self._settings.agent.snapshot_every.total_seconds()
-            self._durability.write()
+        self._durability.after_turn(now_s, self._settings.agent.snapshot_every.total_seconds())
         links = (self._output.link.is_connected, *self._receiver.subscriptions.of_source.values())
         if now_s >= self._status_due_s or links != self._links_said:
             self._links_said = links
@@ -142,7 +150,7 @@ class Daemon:
             self._look_due_s = now_s + self._supervisor.look_every_s
             self._supervisor.heed(self._stuck(now_s))
         delay_max_s = self._settings.agent.delay_max.total_seconds()
-        self._feed.nap(min(delay_max_s, BUSY_NAP_S) if self._output.is_busy else delay_max_s)
+        self._feed.nap(min(delay_max_s, BUSY_NAP_S) if self._sinks.is_busy else delay_max_s)
 
     def reload(self, examined: Examined) -> None:
         """Take over what may change while it runs, name what needs a restart; problems change nothing."""
@@ -156,10 +164,7 @@ class Daemon:
             self._log.info("setting_applied", key=change.key, before=change.running, now=change.file)
         for change in left:
             self._log.warning("setting_needs_restart", key=change.key, running=change.running, file=change.file)
-        now_s = time.monotonic()
-        self._status_due_s = now_s
-        snapshot_every_s = self._settings.agent.snapshot_every.total_seconds()
-        self._snapshot_due_s = min(self._snapshot_due_s, now_s + snapshot_every_s)
+        self._status_due_s = time.monotonic()
         self._log.info("configuration_reloaded", applied=len(live), needs_restart=len(left))
 
     def close(self) -> None:
@@ -167,7 +172,7 @@ class Daemon:
         self._feed.close()
         self._durability.stop()
         self._say_status(time.monotonic())
-        self._output.close(self._standing)
+        self._sinks.close()
         self._outbox.close()
         self._log.info("agent_stopped", taken=self._core.n_messages)
 
@@ -186,28 +191,17 @@ class Daemon:
 
     def _finish(self, taken: Taken) -> None:
         """Commit alerts before anything is said of them, and before their messages are acknowledged."""
-        if taken.alerts:
-            self._outbox.commit(taken.alerts, self._messages_of(taken.alerts))
-            for event in taken.alerts:
-                say = self._log.info if event.kind == "cleared" else self._log.warning
-                named = {"source": event.source, "device": event.device, "severity": event.severity}
-                say(f"alert_{event.kind}", **named, risk=event.risk, id=event.alert)
-        if taken.forgotten:
-            self._outbox.forget(taken.forgotten)
+        self._durability.before_acknowledge(taken)
+        for event in taken.alerts:
+            say = self._log.info if event.kind == "cleared" else self._log.warning
+            named = {"source": event.source, "device": event.device, "severity": event.severity}
+            say(f"alert_{event.kind}", **named, risk=event.risk, id=event.alert)
         self._drop_log.hear(taken.drops, self._core.counts)
         if self._settings.publish.scores == "all":
             for model, scores in zip(self._plan.models, taken.scores, strict=True):
                 manifest = model.bundle.manifest
                 for topic, payload in score_messages(scores, self._plan.sources, manifest, self._topics):
                     self._output.say(topic, payload, retain=False)
-
-    def _standing(self) -> list[Outgoing]:
-        """The retained message of each standing alert."""
-        return [one for one in self._messages_of(self._outbox.standing()) if one.retain]
-
-    def _messages_of(self, events: Sequence[AlertEvent]) -> list[Outgoing]:
-        """What is published of alert events."""
-        return [one for event in events for one in outgoing(event, self._topics)]
 
     def _stuck(self, now_s: float) -> str:
         """The stage at which work waits and none is done, "" for none."""
@@ -239,7 +233,7 @@ class Daemon:
             rates={"messages_per_s": round(rate, 3)},
             lag_s=self._feed.lag_s,
             queues={
-                "outbox": len(self._outbox),
+                "outbox": len(self._events_due),
                 "parked": self._output.parked,
                 "waiting_rows": self._receiver.inbox.backlog.n_rows,
             },
@@ -275,3 +269,10 @@ class Daemon:
         if outbox.aside is not None:
             self._log.error("alert_table_set_aside", kept=str(outbox.aside), why=outbox.why_aside)
         return outbox
+
+    def _cursors(self) -> dict[str, Cursor]:
+        """Of each sink, before the first event of this run is committed."""
+        cursors = {name: self._outbox.cursor(name, mirrors=kind.mirrors) for name, kind in SINKS.items()}
+        for sink, count in self._outbox.leave_other_sinks().items():
+            self._log.warning("sink_left", sink=sink, events=count, why="this forewarn has no such sink")
+        return cursors

@@ -1,6 +1,7 @@
 """Alert events and scores as the JSON that people and machines subscribe to (docs/schemas/, docs/topics.md)."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -9,10 +10,19 @@ import numpy as np
 
 from agent.bundle.manifest import Manifest
 from agent.publish.topic import Topics
-from agent.store.outbox import Outgoing
+from agent.store.cursor import Due
 from agent.words import AlertEvent, BundleLabel, Quality, Scores, Source
 
 Time = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message to publish at QoS 1; a retained one replaces its forerunner."""
+
+    topic: str
+    payload: bytes
+    retain: bool
 
 
 class TimeToFault(msgspec.Struct, frozen=True):
@@ -102,14 +112,13 @@ def risk_by_horizon(event: AlertEvent) -> dict[str, float]:
     return dict(zip(names, event.risk, strict=False))
 
 
-def outgoing(event: AlertEvent, topics: Topics) -> list[Outgoing]:
-    """The two messages of an event: what happened, and what stands now (an empty payload when it ended)."""
-    payload = event_message(event)
-    stands = payload if event.state != "normal" else b""
-    return [
-        Outgoing(event.kind, topics.event, payload, retain=False, chain=f"{event.source}/{event.device}/{event.head}"),
-        Outgoing(event.kind, topics.alert(*event.key), stands, retain=True),
-    ]
+def outgoing(due: Due, topics: Topics) -> Outgoing:
+    """What MQTT says of an event, or of what stands: the retained message of that is empty where nothing does."""
+    payload = event_message(due.event) if due.event is not None else b""
+    if not due.is_alert:
+        return Outgoing(topics.event, payload, retain=False)
+    stands = due.event is not None and due.event.state != "normal"
+    return Outgoing(topics.alert(*due.key), payload if stands else b"", retain=True)
 
 
 def score_messages(

@@ -34,11 +34,10 @@ from agent.publish.connection import Acknowledged, Connection, ConnectionEvent, 
 from agent.publish.own_topics import OwnTopics
 from agent.publish.sender import Counts, RefusalLog, Sender
 from agent.publish.topic import Topics
-from agent.store.outbox import Outbox, Outgoing
+from agent.store.cursor import Cursor
 
 STOP_TIMEOUT_S = 5.0
 RETRY_MIN_S = 3.0  # whoever subscribes to events is to be back first when a broker restarts
-Standing = Callable[[], list[Outgoing]]
 
 
 class Output:
@@ -49,7 +48,7 @@ class Output:
     """
 
     def __init__(
-        self, broker: Broker, client_id: str, topics: Topics, outbox: Outbox, log: FilteringBoundLogger, instance: str
+        self, broker: Broker, client_id: str, topics: Topics, cursor: Cursor, log: FilteringBoundLogger, instance: str
     ) -> None:
         """instance: the agent's id, of which no other agent has the same."""
         answer_within_s = broker.connect_timeout.total_seconds()
@@ -58,7 +57,7 @@ class Output:
         self._broker = broker
         self._client_id = client_id
         self._topics = topics
-        self._outbox = outbox
+        self._cursor = cursor
         self._log = log.bind(broker=f"{broker.host}:{broker.port}")
         self._will_limits = Limits()  # what the broker takes of a will
         self._refusals = RefusalLog(self._log)
@@ -79,18 +78,18 @@ class Output:
     @property
     def parked(self) -> int:
         """Messages in the outbox that the broker refused, and those behind them."""
-        return self._outbox.parked
+        return self._cursor.parked
 
     @property
     def waiting(self) -> int:
         """Messages in the outbox that may be sent."""
-        return self._outbox.waiting
+        return self._cursor.waiting
 
-    def turn(self, standing: Standing) -> None:
+    def turn(self) -> None:
         """Take what has happened, and send what waits. Never waits itself.
 
-        standing  gives the retained message of each standing alert. When the connection has just been made they are
-                  published again, since a broker that restarted may have lost them, and others are removed.
+        When the connection has just been made standing alerts are published again, since a broker that restarted may
+        have lost them, and others are removed.
         """
         now_s = time.monotonic()
         connection = self._connection
@@ -99,14 +98,14 @@ class Output:
                 self._connect(now_s)
             return
         for event in connection.events():
-            self._take(event, connection, standing, now_s)
+            self._take(event, connection, now_s)
             if self._connection is None:
                 return
         if self.link.is_overdue(now_s):
             self._apply(Unanswered(), now_s)
         self.link.advance(now_s)
         if self._sender is not None:
-            self._read_back(self._sender, standing, now_s)
+            self._read_back(self._sender, now_s)
             self._sender.turn(now_s)
             self._come_back_with_5(self._sender, now_s)
         self._refusals.say(now_s)
@@ -121,13 +120,13 @@ class Output:
         if self._sender is not None:
             self._sender.say(topic, payload, retain=retain)
 
-    def close(self, standing: Standing) -> None:
+    def close(self) -> None:
         """Send what waits, say `stopped`, and go; after STOP_TIMEOUT_S the broker says `offline` in our place."""
         deadline_s = time.monotonic() + STOP_TIMEOUT_S
-        self._turn_while(lambda: bool(self.waiting), standing, deadline_s)
+        self._turn_while(lambda: bool(self.waiting), deadline_s)
         if self._sender is not None:
             self._sender.owe(self._topics.available, b"stopped", retain=True, until_taken=True)
-        self._turn_while(lambda: not self._may_leave, standing, deadline_s)
+        self._turn_while(lambda: not self._may_leave, deadline_s)
         connection, may_leave = self._connection, self._may_leave
         self._apply(Closed(), time.monotonic())
         if connection is None:
@@ -143,9 +142,9 @@ class Output:
         """Whether `stopped` has been said, and nothing else is under way."""
         return self._sender is not None and self._sender.is_idle and not self._sender.owes(self._topics.available)
 
-    def _turn_while(self, goes_on: Callable[[], bool], standing: Standing, deadline_s: float) -> None:
+    def _turn_while(self, goes_on: Callable[[], bool], deadline_s: float) -> None:
         while self.link.is_connected and goes_on() and time.monotonic() < deadline_s:
-            self.turn(standing)
+            self.turn()
             time.sleep(0.005)
 
     # The connection ---------------------------------------------------------------------------------------------
@@ -162,7 +161,7 @@ class Output:
         except ConfigurationRefused as error:  # a secret or certificate that is being replaced
             self._apply(Unreachable(f"{error.where}: {error.what}"), now_s)
 
-    def _take(self, event: ConnectionEvent, connection: Connection, standing: Standing, now_s: float) -> None:
+    def _take(self, event: ConnectionEvent, connection: Connection, now_s: float) -> None:
         """What has happened on the connection."""
         if isinstance(event, Acknowledged):
             if self._sender is not None:
@@ -176,7 +175,7 @@ class Output:
         else:
             self._apply(event, now_s)
             if isinstance(event, Accepted) and self.link.is_connected:
-                self._on_accepted(connection, standing, now_s)
+                self._on_accepted(connection, now_s)
 
     def _apply(self, event: Event, now_s: float) -> None:
         """Tell the link what has happened, and give the connection up where that ends it."""
@@ -190,15 +189,15 @@ class Output:
             self._connection.cut()
         self._connection = self._sender = None
 
-    def _on_accepted(self, connection: Connection, standing: Standing, now_s: float) -> None:
+    def _on_accepted(self, connection: Connection, now_s: float) -> None:
         self._apply(Subscribed(), now_s)  # what it reads back may come late, or never: nothing waits for that
         self._will_limits = connection.limits
-        self._sender = Sender(connection, connection.limits, self._outbox, self._refusals, self.counts)
+        self._sender = Sender(connection, connection.limits, self._cursor, self._topics, self._refusals, self.counts)
         self._sender.owe(self._topics.available, b"online", retain=True, until_taken=True)
         connection.subscribe(*self._own_topics.filters)
         self._own_topics.connect(now_s)
-        self._outbox.unpark()
-        self._outbox.append(standing())
+        self._cursor.unpark()
+        self._cursor.tell_alerts(self._cursor.standing())
 
     def _has_changed_will(self, code: int) -> bool:
         """Whether the broker refused our last will, and would take another one."""
@@ -215,10 +214,13 @@ class Output:
         if sender.is_idle and self.link.protocol.is_5_worth_a_new_connection(now_s):
             self._apply(Left("the agent ended it, to try MQTT 5 again"), now_s)
 
-    def _read_back(self, sender: Sender, standing: Standing, now_s: float) -> None:
+    def _read_back(self, sender: Sender, now_s: float) -> None:
         """Answer other agents, and remove retained alerts that are nobody's."""
         for payload, retain in self._own_topics.advance(now_s):
             sender.owe(self._topics.instance, payload, retain=retain)
         if self._own_topics.is_settled(now_s):
-            foreign = self._own_topics.foreign({outgoing.topic for outgoing in standing()})
-            self._outbox.append([Outgoing("removed", topic, b"", retain=True) for topic in foreign])
+            foreign = self._own_topics.foreign({self._topics.alert(*key) for key in self._cursor.standing()})
+            keys = {topic: self._topics.alert_of(topic) for topic in foreign}
+            self._cursor.tell_alerts(key for key in keys.values() if key is not None)
+            for topic in [topic for topic, key in keys.items() if key is None]:  # as older forewarns named them
+                sender.owe(topic, b"", retain=True)

@@ -3,7 +3,7 @@
 import math
 import random
 
-from agent.store.outbox import Parked
+from agent.store.cursor import Parked
 
 WAITS_S = {Parked.FOR_NOW: (1.0, 30.0), Parked.FOR_GOOD: (10.0, 120.0)}  # the first wait and the longest
 

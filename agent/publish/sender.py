@@ -13,9 +13,11 @@ from structlog.typing import FilteringBoundLogger
 
 from agent.mqtt.limits import Limits
 from agent.publish.connection import Acknowledged, Connection
+from agent.publish.message import Outgoing, outgoing
 from agent.publish.owed import Owed, Word
 from agent.publish.refused import Refused
-from agent.store.outbox import Outbox, Outgoing, Parked, Row
+from agent.publish.topic import Topics
+from agent.store.cursor import Cursor, Due, Parked
 from agent.words import DropCounts
 
 IN_FLIGHT_MAX = 20  # what mosquitto holds of one client by default
@@ -63,15 +65,16 @@ class RefusalLog:
 
 @dataclass(slots=True)
 class Sender:
-    """Sends over one connection, from one thread. `refusals` and `counts` outlive it."""
+    """Sends over one connection, from one thread. `cursor`, `refusals` and `counts` outlive it."""
 
     connection: Connection
     limits: Limits
-    outbox: Outbox
+    cursor: Cursor
+    topics: Topics
     refusals: RefusalLog
     counts: Counts
     _owed: Owed = field(default_factory=Owed)
-    _in_flight: dict[int, Row | Word] = field(default_factory=dict)  # by message id
+    _in_flight: dict[int, Due | Word] = field(default_factory=dict)  # by message id
     _saying: set[int] = field(default_factory=set)  # message ids at QoS 0 that paho has not written yet
     _done: list[int] = field(default_factory=list)
     _refused: dict[int, Parked] = field(default_factory=dict)
@@ -117,19 +120,18 @@ class Sender:
         if isinstance(sent, Word):
             self._hear_of_word(sent, kind, str(said.reason), now_s)
             return
-        number, _ = sent
         if kind is Parked.NO:
-            self._done.append(number)
+            self._done.append(sent.number)
         else:
             self.refusals.hear(kind, str(said.reason))
-            self._refused[number] = kind
+            self._refused[sent.number] = kind
         for one in self._again.values():
-            one.hear(number, kind, now_s)
+            one.hear(sent.number, kind, now_s)
 
     def settle(self) -> None:
-        """Write what has been acknowledged to the outbox."""
+        """Write down what has been acknowledged."""
         if self._done or self._refused:
-            self.outbox.settle(self._done, self._refused)
+            self.cursor.settle(self._done, self._refused)
             self.counts.delivered += len(self._done)
             self._done, self._refused = [], {}
 
@@ -140,12 +142,12 @@ class Sender:
         self._send_waiting()
         for one in self._again.values():
             if self._room and one.is_due(now_s):
-                rows = self.outbox.refused(one.kind, one.after, self._room)
-                if not rows and one.after:
-                    rows = self.outbox.refused(one.kind, 0, self._room)
-                one.begin([number for number, _ in rows])
-                for row in rows:
-                    self._publish(row, row[1])
+                due = self.cursor.refused(one.kind, one.after, self._room)
+                if not due and one.after:
+                    due = self.cursor.refused(one.kind, 0, self._room)
+                one.begin([row.number for row in due])
+                for row in due:
+                    self._publish(row, outgoing(row, self.topics))
 
     def _hear_of_word(self, word: Word, kind: Parked, why: str, now_s: float) -> None:
         if kind is Parked.NO:
@@ -162,25 +164,26 @@ class Sender:
                 self._publish(word, word)
 
     def _send_waiting(self) -> None:
-        if not self._room or not self.outbox.waiting:
+        if not self._room or not self.cursor.waiting:
             return
         under_way = [one for one in self._in_flight.values() if not isinstance(one, Word)]
-        numbers = {number for number, _ in under_way}
-        chains = {outgoing.chain for _, outgoing in under_way if outgoing.chain}
+        numbers = {due.number for due in under_way}
+        keys = {due.key for due in under_way if not due.is_alert}
         too_large: dict[int, Parked] = {}
-        for number, outgoing in self.outbox.sendable(IN_FLIGHT_MAX + len(under_way)):
-            if number in numbers:
+        for due in self.cursor.sendable(IN_FLIGHT_MAX + len(under_way)):
+            if due.number in numbers:
                 continue
-            if not self._room or outgoing.chain in chains:  # the one before it may yet be refused
+            if not self._room or (not due.is_alert and due.key in keys):  # the event before it may yet be refused
                 break
-            if outgoing.chain:
-                chains.add(outgoing.chain)
-            if self._fits(outgoing.topic, outgoing.payload, self._qos):
-                self._publish((number, outgoing), outgoing)
+            if not due.is_alert:
+                keys.add(due.key)
+            message = outgoing(due, self.topics)
+            if self._fits(message.topic, message.payload, self._qos):
+                self._publish(due, message)
             else:
-                too_large[number] = Parked.TOO_LARGE
+                too_large[due.number] = Parked.TOO_LARGE
         if too_large:
-            self.outbox.settle([], too_large)
+            self.cursor.settle([], too_large)
 
     @property
     def _room(self) -> int:
@@ -198,7 +201,7 @@ class Sender:
         self.refusals.hear(Parked.TOO_LARGE, f"{topic}: {size} bytes, the broker takes {self.limits.packet_bytes_max}")
         return False
 
-    def _publish(self, sent: Row | Word, one: Outgoing | Word) -> None:
+    def _publish(self, sent: Due | Word, one: Outgoing | Word) -> None:
         retain = one.retain and self.limits.retain
         message_id = self.connection.publish(one.topic, one.payload, qos=self._qos, retain=retain)
         if message_id is not None:

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.errors import StateRefused
-from agent.store.outbox import BUSY_TIMEOUT_S
-from agent.store.schema import ALERTS, Unusable, read_alert
+from agent.store.database import BUSY_TIMEOUT_S
+from agent.store.schema import ALERTS, ALERTS_OF_OLDER, SCHEMA_VERSION, Unusable, read_alert
 from agent.words import AlertEvent
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The last event of every device and head, by device."""
+    """The last event of every key, by source and device."""
 
     events: list[AlertEvent]
 
@@ -65,7 +65,9 @@ class AlertTable:
         version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
         if version == self._version:
             return None
-        events = self._db.execute(f"{ALERTS} ORDER BY source, device, head").fetchall()
+        is_older = 0 < self._db.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION
+        query = ALERTS_OF_OLDER if is_older else ALERTS  # until the agent of this version has started
+        events = self._db.execute(f"{query} ORDER BY source, device, model, head").fetchall()
         rows = Rows([read_alert(row) for row in events])
         self._version = version
         return rows

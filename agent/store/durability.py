@@ -1,107 +1,44 @@
-"""What outlives the process, in `snapshot` mode: the core's state by snapshots, life cycles by the alert table.
+"""What outlives the process, and when it is made to last: the seam between the daemon's loop and what it keeps.
 
-At a start alerts come from the table, states from the newest good snapshot, and every device's next row says `gap`.
-Unless the agent was stopped in order, rows may have been stepped after that snapshot, so the state may be behind.
+The loop calls the four methods of `Durability` at their four places and knows nothing else of files. Whoever implements
+them decides what is written at each, so that another way to keep the state is another file and a line in DURABILITIES.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
 from agent.core import Core
-from agent.core.entries import AlertsKept, HistoryLost, StateBehind
-from agent.errors import StateRefused
-from agent.store import snapshot
-from agent.store.outbox import ALERT_TABLE, Outbox, Outgoing
-from agent.words import AlertEvent
+from agent.store.outbox import Outbox
+from agent.store.snapshot_durability import SnapshotDurability
+from agent.words import Taken
 
 
-class Durability:
-    """The state directory of a core.
+class Durability(Protocol):
+    """Keeps a core's state and its alerts in the state directory. All is called in the core's thread.
 
-    messages_of  what is published of alert events
+    Times are of any clock that only goes forward. sqlite3.Error is raised where the alert table cannot be written: the
+    agent then ends, since nothing may be said of an alert that is not kept.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        core: Core,
-        outbox: Outbox,
-        messages_of: Callable[[Sequence[AlertEvent]], list[Outgoing]],
-        log: FilteringBoundLogger,
-    ) -> None:
-        self._folder = folder
-        self._core = core
-        self._outbox = outbox
-        self._messages_of = messages_of
-        self._log = log
-        self._newest: Path | None = None  # the snapshot that holds all there is, as of entry:
-        self._entry = 0
+    def start(self, now_s: float) -> None:
+        """Restore the core, before the first message. Raises StateRefused when it cannot, and says what next."""
 
-    def start(self) -> None:
-        """Restore the core. Raises StateRefused when the disk fails, or core and table disagree about what stands."""
-        restored, refused = snapshot.restore(self._folder, self._restore)
-        for one in refused:
-            self._log.error("snapshot_set_aside", kept=str(one.aside), why=one.why)
-        last = snapshot.take_last(self._folder)
-        is_clean = restored is not None and not refused and restored.name == last
-        if not is_clean:
-            self._core.apply(StateBehind())
-        ended = self._adopt()
-        if restored is not None or refused or not self._outbox.is_first:  # else no agent has heard anything here
-            self._core.apply(HistoryLost())
-        if restored is not None:
-            self._log.info(
-                "state_restored", snapshot=restored.name, taken=self._core.n_messages, stopped_in_order=is_clean
-            )
-        self._newest, self._entry = restored if is_clean else None, self._core.n_messages
-        if ended:
-            self._newest = None
-            self.write()  # else the next start finds alerts in the old one that the table knows no more
+    def before_acknowledge(self, taken: Taken) -> None:
+        """Make last what must not be lost once the broker has forgotten the messages that `taken` came of.
 
-    def _restore(self, data: bytes) -> None:
-        for model in self._core.restore(data):
-            why = "the snapshot is of another bundle than the model has now, or older than the model"
-            self._log.warning("model_state_lost", model=model, why=why, next_step="Its devices warm up again.")
+        When it returns, their alerts are in table and outbox, and may be published.
+        """
 
-    def write(self) -> None:
-        """A snapshot, where something has changed since the last one."""
-        entry = self._core.n_messages
-        if self._newest is not None and entry == self._entry:
-            return
-        self._newest = None
-        try:
-            self._newest = snapshot.write(self._folder, self._core.snapshot())
-        except OSError as error:
-            self._log.error("snapshot_failed", why=str(error), next_step="The older one is kept; tried again later.")
-        self._entry = entry
+    def after_turn(self, now_s: float, snapshot_every_s: float) -> None:
+        """At the end of each turn of the loop, when nothing is pending: write what is due. A failing disk is logged."""
 
     def stop(self) -> None:
-        """The last snapshot, and a word that nothing was done after it."""
-        self.write()
-        if self._newest is None:
-            return
-        try:
-            snapshot.mark_last(self._folder, self._newest)
-        except OSError as error:
-            next_step = "Devices that missed rows warm up again after the next start."
-            self._log.error("snapshot_failed", why=str(error), next_step=next_step)
+        """Everything that was taken is kept; the next start may rely on it."""
 
-    def _adopt(self) -> bool:
-        """Take life cycles from the table; True when alerts were ended by that."""
-        newest = self._outbox.newest()
-        if self._core.view().n_standing() and not newest:  # an ended alert would still have its row
-            what = f"the snapshot knows {self._core.view().n_standing()} standing alerts, the table none at all"
-            self._log.error("alert_table_lost", why=what, next_step="A fault that still shows is raised anew.")
-        adopted = self._core.apply(AlertsKept(self._outbox.standing(), newest))
-        self._outbox.commit(adopted.alerts, self._messages_of(adopted.alerts))
-        self._outbox.forget(adopted.forgotten)
-        for event in adopted.alerts:
-            self._log.warning("alert_cleared", device=event.device, source=event.source, why="its source was removed")
-        n_core, n_table = self._core.view().n_standing(), len(self._outbox.standing())
-        if n_core != n_table:
-            what = f"{n_table} alerts stand in it, {n_core} in the restored state"
-            next_step = "This is a fault of forewarn: please report it with a copy of the folder."
-            raise StateRefused(self._folder / ALERT_TABLE, what, next_step=next_step)
-        return bool(adopted.alerts)
+
+DURABILITIES: dict[str, Callable[[Path, Core, Outbox, FilteringBoundLogger], Durability]] = {
+    "snapshot": SnapshotDurability
+}

@@ -104,7 +104,7 @@ def test_a_stop_sends_what_waits(agent):
     logged = [(line["id"], line["event"]) for line in agent.log_lines() if line["event"].startswith("alert_")]
     assert [(event["alert"], f"alert_{event['event']}") for event in agent.events()] == logged
     with closing(sqlite3.connect(agent.state / "alerts.db")) as db:
-        assert db.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
+        assert db.execute("SELECT count(*) FROM due").fetchone() == (0,)
 
 
 def test_a_burst_at_qos_1_is_taken_whole(agent):

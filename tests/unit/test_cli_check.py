@@ -69,7 +69,7 @@ def test_what_the_state_knows_of_a_source_that_is_gone_is_said_beforehand(tmp_pa
     state = tmp_path / "state"
     state.mkdir()
     outbox = Outbox(state / "alerts.db", 100)
-    outbox.commit([event("raised", "a", t=5.0), event("raised", "b", t=6.0, device="e2")], [])
+    outbox.commit([event("raised", "a", t=5.0), event("raised", "b", t=6.0, device="e2")])
     outbox.close()
     into = core()
     take(into, life("p1", 3))

@@ -29,7 +29,7 @@ LAYERS = [
     {"reasons", "errors", "near", "whole_file"},
 ]
 SIDEWAYS = {
-    ("publish", "store.outbox"),
+    ("publish", "store.cursor"),
     ("align", "bundle.manifest"),
     ("step", "bundle.manifest"),
     ("judge", "bundle.manifest"),
@@ -174,7 +174,7 @@ def test_imports_go_down_only(path):
         ("agent/bundle/golden.py", "open('x')"),
         ("agent/bundle/golden.py", "from pathlib import Path\nPath('x').read_bytes()"),
         ("agent/words.py", "import logging"),
-        ("trainer/fit.py", "from agent.store.outbox import Outbox"),
+        ("trainer/fit.py", "from agent.store.cursor import Cursor"),
         ("trainer/fit.py", "from agent.decode.topic import Pattern"),
     ],
 )
@@ -188,7 +188,7 @@ def test_what_is_allowed_is_not_found():
             "agent/judge/evidence.py",
             "from agent.bundle.manifest import Manifest\nfrom agent.devices.columns import Columns",
         ),
-        ("agent/publish/mqtt.py", "import time\nimport paho.mqtt.client\nfrom agent.store.outbox import Outbox"),
+        ("agent/publish/mqtt.py", "import time\nimport paho.mqtt.client\nfrom agent.store.cursor import Cursor"),
         ("agent/bundle/file.py", "import os\nopen('x')"),
         ("agent/decode/json_object.py", "from datetime import UTC, datetime"),
         ("trainer/fit.py", "import torch\nfrom agent.step.engine import Engine\nfrom agent.replay.inline import play"),

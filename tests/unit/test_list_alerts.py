@@ -32,8 +32,8 @@ def run(*args: object) -> Result:
 def test_standing_alerts_are_listed_beside_a_running_agent(tmp_path):
     outbox = Outbox(tmp_path / "alerts.db", 100)
     stands, ended = event("raised", "ab12", t=57.0, device="p7"), event("raised", "cd34", t=5.0, device="p8")
-    outbox.commit([stands, ended], [])
-    outbox.commit([event("cleared", "cd34", t=9.0, device="p8")], [])
+    outbox.commit([stands, ended])
+    outbox.commit([event("cleared", "cd34", t=9.0, device="p8")])
     done = run("--state-dir", tmp_path)
     assert done.exit_code == 0
     shown = (
@@ -44,7 +44,7 @@ def test_standing_alerts_are_listed_beside_a_running_agent(tmp_path):
     as_json = run("--state-dir", tmp_path, "--json")
     more = {"horizons": list(CYCLES.horizons), "raised_t": 57}
     assert json.loads(as_json.stdout) == [json.loads(msgspec.json.encode(stands)) | more]
-    outbox.commit([event("cleared", "ab12", t=60.0, device="p7")], [])  # it was not locked by the reader
+    outbox.commit([event("cleared", "ab12", t=60.0, device="p7")])  # it was not locked by the reader
     assert json.loads(run("--state-dir", tmp_path, "--json").stdout) == []
 
 
@@ -64,7 +64,7 @@ def test_horizons_and_times_are_those_of_the_alerts_own_bundles(
 ):
     outbox = Outbox(tmp_path / "alerts.db", 100)
     stands = event("raised", "ab12", t=57.0, device="p7", bundle=bundle)
-    outbox.commit([msgspec.structs.replace(stands, decided_by=decided_by)], [])
+    outbox.commit([msgspec.structs.replace(stands, decided_by=decided_by)])
     assert shown in run("--state-dir", tmp_path).stdout
     (told,) = json.loads(run("--state-dir", tmp_path, "--json").stdout)
     assert (told["horizons"], told["raised_t"], told["bundle"]["name"]) == (list(horizons), raised_t, bundle.name)
@@ -147,12 +147,12 @@ def watch(tmp_path):
 def test_in_a_pipe_each_change_is_a_line(tmp_path, watch):
     """What stands, then each change; Ctrl-C is a good end."""
     outbox = Outbox(tmp_path / "alerts.db", 100)
-    outbox.commit([event("raised", "ab12", t=57.0, device="p7")], [])
+    outbox.commit([event("raised", "ab12", t=57.0, device="p7")])
     one = watch()
     one.wait_for("standing .*ab12\n")
-    outbox.commit([event("raised", "cd34", t=58.0, device="p8")], [])
+    outbox.commit([event("raised", "cd34", t=58.0, device="p8")])
     one.wait_for("raised .*cd34\n")
-    outbox.commit([msgspec.structs.replace(event("cleared", "ab12", t=60.0, device="p7"), sequence=2)], [])
+    outbox.commit([msgspec.structs.replace(event("cleared", "ab12", t=60.0, device="p7"), sequence=2)])
     lines = one.wait_for("cleared .*ab12\n").splitlines()
     assert len(lines) == 3
     assert lines[1].startswith("raised    minor    p8 ")
@@ -163,7 +163,7 @@ def test_in_a_pipe_with_json_each_change_is_one_object(tmp_path, watch):
     outbox = Outbox(tmp_path / "alerts.db", 100)
     one = watch("--json")
     raised = event("raised", "ab12", t=57.0, device="p7")
-    outbox.commit([raised], [])
+    outbox.commit([raised])
     told = json.loads(one.wait_for("\n"))
     assert told.pop("change") in ("raised", "standing")
     assert told == json.loads(msgspec.json.encode(raised)) | {"horizons": list(CYCLES.horizons), "raised_t": 57}
@@ -173,12 +173,12 @@ def test_a_watch_begins_before_the_agent_does_and_outlives_a_table_that_is_begun
     one = watch()
     assert one.process.stderr.readline() == f"{tmp_path / 'alerts.db'}: is not there; waiting\n"
     assert not select.select([one.process.stderr], [], [], 3 * POLL_S)[0], "it is said once"
-    Outbox(tmp_path / "alerts.db", 100).commit([event("raised", "ab12", t=57.0)], [])
+    Outbox(tmp_path / "alerts.db", 100).commit([event("raised", "ab12", t=57.0)])
     one.wait_for("standing .*ab12\n")
     (tmp_path / "alerts.db").rename(tmp_path / "aside")
     for ending in ("-wal", "-shm"):
         (tmp_path / f"alerts.db{ending}").unlink(missing_ok=True)
-    Outbox(tmp_path / "alerts.db", 100).commit([event("raised", "cd34", t=58.0, device="p2")], [])
+    Outbox(tmp_path / "alerts.db", 100).commit([event("raised", "cd34", t=58.0, device="p2")])
     one.wait_for("raised .*cd34\n")
     assert "gone " in one.said
     assert one.interrupt()[0] == 0
@@ -186,11 +186,11 @@ def test_a_watch_begins_before_the_agent_does_and_outlives_a_table_that_is_begun
 
 def test_on_a_terminal_the_list_is_drawn_anew_with_each_change(tmp_path, watch):
     outbox = Outbox(tmp_path / "alerts.db", 100)
-    outbox.commit([event("raised", "ab12", t=57.0, device="p7")], [])
+    outbox.commit([event("raised", "ab12", t=57.0, device="p7")])
     one = watch(terminal=True)
     one.wait_for("1 standing; Ctrl-C ends")
     one.said = ""
-    outbox.commit([event("raised", "cd34", t=58.0, device="p8")], [])
+    outbox.commit([event("raised", "cd34", t=58.0, device="p8")])
     shown = one.wait_for("2 standing; Ctrl-C ends")
     assert "ab12" in shown
     assert "cd34" in shown

@@ -1,5 +1,6 @@
 """An output with its outbox and its log, turned by the test's own hand."""
 
+import json
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,29 +12,42 @@ from structlog.testing import LogCapture
 from agent.config.settings import Broker
 from agent.publish.mqtt import Output
 from agent.publish.topic import Topics
-from agent.store.outbox import Outbox, Outgoing
+from agent.store.outbox import Outbox
+from agent.words import AlertEvent
+from tests import alert_events
 
 TOPICS = Topics.of("f", "n")
-STANDING = [Outgoing("raised", "f/n/alert/p1/risk", b"stands", retain=True)]
 TIMEOUT_S = 8.0
 CLIENT_ID = "fw-out"
 
 
 class Parts:
-    """`standing` is what the alert table holds."""
+    """`mirrors` lets it be due to tell what stands with each event, as an agent's output is."""
 
     def __init__(
-        self, folder: Path, port: int, *, client_id: str = CLIENT_ID, instance: str = "0" * 16, **settings: object
+        self,
+        folder: Path,
+        port: int,
+        *,
+        client_id: str = CLIENT_ID,
+        instance: str = "0" * 16,
+        mirrors: bool = False,
+        **settings: object,
     ) -> None:
         self.log = LogCapture()
         self.outbox = Outbox(folder / "alerts.db", 1000)
+        self.cursor = self.outbox.cursor("mqtt", mirrors=mirrors)
         broker = Broker(host="127.0.0.1", port=port, connect_timeout=timedelta(seconds=1), **settings)
         logger = structlog.wrap_logger(None, processors=[self.log])
-        self.output = Output(broker, client_id, TOPICS, self.outbox, logger, instance)
-        self.standing: list[Outgoing] = []
+        self.output = Output(broker, client_id, TOPICS, self.cursor, logger, instance)
+
+    def stand(self, device: str = "p1") -> None:
+        """Let an alert called `stands` stand, of which all has been told."""
+        self.outbox.commit([alert_events.event("raised", "stands", t=1.0, device=device)])
+        self.cursor.settle([one.number for one in self.cursor.sendable(9)], {})
 
     def turn(self) -> None:
-        self.output.turn(lambda: self.standing)
+        self.output.turn()
 
     def turn_until(self, done: Callable[[], object], *others: "Parts") -> None:
         """Turn, and others with it, until `done`."""
@@ -61,5 +75,11 @@ class Parts:
         self.outbox.close()
 
 
-def event(name: str, *, chain: str = "", kind: str = "raised") -> Outgoing:
-    return Outgoing(kind, "f/n/event", name.encode(), retain=False, chain=chain)
+def event(name: str, *, device: str = "", kind: str = "cleared") -> AlertEvent:
+    """An event of an alert called `name`; by default of a device of its own, and of nothing that stands."""
+    return alert_events.event(kind, name, t=1.0, device=device or f"of {name}")
+
+
+def name_of(payload: bytes) -> bytes:
+    """What the message of an event, or of what stands, calls its alert; other payloads as they are."""
+    return json.loads(payload)["alert"].encode() if payload.startswith(b'{"event"') else payload

@@ -12,14 +12,20 @@ from hypothesis.extra.numpy import arrays
 
 from agent.bundle.label import duration, label_of
 from agent.bundle.manifest import RiskHead
-from agent.publish.message import event_message, outgoing, score_messages, time
+from agent.publish.message import Outgoing, event_message, outgoing, score_messages, time
 from agent.publish.topic import Topics
-from agent.words import UNKNOWN_BUNDLE, Quality, Scores
+from agent.store.cursor import Due
+from agent.words import UNKNOWN_BUNDLE, AlertEvent, Quality, Scores
 from tests.alert_events import event
 from tests.small_bundle import small_manifest
 from tests.streams import SOURCE
 
 TOPICS = Topics.of("forewarn", "gateway-1")
+
+
+def messages(one: AlertEvent) -> list[Outgoing]:
+    """What is said of an event, and of what stands after it."""
+    return [outgoing(Due(1, one.key, one, is_alert=is_alert), TOPICS) for is_alert in (False, True)]
 
 
 CLOCK_MANIFEST = msgspec.structs.replace(
@@ -81,7 +87,7 @@ def test_of_an_alert_whose_bundle_nobody_knows_nothing_is_made_up():
 
 def test_an_alert_that_ended_stands_no_longer():
     """The event is said, and the retained topic is emptied."""
-    raised, cleared = (outgoing(event(kind, "a", t=5.0), TOPICS) for kind in ("raised", "cleared"))
+    raised, cleared = (messages(event(kind, "a", t=5.0)) for kind in ("raised", "cleared"))
     assert [(one.topic, one.retain) for one in raised] == [
         ("forewarn/gateway-1/event", False),
         ("forewarn/gateway-1/alert/press/e1/risk", True),
@@ -89,12 +95,14 @@ def test_an_alert_that_ended_stands_no_longer():
     assert raised[0].payload == raised[1].payload
     assert json.loads(cleared[0].payload)["event"] == "cleared"
     assert cleared[1].payload == b""
+    gone = outgoing(Due(1, ("press", "e1", "main", "risk"), None, is_alert=True), TOPICS)
+    assert gone == cleared[1], "or the table has it no more"
 
 
 def test_alerts_of_two_models_are_apart():
     """An event names its model; the main one has no level of its own in the topic."""
     other = msgspec.structs.replace(event("raised", "a", t=5.0), model="next")
-    said, stands = outgoing(other, TOPICS)
+    said, stands = messages(other)
     assert json.loads(said.payload)["model"] == "next"
     assert stands.topic == "forewarn/gateway-1/alert/press/e1/next/risk"
 

@@ -11,9 +11,9 @@ from agent.mqtt import retry
 from agent.publish import mqtt, others, sender
 from agent.replay.broker.own_broker import free_port
 from bench.fake_broker import DISCONNECT, PUBLISH, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session, packet
-from tests.unit.publish.parts import STANDING, Parts, event
+from tests.unit.publish.parts import Parts, event, name_of
 
-PINGREQ = 0xC0
+PUBACK, PINGREQ = 0x40, 0xC0
 
 
 @pytest.fixture
@@ -54,16 +54,19 @@ def connected(broker, parts) -> Session:
             assert first == SUBSCRIBE
             session.grant(body, 1, 1)
     assert said == [b"f/n/available", b"f/n/instance"]
-    parts.turn_until(lambda: len(parts.output._sender._in_flight) == len(parts.outbox))
+    parts.turn_until(lambda: len(parts.output._sender._in_flight) == len(parts.cursor))
     return session
 
 
 def published(session: Session) -> tuple[str, bytes, bytes]:
-    """Topic, payload and the whole body of the next PUBLISH at QoS 1."""
-    first, body = session.read()
+    """Topic, payload, or the alert that it names, and the whole body of the next PUBLISH at QoS 1."""
+    while (read := session.read())[0] == PUBACK:  # of what the session has published itself
+        pass
+    first, body = read
     assert first & 0xF6 == PUBLISH | 2
     size = int.from_bytes(body[:2])
-    return body[2 : 2 + size].decode(), body[2 + size + 2 + (1 if session.is_v5 else 0) :], body
+    payload = body[2 + size + 2 + (1 if session.is_v5 else 0) :]
+    return body[2 : 2 + size].decode(), name_of(payload), body
 
 
 def test_the_last_will_is_offline_retained_at_qos_1(broker, parts):
@@ -73,13 +76,13 @@ def test_the_last_will_is_offline_retained_at_qos_1(broker, parts):
 
 
 def test_standing_alerts_are_published_again_with_each_connection(broker, parts):
-    parts.standing = STANDING
+    parts.stand()
     for _ in range(2):
         session = connected(broker, parts)
         topic, payload, body = published(session)
-        assert (topic, payload) == ("f/n/alert/p1/risk", b"stands")
+        assert (topic, payload) == ("f/n/alert/press/p1/risk", b"stands")
         session.acknowledge(body)
-        parts.turn_until(lambda: len(parts.outbox) == 0)
+        parts.turn_until(lambda: len(parts.cursor) == 0)
         session.close()
         parts.turn_until(lambda: not parts.output.link.is_connected)
 
@@ -87,24 +90,24 @@ def test_standing_alerts_are_published_again_with_each_connection(broker, parts)
 def test_a_message_leaves_the_outbox_on_success_and_not_before(broker, parts):
     """0x10, nobody subscribes, is a success too."""
     session = connected(broker, parts)
-    parts.outbox.append([event("a"), event("b")])
+    parts.outbox.commit([event("a"), event("b")])
     parts.turn()
     bodies = [published(session)[2] for _ in range(2)]
     parts.turn()
-    assert len(parts.outbox) == 2
+    assert len(parts.cursor) == 2
     for body, reason in zip(bodies, (0, 0x10), strict=True):
         session.acknowledge(body, reason)
-    parts.turn_until(lambda: len(parts.outbox) == 0)
+    parts.turn_until(lambda: len(parts.cursor) == 0)
 
 
 def test_what_the_broker_refuses_is_parked_said_and_tried_with_the_next_connection(broker, parts):
     """Not hot, not deleted, and it does not hold up what comes after it."""
     session = connected(broker, parts)
-    parts.outbox.append([event("refused"), event("fine")])
+    parts.outbox.commit([event("refused"), event("fine")])
     parts.turn()
     session.acknowledge(published(session)[2], 0x87)
     session.acknowledge(published(session)[2])
-    parts.turn_until(lambda: len(parts.outbox) == 1)
+    parts.turn_until(lambda: len(parts.cursor) == 1)
     assert (parts.output.parked, parts.output.waiting) == (1, 0)
     (line,) = [line for line in parts.log.entries if line["event"] == "publish_refused"]
     assert line["why"] == "Not authorized"
@@ -120,7 +123,7 @@ def test_what_the_broker_refuses_is_parked_said_and_tried_with_the_next_connecti
 def test_at_most_a_window_is_under_way_and_the_order_is_kept(broker, parts):
     session = connected(broker, parts)
     names = [f"{number}".encode() for number in range(50)]
-    parts.outbox.append([event(name.decode()) for name in names])
+    parts.outbox.commit([event(name.decode()) for name in names])
     heard = []
     for window in range(0, 50, sender.IN_FLIGHT_MAX):
         size = min(sender.IN_FLIGHT_MAX, 50 - window)
@@ -134,14 +137,14 @@ def test_at_most_a_window_is_under_way_and_the_order_is_kept(broker, parts):
             bodies.append(body)
         for body in bodies:
             session.acknowledge(body)
-        parts.turn_until(lambda left=50 - window - size: len(parts.outbox) == left)
+        parts.turn_until(lambda left=50 - window - size: len(parts.cursor) == left)
     assert heard == names
 
 
 def test_what_was_acknowledged_just_before_the_end_is_not_sent_again(broker, parts):
     """Acknowledgement and end come to light in one turn."""
     session = connected(broker, parts)
-    parts.outbox.append([event("a")])
+    parts.outbox.commit([event("a")])
     parts.turn()
     session.acknowledge(published(session)[2])
     session.close()
@@ -151,18 +154,18 @@ def test_what_was_acknowledged_just_before_the_end_is_not_sent_again(broker, par
         time.sleep(0.002)
     parts.turn()
     assert not parts.output.link.is_connected
-    assert len(parts.outbox) == 0
+    assert len(parts.cursor) == 0
 
 
 def test_what_was_under_way_when_the_connection_broke_is_sent_again(broker, parts):
     session = connected(broker, parts)
-    parts.outbox.append([event("a")])
+    parts.outbox.commit([event("a")])
     parts.turn()
     published(session)
     session.close()
     parts.turn_until(lambda: not parts.output.link.is_connected)
     session = connected(broker, parts)
-    parts.outbox.append([event("b")])
+    parts.outbox.commit([event("b")])
     parts.turn()
     heard = []
     for _ in range(2):
@@ -170,31 +173,32 @@ def test_what_was_under_way_when_the_connection_broke_is_sent_again(broker, part
         heard.append(payload)
         session.acknowledge(body)
     assert heard == [b"a", b"b"]
-    parts.turn_until(lambda: len(parts.outbox) == 0)
+    parts.turn_until(lambda: len(parts.cursor) == 0)
 
 
 def test_retained_alerts_that_the_table_does_not_hold_are_removed_and_logged(broker, parts, monkeypatch):
     monkeypatch.setattr(others, "ANSWER_WITHIN_S", 0.05)
-    parts.standing = STANDING
+    parts.stand()
     session = connected(broker, parts)
     published(session)
-    for topic in (b"f/n/alert/p1/risk", b"f/n/alert/gone/risk"):
+    for topic in (b"f/n/alert/press/p1/risk", b"f/n/alert/press/gone/risk", b"f/n/alert/older/risk"):
         session.publish(topic, b"{}", mid=9, retain=True)
-    session.publish(b"f/n/alert/live/risk", b"{}", mid=9)  # what somebody says now is not ours to judge
-    parts.turn_until(lambda: len(parts.outbox) == 2)
-    assert [one.payload for _, one in parts.outbox.sendable(9) if one.topic == "f/n/alert/gone/risk"] == [b""]
-    assert all(one.topic != "f/n/alert/live/risk" for _, one in parts.outbox.sendable(9))
-    assert [line["topic"] for line in parts.lines("retained_alert_removed")] == ["f/n/alert/gone/risk"]
+    session.publish(b"f/n/alert/press/live/risk", b"{}", mid=9)  # what somebody says now is not ours to judge
+    parts.turn_until(lambda: len(parts.cursor) == 2)
+    removed = ["f/n/alert/older/risk", "f/n/alert/press/gone/risk"]
+    assert {published(session)[:2] for _ in removed} == {(topic, b"") for topic in removed}
+    assert [line["topic"] for line in parts.lines("retained_alert_removed")] == removed
+    assert [one.key[1] for one in parts.cursor.sendable(9)] == ["p1", "gone"], "not the one that was said just now"
 
 
 def test_a_stop_right_after_a_connection_removes_no_standing_alert(broker, parts, monkeypatch):
     monkeypatch.setattr(mqtt, "STOP_TIMEOUT_S", 0.3)
     monkeypatch.setattr(others, "ANSWER_WITHIN_S", 0.0)
-    parts.standing = STANDING
+    parts.stand()
     session = connected(broker, parts)
-    session.publish(b"f/n/alert/p1/risk", b"{}", retain=True)
-    parts.output.close(lambda: parts.standing)
-    assert b"" not in [one.payload for _, one in parts.outbox.sendable(9)]
+    session.publish(b"f/n/alert/press/p1/risk", b"{}", retain=True)
+    parts.output.close()
+    assert all(one.event is not None for one in parts.cursor.sendable(9))
     assert published(session)[1] == b"stands"
 
 
@@ -202,7 +206,7 @@ def test_a_stop_that_is_not_acknowledged_leaves_the_last_word_to_the_broker(brok
     """`stopped` may not have arrived: without a DISCONNECT the broker says `offline`, which is no lie."""
     monkeypatch.setattr(mqtt, "STOP_TIMEOUT_S", 0.1)
     session = connected(broker, parts)
-    parts.output.close(list)
+    parts.output.close()
     assert published(session)[1] == b"stopped"
     with pytest.raises(AssertionError, match="the client has closed"):
         session.read()
@@ -210,7 +214,7 @@ def test_a_stop_that_is_not_acknowledged_leaves_the_last_word_to_the_broker(brok
 
 def test_stopped_is_the_last_word(broker, parts):
     session = connected(broker, parts)
-    parts.outbox.append([event("a")])
+    parts.outbox.commit([event("a")])
     heard = []
 
     def answer() -> None:
@@ -223,7 +227,7 @@ def test_stopped_is_the_last_word(broker, parts):
 
     answering = threading.Thread(target=answer)
     answering.start()
-    parts.output.close(list)
+    parts.output.close()
     answering.join()
     assert heard == [("f/n/event", b"a"), ("f/n/available", b"stopped"), DISCONNECT]
     assert "output_lost" not in parts.events(), "a stop is no loss"
@@ -242,7 +246,7 @@ def test_a_broker_that_is_absent_is_said_once_and_does_not_cost_mqtt_5(tmp_path,
     assert parts.events() == ["output_lost"]
     assert "refused" in parts.output.link.why, "why it cannot be reached"
     began = time.monotonic()
-    parts.output.close(list)
+    parts.output.close()
     assert time.monotonic() - began < 1, "nothing is to be waited for"
     parts.end()
 
@@ -255,7 +259,7 @@ def test_nothing_waits_for_a_connection_that_hangs(broker, tmp_path, monkeypatch
     parts = Parts(tmp_path, broker.port)
     for _ in range(3):
         parts.turn()
-    parts.output.close(list)
+    parts.output.close()
     assert time.monotonic() - began < 2
     release.set()
     parts.end()
@@ -268,10 +272,10 @@ def test_a_broker_of_3_1_1_is_spoken_to_in_3_1_1(broker, parts):
     parts.turn_until(lambda: parts.output.link.protocol.name == "3.1.1")
     session = connected(broker, parts)
     assert not session.is_v5
-    parts.outbox.append([event("a")])
+    parts.outbox.commit([event("a")])
     parts.turn()
     session.acknowledge(published(session)[2])
-    parts.turn_until(lambda: len(parts.outbox) == 0)
+    parts.turn_until(lambda: len(parts.cursor) == 0)
 
 
 def test_a_refused_login_is_named_once(broker, parts):
@@ -302,7 +306,7 @@ def test_refusals_are_said_in_one_line_with_their_count(broker, parts, monkeypat
     """A flood of them is not a flood of lines; those after the first line are said when ten seconds are over."""
     session = connected(broker, parts)
     for round_ in range(2):
-        parts.outbox.append([event("a"), event("b")])
+        parts.outbox.commit([event(f"a{round_}"), event(f"b{round_}")])
         parts.turn()
         for _ in range(2):
             session.acknowledge(published(session)[2], 0x87)
@@ -352,11 +356,11 @@ def test_what_is_delivered_and_each_connection_are_counted(broker, parts):
     """For the watchdog, which asks whether anything leaves."""
     session = connected(broker, parts)
     assert (parts.output.link.n_connections, parts.output.counts.delivered) == (1, 0)
-    parts.outbox.append([event("a"), event("b")])
+    parts.outbox.commit([event("a"), event("b")])
     parts.turn()
     for _ in range(2):
         session.acknowledge(published(session)[2])
-    parts.turn_until(lambda: len(parts.outbox) == 0)
+    parts.turn_until(lambda: len(parts.cursor) == 0)
     assert (parts.output.link.n_connections, parts.output.counts.delivered) == (1, 2)
     session.close()
     parts.turn_until(lambda: not parts.output.link.is_connected)
@@ -373,7 +377,7 @@ def test_a_connection_that_ends_just_before_the_stop_is_no_failure(broker, parts
         assert time.monotonic() < deadline
         time.sleep(0.002)
     assert parts.output.link.is_connected
-    parts.output.close(list)
+    parts.output.close()
     assert time.monotonic() < deadline
 
 

@@ -10,6 +10,7 @@ from agent.mqtt.limits import Limits
 from agent.publish.connection import Acknowledged
 from agent.publish.others import Others
 from agent.publish.sender import Counts, RefusalLog, Sender
+from agent.publish.topic import Topics
 from agent.store.outbox import Outbox
 
 INSTANCE, AVAILABLE = "f/n/instance", "f/n/available"
@@ -36,7 +37,8 @@ class Parts:
     def __init__(self, folder) -> None:
         self.wire, self.log, self.now_s = Wire(), LogCapture(), 1000.0
         self.refusals = RefusalLog(structlog.wrap_logger(None, processors=[self.log]))
-        self.sender = Sender(self.wire, Limits(), Outbox(folder / "alerts.db", 100), self.refusals, Counts())
+        cursor = Outbox(folder / "alerts.db", 100).cursor("mqtt", mirrors=True)
+        self.sender = Sender(self.wire, Limits(), cursor, Topics.of("f", "n"), self.refusals, Counts())
 
     def turn(self, after_s: float, *denied: str) -> list[bytes]:
         """What is sent in a turn; the broker denies some topics."""

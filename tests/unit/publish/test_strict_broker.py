@@ -1,17 +1,19 @@
 """The output against a broker that enforces what it announces, MQTT 5 and 3.1.1."""
 
+import json
 import random
 
 import pytest
 
 from agent.mqtt import protocol
 from agent.publish import mqtt, others, refused
-from agent.store.outbox import Outgoing, Parked
+from agent.publish.message import event_message
+from agent.store.cursor import Parked
 from bench.strict_broker import TOO_LARGE, Published, StrictBroker
 from tests.broker.running_agent import wait_until
-from tests.unit.publish.parts import CLIENT_ID, STANDING, Parts, event
+from tests.unit.publish.parts import CLIENT_ID, Parts, event, name_of
 
-EVENT, AVAILABLE, INSTANCE, ALERT = "f/n/event", "f/n/available", "f/n/instance", "f/n/alert/p1/risk"
+EVENT, AVAILABLE, INSTANCE, ALERT = "f/n/event", "f/n/available", "f/n/instance", "f/n/alert/press/p1/risk"
 QUOTA, DENIED = 0x97, 0x87
 
 
@@ -36,6 +38,11 @@ def make(tmp_path):
         one.end()
 
 
+def told(broker: StrictBroker, topic: str = EVENT) -> list[bytes]:
+    """What was taken under a topic, by the names of the alerts."""
+    return [name_of(payload) for payload in broker.payloads(topic)]
+
+
 def names(n: int) -> list[bytes]:
     return [f"{number}".encode() for number in range(n)]
 
@@ -45,13 +52,13 @@ def test_in_flight_follows_the_receive_maximum_and_everything_leaves(make, windo
     """`online` and the agent's other words count too; the window is used, and never gone beyond."""
     with StrictBroker(receive_maximum=window) as broker:
         parts = make(broker)
-        parts.standing = STANDING
-        parts.outbox.append([event(name.decode()) for name in names(30)])
-        parts.turn_until(lambda: len(parts.outbox) == 0 and parts.output._sender.is_idle)
-        parts.output.close(lambda: parts.standing)
-        assert (broker.broken, broker.payloads(EVENT)) == ([], names(30))
+        parts.stand()
+        parts.outbox.commit([event(name.decode()) for name in names(30)])
+        parts.turn_until(lambda: len(parts.cursor) == 0 and parts.output._sender.is_idle)
+        parts.output.close()
+        assert (broker.broken, told(broker)) == ([], names(30))
         assert broker.payloads(AVAILABLE) == [b"online", b"stopped"]
-        assert broker.payloads(ALERT) == [b"stands"]
+        assert told(broker, ALERT) == [b"stands"]
         assert broker.fullest() == min(window, 20)
 
 
@@ -59,27 +66,27 @@ def test_what_is_under_way_when_the_connection_breaks_is_not_sent_beyond_the_nex
     with StrictBroker(answer=lambda one: 0) as broker:
         parts = make(broker)
         parts.turn_until(lambda: parts.output.link.is_connected)
-        parts.outbox.append([event(name.decode()) for name in names(30)])
+        parts.outbox.commit([event(name.decode()) for name in names(30)])
         parts.turn()
         broker.change(receive_maximum=3)
         broker.cut(CLIENT_ID)
-        parts.turn_until(lambda: parts.output.link.n_connections == 2 and len(parts.outbox) == 0)
+        parts.turn_until(lambda: parts.output.link.n_connections == 2 and len(parts.cursor) == 0)
         assert broker.broken == []
         assert broker.clients[CLIENT_ID].fullest == 3
-        assert set(broker.payloads(EVENT)) == set(names(30))
+        assert set(told(broker)) == set(names(30))
 
 
 def test_without_retained_messages_events_leave_and_it_is_said_once(make):
     """The will is without retain then, too: a strict broker refuses the connection for it."""
     with StrictBroker(retain=False) as broker:
         parts = make(broker)
-        parts.standing = STANDING
-        parts.outbox.append([event("a")])
-        parts.turn_until(lambda: parts.output.link.is_connected and len(parts.outbox) == 0)
+        parts.stand()
+        parts.outbox.commit([event("a")])
+        parts.turn_until(lambda: parts.output.link.is_connected and len(parts.cursor) == 0)
         parts.output.say("f/n/status", b"{}", retain=True)
         parts.turn_until(lambda: broker.payloads("f/n/status"))
-        assert broker.payloads(EVENT) == [b"a"]
-        assert broker.payloads(ALERT) == [b"stands"], "who listens hears it"
+        assert told(broker) == [b"a"]
+        assert told(broker, ALERT) == [b"stands"], "who listens hears it"
         assert broker.retained == {}
         assert broker.broken == [0x9A], "the first CONNECT"
         assert parts.output.link.n_connections == 1
@@ -103,11 +110,11 @@ def test_a_will_is_retained_again_when_the_broker_takes_it_again(make):
 def test_without_qos_1_events_leave_when_they_are_written(make):
     with StrictBroker(qos_max=0) as broker:
         parts = make(broker)
-        parts.standing = STANDING
-        parts.outbox.append([event(name.decode()) for name in names(50)])
-        parts.turn_until(lambda: parts.output.link.is_connected and len(parts.outbox) == 0)
-        parts.output.close(lambda: parts.standing)
-        assert broker.payloads(EVENT) == names(50)
+        parts.stand()
+        parts.outbox.commit([event(name.decode()) for name in names(50)])
+        parts.turn_until(lambda: parts.output.link.is_connected and len(parts.cursor) == 0)
+        parts.output.close()
+        assert told(broker) == names(50)
         assert broker.broken == [0x9B], "the first CONNECT, for its will"
         assert {one.qos for one in broker.accepted} == {0}
         assert parts.output.counts.delivered == 51
@@ -116,33 +123,35 @@ def test_without_qos_1_events_leave_when_they_are_written(make):
 
 def test_a_message_above_the_brokers_packet_size_is_parked_and_said_and_costs_no_connection(make):
     """The rest leaves, and so does this one when the broker takes it."""
-    with StrictBroker(packet_bytes_max=200) as broker:
+    with StrictBroker(packet_bytes_max=1000) as broker:
         parts = make(broker)
-        parts.outbox.append([event("x" * 500, chain="a1"), event("after it", chain="a1"), event("b", chain="b1")])
+        large = event("x" * 1000, device="a1")
+        parts.outbox.commit([large, event("after it", device="a1"), event("b", device="b1")])
         parts.turn_until(lambda: parts.output.link.is_connected and parts.output.waiting == 0)
-        parts.output.say("f/n/status", b"y" * 500, retain=True)
+        parts.output.say("f/n/status", b"y" * 1000, retain=True)
         parts.turn_for(0.1)
-        assert (broker.broken, broker.payloads(EVENT), broker.payloads("f/n/status")) == ([], [b"b"], [])
+        assert (broker.broken, told(broker), broker.payloads("f/n/status")) == ([], [b"b"], [])
         assert (parts.output.parked, parts.output.counts.too_large) == (2, 1)
         (line,) = parts.lines("publish_refused")
-        assert line["why"] == f"{EVENT}: 517 bytes, the broker takes 200"
+        assert line["why"] == f"{EVENT}: {len(event_message(large)) + 17} bytes, the broker takes 1000"
         assert "maximum packet size" in line["next_step"]
-        broker.change(packet_bytes_max=1000)
+        broker.change(packet_bytes_max=10_000)
         broker.cut(CLIENT_ID)
-        parts.turn_until(lambda: len(parts.outbox) == 0)
-        assert broker.payloads(EVENT) == [b"b", b"x" * 500, b"after it"]
+        parts.turn_until(lambda: len(parts.cursor) == 0)
+        assert told(broker) == [b"b", b"x" * 1000, b"after it"]
 
 
 def test_a_packet_of_just_the_size_that_the_broker_takes_is_sent(make):
     """Every size around the bound, where the length takes one byte more too."""
-    with StrictBroker(packet_bytes_max=140) as broker:
+    with StrictBroker(packet_bytes_max=16_395) as broker:
         parts = make(broker)
-        parts.outbox.append([event("x" * size) for size in range(100, 130)])
+        empty = len(event_message(event("", device="of 12345")))
+        parts.outbox.commit([event("x" * (size - empty), device=f"of {size}") for size in range(16_350, 16_391)])
         parts.turn_until(lambda: parts.output.link.is_connected and parts.output.waiting == 0)
         parts.turn_until(lambda: parts.output._sender.is_idle)
         assert broker.broken == []
-        assert [len(payload) for payload in broker.payloads(EVENT)] == list(range(100, 124))
-        assert parts.output.parked == 6
+        assert [len(payload) for payload in broker.payloads(EVENT)] == list(range(16_350, 16_378))
+        assert parts.output.parked == 13
     assert TOO_LARGE not in broker.broken
 
 
@@ -150,20 +159,20 @@ def test_a_refusal_that_passes_is_tried_again_on_the_same_connection(make):
     """And holds nobody else up: what is taken leaves meanwhile, in the order within each chain."""
     with StrictBroker() as broker:
         quota_for = {b"a1", b"c1"}
-        broker.change(answer=lambda one: QUOTA if one.payload in quota_for else 0)
+        broker.change(answer=lambda one: QUOTA if name_of(one.payload) in quota_for else 0)
         parts = make(broker)
-        parts.outbox.append([event(f"{name}{step}", chain=name) for name in "abc" for step in (1, 2, 3)])
-        parts.turn_until(lambda: parts.output.link.is_connected and broker.payloads(EVENT) == [b"b1", b"b2", b"b3"])
+        parts.outbox.commit([event(f"{name}{step}", device=name) for name in "abc" for step in (1, 2, 3)])
+        parts.turn_until(lambda: parts.output.link.is_connected and told(broker) == [b"b1", b"b2", b"b3"])
         parts.turn_until(lambda: len(broker.refused) >= 8)
         assert (parts.output.parked, parts.output.waiting) == (6, 0)
-        parts.outbox.append([event("a4", chain="a"), event("d1", chain="d")])
-        parts.turn_until(lambda: b"d1" in broker.payloads(EVENT))
+        parts.outbox.commit([event("a4", device="a"), event("d1", device="d")])
+        parts.turn_until(lambda: b"d1" in told(broker))
         assert parts.output.parked == 7
         quota_for.clear()
-        parts.turn_until(lambda: len(parts.outbox) == 0)
+        parts.turn_until(lambda: len(parts.cursor) == 0)
         assert parts.output.link.n_connections == 1
         for name in "abc":
-            said = [payload for payload in broker.payloads(EVENT) if payload.startswith(name.encode())]
+            said = [payload for payload in told(broker) if payload.startswith(name.encode())]
             assert said == [f"{name}{step}".encode() for step in range(1, 4 + (name == "a"))]
         assert {line["why"] for line in parts.lines("publish_refused")} == {"Quota exceeded"}
 
@@ -171,18 +180,16 @@ def test_a_refusal_that_passes_is_tried_again_on_the_same_connection(make):
 def test_what_is_refused_for_good_is_tried_again_too_and_leaves_in_order_once_the_acl_is_mended(make):
     """Without a new connection, raised before cleared; what stands is replaced while it is parked, and counted once."""
     with StrictBroker(answer=lambda one: DENIED if one.topic in (EVENT, ALERT) else 0) as broker:
-        parts = make(broker)
-        stands = STANDING[0]
-        parts.outbox.append([event("raised", chain="a1"), stands])
+        parts = make(broker, mirrors=True)
+        parts.outbox.commit([event("a", device="p1", kind="raised")])
         parts.turn_until(lambda: parts.output.parked == 2)
-        ended = Outgoing("cleared", ALERT, b"", retain=True)
-        parts.outbox.append([event("cleared", chain="a1", kind="cleared"), ended])
+        parts.outbox.commit([event("a", device="p1", kind="cleared")])
         parts.turn_until(lambda: parts.output.parked == 3 and parts.output.waiting == 0)
-        assert len(parts.outbox) == 3
+        assert len(parts.cursor) == 3
         broker.change(answer=lambda _: 0)
-        parts.turn_until(lambda: len(parts.outbox) == 0)
+        parts.turn_until(lambda: len(parts.cursor) == 0)
         assert parts.output.link.n_connections == 1
-        assert broker.payloads(EVENT) == [b"raised", b"cleared"]
+        assert [json.loads(payload)["event"] for payload in broker.payloads(EVENT)] == ["raised", "cleared"]
         assert broker.payloads(ALERT) == [b""]
 
 
@@ -192,18 +199,18 @@ def test_a_later_event_never_overtakes_one_that_is_under_way(make):
         refusals = iter([QUOTA])
         broker.change(answer=lambda one: next(refusals, 0) if one.topic == EVENT else 0)
         parts = make(broker)
-        parts.outbox.append([event("raised", chain="a1"), event("cleared", chain="a1")])
-        parts.turn_until(lambda: parts.output.link.is_connected and len(parts.outbox) == 0)
-        assert broker.payloads(EVENT) == [b"raised", b"cleared"]
+        parts.outbox.commit([event("raised", device="a1"), event("cleared", device="a1")])
+        parts.turn_until(lambda: parts.output.link.is_connected and len(parts.cursor) == 0)
+        assert told(broker) == [b"raised", b"cleared"]
 
 
 def test_many_refused_are_tried_a_window_at_a_time_and_one_that_never_leaves_holds_up_none(make):
     with StrictBroker(receive_maximum=5, answer=lambda one: DENIED if one.topic == EVENT else 0) as broker:
         parts = make(broker)
-        parts.outbox.append([event(name.decode(), chain=name.decode()) for name in names(60)])
+        parts.outbox.commit([event(name.decode(), device=name.decode()) for name in names(60)])
         parts.turn_until(lambda: parts.output.parked == 60)
-        broker.change(answer=lambda one: DENIED if one.payload in (b"0", b"7") else 0)
-        parts.turn_until(lambda: len(parts.outbox) == 2)
+        broker.change(answer=lambda one: DENIED if name_of(one.payload) in (b"0", b"7") else 0)
+        parts.turn_until(lambda: len(parts.cursor) == 2)
         assert broker.broken == []
         tried = len(broker.refused)
         parts.turn_for(0.5)
@@ -225,7 +232,7 @@ def test_a_stop_says_stopped_although_another_word_is_refused(make):
     with StrictBroker(answer=lambda one: DENIED if one.topic == INSTANCE else 0) as broker:
         parts = make(broker)
         parts.turn_until(lambda: parts.output.link.is_connected and parts.output._sender.is_idle and broker.refused)
-        parts.output.close(list)
+        parts.output.close()
         assert broker.payloads(AVAILABLE) == [b"online", b"stopped"]
         assert parts.lines("publish_refused")[0]["why"] == f"{INSTANCE}: Not authorized"
 
@@ -236,7 +243,7 @@ def test_a_stop_whose_last_word_is_refused_leaves_it_to_the_broker(make, monkeyp
     with StrictBroker(answer=lambda one: DENIED if one.payload == b"stopped" else 0) as broker:
         parts = make(broker)
         parts.turn_until(lambda: broker.payloads(AVAILABLE))
-        parts.output.close(list)
+        parts.output.close()
         wait_until(lambda: broker.retained[AVAILABLE].payload == b"offline", "the will")
 
 
@@ -245,7 +252,7 @@ def test_a_stop_says_stopped_at_once_although_online_was_refused(make):
         parts = make(broker)
         parts.turn_until(lambda: broker.refused)
         parts.turn_for(0.05)
-        parts.output.close(list)
+        parts.output.close()
         assert broker.payloads(AVAILABLE) == [b"stopped"]
 
 
@@ -280,19 +287,19 @@ def test_two_agents_of_one_node_say_so_and_remove_nothing_of_each_other(make, mo
     monkeypatch.setattr(others, "ANSWER_WITHIN_S", 1.0)
     with StrictBroker() as broker:
         first = make(broker, "a", protocol=version, instance="a" * 16)
-        first.standing = STANDING
+        first.stand()
         first.turn_until(
-            lambda: first.output.link.is_connected and first.output._sender.is_idle and not len(first.outbox)
+            lambda: first.output.link.is_connected and first.output._sender.is_idle and not len(first.cursor)
         )
         second = make(broker, "b", protocol=version, instance="b" * 16, client_id="other-out")
-        second.standing = [Outgoing("raised", "f/n/alert/p2/risk", b"mine", retain=True)]
+        second.stand("p2")
         second.turn_until(lambda: second.lines("retained_alerts_left"), first)
         for one, client_id in ((first, "other-out"), (second, CLIENT_ID)):
             (line,) = one.lines("other_agent_connected")
             assert client_id in line["why"]
             assert one.output.other_agent == line["why"]
-        second.turn_until(lambda: not len(second.outbox) and second.output._sender.is_idle, first)
-        assert set(broker.retained) == {AVAILABLE, "f/n/instance", ALERT, "f/n/alert/p2/risk"}
+        second.turn_until(lambda: not len(second.cursor) and second.output._sender.is_idle, first)
+        assert set(broker.retained) == {AVAILABLE, "f/n/instance", ALERT, "f/n/alert/press/p2/risk"}
         first.turn_for(0.1)
         second.turn_for(0.1)
         assert first.lines("retained_alert_removed") == second.lines("retained_alert_removed") == []
@@ -302,9 +309,9 @@ def test_an_agent_of_the_past_answers_nobody_and_is_cleaned_up_after(make):
     """The id that the broker retains is not a sign of life; each removal is logged."""
     with StrictBroker() as broker:
         old = make(broker, "a", instance="a" * 16)
-        old.standing = STANDING
-        old.turn_until(lambda: old.output.link.is_connected and old.output._sender.is_idle and not len(old.outbox))
-        old.output.close(lambda: old.standing)
+        old.stand()
+        old.turn_until(lambda: old.output.link.is_connected and old.output._sender.is_idle and not len(old.cursor))
+        old.output.close()
         new = make(broker, "b", instance="b" * 16)
         new.turn_until(lambda: ALERT not in broker.retained)
         assert new.output.other_agent == ""
@@ -320,7 +327,7 @@ def test_another_agent_that_has_gone_is_forgotten(make, monkeypatch):
         end = iter(range(150))
         first.turn_until(lambda: next(end, None) is None, second)
         assert first.lines("other_agent_gone") == [], "it is asked now and then, and answers"
-        second.output.close(list)
+        second.output.close()
         first.turn_until(lambda: first.output.other_agent == "")
         assert len(first.lines("other_agent_gone")) == 1
 
@@ -395,18 +402,18 @@ def test_a_fall_back_by_chance_comes_back_to_mqtt_5(make, monkeypatch):
         assert [version for _, version in broker.connects] == [5, 5, 4]
         broker.change(hangs_up_on=())
         parts.turn_until(lambda: parts.output.link.is_connected and parts.output.link.protocol.name == "5")
-        parts.outbox.append([event("a")])
-        parts.turn_until(lambda: broker.payloads(EVENT) == [b"a"])
+        parts.outbox.commit([event("a")])
+        parts.turn_until(lambda: told(broker) == [b"a"])
         parts.turn_until(lambda: broker.retained[AVAILABLE].payload == b"online")
 
 
 def test_a_broker_of_3_1_1_takes_everything_and_is_left_alone(make):
     with StrictBroker(versions=(4,)) as broker:
         parts = make(broker)
-        parts.standing = STANDING
-        parts.outbox.append([event(name.decode()) for name in names(30)])
-        parts.turn_until(lambda: parts.output.link.is_connected and len(parts.outbox) == 0)
-        assert broker.payloads(EVENT) == names(30)
+        parts.stand()
+        parts.outbox.commit([event(name.decode()) for name in names(30)])
+        parts.turn_until(lambda: parts.output.link.is_connected and len(parts.cursor) == 0)
+        assert told(broker) == names(30)
         assert [version for _, version in broker.connects] == [5, 4]
         assert parts.output.limits == []
 
@@ -426,15 +433,15 @@ def test_any_schedule_of_refusals_and_cuts_delivers_each_event_in_the_order_of_i
         due = []
         for step in range(1, 5):
             for name in ("a", "b", "c"):
-                parts.outbox.append([event(f"{name}{step}", chain=name)])
+                parts.outbox.commit([event(f"{name}{step}", device=name)])
                 due.append(f"{name}{step}".encode())
                 for _ in range(chance.randint(0, 20)):
                     parts.turn()
                 if chance.random() < 0.1:
                     broker.cut(CLIENT_ID)
         calm[0] = True
-        parts.turn_until(lambda: len(parts.outbox) == 0)
-        heard = broker.payloads(EVENT)
+        parts.turn_until(lambda: len(parts.cursor) == 0)
+        heard = told(broker)
         assert set(heard) == set(due)
         for name in (b"a", b"b", b"c"):
             firsts = list(dict.fromkeys(payload for payload in heard if payload.startswith(name)))

@@ -24,9 +24,9 @@ def path(tmp_path):
 
 def test_it_is_read_beside_a_running_agent_and_without_one(path):
     outbox = Outbox(path, 100)
-    outbox.commit([RAISED], [])
+    outbox.commit([RAISED])
     assert AlertTable(path).poll() == Rows([RAISED])
-    outbox.commit([CLEARED], [])
+    outbox.commit([CLEARED])
     rows = AlertTable(path).poll()
     assert (rows.events, rows.standing()) == ([CLEARED], [])
     outbox.close()
@@ -37,7 +37,7 @@ def test_nothing_is_read_again_before_the_next_commit(path):
     outbox, table = Outbox(path, 100), AlertTable(path)
     assert table.poll() == Rows([])
     assert table.poll() is None
-    outbox.commit([RAISED], [])
+    outbox.commit([RAISED])
     assert table.poll() == Rows([RAISED])
     assert table.poll() is None
     table.close()
@@ -47,7 +47,7 @@ def test_nothing_is_read_again_before_the_next_commit(path):
 def test_a_table_of_an_older_version_is_read_and_says_that_the_bundle_is_unknown(path):
     """Its events had no bundle, and a row beside them had the units of the agent that started last."""
     outbox = Outbox(path, 100)
-    outbox.commit([RAISED], [])
+    outbox.commit([RAISED])
     outbox.close()
     old = {name: value for name, value in msgspec.to_builtins(RAISED).items() if name not in ("bundle", "decided_by")}
     with closing(sqlite3.connect(path)) as db, db:
@@ -71,7 +71,7 @@ def test_no_table_or_a_broken_one_is_refused_by_name_and_may_be_there_later(path
     with pytest.raises(StateRefused, match=r"alerts.db: cannot be read \(file is not a database\)"):
         table.poll()
     assert path.read_bytes() == b"junk" * 1000
-    Outbox(path, 100).commit([RAISED], [])
+    Outbox(path, 100).commit([RAISED])
     assert table.poll() == Rows([RAISED])
 
 
@@ -79,7 +79,7 @@ def test_no_table_or_a_broken_one_is_refused_by_name_and_may_be_there_later(path
 def test_an_event_that_was_changed_is_refused_by_name(path, change):
     """A bit that flips within a value: SQLite finds nothing wrong with it."""
     outbox = Outbox(path, 100)
-    outbox.commit([RAISED], [])
+    outbox.commit([RAISED])
     outbox.close()
     with closing(sqlite3.connect(path)) as db, db:
         db.execute("UPDATE alert SET event = ?", (msgspec.json.encode(RAISED).replace(*change, 1),))
@@ -89,7 +89,7 @@ def test_an_event_that_was_changed_is_refused_by_name(path, change):
 
 def test_a_table_that_was_set_aside_gives_way_to_the_new_one(path):
     outbox, table = Outbox(path, 100), AlertTable(path)
-    outbox.commit([RAISED], [])
+    outbox.commit([RAISED])
     assert table.poll() == Rows([RAISED])
     set_aside(path, along=("-wal", "-shm"))
     with pytest.raises(StateRefused):
@@ -102,7 +102,7 @@ def test_another_file_under_the_same_name_is_opened(path, tmp_path):
     """Put there in one step, so that no look finds the name without a file."""
     for name, what in ((path, RAISED), (tmp_path / "other.db", CLEARED)):
         outbox = Outbox(name, 100)
-        outbox.commit([what], [])
+        outbox.commit([what])
         outbox.close()
     table = AlertTable(path)
     assert table.poll() == Rows([RAISED])
@@ -115,10 +115,10 @@ def test_another_file_under_the_same_name_is_opened(path, tmp_path):
 def test_a_reader_never_holds_the_agent_up(path):
     """Between two looks there is no lock: commits, a checkpoint that shortens the log, and closing all go through."""
     outbox, table = Outbox(path, 100), AlertTable(path)
-    outbox.commit([RAISED], [])
+    outbox.commit([RAISED])
     table.poll()
     begun_s = time.monotonic()
-    outbox.commit([CLEARED], [])
+    outbox.commit([CLEARED])
     with sqlite3.connect(path) as shell:
         assert shell.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0, "busy"
     outbox.close()

@@ -20,19 +20,20 @@ ROOT = Path(__file__).parents[3]
 SCRIPT = """
 import os, pathlib, sys
 from agent.store import snapshot
-from agent.store.outbox import Outbox, Outgoing
+from agent.store.outbox import Outbox
 from tests.alert_events import event
 
 folder = pathlib.Path(sys.argv[1])
 outbox = Outbox(folder / "alerts.db", 100)
+cursor = outbox.cursor("mqtt", mirrors=False)
 for number in range(1, 5):
     raised = event("raised", f"a{number}", t=number, device=f"d{number}")
-    outbox.commit([raised], [Outgoing("raised", "f/n/event", b"%d" % number, retain=False)])
+    outbox.commit([raised])
     os.write(1, b"c")
     snapshot.write(folder, b"%d" % number)
     os.write(1, b"s")
     if number % 2 == 0:
-        outbox.settle([outbox.sendable(1)[0][0]], {})
+        cursor.settle([cursor.sendable(1)[0].number], {})
         os.write(1, b"r")
 os.write(1, b".")
 """
@@ -77,7 +78,7 @@ def check(folder: Path, said: str) -> None:
     alerts = [event.alert for event in outbox.standing()]
     assert alerts == [f"a{number}" for number in range(1, len(alerts) + 1)]
     assert len(alerts) in (said.count("c"), said.count("c") + 1)
-    waiting = [int(one.payload) for _, one in outbox.sendable(100)]
+    waiting = [one.event.entry for one in outbox.cursor("mqtt", mirrors=False).sendable(100)]
     n_removed = len(alerts) - len(waiting)
     assert waiting == list(range(n_removed + 1, len(alerts) + 1)), "with its alert, and in order"
     assert n_removed in (said.count("r"), said.count("r") + 1)
