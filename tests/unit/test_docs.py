@@ -16,6 +16,7 @@ from agent.publish.status import Status
 from agent.reasons import REASONS
 from docs import commands_page, pages
 from docs.figures import BLOCKS, FIGURES
+from tests.unit.test_imports import LAYERS, is_module
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -102,6 +103,20 @@ def test_what_nobody_marked_is_found(text, n):
 )
 def test_an_output_may_differ_in_the_last_digits_only(old, new, is_close):
     assert pages.is_close(old, new) == is_close
+
+
+def test_the_rooms_of_the_architecture_are_the_layers_that_a_test_holds():
+    rooms = re.findall(r"^\d+\. (`\w+`(?:, `\w+`)*)", (DOCS / "ARCHITECTURE.md").read_text(), re.MULTILINE)
+    there = [{room for room in layer if is_module(f"agent.{room}")} for layer in LAYERS]
+    assert [set(re.findall(r"\w+", line)) for line in rooms] == there
+
+
+def test_the_files_of_the_architecture_are_there():
+    text = (DOCS / "ARCHITECTURE.md").read_text()
+    names = {path.name for folder in ("agent", "trainer", "tests") for path in (ROOT / folder).rglob("*.py")}
+    assert {name.rpartition("/")[2] for name in re.findall(r"`([\w/]+\.py)`", text)} <= names
+    for path in re.findall(r"`((?:agent|trainer|tests|docs)/[\w./]+)`", text):
+        assert (ROOT / path).exists(), path
 
 
 def test_every_reason_of_a_drop_is_explained():
