@@ -1,11 +1,11 @@
 """The protocol of a codec, and the codecs there are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from agent.decode.json_object import JsonObjectCodec
-from agent.decode.readings import Payloads, Readings
-from agent.words import Source
+from agent.decode.readings import Decoded
+from agent.words import Int64, Source
 
 
 class Codec(Protocol):
@@ -19,11 +19,13 @@ class Codec(Protocol):
     slot table (`agent.devices`): so it is in the snapshot, and a replay of the same messages makes the same readings.
     """
 
-    def decode(self, payloads: Payloads) -> Readings:
-        """The readings, in the order of the payloads; x float32 [n, F], F the number of the source's fields.
+    def decode(self, payloads: Sequence[bytes], arrived_ns: Int64) -> Decoded:
+        """The readings of payloads, none longer than the configured bound.
 
-        An event time that cannot be is IMPOSSIBLE_NS; missing values are NaN. The caller drops what has either for all
-        channels. A codec that takes ids from payloads drops those that `device_id_problem` refuses.
+        arrived_ns  int64, one a payload: its event time where a payload has none of its own
+
+        The caller drops readings with a time that cannot be or without any value, and notes missing ones. A codec that
+        takes ids from payloads makes a fault `device_id` of those that `agent.decode.topic.device_id_problem` refuses.
         """
         ...
 

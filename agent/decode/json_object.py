@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import astuple
 
-from agent.decode.readings import IMPOSSIBLE_NS, Payloads, Readings
-from agent.drops import SingleDrop
+from agent.decode.readings import IMPOSSIBLE_NS, Decoded, Fault
 from agent.errors import Unreadable
 from agent.reasons import ReasonName
 from agent.words import Float32, Int64, Source, TimeUnit
@@ -45,27 +44,30 @@ class JsonObjectCodec:
         strict, self._lenient = (_decoder(source, forbid_unknown=forbid) for forbid in (True, False))
         self._strict = strict if source.report_extra else self._lenient
 
-    def decode(self, payloads: Payloads) -> Readings:
+    def decode(self, payloads: Sequence[bytes], arrived_ns: Int64) -> Decoded:
         """A reading of each payload that is one; see `agent.decode.codec`."""
         objects: list[msgspec.Struct] = []
+        faults: list[Fault] = []
         dropped: list[int] = []
-        drops: list[SingleDrop] = []  # and doubts
-        rest = map(self._strict, payloads.payload)
+        rest = map(self._strict, payloads)
         while True:
             try:
                 objects.extend(rest)  # what it has decoded stays when it raises, and it goes on with the next payload
                 break
             except Unreadable as error:
-                index = len(objects) + len(dropped)
-                found, reason, detail = self._look_again(payloads.payload[index], error)
-                drops.append(payloads.single_drop(index, reason, detail))
+                row = len(objects) + len(dropped)
+                found, reason, detail = self._look_again(payloads[row], error)
+                faults.append(Fault(row, reason, detail))
                 if found is None:
-                    dropped.append(index)
+                    dropped.append(row)
                 else:
                     objects.append(found)
-        rows = np.delete(np.arange(len(payloads.payload)), dropped) if dropped else slice(None)
-        t_ns, x = self._columns(objects, payloads.arrived_ns[rows])
-        return payloads.readings(rows, t_ns, x, drops)
+        if not dropped:
+            return Decoded(None, *self._columns(objects, arrived_ns), faults)
+        is_read = np.ones(len(payloads), np.bool_)
+        is_read[dropped] = False
+        rows = is_read.nonzero()[0]
+        return Decoded(rows, *self._columns(objects, arrived_ns[rows]), faults)
 
     def _look_again(self, payload: bytes, error: Exception) -> tuple[msgspec.Struct | None, ReasonName, str]:
         """The reading of a payload that is doubted, None for one that is dropped; and why."""

@@ -12,7 +12,7 @@ CODEC = '''"""The codec `lines`: rows of comma-separated numbers, the time first
 
 import numpy as np
 
-from agent.decode.readings import Payloads, Readings
+from agent.decode.readings import Decoded, Fault
 from agent.words import Source
 
 
@@ -22,23 +22,23 @@ class LinesCodec:
     def __init__(self, source: Source) -> None:
         self._n_values = 1 + len(source.fields)
 
-    def decode(self, payloads: Payloads) -> Readings:
-        rows, values, drops = [], [], []
-        for row, payload in enumerate(payloads.payload):
+    def decode(self, payloads, arrived_ns):
+        rows, values, faults = [], [], []
+        for row, payload in enumerate(payloads):
             try:
                 lines = [[float(value) for value in line.split(b",")] for line in payload.split(b"\\n")]
             except ValueError as error:
-                drops.append(payloads.single_drop(row, "malformed" if payload else "empty", str(error)))
+                faults.append(Fault(row, "malformed" if payload else "empty", str(error)))
                 continue
             whole = [line for line in lines if len(line) == self._n_values and 0 <= line[0] < 1e9]
             if len(whole) < len(lines):
-                drops.append(payloads.single_drop(row, "wrong_type", "a line has another number of values"))
+                faults.append(Fault(row, "wrong_type", "a line has another number of values"))
             rows += [row] * len(whole)
             values += whole
         found = np.array(values, np.float64).reshape(len(rows), self._n_values)
         with np.errstate(over="ignore"):
             x = found[:, 1:].astype(np.float32)
-        return payloads.readings(np.array(rows, np.int64), (found[:, 0] * 1e9).astype(np.int64), x, drops)
+        return Decoded(np.array(rows, np.int64), (found[:, 0] * 1e9).astype(np.int64), x, faults)
 '''
 CASES = {
     "two_lines": (b"5,1.5,2\n6,3,nan", [[5 * 10**9, [1.5, 2]], [6 * 10**9, [3, None]]], ["missing_channel"]),

@@ -4,7 +4,9 @@ from dataclasses import replace
 import numpy as np
 
 from agent.decode import topic as topic_module
+from agent.decode.codec import CODECS
 from agent.decode.intake import Intake
+from agent.decode.readings import Decoded
 from agent.words import Source
 
 PRESS = Source(name="press", topic="press/{device}", time_field="ts", time_unit="s", fields=("temp", "load"))
@@ -94,3 +96,62 @@ def test_one_device_from_two_topics_is_a_doubt_once_a_topic():
     (doubt,) = said(readings, topics=[topic for topic, _ in two])
     assert (doubt.source, doubt.device, doubt.topic, doubt.reason) == ("oven", "o1", "oven/b/o1", "two_topics")
     assert "oven/a/o1" in doubt.detail
+
+
+def test_a_source_of_fewer_channels_has_nan_in_the_columns_that_it_lacks_and_is_not_short_of_them():
+    fan = Source(name="fan", topic="fan/{device}", time_field="", time_unit="arrival", fields=("speed",))
+    messages = [("press/p1", {"ts": 1, "temp": 3, "load": 4}), ("fan/f1", {"speed": 7}), ("fan/f2", {"speed": None})]
+    readings = read(*messages, sources=(fan, PRESS))
+    np.testing.assert_array_equal(readings.x, np.float32([[3, 4], [7, np.nan]]))
+    assert readings.t_ns.tolist() == [10**9, NOW_NS]
+    assert [(drop.device, drop.detail) for drop in said(readings, sources=(fan, PRESS))] == [
+        ("f2", "no value in any of the fields speed")
+    ]
+    alone = read(*messages[1:], sources=(fan, PRESS))
+    np.testing.assert_array_equal(alone.x, np.float32([[7, np.nan]]))
+
+
+class Boxes:
+    """A codec whose payload lists devices, a letter each; the value is the place of the letter."""
+
+    def __init__(self, source):
+        pass
+
+    def decode(self, payloads, arrived_ns):
+        found = [
+            (row, place, letter)
+            for row, payload in enumerate(payloads)
+            for place, letter in enumerate(payload.decode())
+        ]
+        rows, places, letters = zip(*found, strict=True) if found else ((), (), ())
+        row, x = np.array(rows, np.int64), np.array(places, np.float32)[:, None]
+        return Decoded(row, arrived_ns[row], x, device=np.array(letters, np.object_))
+
+
+def test_a_codec_may_find_several_readings_in_a_payload_and_name_their_devices(monkeypatch):
+    monkeypatch.setitem(CODECS, "boxes", Boxes)
+    box = Source("box", "box/{device}", "", "arrival", ("place",), codec="boxes")
+    for sources, more in (((box,), ()), ((PRESS, box), (("press/p1", b'{"ts": 1, "temp": 3, "load": 4}'),))):
+        intake = Intake(sources, payload_bytes_max=1000, device_id_bytes_max=20)
+        messages = [("box/b1", b"ab"), *more, ("box/b1", b""), ("box/b2", b"a")]
+        topics, payloads = zip(*messages, strict=True)
+        readings = intake.read(topics, payloads, np.arange(len(messages)))
+        assert readings.device.tolist() == ["a", "b", *("p1" for _ in more), "a"]
+        assert readings.message.tolist() == [0, 0, *(1 for _ in more), len(messages) - 1]
+        assert readings.x[:, 0].tolist() == [0, 1, *(3 for _ in more), 0]
+        assert readings.drops == []
+
+
+def test_what_is_dropped_names_its_message_its_device_and_its_source():
+    sources, topics = (PRESS, OVEN), ["press/p1", "oven/a/o1", "nobody", "press/", "press/p2", "oven/a/o2"]
+    payloads = [b"{", b'{"ts": 1, "t": 1, "l": 2}', b"", b"{}", b"x" * 1001, b'{"ts": 1, "t": 1, "l": 2, "fan": 3}']
+    intake = Intake(sources, payload_bytes_max=1000, device_id_bytes_max=20)
+    readings = intake.read(topics, payloads, np.zeros(6, np.int64))
+    assert readings.device.tolist() == ["o1", "o2"]
+    assert sorted((drop.topic, drop.source, drop.device, drop.reason) for drop in said(readings, topics=topics)) == [
+        ("nobody", "", "", "no_source"),
+        ("oven/a/o2", "oven", "o2", "extra_channel"),
+        ("press/", "press", "", "device_id"),
+        ("press/p1", "press", "p1", "malformed"),
+        ("press/p2", "press", "p2", "too_large"),
+    ]

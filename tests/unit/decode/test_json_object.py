@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from agent.decode.json_object import JsonObjectCodec
-from agent.decode.readings import IMPOSSIBLE_NS, Payloads
+from agent.decode.readings import IMPOSSIBLE_NS
 from agent.words import Source
 
 SOURCE = Source(name="press", topic="{device}", time_field="ts", time_unit="s", fields=("temp", "load"))
@@ -15,15 +15,13 @@ NAN = float("nan")
 
 def decode(*payloads, arrived_ns=0, **changes):
     """The readings of payloads, by the codec of a source with `changes`."""
-    n = len(payloads)
-    columns = Payloads(0, np.arange(n), np.full(n, "p1", object), payloads, np.full(n, arrived_ns))
-    return JsonObjectCodec(replace(SOURCE, **changes)).decode(columns)
+    return JsonObjectCodec(replace(SOURCE, **changes)).decode(payloads, np.full(len(payloads), arrived_ns))
 
 
 def decoded(payload, **changes):
     """What a payload alone becomes: event times and channels of its readings, and reasons of drops and doubts."""
     readings = decode(payload, **changes)
-    return readings.t_ns.tolist(), readings.x.tolist(), [drops.reason for drops in readings.drops]
+    return readings.t_ns.tolist(), readings.x.tolist(), [fault.reason for fault in readings.faults]
 
 
 def test_fields_come_in_the_channels_order_whatever_the_payloads_is():
@@ -33,7 +31,7 @@ def test_fields_come_in_the_channels_order_whatever_the_payloads_is():
 @pytest.mark.parametrize("payload", [b'{"ts": 5, "temp": 1}', b'{"ts": 5, "temp": 1, "load": null}'])
 def test_a_missing_or_null_channel_is_missing(payload):
     readings = decode(payload)
-    assert readings.drops == []
+    assert readings.faults == []
     np.testing.assert_array_equal(readings.x, np.float32([[1, NAN]]))
 
 
@@ -62,8 +60,8 @@ def test_what_cannot_be_read_is_named_by_a_reason(payload, reason, report_extra)
 
 def test_an_extra_field_is_doubtful_and_the_reading_is_used():
     payload = b'{"ts": 5, "temp": 1, "load": 2, "fan": 3}'
-    (doubt,) = decode(payload).drops
-    assert doubt.sample(0, ["t"], ["press"]).detail == "Object contains unknown field `fan`; the reading is used"
+    (doubt,) = decode(payload).faults
+    assert doubt.detail == "Object contains unknown field `fan`; the reading is used"
     assert decoded(payload) == ([5 * 10**9], [[1.0, 2.0]], ["extra_channel"])
     assert decoded(payload, report_extra=False) == ([5 * 10**9], [[1.0, 2.0]], [])
 
@@ -130,6 +128,5 @@ def test_a_bad_payload_is_left_out_in_its_place(bad, place):
     payloads[place:place] = [bad, bad]
     readings = decode(*payloads)
     assert readings.t_ns.tolist() == [0, 10**9, 2 * 10**9, 3 * 10**9]
-    assert readings.message.tolist() == [index for index in range(6) if index not in (place, place + 1)]
-    (drops,) = readings.drops
-    assert drops.message.tolist() == [place, place + 1]
+    assert readings.row.tolist() == [row for row in range(6) if row not in (place, place + 1)]
+    assert [fault.row for fault in readings.faults] == [place, place + 1]
