@@ -65,24 +65,25 @@ def check(file: Path, as_json: bool) -> None:
     Print every problem of a configuration at once and exit 2, or what would run and exit 0. FILE is the main file,
     read together with conf.d/*.toml beside it and the environment; or the folder of a forewarn.toml. The bundle's model
     is loaded and verified as `forewarn run` does it; no broker is asked. What is allowed but doubtful is printed too:
-    a wildcard by which two machines may become one, and what the state folder holds of sources that are gone.
+    a wildcard by which two machines may become one, a source that no model reads, a budget too fine for its bundle, and
+    what the state folder holds of sources that are gone.
     """
     examined = config.check(file, os.environ)
-    found = report(examined)
+    result = report(examined)
     if examined.settings is not None and examined.plan is not None:
-        found = msgspec.structs.replace(
-            found, doubts=(*found.doubts, *_orphans(file, examined.settings, examined.plan))
+        result = msgspec.structs.replace(
+            result, doubts=(*result.doubts, *_orphans(file, examined.settings, examined.plan))
         )
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found)))
-    elif found.would_run is not None:
-        click.echo(f"{file}: ok: " + "\n  ".join(text(found.would_run)))
-        for doubt in found.doubts:
+        click.echo(msgspec.json.format(msgspec.json.encode(result)))
+    elif result.would_run is not None:
+        click.echo(f"{file}: ok: " + "\n  ".join(text(result.would_run)))
+        for doubt in result.doubts:
             click.echo(f"doubtful: {doubt}", err=True)
     else:
-        for problem in found.problems:
+        for problem in result.problems:
             click.echo(problem, err=True)
-    sys.exit(2 if found.problems else 0)
+    sys.exit(2 if result.problems else 0)
 
 
 def _orphans(file: Path, settings: Settings, plan: Plan) -> Iterator[Problem]:

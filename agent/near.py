@@ -4,12 +4,12 @@ import difflib
 from collections.abc import Iterable
 
 
-def near_miss(name: str, known: Iterable[str]) -> str:
+def near_miss(name: str, names: Iterable[str]) -> str:
     """What to say about a name that is not among the known ones."""
-    found = nearest(name, known)
-    return f"there is no such key; the nearest is {found}" if found else "there is no such key"
+    meant = nearest(name, names)
+    return f"there is no such key; the nearest is {meant}" if meant else "there is no such key"
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, names: Iterable[str]) -> str:
     """The known name that looks most like it, "" for none."""
-    return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)), "")
+    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=0.6)), "")

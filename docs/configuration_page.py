@@ -103,15 +103,8 @@ def _value(name: str, field: FieldInfo) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(f"`{_toml(name, value)}`" for value in get_args(kind))
     words = {str: "text", int: "number", bool: "true or false", Path: "path", timedelta: "duration"}
-    word = (
-        "table"
-        if get_origin(kind) is dict
-        else "list of texts"
-        if get_origin(kind) is tuple
-        else "size"
-        if name in SIZES
-        else words[kind]
-    )  # type: ignore[index]
+    containers = {dict: "table", tuple: "list of texts"}
+    word = containers.get(get_origin(kind)) or ("size" if name in SIZES else words[kind])  # type: ignore[index]
     low = [_toml(name, bound.ge) for bound in field.metadata if isinstance(bound, Ge)]
     high = [_toml(name, bound.le) for bound in field.metadata if isinstance(bound, Le)]
     if low and high:

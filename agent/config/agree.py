@@ -68,8 +68,8 @@ def topic_faults(
 ) -> Iterator[Fault]:
     """No message belongs to two sources, and forewarn does not read what it writes."""
     filters = [(index, source, Pattern.parse(source.topic).filter) for index, source in sources]
-    for (_, first, one), (index, _, other) in combinations(filters, 2):
-        if overlap(one, other):
+    for (_, first, topics), (index, _, others) in combinations(filters, 2):
+        if overlap(topics, others):
             yield ("source", index, "topic"), f"overlaps with {first.topic!r} of the source {first.name!r}"
     if publish is None or not one_broker:
         return
@@ -89,9 +89,9 @@ def topic_doubts(sources: Sequence[SourceSettings]) -> Iterator[Fault]:
             yield ("source", index, "topic"), what
 
 
-def overlap(one: str, other: str) -> bool:
+def overlap(first: str, second: str) -> bool:
     """Whether a topic can match both topic filters."""
-    pairs = (one.split("/"), other.split("/"))
+    pairs = (first.split("/"), second.split("/"))
     for levels, others in (pairs, pairs[::-1]):
         if levels[0] in ("+", "#") and others[0].startswith("$"):
             return False  # a wildcard at the first level leaves the broker's own topics out

@@ -66,8 +66,8 @@ def source_faults(index: int, source: SourceSettings, models: Sequence[Reader]) 
     for model in read_by:
         if counts_cycles(source) != model.counts_cycles:
             bundle = "the bundle" if len(models) == 1 else f"the bundle of the model {model.settings.name!r}"
-            wanted = 'unit = "cycle"' if model.counts_cycles else "a unit of time, or arrival"
-            yield (*key, "time"), f"{bundle} counts {COUNTS[model.counts_cycles]}, so this must be {wanted}"
+            right = 'unit = "cycle"' if model.counts_cycles else "a unit of time, or arrival"
+            yield (*key, "time"), f"{bundle} counts {COUNTS[model.counts_cycles]}, so this must be {right}"
 
 
 def _channel_faults(key: Key, source: SourceSettings, model: Reader) -> Iterator[Fault]:

@@ -46,7 +46,7 @@ class Gathered:
 
     def names(self, table: str) -> list[str]:
         """The name of each table of a list, "" for one without."""
-        return [_name(table, one) for one in self.lists[table]]
+        return [_name(table, value) for value in self.lists[table]]
 
     def place(self, key: Key) -> Place:
         """Where a key, or what encloses it, stands."""
@@ -104,8 +104,8 @@ def _read(file: Path, gathered: Gathered) -> None:
     except RecursionError:
         _refuse(gathered, file, "is nested too deeply")
     except tomllib.TOMLDecodeError as error:
-        found = re.fullmatch(r"(.*) \(at line (\d+), column \d+\)", str(error), re.DOTALL)
-        what, line = (found[1], int(found[2])) if found else (str(error), 0)
+        at = re.fullmatch(r"(.*) \(at line (\d+), column \d+\)", str(error), re.DOTALL)
+        what, line = (at[1], int(at[2])) if at else (str(error), 0)
         _refuse(gathered, file, f"is not TOML: {what}", line)
     except ValueError as error:
         _refuse(gathered, file, str(error))
@@ -132,32 +132,31 @@ def _take(file: Path, values: Toml, known_lines: Mapping[Key, int], gathered: Ga
             gathered.problems.append(Problem(str(file), place((name,)).line, name, renamed(name)))
             del values[name]
             if not taken:  # its keys are looked at all the same
-                _take_one(name, value, (name,), place, gathered)
+                _take_table(name, value, (name,), place, gathered)
         elif isinstance(value, list):
             del values[name]
-            for index, one in enumerate(value):
-                _take_one(name, one, (name, index), place, gathered)
+            for index, table in enumerate(value):
+                _take_table(name, table, (name, index), place, gathered)
     for key in _keys(values):
         gathered.places[key] = place(key)
     merge(gathered.tables, values)
 
 
-def _take_one(table: str, one: object, at: Key, place: Callable[[Key], Place], gathered: Gathered) -> None:
-    """One table of a list, which stands `at` that key in its file, whose places `place` knows."""
-    taken = gathered.lists[table]
-    new: Key = (table, len(taken))
-    for key in ((), *_keys(one)):
+def _take_table(of: str, table: object, at: Key, place: Callable[[Key], Place], gathered: Gathered) -> None:
+    """One table of the list `of`, which stands `at` that key in its file, whose places `place` knows."""
+    taken, names, name = gathered.lists[of], gathered.names(of), _name(of, table)
+    new: Key = (of, len(taken))
+    for key in ((), *_keys(table)):
         gathered.places[(*new, *key)] = place((*at, *key))
-    name = _name(table, one)
-    names = gathered.names(table)
-    taken.append(one)
+    taken.append(table)
     if name and name in names:
-        first = gathered.place((table, names.index(name), "name"))
-        gathered.report((*new, "name"), f"{name!r} is the name of the {table} at {first.file}:{first.line}")
+        first = gathered.place((of, names.index(name), "name"))
+        gathered.report((*new, "name"), f"{name!r} is the name of the {of} at {first.file}:{first.line}")
 
 
-def _name(table: str, one: object) -> str:
-    name = one.get("name", LISTS[table]) if isinstance(one, dict) else None
+def _name(of: str, table: object) -> str:
+    """What a table of the list `of` is called, "" for nothing."""
+    name = table.get("name", LISTS[of]) if isinstance(table, dict) else None
     return name if isinstance(name, str) else ""
 
 

@@ -70,7 +70,7 @@ def check(path: Path, environ: Mapping[str, str]) -> Examined:
     faults = list(agree.topic_doubts(settings.source))
     for index, model in enumerate(models):
         faults += fit.budget_doubts(index, model.budget, model.chosen)
-    every = [Reader(index, one, models[index].bundle.manifest) for index, one in enumerate(settings.model)]
+    every = [Reader(index, model, models[index].bundle.manifest) for index, model in enumerate(settings.model)]
     faults += fit.reader_doubts(settings.source, every)
     return replace(examined, doubts=tuple(gathered.problem(key, what) for key, what in faults))
 
@@ -80,12 +80,12 @@ def _examined(gathered: Gathered, environ: Mapping[str, str]) -> Examined:
     try:
         settings = Settings.read(gathered, environ)
     except ValidationError as error:
-        for one in error.errors(include_url=False):
-            if not _is_noise(one["loc"], one["type"], gathered):
-                gathered.report(one["loc"], what_is_wrong(one))
+        for details in error.errors(include_url=False):
+            if not _is_noise(details["loc"], details["type"], gathered):
+                gathered.report(details["loc"], what_is_wrong(details))
     bundles = _check_tables(gathered)
     if settings is None or gathered.problems:
-        return Examined(tuple(sorted(gathered.problems, key=lambda one: (one.file, one.line))))
+        return Examined(tuple(sorted(gathered.problems, key=lambda problem: (problem.file, problem.line))))
     return Examined((), settings, plan(settings, bundles))
 
 
@@ -166,5 +166,5 @@ def _valid(kind: type[OneTable], values: object) -> OneTable | None:
 
 def _valid_list(kind: type[OneTable], tables: Sequence[object]) -> list[tuple[int, OneTable]]:
     """The valid ones, each with its place in the list."""
-    valid = ((index, _valid(kind, table)) for index, table in enumerate(tables))
-    return [(index, one) for index, one in valid if one is not None]
+    values = ((index, _valid(kind, table)) for index, table in enumerate(tables))
+    return [(index, value) for index, value in values if value is not None]

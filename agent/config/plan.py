@@ -44,8 +44,8 @@ class Plan:
 def plan(settings: Settings, bundles: Mapping[str, Bundle]) -> Plan:
     """Settings that `load` has accepted, with the bundle of each model by the model's name."""
     every = [Reader(index, model, bundles[model.name].manifest) for index, model in enumerate(settings.model)]
-    read = [(one, of_it) for one in settings.source if (of_it := readers(every, one))]
-    sources = tuple(_source(one, of_it) for one, of_it in read)
+    read = [(source, of_it) for source in settings.source if (of_it := readers(every, source))]
+    sources = tuple(_source(source, of_it) for source, of_it in read)
     models = tuple(_model(model, bundles[model.settings.name], read, sources) for model in every)
     return Plan(models, sources, tuple(source.qos for source, _ in read))
 

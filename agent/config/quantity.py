@@ -22,10 +22,10 @@ def parse_duration(text: object) -> timedelta:
     """Read "250ms", "30s", "2m", "1h", "30d" or "2w". Raises ValueError."""
     if isinstance(text, timedelta):
         return text
-    found = _NUMBER.fullmatch(text) if isinstance(text, str) else None
-    if found is None or found[2] not in _MICROSECONDS:
+    number = _NUMBER.fullmatch(text) if isinstance(text, str) else None
+    if number is None or number[2] not in _MICROSECONDS:
         raise ValueError(f'must be a duration such as "250ms", "30s", "2m", "1h" or "30d", not {text!r}')
-    microseconds = round(Fraction(found[1]) * _MICROSECONDS[found[2]])
+    microseconds = round(Fraction(number[1]) * _MICROSECONDS[number[2]])
     if microseconds > DURATION_MAX // MICROSECOND:
         raise ValueError(f"must be at most {format_duration(DURATION_MAX)}, not {text!r}")
     return timedelta(microseconds=microseconds)
@@ -44,10 +44,10 @@ def parse_size(text: object) -> int:
     """Read "512B", "64KiB", "1.5MiB" or "10MB" as bytes. Raises ValueError."""
     if type(text) is int:
         return text
-    found = _NUMBER.fullmatch(text) if isinstance(text, str) else None
-    if found is None or found[2] not in _BYTES:
+    number = _NUMBER.fullmatch(text) if isinstance(text, str) else None
+    if number is None or number[2] not in _BYTES:
         raise ValueError(f'must be a size such as "512B", "64KiB" or "10MB", not {text!r}')
-    size = Fraction(found[1]) * _BYTES[found[2]]
+    size = Fraction(number[1]) * _BYTES[number[2]]
     if size > SIZE_BYTES_MAX or size.denominator != 1:
         raise ValueError(f"must be a whole number of bytes up to {format_size(SIZE_BYTES_MAX)}, not {text!r}")
     return int(size)

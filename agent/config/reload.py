@@ -33,13 +33,13 @@ def apply(running: Settings, file: Settings) -> tuple[Settings, list[Change], li
     """The settings to run with from now on, what changes with them, and what needs a restart and was left."""
     old, new = dict(_leaves(running)), dict(_leaves(file))
     changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
-    told = {key: Change(".".join(map(str, key)), str(old.get(key, "")), str(new.get(key, ""))) for key in changed}
+    changes = {key: Change(".".join(map(str, key)), str(old.get(key, "")), str(new.get(key, ""))) for key in changed}
     tables = {
         table: getattr(running, table).model_copy(update={name: new[table, name] for of, name in LIVE if of == table})
         for table in {str(table) for table, _ in LIVE}
     }
-    live = [change for key, change in told.items() if key in LIVE]
-    left = [change for key, change in told.items() if key not in LIVE]
+    live = [change for key, change in changes.items() if key in LIVE]
+    left = [change for key, change in changes.items() if key not in LIVE]
     return running.model_copy(update=tables), live, left
 
 
@@ -49,8 +49,8 @@ def _leaves(table: BaseModel) -> Iterator[tuple[Key, object]]:
         if isinstance(value, BaseModel):
             yield from (((name, *key), inner) for key, inner in _leaves(value))
         elif isinstance(value, tuple) and name in LISTS:
-            for one in value:
-                yield from (((f"{name}[{one.name}]", *key), inner) for key, inner in _leaves(one))
+            for inner in value:
+                yield from (((f"{name}[{inner.name}]", *key), leaf) for key, leaf in _leaves(inner))
         elif value is not None:
             yield (name,), value
 

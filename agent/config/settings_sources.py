@@ -103,12 +103,12 @@ class Credentials(WholeSource):
         self._gathered, self._variables, self._folder = gathered, variables, folder
 
     def __call__(self) -> dict[str, Any]:
-        found: Toml = {}
+        secrets: Toml = {}
         for key in path_keys(self.settings_cls):
             text = self._variables.get(_variable(key), _enclosing(self._gathered.tables, key).get(str(key[-1])))
             if key[-1] == "password_file" and isinstance(text, str) and "/" not in text:
-                merge(found, _nested(key, self._folder / text))
-        return found
+                merge(secrets, _nested(key, self._folder / text))
+        return secrets
 
 
 def _resolve(tables: object, key: Key, folder: Path) -> None:
@@ -126,15 +126,15 @@ def _enclosing(tables: object, key: Key) -> Toml:
     return tables if isinstance(tables, dict) else {}
 
 
-def _wrong_variables(environ: Iterable[str], known: Iterable[str]) -> Iterator[Problem]:
+def _wrong_variables(environ: Iterable[str], named: Iterable[str]) -> Iterator[Problem]:
     """Those that seem to try to name a key and do not."""
     for variable in sorted(name for name in environ if name.startswith(PREFIX)):
-        what = "" if variable in known else _wrong_variable(variable, known)
+        what = "" if variable in named else _wrong_variable(variable, named)
         if what:
             yield Problem(f"environment {variable}", 0, "", what)
 
 
-def _wrong_variable(variable: str, known: Iterable[str]) -> str:
+def _wrong_variable(variable: str, named: Iterable[str]) -> str:
     """Why a variable is refused; "" for one that does not look like ours (FOREWARN_DATA, or a service's address)."""
     for name in LISTS:
         if variable.startswith(f"{PREFIX}{name.upper()}{DELIMITER}"):
@@ -142,10 +142,10 @@ def _wrong_variable(variable: str, known: Iterable[str]) -> str:
     for old, new in RENAMED.items():
         if "." in old and variable == _variable(old.split(".")):
             return f"is called {_variable(new.split('.'))} now"
-    meant = next((name for name in known if name.replace("_", "") == variable.replace("_", "")), "")
+    meant = next((name for name in named if name.replace("_", "") == variable.replace("_", "")), "")
     if meant:
         return f"two underscores stand between table and key: {meant}"
-    return near_miss(variable, known) if DELIMITER in variable else ""
+    return near_miss(variable, named) if DELIMITER in variable else ""
 
 
 def _variable(key: Iterable[object]) -> str:
@@ -158,11 +158,11 @@ def _nested(key: Key, value: object) -> Toml:
     return {str(first): _nested(tuple(rest), value) if rest else value}
 
 
-def _typed(text: str, wanted: object) -> object:
+def _typed(text: str, kind: object) -> object:
     """A path, number or truth value where one is wanted and the text is one; else the text, for validation to judge."""
-    if wanted is Path:
+    if kind is Path:
         return Path(text)
-    if wanted in (int, float, bool):
+    if kind in (int, float, bool):
         with suppress(ValueError, RecursionError):
             values = tomllib.loads(f"value = {text}")
             return values["value"] if len(values) == 1 else text

@@ -123,17 +123,17 @@ def _runs(model: PlannedModel, plan: Plan) -> RunsModel:
 
 def text(runs: WouldRun) -> Iterator[str]:
     """What would run, to be read by a person: a line for the whole; where there are several models, a line for each."""
-    shown = [f"{one.source} ({one.topics})" for one in runs.reads[:NAMES_SHOWN]]
+    shown = [f"{read.source} ({read.topics})" for read in runs.reads[:NAMES_SHOWN]]
     if len(runs.reads) > NAMES_SHOWN:
         shown.append(f"{len(runs.reads) - NAMES_SHOWN} more")
-    models = [_model(one) for one in runs.models]
+    models = [_model(model) for model in runs.models]
     does = f"runs {models[0]}" if len(models) == 1 else f"runs {len(models)} models"
     yield f"reads {', '.join(shown)} from {runs.broker}, {does}, publishes {runs.publishes} to {runs.output}"
     if len(models) > 1:
-        for one, words in zip(runs.models, models, strict=True):
-            reads = one.reads[:NAMES_SHOWN]
-            more = f" and {len(one.reads) - len(reads)} more" if len(one.reads) > len(reads) else ""
-            yield f"{one.name}: {words}, reads {', '.join(reads)}{more}"
+        for model, words in zip(runs.models, models, strict=True):
+            reads = model.reads[:NAMES_SHOWN]
+            more = f" and {len(model.reads) - len(reads)} more" if len(model.reads) > len(reads) else ""
+            yield f"{model.name}: {words}, reads {', '.join(reads)}{more}"
 
 
 def _model(model: RunsModel) -> str:

@@ -53,10 +53,10 @@ def _unknown(key: Key) -> str:
         return "a secret does not belong in this file: put it in a file of its own and name that with password_file"
     elsewhere = sorted(table for table, keys in _tables() if table and name in keys)
     siblings = _table_at(key[:-1]).model_fields
-    said = near_miss(name, siblings)
-    if elsewhere and "nearest" not in said:
-        return f"{said} here; there is one in [{elsewhere[0]}]"
-    return said
+    what = near_miss(name, siblings)
+    if elsewhere and "nearest" not in what:
+        return f"{what} here; there is one in [{elsewhere[0]}]"
+    return what
 
 
 def _tables() -> Iterator[tuple[str, list[str]]]:

@@ -1,0 +1,35 @@
+"""What `check` says of several models: a line for each, with what it reads."""
+
+from agent.bundle import file
+from agent.config.load import Examined
+from agent.config.plan import plan
+from agent.config.settings import Settings
+from agent.config.summary import report, text
+from tests.bundles import write_small_bundle
+
+
+def test_each_of_several_models_has_a_line_of_its_own(tmp_path):
+    path = write_small_bundle(tmp_path / "small.fwb")
+    names = [f"s{number}" for number in range(5)]
+    time = {"field": "cycle", "unit": "cycle"}
+    settings = Settings.model_validate(
+        {
+            "agent": {"node": "gateway-1"},
+            "model": [{"bundle": path, "name": "old"}, {"bundle": path, "name": "new", "sources": ["s1", "s2"]}],
+            "source": [{"name": name, "topic": f"{name}/{{device}}", "time": time} for name in names],
+        }
+    )
+    planned = plan(settings, {"old": file.read(path), "new": file.read(path)})
+    runs = report(Examined((), settings, planned)).would_run
+    assert runs is not None
+    assert [(model.name, model.bundle, model.reads) for model in runs.models] == [
+        ("old", "small", tuple(names)),
+        ("new", "small", ("s1", "s2")),
+    ]
+    whole, old, new = text(runs)
+    broker = "mqtt://localhost:1883"
+    assert whole.endswith(f", 2 more from {broker}, runs 2 models, publishes forewarn/gateway-1/ to {broker}")
+    assert old.startswith("old: small 1.0.0 (")
+    assert old.endswith(", reads s0, s1, s2 and 2 more")
+    assert 'at threshold 0.5 for "1 per 1000 cycles"' in new
+    assert new.endswith(", reads s1, s2")
