@@ -20,7 +20,6 @@ from agent.config.settings import Agent, Broker, Model, Publish, Settings, Sourc
 from agent.config.wording import what_is_wrong
 from agent.errors import BundleRefused, ConfigurationRefused
 
-ONE_MODEL = "is another model: this version runs one"  # until the core takes several
 OneTable = TypeVar("OneTable", bound=BaseModel)
 
 
@@ -143,8 +142,6 @@ def _check_models(gathered: Gathered, sources: fit.Sources, bundles: dict[str, B
         yield from fit.budget_faults(index, model, manifest)
         if not gathered.is_partial:
             yield from fit.named_faults(index, model, gathered.names("source"))
-    for index in range(1, len(given)):
-        yield ("model", index), ONE_MODEL
     if len(models) < len(given):
         return
     for index, source in sources:

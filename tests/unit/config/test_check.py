@@ -166,3 +166,28 @@ time = {{ field = {json.dumps(time_field)}, unit = "cycle" }}
         assert all(one.line and one.key for one in examined.problems)
     else:
         takes_rows(examined)
+
+
+def test_two_models_on_one_source_of_which_one_is_on_a_second_run(tmp_path):
+    """And the source that no model reads is doubtful, with its line."""
+    write_small_bundle(tmp_path / "other.fwb", msgspec.structs.replace(small_manifest(), version="2.0.0"))
+    second, third = (SOURCE.replace("press", name).replace("plant", name) for name in ("mill", "lathe"))
+    first_model = VALID + 'sources = ["press"]\n'
+    second_model = '[[model]]\nname = "other"\nbundle = "other.fwb"\nsources = ["press", "mill"]\n'
+    examined = checked(tmp_path, first_model + second_model + SOURCE + second + third)
+    assert told(examined) == []
+    header = (tmp_path / "forewarn.toml").read_text().splitlines().index('name = "lathe"')  # is one line above
+    doubts = [(doubt.line, doubt.key) for doubt in examined.doubts if "budget" not in doubt.key]
+    assert doubts == [(header, "source[lathe]")]
+    assert examined.plan is not None
+    assert [source.name for source in examined.plan.sources] == ["press", "mill"]
+    takes_rows(examined)
+
+
+def test_a_bundle_whose_golden_rows_differ_is_told_at_the_model_that_names_it(tmp_path):
+    manifest, members = small_manifest(), small_members()
+    rows = golden.unpack(members["golden.npz"], manifest)
+    wrong = replace(rows, risk=rows.risk + np.float32(0.5)).pack()
+    file.write(tmp_path / "wrong.fwb", manifest, {**members, "golden.npz": wrong})
+    (problem,) = told(checked(tmp_path, VALID + '[[model]]\nname = "b"\nbundle = "wrong.fwb"\n' + SOURCE))
+    assert problem.startswith(f"forewarn.toml:10: model[b].bundle: {tmp_path}/wrong.fwb: golden row 0 gives risk[0] = ")
