@@ -273,7 +273,7 @@ ANYTHING = st.text(max_size=120) | st.lists(
 ).map("\n".join)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 @given(ANYTHING)
 def test_any_text_ends_in_problems_or_a_plan(tmp_path, text):
     examined = examine(write_configuration(tmp_path, text), {})
@@ -293,7 +293,7 @@ SOURCE_KEYS = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
 @given(st.dictionaries(KEYS, LEAVES, max_size=3), st.dictionaries(SOURCE_KEYS, LEAVES, max_size=4))
 def test_any_value_of_any_key_ends_in_problems_or_a_plan(tmp_path, keys, source_keys):
     text = "\n".join(f"{key} = {value}" for key, value in keys.items())
