@@ -25,7 +25,7 @@ from tests.alert_events import event
 
 folder = pathlib.Path(sys.argv[1])
 outbox = Outbox(folder / "alerts.db", 100)
-cursor = outbox.cursor("mqtt", mirrors=False)
+cursor, _ = outbox.cursor("mqtt", mirrors=False), outbox.cursor("stuck", mirrors=False)
 for number in range(1, 5):
     raised = event("raised", f"a{number}", t=number, device=f"d{number}")
     outbox.commit([raised])
@@ -78,7 +78,9 @@ def check(folder: Path, said: str) -> None:
     alerts = [event.alert for event in outbox.standing()]
     assert alerts == [f"a{number}" for number in range(1, len(alerts) + 1)]
     assert len(alerts) in (said.count("c"), said.count("c") + 1)
-    waiting = [one.event.entry for one in outbox.cursor("mqtt", mirrors=False).sendable(100)]
+    due = {name: outbox.cursor(name, mirrors=False).sendable(100) for name in ("mqtt", "stuck")}
+    assert [one.event.alert for one in due["stuck"]] == alerts
+    waiting = [one.event.entry for one in due["mqtt"]]
     n_removed = len(alerts) - len(waiting)
     assert waiting == list(range(n_removed + 1, len(alerts) + 1)), "with its alert, and in order"
     assert n_removed in (said.count("r"), said.count("r") + 1)
