@@ -14,8 +14,6 @@ from trainer.data.dataset import DATASETS, DataSet
 from trainer.data.section import Section, Span, listed
 from trainer.data.split import Split
 
-CellName = Literal["rnn", "lstm", "gru", "peephole", "projection", "layer_norm", "attention"]
-
 
 class Grouping(Section):
     """Channels that say to which group a row belongs, which are read beside `data.channels` and not scaled."""
@@ -27,7 +25,7 @@ class Grouping(Section):
 class Model(Section):
     """The streaming network."""
 
-    cell: CellName = Field(default="lstm", description="What a layer is made of; docs/cells.md compares them.")
+    cell: str = Field(default="lstm", description="What a layer is made of; docs/cells.md has the names.")
     hidden: int = Field(default=64, ge=4, le=512, description="Width of each layer.")
     layers: int = Field(default=2, ge=1, le=4)
     clip_sigma: float = Field(default=4.0, gt=0, description="A scaled channel is clipped here.")

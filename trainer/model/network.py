@@ -8,7 +8,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from trainer.config import Config
-from trainer.model.cells import CELLS
+from trainer.model.cells import cell_named
 from trainer.model.cells.cell import Cell, Product, dense
 from trainer.model.features import n_inputs
 from trainer.model.heads import Heads, Outputs
@@ -48,7 +48,7 @@ class Network(Learner):
     def __init__(self, config: Config) -> None:
         super().__init__()
         model, train = config.model, config.train
-        make, widths = CELLS[model.cell], [n_inputs(config)]
+        make, widths = cell_named(model.cell), [n_inputs(config)]
         layers = []
         for _ in range(model.layers):
             layers.append(make(widths[-1], model.hidden))

@@ -1,7 +1,12 @@
-"""The family of cells: each of them can be trained, quantized and streamed in the place of any other."""
+"""The cells by name: each can be trained, quantized and streamed in the place of any other.
 
-from collections.abc import Callable, Mapping
+docs/cells.md says how to add one; `tests/trainer/model/cells/test_contract.py` loops over the dict.
+"""
 
+from collections.abc import Callable
+
+from agent.errors import ConfigurationRefused
+from agent.near import nearest
 from trainer.model.cells.attention import Attention
 from trainer.model.cells.cell import Cell
 from trainer.model.cells.gru import Gru
@@ -11,7 +16,10 @@ from trainer.model.cells.peephole import Peephole
 from trainer.model.cells.projection import Projection
 from trainer.model.cells.rnn import Rnn
 
-CELLS: Mapping[str, Callable[[int, int], Cell]] = {
+MakeCell = Callable[[int, int], Cell]
+"""Number of inputs and hidden width to a cell."""
+
+CELLS: dict[str, MakeCell] = {
     "rnn": Rnn,
     "lstm": Lstm,
     "gru": Gru,
@@ -20,4 +28,12 @@ CELLS: Mapping[str, Callable[[int, int], Cell]] = {
     "layer_norm": LayerNorm,
     "attention": Attention,
 }
-"""Made of the number of inputs and the hidden width."""
+
+
+def cell_named(name: str) -> MakeCell:
+    """The cell that `model.cell` names. Raises ConfigurationRefused where there is none."""
+    if name not in CELLS:
+        near = nearest(name, CELLS)
+        next_step = (f"Did you mean {near}? " if near else "") + f"There are {', '.join(CELLS)}."
+        raise ConfigurationRefused("model.cell", f"there is no cell {name!r}", next_step=next_step)
+    return CELLS[name]
