@@ -45,3 +45,19 @@ def test_a_circle_is_found_where_one_import_is_inside_a_function(tmp_path: Path)
     assert rooms == {"fit": {"data"}, "data": {"fit"}}
     with pytest.raises(graphlib.CycleError):
         graphlib.TopologicalSorter(rooms).prepare()
+
+
+def test_nobody_asks_which_table_of_the_configuration_he_has():
+    """What differs from data set to data set is asked of the data set itself."""
+    trees = {path: ast.parse(path.read_text()) for path in (ROOT / "trainer").rglob("*.py")}
+    nodes = [(path, node) for path, tree in trees.items() for node in ast.walk(tree)]
+    tables = {
+        node.name
+        for _, node in nodes
+        if isinstance(node, ast.ClassDef) and any(getattr(base, "id", "") == "Section" for base in node.bases)
+    }
+    assert {"Cmapss", "Pumps", "Table", "Judge"} <= tables
+    for path, node in nodes:
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance":
+            asked = {one.id for one in ast.walk(node.args[1]) if isinstance(one, ast.Name)}
+            assert not asked & tables, f"{path}: line {node.lineno}"
