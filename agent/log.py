@@ -94,7 +94,7 @@ class DropLog:
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
         self._due_s: dict[tuple[str, ReasonName], float] = {}
-        self._said: DropCounts = Counter()
+        self._logged: DropCounts = Counter()
         self._samples: dict[tuple[str, ReasonName], tuple[Drop, DropCounts]] = {}
 
     def hear(self, drops: Iterable[Drop], counts: DropCounts) -> None:
@@ -114,10 +114,10 @@ class DropLog:
                 topic=_escaped(drop.topic),
                 reason=drop.reason,
                 detail=_escaped(drop.detail),
-                count=counts[key] - self._said[key],
+                count=counts[key] - self._logged[key],
                 next_step=reason.next_step,
             )
-            self._said[key] = counts[key]
+            self._logged[key] = counts[key]
             self._due_s[key] = now_s + DROP_EVERY_S
 
 

@@ -150,7 +150,7 @@ class Intake:
 
     def _missing_text(self, source: int, first: int, n_missing: int) -> str:
         others = f", nor have {n_missing - 1} more" if n_missing > 1 else ""
-        return f"{self._fields[source][first]} has no value{others}; the reading is used"
+        return f"{self._fields[source][first]} has no value{others}"
 
 
 def _places(parts: Sequence[Part]) -> tuple[Int64 | slice, Sequence[Int64]]:

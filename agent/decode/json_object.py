@@ -78,7 +78,7 @@ class JsonObjectCodec:
         if "unknown field" not in str(error):
             return None, *_reason(error)
         try:
-            return self._lenient(payload), "extra_channel", f"{error}; the reading is used"
+            return self._lenient(payload), "extra_channel", str(error)
         except msgspec.ValidationError as other:
             return None, *_reason(other)
         except Unreadable as other:

@@ -113,7 +113,7 @@ class Addresses:
                     self._first.clear()
                 self._known[topic] = address
                 if pattern.has_wildcard and (first := self._first.setdefault(address, topic)) != topic:
-                    detail = f"the device also comes from {first}: are they two machines? The reading is used"
+                    detail = f"the device also comes from {first}"
                     drops.append(SingleDrop("two_topics", message, source, device, detail))
             return address
         drops.append(SingleDrop("no_source", message, NO_SOURCE, "", "no source's topic matches"))
