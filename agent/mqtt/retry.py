@@ -51,7 +51,6 @@ class Retry:
         is_steady = self._accepted_at_s is not None and now_s - self._accepted_at_s >= STEADY_S
         if is_steady:
             self.other_client = ""
-            self._n_cut_short = 0
             self._wait_s = self._retry_min_s
         return is_steady
 

@@ -20,6 +20,7 @@ from agent.receive.publish_frame import (
     PUBLISH,
     Envelope,
     Frame,
+    MessageColumns,
     ProtocolError,
     envelope,
     head,
@@ -91,17 +92,16 @@ class FastClient(paho.Client):
         is_v5 = self._protocol == MQTTProtocolVersion.MQTTv5
         if self._skipped is not None:
             self._end_skip(*self._skipped)
+        into = MessageColumns(received.topics, received.payloads, received.packet_ids)
         while sock.has_packet:
             sock.at = take_plain(
                 sock.data,
                 sock.at,
                 inbox.room,
+                into,
                 is_v5=is_v5,
                 payload_bytes_max=inbox.bounds.payload_bytes_max,
                 topic_of=inbox.topic_texts.get,
-                topics=received.topics,
-                payloads=received.payloads,
-                packet_ids=received.packet_ids,
             )
             sock.expect()
             if inbox.room <= 0 or not self._take_packet(sock, is_v5):

@@ -56,24 +56,30 @@ class Envelope(NamedTuple):
     payload: int
 
 
+class MessageColumns(NamedTuple):
+    """Where plain messages go: an element each, but packet_ids, which has those of QoS 1 alone."""
+
+    topics: list[str]
+    payloads: list[bytes]
+    packet_ids: list[int]
+
+
 def take_plain(
     data: bytes,
     at: int,
     room: int,
+    into: MessageColumns,
     *,
     is_v5: bool,
     payload_bytes_max: int,
     topic_of: Callable[[bytes], str | None],
-    topics: list[str],
-    payloads: list[bytes],
-    packet_ids: list[int],
 ) -> int:
     """Append plain messages from data[at:] on, at most `room`; returns where it stopped. Raises nothing.
 
     topic_of gives the text of a known topic, None or "" for others.
     """
     size = len(data)
-    add_topic, add_payload = topics.append, payloads.append
+    add_topic, add_payload = into.topics.append, into.payloads.append
     try:
         for _ in range(room):
             first, n_bytes, body = data[at], data[at + 1], at + 2
@@ -105,7 +111,7 @@ def take_plain(
             if payload > end or end - payload > payload_bytes_max:
                 break
             if packet_id:
-                packet_ids.append(packet_id)
+                into.packet_ids.append(packet_id)
             add_topic(topic)
             add_payload(data[payload:end])
             at = end

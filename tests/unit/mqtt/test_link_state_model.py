@@ -110,6 +110,28 @@ class Links(RuleBasedStateMachine):
         if is_subscribed:
             self.subscribe()
 
+    @precondition(lambda self: self.phase is Phase.WAITING)
+    @rule(n=st.integers(1, 6), stands_s=st.sampled_from([0.5, 19.0, 21.0]))
+    def another_client_takes_the_connection(self, n, stands_s):
+        """And the broker does not say so."""
+        for _ in range(n):
+            self.connect(has_session=False, is_subscribed=True)
+            self.now_s += stands_s
+            self.cut()
+
+    @precondition(lambda self: self.phase is Phase.WAITING)
+    @rule(n=st.integers(1, 3), is_said=st.booleans(), later_s=st.sampled_from([0.0, 61.0, 90_000.0]))
+    def the_broker_does_not_take_this_version(self, n, is_said, later_s):
+        """It says so, or just hangs up."""
+        for _ in range(n):
+            self.begin()
+            self.open(is_there=True)
+            if is_said:
+                self.refuse_version()
+            else:
+                self.cut()
+        self.now_s += later_s
+
     @precondition(lambda self: self.phase is not Phase.WAITING)
     @rule()
     def begin_again(self):

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.receive.publish_frame import Frame, Message, ProtocolError, envelope, head, read_publish, take_plain
+from agent.receive.publish_frame import (
+    Frame,
+    Message,
+    MessageColumns,
+    ProtocolError,
+    envelope,
+    head,
+    read_publish,
+    take_plain,
+)
 from bench.fake_broker import packet, text
 from tests.unit.receive.cases import PAYLOAD_BYTES_MAX, PROPERTIES, VERSIONS, cases, errors, publish
 from tests.unit.receive.talk import TOPIC
@@ -16,21 +25,17 @@ def hot(
     data: bytes, version: str, *, at: int = 0, room: int = 1000, payload_bytes_max: int = PAYLOAD_BYTES_MAX
 ) -> tuple[int, list[tuple[str, bytes]], list[int]]:
     """Where the hot loop stopped, what it took, and the packet identifiers."""
-    topics: list[str] = []
-    payloads: list[bytes] = []
-    packet_ids: list[int] = []
+    into = MessageColumns([], [], [])
     end = take_plain(
         data,
         at,
         room,
+        into,
         is_v5=version == "5",
         payload_bytes_max=payload_bytes_max,
         topic_of=KNOWN.get,
-        topics=topics,
-        payloads=payloads,
-        packet_ids=packet_ids,
     )
-    return end, list(zip(topics, payloads, strict=True)), packet_ids
+    return end, list(zip(into.topics, into.payloads, strict=True)), into.packet_ids
 
 
 def strict(data: bytes, version: str, at: int = 0) -> tuple[Frame, Message]:
