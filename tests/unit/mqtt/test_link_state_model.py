@@ -120,10 +120,10 @@ class Links(RuleBasedStateMachine):
             self.cut()
 
     @precondition(lambda self: self.phase is Phase.WAITING)
-    @rule(n=st.integers(1, 3), is_said=st.booleans(), later_s=st.sampled_from([0.0, 61.0, 90_000.0]))
-    def the_broker_does_not_take_this_version(self, n, is_said, later_s):
+    @rule(says_so=st.lists(st.booleans(), min_size=1, max_size=4), later_s=st.sampled_from([0.0, 61.0, 90_000.0]))
+    def the_broker_does_not_take_this_version(self, says_so, later_s):
         """It says so, or just hangs up."""
-        for _ in range(n):
+        for is_said in says_so:
             self.begin()
             self.open(is_there=True)
             if is_said:
