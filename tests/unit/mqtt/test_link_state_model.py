@@ -120,16 +120,21 @@ class Links(RuleBasedStateMachine):
             self.cut()
 
     @precondition(lambda self: self.phase is Phase.WAITING)
-    @rule(says_so=st.lists(st.booleans(), min_size=1, max_size=4), later_s=st.sampled_from([0.0, 61.0, 90_000.0]))
-    def the_broker_does_not_take_this_version(self, says_so, later_s):
-        """It says so, or just hangs up."""
-        for is_said in says_so:
+    @rule(
+        answers=st.lists(st.sampled_from(["refuses", "hangs up", "hangs up", "accepts"]), min_size=1, max_size=6),
+        later_s=st.sampled_from([0.0, 61.0, 90_000.0]),
+    )
+    def the_broker_does_not_take_this_version(self, answers, later_s):
+        """It says so, or just hangs up, or takes it all the same and hangs up later."""
+        for answer in answers:
             self.begin()
             self.open(is_there=True)
-            if is_said:
+            if answer == "refuses":
                 self.refuse_version()
-            else:
-                self.cut()
+                continue
+            if answer == "accepts":
+                self.accept(has_session=False, limits=())
+            self.cut()
         self.now_s += later_s
 
     @precondition(lambda self: self.phase is not Phase.WAITING)

@@ -31,6 +31,17 @@ def test_a_fall_back_by_chance_is_worth_a_new_connection_after_a_while():
     assert one.is_5_worth_a_new_connection(61)
 
 
+def test_early_closes_count_only_in_a_row_of_one_version():
+    one = Protocol("auto")
+    assert not one.close_early(0)
+    assert one.refuse(0)
+    assert not one.close_early(1), "the first in 3.1.1"
+    one.accept()
+    assert not one.close_early(2), "the first since it was accepted"
+    assert one.close_early(3)
+    assert one.name == "5"
+
+
 def test_a_version_that_was_accepted_survives_early_closes_and_not_a_refusal():
     """A broker that starts again hangs up; one that was replaced by an older one says no."""
     one = Protocol("auto")
