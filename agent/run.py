@@ -201,7 +201,7 @@ class Daemon:
             for model, scores in zip(self._plan.models, taken.scores, strict=True):
                 manifest = model.bundle.manifest
                 for topic, payload in score_messages(scores, self._plan.sources, manifest, self._topics):
-                    self._output.say(topic, payload, retain=False)
+                    self._output.publish(topic, payload, retain=False)
 
     def _stuck(self, now_s: float) -> str:
         """The stage at which work waits and none is done, "" for none."""
@@ -216,7 +216,7 @@ class Daemon:
 
     def _say_status(self, now_s: float) -> None:
         status = self._status(now_s)
-        self._output.say(self._topics.status, msgspec.json.encode(status), retain=True)
+        self._output.publish(self._topics.status, msgspec.json.encode(status), retain=True)
         self._supervisor.say(one_line(status))
 
     def _status(self, now_s: float) -> Status:

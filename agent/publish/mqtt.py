@@ -115,17 +115,17 @@ class Output:
         """Whether it waits for acknowledgements: more may go out as soon as they come."""
         return self._sender is not None and self._sender.awaits_answers
 
-    def say(self, topic: str, payload: bytes, *, retain: bool) -> None:
+    def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
         """Publish at QoS 0, when connected; nothing is kept for later, and what a slow broker leaves is dropped."""
         if self._sender is not None:
-            self._sender.say(topic, payload, retain=retain)
+            self._sender.publish(topic, payload, retain=retain)
 
     def close(self) -> None:
         """Send what waits, say `stopped`, and go; after STOP_TIMEOUT_S the broker says `offline` in our place."""
         deadline_s = time.monotonic() + STOP_TIMEOUT_S
         self._turn_while(lambda: bool(self.waiting), deadline_s)
         if self._sender is not None:
-            self._sender.owe(self._topics.available, b"stopped", retain=True, until_taken=True)
+            self._sender.enqueue(self._topics.available, b"stopped", retain=True, until_taken=True)
         self._turn_while(lambda: not self._may_leave, deadline_s)
         connection, may_leave = self._connection, self._may_leave
         self._apply(Closed(), time.monotonic())
@@ -140,7 +140,7 @@ class Output:
     @property
     def _may_leave(self) -> bool:
         """Whether `stopped` has been said, and nothing else is under way."""
-        return self._sender is not None and self._sender.is_idle and not self._sender.owes(self._topics.available)
+        return self._sender is not None and self._sender.is_idle and not self._sender.is_pending(self._topics.available)
 
     def _turn_while(self, goes_on: Callable[[], bool], deadline_s: float) -> None:
         while self.link.is_connected and goes_on() and time.monotonic() < deadline_s:
@@ -165,7 +165,7 @@ class Output:
         """What has happened on the connection."""
         if isinstance(event, Acknowledged):
             if self._sender is not None:
-                self._sender.hear(event, now_s)
+                self._sender.acknowledge(event, now_s)
         elif isinstance(event, Message):
             self._own_topics.take(event.topic, event.payload, now_s, retain=event.retain)
         elif isinstance(event, SubscriptionRefused):
@@ -193,7 +193,7 @@ class Output:
         self._apply(Subscribed(), now_s)  # what it reads back may come late, or never: nothing waits for that
         self._will_limits = connection.limits
         self._sender = Sender(connection, connection.limits, self._cursor, self._topics, self._refusals, self.counts)
-        self._sender.owe(self._topics.available, b"online", retain=True, until_taken=True)
+        self._sender.enqueue(self._topics.available, b"online", retain=True, until_taken=True)
         connection.subscribe(*self._own_topics.filters)
         self._own_topics.connect(now_s)
         self._cursor.unpark()
@@ -217,10 +217,10 @@ class Output:
     def _read_back(self, sender: Sender, now_s: float) -> None:
         """Answer other agents, and remove retained alerts that are nobody's."""
         for payload, retain in self._own_topics.advance(now_s):
-            sender.owe(self._topics.instance, payload, retain=retain)
+            sender.enqueue(self._topics.instance, payload, retain=retain)
         if self._own_topics.is_settled(now_s):
             foreign = self._own_topics.foreign({self._topics.alert(*key) for key in self._cursor.standing()})
             keys = {topic: self._topics.alert_of(topic) for topic in foreign}
             self._cursor.tell_alerts(key for key in keys.values() if key is not None)
             for topic in [topic for topic, key in keys.items() if key is None]:  # as older forewarns named them
-                sender.owe(topic, b"", retain=True)
+                sender.enqueue(topic, b"", retain=True)

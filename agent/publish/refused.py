@@ -27,7 +27,7 @@ class Refused:
     def is_due(self, now_s: float) -> bool:
         return not self._trying and now_s >= self._due_s
 
-    def hear(self, number: int, kind: Parked, now_s: float) -> None:
+    def resolve(self, number: int, kind: Parked, now_s: float) -> None:
         """What became of a row: the broker took it (NO), or refused it, perhaps again, for a reason of that kind."""
         if number in self._trying:
             self._trying.discard(number)

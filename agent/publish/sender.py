@@ -1,4 +1,4 @@
-"""What leaves over one connection: the outbox and a few words of our own at QoS 1, status and scores at QoS 0.
+"""What leaves over one connection: own messages and what the cursor has at QoS 1, status and scores at QoS 0.
 
 A message leaves the outbox on a PUBACK whose reason is success. What the broker refuses is parked, with what follows in
 its chain, and tried again on the same connection (refused.py). Everything at QoS 1 counts against the broker's receive
@@ -14,14 +14,14 @@ from structlog.typing import FilteringBoundLogger
 from agent.mqtt.limits import Limits
 from agent.publish.connection import Acknowledged, Connection
 from agent.publish.message import Outgoing, outgoing
-from agent.publish.owed import Owed, Word
+from agent.publish.own_messages import OwnMessage, OwnMessages
 from agent.publish.refused import Refused
 from agent.publish.topic import Topics
 from agent.store.cursor import Cursor, Due, Parked
 from agent.words import DropCounts
 
 IN_FLIGHT_MAX = 20  # what mosquitto holds of one client by default
-SAYING_MAX = 10_000  # status and scores that may wait in paho
+UNWRITTEN_MAX = 10_000  # status and scores that may wait in paho
 REFUSED_EVERY_S = 10.0
 _FOR_GOOD = {0x87, 0x90, 0x99}  # not authorized, topic name invalid, payload format invalid
 _NEXT_STEPS = {
@@ -73,9 +73,9 @@ class Sender:
     topics: Topics
     refusals: RefusalLog
     counts: Counts
-    _owed: Owed = field(default_factory=Owed)
-    _in_flight: dict[int, Due | Word] = field(default_factory=dict)  # by message id
-    _saying: set[int] = field(default_factory=set)  # message ids at QoS 0 that paho has not written yet
+    _own: OwnMessages = field(default_factory=OwnMessages)
+    _in_flight: dict[int, Due | OwnMessage] = field(default_factory=dict)  # by message id
+    _unwritten: set[int] = field(default_factory=set)  # message ids at QoS 0 that paho has not written yet
     _done: list[int] = field(default_factory=list)
     _refused: dict[int, Parked] = field(default_factory=dict)
     _again: dict[Parked, Refused] = field(
@@ -84,49 +84,49 @@ class Sender:
 
     @property
     def is_idle(self) -> bool:
-        """Nothing waits for its acknowledgement, no word of ours to be sent but those that the broker refused."""
-        return not self._owed.has_new and not self._in_flight
+        """Nothing waits for its acknowledgement, and no own message to be sent but those that the broker refused."""
+        return not self._own.has_new and not self._in_flight
 
     @property
     def awaits_answers(self) -> bool:
         return bool(self._in_flight)
 
-    def owe(self, topic: str, payload: bytes, *, retain: bool, until_taken: bool = False) -> None:
-        """Send this before the outbox, in the place of what is still owed to the topic."""
-        self._owed.add(Word(topic, payload, retain, until_taken))
+    def enqueue(self, topic: str, payload: bytes, *, retain: bool, until_taken: bool = False) -> None:
+        """Send this own message at QoS 1 before the outbox, in the place of one of its topic that still waits."""
+        self._own.add(OwnMessage(topic, payload, retain, until_taken))
 
-    def owes(self, topic: str) -> bool:
-        """Whether the broker has not yet taken what is owed to the topic."""
-        return topic in self._owed.topics | {word.topic for word in self._words_under_way()}
+    def is_pending(self, topic: str) -> bool:
+        """Whether the broker has not yet taken the own message of the topic."""
+        return topic in self._own.topics | {message.topic for message in self._own_under_way()}
 
-    def say(self, topic: str, payload: bytes, *, retain: bool) -> None:
+    def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
         """Publish at QoS 0 now; what a slow broker leaves is dropped, and what is too large for it."""
         if not self._fits(topic, payload, 0):
             self.counts.too_large += 1
-        elif len(self._saying) >= SAYING_MAX:
+        elif len(self._unwritten) >= UNWRITTEN_MAX:
             self.counts.dropped += 1
         else:
             message_id = self.connection.publish(topic, payload, qos=0, retain=retain and self.limits.retain)
             if message_id is not None:
-                self._saying.add(message_id)
+                self._unwritten.add(message_id)
 
-    def hear(self, said: Acknowledged, now_s: float) -> None:
-        """Take an acknowledgement; `settle` makes it last."""
-        self._saying.discard(said.message_id)
-        sent = self._in_flight.pop(said.message_id, None)
+    def acknowledge(self, answer: Acknowledged, now_s: float) -> None:
+        """Take the broker's answer to a message; `settle` makes it last."""
+        self._unwritten.discard(answer.message_id)
+        sent = self._in_flight.pop(answer.message_id, None)
         if sent is None:
             return
-        kind = _kind(said.reason)
-        if isinstance(sent, Word):
-            self._hear_of_word(sent, kind, str(said.reason), now_s)
+        kind = _kind(answer.reason)
+        if isinstance(sent, OwnMessage):
+            self._acknowledge_own(sent, kind, str(answer.reason), now_s)
             return
         if kind is Parked.NO:
             self._done.append(sent.number)
         else:
-            self.refusals.hear(kind, str(said.reason))
+            self.refusals.hear(kind, str(answer.reason))
             self._refused[sent.number] = kind
-        for one in self._again.values():
-            one.hear(sent.number, kind, now_s)
+        for retry in self._again.values():
+            retry.resolve(sent.number, kind, now_s)
 
     def settle(self) -> None:
         """Write down what has been acknowledged."""
@@ -138,35 +138,35 @@ class Sender:
     def turn(self, now_s: float) -> None:
         """Settle, and send what the broker has room for. Never waits."""
         self.settle()
-        self._send_owed(now_s)
+        self._send_own(now_s)
         self._send_waiting()
-        for one in self._again.values():
-            if self._room and one.is_due(now_s):
-                due = self.cursor.refused(one.kind, one.after, self._room)
-                if not due and one.after:
-                    due = self.cursor.refused(one.kind, 0, self._room)
-                one.begin([row.number for row in due])
+        for retry in self._again.values():
+            if self._room and retry.is_due(now_s):
+                due = self.cursor.refused(retry.kind, retry.after, self._room)
+                if not due and retry.after:
+                    due = self.cursor.refused(retry.kind, 0, self._room)
+                retry.begin([row.number for row in due])
                 for row in due:
-                    self._publish(row, outgoing(row, self.topics))
+                    self._send(row, outgoing(row, self.topics))
 
-    def _hear_of_word(self, word: Word, kind: Parked, why: str, now_s: float) -> None:
+    def _acknowledge_own(self, message: OwnMessage, kind: Parked, why: str, now_s: float) -> None:
         if kind is Parked.NO:
-            self._owed.taken(word)
-        elif self._owed.refused(word, [other.key for other in self._words_under_way()], now_s):
-            self.refusals.hear(kind, f"{word.topic}: {why}")
+            self._own.accept(message)
+        elif self._own.refuse(message, [other.key for other in self._own_under_way()], now_s):
+            self.refusals.hear(kind, f"{message.topic}: {why}")
 
-    def _words_under_way(self) -> list[Word]:
-        return [one for one in self._in_flight.values() if isinstance(one, Word)]
+    def _own_under_way(self) -> list[OwnMessage]:
+        return [sent for sent in self._in_flight.values() if isinstance(sent, OwnMessage)]
 
-    def _send_owed(self, now_s: float) -> None:
-        while self._room and (word := self._owed.take(now_s)) is not None:
-            if self._fits(word.topic, word.payload, self._qos):
-                self._publish(word, word)
+    def _send_own(self, now_s: float) -> None:
+        while self._room and (message := self._own.pop(now_s)) is not None:
+            if self._fits(message.topic, message.payload, self._qos):
+                self._send(message, message)
 
     def _send_waiting(self) -> None:
         if not self._room or not self.cursor.waiting:
             return
-        under_way = [one for one in self._in_flight.values() if not isinstance(one, Word)]
+        under_way = [sent for sent in self._in_flight.values() if not isinstance(sent, OwnMessage)]
         numbers = {due.number for due in under_way}
         keys = {due.key for due in under_way if not due.is_alert}
         too_large: dict[int, Parked] = {}
@@ -179,7 +179,7 @@ class Sender:
                 keys.add(due.key)
             message = outgoing(due, self.topics)
             if self._fits(message.topic, message.payload, self._qos):
-                self._publish(due, message)
+                self._send(due, message)
             else:
                 too_large[due.number] = Parked.TOO_LARGE
         if too_large:
@@ -201,9 +201,9 @@ class Sender:
         self.refusals.hear(Parked.TOO_LARGE, f"{topic}: {size} bytes, the broker takes {self.limits.packet_bytes_max}")
         return False
 
-    def _publish(self, sent: Due | Word, one: Outgoing | Word) -> None:
-        retain = one.retain and self.limits.retain
-        message_id = self.connection.publish(one.topic, one.payload, qos=self._qos, retain=retain)
+    def _send(self, sent: Due | OwnMessage, message: Outgoing | OwnMessage) -> None:
+        retain = message.retain and self.limits.retain
+        message_id = self.connection.publish(message.topic, message.payload, qos=self._qos, retain=retain)
         if message_id is not None:
             self._in_flight[message_id] = sent
 

@@ -125,15 +125,16 @@ def test_an_alert_table_that_is_gone_or_emptied_is_said(agent, lose):
     assert len(agent.log("alert_table_lost")) == 1
 
 
-def test_a_snapshot_of_another_bundle_is_set_aside(agent):
-    """A state belongs to the model that made it."""
+def test_a_snapshot_of_another_bundle_gives_no_state_to_the_model(agent):
+    """A state belongs to the model that made it; what is known of the devices' clocks does not."""
     agent.feed(life("p1", 10))
     agent.stop()
     bundle = agent.folder / "small.fwb"
     bundle.unlink()
     write_small_bundle(bundle, msgspec.structs.replace(small_manifest(), version="1.0.1"))
     agent.go()
-    (line,) = agent.log("snapshot_set_aside")
+    (line,) = agent.log("model_state_lost")
+    assert line["model"] == "main"
     assert "bundle" in line["why"]
     agent.feed(life("p1", 3, start=11))
     assert json.loads(agent.scores("p1")[0])["quality"] in ("gap", "warming_up")

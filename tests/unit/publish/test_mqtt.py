@@ -290,15 +290,15 @@ def test_a_refused_login_is_named_once(broker, parts):
 
 def test_what_is_said_at_qos_0_is_bounded_and_counted(broker, parts, monkeypatch):
     """Nothing is said while there is no connection, and a slow broker costs scores, not memory."""
-    parts.output.say("f/n/status", b"{}", retain=True)
+    parts.output.publish("f/n/status", b"{}", retain=True)
     assert parts.output.counts.dropped == 0
     connected(broker, parts)
-    monkeypatch.setattr(sender, "SAYING_MAX", 3)
+    monkeypatch.setattr(sender, "UNWRITTEN_MAX", 3)
     for _ in range(5):
-        parts.output.say("f/n/score/p1", b"x" * 10, retain=False)
+        parts.output.publish("f/n/score/p1", b"x" * 10, retain=False)
     assert parts.output.counts.dropped == 2
-    parts.turn_until(lambda: not parts.output._sender._saying)
-    parts.output.say("f/n/score/p1", b"x", retain=False)
+    parts.turn_until(lambda: not parts.output._sender._unwritten)
+    parts.output.publish("f/n/score/p1", b"x", retain=False)
     assert parts.output.counts.dropped == 2
 
 

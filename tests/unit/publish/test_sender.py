@@ -47,7 +47,7 @@ class Parts:
         sent, self.wire.sent = self.wire.sent, []
         for message_id, topic, _, _ in sent:
             reason = ReasonCode(PacketTypes.PUBACK, identifier=DENIED if topic in denied else TAKEN)
-            self.sender.hear(Acknowledged(message_id, reason), self.now_s)
+            self.sender.acknowledge(Acknowledged(message_id, reason), self.now_s)
         self.refusals.say(self.now_s)
         return [payload for _, _, payload, _ in sent]
 
@@ -67,54 +67,54 @@ def test_a_day_beside_another_agent_on_a_topic_that_is_denied_costs_a_few_tries_
             own.receive(other.take()[0][0], parts.now_s)
         own.advance(parts.now_s)
         for payload, retain in own.take():
-            parts.sender.owe(INSTANCE, payload, retain=retain)
+            parts.sender.enqueue(INSTANCE, payload, retain=retain)
         parts.turn(1, INSTANCE)
-    assert len(parts.sender._owed._words) <= 2
+    assert len(parts.sender._own) <= 2
     assert parts.wire.n_sent < 1000
     assert len(parts.log.entries) == 1
-    parts.sender.owe(AVAILABLE, b"stopped", retain=True)
+    parts.sender.enqueue(AVAILABLE, b"stopped", retain=True)
     assert parts.turn(0) == [b"stopped"]
     assert parts.sender.is_idle
 
 
 def test_a_refused_word_is_dropped_after_a_few_tries_with_growing_waits(parts):
-    parts.sender.owe(INSTANCE, b"ask", retain=True)
+    parts.sender.enqueue(INSTANCE, b"ask", retain=True)
     tried = [second for second in range(600) if parts.turn(1, INSTANCE)]
     assert len(tried) == 3
     assert tried[1] - tried[0] < tried[2] - tried[1]
-    parts.sender.owe(INSTANCE, b"ask again", retain=True)
+    parts.sender.enqueue(INSTANCE, b"ask again", retain=True)
     assert parts.turn(0) == [b"ask again"], "another word is another chance"
-    parts.sender.owe(INSTANCE, b"and again", retain=True)
+    parts.sender.enqueue(INSTANCE, b"and again", retain=True)
     assert parts.turn(0) == [b"and again"]
 
 
 def test_available_is_tried_until_it_is_taken(parts):
-    parts.sender.owe(AVAILABLE, b"online", retain=True, until_taken=True)
+    parts.sender.enqueue(AVAILABLE, b"online", retain=True, until_taken=True)
     tried = [second for second in range(24 * 3600) if parts.turn(1, AVAILABLE)]
     assert 100 < len(tried) < 1000
-    assert parts.sender.owes(AVAILABLE)
+    assert parts.sender.is_pending(AVAILABLE)
     assert [parts.turn(1) for _ in range(600)].count([b"online"]) == 1
-    assert not parts.sender.owes(AVAILABLE)
+    assert not parts.sender.is_pending(AVAILABLE)
 
 
 def test_a_word_replaces_one_of_its_topic_that_still_waits(parts):
     """A retained one and a passing one are two: who is asked hears the one, who comes later reads the other."""
     for payload in (b"1", b"2"):
-        parts.sender.owe(INSTANCE, payload, retain=True)
-    parts.sender.owe(INSTANCE, b"3", retain=False)
-    parts.sender.owe(AVAILABLE, b"stopped", retain=True)
+        parts.sender.enqueue(INSTANCE, payload, retain=True)
+    parts.sender.enqueue(INSTANCE, b"3", retain=False)
+    parts.sender.enqueue(AVAILABLE, b"stopped", retain=True)
     assert parts.turn(0) == [b"2", b"3", b"stopped"]
 
 
 def test_an_older_word_that_is_refused_does_not_come_after_a_newer_one(parts):
-    parts.sender.owe(AVAILABLE, b"online", retain=True, until_taken=True)
+    parts.sender.enqueue(AVAILABLE, b"online", retain=True, until_taken=True)
     parts.sender.turn(parts.now_s)
-    parts.sender.owe(AVAILABLE, b"stopped", retain=True, until_taken=True)
+    parts.sender.enqueue(AVAILABLE, b"stopped", retain=True, until_taken=True)
     parts.sender.turn(parts.now_s)
     online, stopped = parts.wire.sent
     parts.wire.sent = []
     for (message_id, *_), code in ((online, DENIED), (stopped, TAKEN)):
         reason = ReasonCode(PacketTypes.PUBACK, identifier=code)
-        parts.sender.hear(Acknowledged(message_id, reason), parts.now_s)
+        parts.sender.acknowledge(Acknowledged(message_id, reason), parts.now_s)
     assert [sent for _ in range(600) for sent in parts.turn(1)] == []
-    assert not parts.sender.owes(AVAILABLE)
+    assert not parts.sender.is_pending(AVAILABLE)

@@ -83,7 +83,7 @@ def test_without_retained_messages_events_leave_and_it_is_said_once(make):
         parts.stand()
         parts.outbox.commit([event("a")])
         parts.turn_until(lambda: parts.output.link.is_connected and len(parts.cursor) == 0)
-        parts.output.say("f/n/status", b"{}", retain=True)
+        parts.output.publish("f/n/status", b"{}", retain=True)
         parts.turn_until(lambda: broker.payloads("f/n/status"))
         assert told(broker) == [b"a"]
         assert told(broker, ALERT) == [b"stands"], "who listens hears it"
@@ -128,7 +128,7 @@ def test_a_message_above_the_brokers_packet_size_is_parked_and_said_and_costs_no
         large = event("x" * 1000, device="a1")
         parts.outbox.commit([large, event("after it", device="a1"), event("b", device="b1")])
         parts.turn_until(lambda: parts.output.link.is_connected and parts.output.waiting == 0)
-        parts.output.say("f/n/status", b"y" * 1000, retain=True)
+        parts.output.publish("f/n/status", b"y" * 1000, retain=True)
         parts.turn_for(0.1)
         assert (broker.broken, told(broker), broker.payloads("f/n/status")) == ([], [b"b"], [])
         assert (parts.output.parked, parts.output.counts.too_large) == (2, 1)
@@ -219,7 +219,7 @@ def test_many_refused_are_tried_a_window_at_a_time_and_one_that_never_leaves_hol
 
 def test_a_refused_word_of_its_own_is_said_again(make, monkeypatch):
     """Else `available` would go on saying `offline`, the will of the connection before."""
-    monkeypatch.setattr("agent.publish.owed.RETRY_MIN_S", 0.02)
+    monkeypatch.setattr("agent.publish.own_messages.RETRY_MIN_S", 0.02)
     with StrictBroker() as broker:
         refusals = iter([QUOTA])
         broker.change(answer=lambda one: next(refusals, 0) if one.topic == AVAILABLE else 0)
@@ -369,8 +369,8 @@ def test_garbage_on_the_instance_topic_is_said_once_and_no_agent(make, payload):
         talker.turn_until(lambda: talker.output.link.is_connected, parts)
         parts.turn_until(lambda: parts.output.other_agent, talker)
         for one in (payload, payload, b"[]"):
-            talker.output._sender.say("f/n/instance", one, retain=False)
-        talker.output._sender.say("f/n/instance", b"last", retain=False)
+            talker.output._sender.publish("f/n/instance", one, retain=False)
+        talker.output._sender.publish("f/n/instance", b"last", retain=False)
         parts.turn_until(lambda: parts.lines("instance_unreadable"), talker)
         parts.turn_for(0.1)
         (line,) = parts.lines("instance_unreadable")
