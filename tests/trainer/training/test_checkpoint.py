@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context
@@ -29,6 +30,7 @@ CONFIG = small_config(
     judge=small_config().judge.model_copy(update={"thresholds": 2}),
 )
 PATIENT = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"patience": 2})})
+ROOT = Path(__file__).parents[3]
 BATCHES = 2
 REHEARSED = 1
 """Fit writes a bundle first, to see that it could."""
@@ -104,6 +106,28 @@ def test_it_says_after_which_epoch_it_goes_on(tmp_path: Path, capsys: pytest.Cap
     learn(CONFIG, checkpoint, Course())
     said = "is of this same training (seed 0): goes on after epoch 4 of 6; --anew starts at the first"
     assert capsys.readouterr().err == f"{checkpoint}: {said}\n"
+
+
+def test_a_checkpoint_that_an_older_forewarn_wrote_is_gone_on_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Schema 1, written after three epochs of six, the second the best of them so far."""
+    path = tmp_path / "checkpoint.pt"
+    shutil.copyfile(ROOT / "tests/data/checkpoint/schema-1.pt", path)
+    config = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"patience": 3})})
+    leads = iter([1.0, 1.0])
+    _, curves = train(
+        Network,
+        lives()[:6],
+        lives()[6:],
+        config,
+        early_stopping=lambda _: next(leads),
+        checkpoint=Checkpoint(path, {"data": "d1"}),
+    )
+    assert "goes on after epoch 3 of 6" in capsys.readouterr().err
+    assert curves.mean_lead == [1.0, 5.0, 2.0, 1.0, 1.0]
+    assert len(curves.loss) == len(curves.rmse) == 5, "out of patience"
+    assert curves.loss[0] == 1.1468941569328308, "the file's own"
 
 
 def in_the_middle(content: bytes, byte: bytes) -> bytes:
