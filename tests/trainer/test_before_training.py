@@ -19,6 +19,7 @@ from tests.trainer.fleet import SMALL_TOML, engine, fleet, small_config
 from tests.trainer.recordings import table
 from trainer import fit as fitting
 from trainer.bundle.assemble import new_bundle
+from trainer.bundle.golden_rows import golden
 from trainer.cli import cli
 from trainer.config import Augment, Config, Judge, Model, Risk, Rul, Train
 from trainer.config_file import put, read_config
@@ -30,7 +31,6 @@ from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.text import as_text
 from trainer.evaluation.warmup import late_starts
 from trainer.export import streaming
-from trainer.export.golden import golden
 from trainer.fit import fit
 from trainer.model.features import fit_scaling
 from trainer.model.network import Network
@@ -222,7 +222,7 @@ def test_golden_rows_fit_in_however_long_the_lives_and_wide_the_states(monkeypat
     """Every twelfth row of them can be more than a bundle may hold; here the bound is lowered."""
     bundle, parts = untrained(fleet())
     usual = golden(bundle, parts.calibrate)
-    monkeypatch.setattr("trainer.export.golden.GOLDEN_BYTES", usual.state.nbytes)
+    monkeypatch.setattr("trainer.bundle.golden_rows.GOLDEN_BYTES", usual.state.nbytes)
     fewer = golden(bundle, parts.calibrate)
     assert 3 <= len(fewer.x) <= 2 + len(usual.x) / 2, "states before and after, and at least a row a device"
 

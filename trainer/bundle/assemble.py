@@ -24,11 +24,11 @@ from agent.bundle.manifest import (
     ThresholdRow,
     ThresholdTable,
 )
+from trainer.bundle.golden_rows import golden
 from trainer.config import Config
 from trainer.data.history import History, failure_time
 from trainer.data.split import Parts
 from trainer.evaluation.threshold_sweep import Rules
-from trainer.export.golden import golden
 from trainer.export.onnx_graph import export
 from trainer.export.streaming import Streaming
 

@@ -9,8 +9,8 @@ from agent.bundle import file, onnx_graph
 from agent.bundle.golden import rows_max, verify_work
 from agent.core.model import load_engine
 from tests.bundles import write_small_bundle
+from trainer.bundle.golden_rows import GOLDEN_EVERY, golden
 from trainer.data.history import History
-from trainer.export.golden import GOLDEN_EVERY, golden
 
 
 def history(n_rows: int) -> History:
