@@ -125,21 +125,33 @@ def test_every_reason_of_a_drop_is_explained():
 
 
 def test_the_commands_of_contributing_exist():
-    """Targets of make, files and folders; the tests that it runs as an example are there."""
+    """Targets of make, files, folders and dicts; the one test that it runs as an example runs."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert set(re.findall(r"`make ([a-z-]+)`", text)) == {*targets} - {"setup", "mosquitto", "clean"}
     for path in re.findall(r"(?:`|pytest )((?:agent|trainer|bench|tests|docs)/[\w/.]*)", text):
         assert (ROOT / path).exists(), path
+    listed = re.findall(r"`([A-Z]+)` in `([\w/.]+)`", text)
+    assert len(listed) >= 8
+    for name, path in listed:
+        assert re.search(rf"^{name}\b", (ROOT / path).read_text(), re.MULTILINE), (name, path)
     one_file = re.findall(r"\.venv/bin/python -m (pytest \S+ -q)", text)[-1].split()
     run = subprocess.run([sys.executable, "-m", *one_file], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
 
 
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 def test_links_between_documents_lead_somewhere():
+    """Files and headings: GitHub's anchor of a heading is its words in small letters, joined by dashes."""
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")]:
-        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
-            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
+            path = page.parent / target if target else page
+            assert path.exists(), f"{page.relative_to(ROOT)} links to {target}"
+            assert not anchor or anchor in anchors(path), f"{page.relative_to(ROOT)} links to {target}#{anchor}"
 
 
 def test_the_tests_that_reliability_names_exist():
