@@ -14,6 +14,7 @@ from agent.judge.threshold import Chosen, default_budget, parse_budget, verdict
 from agent.near import nearest
 
 NAMES_SHOWN = 20
+SOURCES_SHOWN = 3
 COUNTS = {True: "cycles", False: "time"}
 Sources = Sequence[tuple[int, SourceSettings]]  # with the place of each in the list
 
@@ -43,7 +44,8 @@ def named_faults(index: int, model: Model, sources: Collection[str]) -> Iterator
     for name in model.sources:
         if name not in sources:
             meant = nearest(name, sources)
-            what = f"the nearest is {meant}" if meant else f"there are {', '.join(list(sources)[:NAMES_SHOWN])}"
+            listed = ", ".join(list(sources)[:NAMES_SHOWN]) or "none"
+            what = f"the nearest is {meant}" if meant else f"there are {listed}"
             yield ("model", index, "sources"), f"there is no source {name!r}; {what}"
 
 
@@ -85,10 +87,10 @@ def _channel_faults(key: Key, source: SourceSettings, model: Reader) -> Iterator
 
 def no_source_faults(sources: Sources, models: Sequence[Reader]) -> Iterator[Fault]:
     """A model that names no source finds its channels in one. Of all sources and models there are."""
-    read = [model for _, source in sources for model in readers(models, source)]
+    fed = {model.index for _, source in sources for model in readers(models, source)}
     for model in models:
-        if model not in read and not model.settings.sources:
-            why = [f"the source {source.name!r} {_misfit(source, model)}" for _, source in sources]
+        if model.index not in fed and not model.settings.sources:
+            why = [f"the source {source.name!r} {_misfit(source, model)}" for _, source in sources[:SOURCES_SHOWN]]
             yield ("model", model.index), f"no source has its channels: {'; '.join(why)}"
 
 

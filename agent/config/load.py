@@ -141,7 +141,7 @@ def _check_models(gathered: Gathered, sources: fit.Sources, bundles: dict[str, B
             yield _bundle_fault(index, error)
         yield from fit.budget_faults(index, model, manifest)
         if not gathered.is_partial:
-            yield from fit.named_faults(index, model, gathered.names("source"))
+            yield from fit.named_faults(index, model, [name for name in gathered.names("source") if name])
     if len(models) < len(given):
         return
     for index, source in sources:

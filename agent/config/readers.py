@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from agent.bundle.manifest import Manifest
 from agent.config.settings import Model, SourceSettings
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reader:
     """A model as one who reads sources: its place in the configuration, and what its bundle says."""
 
@@ -15,7 +16,7 @@ class Reader:
     settings: Model
     manifest: Manifest
 
-    @property
+    @cached_property
     def channels(self) -> tuple[str, ...]:
         """The names of its channels, in the bundle's order."""
         return tuple(channel.name for channel in self.manifest.channels)

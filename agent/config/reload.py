@@ -33,7 +33,7 @@ def apply(running: Settings, file: Settings) -> tuple[Settings, list[Change], li
     """The settings to run with from now on, what changes with them, and what needs a restart and was left."""
     old, new = dict(_leaves(running)), dict(_leaves(file))
     changed = sorted(key for key in {*old, *new} if old.get(key) != new.get(key))
-    changes = {key: Change(".".join(map(str, key)), str(old.get(key, "")), str(new.get(key, ""))) for key in changed}
+    changes = {key: Change(".".join(map(str, key)), _text(old.get(key)), _text(new.get(key))) for key in changed}
     tables = {
         table: getattr(running, table).model_copy(update={name: new[table, name] for of, name in LIVE if of == table})
         for table in {str(table) for table, _ in LIVE}
@@ -53,6 +53,13 @@ def _leaves(table: BaseModel) -> Iterator[tuple[Key, object]]:
                 yield from (((f"{name}[{inner.name}]", *key), leaf) for key, leaf in _leaves(inner))
         elif value is not None:
             yield (name,), value
+
+
+def _text(value: object) -> str:
+    """A value for the log, "" for none."""
+    if isinstance(value, tuple):
+        return ", ".join(value)
+    return "" if value is None else str(value)
 
 
 def replaced_bundles(running: Plan, file: Plan) -> list[Change]:

@@ -40,6 +40,16 @@ def test_a_source_goes_by_its_name():
     assert Change("source[pump].topic", "pumps/{device}", "") in left
 
 
+def test_a_model_goes_by_its_name():
+    main = {"bundle": Path("a.fwb")}
+    shadow = {"name": "shadow", "bundle": Path("b.fwb"), "sources": ["press", "pump"]}
+    _, live, left = apply(settings(), settings(model=[shadow, main | {"sources": ["press"]}]))
+    assert live == []
+    assert Change("model[main].sources", "", "press") in left
+    assert Change("model[shadow].sources", "", "press, pump") in left
+    assert {change.key for change in left if change.key.startswith("model[main]")} == {"model[main].sources"}
+
+
 def test_an_output_that_comes_or_goes_needs_a_restart():
     with_output = settings(output={"host": "other"})
     runs, _, left = apply(settings(), with_output)
