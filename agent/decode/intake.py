@@ -77,9 +77,9 @@ class Intake:
         parts = list(self._decode(messages, log_times_ns[messages.message]))
         for part in parts:
             for row, reason, detail in part.decoded.faults:
-                of = part.rows[row]
-                address = int(messages.source[of]), str(messages.device[of])
-                drops.append(SingleDrop(reason, int(messages.message[of]), *address, detail))
+                place = part.rows[row]
+                source, device = int(messages.source[place]), str(messages.device[place])
+                drops.append(SingleDrop(reason, int(messages.message[place]), source, device, detail))
         return self._without_faulty(self._in_order(messages, parts, drops))
 
     def _address(self, topics: Sequence[str], payloads: Sequence[bytes], drops: list[SingleDrop]) -> Addressed:
@@ -87,12 +87,12 @@ class Intake:
         if max(map(len, payloads), default=0) > self._payload_bytes_max:
             self._leave_out_large(payloads, addresses, drops)
         message = np.arange(len(topics))
-        found = [*filter(None, addresses)]
-        if len(found) < len(topics):
+        kept = [*filter(None, addresses)]
+        if len(kept) < len(topics):
             message = np.array([*compress(range(len(topics)), addresses)], np.int64)
             payloads = [*compress(payloads, addresses)]
-        source = np.fromiter(map(_SOURCE, found), np.int64, len(found))
-        device = np.fromiter(map(_DEVICE, found), np.object_, len(found))
+        source = np.fromiter(map(_SOURCE, kept), np.int64, len(kept))
+        device = np.fromiter(map(_DEVICE, kept), np.object_, len(kept))
         return Addressed(message, source, device, payloads)
 
     def _leave_out_large(

@@ -56,12 +56,12 @@ class JsonObjectCodec:
                 break
             except Unreadable as error:
                 row = len(objects) + len(dropped)
-                found, reason, detail = self._look_again(payloads[row], error)
+                doubted, reason, detail = self._look_again(payloads[row], error)
                 faults.append(Fault(row, reason, detail))
-                if found is None:
+                if doubted is None:
                     dropped.append(row)
                 else:
-                    objects.append(found)
+                    objects.append(doubted)
         if not dropped:
             return Decoded(None, *self._columns(objects, arrived_ns), faults)
         is_read = np.ones(len(payloads), np.bool_)

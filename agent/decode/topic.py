@@ -47,18 +47,17 @@ class Pattern:
 
     def device(self, topic: str) -> str | None:
         """The device that a topic names, None when the topic does not match."""
-        found = topic.split("/")
-        wanted = self.levels
-        if wanted[-1] == "#":
-            if len(found) < len(wanted) - 1:
+        levels, of_topic = self.levels, topic.split("/")
+        if levels[-1] == "#":
+            if len(of_topic) < len(levels) - 1:
                 return None
-            wanted = wanted[:-1]
-        elif len(found) != len(wanted):
+            levels = levels[:-1]
+        elif len(of_topic) != len(levels):
             return None
-        for level, other in zip(wanted, found, strict=False):
-            if level not in ("+", DEVICE) and level != other:
+        for level, of_this in zip(levels, of_topic, strict=False):
+            if level not in ("+", DEVICE) and level != of_this:
                 return None
-        return found[self.device_level]
+        return of_topic[self.device_level]
 
 
 def device_id_problem(device: str, bytes_max: int) -> str:
@@ -85,16 +84,16 @@ class Addresses:
     def __init__(self, patterns: Sequence[Pattern], device_id_bytes_max: int) -> None:
         self._patterns = patterns
         self._device_id_bytes_max = device_id_bytes_max
-        self._known: dict[str, Address] = {}
-        self._first: dict[Address, str] = {}  # topic of a device, where a wildcard lets it have several
+        self._addresses: dict[str, Address] = {}  # by topic
+        self._first_topic: dict[Address, str] = {}  # of a device, where a wildcard lets it have several
 
     def find(self, topics: Sequence[str], drops: list[SingleDrop]) -> list[Address | None]:
         """The address of each topic, None for a message that is dropped; `drops` gets what is dropped or doubted."""
-        addresses = list(map(self._known.get, topics))
+        addresses = list(map(self._addresses.get, topics))
         if not all(addresses):
             for message, topic in enumerate(topics):
                 if addresses[message] is None:
-                    addresses[message] = self._known.get(topic) or self._find(message, topic, drops)
+                    addresses[message] = self._addresses.get(topic) or self._find(message, topic, drops)
         return addresses
 
     def _find(self, message: int, topic: str, drops: list[SingleDrop]) -> Address | None:
@@ -108,11 +107,11 @@ class Addresses:
                 return None
             address = Address(source, device)
             if len(topic) <= ADDRESS_CHARS_MAX:
-                if len(self._known) >= ADDRESSES_MAX:
-                    self._known.clear()
-                    self._first.clear()
-                self._known[topic] = address
-                if pattern.has_wildcard and (first := self._first.setdefault(address, topic)) != topic:
+                if len(self._addresses) >= ADDRESSES_MAX:
+                    self._addresses.clear()
+                    self._first_topic.clear()
+                self._addresses[topic] = address
+                if pattern.has_wildcard and (first := self._first_topic.setdefault(address, topic)) != topic:
                     detail = f"the device also comes from {first}"
                     drops.append(SingleDrop("two_topics", message, source, device, detail))
             return address

@@ -80,7 +80,7 @@ def test_long_topics_are_read_and_not_remembered():
     for _ in range(2):
         readings = intake.read(topics, [b'{"ts": 1, "temp": 1, "load": 1}'] * 4, np.full(4, NOW_NS))
         assert readings.device.tolist() == ["p1"] * 4
-    assert list(intake._addresses._known) == topics[:2]
+    assert list(intake._addresses._addresses) == topics[:2]
 
 
 def test_no_message_gives_no_reading():
