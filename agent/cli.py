@@ -66,7 +66,7 @@ def check(file: Path, as_json: bool) -> None:
     read together with conf.d/*.toml beside it and the environment; or the folder of a forewarn.toml. The bundle's model
     is loaded and verified as `forewarn run` does it; no broker is asked. What is allowed but doubtful is printed too:
     a wildcard by which two machines may become one, a source that no model reads, a budget too fine for its bundle, and
-    what the state folder holds of sources that are gone.
+    what the state folder holds of sources and models that are gone.
     """
     examined = config.check(file, os.environ)
     result = report(examined)
@@ -87,10 +87,11 @@ def check(file: Path, as_json: bool) -> None:
 
 
 def _orphans(file: Path, settings: Settings, plan: Plan) -> Iterator[Problem]:
-    """What the state folder knows of sources that are gone; a folder that may not be read is for the agent's user."""
+    """What the state folder knows of sources and models that are gone; it may be for the agent's user alone to read."""
+    sources, models = [source.name for source in plan.sources], [model.name for model in plan.models]
     try:
-        for what in orphans(settings.agent.state_dir, [source.name for source in plan.sources]):
-            yield Problem(str(file), 0, "source", what)
+        for key, what in orphans(settings.agent.state_dir, sources, models):
+            yield Problem(str(file), 0, key, what)
     except (StateRefused, OSError) as error:
         yield Problem(str(file), 0, "agent.state_dir", f"was not looked into: {error}")
 

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import HealthCheck, given, settings
@@ -79,8 +80,22 @@ def test_what_the_state_knows_of_a_source_that_is_gone_is_said_beforehand(tmp_pa
     result = check(write_configuration(tmp_path, VALID + SOURCE.replace("press", "lathe")))
     assert result.exit_code == 0
     alerts, devices = [line for line in result.stderr.splitlines() if "any more" in line]
-    assert "'press' any more: 2 standing alerts (e1, e2) will end with the cause source_removed" in alerts
+    assert "source: no source is named 'press' any more: 2 standing alerts (e1, e2) will end with the cause" in alerts
     assert "'press' any more: its devices keep their states until a row of another source names them" in devices
+
+
+def test_alerts_of_a_model_that_is_gone_are_said_beforehand(tmp_path):
+    (tmp_path / "state").mkdir()
+    outbox = Outbox(tmp_path / "state" / "alerts.db", 100)
+    raised = event("raised", "a", t=5.0)
+    outbox.commit([raised, msgspec.structs.replace(raised, alert="b", model="next")])
+    outbox.close()
+    result = check(write_configuration(tmp_path))
+    assert result.exit_code == 0
+    (said,) = [line for line in result.stderr.splitlines() if "any more" in line]
+    assert (
+        "model: no model is named 'next' any more: 1 standing alert (e1) will end with the cause model_removed" in said
+    )
 
 
 BEFORE = ROOT / "tests" / "data" / "config" / "before"
