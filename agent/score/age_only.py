@@ -50,8 +50,8 @@ def choose_age(
 def warned_by_age(fleet: Sequence[ObservedDevice], age_s: float, h_max_s: float) -> list[ObservedDevice]:
     """The same devices as if warned for `h_max_s` at age `age_s`, counted from the begin of their observation."""
     warned = []
-    for one in fleet:
-        raised_s = one.start_s + age_s
-        is_reached = raised_s <= min(one.end_s, one.t_fail_s)
-        warned.append(replace(one, spells=(Spell(raised_s, raised_s + h_max_s),) if is_reached else ()))
+    for device in fleet:
+        raised_s = device.start_s + age_s
+        is_reached = raised_s <= min(device.end_s, device.t_fail_s)
+        warned.append(replace(device, spells=(Spell(raised_s, raised_s + h_max_s),) if is_reached else ()))
     return warned

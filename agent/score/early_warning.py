@@ -148,7 +148,7 @@ def measure(fleet: Sequence[ObservedDevice], *, h_max_s: float, h_min_s: float) 
         raise ValueError(f"h_min_s is {h_min_s}, must be at least 0 and below h_max_s ({h_max_s})")
     if len({one.device for one in fleet}) < len(fleet):
         raise ValueError("a device is there twice")
-    devices = tuple(_of_one(one, h_max_s, h_min_s) for one in fleet)
+    devices = tuple(_result_of(one, h_max_s, h_min_s) for one in fleet)
     failed = [one for one in devices if one.outcome in ("detected", "missed")]
     exposure_s = math.fsum(one.exposure_s for one in devices)
     false_alarms = sum(one.false_alarms for one in devices)
@@ -170,22 +170,22 @@ def measure(fleet: Sequence[ObservedDevice], *, h_max_s: float, h_min_s: float) 
     )
 
 
-def _of_one(one: ObservedDevice, h_max_s: float, h_min_s: float) -> DeviceResult:
-    opens_s, closes_s = one.t_fail_s - h_max_s, one.t_fail_s - h_min_s  # infinite for a device that did not fail
-    true = [spell for spell in one.spells if opens_s <= spell.raised_s <= closes_s]
-    late = [spell for spell in one.spells if spell.raised_s > closes_s]
-    early = [spell for spell in one.spells if spell.raised_s < opens_s]
-    stood_s = [min(spell.cleared_s, opens_s, max(one.end_s, spell.raised_s)) - spell.raised_s for spell in early]
-    lead_s = one.t_fail_s - true[0].raised_s if true else 0.0
+def _result_of(device: ObservedDevice, h_max_s: float, h_min_s: float) -> DeviceResult:
+    opens_s, closes_s = device.t_fail_s - h_max_s, device.t_fail_s - h_min_s  # infinite for a device that did not fail
+    true = [spell for spell in device.spells if opens_s <= spell.raised_s <= closes_s]
+    late = [spell for spell in device.spells if spell.raised_s > closes_s]
+    early = [spell for spell in device.spells if spell.raised_s < opens_s]
+    stood_s = [min(spell.cleared_s, opens_s, max(device.end_s, spell.raised_s)) - spell.raised_s for spell in early]
+    lead_s = device.t_fail_s - true[0].raised_s if true else 0.0
     stands = any(spell.cleared_s > opens_s for spell in early)
     outcome: Outcome = "detected" if true else "missed"
-    if math.isinf(one.t_fail_s):
+    if math.isinf(device.t_fail_s):
         outcome = "did_not_fail"
-    elif not one.start_s < closes_s <= one.end_s:
+    elif not device.start_s < closes_s <= device.end_s:
         outcome = "cut_off"
     counts = outcome in ("detected", "missed")
     return DeviceResult(
-        device=one.device,
+        device=device.device,
         outcome=outcome,
         lead_s=lead_s if counts else math.nan,
         lenient_detected=counts and (stands or bool(true)),
@@ -194,8 +194,10 @@ def _of_one(one: ObservedDevice, h_max_s: float, h_min_s: float) -> DeviceResult
         late_alerts=len(late),
         false_alarms=sum(n_false_alarms(each_s, h_max_s) for each_s in stood_s),
         false_alarm_s=math.fsum(stood_s),
-        exposure_s=one.exposure_s,
-        raised_before_s=tuple(one.t_fail_s - spell.raised_s for spell in one.spells if math.isfinite(one.t_fail_s)),
+        exposure_s=device.exposure_s,
+        raised_before_s=()
+        if outcome == "did_not_fail"
+        else tuple(device.t_fail_s - one.raised_s for one in device.spells),
     )
 
 

@@ -359,9 +359,9 @@ def test_evaluate_says_how_streams_fare_however_they_begin(
     monkeypatch.setattr("trainer.evaluation.stream_starts.UNSEEN_ROWS", (10, 60))
     bundle = bundle_of(made)
     found = evaluate(bundle, made[1], "1 per 100 cycles", baselines=False)
-    ways = [(one.first_seen, one.unseen_rows) for one in found.beginnings]
+    ways = [(one.first_seen, one.unseen_rows) for one in found.starts]
     assert ways == [("new", 0), ("unknown", 0), ("unknown", 10), ("unknown", 60)]
-    new, unknown, late, _ = found.beginnings
+    new, unknown, late, _ = found.starts
     assert new.rmse_s == unknown.rmse_s, "a bundle of new devices alone takes every device for one"
     assert new.early_warning != unknown.early_warning, "but one that its source calls new does not warm up"
     assert new.n_rows == unknown.n_rows == late.n_rows == 3 * 33, "rows from 32 cycles before the failure on"

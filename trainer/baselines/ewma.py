@@ -49,13 +49,13 @@ def fit(histories: Sequence[History], task: Task) -> Scorer:
 
 def chart(history: History, rate: float, every_s: float, level: Float64) -> Float64:
     """float64 [T, F]: each channel's mean after each row; NaN until its first value."""
-    known = np.isfinite(history.x)
-    mean, heard_s = level.copy(), np.full(len(level), history.t_s[0] - every_s)
-    means = np.empty(known.shape, np.float64)
-    for index, (row, there) in enumerate(zip(history.x, known, strict=True)):
-        weight = 1 - (1 - rate) ** ((history.t_s[index] - heard_s) / every_s)
-        mean = np.where(there, mean + weight * (row - mean), mean)
-        heard_s = np.where(there, history.t_s[index], heard_s)
+    has_value = np.isfinite(history.x)
+    mean, newest_s = level.copy(), np.full(len(level), history.t_s[0] - every_s)
+    means = np.empty(has_value.shape, np.float64)
+    for index, (row, is_there) in enumerate(zip(history.x, has_value, strict=True)):
+        weight = 1 - (1 - rate) ** ((history.t_s[index] - newest_s) / every_s)
+        mean = np.where(is_there, mean + weight * (row - mean), mean)
+        newest_s = np.where(is_there, history.t_s[index], newest_s)
         means[index] = mean
-    means[~np.logical_or.accumulate(known)] = np.nan
+    means[~np.logical_or.accumulate(has_value)] = np.nan
     return means

@@ -173,10 +173,10 @@ def lines_of(path: Path) -> list[tuple[int, str]]:
         raise DataRefused(path, "does not exist", next_step=ASK_FOR_DATA) from error
     except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
         raise DataRefused(path, f"cannot be read: {error}", next_step="Fetch the file again.") from error
-    found = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
-    if len(found) > LINES_MAX:
-        raise DataRefused(path, f"has {len(found)} lines, at most {LINES_MAX} are read", next_step="Split the file.")
-    return found
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    if len(lines) > LINES_MAX:
+        raise DataRefused(path, f"has {len(lines)} lines, at most {LINES_MAX} are read", next_step="Split the file.")
+    return lines
 
 
 def numbers(path: Path, line: int, text: str, *, columns: int) -> list[float]:

@@ -30,7 +30,7 @@ PLAIN = "Save it as UTF-8, with commas between the cells and points in the numbe
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The wanted columns of a file; `frame` also has `row`, the number of the row in the file from 0 on."""
+    """Named columns of a file; `frame` also has `row`, the number of the row in the file from 0 on."""
 
     path: Path
     frame: pl.DataFrame
@@ -122,8 +122,8 @@ class Columns:
         raise DataRefused(self.path, f"{self.place(index)}: {what}", next_step=next_step) from None
 
 
-def read_columns(path: Path, wanted: Mapping[str, str]) -> Columns:
-    """The columns of a .csv or .parquet file; `wanted` maps a column to the key of the configuration that names it.
+def read_columns(path: Path, keys: Mapping[str, str]) -> Columns:
+    """The columns of a .csv or .parquet file; `keys` maps a column to the key of the configuration that names it.
 
     Rows in which none of them holds anything are left out. Raises DataRefused: no such file, too large, not of that
     form, or a column missing or there twice.
@@ -134,10 +134,10 @@ def read_columns(path: Path, wanted: Mapping[str, str]) -> Columns:
             what = f"has {size:,} bytes, at most {BYTES_MAX:,} are read"
             raise DataRefused(path, what, next_step="Average it to fewer rows, or leave devices out.")
         if path.suffix == ".csv":
-            frame = csv_frame(path, path.read_bytes(), wanted)
+            frame = csv_frame(path, path.read_bytes(), keys)
         elif path.suffix == ".parquet":
-            check_names(path, "", list(pl.read_parquet_schema(path)), wanted)
-            frame = pl.read_parquet(path, columns=list(wanted))
+            check_names(path, "", list(pl.read_parquet_schema(path)), keys)
+            frame = pl.read_parquet(path, columns=list(keys))
         else:
             raise DataRefused(path, "is neither .csv nor .parquet", next_step="Save it as one of them.")
     except OSError as error:
@@ -147,12 +147,12 @@ def read_columns(path: Path, wanted: Mapping[str, str]) -> Columns:
     except pl.exceptions.PolarsError as error:
         what = f"cannot be read: {str(error).splitlines()[0]}"
         raise DataRefused(path, what, next_step="Is the file whole?") from error
-    frame = frame.with_row_index("row").filter(~pl.all_horizontal(pl.col(*wanted).is_null()))
+    frame = frame.with_row_index("row").filter(~pl.all_horizontal(pl.col(*keys).is_null()))
     return Columns(path, frame)
 
 
-def csv_frame(path: Path, content: bytes, wanted: Mapping[str, str]) -> pl.DataFrame:
-    """The wanted columns as text."""
+def csv_frame(path: Path, content: bytes, keys: Mapping[str, str]) -> pl.DataFrame:
+    """The columns named by `keys`, as text."""
     try:
         first = content.split(b"\n", 1)[0].decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -164,9 +164,9 @@ def csv_frame(path: Path, content: bytes, wanted: Mapping[str, str]) -> pl.DataF
         if len(header) <= 2 and header[0].count(separator) > 1:
             named = "tabs" if separator == "\t" else f"'{separator}'"
             raise DataRefused(path, f"line 1 is separated by {named}, not by commas", next_step=PLAIN)
-    check_names(path, "line 1: ", header, wanted)
+    check_names(path, "line 1: ", header, keys)
     try:
-        frame = pl.read_csv(io.BytesIO(content), infer_schema=False, columns=list(wanted))
+        frame = pl.read_csv(io.BytesIO(content), infer_schema=False, columns=list(keys))
     except pl.exceptions.PolarsError:
         check_lines(path, content, len(header))
         raise
@@ -175,10 +175,10 @@ def csv_frame(path: Path, content: bytes, wanted: Mapping[str, str]) -> pl.DataF
     return frame
 
 
-def check_names(path: Path, place: str, names: list[str], wanted: Mapping[str, str]) -> None:
-    """Raise DataRefused with every wanted column that is not among the file's names just once."""
-    faults = [f"column {name!r} is there twice" for name in wanted if names.count(name) > 1]
-    for name, key in wanted.items():
+def check_names(path: Path, place: str, names: list[str], keys: Mapping[str, str]) -> None:
+    """Raise DataRefused with every column of `keys` that is not among the file's names just once."""
+    faults = [f"column {name!r} is there twice" for name in keys if names.count(name) > 1]
+    for name, key in keys.items():
         if name not in names:
             lower = {other.lower().strip(): other for other in names}
             near = difflib.get_close_matches(name.lower(), list(lower), n=1)

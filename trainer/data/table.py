@@ -135,17 +135,17 @@ def read_table(of: Table, channels: Sequence[str], folder: Path) -> list[History
         check_outliers(rows, channels)
     order = np.argsort(rows.device, kind="stable")
     ends = np.cumsum(np.bincount(rows.device, minlength=len(rows.names)))
-    mine = dict(zip(rows.names, np.split(order, ends[:-1]), strict=True))
-    for name, at in mine.items():
+    rows_of = dict(zip(rows.names, np.split(order, ends[:-1]), strict=True))
+    for name, at in rows_of.items():
         check_times(rows, name, at, of.time)
-    last = {name: int(at[-1]) for name, at in mine.items()}
+    last = {name: int(at[-1]) for name, at in rows_of.items()}
     failures = {} if of.run_to_failure else read_failures(of, folder, rows, last)
     histories = []
-    for name in sorted(mine):
-        at = mine[name][~np.isnan(rows.x[mine[name]]).all(axis=1)]
+    for name in sorted(rows_of):
+        at = rows_of[name][~np.isnan(rows.x[rows_of[name]]).all(axis=1)]
         if not len(at):
             what = f"device {name!r} has no value of any channel from here on"
-            rows.refuse(int(mine[name][0]), what, "Leave the device out.")
+            rows.refuse(int(rows_of[name][0]), what, "Leave the device out.")
         t_fail = float(rows.t_s[at[-1]]) if of.run_to_failure else failures.get(name)
         histories.append(History(name, rows.t_s[at], rows.x[at], t_fail))
     return histories
@@ -153,11 +153,11 @@ def read_table(of: Table, channels: Sequence[str], folder: Path) -> list[History
 
 def read_rows(of: Table, channels: Sequence[str], folder: Path) -> Rows:
     """All rows of `data.rows`. Raises DataRefused."""
-    wanted = {of.device: "data.device", of.time: "data.time"} | dict.fromkeys(channels, "data.channels")
+    keys = {of.device: "data.device", of.time: "data.time"} | dict.fromkeys(channels, "data.channels")
     files: list[Columns] = []
     starts = [0]
     for path in paths_of(of, folder):
-        files.append(read_columns(path, wanted))
+        files.append(read_columns(path, keys))
         starts.append(starts[-1] + len(files[-1].frame))
         if starts[-1] > LINES_MAX:
             what = f"brings the rows to {starts[-1]:,}, at most {LINES_MAX:,} are read"
@@ -181,11 +181,11 @@ def read_rows(of: Table, channels: Sequence[str], folder: Path) -> Rows:
 def paths_of(of: Table, folder: Path) -> list[Path]:
     """The files of `data.rows`, those of a pattern by name. Raises DataRefused for a pattern that finds none."""
     paths: list[Path] = []
-    for wanted in of.rows:
-        found = sorted(glob.glob(str(folder / wanted))) if set(wanted) & set("*?[") else [folder / wanted]
-        if not found:
-            raise DataRefused(folder / wanted, "finds no file", next_step="Is data.rows right for this folder?")
-        paths += map(Path, found)
+    for pattern in of.rows:
+        matches = sorted(glob.glob(str(folder / pattern))) if set(pattern) & set("*?[") else [folder / pattern]
+        if not matches:
+            raise DataRefused(folder / pattern, "finds no file", next_step="Is data.rows right for this folder?")
+        paths += map(Path, matches)
     return paths
 
 

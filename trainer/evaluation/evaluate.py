@@ -21,10 +21,10 @@ from trainer.config import Config
 from trainer.data.dataset import histories_of
 from trainer.data.history import Float64, History, digest_of, failure_time
 from trainer.evaluation.compare import RIVALS, MethodResult, bundle_result, rival_result
-from trainer.evaluation.interval_coverage import Covered, covered
+from trainer.evaluation.interval_coverage import IntervalCoverage, coverage_of
 from trainer.evaluation.metrics import Figures, figures
 from trainer.evaluation.playback import NEVER, play
-from trainer.evaluation.stream_starts import Beginning, beginnings, left_out
+from trainer.evaluation.stream_starts import StreamStart, left_out, stream_starts
 
 FORMS = ("int8", "fp32")
 
@@ -42,7 +42,7 @@ class LastRows(msgspec.Struct, frozen=True):
     nasa_score: float
     nasa_score_raw: float
     rmse_of_constant: float
-    interval: Covered
+    interval: IntervalCoverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Evaluation:
     test: dict[str, dict[str, LastRows]]
     held_out: dict[str, Figures]
     replay: dict[str, Replay]
-    beginnings: tuple[Beginning, ...]
+    starts: tuple[StreamStart, ...]
     compared: dict[str, MethodResult]
     left_out: dict[str, str]
 
@@ -78,14 +78,14 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
         what = f"is not the data that {manifest.name} {manifest.version} was made from"
         raise DataRefused(data or "data", what, next_step="Its play devices would not be the ones it has never seen.")
     tests = config.data.read_tests(config.channels, data)
-    of = manifest.created_from
-    kept = [history for history in recorded if history.device in of.play_devices]
-    tuning = [history for history in recorded if history.device in (*of.fit_devices, *of.calibrate_devices)]
+    origin = manifest.created_from
+    kept = [history for history in recorded if history.device in origin.play_devices]
+    tuning = [history for history in recorded if history.device in (*origin.fit_devices, *origin.calibrate_devices)]
     try:
-        wanted = parse_budget(budget or default_budget(manifest.time_unit), fleet_size=len(kept))
+        allowed = parse_budget(budget or default_budget(manifest.time_unit), fleet_size=len(kept))
     except ValueError as error:
         raise ConfigurationRefused("--budget", str(error), next_step="Give one of these forms.") from error
-    chosen = choose(manifest.thresholds, wanted)
+    chosen = choose(manifest.thresholds, allowed)
     truth = {history.device: history.t_fail for history in kept}
     models = {"int8": bundle.model, "fp32": bundle.model_fp32}
     played = {form: play(bundle, models[form], kept, chosen.threshold) for form in FORMS}
@@ -93,7 +93,7 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
     unfit: dict[str, str] = {}
     for name in RIVALS if baselines else ():
         try:
-            compared[name] = rival_result(name, manifest, tuning, kept, wanted)
+            compared[name] = rival_result(name, manifest, tuning, kept, allowed)
         except DataRefused as error:
             unfit[name] = error.what
     return Evaluation(
@@ -103,8 +103,8 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
         bytes={form: len(models[form]) for form in FORMS},
         test={part: {form: tested(bundle, models[form], test) for form in FORMS} for part, test in tests.items()},
         held_out={form: figures(played[form], kept, manifest) for form in FORMS},
-        replay={form: assess(bundle, "inline", wanted, chosen, played[form], truth) for form in FORMS},
-        beginnings=beginnings(bundle, kept, chosen.threshold),
+        replay={form: assess(bundle, "inline", allowed, chosen, played[form], truth) for form in FORMS},
+        starts=stream_starts(bundle, kept, chosen.threshold),
         compared=compared,
         left_out=unfit,
     )
@@ -117,17 +117,17 @@ def tested(bundle: Bundle, model: bytes, test: Sequence[History]) -> LastRows:
 
 
 def last_rows(played: Sequence[PlayedDevice], histories: Sequence[History], cap: float) -> LastRows:
-    """The official figures: one answer an engine, at its last row."""
-    found = np.array([told.rul[-1, 1] for told in played], np.float64)
-    of_rows = [failure_time(history) - history.t_s for history in histories]
-    left = np.array([one[-1] for one in of_rows])
+    """The official figures: one estimate an engine, at its last row."""
+    estimate = np.array([device.rul[-1, 1] for device in played], np.float64)
+    left_by_engine = [failure_time(history) - history.t_s for history in histories]
+    left = np.array([rows[-1] for rows in left_by_engine])
     truth = np.minimum(left, cap)
-    capped, raw, constant = found - truth, found - left, truth - truth.mean()
-    of_device = np.repeat(np.arange(len(histories)), [len(one) for one in of_rows])
-    every = np.concatenate(of_rows)
-    within = every <= cap
-    rul = np.concatenate([told.rul for told in played])[within]
-    interval = covered(rul, every[within], of_device[within], len(histories), cap)
+    capped, raw, constant = estimate - truth, estimate - left, truth - truth.mean()
+    of_device = np.repeat(np.arange(len(histories)), [len(rows) for rows in left_by_engine])
+    left_of_rows = np.concatenate(left_by_engine)
+    within = left_of_rows <= cap
+    rul = np.concatenate([device.rul for device in played])[within]
+    interval = coverage_of(rul, left_of_rows[within], of_device[within], len(histories), cap)
     scores = nasa_score(capped), nasa_score(raw)
     return LastRows(len(histories), rms(capped), rms(raw), *scores, rms(constant), interval)
 
@@ -141,35 +141,35 @@ def nasa_score(error: Float64) -> float:
     return float(np.sum(np.where(error < 0, np.exp(-error / 13), np.exp(error / 10)) - 1))
 
 
-def as_json(found: Evaluation) -> bytes:
+def as_json(evaluation: Evaluation) -> bytes:
     """The figures under stable names; `test` is empty where there is no test set."""
-    replay = found.replay["int8"]
+    replay = evaluation.replay["int8"]
     content = {
-        "bundle": found.name,
-        "test": found.test,
-        "bytes": found.bytes,
-        "held_out": found.held_out,
-        "beginnings": found.beginnings,
-        "unseen_rows_left_out": left_out(found.beginnings),
+        "bundle": evaluation.name,
+        "test": evaluation.test,
+        "bytes": evaluation.bytes,
+        "held_out": evaluation.held_out,
+        "beginnings": evaluation.starts,
+        "unseen_rows_left_out": left_out(evaluation.starts),
         "early_warning": {
             "limit": replay.limit,
             **msgspec.to_builtins(replay.early_warning),
-            "fp32": found.replay["fp32"].early_warning,
+            "fp32": evaluation.replay["fp32"].early_warning,
             "age_only": replay.age_only,
         },
-        "compared": {name: compared_as_json(one) for name, one in found.compared.items()},
-        "left_out": found.left_out,
+        "compared": {name: compared_as_json(one) for name, one in evaluation.compared.items()},
+        "left_out": evaluation.left_out,
     }
     return msgspec.json.format(msgspec.json.encode(content)) + b"\n"
 
 
-def compared_as_json(one: MethodResult) -> dict[str, object]:
+def compared_as_json(result: MethodResult) -> dict[str, object]:
     """One method: its threshold, what that cost on the devices that chose it, and its early-warning score."""
     return {
-        "threshold": one.chosen.threshold,
-        "calibrated_rate_per_s": one.chosen.rate_per_s,
-        "extrapolated": one.chosen.extrapolated,
-        "warned_of": one.chosen.warned_of,
-        "failures": one.chosen.failures,
-        "early_warning": one.early_warning,
+        "threshold": result.chosen.threshold,
+        "calibrated_rate_per_s": result.chosen.rate_per_s,
+        "extrapolated": result.chosen.extrapolated,
+        "warned_of": result.chosen.warned_of,
+        "failures": result.chosen.failures,
+        "early_warning": result.early_warning,
     }

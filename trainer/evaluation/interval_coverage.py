@@ -40,7 +40,7 @@ class OfDevices(msgspec.Struct, frozen=True):
     high: float
 
 
-class Covered(msgspec.Struct, frozen=True):
+class IntervalCoverage(msgspec.Struct, frozen=True):
     """Coverage over the cap as a whole, by quarters of it (those that have rows), and of the devices."""
 
     whole: Coverage
@@ -53,7 +53,7 @@ def percent(interval: Interval) -> str:
     return "unknown" if math.isnan(interval.low) else f"{interval.low:.0%} to {interval.high:.0%}"
 
 
-def covered(rul: Float32, left: Float64, of_device: Int64, n_devices: int, cap_s: float) -> Covered:
+def coverage_of(rul: Float32, left: Float64, of_device: Int64, n_devices: int, cap_s: float) -> IntervalCoverage:
     """rul float32 [rows, 3] low, estimate, high; left float64 [rows], each at most `cap_s`; of_device int64 [rows],
     each row's number of 0 to n_devices - 1. Without a row all figures are NaN.
     """
@@ -63,25 +63,25 @@ def covered(rul: Float32, left: Float64, of_device: Int64, n_devices: int, cap_s
     rows = counts(quarter, of_device, n_devices, PARTS)
     hits = counts(quarter[holds], of_device[holds], n_devices, PARTS)
 
-    def part(first: int, last: int) -> Coverage:
+    def over_quarters(first: int, last: int) -> Coverage:
         here = (first <= quarter) & (quarter < last)
-        mine, held = (one[:, first:last].sum(axis=1, keepdims=True) for one in (rows, hits))  # each [n_devices, 1]
+        n_rows, n_hits = (n[:, first:last].sum(axis=1, keepdims=True) for n in (rows, hits))  # each [n_devices, 1]
         is_there = bool(here.any())
         return Coverage(
             left_min_s=first / PARTS * cap_s,
             left_max_s=last / PARTS * cap_s,
-            n_rows=int(mine.sum()),
-            n_devices=int((mine > 0).sum()),
-            share=int(held.sum()) / int(mine.sum()) if is_there else math.nan,
-            share_95=shares95(held, mine)[0],
+            n_rows=int(n_rows.sum()),
+            n_devices=int((n_rows > 0).sum()),
+            share=int(n_hits.sum()) / int(n_rows.sum()) if is_there else math.nan,
+            share_95=shares95(n_hits, n_rows)[0],
             sooner=mean([(left < low)[here]]) if is_there else math.nan,
             width_s=mean([(high - low)[here]]) if is_there else math.nan,
         )
 
     some = rows.sum(axis=1) > 0
     own = hits[some].sum(axis=1) / rows[some].sum(axis=1) if some.any() else np.array([math.nan])
-    return Covered(
-        whole=part(0, PARTS),
-        by_left=tuple(part(index, index + 1) for index in range(PARTS) if rows[:, index].any()),
+    return IntervalCoverage(
+        whole=over_quarters(0, PARTS),
+        by_left=tuple(over_quarters(index, index + 1) for index in range(PARTS) if rows[:, index].any()),
         of_devices=OfDevices(*np.quantile(own, (0.1, 0.5, 0.9)).tolist()),
     )

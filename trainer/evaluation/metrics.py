@@ -10,7 +10,7 @@ from agent.bundle.manifest import Manifest
 from agent.replay.inline import PlayedDevice
 from trainer.data.history import History
 from trainer.evaluation.device_bootstrap import mean
-from trainer.evaluation.interval_coverage import Covered, covered
+from trainer.evaluation.interval_coverage import IntervalCoverage, coverage_of
 from trainer.evaluation.reliability import Bin, calibration_error, reliability
 
 
@@ -44,12 +44,12 @@ class Figures(msgspec.Struct, frozen=True):
     n_rows: int
     rmse_s: float
     rmse_of_constant_s: float
-    interval: Covered
+    interval: IntervalCoverage
     horizons: tuple[HorizonFigures, ...]
 
 
 def figures(played: Sequence[PlayedDevice], histories: Sequence[History], manifest: Manifest) -> Figures:
-    """Compare what was told with what became of the devices; the manifest has a `rul` head.
+    """Compare scores with what became of the devices; the manifest has a `rul` head.
 
     Some of them failed, and within the cap of a row: else there is nothing to measure.
     """
@@ -59,14 +59,14 @@ def figures(played: Sequence[PlayedDevice], histories: Sequence[History], manife
     of_device = np.repeat(np.arange(len(histories)), [len(history.t_s) for history in histories])
     failed = np.array([history.failed for history in histories])[of_device]
     faults = [history.faults_within(manifest.risk.horizons_s) for history in histories]
-    within_horizon, known = (np.concatenate(parts) for parts in zip(*faults, strict=True))  # [rows, horizons] each
-    risk = np.concatenate([told.risk for told in played])
-    rul = np.concatenate([told.rul for told in played])
-    told, within = failed | (left >= cap_s), failed & (left <= cap_s)
-    capped = np.minimum(left, cap_s)[told]
+    within_horizon, is_known = (np.concatenate(parts) for parts in zip(*faults, strict=True))  # [rows, horizons] each
+    risk = np.concatenate([device.risk for device in played])
+    rul = np.concatenate([device.rul for device in played])
+    is_measured, within = failed | (left >= cap_s), failed & (left <= cap_s)
+    capped = np.minimum(left, cap_s)[is_measured]
     horizons = []
     for column, horizon_s in enumerate(manifest.risk.horizons_s):
-        rows = known[:, column]
+        rows = is_known[:, column]
         faulty = within_horizon[rows, column]
         base = mean([faulty])
         brier = mean([(risk[rows, column] - faulty) ** 2])
@@ -77,8 +77,8 @@ def figures(played: Sequence[PlayedDevice], histories: Sequence[History], manife
     return Figures(
         n_devices=len(histories),
         n_rows=len(left),
-        rmse_s=math.sqrt(mean([(rul[told, 1] - capped) ** 2])),
+        rmse_s=math.sqrt(mean([(rul[is_measured, 1] - capped) ** 2])),
         rmse_of_constant_s=math.sqrt(mean([(capped - mean([capped])) ** 2])),
-        interval=covered(rul[within], left[within], of_device[within], len(histories), cap_s),
+        interval=coverage_of(rul[within], left[within], of_device[within], len(histories), cap_s),
         horizons=tuple(horizons),
     )

@@ -36,10 +36,10 @@ def plot_reliability(held_out: Figures, unit: Unit, path: Path) -> None:
     n = len(held_out.horizons)
     figure = Figure(figsize=(3.6 * n + 0.6, 5.4), layout="constrained")
     grid = figure.subplots(2, n, sharex=True, sharey="row", squeeze=False, height_ratios=(3, 1))
-    for column, one in enumerate(held_out.horizons):
-        draw_reliability(grid[0, column], grid[1, column], one)
-        error = f"{one.calibration_error:.3f}"
-        grid[0, column].set_title(f"fault within {unit.text(one.horizon_s)}\nsaid and observed differ by {error}")
+    for column, horizon in enumerate(held_out.horizons):
+        draw_reliability(grid[0, column], grid[1, column], horizon)
+        error = f"{horizon.calibration_error:.3f}"
+        grid[0, column].set_title(f"fault within {unit.text(horizon.horizon_s)}\nsaid and observed differ by {error}")
         grid[1, column].set_xlabel("risk that was said")
     grid[0, 0].set_ylabel("share of rows whose fault came")
     grid[1, 0].set_ylabel("rows, and above\nthem devices")
@@ -48,16 +48,16 @@ def plot_reliability(held_out: Figures, unit: Unit, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def draw_reliability(above: Axes, below: Axes, one: HorizonFigures) -> None:
+def draw_reliability(above: Axes, below: Axes, horizon: HorizonFigures) -> None:
     """The curve with its intervals over devices, and the rows of each bin with the number of their devices."""
-    said, observed = ([getattr(bin, name) for bin in one.bins] for name in ("risk", "observed"))
-    ends = np.array([(bin.observed_95.low, bin.observed_95.high) for bin in one.bins]).T  # [2, bins]
+    risk, observed = ([getattr(bin, name) for bin in horizon.bins] for name in ("risk", "observed"))
+    ends = np.array([(bin.observed_95.low, bin.observed_95.high) for bin in horizon.bins]).T  # [2, bins]
     above.plot([0, 1], [0, 1], color="tab:gray", linestyle="--", label="what was said")
-    above.vlines(said, *ends, color="tab:blue", alpha=0.5, linewidth=3, label="95 %, over devices")
-    above.plot(said, observed, "o", color="tab:blue", label="what came true")
+    above.vlines(risk, *ends, color="tab:blue", alpha=0.5, linewidth=3, label="95 %, over devices")
+    above.plot(risk, observed, "o", color="tab:blue", label="what came true")
     above.set(xlim=(0, 1), ylim=(-0.02, 1.02))
     above.grid(alpha=0.3)
-    bars = below.bar([bin.low for bin in one.bins], [bin.n_rows for bin in one.bins], 1 / BINS, align="edge")
-    below.bar_label(bars, [f"{bin.n_devices}" for bin in one.bins], fontsize=8)
+    bars = below.bar([bin.low for bin in horizon.bins], [bin.n_rows for bin in horizon.bins], 1 / BINS, align="edge")
+    below.bar_label(bars, [f"{bin.n_devices}" for bin in horizon.bins], fontsize=8)
     below.set(yscale="log")
     below.margins(y=0.25)

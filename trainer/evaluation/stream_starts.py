@@ -24,7 +24,7 @@ NEAR = 0.8
 """Rows count whose remaining life is at most this share of the cap (100 of C-MAPSS's 125 cycles)."""
 
 
-class Beginning(msgspec.Struct, frozen=True):
+class StreamStart(msgspec.Struct, frozen=True):
     """Figures of streams that begin in one way; NaN where no row is near a failure.
 
     first_seen         as the source says it
@@ -44,21 +44,23 @@ class Beginning(msgspec.Struct, frozen=True):
     early_warning: EarlyWarning
 
 
-def beginnings(bundle: Bundle, histories: Sequence[History], threshold: float) -> tuple[Beginning, ...]:
+def stream_starts(bundle: Bundle, histories: Sequence[History], threshold: float) -> tuple[StreamStart, ...]:
     """Known new, unknown, and joined after each of UNSEEN_ROWS; a device with no more rows than that is left out, and
     so is a way for which no device is left.
     """
     ways: list[tuple[FirstSeen, int]] = [("new", 0), ("unknown", 0), *(("unknown", unseen) for unseen in UNSEEN_ROWS)]
     return tuple(
-        beginning(bundle, [later(one, unseen) for one in histories if len(one.t_s) > unseen], threshold, first, unseen)
+        stream_start(
+            bundle, [later(one, unseen) for one in histories if len(one.t_s) > unseen], threshold, first, unseen
+        )
         for first, unseen in ways
         if any(len(one.t_s) > unseen for one in histories)
     )
 
 
-def left_out(found: Sequence[Beginning]) -> list[int]:
-    """Which of UNSEEN_ROWS are not among the ways found."""
-    return [unseen for unseen in UNSEEN_ROWS if unseen not in {one.unseen_rows for one in found}]
+def left_out(starts: Sequence[StreamStart]) -> list[int]:
+    """Which of UNSEEN_ROWS are not among the starts."""
+    return [unseen for unseen in UNSEEN_ROWS if unseen not in {start.unseen_rows for start in starts}]
 
 
 def later(history: History, unseen: int) -> History:
@@ -66,9 +68,9 @@ def later(history: History, unseen: int) -> History:
     return replace(history, t_s=history.t_s[unseen:], x=history.x[unseen:])
 
 
-def beginning(
+def stream_start(
     bundle: Bundle, histories: Sequence[History], threshold: float, first_seen: FirstSeen, unseen: int
-) -> Beginning:
+) -> StreamStart:
     """Play the histories as they are; `unseen` is what they have lost already."""
     played = play(bundle, bundle.model, histories, threshold, first_seen=first_seen)
     manifest = bundle.manifest
@@ -76,10 +78,10 @@ def beginning(
     left = np.concatenate([history.observed_left() for history in histories])
     failed = np.repeat([history.failed for history in histories], [len(history.t_s) for history in histories])
     near = failed & (left <= NEAR * manifest.rul.cap_s)
-    low, centre, high = np.concatenate([told.rul for told in played])[near].T
-    risk = np.concatenate([told.risk[:, manifest.judge.horizon] for told in played])[near].astype(np.float64)
+    low, centre, high = np.concatenate([device.rul for device in played])[near].T
+    risk = np.concatenate([device.risk[:, manifest.judge.horizon] for device in played])[near].astype(np.float64)
     left, horizon_s = left[near], manifest.risk.horizons_s[manifest.judge.horizon]
-    return Beginning(
+    return StreamStart(
         first_seen=first_seen,
         unseen_rows=unseen,
         n_rows=len(left),

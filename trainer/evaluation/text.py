@@ -9,7 +9,7 @@ from agent.score.early_warning import EarlyWarning, Interval
 from agent.score.time_unit import Unit, unit_of
 from trainer.data.plural import plural
 from trainer.evaluation.evaluate import FORMS, Evaluation
-from trainer.evaluation.interval_coverage import Covered, percent
+from trainer.evaluation.interval_coverage import IntervalCoverage, percent
 from trainer.evaluation.metrics import HorizonFigures
 from trainer.evaluation.stream_starts import NEAR, left_out
 
@@ -58,10 +58,10 @@ def budget_line(manifest: Manifest, budget: str) -> str:
     return f'budget "{budget}": threshold {chosen.threshold:.4f}, {lead}; {verdict(chosen)}'
 
 
-def as_text(found: Evaluation) -> str:
+def as_text(evaluation: Evaluation) -> str:
     """The figures of `evaluate` as tables for a terminal."""
-    kept, replay, unit = found.held_out["int8"], found.replay["int8"], found.unit
-    held_out = [found.held_out[form] for form in FORMS]
+    kept, replay, unit = evaluation.held_out["int8"], evaluation.replay["int8"], evaluation.unit
+    held_out = [evaluation.held_out[form] for form in FORMS]
     figures = [
         (f"RMSE of the remaining life, {unit.plural}", *(f"{unit.of(one.rmse_s):.2f}" for one in held_out)),
         ("  of the best constant", *(f"{unit.of(one.rmse_of_constant_s):.2f}" for one in held_out)),
@@ -69,34 +69,34 @@ def as_text(found: Evaluation) -> str:
     ]
     for both in zip(*(one.horizons for one in held_out), strict=True):
         figures += horizon_as_rows(both, unit)
-    figures.append(("bytes of the model", *(f"{found.bytes[form]:,}" for form in FORMS)))
-    forms = {form: found.replay[form].early_warning for form in FORMS}
+    figures.append(("bytes of the model", *(f"{evaluation.bytes[form]:,}" for form in FORMS)))
+    forms = {form: evaluation.replay[form].early_warning for form in FORMS}
     forms[f"age only, {unit.text(replay.age_only.age_s)}"] = replay.age_only.early_warning
     limit = replay.limit
     doubt = "extrapolated" if limit.extrapolated else "calibrated"
     return "\n".join(
         [
-            *last_rows_as_text(found),
-            f"{found.name}: all rows of {plural(kept.n_devices, 'held-out device')}",
+            *last_rows_as_text(evaluation),
+            f"{evaluation.name}: all rows of {plural(kept.n_devices, 'held-out device')}",
             *table([("", *FORMS), *figures]),
             *([WORSE] if kept.rmse_s > kept.rmse_of_constant_s else []),
             f"\nearly warning on the same devices at {limit.budget} ({doubt}), threshold {limit.threshold:.4f}",
             limit.verdict,
             *warnings_as_text(forms, unit),
-            f"\nhowever a stream begins, int8; rows at most {unit.text(NEAR * found.cap_s)} before the failure",
-            *beginnings_as_text(found),
-            *left_out_as_text(found),
+            f"\nhowever a stream begins, int8; rows at most {unit.text(NEAR * evaluation.cap_s)} before the failure",
+            *starts_as_text(evaluation),
+            *left_out_as_text(evaluation),
             f"\nbeside what a plant has without it, at {limit.budget} on the same devices",
-            *warnings_as_text({name: one.early_warning for name, one in found.compared.items()}, unit),
-            *(f"{name} is left out: {why}" for name, why in found.left_out.items()),
+            *warnings_as_text({name: one.early_warning for name, one in evaluation.compared.items()}, unit),
+            *(f"{name} is left out: {why}" for name, why in evaluation.left_out.items()),
         ]
     )
 
 
-def last_rows_as_text(found: Evaluation) -> list[str]:
+def last_rows_as_text(evaluation: Evaluation) -> list[str]:
     """The official figures, nothing for a data set without a test set."""
     lines = []
-    for part, forms in found.test.items():
+    for part, forms in evaluation.test.items():
         rows = [
             ("", *FORMS),
             ("RMSE, true life capped", *(f"{forms[form].rmse_capped:.3f}" for form in FORMS)),
@@ -104,13 +104,13 @@ def last_rows_as_text(found: Evaluation) -> list[str]:
             ("RMSE, true life raw", *(f"{forms[form].rmse_raw:.3f}" for form in FORMS)),
             ("NASA score, capped", *(f"{forms[form].nasa_score:.1f}" for form in FORMS)),
             ("NASA score, raw", *(f"{forms[form].nasa_score_raw:.1f}" for form in FORMS)),
-            *coverage_as_rows([forms[form].interval for form in FORMS], found.unit),
+            *coverage_as_rows([forms[form].interval for form in FORMS], evaluation.unit),
         ]
-        lines += [f"{found.name}: last rows of {forms['int8'].n_engines} test engines of {part}", *table(rows), ""]
+        lines += [f"{evaluation.name}: last rows of {forms['int8'].n_engines} test engines of {part}", *table(rows), ""]
     return lines
 
 
-def coverage_as_rows(forms: Sequence[Covered], unit: Unit) -> list[tuple[str, ...]]:
+def coverage_as_rows(forms: Sequence[IntervalCoverage], unit: Unit) -> list[tuple[str, ...]]:
     """The interval over all rows within the cap, a column a form; then of devices, then by what is left."""
     whole, devices = [one.whole for one in forms], [one.of_devices for one in forms]
     if not whole[0].n_rows:
@@ -138,58 +138,58 @@ def horizon_as_rows(forms: Sequence[HorizonFigures], unit: Unit) -> list[tuple[s
     ]
 
 
-def beginnings_as_text(found: Evaluation) -> list[str]:
+def starts_as_text(evaluation: Evaluation) -> list[str]:
     """A line a way to begin."""
-    unit = found.unit
+    unit = evaluation.unit
     rows = [("", f"RMSE, {unit.plural}", "interval holds", "Brier", "detected", "mean lead", "false alarms")]
-    for one in found.beginnings:
-        seen = f"{one.unseen_rows} rows unseen" if one.unseen_rows else f"whole, {one.first_seen}"
-        strict = one.early_warning.strict
+    for start in evaluation.starts:
+        seen = f"{start.unseen_rows} rows unseen" if start.unseen_rows else f"whole, {start.first_seen}"
+        strict = start.early_warning.strict
         rows.append(
             (
                 seen,
-                known(unit.of(one.rmse_s), ".2f"),
-                known(one.interval_coverage, ".1%"),
-                known(one.brier, ".4f"),
-                f"{strict.detected} of {one.early_warning.failures}",
-                known(unit.of(strict.mean_lead_s), ".1f"),
-                f"{one.early_warning.false_alarms}",
+                figure(unit.of(start.rmse_s), ".2f"),
+                figure(start.interval_coverage, ".1%"),
+                figure(start.brier, ".4f"),
+                f"{strict.detected} of {start.early_warning.failures}",
+                figure(unit.of(strict.mean_lead_s), ".1f"),
+                f"{start.early_warning.false_alarms}",
             )
         )
     return table(rows)
 
 
-def left_out_as_text(found: Evaluation) -> list[str]:
+def left_out_as_text(evaluation: Evaluation) -> list[str]:
     """A line where no device has so many rows as some streams were to begin after."""
-    rows = left_out(found.beginnings)
+    rows = left_out(evaluation.starts)
     return [f"{' / '.join(map(str, rows))} rows unseen: left out, no held-out device has more rows"] if rows else []
 
 
-def known(value: float, form: str) -> str:
+def figure(value: float, form: str) -> str:
     """The figure, or a dash where there was nothing to measure."""
     return "-" if math.isnan(value) else f"{value:{form}}"
 
 
-def warnings_as_text(found: Mapping[str, EarlyWarning], unit: Unit) -> list[str]:
+def warnings_as_text(results: Mapping[str, EarlyWarning], unit: Unit) -> list[str]:
     """A line a detector."""
     alarms = ("false alarms", "in false alarm", "late")
     heading = ("", "detected", "95 %", f"mean lead, {unit.plural}", "95 %", "median", *alarms)
-    return table([heading, *(warning_row(name, one, unit) for name, one in found.items())])
+    return table([heading, *(warning_row(name, one, unit) for name, one in results.items())])
 
 
-def warning_row(name: str, found: EarlyWarning, unit: Unit) -> tuple[str, ...]:
-    strict = found.strict
+def warning_row(name: str, result: EarlyWarning, unit: Unit) -> tuple[str, ...]:
+    strict = result.strict
     rate, lead = strict.detection_rate_95, strict.mean_lead_s_95
     return (
         name,
-        f"{strict.detected} of {found.failures}",
+        f"{strict.detected} of {result.failures}",
         f"{rate.low:.0%} to {rate.high:.0%}",
         f"{unit.of(strict.mean_lead_s):.1f}",
         f"{unit.of(lead.low):.1f} to {unit.of(lead.high):.1f}",
         f"{unit.of(strict.median_lead_s):.1f}",
-        f"{found.false_alarms} in {unit.text(found.exposure_s)}",
-        f"{found.false_alarm_share:.1%}",
-        f"{len(found.late)}",
+        f"{result.false_alarms} in {unit.text(result.exposure_s)}",
+        f"{result.false_alarm_share:.1%}",
+        f"{len(result.late)}",
     )
 
 

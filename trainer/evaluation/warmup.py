@@ -44,23 +44,23 @@ def late_starts(bundle: Bundle, histories: Sequence[History]) -> list[LateStart]
         for number, history in enumerate(histories)
         for first in range(STARTS_EVERY, len(history.t_s), STARTS_EVERY)
     ]
-    whole = [told.risk[:, judged].astype(np.float64) for told in play(bundle, bundle.model, histories, NEVER)]
+    whole = [device.risk[:, judged].astype(np.float64) for device in play(bundle, bundle.model, histories, NEVER)]
     faults = [history.faults_within(horizons_s) for history in histories]  # [T, horizons] each
     most = Bounds().max_devices  # each start is a device of its own
-    started = [
-        told
+    played = [
+        device
         for begin in range(0, len(late), most)
-        for told in play(bundle, bundle.model, [history for _, history in late[begin : begin + most]], NEVER)
+        for device in play(bundle, bundle.model, [history for _, history in late[begin : begin + most]], NEVER)
     ]
-    found = []
-    for (number, history), told in zip(late, started, strict=True):
+    starts = []
+    for (number, history), device in zip(late, played, strict=True):
         first = len(whole[number]) - len(history.t_s)
-        fault, known = faults[number]
-        rows = slice(first, max(first, int(known.all(axis=1).sum())))
-        mine = told.risk[: rows.stop - first, judged].astype(np.float64)
-        carried, truth = whole[number][rows], fault[rows]
-        found.append(LateStart((mine - carried) ** 2, (mine - truth) ** 2, (carried - truth) ** 2))
-    return found
+        fault, is_known = faults[number]
+        rows = slice(first, max(first, int(is_known.all(axis=1).sum())))
+        risk = device.risk[: rows.stop - first, judged].astype(np.float64)
+        risk_of_whole, truth = whole[number][rows], fault[rows]
+        starts.append(LateStart((risk - risk_of_whole) ** 2, (risk - truth) ** 2, (risk_of_whole - truth) ** 2))
+    return starts
 
 
 def warmup_rows(starts: Sequence[LateStart]) -> int:

@@ -46,7 +46,7 @@ def test_beginnings_that_no_held_out_life_is_long_enough_for_are_left_out_and_sa
     longest = max(len(one.t_s) for one in kept)
     monkeypatch.setattr("trainer.evaluation.stream_starts.UNSEEN_ROWS", (10, longest - 1, longest, 500))
     found = evaluate(bundle_of(made), made[1], baselines=False)
-    assert [one.unseen_rows for one in found.beginnings] == [0, 0, 10, longest - 1]
+    assert [one.unseen_rows for one in found.starts] == [0, 0, 10, longest - 1]
     assert json.loads(as_json(found))["unseen_rows_left_out"] == [longest, 500]
     text = as_text(found)
     assert f"{longest} / 500 rows unseen: left out, no held-out device has more rows" in text

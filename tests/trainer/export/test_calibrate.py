@@ -8,7 +8,7 @@ from matplotlib.image import imread
 
 from agent.score.time_unit import Unit
 from trainer.evaluation.device_bootstrap import shares95
-from trainer.evaluation.interval_coverage import Covered, covered
+from trainer.evaluation.interval_coverage import IntervalCoverage, coverage_of
 from trainer.evaluation.metrics import Figures, HorizonFigures
 from trainer.evaluation.plot import plot_reliability
 from trainer.evaluation.reliability import Bin, calibration_error, reliability
@@ -18,8 +18,8 @@ def bins_of(risk: list[float], faulty: list[bool], of_device: list[int]) -> tupl
     return reliability(np.array(risk, np.float32), np.array(faulty), np.array(of_device), 3)
 
 
-def covered_of(rul: list[list[float]], left: list[float], of_device: list[int]) -> Covered:
-    return covered(np.array(rul, np.float32), np.array(left), np.array(of_device), 3, 100.0)
+def coverage(rul: list[list[float]], left: list[float], of_device: list[int]) -> IntervalCoverage:
+    return coverage_of(np.array(rul, np.float32), np.array(left), np.array(of_device), 3, 100.0)
 
 
 def test_a_bin_tells_what_was_said_what_came_true_and_on_how_many_devices() -> None:
@@ -53,7 +53,7 @@ def test_one_device_has_no_interval() -> None:
 
 def test_coverage_is_counted_whole_by_what_is_left_and_by_device() -> None:
     rul: list[list[float]] = [[0, 10, 20], [30, 40, 50], [80, 90, 100], [60, 70, 80], [10, 20, 30]]
-    found = covered_of(rul, [20.0, 25.0, 100.0, 90.0, 0.0], [0, 0, 1, 1, 2])
+    found = coverage(rul, [20.0, 25.0, 100.0, 90.0, 0.0], [0, 0, 1, 1, 2])
     whole = found.whole
     assert (whole.n_rows, whole.n_devices, whole.share, whole.sooner) == (5, 3, 2 / 5, 2 / 5)
     assert whole.width_s == 20.0
@@ -64,13 +64,13 @@ def test_coverage_is_counted_whole_by_what_is_left_and_by_device() -> None:
 
 
 def test_devices_without_a_row_within_the_cap_do_not_count_as_missed() -> None:
-    found = covered_of([[0, 10, 20], [0, 10, 20]], [10.0, 15.0], [0, 0])
+    found = coverage([[0, 10, 20], [0, 10, 20]], [10.0, 15.0], [0, 0])
     assert (found.whole.n_devices, found.of_devices.low, found.of_devices.high) == (1, 1.0, 1.0)
 
 
 def test_reliability_is_drawn_for_every_horizon(tmp_path: Path) -> None:
     bins = bins_of([0.25, 0.0, 0.05, 0.29, 0.21, 1.0], [True, False, False, False, True, True], [0, 0, 1, 2, 2, 1])
-    interval = covered_of([[0, 10, 20], [0, 10, 20]], [10.0, 15.0], [0, 1])
+    interval = coverage([[0, 10, 20], [0, 10, 20]], [10.0, 15.0], [0, 1])
     widths = []
     for n in (1, 3):
         horizons = tuple(HorizonFigures(10.0 * k, 0.5, 0.1, 0.25, calibration_error(bins), bins) for k in range(n))

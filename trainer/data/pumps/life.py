@@ -203,17 +203,17 @@ def mortal(plans: Sequence[Plan], load: Load, attack: Attack) -> list[Plan]:
         attack.radial * leaky.speed * leaky.speed,
         attack.seal * np.sqrt(leaky.discharge - load.suction),
     )
-    exposure = HOUR_S * np.stack([one[:, : HOURS_MAX - 1].sum(axis=1) for one in least])  # [parts, n]
-    found = []
-    for number, one in enumerate(plans):
-        part = PARTS.index(one.first)
-        demand = SAFETY * demands(one.machine)[part]
-        if one.first != "impeller" and one.serviced == ("seal" if one.first == "seal" else "bearings"):
+    exposure = HOUR_S * np.stack([rate[:, : HOURS_MAX - 1].sum(axis=1) for rate in least])  # [parts, n]
+    faster = []
+    for number, plan in enumerate(plans):
+        part = PARTS.index(plan.first)
+        demand = SAFETY * demands(plan.machine)[part]
+        if plan.first != "impeller" and plan.serviced == ("seal" if plan.first == "seal" else "bearings"):
             demand -= math.log(1 - UNDONE)
-        rate = WEAR_RATES[one.first]
-        raised = max(one.machine[rate], demand / float(exposure[part, number]))
-        found.append(replace(one, machine=one.machine | {rate: raised}))
-    return found
+        rate = WEAR_RATES[plan.first]
+        raised = max(plan.machine[rate], demand / float(exposure[part, number]))
+        faster.append(replace(plan, machine=plan.machine | {rate: raised}))
+    return faster
 
 
 def machines(plans: Sequence[Plan], *axes: None) -> Machine:

@@ -55,8 +55,8 @@ def wander(rng: np.random.Generator, hours: int, *, scale: float, memory: float)
     """A first-order random walk about 0 with standard deviation `scale` that forgets within `memory` hours."""
     stays = np.exp(-1 / memory)
     steps = scale * np.sqrt(1 - stays**2) * rng.standard_normal(hours)
-    value, found = scale * rng.standard_normal(), np.empty(hours)
+    value, walk = scale * rng.standard_normal(), np.empty(hours)
     for hour, step in enumerate(steps.tolist()):
         value = stays * value + step
-        found[hour] = value
-    return found
+        walk[hour] = value
+    return walk
