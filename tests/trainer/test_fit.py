@@ -269,7 +269,7 @@ def test_fit_says_what_its_threshold_is_worth_and_which_budget_it_can_vouch_for(
     assert default.endswith(f'can vouch for is "{budget}"')
     assert finest.startswith(f'budget "{budget}": threshold 0.')
     assert "extrapolated" not in finest
-    assert advice == f'Set model.budget = "{budget}" in the agent, or train on more devices.'
+    assert advice == f'Set budget = "{budget}" in the agent, or train on more devices.'
 
 
 def test_six_short_lives_at_the_default_budget_say_what_the_guide_shows() -> None:
@@ -281,7 +281,7 @@ def test_six_short_lives_at_the_default_budget_say_what_the_guide_shows() -> Non
     assert lines[1].startswith(
         'budget "1 per device per 6h": threshold 0.6000, mean lead 1.5 hours; at this threshold 4 of'
     )
-    assert lines[2] == 'Set model.budget = "1 per device per 6h" in the agent, or train on more devices.'
+    assert lines[2] == 'Set budget = "1 per device per 6h" in the agent, or train on more devices.'
     hopeless = msgspec.structs.replace(table, rows=rows[1:])
     assert budget_as_text(msgspec.structs.replace(small_manifest(), time_unit="s", thresholds=hopeless)).endswith(
         "\nTrain on more devices."

@@ -44,7 +44,7 @@ def budget_as_text(manifest: Manifest) -> str:
     lines = [budget_line(manifest, default)]
     if chosen.extrapolated:
         finest = choose(manifest.thresholds, parse_budget(chosen.finest_budget, fleet_size=0))
-        advice = f'Set model.budget = "{chosen.finest_budget}" in the agent, or train' if finest.warned_of else "Train"
+        advice = f'Set budget = "{chosen.finest_budget}" in the agent, or train' if finest.warned_of else "Train"
         lines += [budget_line(manifest, chosen.finest_budget), f"{advice} on more devices."]
     return "\n".join(lines)
 
