@@ -18,6 +18,7 @@ from agent.judge.threshold import choose, parse_budget
 from agent.score.time_unit import Unit
 from agent.step.engine import Engine
 from agent.words import Quality
+from docs.figures import BLOCKS
 from tests.small_bundle import small_manifest
 from tests.trainer.fleet import NAMES, engine, fleet, small_config, write_cmapss
 from trainer.cli import cli
@@ -302,6 +303,15 @@ def test_evaluate_speaks_in_the_bundles_unit(made: tuple[Path, Path]) -> None:
     assert f"{lead_h:.1f}" in text.splitlines()[-4]
     limit = found.replay["int8"].limit
     assert "cycles" not in text.replace(limit.verdict, "").replace(limit.budget, "")
+    of_readme = BLOCKS["readme_demo"].text().split("broker:")[0].splitlines()
+    headings = [line.split() for line in of_readme if line.startswith("  ")]
+    assert len(headings) == 3
+    assert all(heading in [line.split() for line in text.splitlines()] for heading in headings), (
+        "run `python -m docs.record`"
+    )
+    for label in ("interval holds the truth", "Brier, ", "bytes of the model", "whole, new ", "lstm ", "age "):
+        assert any(line.startswith(label) for line in of_readme)
+        assert any(line.startswith(label) for line in text.splitlines())
 
 
 def test_early_warning_of_evaluate_is_that_of_its_alerts(made: tuple[Path, Path]) -> None:

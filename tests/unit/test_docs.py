@@ -10,12 +10,14 @@ import click
 import msgspec
 import pytest
 
+from agent.bundle import file
 from agent.publish.message import EventMessage, ScoreMessage
 from agent.publish.others import Instance
 from agent.publish.status import Status
 from agent.reasons import REASONS
 from docs import commands_page, pages
 from docs.figures import BLOCKS, FIGURES
+from docs.record import BUNDLE
 from tests.unit.test_imports import LAYERS, is_module
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +35,12 @@ def test_every_block_is_one_that_something_makes():
     followed = {name for name in named if name.startswith(("guide_", "readme_event"))}
     assert named - followed == BLOCKS.keys()
     assert {name for block in BLOCKS.values() for name in block.files} == {one.name for one in FIGURES.iterdir()}
+
+
+def test_the_demo_was_recorded_with_the_bundle_that_the_tests_hold():
+    """Else the guide, which is followed with that bundle, and README would speak of two."""
+    recorded = json.loads((FIGURES / "demo.json").read_text())["bundle"]["digest"]
+    assert recorded == file.read(BUNDLE).digest, "run `python -m docs.record`"
 
 
 def unmarked(text: str) -> list[str]:
