@@ -32,8 +32,8 @@ from trainer.evaluation.playback import NEVER, play
 from trainer.evaluation.plot import plot_curves, plot_reliability
 from trainer.evaluation.threshold_sweep import mean_lead_at_budget, threshold_table
 from trainer.evaluation.warmup import LateStart, brier_after, late_starts, warmup_rows
-from trainer.export import streaming
 from trainer.export.calibrate import calibrated
+from trainer.export.streaming import streaming_of
 from trainer.model.features import features_of, fit_scaling
 from trainer.model.network import Network
 from trainer.training.checkpoint import Checkpoint, Curves, training_keys
@@ -77,7 +77,7 @@ def rehearse(config: Config, parts: Parts, data_sha256: str) -> None:
 
     Raises ConfigurationRefused for a bundle that an agent would refuse, DataRefused for rows that one would drop.
     """
-    model = streaming.of(Network(config).eval(), fit_scaling(parts.fit, config), config)
+    model = streaming_of(Network(config).eval(), fit_scaling(parts.fit, config), config)
     bundle = new_bundle(config, parts, model, data_sha256)
     with TemporaryDirectory() as folder:
         try:
@@ -146,7 +146,7 @@ def train_bundle(
         early_stopping=mean_lead_over(parts.calibrate, config),
         checkpoint=Checkpoint(checkpoint, made_of(config, data_sha256, teacher)) if checkpoint else None,
     )
-    model = calibrated(streaming.of(network, scaling, config), network, validation, config)
+    model = calibrated(streaming_of(network, scaling, config), network, validation, config)
     bundle = new_bundle(config, parts, model, data_sha256)
     starts = late_starts(bundle, parts.calibrate)
     bundle = with_manifest(bundle, warmup_rows=warmup_rows(starts))

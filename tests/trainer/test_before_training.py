@@ -30,7 +30,7 @@ from trainer.data.table import write_table
 from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.text import as_text
 from trainer.evaluation.warmup import late_starts
-from trainer.export import streaming
+from trainer.export.streaming import streaming_of
 from trainer.fit import fit
 from trainer.model.features import fit_scaling
 from trainer.model.network import Network
@@ -214,7 +214,7 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_training(
 def untrained(histories: Sequence[History]) -> tuple[Bundle, Parts]:
     """The bundle of a network that has learnt nothing, and the parts of the histories."""
     parts = split(histories, FAST.split)
-    model = streaming.of(Network(FAST).eval(), fit_scaling(parts.fit, FAST), FAST)
+    model = streaming_of(Network(FAST).eval(), fit_scaling(parts.fit, FAST), FAST)
     return new_bundle(FAST, parts, model, "0" * 64), parts
 
 

@@ -32,9 +32,9 @@ from trainer.evaluation.playback import fleet_of, play
 from trainer.evaluation.text import as_text, budget_as_text
 from trainer.evaluation.threshold_sweep import early_warning, rules_of, thresholds_even_in_log_odds
 from trainer.evaluation.warmup import brier_after, late_starts, warmup_rows
-from trainer.export import streaming
 from trainer.export.calibrate import calibrated
 from trainer.export.onnx_graph import export
+from trainer.export.streaming import streaming_of
 from trainer.fit import fit
 from trainer.model.features import features_of, fit_scaling
 from trainer.model.network import Network
@@ -167,7 +167,7 @@ def test_graph_is_the_network_trained_on_fit_and_calibrated_on_calibrate_devices
     scaling = fit_scaling(parts.fit, config)
     fitted, kept = ([features_of(one, scaling, config.model) for one in part] for part in (parts.fit, parts.calibrate))
     network, _ = train(Network, fitted, kept, config)
-    wanted = calibrated(streaming.of(network, scaling, config), network, kept, config)
+    wanted = calibrated(streaming_of(network, scaling, config), network, kept, config)
     assert export(wanted, "int8") == bundle_of(made).model
     assert export(wanted, "fp32") == bundle_of(made).model_fp32
 

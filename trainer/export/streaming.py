@@ -1,7 +1,7 @@
 """The trained model as it will run: constants of the one-row graph, and the graph's equations in torch.
 
-`of` takes a trained network apart into a `Streaming`; calibration returns a changed one; `trainer/export/onnx_graph.py`
-writes it as ONNX. `step` here is the reference that the exported graph is tested against; nothing at run time uses it.
+`streaming_of` makes a `Streaming` of a trained network; calibration returns a changed one; `onnx_graph.py` writes it.
+`step` here is the reference that the exported graph is tested against; nothing at run time uses it.
 Channels are in units of the clip (z / clip, so within +-1), which the first layer's weights make good.
 """
 
@@ -89,8 +89,8 @@ class Streaming:
         return (*cells, *sums, *weights, StateBlock("age", 1), StateBlock("new", 1, new=1.0), *settings)
 
 
-def of(network: Network, scaling: Scaling, config: Config) -> Streaming:
-    """Take a trained network apart; the clip moves from the inputs into the first layer's weights."""
+def streaming_of(network: Network, scaling: Scaling, config: Config) -> Streaming:
+    """The constants of a trained network; the clip moves from the inputs into the first layer's weights."""
     clip, model = np.float32(scaling.clip), config.model
     first, *others = network.layers
     estimate, spread, hazard = (

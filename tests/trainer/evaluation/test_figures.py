@@ -13,8 +13,8 @@ from trainer.data.history import History
 from trainer.evaluation.evaluate import last_rows
 from trainer.evaluation.metrics import figures
 from trainer.evaluation.warmup import LateStart, brier_after, warmup_rows
-from trainer.export import streaming
 from trainer.export.calibrate import TRAINED_DEVICES, calibrated, platt, streams_of, stretch
+from trainer.export.streaming import streaming_of
 from trainer.model.features import batch_of, features_of, fit_scaling
 from trainer.model.network import Network, fix_seed
 from trainer.training.loss import hazard_targets
@@ -70,7 +70,7 @@ def test_calibration_is_folded_into_the_heads() -> None:
     network.heads.hazard.bias.data = torch.tensor([0.5, -1.0, 2.0])
     scaling = fit_scaling(fleet(4), CONFIG)
     lives = [features_of(history, scaling, CONFIG.model) for history in fleet(4)]
-    before = streaming.of(network, scaling, CONFIG)
+    before = streaming_of(network, scaling, CONFIG)
     after = calibrated(before, network, lives, CONFIG)
     batch = batch_of(lives, CONFIG.model)
     real, left = torch.from_numpy(batch.real), torch.from_numpy(batch.left)
@@ -93,7 +93,7 @@ def test_many_devices_make_the_interval_hold_its_share(monkeypatch: pytest.Monke
     network, scaling = Network(CONFIG).eval(), fit_scaling(fleet(4), CONFIG)
     network.heads.estimate.bias.data = torch.tensor([0.5])
     lives = [features_of(history, scaling, CONFIG.model) for history in fleet(4)]
-    model = calibrated(streaming.of(network, scaling, CONFIG), network, lives, CONFIG)
+    model = calibrated(streaming_of(network, scaling, CONFIG), network, lives, CONFIG)
     batch = batch_of(lives, CONFIG.model)
     within = torch.from_numpy(batch.real & (batch.left <= 40))
     with torch.no_grad():
@@ -132,7 +132,7 @@ def test_hazards_answer_for_every_stream_and_the_interval_for_whole_ones() -> No
     network, scaling = Network(JOINS).eval(), fit_scaling(fleet(4), JOINS)
     lives = [features_of(history, scaling, JOINS.model) for history in fleet(4)]
     whole, joined = streams_of(lives, JOINS)
-    before = streaming.of(network, scaling, JOINS)
+    before = streaming_of(network, scaling, JOINS)
     found = calibrated(before, network, lives, JOINS)
     of_whole, of_all = (calibrated(before, network, ways, CONFIG) for ways in (whole, [*whole, *joined]))
     assert found.hazard.bias.tolist() == of_all.hazard.bias.tolist() != of_whole.hazard.bias.tolist()

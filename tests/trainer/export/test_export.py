@@ -20,9 +20,8 @@ from trainer.config import Augment, Config, Grouping, Model
 from trainer.data.cmapss import CHANNELS
 from trainer.data.history import History
 from trainer.data.split import Parts
-from trainer.export import streaming
 from trainer.export.onnx_graph import export
-from trainer.export.streaming import Streaming
+from trainer.export.streaming import Streaming, step, streaming_of
 from trainer.graph.builder import Form
 from trainer.graph.quantize import quantize
 from trainer.model.features import Scaling, batch_of, features_of, fit_scaling
@@ -81,7 +80,7 @@ def make(config: Config, histories: list[History]) -> Made:
     network = Network(config)
     for parameter in network.parameters():
         parameter.data += 0.3 * torch.randn_like(parameter)
-    model = streaming.of(network.eval(), scaling, config)
+    model = streaming_of(network.eval(), scaling, config)
     model = replace(model, stretch=np.array([0.7, 1.3], np.float32))
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
@@ -122,9 +121,7 @@ def test_fp32_graph_is_the_torch_reference_row_by_row(made: Made) -> None:
     for t in range(rows):
         dt = np.array([0, 0, 0, 0] if t == 0 else [1, 2, 0.5, 1], np.float32)
         ours, risk, rul = made.run("fp32", x[t], dt, ours)
-        reference, wanted_risk, wanted_rul = streaming.step(
-            made.model, torch.from_numpy(x[t]), torch.from_numpy(dt), reference
-        )
+        reference, wanted_risk, wanted_rul = step(made.model, torch.from_numpy(x[t]), torch.from_numpy(dt), reference)
         for found, wanted in ((ours, reference), (risk, wanted_risk), (rul / 40, wanted_rul / 40)):
             np.testing.assert_allclose(found, wanted.numpy(), atol=1e-5, rtol=0)
     age = ours[:, made.column("age")].ravel().tolist()
@@ -173,7 +170,7 @@ def test_a_model_of_new_devices_alone_takes_every_device_for_one() -> None:
         after, risk, _ = made.run("fp32", x, np.zeros(4, np.float32), state)
         np.testing.assert_allclose(risk, risk_of(outputs.hazard)[0].numpy(), atol=1e-5)
         assert (after[:, made.column("new")] == new).all()
-        reference = streaming.step(made.model, torch.from_numpy(x), torch.zeros(4), torch.from_numpy(state))[1]
+        reference = step(made.model, torch.from_numpy(x), torch.zeros(4), torch.from_numpy(state))[1]
         np.testing.assert_allclose(risk, reference.numpy(), atol=1e-5)
 
 
@@ -246,7 +243,7 @@ def test_graph_is_plain_and_int8_is_small_at_full_width() -> None:
     wide = small_config(model=Model(hidden=64), data=CONFIG.data.model_copy(update={"channels": SHIPPED}))
     fix_seed(0)
     scaling = replace(PLAIN.scaling, scale=np.ones((1, 14), np.float32), offset=np.zeros((1, 14), np.float32))
-    made = streaming.of(Network(wide), scaling, wide)
+    made = streaming_of(Network(wide), scaling, wide)
     fp32, int8 = export(made, "fp32"), export(made, "int8")
     assert len(int8) <= 0.30 * len(fp32)
     assert export(made, "int8") == int8, "the same model gives the same bytes"

@@ -11,8 +11,8 @@ from onnx import TensorProto, helper
 from agent.words import Float32
 from tests.trainer.fleet import fleet, small_config
 from trainer.config import Augment, Model, Train
-from trainer.export import streaming
 from trainer.export.onnx_graph import export
+from trainer.export.streaming import Streaming, streaming_of
 from trainer.graph.builder import GraphBuilder, Linear, integer_product
 from trainer.graph.fake_quantize import fake_quantized
 from trainer.model.cells import CELLS
@@ -69,7 +69,7 @@ def test_gradients_pass_straight_through() -> None:
         torch.testing.assert_close(bias.grad, pull[0])
 
 
-def lives(cell: str) -> tuple[Network, list[Features], streaming.Streaming]:
+def lives(cell: str) -> tuple[Network, list[Features], Streaming]:
     config = small_config(model=Model(cell=cell, hidden=8, age_unit=5), augment=Augment(join_share=0.5))
     scaling = fit_scaling(fleet(4), config)
     fix_seed(0)
@@ -77,7 +77,7 @@ def lives(cell: str) -> tuple[Network, list[Features], streaming.Streaming]:
     for parameter in network.parameters():
         parameter.data += 0.3 * torch.randn_like(parameter)
     some = [replace(features_of(history, scaling, config.model), new=False) for history in fleet(4)]
-    return network.eval(), some, streaming.of(network, scaling, config)
+    return network.eval(), some, streaming_of(network, scaling, config)
 
 
 @pytest.mark.parametrize("cell", CELLS)
