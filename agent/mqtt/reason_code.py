@@ -5,9 +5,11 @@ MQTT 3.1.1 has a code in CONNACK alone; paho gives the one of MQTT 5 that means 
 
 from enum import IntEnum
 
+FAILURE_MIN = 0x80  # codes below it are of success
+
 
 class ReasonCode(IntEnum):
-    """Of CONNACK, PUBACK and DISCONNECT. Below 0x80 nothing has failed."""
+    """Of CONNACK, PUBACK and DISCONNECT."""
 
     UNSPECIFIED_ERROR = 0x80  # also what paho makes of a connection that just ends
     PROTOCOL_ERROR = 0x82

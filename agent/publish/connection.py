@@ -39,10 +39,11 @@ class Will:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """PUBACK, or a message at QoS 0 that has been written."""
+    """PUBACK with its reason code, in words too; or a message at QoS 0 that has been written."""
 
     message_id: int
-    reason: ReasonCode
+    code: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ class Connection:
         client.will_set(will.topic, will.payload, qos=will.qos, retain=will.retain)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
-        client.on_publish = lambda _, __, mid, reason, ___: self._events.put(Acknowledged(mid, reason))
+        client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         client.on_message = self._on_message
         self._attempt: Attempt | None = Attempt(client, lambda: client.connect(broker.host, broker.port, keepalive_s))
@@ -142,6 +143,11 @@ class Connection:
         self, _: paho.Client, __: object, flags: paho.DisconnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
         self._events.put(loss_of(flags, reason, properties))
+
+    def _on_publish(
+        self, _: paho.Client, __: object, message_id: int, reason: ReasonCode, ___: Properties | None
+    ) -> None:
+        self._events.put(Acknowledged(message_id, reason.value, str(reason)))
 
     def _on_subscribe(
         self, _: paho.Client, __: object, ___: int, reasons: list[ReasonCode], ____: Properties | None

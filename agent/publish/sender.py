@@ -2,16 +2,16 @@
 
 A message leaves the outbox on a PUBACK whose reason is success. What the broker refuses is parked, with what follows in
 its chain, and tried again on the same connection (refused.py). Everything at QoS 1 counts against the broker's receive
-maximum, and nothing is sent that goes beyond its other limits (link/limits.py): it would end the connection.
+maximum, and nothing is sent that goes beyond its other limits (mqtt/limits.py): it would end the connection.
 """
 
 from collections import Counter
 from dataclasses import dataclass, field
 
-from paho.mqtt.reasoncodes import ReasonCode
 from structlog.typing import FilteringBoundLogger
 
 from agent.mqtt.limits import Limits
+from agent.mqtt.reason_code import FAILURE_MIN, ReasonCode
 from agent.publish.connection import Acknowledged, Connection
 from agent.publish.message import Outgoing, outgoing
 from agent.publish.own_messages import OwnMessage, OwnMessages
@@ -23,7 +23,7 @@ from agent.words import DropCounts
 IN_FLIGHT_MAX = 20  # what mosquitto holds of one client by default
 UNWRITTEN_MAX = 10_000  # status and scores that may wait in paho
 REFUSED_EVERY_S = 10.0
-_FOR_GOOD = {0x87, 0x90, 0x99}  # not authorized, topic name invalid, payload format invalid
+_FOR_GOOD = {ReasonCode.NOT_AUTHORIZED, ReasonCode.TOPIC_NAME_INVALID, ReasonCode.PAYLOAD_FORMAT_INVALID}
 _NEXT_STEPS = {
     Parked.FOR_NOW: "It is tried again by itself; if this goes on, look at the broker's quotas and its log.",
     Parked.FOR_GOOD: "Check the broker's ACL; it is tried again by itself.",
@@ -116,14 +116,14 @@ class Sender:
         sent = self._in_flight.pop(answer.message_id, None)
         if sent is None:
             return
-        kind = _kind(answer.reason)
+        kind = _kind(answer.code)
         if isinstance(sent, OwnMessage):
-            self._acknowledge_own(sent, kind, str(answer.reason), now_s)
+            self._acknowledge_own(sent, kind, answer.why, now_s)
             return
         if kind is Parked.NO:
             self._done.append(sent.number)
         else:
-            self.refusals.hear(kind, str(answer.reason))
+            self.refusals.hear(kind, answer.why)
             self._refused[sent.number] = kind
         for retry in self._again.values():
             retry.resolve(sent.number, kind, now_s)
@@ -208,7 +208,7 @@ class Sender:
             self._in_flight[message_id] = sent
 
 
-def _kind(reason: ReasonCode) -> Parked:
-    if not reason.is_failure:
+def _kind(code: int) -> Parked:
+    if code < FAILURE_MIN:
         return Parked.NO
-    return Parked.FOR_GOOD if reason.value in _FOR_GOOD else Parked.FOR_NOW
+    return Parked.FOR_GOOD if code in _FOR_GOOD else Parked.FOR_NOW

@@ -2,8 +2,6 @@
 
 import pytest
 import structlog
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.reasoncodes import ReasonCode
 from structlog.testing import LogCapture
 
 from agent.mqtt.limits import Limits
@@ -46,8 +44,8 @@ class Parts:
         self.sender.turn(self.now_s)
         sent, self.wire.sent = self.wire.sent, []
         for message_id, topic, _, _ in sent:
-            reason = ReasonCode(PacketTypes.PUBACK, identifier=DENIED if topic in denied else TAKEN)
-            self.sender.acknowledge(Acknowledged(message_id, reason), self.now_s)
+            code = DENIED if topic in denied else TAKEN
+            self.sender.acknowledge(Acknowledged(message_id, code, "a reason"), self.now_s)
         self.refusals.say(self.now_s)
         return [payload for _, _, payload, _ in sent]
 
@@ -114,7 +112,6 @@ def test_an_older_word_that_is_refused_does_not_come_after_a_newer_one(parts):
     online, stopped = parts.wire.sent
     parts.wire.sent = []
     for (message_id, *_), code in ((online, DENIED), (stopped, TAKEN)):
-        reason = ReasonCode(PacketTypes.PUBACK, identifier=code)
-        parts.sender.acknowledge(Acknowledged(message_id, reason), parts.now_s)
+        parts.sender.acknowledge(Acknowledged(message_id, code, "a reason"), parts.now_s)
     assert [sent for _ in range(600) for sent in parts.turn(1)] == []
     assert not parts.sender.is_pending(AVAILABLE)
