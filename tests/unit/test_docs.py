@@ -64,7 +64,7 @@ def unmarked(text: str) -> list[str]:
 
 
 def is_output(block: list[str]) -> bool:
-    return block[0] in ("```", "```text", "```json")
+    return block[0] in ("```", "```text", "```json") or block[0].startswith("    ")
 
 
 def is_figures(block: list[str]) -> bool:
@@ -88,6 +88,7 @@ def test_an_output_and_a_table_of_figures_says_what_made_it(path):
         ("<!-- by hand: a form -->\n```json\n{}\n```\n", 0),
         ("<!-- by hand: -->\n```json\n{}\n```\n", 1),
         ("```sh\nforewarn run\n```\n", 0),
+        ("It says:\n\n    7 devices\n", 1),
         ("<!-- made: x; y -->\n```text\n7\n```\n<!-- end -->\n", 0),
         ("| a | b |\n|---|---|\n| LSTM | **9.5** |\n", 1),
         ("<!-- measured at 3898c20: python -m bench.cells -->\n| a | b |\n|---|---|\n| LSTM | 9.5 |\n", 0),
