@@ -5,10 +5,13 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import click
 import msgspec
 
+from agent.bundle.head_risk import risk_by_horizon
+from agent.bundle.heads import HEADS
 from agent.errors import StateRefused
 from agent.publish import message
 from agent.store.alert_table import AlertTable, Rows
@@ -107,7 +110,7 @@ def _show(rows: Rows) -> None:
 
 
 def _line(event: AlertEvent) -> str:
-    risk = ", ".join(f"{horizon} {value:.2f}" for horizon, value in message.risk_by_horizon(event).items())
+    risk = ", ".join(f"{horizon} {value:.2f}" for horizon, value in _risk(event).items())
     by = "" if event.model == MAIN_MODEL else f"  model {event.model}"
     return f"{event.severity:<9}{event.device:<24} risk {risk}  since {_since(event)}  {event.alert}{by}"
 
@@ -119,13 +122,18 @@ def _since(event: AlertEvent) -> str:
     return f"cycle {at}" if event.bundle.time_unit == "cycle" else str(at)
 
 
+def _risk(event: AlertEvent) -> dict[str, float]:
+    return risk_by_horizon(event.outputs.get("risk", ()), event.decided_by or event.bundle)
+
+
 def _json_line(change: str, event: AlertEvent) -> str:
     return msgspec.json.encode({"change": change} | _told(event)).decode()
 
 
-def _told(event: AlertEvent) -> dict[str, object]:
+def _told(event: AlertEvent) -> dict[str, Any]:
     """The event, with its times and horizons as people read them."""
-    told: dict[str, object] = msgspec.to_builtins(event)
-    told["horizons"] = list(message.risk_by_horizon(event))
+    told: dict[str, Any] = msgspec.to_builtins(event)
+    told |= dict.fromkeys(HEADS, ()) | told.pop("outputs")
+    told["horizons"] = list(_risk(event))
     told["raised_t"] = message.time(event.raised_t_ns, event.bundle.time_unit)
     return told

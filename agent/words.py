@@ -1,7 +1,7 @@
 """The nouns that leave the hot path as types. No logic."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
@@ -70,8 +70,7 @@ class Scores:
     """What one model scored in one call, as columns in the order of the entries.
 
     model name; entry int64 [n] number of the message; source int64 [n] index; device [n] its device's id;
-    t_ns int64 [n] event time; quality uint8 [n];
-    risk float32 [n, K]; rul float32 [n, Q], Q = 0 when the bundle has none, in seconds (or cycles).
+    t_ns int64 [n] event time; quality uint8 [n]; outputs float32 [n, width] by head (agent.bundle.heads).
     """
 
     model: str
@@ -80,8 +79,7 @@ class Scores:
     device: Devices
     t_ns: Int64
     quality: UInt8
-    risk: Float32
-    rul: Float32
+    outputs: Mapping[str, Float32]
 
 
 class BundleLabel(msgspec.Struct, frozen=True):
@@ -112,6 +110,7 @@ UNKNOWN_BUNDLE = BundleLabel("unknown", "unknown", "unknown", "unknown", (), (),
 class AlertEvent(msgspec.Struct, frozen=True):
     """One step in the life of an alert, complete enough to be published and stored.
 
+    outputs  of the row that decided it, by head; empty where none did
     model  name of the `[[model]]` whose head it is; `bundle` is what that model ran when the alert was raised
     """
 
@@ -127,13 +126,12 @@ class AlertEvent(msgspec.Struct, frozen=True):
     t_ns: int
     raised_t_ns: int
     quality: str
-    risk: tuple[float, ...]
-    rul: tuple[float, ...]
+    outputs: dict[str, tuple[float, ...]]
     cause: Literal["risk", "below_threshold", "forgotten", "source_removed", "model_removed", "new_life"]
     clock_epoch: int = 0  # how often the device's clock or counter had begun anew when the alert was raised
     t_epoch: int = -1  # and at `t_ns`; -1 in a table of a version that did not keep it
     bundle: BundleLabel = UNKNOWN_BUNDLE  # raised the alert; older forewarns did not say in the alert table which one
-    decided_by: BundleLabel | None = None  # decided this step and gave `risk` and `rul`, where `bundle` did not
+    decided_by: BundleLabel | None = None  # decided this step and gave `outputs`, where `bundle` did not
     model: str = MAIN_MODEL
 
     @property

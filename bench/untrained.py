@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from agent.bundle import file
-from agent.bundle.golden import Golden
+from agent.bundle.golden import Golden, concatenated
 from agent.bundle.manifest import (
     SCHEMA_VERSION,
     Cadence,
@@ -27,7 +27,6 @@ from agent.bundle.manifest import (
     ThresholdTable,
 )
 from agent.step.engine import Engine
-from agent.words import Float32
 from trainer.export.onnx_graph import export
 from trainer.export.streaming import Streaming
 from trainer.graph.builder import Linear
@@ -126,13 +125,13 @@ def golden(model: bytes, manifest: Manifest, seed: int) -> Golden:
     engine = Engine(model, manifest)
     rows = np.random.default_rng(seed).normal(0, 1, (GOLDEN_ROWS, len(CHANNELS))).astype(np.float32)
     state = np.zeros((1, manifest.state_size), np.float32)
-    kept: list[tuple[Float32, ...]] = []
+    kept: list[Golden] = []
     for row in range(GOLDEN_ROWS):
         x, dt = rows[row : row + 1], np.array([float(row > 0)], np.float32)
-        after, risk, rul = engine.run(x, dt, state)
-        kept.append((x, dt, state, after, risk, rul))
+        after, outputs = engine.run(x, dt, state)
+        kept.append(Golden(x, dt, state, after, outputs))
         state = after
-    return Golden(*(np.concatenate(arrays) for arrays in zip(*kept, strict=True)))
+    return concatenated(kept)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,7 @@ def event(
         t_ns=round(t * 1e9),
         raised_t_ns=round(t * 1e9),
         quality="ok",
-        risk=(0.1, 0.3, 0.7),
-        rul=(20.0, 30.0, 40.0),
+        outputs={"risk": (0.1, 0.3, 0.7), "rul": (20.0, 30.0, 40.0)},
         cause=cause or ("below_threshold" if kind == "cleared" else "risk"),
         bundle=bundle,
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from agent.bundle import file
-from agent.bundle.golden import Golden
+from agent.bundle.golden import Golden, concatenated
 from agent.bundle.manifest import Manifest
 from agent.step.engine import Engine
 from tests.small_bundle import small_manifest, small_model
@@ -18,14 +18,13 @@ def small_golden(model: bytes, manifest: Manifest, n_rows: int = 12) -> Golden:
     x[3, 1] = np.nan
     dt = np.array([0.0] + [1.0] * (n_rows - 1), np.float32)
     states = [np.zeros((1, manifest.state_size), np.float32)]
-    risk, rul = [], []
+    kept = []
     for row in range(n_rows):
-        after, row_risk, row_rul = engine.run(x[row : row + 1], dt[row : row + 1], states[-1])
+        one = slice(row, row + 1)
+        after, outputs = engine.run(x[one], dt[one], states[-1])
+        kept.append(Golden(x[one], dt[one], states[-1], after, outputs))
         states.append(after)
-        risk.append(row_risk)
-        rul.append(row_rul)
-    before, after = np.concatenate(states[:-1]), np.concatenate(states[1:])
-    return Golden(x, dt, before, after, np.concatenate(risk), np.concatenate(rul))
+    return concatenated(kept)
 
 
 def small_members(manifest: Manifest | None = None) -> dict[str, bytes]:

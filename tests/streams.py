@@ -111,9 +111,9 @@ def bytes_of(taken: Taken, device: str) -> bytes:
     """Everything a device was told, as bytes: scores and alerts, without the numbers of the entries."""
     scores = taken.scores[0]
     mine = scores.device == device
-    columns = (scores.t_ns[mine], scores.quality[mine], scores.risk[mine], scores.rul[mine])
+    columns = (scores.t_ns[mine], scores.quality[mine], scores.outputs["risk"][mine], scores.outputs["rul"][mine])
     events = [
-        (event.kind, event.alert, event.sequence, event.severity, event.t_ns, event.raised_t_ns, event.risk, event.rul)
+        (event.kind, event.alert, event.sequence, event.severity, event.t_ns, event.raised_t_ns, event.outputs)
         for event in taken.alerts
         if event.device == device
     ]

@@ -14,6 +14,7 @@ A backlog that a device sends after an outage is late and does not stay as far b
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from agent.devices.columns import Columns, column
@@ -44,8 +45,7 @@ class ClockColumns(Columns):
     steady_since_ns: Int64 = column(np.int64, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Clocked:
+class Clocked(msgspec.Struct, frozen=True):
     """Readings with the device's clock made good.
 
     t_ns int64 [b] event time; future bool [b] ahead by more than future_max, to be dropped;

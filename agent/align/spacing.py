@@ -7,6 +7,7 @@ seen.
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from agent.devices.columns import Columns, column
@@ -21,8 +22,7 @@ class SpacingColumns(Columns):
     newest_ns: Int64 = column(np.int64, NEVER)
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """late bool [b] before the newest row, repeated bool [b] at its time, is_old bool [b] one of the two."""
 
     is_old: Bool

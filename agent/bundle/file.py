@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from agent import whole_file
-from agent.bundle import golden, manifest_rules, onnx_graph, stored_zip
+from agent.bundle import golden, manifest_rules, onnx_graph, stored_zip, verify
 from agent.bundle.golden import Golden
 from agent.bundle.manifest import SCHEMA_VERSION, Manifest, Member
 from agent.bundle.work import VERIFY_WORK_MAX
@@ -105,7 +105,7 @@ def _checked(path: Path, data: bytes) -> Bundle:
         golden_rows = golden.unpack(members["golden.npz"], manifest)
     except ValueError as error:
         raise BundleRefused(path, f"golden.npz is refused: {error}", next_step=ANEW) from None
-    work = golden.verify_work(works["model.onnx"], manifest, len(golden_rows.x))
+    work = verify.verify_work(works["model.onnx"], manifest, len(golden_rows.x))
     if work > VERIFY_WORK_MAX:
         what = f"to compute its {len(golden_rows.x)} golden rows again would take {work:.3g} multiply-adds"
         raise BundleRefused(path, f"{what}, at most {VERIFY_WORK_MAX:.3g}", next_step=LIGHTER)

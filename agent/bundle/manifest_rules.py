@@ -3,19 +3,18 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 
+from agent.bundle.bounds import TIME_S_MAX, TIME_S_MIN, rising_faults
+from agent.bundle.heads import HEADS
 from agent.bundle.manifest import JudgePolicy, Manifest, ThresholdTable
 
 CHANNELS_MAX = 1024
 STATE_SIZE_MAX = 65_536
-HORIZONS_MAX = 64
-QUANTILES_MAX = 64
 WINDOW_MAX = 32  # `judge` keeps the last n rows as bits of a uint32
 THRESHOLDS_MAX = 10_000
 WARMUP_ROWS_MAX = 1_000_000
-TIME_S_MIN, TIME_S_MAX = 1e-9, 1e10
 FALSE_ALARMS_MAX = 10**12
 SPAN_S_MAX = 1e9  # of what is reckoned with in int64 nanoseconds, beside event times: some 30 years
 STATE_VALUE_MAX = 3e38  # a float32 can hold it
@@ -47,12 +46,9 @@ def _faults(manifest: Manifest) -> Iterator[str]:
         yield f"cadence.least_s is {cadence.least_s}, must be 0 to every_s"
     if not 0 <= manifest.numerics.tolerance <= 1:
         yield f"numerics.tolerance is {manifest.numerics.tolerance}, must be 0 to 1"
-    yield from _rising("risk.horizons_s", manifest.risk.horizons_s, HORIZONS_MAX, TIME_S_MAX)
-    if manifest.rul is not None:
-        yield from _rising("rul.quantiles", manifest.rul.quantiles, QUANTILES_MAX, 1.0)
-        if not _is_positive(manifest.rul.cap_s):
-            yield f"rul.cap_s is {manifest.rul.cap_s}, must be > 0"
-    yield from _judge_faults(manifest.judge, len(manifest.risk.horizons_s))
+    for head in HEADS.values():
+        yield from head.faults(manifest)
+    yield from _judge_faults(manifest.judge)
     yield from _table_faults(manifest.thresholds)
     for what, lives_s in (("lives_s", manifest.lives_s), ("unfailed_s", manifest.unfailed_s)):
         if not all(_is_positive(life) for life in lives_s):
@@ -92,21 +88,17 @@ def _state_faults(manifest: Manifest) -> Iterator[str]:
         yield f"warmup_rows is {manifest.warmup_rows}, must be 0 to {WARMUP_ROWS_MAX}"
 
 
-def _judge_faults(judge: JudgePolicy, n_horizons: int) -> Iterator[str]:
-    if not 0 <= judge.horizon < n_horizons:
-        yield f"judge.horizon is {judge.horizon}, must be an index into {n_horizons} horizons"
+def _judge_faults(judge: JudgePolicy) -> Iterator[str]:
     if not 1 <= judge.m <= judge.n <= WINDOW_MAX:
         yield f"judge: m {judge.m} of n {judge.n} must be 1 <= m <= n <= {WINDOW_MAX}"
     if not 0 < judge.clear_ratio <= 1:
         yield f"judge.clear_ratio is {judge.clear_ratio}, must be above 0 and at most 1"
     if not 0 <= judge.clear_after_s <= SPAN_S_MAX:
         yield f"judge.clear_after_s is {judge.clear_after_s}, must be 0 to {SPAN_S_MAX:g}"
-    if not 0 < judge.severity_risk <= 1:
-        yield f"judge.severity_risk is {judge.severity_risk}, must be above 0 and at most 1"
 
 
 def _table_faults(table: ThresholdTable) -> Iterator[str]:
-    yield from _rising("thresholds", [row.threshold for row in table.rows], THRESHOLDS_MAX, 1.0)
+    yield from rising_faults("thresholds", [row.threshold for row in table.rows], THRESHOLDS_MAX, 1.0)
     if not 0 <= table.h_min_s < table.h_max_s <= TIME_S_MAX:
         yield f"thresholds: h_min_s {table.h_min_s} must be >= 0 and below h_max_s {table.h_max_s}"
     stood_s_max = table.exposure_s
@@ -122,13 +114,6 @@ def _table_faults(table: ThresholdTable) -> Iterator[str]:
         rates = 0 <= row.rate_upper95_per_s < math.inf and 0 <= lead < math.inf and 0 <= stood_s <= stood_s_max
         if not (counts and rates):
             yield f"thresholds: the row at {row.threshold} has counts, a rate, a lead or a time that cannot be"
-
-
-def _rising(what: str, values: Sequence[float], n_max: int, below: float) -> Iterator[str]:
-    if not 1 <= len(values) <= n_max:
-        yield f"{what} has {len(values)} values, must be 1 to {n_max}"
-    if not all(0 < value < below for value in values) or list(values) != sorted(set(values)):
-        yield f"{what} must rise strictly, within 0 and {below:g}"
 
 
 def _is_positive(value: float) -> bool:

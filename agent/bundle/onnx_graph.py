@@ -12,6 +12,7 @@ from math import prod
 import numpy as np
 import numpy.typing as npt
 
+from agent.bundle.heads import widths
 from agent.bundle.manifest import Manifest
 from agent.bundle.operators import BOOL, FLOAT, INT8, INT32, INT64, ROWS, UINT8, Node, Unfit, Value, apply
 from agent.bundle.protobuf import BYTES, FIXED32, VARINT, Field, Malformed, Message, Table, read
@@ -125,8 +126,8 @@ DIM = Table("dim", {1: Field("dim_value", VARINT), 2: Field("dim_param", BYTES),
 def check(model: bytes, manifest: Manifest) -> Work:
     """Raise Malformed unless `model` is a streaming graph with the inputs and outputs that `manifest` promises.
 
-    Inputs x [b, F], dt [b], state [b, S] and outputs state_out [b, S], risk [b, K] and, when the manifest has `rul`,
-    rul [b, Q]; all float32, with b left open. Returns how much work it is.
+    Inputs x [b, F], dt [b], state [b, S], outputs state_out [b, S] and one for each head of the manifest, as wide as it
+    says; all float32, with b left open. Returns how much work it is.
     """
     proto = read(memoryview(model), MODEL)
     _check_properties(proto)
@@ -137,12 +138,8 @@ def check(model: bytes, manifest: Manifest) -> Work:
     graph = read(proto.part("graph"), GRAPH)
     _check_properties(graph)
     rows: dict[str, tuple[int, ...]] = {"x": (manifest.n_channels,), "dt": (), "state": (manifest.state_size,)}
-    promised: dict[str, tuple[int, ...]] = {
-        "state_out": (manifest.state_size,),
-        "risk": (len(manifest.risk.horizons_s),),
-    }
-    if manifest.rul is not None:
-        promised["rul"] = (len(manifest.rul.quantiles),)
+    promised: dict[str, tuple[int, ...]] = {"state_out": (manifest.state_size,)}
+    promised |= {name: (width,) for name, width in widths(manifest).items()}
     _check_values("input", graph.parts.get("input", []), rows)
     _check_values("output", graph.parts.get("output", []), promised)
     known = {name: Value(FLOAT, (ROWS, *shape)) for name, shape in rows.items()}

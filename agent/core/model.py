@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from agent.bundle import golden
 from agent.bundle.file import ANEW, Bundle
+from agent.bundle.verify import verify
 from agent.errors import BundleRefused
 from agent.step.engine import Engine, ModelFailed
 
@@ -33,7 +33,7 @@ def load_engine(bundle: Bundle) -> Engine:
     """
     try:
         engine = Engine(bundle.model, bundle.manifest)
-        golden.verify(bundle, engine)
+        verify(bundle.golden, bundle.manifest, engine, bundle.path)
     except ModelFailed as error:
         what = f"model.onnx is refused by ONNX Runtime: {error}"
         raise BundleRefused(bundle.path, what, next_step=ANEW) from None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from agent.bundle.heads import judged_head
 from agent.bundle.label import label_of
 from agent.core.model import Model
 from agent.core.scores import no_scores, selected
@@ -28,7 +29,8 @@ class Predictor:
         self.evidence = slots.register(self.groups[1], Evidence)
         self.label = label_of(manifest, model.bundle.digest)
         self.unit = "cycles" if manifest.time_unit == "cycle" else "s"
-        self._alerts = AlertEvents(model.name, self.label, sources, slots, self.evidence)
+        self._head, self._judged = judged_head(manifest)
+        self._alerts = AlertEvents(model.name, self._head, self.label, sources, slots, self.evidence)
         self.nothing = no_scores(model.name, manifest)
         self._quality_rule = QualityRule(manifest)
         self._max_batch = max_batch
@@ -47,30 +49,29 @@ class Predictor:
         return bool(self._reads[source])
 
     def step(self, rows: Rows, epochs: Int64, drops: list[Drops]) -> tuple[Scores, list[AlertEvent], Bool]:
-        """Step the rows of distinct devices that this model reads; epochs int64 [b] of their clocks.
+        """Step the rows of distinct devices that this model reads; epochs int64 [capacity] of all clocks.
 
-        Returns scores, alert events, and which rows it took: the others were too fast for it.
+        Returns scores, alert events, and which rows were too fast for it, bool [b]: those it did not take.
         """
         found = self.states.pace(rows)
-        taken = ~found.too_fast
-        dt, is_lost, is_gap = found.dt, found.is_lost, found.is_gap
-        if np.count_nonzero(taken) < len(taken):
-            rows, epochs = rows.only(taken), epochs[taken]
-            dt, is_lost, is_gap = dt[taken], is_lost[taken], is_gap[taken]
+        too_fast, dt, is_lost, is_gap = found.too_fast, found.dt, found.is_lost, found.is_gap
+        if np.count_nonzero(too_fast):
+            taken = ~too_fast
+            rows, dt, is_lost, is_gap = rows.only(taken), dt[taken], is_lost[taken], is_gap[taken]
         if len(rows) == 0:
-            return self.nothing, [], taken
+            return self.nothing, [], too_fast
         slots, columns = rows.slot, self.states.columns
         self.states.prepare(slots, dt, is_lost)
-        rows = rows.with_x(self._x(rows))
-        risk, rul, sound = self.states.step(self.model.engine, rows, dt, self._max_batch)
+        x = self._x(rows)
+        outputs, sound = self.states.step(self.model.engine, slots, x, dt, self._max_batch)
         is_gap = is_gap | columns.history_lost[slots]
-        quality = self._quality_rule.quality(rows.x, columns.rows[slots], columns.is_new[slots], is_gap)
+        quality = self._quality_rule.quality(x, columns.rows[slots], columns.is_new[slots], is_gap)
         self.states.stepped(rows, quality, sound)
-        scores = Scores(self.model.name, rows.entry, rows.source, rows.device, rows.t_ns, quality, risk, rul)
+        scores = Scores(self.model.name, rows.entry, rows.source, rows.device, rows.t_ns, quality, outputs)
         if np.count_nonzero(sound) < len(sound):  # a device that the model cannot follow starts again, the others go on
             drops.append(rows.dropped(~sound, "not_finite", "event time {} ns".format, rows.t_ns))
-            scores, slots, epochs = selected(scores, np.flatnonzero(sound)), slots[sound], epochs[sound]
-        return scores, self._judge(scores, slots, epochs), taken
+            scores, slots = selected(scores, np.flatnonzero(sound)), slots[sound]
+        return scores, self._judge(scores, slots, epochs), too_fast
 
     def too_fast(self, rows: Rows, which: Bool) -> Drops:
         """Rows that no model took, bool [b], by this one's account."""
@@ -118,9 +119,12 @@ class Predictor:
         return np.take_along_axis(rows.x, self._channels[rows.source], axis=1)
 
     def _judge(self, scores: Scores, slots: Int64, epochs: Int64) -> list[AlertEvent]:
-        policy = self.model.bundle.manifest.judge
-        verdict = judge(self.evidence, slots, scores.t_ns, scores.quality, scores.risk, self.model.threshold, policy)
+        policy, output = self.model.bundle.manifest.judge, scores.outputs[self._head]
+        value, level = self._judged.value(output, policy), self._judged.level(output, policy)
+        threshold = self.model.threshold
+        verdict = judge(self.evidence, slots, scores.t_ns, scores.quality, value, level, threshold, policy)
         if not len(verdict.rows):
             return []
-        self.evidence.raised_in(slots[verdict.raised], epochs[verdict.raised])
-        return list(self._alerts.decided(verdict, scores, slots, epochs))
+        epoch = epochs[slots]
+        self.evidence.raised_in(slots[verdict.raised], epoch[verdict.raised])
+        return list(self._alerts.decided(verdict, scores, slots, epoch))

@@ -174,25 +174,26 @@ class Stepper:
         self.silence.hear(rows.slot, rows.heard_ns)
         alerts = self._begin_new_lives(rows, drops)
         rows = self._without_old(rows, drops)
-        epochs = self.clock.columns.clock_epoch[rows.slot]
-        is_taken = np.zeros(len(rows), np.bool_)
+        epochs = self.clock.columns.clock_epoch
+        is_left = np.ones(len(rows), np.bool_)  # no model took it yet
         parts = []
         for predictor in self.predictors:
             own = predictor.reads(rows.source)
             if own is None:
-                scores, events, taken = predictor.step(rows, epochs, drops)
-                is_taken |= taken
+                scores, events, too_fast = predictor.step(rows, epochs, drops)
+                is_left &= too_fast
             else:
-                scores, events, taken = predictor.step(rows.only(own), epochs[own], drops)
-                is_taken[own] |= taken
+                scores, events, too_fast = predictor.step(rows.only(own), epochs, drops)
+                is_left[own] &= too_fast
             parts.append(scores)
             alerts += events
-        if np.count_nonzero(is_taken) == len(rows):
+        if not np.count_nonzero(is_left):
             self.spacing.take(rows.slot, rows.t_ns)
             return parts, alerts
+        is_taken = ~is_left
         self.spacing.take(rows.slot[is_taken], rows.t_ns[is_taken])
         for predictor, is_first in zip(self.predictors, self._is_first_reader, strict=True):
-            too_fast = ~is_taken & is_first[rows.source]
+            too_fast = is_left & is_first[rows.source]
             if np.count_nonzero(too_fast):
                 drops.append(predictor.too_fast(rows, too_fast))
         return parts, alerts

@@ -1,9 +1,9 @@
 """What passes between the stages: columns, one element a row. A stage takes them and returns them, fewer or changed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
 from typing import Any
 
+import msgspec
 import numpy.typing as npt
 
 from agent.drops import Drops
@@ -11,8 +11,7 @@ from agent.reasons import ReasonName
 from agent.words import Bool, Devices, Float32, Int64
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(msgspec.Struct, frozen=True):
     """b rows in the order of their messages.
 
     message int64 [b] index among the messages of the call; entry int64 [b] number of the message in the input log;
@@ -34,15 +33,11 @@ class Rows:
 
     def only(self, which: Bool | Int64) -> "Rows":
         """The rows where bool [b] holds, or those at the given indexes."""
-        return Rows(*[getattr(self, name)[which] for name in _COLUMNS])
+        return Rows(*[getattr(self, name)[which] for name in self.__struct_fields__])
 
     def at(self, t_ns: Int64) -> "Rows":
         """The same rows with other event times int64 [b]."""
-        return replace(self, t_ns=t_ns)
-
-    def with_x(self, x: Float32) -> "Rows":
-        """The same rows with other channels float32 [b, F]."""
-        return replace(self, x=x)
+        return Rows(self.message, self.entry, self.source, self.slot, self.device, self.heard_ns, t_ns, self.x)
 
     def dropped(
         self,
@@ -54,6 +49,3 @@ class Rows:
         """Those rows as drops or doubts; `values`, columns [b], are what `detail` takes of each to make its text."""
         columns = (self.message[which], self.source[which], self.device[which])
         return Drops(reason, *columns, detail, tuple(column[which] for column in values))
-
-
-_COLUMNS = [one.name for one in fields(Rows)]

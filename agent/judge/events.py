@@ -5,14 +5,14 @@ not become the one that warned.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
 from agent.devices.slots import GONE, Slots
 from agent.judge.evidence import Evidence, Verdict
-from agent.judge.lifecycle import HEAD, STATES, alert_id, next_state
+from agent.judge.lifecycle import STATES, alert_id, next_state
 from agent.words import SEVERITIES, AlertEvent, BundleLabel, Int64, Quality, Scores
 
 EndCause = Literal["forgotten", "new_life", "source_removed", "model_removed"]
@@ -28,8 +28,7 @@ class _Step:
     t_ns: int
     t_epoch: int
     quality: Quality
-    risk: tuple[float, ...] = ()
-    rul: tuple[float, ...] = ()
+    outputs: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 class AlertEvents:
@@ -38,8 +37,11 @@ class AlertEvents:
     own  label of the bundle that runs
     """
 
-    def __init__(self, model: str, own: BundleLabel, sources: Sequence[str], slots: Slots, evidence: Evidence) -> None:
+    def __init__(
+        self, model: str, head: str, own: BundleLabel, sources: Sequence[str], slots: Slots, evidence: Evidence
+    ) -> None:
         self._model = model
+        self._head = head
         self._own = own
         self._sources = sources
         self._slots = slots
@@ -68,8 +70,7 @@ class AlertEvents:
                 t_ns=int(scores.t_ns[row]),
                 t_epoch=int(epochs[row]),
                 quality=Quality(scores.quality[row]),
-                risk=tuple(scores.risk[row].tolist()),
-                rul=tuple(scores.rul[row].tolist()),
+                outputs={name: tuple(output[row].tolist()) for name, output in scores.outputs.items()},
             )
             yield self._event(slot, step)
 
@@ -88,19 +89,18 @@ class AlertEvents:
         epoch, raised_t_ns = int(evidence.raised_epoch[slot]), int(evidence.raised_t_ns[slot])
         return AlertEvent(
             kind=step.kind,
-            alert=adopted.alert if adopted else alert_id(source, device, self._model, HEAD, epoch, raised_t_ns),
+            alert=adopted.alert if adopted else alert_id(source, device, self._model, self._head, epoch, raised_t_ns),
             sequence=int(evidence.sequence[slot]),
             source=source,
             device=device,
-            head=HEAD,
+            head=self._head,
             state=STATES[evidence.alert_state[slot]],
             severity=SEVERITIES[evidence.severity[slot]],
             entry=step.entry,
             t_ns=step.t_ns,
             raised_t_ns=raised_t_ns,
             quality=step.quality.name.lower(),
-            risk=step.risk,
-            rul=step.rul,
+            outputs=step.outputs,
             cause=step.cause,
             clock_epoch=epoch,
             t_epoch=step.t_epoch,
@@ -122,8 +122,7 @@ def ended_without_owner(event: AlertEvent, cause: EndCause, entry: int, own: Bun
         state=next_state(event.state, "end"),
         entry=entry,
         quality=Quality.STALE.name.lower(),
-        risk=(),
-        rul=(),
+        outputs={},
         cause=cause,
         decided_by=None if own is None or event.bundle.digest == own.digest else own,
     )

@@ -7,6 +7,7 @@ and they interrupt the clearing time, since nobody knows what happened meanwhile
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -72,8 +73,7 @@ class Evidence(Columns):
         self.clearing_since_ns[slots] = NOT_CLEARING
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True):
     """Which rows of a batch raise, update and clear: bool [b] each, at most one of them a row."""
 
     raised: Bool
@@ -86,41 +86,27 @@ class Verdict:
         return (self.raised | self.updated | self.cleared).nonzero()[0]
 
 
-def severity_level(risk: Float32, policy: JudgePolicy) -> UInt8:
-    """uint8 [b], index into SEVERITIES: the shorter the horizon whose risk reaches `severity_risk`, the higher.
-
-    risk float32 [b, K]. Shortest horizon: critical; second: major; third: minor; later ones or none: warning.
-    """
-    reached = risk >= np.float32(policy.severity_risk)  # [b, K]
-    if not np.count_nonzero(reached):
-        return np.zeros(len(risk), np.uint8)
-    first = np.where(reached.any(axis=1), reached.argmax(axis=1), len(SEVERITIES))
-    level: UInt8 = np.maximum(len(SEVERITIES) - 1 - first, 0).astype(np.uint8)
-    return level
-
-
 def judge(
     evidence: Evidence,
     slots: Int64,
     t_ns: Int64,
     quality: UInt8,
-    risk: Float32,
+    value: Float32,
+    level: UInt8,
     threshold: float | Float32,
     policy: JudgePolicy,
 ) -> Verdict:
     """Update the evidence of a batch of distinct devices; element i depends on elements i only (law 2).
 
-    slots int64 [b]; t_ns int64 [b]; quality uint8 [b]; risk float32 [b, K]; threshold > 0, one for the whole batch or
-    float32 [b], one a row.
+    slots int64 [b]; t_ns int64 [b]; quality uint8 [b]; value float32 [b], which is compared with the threshold;
+    level uint8 [b], index into SEVERITIES; threshold > 0, one for the whole batch or float32 [b], one a row.
     """
     ok = quality == Quality.OK
-    alert_risk = risk[:, policy.horizon]
-    over = ok & (alert_risk >= np.asarray(threshold, np.float32))
+    over = ok & (value >= np.asarray(threshold, np.float32))
     state = evidence.alert_state[slots]
     standing = state != NORMAL
     window = evidence.window[slots]
     # One noisy row must not make an alert critical: severity is what the last two `ok` rows agree on.
-    level = severity_level(risk, policy)
     level_before = evidence.level[slots]
     evidence.level[slots] = np.where(ok, level, level_before)
     if not np.count_nonzero(over | standing | (window > 0)):  # nearly always
@@ -129,7 +115,7 @@ def judge(
 
     # In float64 and then rounded once, whether one threshold comes or one a row.
     clear_threshold = np.multiply(threshold, policy.clear_ratio, dtype=np.float64).astype(np.float32)
-    under = ok & (alert_risk < clear_threshold)
+    under = ok & (value < clear_threshold)
     mask = np.uint32((1 << policy.n) - 1)
     window = np.where(ok, ((window << np.uint32(1)) | over) & mask, window)
     raised = ~standing & over & (np.bitwise_count(window) >= policy.m)

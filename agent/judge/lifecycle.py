@@ -53,8 +53,6 @@ _TABLE: npt.NDArray[np.uint8] = np.array(
     np.uint8,
 )  # [states, triggers]
 
-HEAD = "risk"
-
 
 def apply(state: UInt8, trigger: Trigger) -> UInt8:
     """The states uint8 [b] that follow from `state` uint8 [b] by `trigger`.

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
-import numpy as np
 
+from agent.bundle.head import shortest
+from agent.bundle.heads import HEADS
 from agent.bundle.manifest import Manifest
 from agent.publish.topic import Topics
 from agent.store.cursor import Due
@@ -66,7 +67,7 @@ class EventMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ScoreMessage(msgspec.Struct, frozen=True):
-    """One row's score; numbers read back as the same float32."""
+    """One row's score, a list a head, empty where the bundle has none; numbers read back as the same float32."""
 
     device: str
     model: str
@@ -80,36 +81,30 @@ class ScoreMessage(msgspec.Struct, frozen=True):
 def event_message(event: AlertEvent) -> bytes:
     """What the event topic says, and the alert topic while the alert stands; from the event alone."""
     by = event.decided_by or event.bundle
-    return msgspec.json.encode(
-        EventMessage(
-            event=event.kind,
-            alert=event.alert,
-            sequence=event.sequence,
-            device=event.device,
-            source=event.source,
-            model=event.model,
-            head=event.head,
-            state=event.state,
-            severity=event.severity,
-            t=time(event.t_ns, by.time_unit),
-            t_ns=event.t_ns,
-            raised_t=time(event.raised_t_ns, event.bundle.time_unit),
-            raised_t_ns=event.raised_t_ns,
-            quality=event.quality,
-            cause=event.cause,
-            risk={horizon: _short(value) for horizon, value in risk_by_horizon(event).items()},
-            bundle=_name(event.bundle),
-            time_to_fault=_time_to_fault(event.rul, by),
-            decided_by=_name(event.decided_by) if event.decided_by else None,
-        )
+    message = EventMessage(
+        event=event.kind,
+        alert=event.alert,
+        sequence=event.sequence,
+        device=event.device,
+        source=event.source,
+        model=event.model,
+        head=event.head,
+        state=event.state,
+        severity=event.severity,
+        t=time(event.t_ns, by.time_unit),
+        t_ns=event.t_ns,
+        raised_t=time(event.raised_t_ns, event.bundle.time_unit),
+        raised_t_ns=event.raised_t_ns,
+        quality=event.quality,
+        cause=event.cause,
+        risk={},
+        bundle=_name(event.bundle),
+        decided_by=_name(event.decided_by) if event.decided_by else None,
     )
-
-
-def risk_by_horizon(event: AlertEvent) -> dict[str, float]:
-    """The event's risks, shortest horizon first, empty for a forgotten device; "horizon 1" where none has a name."""
-    by = event.decided_by or event.bundle
-    names = by.horizons or [f"horizon {number}" for number in range(1, len(event.risk) + 1)]
-    return dict(zip(names, event.risk, strict=False))
+    members = msgspec.to_builtins(message)
+    for name, head in HEADS.items():
+        members |= head.members(event.outputs.get(name, ()), by)
+    return msgspec.json.encode(members)
 
 
 def outgoing(due: Due, topics: Topics) -> Outgoing:
@@ -127,17 +122,18 @@ def score_messages(
     """Topic and payload of each score of a model, which has this manifest; the scores count `sources`."""
     names = [sources[source].name for source in scores.source.tolist()]
     said = (scores.device.tolist(), scores.t_ns.tolist(), scores.quality.tolist())
-    for source, device, t_ns, quality, risk, rul in zip(names, *said, scores.risk, scores.rul, strict=True):
+    for row, (source, device, t_ns, quality) in enumerate(zip(names, *said, strict=True)):
         message = ScoreMessage(
             device=device,
             model=scores.model,
             t=time(t_ns, manifest.time_unit),
             t_ns=t_ns,
             quality=Quality(quality).name.lower(),
-            risk=[_short(value) for value in risk],
-            rul=[_short(value) for value in rul],
+            risk=[],
+            rul=[],
         )
-        yield topics.score(source, device, scores.model), msgspec.json.encode(message)
+        outputs = {name: [shortest(value) for value in output[row]] for name, output in scores.outputs.items()}
+        yield topics.score(source, device, scores.model), msgspec.json.encode(msgspec.to_builtins(message) | outputs)
 
 
 def time(t_ns: int, time_unit: Literal["s", "cycle", "unknown"]) -> Time:
@@ -150,17 +146,3 @@ def time(t_ns: int, time_unit: Literal["s", "cycle", "unknown"]) -> Time:
 
 def _name(bundle: BundleLabel) -> BundleName:
     return BundleName(bundle.name, bundle.version, bundle.digest)
-
-
-def _time_to_fault(rul: tuple[float, ...], by: BundleLabel) -> TimeToFault | None:
-    if not rul or not by.quantiles:
-        return None
-    middle = min(range(len(by.quantiles)), key=lambda index: abs(by.quantiles[index] - 0.5))
-    unit = "cycles" if by.time_unit == "cycle" else "s"
-    low, expected, high = (_short(rul[index]) for index in (0, middle, -1))
-    return TimeToFault(expected, low, high, by.cap_s, unit)
-
-
-def _short(value: float) -> float:
-    """The float with the fewest digits that reads back as the same float32."""
-    return float(str(np.float32(value)))

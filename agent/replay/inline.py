@@ -88,8 +88,8 @@ def by_device(stream: Stream, parts: Sequence[Scores], events: Iterable[AlertEve
     owner = stream.owner[np.concatenate([part.entry for part in parts])]
     t_ns = np.concatenate([part.t_ns for part in parts])
     quality = np.concatenate([part.quality for part in parts])
-    risk = np.concatenate([part.risk for part in parts])
-    rul = np.concatenate([part.rul for part in parts])
+    risk = np.concatenate([part.outputs["risk"] for part in parts])
+    rul = np.concatenate([part.outputs.get("rul", np.empty((len(part.entry), 0), np.float32)) for part in parts])
     events_of: dict[str, list[AlertEvent]] = {device: [] for device in stream.devices}
     for event in events:
         events_of[event.device].append(event)

@@ -57,15 +57,16 @@ def why_missed(result: DeviceResult, score: EarlyWarning, unit: Unit) -> str:
 def warning(event: AlertEvent, manifest: Manifest, t_fail_s: float | None, unit: Unit) -> str:
     """One line for the live view: when, who, how bad, how sure, how long still, and how long it really was."""
     parts = [_when(event.t_ns, manifest), f"{event.device:<8}", f"{event.severity:<8}"]
-    if event.risk:
-        risks = zip(event.risk, manifest.risk.horizons_s, strict=True)
-        each = ", ".join(f"{risk:.0%} in {unit.of(horizon_s):g}" for risk, horizon_s in risks)
+    risk, rul = event.outputs.get("risk"), event.outputs.get("rul")
+    if risk:
+        risks = zip(risk, manifest.risk.horizons_s, strict=True)
+        each = ", ".join(f"{value:.0%} in {unit.of(horizon_s):g}" for value, horizon_s in risks)
         parts.append(f"risk {each} {unit.plural}")
-    if event.rul and manifest.rul:
+    if rul and manifest.rul:
         quantiles = manifest.rul.quantiles
         middle = min(range(len(quantiles)), key=lambda index: abs(quantiles[index] - 0.5))
-        low, high = unit.of(event.rul[0]), unit.of(event.rul[-1])
-        parts.append(f"{unit.text(round(unit.of(event.rul[middle])) * unit.size_s)} left ({low:.0f} to {high:.0f})")
+        low, high = unit.of(rul[0]), unit.of(rul[-1])
+        parts.append(f"{unit.text(round(unit.of(rul[middle])) * unit.size_s)} left ({low:.0f} to {high:.0f})")
     left_s = None if t_fail_s is None else t_fail_s - event.t_ns / 1e9
     parts.append("in truth it did not fail" if left_s is None else f"in truth {unit.of(left_s):.0f}")
     return "  ".join(parts)

@@ -4,10 +4,10 @@ The graph optimization level is fixed, because it can change the bits a bundle c
 vectors were recorded and are checked at this level.
 """
 
-import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_state
 
+from agent.bundle.heads import widths
 from agent.bundle.manifest import Manifest
 from agent.words import Float32
 
@@ -41,21 +41,19 @@ class Engine:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
         except _REFUSALS as error:
             raise _failed(error) from error
-        self._outputs = ["state_out", "risk", "rul"] if manifest.rul else ["state_out", "risk"]
+        self._heads = [*widths(manifest)]
 
-    def run(self, x: Float32, dt: Float32, state: Float32) -> tuple[Float32, Float32, Float32]:
+    def run(self, x: Float32, dt: Float32, state: Float32) -> tuple[Float32, dict[str, Float32]]:
         """Step b devices once. Raises ModelFailed.
 
         x float32 [b, F] raw units, NaN = missing; dt float32 [b] seconds; state float32 [b, S].
-        Returns state_out [b, S], risk [b, K], rul [b, Q] (Q = 0 for a bundle without `rul`), all float32.
+        Returns state_out [b, S] and, by head, the outputs [b, width] that the manifest names, all float32.
         """
         try:
-            outputs = self._session.run(self._outputs, {"x": x, "dt": dt, "state": state})
+            state_out, *outputs = self._session.run(["state_out", *self._heads], {"x": x, "dt": dt, "state": state})
         except _REFUSALS as error:
             raise _failed(error) from error
-        state_out, risk = outputs[0], outputs[1]
-        rul = outputs[2] if len(outputs) == 3 else np.empty((len(x), 0), np.float32)
-        return state_out, risk, rul
+        return state_out, dict(zip(self._heads, outputs, strict=True))
 
 
 def _failed(error: Exception) -> ModelFailed:

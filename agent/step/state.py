@@ -8,6 +8,7 @@ the device warms up as one that was never heard, from the state that it has.
 import math
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from agent.bundle.manifest import Cadence, Manifest
@@ -47,8 +48,7 @@ class StateColumns(Columns):
     quality: UInt8 = column(np.uint8, Quality.WARMING_UP)
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(msgspec.Struct, frozen=True):
     """How rows lie to those that the states of their devices stepped on.
 
     too_fast  bool [b]     closer to the row before than rows came in training, or not yet due after such a row
@@ -142,25 +142,27 @@ class States:
             columns.rows[misses], columns.is_new[misses] = 0, False
             columns.is_behind[slots] = False
 
-    def step(self, engine: Engine, rows: Rows, dt: Float32, max_batch: int) -> tuple[Float32, Float32, Bool]:
-        """Step the states of distinct devices, at most `max_batch` a call of the engine; dt float32 [b].
+    def step(
+        self, engine: Engine, slots: Int64, x: Float32, dt: Float32, max_batch: int
+    ) -> tuple[dict[str, Float32], Bool]:
+        """Step the states of distinct devices, slots int64 [b], with x [b, F] and dt [b]; `max_batch` a call at most.
 
-        Returns risk [b, K], rul [b, Q] and sound bool [b]: where a result is not finite the state must not be used.
+        Returns the outputs [b, width] by head and sound bool [b]: where a result is not finite the state must not be
+        used.
         """
-        risks, ruls = [], []
-        sound = np.ones(len(rows), np.bool_)
-        for start in range(0, len(rows), max_batch):
+        parts = []
+        sound = np.ones(len(slots), np.bool_)
+        for start in range(0, len(slots), max_batch):
             part = slice(start, start + max_batch)
-            slots = rows.slot[part]
-            state, risk, rul = engine.run(rows.x[part], dt[part], self.columns.state[slots])
-            if not _is_finite(state, risk, rul):
-                sound[part] = np.logical_and.reduce([np.isfinite(one).all(axis=1) for one in (state, risk, rul)])
-            self.columns.state[slots] = state
-            risks.append(risk)
-            ruls.append(rul)
-        if len(risks) == 1:
-            return risks[0], ruls[0], sound
-        return np.concatenate(risks), np.concatenate(ruls), sound
+            state, outputs = engine.run(x[part], dt[part], self.columns.state[slots[part]])
+            arrays = (state, *outputs.values())
+            if not _is_finite(*arrays):
+                sound[part] = np.logical_and.reduce([np.isfinite(one).all(axis=1) for one in arrays])
+            self.columns.state[slots[part]] = state
+            parts.append(outputs)
+        if len(parts) == 1:
+            return parts[0], sound
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, sound
 
     def stepped(self, rows: Rows, quality: UInt8, sound: Bool) -> None:
         """What is known of devices once they have stepped; where sound bool [b] does not hold they start again."""

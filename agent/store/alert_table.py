@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.errors import StateRefused
 from agent.store.database import BUSY_TIMEOUT_S
+from agent.store.migration import with_outputs
 from agent.store.schema import ALERTS, ALERTS_OF_OLDER, SCHEMA_VERSION, Unusable, read_alert
 from agent.words import AlertEvent
 
@@ -68,6 +69,8 @@ class AlertTable:
         is_older = 0 < self._db.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION
         query = ALERTS_OF_OLDER if is_older else ALERTS  # until the agent of this version has started
         events = self._db.execute(f"{query} ORDER BY source, device, model, head").fetchall()
+        if is_older:
+            events = [(*columns, with_outputs(event)) for *columns, event in events]
         rows = Rows([read_alert(row) for row in events])
         self._version = version
         return rows

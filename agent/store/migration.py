@@ -42,6 +42,11 @@ class _BundleName(msgspec.Struct):
     digest: str
 
 
+class _OldOutputs(msgspec.Struct):
+    risk: tuple[float, ...]
+    rul: tuple[float, ...]
+
+
 class _Message(msgspec.Struct):
     """The message of an event, as versions 1 and 2 kept it to be published."""
 
@@ -90,8 +95,7 @@ class _Message(msgspec.Struct):
             t_ns=self.t_ns,
             raised_t_ns=self.raised_t_ns,
             quality=self.quality,
-            risk=tuple(self.risk.values()),
-            rul=(span.low, span.expected, span.high) if span else (),
+            outputs=_outputs(tuple(self.risk.values()), (span.low, span.expected, span.high) if span else ()),
             cause=self.cause,
             bundle=said if is_own else raised_in,
             decided_by=None if is_own else said,
@@ -104,8 +108,10 @@ def migrate(db: sqlite3.Connection, version: int) -> None:
     try:
         _run(db, _TO_3)
         _run(db, TABLES)
-        alerts = "SELECT source, device, ?, head, stands, t_ns, event FROM old_alert"
-        db.execute(f"INSERT INTO alert {alerts}", (MAIN_MODEL,))
+        alerts = db.execute("SELECT source, device, head, stands, t_ns, event FROM old_alert").fetchall()
+        for source, device, head, stands, t_ns, event in alerts:
+            row = (source, device, MAIN_MODEL, head, stands, t_ns, with_outputs(event))
+            db.execute("INSERT INTO alert VALUES (?, ?, ?, ?, ?, ?, ?)", row)
         parked = "parked" if version > 1 else "0"
         rows = f"SELECT number, topic, payload, retain, {parked} FROM old_outbox ORDER BY number"
         _take_outbox(db, db.execute(rows).fetchall())
@@ -118,6 +124,24 @@ def migrate(db: sqlite3.Connection, version: int) -> None:
             raise Unusable(f"an event in its outbox cannot be read ({error})") from None
         raise
     db.execute("COMMIT")
+
+
+def with_outputs(event: bytes) -> bytes:
+    """An event as versions 1 and 2 kept it, with an array of its own for risk and rul, as it is kept today.
+
+    What cannot be read is returned as it is: who reads it says whose it is.
+    """
+    try:
+        told = msgspec.json.decode(event, type=_OldOutputs)
+        members = msgspec.json.decode(event, type=dict[str, msgspec.Raw])
+    except (*Unreadable, TypeError):
+        return event
+    others = {name: value for name, value in members.items() if name not in ("risk", "rul")}
+    return msgspec.json.encode(others | {"outputs": _outputs(told.risk, told.rul)})
+
+
+def _outputs(risk: tuple[float, ...], rul: tuple[float, ...]) -> dict[str, tuple[float, ...]]:
+    return {name: values for name, values in (("risk", risk), ("rul", rul)) if values}
 
 
 def _run(db: sqlite3.Connection, statements: str) -> None:

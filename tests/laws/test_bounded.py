@@ -27,7 +27,7 @@ def test_a_forgotten_device_makes_room_and_starts_as_new():
     into.apply(Heartbeat(20 * 10**9))
     assert into.counts["press", "forgotten"] == 1
     again = take(into, life("p2", 6), arrived_ns=21 * 10**9)
-    assert again.scores[0].risk.tobytes() == first.scores[0].risk.tobytes()
+    assert again.scores[0].outputs["risk"].tobytes() == first.scores[0].outputs["risk"].tobytes()
 
 
 def test_the_alert_of_a_forgotten_device_ends_with_the_cause():

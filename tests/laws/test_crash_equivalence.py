@@ -58,7 +58,10 @@ class CrashedAtAnyTime(RuleBasedStateMachine):
         scores = taken.scores[0]
         for row, entry in enumerate(scores.entry.tolist()):
             self.hear_score(
-                str(scores.device[row]), int(scores.t_ns[row]), Quality(scores.quality[row]), scores.risk[row]
+                str(scores.device[row]),
+                int(scores.t_ns[row]),
+                Quality(scores.quality[row]),
+                scores.outputs["risk"][row],
             )
             if entry in events:
                 self.commit(events.pop(entry))

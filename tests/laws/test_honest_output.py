@@ -45,7 +45,7 @@ def test_lost_history_starts_from_a_zero_state():
     again = [message("p1", 100 + cycle, wear=1.0) for cycle in range(4)]
     back = take(core(), [*life("p1", 40), *again]).scores[0]
     new = take(core(), again).scores[0]
-    assert back.risk[40:].tobytes() == new.risk.tobytes()
+    assert back.outputs["risk"][40:].tobytes() == new.outputs["risk"].tobytes()
 
 
 def test_known_missing_history_is_a_gap_for_the_next_row_of_each_device_of_the_source():
@@ -72,7 +72,7 @@ def test_a_new_device_that_loses_its_history_is_of_unknown_age():
     back = take(core(BENCH), [*BENCH_LIFE, *again]).scores[0]
     unknown = take(core(), again).scores[0]
     assert back.quality[len(BENCH_LIFE) :].tolist() == [GAP, WARMING_UP, OK, OK]
-    assert back.risk[len(BENCH_LIFE) :].tobytes() == unknown.risk.tobytes()
+    assert back.outputs["risk"][len(BENCH_LIFE) :].tobytes() == unknown.outputs["risk"].tobytes()
 
 
 @pytest.mark.parametrize("channels", [{"wear": 4.1}, {"temp": -3.1}, {"wear": None}, {"temp": 1e39}])
@@ -112,7 +112,7 @@ def test_rows_that_are_not_ok_do_not_raise(quality):
     worn = [message("p1", cycle, wear=2.5) for cycle in cycles]
     taken = take(core(manifest=manifest), worn)
     assert set(taken.scores[0].quality[3:].tolist()) == {Quality[quality.upper()]}
-    assert taken.scores[0].risk[-1, 2] > 0.9
+    assert taken.scores[0].outputs["risk"][-1, 2] > 0.9
     assert not taken.alerts
     assert take(core(), [message("p1", cycle, wear=2.5) for cycle in range(1, 40)]).alerts[0].kind == "raised"
 
@@ -155,4 +155,4 @@ def test_rows_left_out_as_too_fast_do_not_depend_on_how_the_stream_is_cut():
     whole, cut = take(core(), fast).scores[0], core()
     parts = [take(cut, [one]).scores[0] for one in fast]
     assert whole.t_ns.tolist() == [int(t) for part in parts for t in part.t_ns]
-    assert whole.risk.tobytes() == b"".join(part.risk.tobytes() for part in parts)
+    assert whole.outputs["risk"].tobytes() == b"".join(part.outputs["risk"].tobytes() for part in parts)

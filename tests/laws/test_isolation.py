@@ -71,6 +71,12 @@ def test_a_whole_life_with_alerts_is_told_the_same_among_300_devices():
     assert bytes_of(taken, "p0") == alone(mine, "p0")
 
 
+def arrays_of(stepped):
+    state, outputs = stepped
+    assert [*outputs] == ["risk", "rul"]
+    return state, *outputs.values()
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 17, 256, 1024])
 def test_the_engine_gives_a_row_the_same_bits_in_every_batch(batch_size):
     """The same row alone and at every place of a batch of hostile rows and states; compare bytes."""
@@ -80,11 +86,12 @@ def test_the_engine_gives_a_row_the_same_bits_in_every_batch(batch_size):
     state = rng.choice(np.float32([1e30, -1e30, 0.1]), (batch_size, small_manifest().state_size))
     dt = np.ones(batch_size, np.float32)
     row, own_state = np.float32([[0.1, -0.2, 0.7]]), np.float32([[0.2, 0.1, 0.5, 9.0, 1.0]])
-    want = [output.tobytes() for output in engine.run(row, dt[:1], own_state)]
+    want = [output.tobytes() for output in arrays_of(engine.run(row, dt[:1], own_state))]
     for place in {0, batch_size // 2, batch_size - 1}:
         x_mixed, state_mixed = x.copy(), state.copy()
         x_mixed[place], state_mixed[place] = row[0], own_state[0]
-        got = [output[place : place + 1].tobytes() for output in engine.run(x_mixed, dt, state_mixed)]
+        arrays = arrays_of(engine.run(x_mixed, dt, state_mixed))
+        got = [array[place : place + 1].tobytes() for array in arrays]
         assert got == want
 
 
@@ -114,10 +121,10 @@ def test_two_sources_that_use_one_id_are_two_machines():
     for index, lives in enumerate((sound, worn)):
         mine = taken.scores[0].source == index
         alone_scores = take(core(), lives).scores[0]
-        assert taken.scores[0].risk[mine].tobytes() == alone_scores.risk.tobytes()
+        assert taken.scores[0].outputs["risk"][mine].tobytes() == alone_scores.outputs["risk"].tobytes()
         assert taken.scores[0].quality[mine].tobytes() == alone_scores.quality.tobytes()
     assert {event.source for event in taken.alerts} == {"oven"}
     (wanted, *_) = take(core(), worn).alerts
-    assert (taken.alerts[0].t_ns, taken.alerts[0].risk) == (wanted.t_ns, wanted.risk)
+    assert (taken.alerts[0].t_ns, taken.alerts[0].outputs) == (wanted.t_ns, wanted.outputs)
     assert taken.alerts[0].alert != wanted.alert, "the id names the source"
     assert into.counts == {}

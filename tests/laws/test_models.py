@@ -22,9 +22,9 @@ def of_model(taken, index, device="p1"):
     """What one model said of a device, as bytes."""
     scores = taken.scores[index]
     events = [event for event in taken.alerts if event.model == scores.model and event.device == device]
-    said = [(one.kind, one.sequence, one.severity, one.t_ns, one.risk, one.rul) for one in events]
+    said = [(one.kind, one.sequence, one.severity, one.t_ns, one.outputs) for one in events]
     mine = scores.device == device
-    columns = (scores.t_ns, scores.quality, scores.risk, scores.rul)
+    columns = (scores.t_ns, scores.quality, *scores.outputs.values())
     return b"".join(column[mine].tobytes() for column in columns) + repr(said).encode()
 
 
@@ -163,6 +163,6 @@ def test_messages_may_be_split_anywhere():
         for index, (topic, payload) in enumerate(messages)
     ]
     for index in range(2):
-        risks = np.concatenate([part.scores[index].risk for part in parts])
-        assert risks.tobytes() == straight.scores[index].risk.tobytes()
+        risks = np.concatenate([part.scores[index].outputs["risk"] for part in parts])
+        assert risks.tobytes() == straight.scores[index].outputs["risk"].tobytes()
     assert [event for part in parts for event in part.alerts] == list(straight.alerts)

@@ -17,6 +17,7 @@ import pytest
 from agent.bundle import file
 from agent.replay.inline import PlayedDevice
 from agent.step.engine import Engine
+from agent.words import AlertEvent
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of
 from trainer.data.split import split
@@ -33,10 +34,10 @@ def played() -> tuple[dict[str, str], tuple[PlayedDevice, ...]]:
     config = read_config(ROOT / "configs" / "train" / "pumps.toml")
     pumps = split(histories_of(config, None), config.split).play
     bundle = file.read(FOLDER / "pumps-0.1.0.fwb")
-    computed = Engine(bundle.model, bundle.manifest).run(bundle.golden.x, bundle.golden.dt, bundle.golden.state)
+    state, outputs = Engine(bundle.model, bundle.manifest).run(bundle.golden.x, bundle.golden.dt, bundle.golden.state)
     arithmetic = {
         "rows": digest(*(one.x.tobytes() for one in pumps)),
-        "golden": digest(*(one.tobytes() for one in computed)),
+        "golden": digest(*(one.tobytes() for one in (state, *outputs.values()))),
     }
     return arithmetic, play(bundle, bundle.model, pumps, THRESHOLD)
 
@@ -44,8 +45,16 @@ def played() -> tuple[dict[str, str], tuple[PlayedDevice, ...]]:
 def of_scores(devices: tuple[PlayedDevice, ...]) -> str:
     return digest(
         *(part.tobytes() for one in devices for part in (one.t_ns, one.quality, one.risk, one.rul)),
-        *(repr((event.risk, event.rul)).encode() for one in devices for event in one.events),
+        *(
+            repr((event.outputs.get("risk", ()), event.outputs.get("rul", ()))).encode()
+            for one in devices
+            for event in one.events
+        ),
     )
+
+
+def outputs_of(event: AlertEvent) -> tuple[tuple[float, ...], ...]:
+    return event.outputs.get("risk", ()), event.outputs.get("rul", ())
 
 
 def of_alerts(devices: tuple[PlayedDevice, ...]) -> str:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from agent.bundle import golden
 from agent.bundle.file import Bundle, read
 from agent.bundle.manifest import ThresholdRow, ThresholdTable
+from agent.bundle.verify import verify
 from agent.errors import DataRefused
 from agent.judge.threshold import choose, parse_budget
 from agent.score.time_unit import Unit
@@ -64,7 +64,7 @@ def bundle_of(made: tuple[Path, Path]) -> Bundle:
 
 def test_bundle_is_whole_and_computes_what_it_promises(made: tuple[Path, Path]) -> None:
     bundle = bundle_of(made)
-    golden.verify(bundle, Engine(bundle.model, bundle.manifest))
+    verify(bundle.golden, bundle.manifest, Engine(bundle.model, bundle.manifest), bundle.path)
     manifest = bundle.manifest
     assert (manifest.time_unit, manifest.trained_for) == ("cycle", "from_new")
     assert [channel.name for channel in manifest.channels] == list(NAMES)
@@ -357,7 +357,7 @@ def test_fd001_is_learnt_and_its_bundle_holds(cmapss: Path, tmp_path: Path) -> N
         }
     )
     bundle = read(fit(short, cmapss, tmp_path))
-    golden.verify(bundle, Engine(bundle.model, bundle.manifest))
+    verify(bundle.golden, bundle.manifest, Engine(bundle.model, bundle.manifest), bundle.path)
     assert len(bundle.model) <= 0.30 * len(bundle.model_fp32)
     assert bundle.manifest.metrics["play_rmse"] < 43, "a constant does as well"
     assert len(bundle.manifest.created_from.play_devices) == 20

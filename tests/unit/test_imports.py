@@ -32,6 +32,7 @@ SIDEWAYS = {
     ("publish", "store.cursor"),
     ("align", "bundle.manifest"),
     ("step", "bundle.manifest"),
+    ("step", "bundle.heads"),
     ("judge", "bundle.manifest"),
     ("replay", "run"),
 }

@@ -47,7 +47,7 @@ def new_bundle(config: Config, parts: Parts, model: Streaming, data_sha256: str)
         digest="0" * 64,
         model=export(model, "int8"),
         model_fp32=export(model, "fp32"),
-        golden=Golden(empty, empty, empty, empty, empty, empty),
+        golden=Golden(empty, empty, empty, empty, {}),
         report=b"",
         card="",
     )

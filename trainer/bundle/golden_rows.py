@@ -6,9 +6,9 @@ import numpy as np
 
 from agent.bundle import onnx_graph
 from agent.bundle.file import Bundle
-from agent.bundle.golden import Golden, rows_max
+from agent.bundle.golden import Golden, concatenated
+from agent.bundle.verify import rows_max
 from agent.step.engine import Engine
-from agent.words import Float32
 from trainer.data.history import History
 
 GOLDEN_DEVICES = 4
@@ -23,7 +23,7 @@ def golden(bundle: Bundle, histories: Sequence[History]) -> Golden:
     Of long lives, wide states or a large model fewer, so that a gateway can compute them again within its bounds.
     """
     engine = Engine(bundle.model, bundle.manifest)
-    kept: list[tuple[Float32, ...]] = []
+    kept: list[Golden] = []
     n_rows = sum(len(history.t_s) for history in histories[:GOLDEN_DEVICES])
     row_bytes = 4 * (2 * bundle.manifest.state_size + bundle.manifest.n_channels)
     every = max(GOLDEN_EVERY, -(-n_rows * row_bytes // GOLDEN_BYTES))
@@ -34,10 +34,10 @@ def golden(bundle: Bundle, histories: Sequence[History]) -> Golden:
             dt = np.array([history.t_s[row] - history.t_s[max(row - 1, 0)]], np.float32)
             if row % (4 * every) == 3 * every:
                 x[0, ::4], x[0, 1::4], x[0, 2::4] = np.nan, np.inf, -1e30
-            after, risk, rul = engine.run(x, dt, state)
+            after, outputs = engine.run(x, dt, state)
             if row % every == 0:
-                kept.append((x, dt, state, after, risk, rul))
+                kept.append(Golden(x, dt, state, after, outputs))
             state = after
     n_kept = min(len(kept), rows_max(onnx_graph.check(bundle.model, bundle.manifest), bundle.manifest))
     chosen = [kept[index] for index in np.linspace(0, len(kept) - 1, n_kept).round().astype(int)]
-    return Golden(*(np.concatenate(arrays) for arrays in zip(*chosen, strict=True)))
+    return concatenated(chosen)

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from agent.bundle.manifest_rules import TIME_S_MAX
+from agent.bundle.bounds import TIME_S_MAX
 from agent.config.quantity import parse_duration
 from agent.errors import ConfigurationRefused
 

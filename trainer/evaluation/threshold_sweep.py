@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import msgspec
 import numpy as np
 
 from agent.bundle.file import Bundle
@@ -132,7 +131,6 @@ def alerts_at(
 
     scores  float64 [T] a history, NaN where the judge does not count a row; compared as float32, as an agent's are
     """
-    policy = msgspec.structs.replace(rules.policy, horizon=0)  # a score is the only column of what is judged
     n_devices, n_slots = len(histories), len(thresholds) * len(histories)
     slots = np.arange(n_slots).reshape(len(thresholds), n_devices)
     threshold = np.repeat(np.array(thresholds, np.float32), n_devices)  # [slots]
@@ -147,8 +145,9 @@ def alerts_at(
     for row in range(length.max()):
         batch = slots[:, length > row].ravel()
         device = batch % n_devices
-        risk = score[row, device][:, None]
-        verdict = judge(evidence, batch, t_ns[row, device], quality[row, device], risk, threshold[batch], policy)
+        value, level = score[row, device], np.zeros(len(batch), np.uint8)
+        times, qualities = t_ns[row, device], quality[row, device]
+        verdict = judge(evidence, batch, times, qualities, value, level, threshold[batch], rules.policy)
         for slot in batch[verdict.raised].tolist():
             spells[slot].append(Spell(int(t_ns[row, slot % n_devices]) / 1e9))
         for slot in batch[verdict.cleared].tolist():

@@ -61,7 +61,9 @@ class Collected:
         same = ("alert", "sequence", "source", "device", "head", "state", "severity", "quality", "cause")
         times = ("t_ns", "raised_t_ns")
         values = {name: getattr(event, name) for name in same + times}
-        values |= {"kind": event.event, "entry": entry, "risk": _exact(list(event.risk.values())), "rul": rul}
+        values |= {"kind": event.event, "entry": entry}
+        outputs = {"risk": _exact(list(event.risk.values())), "rul": rul}
+        values["outputs"] = {name: output for name, output in outputs.items() if output}
         values |= {"t_epoch": 0, "bundle": self.bundle}  # no clock of a recording is wrong
         return msgspec.convert(values, type=AlertEvent)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agent.bundle import file, onnx_graph
-from agent.bundle.golden import rows_max, verify_work
+from agent.bundle.verify import rows_max, verify_work
 from agent.core.model import load_engine
 from tests.bundles import write_small_bundle
 from trainer.bundle.golden_rows import GOLDEN_EVERY, golden

@@ -101,7 +101,8 @@ def alone(history: History, score: np.ndarray, threshold: float, policy: JudgePo
     for t_s, one in zip(history.t_s, score, strict=True):
         quality = np.array([Quality.OUT_OF_DOMAIN if np.isnan(one) else Quality.OK], np.uint8)
         t_ns = np.round([t_s * 1e9]).astype(np.int64)
-        verdict = judge(evidence, slot, t_ns, quality, np.full((1, 2), one, np.float32), threshold, policy)
+        value, level = np.array([one], np.float32), np.zeros(1, np.uint8)
+        verdict = judge(evidence, slot, t_ns, quality, value, level, threshold, policy)
         if verdict.raised[0]:
             spells.append(Spell(t_ns[0] / 1e9))
         if verdict.cleared[0]:

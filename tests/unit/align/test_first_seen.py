@@ -40,8 +40,8 @@ def test_a_new_device_starts_from_the_new_values_and_one_of_unknown_age_from_zer
     engine, x, dt = Engine(MODEL, small_manifest()), np.zeros((1, 3), np.float32), np.zeros(1, np.float32)
     x[0] = np.random.default_rng(0).normal(0, 0.05, (1, 3)).astype(np.float32)  # as `life` does
     for row, state in enumerate(([0, 0, 0, 0, 1], [0, 0, 0, 0, 0])):
-        assert scores.risk[row].tolist() == engine.run(x, dt, np.float32([state]))[1][0].tolist()
-    assert (scores.risk[0] < scores.risk[1]).all()
+        assert scores.outputs["risk"][row].tolist() == engine.run(x, dt, np.float32([state]))[1]["risk"][0].tolist()
+    assert (scores.outputs["risk"][0] < scores.outputs["risk"][1]).all()
 
 
 def test_a_bundle_that_knows_no_new_devices_scores_both_alike():
@@ -50,7 +50,7 @@ def test_a_bundle_that_knows_no_new_devices_scores_both_alike():
     state = tuple(msgspec.structs.replace(block, new=0.0) for block in manifest.state)
     plain = msgspec.structs.replace(manifest, state=state)
     scores = take(core(SOURCE, BENCH, manifest=plain), [*bench("b1"), *life("p1", 4)]).scores[0]
-    assert scores.risk[:4].tobytes() == scores.risk[4:].tobytes()
+    assert scores.outputs["risk"][:4].tobytes() == scores.outputs["risk"][4:].tobytes()
     assert scores.quality.tolist() == [OK] * 4 + [WARMING_UP, WARMING_UP, OK, OK]
 
 
@@ -165,7 +165,7 @@ def test_a_device_that_cannot_be_followed_starts_again_as_of_unknown_age():
     assert into.counts["bench", "not_finite"] == 1
     assert again.quality.tolist() == [GAP, WARMING_UP, OK]
     quiet = take(core(), life("b1", 4, start=6)[1:]).scores[0]  # the same rows without a past
-    assert again.risk.tobytes() == quiet.risk.tobytes()
+    assert again.outputs["risk"].tobytes() == quiet.outputs["risk"].tobytes()
 
 
 def test_a_source_that_is_called_new_later_makes_no_known_device_new():

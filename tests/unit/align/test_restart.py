@@ -25,7 +25,9 @@ def test_a_counter_that_starts_again_is_a_new_life():
     (end,) = again.alerts
     assert (end.kind, end.cause, end.state, end.alert) == ("cleared", "new_life", "normal", first.alerts[0].alert)
     alone = take(core(), life("p1", 40, wear_from=1000)[RESTART_ROWS - 1 :]).scores[0]
-    assert again.scores[0].risk.tobytes() == alone.risk.tobytes(), "nothing of the old life is left in the state"
+    assert again.scores[0].outputs["risk"].tobytes() == alone.outputs["risk"].tobytes(), (
+        "nothing of the old life is left in the state"
+    )
 
 
 def test_an_alert_of_the_new_life_has_an_id_of_its_own():
@@ -128,7 +130,7 @@ def test_a_restart_of_the_agent_does_not_measure_a_new_life_by_an_alert_of_the_o
     rows = ill(41, 60)
     scores, wanted = (take(one, rows, arrived_ns=3 * HOUR).scores[0] for one in (again, into))
     assert scores.t_ns.tolist() == wanted.t_ns.tolist()
-    assert scores.risk.tobytes() == wanted.risk.tobytes()
+    assert scores.outputs["risk"].tobytes() == wanted.outputs["risk"].tobytes()
 
 
 def test_a_crash_after_a_new_life_began_does_not_end_its_alert():
@@ -168,7 +170,7 @@ def test_rows_that_catch_up_while_a_backlog_is_still_thought_of_meet_no_old_stat
     got = take(again, well(1, 104), arrived_ns=2 * HOUR, step_ns=S).scores[0]
     assert got.quality.tolist() == [Quality.GAP, Quality.WARMING_UP, Quality.OK, Quality.OK]
     alone = take(core(), well(101, 104)).scores[0]
-    assert got.risk.tobytes() == alone.risk.tobytes()
+    assert got.outputs["risk"].tobytes() == alone.outputs["risk"].tobytes()
 
 
 def test_a_device_that_is_refused_hides_no_new_life_of_another():

@@ -53,7 +53,7 @@ def test_golden_rows_that_differ_are_found_by_check(tmp_path):
     """The model is whole and computes something else than the bundle promises."""
     manifest, members = small_manifest(), small_members()
     rows = golden.unpack(members["golden.npz"], manifest)
-    wrong = replace(rows, risk=rows.risk + np.float32(0.5)).pack()
+    wrong = replace(rows, outputs=rows.outputs | {"risk": rows.outputs["risk"] + np.float32(0.5)}).pack()
     file.write(tmp_path / "small.fwb", manifest, {**members, "golden.npz": wrong})
     (problem,) = told(checked(tmp_path, VALID + SOURCE))
     assert problem.startswith(
@@ -187,7 +187,7 @@ def test_two_models_on_one_source_of_which_one_is_on_a_second_run(tmp_path):
 def test_a_bundle_whose_golden_rows_differ_is_told_at_the_model_that_names_it(tmp_path):
     manifest, members = small_manifest(), small_members()
     rows = golden.unpack(members["golden.npz"], manifest)
-    wrong = replace(rows, risk=rows.risk + np.float32(0.5)).pack()
+    wrong = replace(rows, outputs=rows.outputs | {"risk": rows.outputs["risk"] + np.float32(0.5)}).pack()
     file.write(tmp_path / "wrong.fwb", manifest, {**members, "golden.npz": wrong})
     (problem,) = told(checked(tmp_path, VALID + '[[model]]\nname = "b"\nbundle = "wrong.fwb"\n' + SOURCE))
     assert problem.startswith(f"forewarn.toml:10: model[b].bundle: {tmp_path}/wrong.fwb: golden row 0 gives risk[0] = ")

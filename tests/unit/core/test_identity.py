@@ -30,7 +30,7 @@ def test_a_device_whose_source_has_another_name_goes_on_with_its_state():
     scores = take(after, life("p1", 10, start=31)).scores[0]
     assert scores.quality.tolist() == [Quality.GAP] + [Quality.OK] * 9
     wanted = take(before, life("p1", 10, start=31)).scores[0]
-    assert scores.risk.tobytes() == wanted.risk.tobytes()
+    assert scores.outputs["risk"].tobytes() == wanted.outputs["risk"].tobytes()
     assert sum(after.view().devices_by_quality().values()) == 1
 
 

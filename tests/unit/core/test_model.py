@@ -50,7 +50,9 @@ def test_what_onnx_runtime_refuses_at_loading_or_at_the_first_row_is_a_bundle_re
 
 
 def test_golden_rows_that_differ_are_a_bundle_refused(bundle):
-    wrong = replace(bundle, golden=replace(bundle.golden, risk=bundle.golden.risk + np.float32(0.5)))
+    rows = bundle.golden
+    off = replace(rows, outputs=rows.outputs | {"risk": rows.outputs["risk"] + np.float32(0.5)})
+    wrong = replace(bundle, golden=off)
     with pytest.raises(BundleRefused, match=r"golden row 0 gives risk\[0\]"):
         load_engine(wrong)
 

@@ -36,7 +36,10 @@ def test_of_another_bundle_only_the_model_starts_anew_and_says_gap():
     again = take(into, life("p1", 33)[28:])
     assert into.counts["press", "repeated"] + into.counts["press", "late"] == 2
     assert again.scores[0].quality.tolist() == [Quality.GAP, Quality.WARMING_UP, Quality.OK]
-    assert again.scores[0].risk.tobytes() == take(core(), life("p1", 33)[30:]).scores[0].risk.tobytes()
+    assert (
+        again.scores[0].outputs["risk"].tobytes()
+        == take(core(), life("p1", 33)[30:]).scores[0].outputs["risk"].tobytes()
+    )
 
 
 def test_an_unknown_column_group_is_refused_by_name():

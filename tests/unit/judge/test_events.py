@@ -82,7 +82,7 @@ def test_the_alert_of_a_forgotten_device_keeps_its_bundle():
     bounds = Bounds(stale_after_s=1.0, forget_after_s=3.0)
     into = later(standing(), bounds=bounds)
     ended = [event for second in range(10) for event in into.apply(Heartbeat((100 + second) * 10**9)).alerts]
-    assert [(one.cause, one.bundle, one.decided_by, one.risk) for one in ended] == [("forgotten", A, B, ())]
+    assert [(one.cause, one.bundle, one.decided_by, one.outputs) for one in ended] == [("forgotten", A, B, {})]
 
 
 def test_other_devices_are_not_touched_by_an_adopted_alert():

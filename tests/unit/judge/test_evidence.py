@@ -3,12 +3,20 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.bundle.head_risk import severity_level
 from agent.bundle.manifest import JudgePolicy
-from agent.judge.evidence import Evidence, judge, severity_level
+from agent.judge.evidence import Evidence
+from agent.judge.evidence import judge as judge_values
 from agent.words import Quality
 
 POLICY = JudgePolicy(horizon=2, m=2, n=3, clear_ratio=0.8, clear_after_s=3.0, severity_risk=0.5)
 OVER, BETWEEN, UNDER = 0.6, 0.45, 0.1  # threshold 0.5, clears under 0.4
+
+
+def judge(evidence, slots, t_ns, quality, risk, threshold, policy):
+    """As a predictor does for the head `risk`."""
+    value, level = risk[:, policy.horizon], severity_level(risk, policy)
+    return judge_values(evidence, slots, t_ns, quality, value, level, threshold, policy)
 
 
 def run(risks, qualities=None, policy=POLICY, cadence_s=1):

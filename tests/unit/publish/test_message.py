@@ -109,7 +109,7 @@ def test_alerts_of_two_models_are_apart():
 
 def test_a_forgotten_device_has_neither_risk_nor_time_to_fault():
     """The fields are empty or absent, never a placeholder."""
-    gone = msgspec.structs.replace(event("cleared", "a", t=5.0, cause="forgotten"), risk=(), rul=())
+    gone = msgspec.structs.replace(event("cleared", "a", t=5.0, cause="forgotten"), outputs={})
     said = json.loads(event_message(gone))
     assert said["risk"] == {}
     assert "time_to_fault" not in said
@@ -124,7 +124,9 @@ def test_scores_read_back_as_the_same_bits(risk):
     columns = np.arange(4, dtype=np.int64)
     quality = np.array([0, 1, 2, 3], np.uint8)
     devices = np.array(["a", "b/c", "d", "e"], object)
-    scores = Scores("main", columns, columns * 0, devices, columns * 10**9, quality, risk, risk[:, ::-1])
+    scores = Scores(
+        "main", columns, columns * 0, devices, columns * 10**9, quality, {"risk": risk, "rul": risk[:, ::-1]}
+    )
     said = list(score_messages(scores, [SOURCE], small_manifest(), TOPICS))
     assert [topic for topic, _ in said][1] == "forewarn/gateway-1/score/press/b%2Fc"
     topic, payload = next(score_messages(replace(scores, model="next"), [SOURCE], small_manifest(), TOPICS))

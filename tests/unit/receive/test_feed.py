@@ -74,7 +74,7 @@ def test_a_turn_that_has_lasted_too_long_leaves_the_rest_to_the_next_ones(monkey
     whole = core()
     topics, payloads = zip(*MESSAGES, strict=True)
     scores = whole.apply(Messages(topics, payloads, [10**9] * len(topics))).scores[0]
-    assert b"".join(part.scores[0].risk.tobytes() for part in taken[:3]) == scores.risk.tobytes()
+    assert b"".join(part.scores[0].outputs["risk"].tobytes() for part in taken[:3]) == scores.outputs["risk"].tobytes()
 
 
 def test_within_its_time_a_turn_takes_all_that_was_read():
@@ -160,7 +160,7 @@ def test_a_backlog_in_one_go_is_scored_whole_and_as_if_it_had_come_slowly():
     assert (into.n_messages, reads.inbox.counts, bool(reads.inbox.backlog)) == (506, {}, False)
     topics, payloads = zip(*rows, strict=True)
     slowly = core().apply(Messages(topics, payloads, [10**9] * 506)).scores[0]
-    assert b"".join(part.scores[0].risk.tobytes() for part in taken) == slowly.risk.tobytes()
+    assert b"".join(part.scores[0].outputs["risk"].tobytes() for part in taken) == slowly.outputs["risk"].tobytes()
     assert qualities(taken)["p1"] == slowly.quality.tolist()
 
 

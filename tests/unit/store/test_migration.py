@@ -56,7 +56,9 @@ def old_message(one: AlertEvent) -> bytes:
 
 
 def old_event(one: AlertEvent) -> bytes:
-    return msgspec.json.encode({name: value for name, value in msgspec.to_builtins(one).items() if name != "model"})
+    """As versions 1 and 2 kept it: without a model, with an array of its own for each head."""
+    same = {name: value for name, value in msgspec.to_builtins(one).items() if name not in ("model", "outputs")}
+    return msgspec.json.encode(same | {name: one.outputs.get(name, ()) for name in ("risk", "rul")})
 
 
 def write_alert(db: sqlite3.Connection, one: AlertEvent) -> None:
@@ -90,13 +92,15 @@ A = event("raised", "a", t=5.0)
 EVENTS = {
     "of cycles": A,
     "of a clock": event("raised", "a", t=1_700_000_000.5, bundle=HOURLY),
-    "of numbers that are not round": msgspec.structs.replace(A, risk=(1e-30, 0.1, 1.0), rul=(0.1, 33.3, 3e38)),
+    "of numbers that are not round": msgspec.structs.replace(
+        A, outputs={"risk": (1e-30, 0.1, 1.0), "rul": (0.1, 33.3, 3e38)}
+    ),
     "decided by another bundle": msgspec.structs.replace(
         event("cleared", "a", t=1_700_000_000.0), raised_t_ns=57 * 10**9, decided_by=HOURLY
     ),
-    "of a forgotten device": msgspec.structs.replace(event("cleared", "a", t=5.0, cause="forgotten"), risk=(), rul=()),
+    "of a forgotten device": msgspec.structs.replace(event("cleared", "a", t=5.0, cause="forgotten"), outputs={}),
     "of an unknown bundle": msgspec.structs.replace(A, bundle=UNKNOWN_BUNDLE),
-    "without time to fault": msgspec.structs.replace(A, rul=()),
+    "without time to fault": msgspec.structs.replace(A, outputs={"risk": A.outputs["risk"]}),
     "of odd names": msgspec.structs.replace(A, source="a/b", device='50% ü/+#"'),
 }
 

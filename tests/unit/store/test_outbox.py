@@ -299,7 +299,7 @@ def test_a_database_that_somebody_holds_is_waited_for_and_not_set_aside(path, mo
 def test_events_are_stored_whole(path):
     """What `forewarn alerts`, a sink and a restart know of an alert is all of its last event."""
     outbox, cursor = opened(path, mqtt=True)
-    odd = msgspec.structs.replace(event("raised", "a", t=5.0, device='50% ü/+#"'), risk=(0.1, 1e-30, 1.0), rul=())
+    odd = msgspec.structs.replace(event("raised", "a", t=5.0, device='50% ü/+#"'), outputs={"risk": (0.1, 1e-30, 1.0)})
     outbox.commit([odd])
     assert outbox.standing() == [odd]
     assert [(one.key, one.event) for one in cursor.sendable(9)] == [(odd.key, odd)] * 2
