@@ -226,7 +226,8 @@ class Receiver:
         try:
             client.loop_read()
         except ProtocolError as error:
-            self._apply(Broken(str(error)))
+            if self._client is client:  # or a packet before it has ended the connection already
+                self._apply(Broken(str(error)))
         finally:
             self.inbox.stamp()
 

@@ -273,8 +273,8 @@ def test_a_second_answer_to_connect_ends_the_connection_as_a_protocol_error(brok
     """It is no new connection: nothing is subscribed to again on it, and nothing behind it changes that."""
     one = receiver(protocol=protocol)
     session = connected(broker, one)
-    session.accept()
-    session.accept()
+    connack = packet(0x20, b"\0\0" + (b"\0" if session.is_v5 else b""))
+    session.send(connack + connack + packet(0x90, b"\0\1" + b"\0" * session.is_v5 + b"\1") + b"\x36\x02ab")
     pump(one, lambda _: not one.link.is_connected)
     assert one.link.why == "protocol error: a second CONNACK"
     assert one.inbox.counts == {("", "protocol_error"): 1}

@@ -123,7 +123,14 @@ def test_any_bytes_are_messages_or_drops_or_the_end_of_the_connection(broker, wi
     monkeypatch.setattr(retry, "RETRY_MAX_S", 0.002)
     one, session = wired(version)
     pieces = [case.data for case in cases(version).values() if len(case.data) < 400] + list(errors(version).values())
-    pieces += [PINGRESP, b"\x90\x03\x00\x01\x01", b"\x90\x04\x00\x01\x00\x01", b"\xe0\x00", b"\x20\x02\x00\x00"]
+    pieces += [
+        PINGRESP,
+        b"\x90\x03\x00\x01\x01",
+        b"\x90\x04\x00\x01\x00\x01",
+        b"\xe0\x00",
+        b"\x20\x02\x00\x00",
+        b"\x20\x03\x00\x00\x00",
+    ]
     pieces += [bytes([first << 4, 2, 0, 1]) for first in range(16)]
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
