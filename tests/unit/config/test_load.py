@@ -203,6 +203,16 @@ def test_two_models_of_one_name_are_refused_with_both_places(tmp_path):
     assert lines == ["conf.d/a.toml:3: model[main].name: 'main' is the name of the model at forewarn.toml:6"]
 
 
+def test_a_model_as_it_was_written_before_is_told_so_in_each_file_and_nothing_else_is(tmp_path):
+    """A key of a file in conf.d replaced one of the main file then: the two are no models of one name."""
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d" / "a.toml").write_text('[model]\nbudget = "1 per 500 cycles"\n')
+    assert found(write_configuration(tmp_path, VALID.replace("[[model]]", "[model]") + SOURCE)) == [
+        "conf.d/a.toml:1: model: is called [[model]] now",
+        "forewarn.toml:6: model: is called [[model]] now",
+    ]
+
+
 def test_a_model_is_told_when_a_source_that_it_names_is_not_there(tmp_path):
     text = VALID + 'sources = ["pres", "x"]\n' + SOURCE
     assert found_in(tmp_path, text) == [
