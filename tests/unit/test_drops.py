@@ -34,8 +34,8 @@ def test_texts_are_made_for_samples_only():
     group = Drops(
         "late", np.arange(1000), np.zeros(1000, np.int64), np.full(1000, "p", object), made.append, (range(1000),)
     )
-    count_drops([group.shifted(5)], [f"t{number}" for number in range(1005)], ["press"], Counter(), 64)
-    assert made == [999]
+    (sample,) = count_drops([group.shifted(5)], [f"t{number}" for number in range(1005)], ["press"], Counter(), 64)
+    assert (made, sample.topic) == ([999], "t1004")
 
 
 def test_samples_are_bounded():

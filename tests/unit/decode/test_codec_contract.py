@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import pytest
@@ -63,7 +64,8 @@ def read(*messages: Message, sources: list[Source], cuts: tuple[int, ...] = ()) 
     drops: list[Drop] = []
     for part in parts(messages, cuts):
         topics, payloads = [topic for topic, _ in part], [payload for _, payload in part]
-        readings = intake.read(topics, payloads, np.full(len(part), ARRIVED_NS))
+        arrived_ns = [ARRIVED_NS + crc32(topic.encode() + payload) for topic, payload in part]  # of its own
+        readings = intake.read(topics, payloads, np.array(arrived_ns, np.int64))
         assert readings.message.tolist() == sorted(readings.message.tolist())
         assert not any(device_id_problem(device, 128) for device in readings.device)
         x = [row[: len(sources[of].fields)].tobytes() for row, of in zip(readings.x, readings.source, strict=True)]

@@ -73,6 +73,14 @@ def test_topics_are_forgotten_beyond_the_bound_and_read_all_the_same(monkeypatch
     assert read(*messages, *messages).device.tolist() == [f"p{index}" for index in range(10)] * 2
 
 
+def test_the_first_topics_of_devices_are_forgotten_with_the_others(monkeypatch):
+    monkeypatch.setattr(topic_module, "ADDRESSES_MAX", 3)
+    addresses = topic_module.Addresses([topic_module.Pattern.parse("oven/+/{device}")], 20)
+    for number in range(100):
+        addresses.find([f"oven/a/o{number}"], [])
+        assert len(addresses._first_topic) <= 3
+
+
 def test_long_topics_are_read_and_not_remembered():
     """Law 5: 100,000 topics of 64 KB each would be 6 GB."""
     intake = Intake([replace(PRESS, topic="press/{device}/#")], payload_bytes_max=1000, device_id_bytes_max=20)
