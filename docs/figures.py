@@ -185,6 +185,16 @@ def gaps(content: Json) -> str:
     return markdown(("", "RNN", "LSTM", "LSTM beside RNN"), rows)
 
 
+def at_rest(content: Json) -> str:
+    """Memory and CPU of an agent that nothing is sent to, beside what it imports."""
+    rows = [
+        (row["name"], f"{row['rss_mb']:.0f} MB", f"{row['pss_mb']:.0f} MB", f"{row['cpu_share']:.1%}")
+        for row in content["rows"]
+        if row["name"] != "start"
+    ]
+    return markdown(("", "resident (RSS)", "its share of it (PSS)", "CPU of a core"), rows)
+
+
 def gateway(content: Json) -> str:
     """CPU and latency at a gateway's rates, beside a script that makes one call a message."""
     shares: dict[tuple[str, int], list[float]] = {}
@@ -235,5 +245,6 @@ BLOCKS: dict[str, Block] = {
     "pumps": Block(("demo.json",), DEMO, pumps),
     "accuracy": Block(("accuracy.json",), "python -m bench.accuracy --json", accuracy),
     "accuracy_short": Block(("accuracy.json",), "python -m bench.accuracy --json", accuracy_short),
+    "at_rest": Block(("footprint.json",), "python -m bench.footprint --json", at_rest),
     "gateway": Block(("gateway.json",), "python -m bench.gateway --short --json", gateway),
 }
