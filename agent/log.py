@@ -131,13 +131,13 @@ class ShedLog:
 
     def hear(self, shed: Iterable[Shed], now_s: float) -> None:
         """Add up; a rate needs a while, so nothing is said within SHED_AFTER_S of the first one. now_s is monotonic."""
-        for one in shed:
+        for rows in shed:
             if not self._shed:
                 self._since_s, self._due_s = now_s, max(self._due_s, now_s + SHED_AFTER_S)
-            key = (one.source, one.device)
+            key = (rows.source, rows.device)
             if key in self._shed or len(self._shed) < SHED_DEVICES_MAX:
                 _, n_rows, n_shed = self._shed.get(key, ("", 0, 0))
-                self._shed[key] = (one.topic, n_rows + one.n_rows, n_shed + one.n_shed)
+                self._shed[key] = (rows.topic, n_rows + rows.n_rows, n_shed + rows.n_shed)
 
     def say(self, now_s: float) -> None:
         """Log what is due; now_s is monotonic."""
@@ -157,8 +157,8 @@ class ShedLog:
         self._due_s = now_s + DROP_EVERY_S
 
 
-def _n_shed(one: tuple[tuple[str, str], tuple[str, int, int]]) -> int:
-    return one[1][2]
+def _n_shed(item: tuple[tuple[str, str], tuple[str, int, int]]) -> int:
+    return item[1][2]
 
 
 def _escaped(text: str) -> str:

@@ -73,12 +73,12 @@ def write(path: Path, manifest: Manifest, members: Mapping[str, bytes]) -> None:
     `manifest.members` is filled in here; `members` are all files but the manifest. The same arguments give the same
     bytes. Raises BundleRefused when `read` would, or when the file cannot be written.
     """
-    known = {name: members[name] for name in MEMBER_BYTES_MAX if name in members}
-    if len(known) < len(members):
+    listed = {name: members[name] for name in MEMBER_BYTES_MAX if name in members}
+    if len(listed) < len(members):
         raise BundleRefused(path, _unknown(members), next_step=ANEW)
-    vouched = {name: Member(sha256(data).hexdigest(), len(data)) for name, data in known.items()}
+    vouched = {name: Member(sha256(data).hexdigest(), len(data)) for name, data in listed.items()}
     written = msgspec.json.encode(msgspec.structs.replace(manifest, members=vouched), order="deterministic")
-    data = stored_zip.pack({MANIFEST: msgspec.json.format(written) + b"\n", **known})
+    data = stored_zip.pack({MANIFEST: msgspec.json.format(written) + b"\n", **listed})
     _checked(path, data)
     try:
         whole_file.write(path, data)

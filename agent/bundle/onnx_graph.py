@@ -142,24 +142,24 @@ def check(model: bytes, manifest: Manifest) -> Work:
     promised |= {name: (width,) for name, width in widths(manifest).items()}
     _check_values("input", graph.parts.get("input", []), rows)
     _check_values("output", graph.parts.get("output", []), promised)
-    known = {name: Value(FLOAT, (ROWS, *shape)) for name, shape in rows.items()}
+    defined = {name: Value(FLOAT, (ROWS, *shape)) for name, shape in rows.items()}
     for part in graph.parts.get("initializer", []):
         name, value = _initializer(part)
-        _define(name, value, known)
+        _define(name, value, defined)
     sizes = {True: 0, False: 0}  # of the constants and of the rows that nodes compute
     work = NO_WORK
     for index, part in enumerate(graph.parts.get("node", [])):
-        values, node_work = _check_node(index, part, known)
+        values, node_work = _check_node(index, part, defined)
         work += node_work
         for value in values:
             sizes[value.is_constant] += prod(dim for dim in value.shape if dim != ROWS)
         if sizes[False] > ROW_NUMBERS_MAX or sizes[True] > CONSTANT_NUMBERS_MAX:
             raise Malformed(f"the nodes up to {index} need more memory than a streaming graph may")
     for name, shape in promised.items():
-        if name not in known:
+        if name not in defined:
             raise Malformed(f"no node computes the output {name!r}")
-        if known[name] != (want := Value(FLOAT, (ROWS, *shape))):
-            raise Malformed(f"the output {name!r} is computed as {known[name]}, the manifest promises {want}")
+        if defined[name] != (want := Value(FLOAT, (ROWS, *shape))):
+            raise Malformed(f"the output {name!r} is computed as {defined[name]}, the manifest promises {want}")
     return work
 
 
@@ -182,24 +182,24 @@ def _check_opset(proto: Message) -> None:
 
 
 def _check_values(side: str, parts: Iterable[memoryview], promised: dict[str, tuple[int, ...]]) -> None:
-    found: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for part in parts:
         value = read(part, VALUE)
         name = value.text("name")
-        if name not in promised or name in found:
-            raise Malformed(f"{side} {name!r} is {'there twice' if name in found else 'not one of a streaming graph'}")
+        if name not in promised or name in shapes:
+            raise Malformed(f"{side} {name!r} is {'there twice' if name in shapes else 'not one of a streaming graph'}")
         tensor = read(read(value.part("type"), TYPE).part("tensor_type"), TENSOR_TYPE)
         if tensor.number("elem_type") != FLOAT:
             raise Malformed(f"{side} {name!r} is not float32")
         dims = [read(dim, DIM) for dim in read(tensor.part("shape"), SHAPE).parts.get("dim", [])]
         if not dims or "dim_value" in dims[0].numbers:
             raise Malformed(f"{side} {name!r} fixes the number of rows; it must be open")
-        found[name] = tuple(dim.number("dim_value") for dim in dims[1:])
-        if found[name] != promised[name]:
-            got, want = (", ".join(("b", *map(str, shape))) for shape in (found[name], promised[name]))
+        shapes[name] = tuple(dim.number("dim_value") for dim in dims[1:])
+        if shapes[name] != promised[name]:
+            got, want = (", ".join(("b", *map(str, shape))) for shape in (shapes[name], promised[name]))
             raise Malformed(f"{side} {name!r} is [{got}], the manifest promises [{want}]")
     for name in promised:
-        if name not in found:
+        if name not in shapes:
             raise Malformed(f"{side} {name!r} is missing")
 
 
@@ -227,7 +227,7 @@ def _initializer(part: memoryview) -> tuple[str, Value]:
     return name, Value(kind, dims, numbers, is_zero=not values.any())
 
 
-def _check_node(index: int, part: memoryview, known: dict[str, Value]) -> tuple[list[Value], Work]:
+def _check_node(index: int, part: memoryview, defined: dict[str, Value]) -> tuple[list[Value], Work]:
     """The values that a node adds to the known ones, and its work."""
     node = read(part, NODE)
     _check_properties(node)
@@ -243,18 +243,18 @@ def _check_node(index: int, part: memoryview, known: dict[str, Value]) -> tuple[
         attributes[name] = number
     inputs = node.texts("input")
     for name in inputs:
-        if name and name not in known:
+        if name and name not in defined:
             raise Malformed(f"{where} reads {name!r} before anything defines it")
     names = node.texts("output")
     if not names:
         raise Malformed(f"{where} has no output")
-    given = [known[name] if name else None for name in inputs]
+    given = [defined[name] if name else None for name in inputs]
     try:
         values = apply(operator, Node(given, len(names), attributes))
     except Unfit as error:
         raise Malformed(f"{where} {error}") from None
     for name, value in zip(names, values, strict=True):
-        _define(name, value, known)
+        _define(name, value, defined)
     return values, work_of(operator, given, values)
 
 
@@ -268,7 +268,7 @@ def _attribute(part: memoryview) -> tuple[str, float]:
     raise Malformed(f"the attribute {name!r} is neither a whole number nor a float")
 
 
-def _define(name: str, value: Value, known: dict[str, Value]) -> None:
-    if not name or name in known:
+def _define(name: str, value: Value, defined: dict[str, Value]) -> None:
+    if not name or name in defined:
         raise Malformed(f"the value {name!r} is defined twice" if name else "a value has no name")
-    known[name] = value
+    defined[name] = value

@@ -263,19 +263,19 @@ PRODUCTS = frozenset({"MatMul", "Gemm", "MatMulInteger"})  # rows by the constan
 
 def apply(operator: str, node: Node) -> list[Value]:
     """The outputs of a node. Raises Unfit."""
-    known = OPERATORS.get(operator)
-    if known is None:
+    allowed = OPERATORS.get(operator)
+    if allowed is None:
         raise Unfit("is not among the operators allowed in a bundle")
-    if len(node.inputs) not in known.n_inputs:
+    if len(node.inputs) not in allowed.n_inputs:
         raise Unfit(f"has {len(node.inputs)} inputs")
-    unknown = sorted(set(node.attributes) - known.attributes)
+    unknown = sorted(set(node.attributes) - allowed.attributes)
     if unknown:
         raise Unfit(f"has the attribute {unknown[0]!r}, which it does not know")
     for name, number in node.attributes.items():
         kind = float if name in FLOAT_ATTRIBUTES else int
         if not isinstance(number, kind):
             raise Unfit(f"has {number!r} as {name!r}, which is no {'float' if kind is float else 'whole number'}")
-    outputs = known.rule(node)
+    outputs = allowed.rule(node)
     if len(outputs) != node.n_outputs:
         raise Unfit(f"has {node.n_outputs} outputs, must have {len(outputs)}")
     return outputs

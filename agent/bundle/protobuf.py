@@ -48,10 +48,10 @@ class Message:
 
     def part(self, name: str) -> memoryview:
         """The bytes of a field that must be there."""
-        found = self.parts.get(name)
-        if not found:
+        values = self.parts.get(name)
+        if not values:
             raise Malformed(f"a {self.kind} has no {name}")
-        return found[0]
+        return values[0]
 
     def text(self, name: str) -> str:
         """The text of a field, "" when it is absent."""
@@ -69,41 +69,41 @@ def read(data: memoryview, table: Table) -> Message:
     while at < end:
         key, at = _varint(data, at, table.kind)
         number, wire = key >> 3, key & 7
-        known = table.fields.get(number)
-        if known is None:
+        expected = table.fields.get(number)
+        if expected is None:
             raise Malformed(f"a {table.kind} has field {number}, which no streaming graph needs")
         counts[number] = counts.get(number, 0) + 1
-        if counts[number] > known.count_max:
-            raise Malformed(f"a {table.kind} has {known.name}" + (" too often" if known.count_max else ""))
-        if wire == VARINT and known.wire == VARINT:
+        if counts[number] > expected.count_max:
+            raise Malformed(f"a {table.kind} has {expected.name}" + (" too often" if expected.count_max else ""))
+        if wire == VARINT and expected.wire == VARINT:
             value, at = _varint(data, at, table.kind)
-            _add(value, known, message)
+            _add(value, expected, message)
             continue
-        is_packed = wire == BYTES and known.wire == VARINT and known.count_max > 1
-        if wire != known.wire and not is_packed:
-            raise Malformed(f"{table.kind}.{known.name} is stored as wire type {wire}, not {known.wire}")
+        is_packed = wire == BYTES and expected.wire == VARINT and expected.count_max > 1
+        if wire != expected.wire and not is_packed:
+            raise Malformed(f"{table.kind}.{expected.name} is stored as wire type {wire}, not {expected.wire}")
         size, at = _varint(data, at, table.kind) if wire == BYTES else (_FIXED_BYTES[wire], at)
         if not 0 <= size <= end - at:
             raise Malformed(
-                f"{table.kind}.{known.name} claims {size} bytes of the {end - at} that are left: cut short?"
+                f"{table.kind}.{expected.name} claims {size} bytes of the {end - at} that are left: cut short?"
             )
         part = data[at : at + size]
         at += size
         if not is_packed:
-            message.parts.setdefault(known.name, []).append(part)
+            message.parts.setdefault(expected.name, []).append(part)
             continue
         inside = 0
         while inside < size:
             value, inside = _varint(part, inside, table.kind)
-            _add(value, known, message)
+            _add(value, expected, message)
     return message
 
 
-def _add(value: int, known: Field, message: Message) -> None:
+def _add(value: int, expected: Field, message: Message) -> None:
     """Count before listing: a file may hold millions of numbers in one field, packed or not."""
-    values = message.numbers.setdefault(known.name, [])
-    if len(values) == known.count_max:
-        raise Malformed(f"{message.kind}.{known.name} has more than {known.count_max} values")
+    values = message.numbers.setdefault(expected.name, [])
+    if len(values) == expected.count_max:
+        raise Malformed(f"{message.kind}.{expected.name} has more than {expected.count_max} values")
     values.append(value)
 
 

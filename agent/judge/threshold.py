@@ -71,18 +71,18 @@ def parse_budget(text: str, *, fleet_size: int) -> Budget:
 
     `fleet_size` 0 means that nobody said. Raises ValueError that says what is missing or shows the three forms.
     """
-    found = _BUDGET.fullmatch(text.strip().lower())
-    if found is None or found["unit"] not in _UNIT_S:
+    match = _BUDGET.fullmatch(text.strip().lower())
+    if match is None or match["unit"] not in _UNIT_S:
         raise ValueError(f'{text!r} is not "1 per device per 30d", "1 per 1000 cycles" or "6 per day" (whole fleet)')
-    alarms = float(found["alarms"])
-    span_s = float(found["count"] or 1) * _UNIT_S[found["unit"]]
+    alarms = float(match["alarms"])
+    span_s = float(match["count"] or 1) * _UNIT_S[match["unit"]]
     if alarms <= 0 or span_s <= 0:
         raise ValueError(f"{text!r} allows no false alarm at all: no detector keeps to that")
-    of_one_device = found["device"] is not None or found["unit"] == "cycle"
+    of_one_device = match["device"] is not None or match["unit"] == "cycle"
     if not of_one_device and fleet_size < 1:
         raise ValueError(f"{text!r} is a budget for the whole fleet: say how many devices share it (model.fleet_size)")
     devices = 1 if of_one_device else fleet_size
-    return Budget(text, alarms / span_s / devices, "cycle" if found["unit"] == "cycle" else "s")
+    return Budget(text, alarms / span_s / devices, "cycle" if match["unit"] == "cycle" else "s")
 
 
 def choose(table: ThresholdTable, budget: Budget) -> Chosen:
@@ -103,11 +103,11 @@ def chosen_of(candidates: Sequence[Candidate], exposure_s: float, failures: int 
     the higher threshold wins. When not even the highest keeps to the budget, it is that one, marked `extrapolated`.
     """
     best = candidates[-1]
-    for one in reversed(candidates):
-        if not _allows(budget.rate_per_s, one.false_alarms / exposure_s):
+    for row in reversed(candidates):
+        if not _allows(budget.rate_per_s, row.false_alarms / exposure_s):
             break
-        if one.mean_lead_s > best.mean_lead_s:
-            best = one
+        if row.mean_lead_s > best.mean_lead_s:
+            best = row
     finest_per_s = max(ALARMS_UNSEEN, candidates[-1].false_alarms) / exposure_s
     return Chosen(
         threshold=best.threshold,
@@ -140,19 +140,19 @@ def verdict(chosen: Chosen) -> str:
     """What the calibration devices say of the threshold, in words: what it warned of, and whether they vouch for it."""
     n, are = chosen.warned_of or "none", "were" if chosen.warned_of > 1 else "was"
     if chosen.failures is None:
-        told = (
+        text = (
             f"{n} of the calibration failures {are} warned of, and this older bundle does not say how many there were"
         )
     elif chosen.failures:
-        told = f"{n} of the {chosen.failures} calibration failures {are} warned of"
+        text = f"{n} of the {chosen.failures} calibration failures {are} warned of"
     else:
-        told = "nothing is known of what is warned of, since no calibration device failed"
-    told = f"at this threshold {told}"
+        text = "nothing is known of what is warned of, since no calibration device failed"
+    text = f"at this threshold {text}"
     stood = "not measured in this older bundle" if chosen.alarm_share is None else f"{chosen.alarm_share:.1%}"
-    told += f"; time in false alarm: {stood}"
+    text += f"; time in false alarm: {stood}"
     if chosen.extrapolated:
-        told += f'; the finest budget that the calibration devices can vouch for is "{chosen.finest_budget}"'
-    return told
+        text += f'; the finest budget that the calibration devices can vouch for is "{chosen.finest_budget}"'
+    return text
 
 
 def _allows(budget_per_s: float, rate_per_s: float) -> bool:
