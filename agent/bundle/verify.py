@@ -104,11 +104,11 @@ def _outputs(golden: Golden, engine: Steps, batch_size: int) -> Outputs:
         for array, rows_of in zip(batch, (golden.x, golden.dt, golden.state), strict=True):
             array[at] = rows_of[rows]
         state_out, of_heads = engine.run(*batch)
-        for name, found in {STATE: state_out, **of_heads}.items():
+        for name, output in {STATE: state_out, **of_heads}.items():
             want = (batch_size, outputs[name].shape[1])
-            if found.shape != want or found.dtype != np.float32:
-                raise _Differs(f"{name} comes as {found.dtype} {list(found.shape)}, must be float32 {list(want)}")
-            outputs[name][rows] = found[at]
+            if output.shape != want or output.dtype != np.float32:
+                raise _Differs(f"{name} comes as {output.dtype} {list(output.shape)}, must be float32 {list(want)}")
+            outputs[name][rows] = output[at]
     return outputs
 
 
