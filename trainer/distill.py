@@ -12,7 +12,7 @@ from trainer.bundle.assemble import code_version
 from trainer.config import Config, Distill
 from trainer.data.history import digest_of
 from trainer.data.split import Parts
-from trainer.fit import CHECKPOINT, make_folder, prepare, write_bundle
+from trainer.fit import CHECKPOINT, make_folder, prepare, train_and_write
 from trainer.model.features import batch_of, features_of, fit_scaling
 from trainer.training import torch_file
 from trainer.training.checkpoint import Checkpoint, differences, training_keys
@@ -44,7 +44,7 @@ def distill(config: Config, data: Path | None, out: Path, teacher: Path | None =
         trained = own_teacher(config, config.distill, parts, out)
     else:
         trained = read_teacher(teacher, config, config.distill, parts)
-    return write_bundle(config, parts, data_sha256, out, trained)
+    return train_and_write(config, parts, data_sha256, out, trained)
 
 
 def own_teacher(config: Config, settings: Distill, parts: Parts, out: Path) -> TrainedTeacher:

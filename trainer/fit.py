@@ -57,7 +57,7 @@ def fit(config: Config, data: Path | None, out: Path, *, anew: bool = False) -> 
     make_folder(out)
     if anew:
         (out / CHECKPOINT).unlink(missing_ok=True)
-    return write_bundle(config, parts, data_sha256, out)
+    return train_and_write(config, parts, data_sha256, out)
 
 
 def prepare(config: Config, data: Path | None) -> tuple[Parts, str]:
@@ -100,7 +100,7 @@ def make_folder(out: Path) -> None:
         raise ConfigurationRefused(f"--out {out}", what, next_step="Give a folder that can be written in.") from None
 
 
-def write_bundle(
+def train_and_write(
     config: Config, parts: Parts, data_sha256: str, out: Path, teacher: TrainedTeacher | None = None
 ) -> Path:
     """Train, measure on `parts.play`, and write everything into the folder; returns the bundle's path."""
@@ -108,15 +108,10 @@ def write_bundle(
     bundle, curves, starts = train_bundle(config, parts, data_sha256, checkpoint, teacher)
     held_out = figures(play(bundle, bundle.model, parts.play, NEVER), parts.play, bundle.manifest)
     bundle = with_manifest(bundle, metrics=metrics_of(held_out, starts, bundle.manifest.warmup_rows))
-
-    path = out / bundle.path
     report = report_json(bundle.manifest, course_of(curves), held_out, teacher and teacher.report(config))
-    write_file(path, bundle, parts.calibrate, report, model_card(bundle.manifest, config, held_out))
-    (out / "metrics.json").write_bytes(report)
-    (out / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
+    path = write_bundle(config, parts, bundle, held_out, report, out)
     plot_curves(curves.loss, curves.rmse, curves.mean_lead, out / "curves.png")
     plot_reliability(held_out, unit_of(bundle.manifest), out / "reliability.png")
-    write_table(parts.play, config.channels, out / "play.csv", out / "truth.csv")
     checkpoint.unlink()
     return path
 
@@ -154,15 +149,25 @@ def train_bundle(
     return bundle, curves, starts
 
 
+def write_bundle(config: Config, parts: Parts, bundle: Bundle, held_out: Figures, report: bytes, out: Path) -> Path:
+    """Write the bundle, and beside it what people and `forewarn replay` read; returns the bundle's path."""
+    path = out / bundle.path
+    write_file(path, bundle, parts.calibrate, report, model_card(bundle.manifest, config, held_out))
+    (out / "metrics.json").write_bytes(report)
+    (out / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
+    write_table(parts.play, config.channels, out / "play.csv", out / "truth.csv")
+    return path
+
+
 def made_of(config: Config, data_sha256: str, teacher: TrainedTeacher | None) -> dict[str, str]:
-    """All that a training depends on: a checkpoint of another is not gone on with."""
-    names = {
+    """All that a training depends on, in words: a checkpoint of another training is refused."""
+    versions = {
         "version of forewarn": code_version(),
         "version of torch": importlib.metadata.version("torch"),
         "data": data_sha256[:16],
         **training_keys(config),
     }
-    return names if teacher is None else names | {"teacher": teacher.sha256[:16]}
+    return versions if teacher is None else versions | {"teacher": teacher.sha256[:16]}
 
 
 def mean_lead_over(histories: Sequence[History], config: Config) -> EarlyStopping:

@@ -4,8 +4,11 @@ import lzma
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
+from agent.bundle.manifest import JudgePolicy, Manifest
+from tests.small_bundle import small_manifest
 from trainer.config import Augment, Config, Judge, Model, Risk, Rul, Train
 from trainer.data.cmapss import Cmapss
 from trainer.data.history import History
@@ -72,6 +75,16 @@ def engine(device: str, n: int, *, seed: int = 0, noise: float = 0.3) -> History
 
 def fleet(n_engines: int = 14) -> list[History]:
     return [engine(str(index + 1), 50 + 3 * index, seed=index) for index in range(n_engines)]
+
+
+def fleet_manifest() -> Manifest:
+    """Windows and a judge for the fleet."""
+    manifest = small_manifest()
+    return msgspec.structs.replace(
+        manifest,
+        judge=JudgePolicy(horizon=1, m=2, n=3, clear_ratio=0.8, clear_after_s=3.0, severity_risk=0.5),
+        thresholds=msgspec.structs.replace(manifest.thresholds, h_max_s=20.0, h_min_s=2.0),
+    )
 
 
 def write_cmapss(folder: Path, train: list[History], test: list[History]) -> None:
