@@ -179,6 +179,31 @@ def test_a_sink_that_takes_nothing_holds_up_its_own_cursor_alone(path):
     assert (steps(quick), n_events(outbox)) == (["a.5"], 1)
 
 
+def test_what_one_sink_has_told_keeps_no_other_ones_chain_back(path):
+    """A key's first event is still due to one sink when the second one is refused to the other."""
+    outbox = Outbox(path, 100)
+    quick, stuck = outbox.cursor("quick", mirrors=True), outbox.cursor("stuck", mirrors=True)
+    outbox.commit([step("a", 1)])
+    quick.settle([one.number for one in quick.sendable(9)], {})
+    outbox.commit([step("a", 2)])
+    quick.settle([], {numbers(quick)["a.2"]: Parked.FOR_NOW})
+    assert [one.event.alert for one in quick.refused(Parked.FOR_NOW, 0, 9)] == ["a.2"]
+    assert (steps(quick), steps(stuck)) == (["[a]"], ["a.1", "a.2", "[a]"])
+    stuck.settle([], {numbers(stuck)["a.1"]: Parked.FOR_GOOD})
+    quick.unpark()
+    assert (quick.parked, stuck.parked) == (0, 2)
+
+
+def test_an_event_does_not_wait_for_what_stands(path):
+    """The broker's ACL may deny the one topic and not the other."""
+    outbox = Outbox(path, 100)
+    cursor = outbox.cursor("mqtt", mirrors=True)
+    outbox.commit([step("a", 1)])
+    cursor.settle([numbers(cursor)["a.1"]], {numbers(cursor)["[a]"]: Parked.FOR_GOOD})
+    outbox.commit([step("a", 2)])
+    assert steps(cursor) == ["a.2", "[a]"]
+
+
 def test_a_new_sink_begins_with_what_comes_and_a_sink_that_is_gone_is_left(path):
     outbox = Outbox(path, 100)
     outbox.cursor("old", mirrors=True)
