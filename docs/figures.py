@@ -6,7 +6,7 @@ has the machine and the versions that it was measured with.
 
 import json
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,72 +117,28 @@ def accuracy_short(content: Json) -> str:
     return markdown(("", *sets), rows)
 
 
-def early_warning(pumps: Json, new: Json, unknown: Json) -> str:
-    """Devices warned of in time and mean lead by method, a line a set and what is known of its devices."""
-    sets = (
-        ("960 simulated pumps, of unknown age", pumps, HOUR_S, "hours"),
-        ("100 FD001 engines, known to be new", new, 1.0, "cycles"),
-        ("the same, of unknown age", unknown, 1.0, "cycles"),
-    )
+def early_warning(new: Json, unknown: Json) -> str:
+    """FD001's engines that were warned of in time and the mean lead, by method and by what is known of their age."""
     methods = {"lstm": "LSTM", "limits": "limits per channel", "ewma": "EWMA", "age": "age"}
     rows = []
-    for name, content, size_s, unit in sets:
-        score = {row["method"]: row for row in content["rows"]}
+    for name, content in (("known to be new", new), ("of unknown age", unknown)):
+        of = {row["method"]: row for row in content["rows"]}
         cells = [
-            f"{row['detected']}; {row['mean_lead_s'] / size_s:.1f} {unit}{interval(row['mean_lead_s_95'], size_s)}"
-            for row in (score[method] for method in methods)
+            f"{of[method]['detected']} of {of[method]['failures']}, {of[method]['mean_lead_s']:.1f}"
+            f"{interval(of[method]['mean_lead_s_95'])}"
+            for method in methods
         ]
-        rows.append((name, *cells, f"{score['lstm']['false_alarms']}, {score['ewma']['false_alarms']}"))
-    return markdown(("", *methods.values(), "false alarms: LSTM, EWMA"), rows)
+        rows.append((name, *cells, of["lstm"]["false_alarms"]))
+    return markdown(("100 FD001 engines, cycles", *methods.values(), "false alarms of the LSTM"), rows)
 
 
-def early_warning_ahead(pumps: Json, new: Json, unknown: Json) -> str:
-    """By how much the LSTM's mean lead is longer than that of the others, device by device."""
+def early_warning_ahead(new: Json, unknown: Json) -> str:
+    """By how much the LSTM's mean lead is longer than that of the others, engine by engine."""
     rows = []
-    for name, content, size_s in (
-        ("pumps, hours", pumps, HOUR_S),
-        ("FD001, known to be new, cycles", new, 1.0),
-        ("FD001, of unknown age, cycles", unknown, 1.0),
-    ):
-        ahead = {row["method"]: row["lstm_ahead"] for row in content["rows"] if row["lstm_ahead"]}
-        cells = [
-            f"{lead['mean_lead_s'] / size_s:+.1f}{interval(lead['mean_lead_s_95'], size_s)}" for lead in ahead.values()
-        ]
-        rows.append((name, *cells))
+    for name, content in (("known to be new", new), ("of unknown age", unknown)):
+        ahead = [row["lstm_ahead"] for row in content["rows"] if row["lstm_ahead"]]
+        rows.append((name, *(f"{lead['mean_lead_s']:+.1f}{interval(lead['mean_lead_s_95'])}" for lead in ahead)))
     return markdown(("LSTM's mean lead minus that of", "limits", "EWMA", "age"), rows)
-
-
-def memory_tasks(content: Json) -> str:
-    """Median and range over the seeds, and beside the plain RNN's run of the same seed."""
-    errors: dict[tuple[str, str], dict[int, float]] = {}
-    cpu_s: dict[str, list[float]] = {}
-    for row in content["rows"]:
-        errors.setdefault((row["task"], row["cell"]), {})[row["seed"]] = row["error"]
-        if row["task"] == "adding":
-            cpu_s.setdefault(row["cell"], []).append(row["cpu_s"])
-    rows = []
-    for cell, seconds in cpu_s.items():
-        cells = []
-        for task, digits in (("adding", 4), ("copy", 2)):
-            own, plain = errors[task, cell], errors[task, "rnn"]
-            cells.append(spread(list(own.values()), f".{digits}f"))
-            below = [1 - own[seed] / plain[seed] for seed in own]
-            cells.append("" if cell == "rnn" else spread([100 * share for share in below], ".0f", " %"))
-        rows.append((f"`{cell}`", len(seconds), *cells, f"{statistics.median(seconds):.0f}"))
-    errors_of = ("adding: error", "below RNN", "copy: error", "below RNN")
-    return markdown(("cell", "seeds", *errors_of, "CPU s to learn adding"), rows)
-
-
-def gaps(content: Json) -> str:
-    """RMSE in and after a silence, a plain RNN beside an LSTM."""
-    rmse = {(row["memory"], row["cell"]): row["rmse"] for row in content["rows"]}
-    rows = []
-    for memory in dict.fromkeys(memory for memory, _ in rmse):
-        plain, lstm = rmse[memory, "rnn"], rmse[memory, "lstm"]
-        means = [f"{statistics.mean(seeds):.1f} ± {statistics.stdev(seeds):.1f}" for seeds in (plain, lstm)]
-        off = statistics.mean(a / b for a, b in zip(lstm, plain, strict=True)) - 1
-        rows.append((memory, *means, f"{off:+.0%}"))
-    return markdown(("", "RNN", "LSTM", "LSTM beside RNN"), rows)
 
 
 def at_rest(content: Json) -> str:
@@ -225,26 +181,25 @@ def fenced(text: str, language: str = "text") -> str:
     return f"```{language}\n{text}\n```"
 
 
-def interval(bounds: Mapping[str, float], size: float = 1.0) -> str:
-    return f" [{bounds['low'] / size:.1f}, {bounds['high'] / size:.1f}]"
+def interval(bounds: Mapping[str, float]) -> str:
+    return f" [{bounds['low']:.1f}, {bounds['high']:.1f}]"
 
 
-def spread(values: Sequence[float], form: str, unit: str = "") -> str:
-    """The median, and the range where there are several."""
-    middle = f"{statistics.median(values):{form}}{unit}"
-    return middle if len(values) == 1 else f"{middle} ({min(values):{form}} to {max(values):{form}})"
-
-
-def percent(interval: Mapping[str, float]) -> str:
-    return f"{interval['low']:.0%} to {interval['high']:.0%}"
+def percent(bounds: Mapping[str, float]) -> str:
+    return f"{bounds['low']:.0%} to {bounds['high']:.0%}"
 
 
 DEMO = "python -m docs.record"
+FD001 = ("early_warning_fd001_new.json", "early_warning_fd001.json")
 BLOCKS: dict[str, Block] = {
     "readme_demo": Block(("demo.json",), DEMO, demo),
     "pumps": Block(("demo.json",), DEMO, pumps),
     "accuracy": Block(("accuracy.json",), "python -m bench.accuracy --json", accuracy),
     "accuracy_short": Block(("accuracy.json",), "python -m bench.accuracy --json", accuracy_short),
+    "early_warning": Block(
+        FD001, "python -m bench.early_warning --sets fd001 [--first-seen new] --json", early_warning
+    ),
+    "early_warning_ahead": Block(FD001, "python -m bench.early_warning --sets fd001 --json", early_warning_ahead),
     "at_rest": Block(("footprint.json",), "python -m bench.footprint --json", at_rest),
     "gateway": Block(("gateway.json",), "python -m bench.gateway --short --json", gateway),
 }
