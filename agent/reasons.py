@@ -8,7 +8,7 @@ from typing import Literal
 
 ReasonName = Literal[
     "empty", "malformed", "wrong_type", "out_of_range", "too_large", "no_time", "impossible_time", "future",
-    "no_channels", "late", "repeated", "too_fast", "device_id", "max_devices", "no_source", "not_finite", "retained",
+    "no_channels", "late", "repeated", "too_fast", "device_id", "devices_max", "no_source", "not_finite", "retained",
     "duplicate_delivery", "topic", "shed", "broker_dropped", "protocol_error", "forgotten", "outbox_full",
     "score_not_sent", "packet_too_large", "missing_channel", "extra_channel", "clock_rebased", "clock_unsteady",
     "two_topics", "mixed_rows", "new_life",
@@ -75,7 +75,7 @@ _ALL = (
     ),
     Reason("device_id", "The device's id is empty, too long or holds control characters.", "Mend the topic."),
     Reason(
-        "max_devices",
+        "devices_max",
         "The device is new, and `agent.devices_max` are known.",
         "Raise the bound; known devices are never evicted.",
     ),

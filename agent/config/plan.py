@@ -115,8 +115,8 @@ def threshold(model: Model, manifest: Manifest) -> Chosen:
 def bounds(agent: Agent) -> Bounds:
     """The core's hard sizes."""
     return Bounds(
-        max_devices=agent.devices_max,
-        max_batch=agent.batch_max,
+        devices_max=agent.devices_max,
+        batch_max=agent.batch_max,
         payload_bytes_max=agent.payload_bytes_max,
         device_id_bytes_max=agent.device_id_bytes_max,
         tick_every_s=agent.tick_every.total_seconds(),

@@ -11,20 +11,20 @@ from agent.words import AlertEvent
 
 
 def adopt(
-    kept: AlertsKept, stepper: Stepper, sources: Sequence[str], max_devices: int, entry: int
+    kept: AlertsKept, stepper: Stepper, sources: Sequence[str], devices_max: int, entry: int
 ) -> tuple[list[AlertEvent], list[Key]]:
     """Take over what the table keeps; evidence starts empty. `entry` is the number of this one.
 
     Returns ends of standing alerts whose source or model the configuration no longer has, and (source, device) whose
-    ended alerts nobody needs. Raises StateRefused when the devices of all standing alerts are more than `max_devices`.
+    ended alerts nobody needs. Raises StateRefused when the devices of all standing alerts are more than `devices_max`.
     """
     models = {one.model.name: one for one in stepper.predictors}
     for predictor in stepper.predictors:
         predictor.forget_alerts()
     owned = [event for event in kept.standing if event.source in sources and event.model in models]
     keep = {(event.source, event.device) for event in owned}
-    if len(keep) > max_devices:
-        what = f"alerts of {len(keep)} devices stand, and agent.devices_max is {max_devices}"
+    if len(keep) > devices_max:
+        what = f"alerts of {len(keep)} devices stand, and agent.devices_max is {devices_max}"
         raise StateRefused("alert table", what, next_step="Raise agent.devices_max to what it was, or more.")
     marks = {key: mark for key, mark in kept.newest.items() if key[0] in sources}
     for event in owned:
@@ -37,7 +37,7 @@ def adopt(
         if known is not None:
             stepper.take_mark(known, marks.pop((source, device)))
     by_time = sorted(marks, key=lambda key: marks[key][1], reverse=True)
-    stepper.marks.replace({key: marks[key] for key in by_time[:max_devices]})
+    stepper.marks.replace({key: marks[key] for key in by_time[:devices_max]})
     labels = {name: one.label for name, one in models.items()}
     ended = []
     for event in kept.standing:
@@ -45,7 +45,7 @@ def adopt(
             ended.append(ended_without_owner(event, "source_removed", entry, labels.get(event.model)))
         elif event.model not in models:
             ended.append(ended_without_owner(event, "model_removed", entry, None))
-    return ended, [*by_time[max_devices:], *(key for key in kept.newest if key[0] not in sources)]
+    return ended, [*by_time[devices_max:], *(key for key in kept.newest if key[0] not in sources)]
 
 
 def _slot_of_standing(event: AlertEvent, stepper: Stepper, sources: Sequence[str], keep: Collection[Key]) -> int:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Bounds:
     """Defaults are those of the configuration."""
 
-    max_devices: int = 10_000
-    max_batch: int = 512
+    devices_max: int = 10_000
+    batch_max: int = 512
     payload_bytes_max: int = 65_536
     device_id_bytes_max: int = 128
     tick_every_s: float = 1.0

@@ -79,7 +79,7 @@ class Core:
 
         Scores and alerts come in the order of the messages. What is dropped is in `counts`; `drops` has a sample of
         each source and reason.
-        Raises StateRefused when more alerts stand in the alert table than `max_devices` lets devices be known.
+        Raises StateRefused when more alerts stand in the alert table than `devices_max` lets devices be known.
         """
         match entry:
             case Messages():
@@ -88,7 +88,7 @@ class Core:
                 alerts, forgotten = self._advance(entry.log_time_ns)
                 self.log_time_ns = max(self.log_time_ns, entry.log_time_ns)
             case AlertsKept():
-                alerts, forgotten = adopt(entry, self._stepper, self._names, self._bounds.max_devices, self.entry)
+                alerts, forgotten = adopt(entry, self._stepper, self._names, self._bounds.devices_max, self.entry)
             case HistoryLost():
                 alerts, forgotten = self._lose_history(entry)
             case StateBehind():
@@ -145,7 +145,7 @@ class Core:
         """
         stepper = self._stepper
         wanted = snapshot.describe(stepper.slots, self._digests())
-        header, groups = snapshot.unpack(data, wanted, max_devices=self._bounds.max_devices)
+        header, groups = snapshot.unpack(data, wanted, devices_max=self._bounds.devices_max)
         self.entry, self.n_messages = header.entry, header.n_messages
         self.log_time_ns, self._next_tick_ns = header.log_time_ns, header.next_tick_ns
         stepper.newness.from_ns, stepper.newness.complete_from_ns = header.new_from_ns, header.complete_from_ns

@@ -21,7 +21,7 @@ from agent.words import AlertEvent, Bool, Float32, Int64, Scores
 class Predictor:
     """A model, its states and its evidence; `sources` are the names of the core's."""
 
-    def __init__(self, model: Model, sources: Sequence[str], slots: Slots, max_batch: int) -> None:
+    def __init__(self, model: Model, sources: Sequence[str], slots: Slots, batch_max: int) -> None:
         manifest, n_sources = model.bundle.manifest, len(sources)
         self.model = model
         self.groups = (f"model/{model.name}/state", f"model/{model.name}/evidence")
@@ -33,7 +33,7 @@ class Predictor:
         self._alerts = AlertEvents(model.name, self._head, self.label, sources, slots, self.evidence)
         self.nothing = no_scores(model.name, manifest)
         self._quality_rule = QualityRule(manifest)
-        self._max_batch = max_batch
+        self._max_batch = batch_max
         self._reads = np.isin(np.arange(n_sources), model.sources)
         self._reads_all = bool(self._reads.all())
         self._channels = np.zeros((n_sources, manifest.n_channels), np.int64)

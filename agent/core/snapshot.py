@@ -72,15 +72,15 @@ def pack(header: Header, slots: Slots) -> bytes:
     return b"".join([MAGIC, len(head).to_bytes(8, "little"), head, *arrays])
 
 
-def unpack(data: bytes, wanted: Sequence[GroupHeader], *, max_devices: int) -> tuple[Header, dict[str, Arrays]]:
+def unpack(data: bytes, wanted: Sequence[GroupHeader], *, devices_max: int) -> tuple[Header, dict[str, Arrays]]:
     """The header, and of the `wanted` groups those that it has. Raises SnapshotRefused for what cannot be taken over.
 
     Left out are groups of a model that is wanted no more, or of another bundle than it was.
     """
     header, start = _header(data)
     n_slots = len(header.devices)
-    if n_slots > max_devices:
-        raise _refused(f"it holds {n_slots} devices, agent.devices_max is {max_devices}")
+    if n_slots > devices_max:
+        raise _refused(f"it holds {n_slots} devices, agent.devices_max is {devices_max}")
     known = {group.name: group for group in wanted}
     found: dict[str, Arrays] = {}
     for group in header.groups:

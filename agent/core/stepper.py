@@ -1,6 +1,6 @@
 """Readings -> scores and alerts: who is who, align, step, judge.
 
-Rounds hold a device at most once; only the model's call is cut at `max_batch`, the rest goes a round at a time. Each
+Rounds hold a device at most once; only the model's call is cut at `batch_max`, the rest goes a round at a time. Each
 stage owns its columns; this is the only place that asks several of them to change something at once.
 """
 
@@ -37,20 +37,20 @@ class Stepper:
 
     def __init__(self, sources: Sequence[Source], models: Sequence[Model], bounds: Bounds) -> None:
         self._sources = [source.name for source in sources]
-        self.slots = Slots(bounds.max_devices, len(sources))
+        self.slots = Slots(bounds.devices_max, len(sources))
         self.newness = Newness(sources, bounds.stale_after_s)
         self.clock = Clock(sources, _cadences(sources, models), self.slots)
         self.spacing = Spacing(self.slots)
         self.silence = Silence(bounds, self.slots)
         self._mixed = self.slots.register("mixed", MixedColumns)
         self._restart = Restart(sources, self.slots)
-        self.predictors = [Predictor(model, self._sources, self.slots, bounds.max_batch) for model in models]
+        self.predictors = [Predictor(model, self._sources, self.slots, bounds.batch_max) for model in models]
         self._is_first_reader = _first_readers(models, len(sources))
         self.marks = Marks(round(bounds.forget_after_s * 1e9))
         self.evicted: Counter[str] = Counter()  # devices that made room for others, by source
 
     def slot(self, source: int, device: str, *, is_new: bool) -> int | None:
-        """The device's slot, another one if it has none; None when `max_devices` are known already.
+        """The device's slot, another one if it has none; None when `devices_max` are known already.
 
         is_new  a device that has none yet begins its life now
         """
@@ -165,7 +165,7 @@ class Stepper:
         has_slot = slots != NO_SLOT
         if has_slot.all():
             return rows
-        drops.append(rows.dropped(~has_slot, "max_devices", lambda: "no room for another device"))
+        drops.append(rows.dropped(~has_slot, "devices_max", lambda: "no room for another device"))
         return rows.only(has_slot)
 
     def _round(self, rows: Rows, drops: list[Drops]) -> tuple[list[Scores], list[AlertEvent]]:

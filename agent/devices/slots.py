@@ -31,11 +31,11 @@ class OwnerColumns(Columns):
 
 
 class Slots:
-    """Slots of at most `max_devices` devices, and every group of columns; all grow by doubling up to that bound."""
+    """Slots of at most `devices_max` devices, and every group of columns; all grow by doubling up to that bound."""
 
-    def __init__(self, max_devices: int, n_sources: int) -> None:
-        self.max_devices = max_devices
-        self.capacity = min(64, max_devices)
+    def __init__(self, devices_max: int, n_sources: int) -> None:
+        self.devices_max = devices_max
+        self.capacity = min(64, devices_max)
         self.devices: list[str | None] = []  # by slot; None is a free slot
         self.groups: dict[str, Columns] = {}
         self._owner = self.register(OWNER, OwnerColumns)
@@ -73,11 +73,11 @@ class Slots:
     def claim(self, source: int, device: str) -> int | None:
         """The slot of a device that has none: that of its name without an owner, or a new one.
 
-        None when `max_devices` are taken: a live one is never evicted for it.
+        None when `devices_max` are taken: a live one is never evicted for it.
         """
         slot = self._ownerless.pop(device, None)
         if slot is None:
-            if len(self) >= self.max_devices:
+            if len(self) >= self.devices_max:
                 return None
             slot = self._new_slot(device)
         self._slots[source][device] = slot
@@ -136,6 +136,6 @@ class Slots:
         return len(self.devices) - 1
 
     def _grow(self) -> None:
-        self.capacity = min(2 * self.capacity, self.max_devices)
+        self.capacity = min(2 * self.capacity, self.devices_max)
         for group in self.groups.values():
             group.grow(self.capacity)

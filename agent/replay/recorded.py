@@ -50,7 +50,7 @@ def read_recorded(path: Path, manifest: Manifest) -> list[Recorded]:
     a cell that is no number, a time that does not rise, more than LINES_MAX lines or the agent's device bound.
     """
     growing: dict[str, _Growing] = {}
-    devices_max = Bounds().max_devices
+    devices_max = Bounds().devices_max
     with open_csv(path) as lines:
         header = next(lines, (1, []))[1]
         columns = _columns(path, header, manifest)

@@ -143,17 +143,17 @@ class States:
             columns.is_behind[slots] = False
 
     def step(
-        self, engine: Engine, slots: Int64, x: Float32, dt: Float32, max_batch: int
+        self, engine: Engine, slots: Int64, x: Float32, dt: Float32, batch_max: int
     ) -> tuple[dict[str, Float32], Bool]:
-        """Step the states of distinct devices, slots int64 [b], with x [b, F] and dt [b]; `max_batch` a call at most.
+        """Step the states of distinct devices, slots int64 [b], with x [b, F] and dt [b]; `batch_max` a call at most.
 
         Returns the outputs [b, width] by head and sound bool [b]: where a result is not finite the state must not be
         used.
         """
         parts = []
         sound = np.ones(len(slots), np.bool_)
-        for start in range(0, len(slots), max_batch):
-            part = slice(start, start + max_batch)
+        for start in range(0, len(slots), batch_max):
+            part = slice(start, start + batch_max)
             state, outputs = engine.run(x[part], dt[part], self.columns.state[slots[part]])
             arrays = (state, *outputs.values())
             if not _is_finite(*arrays):

@@ -143,7 +143,7 @@ def test_a_device_over_the_bound_is_refused_and_counted(broker, make_agent):
     agent.go()
     streams = [life(f"p{number}", 20, seed=number) for number in range(3)]
     status = agent.feed(interleaved(*streams))
-    assert status["drops"] == {"press": {"max_devices": 20}}
+    assert status["drops"] == {"press": {"devices_max": 20}}
     assert sum(status["devices"].values()) == 2
     for number in range(2):
         assert agent.scores(f"p{number}") == scores_inline(streams[number], f"p{number}")

@@ -39,10 +39,10 @@ def test_a_flood_of_new_devices_is_counted_and_a_healthy_fleet_is_as_without_it(
     before_mb = memory_mb(agent, "VmRSS")
     flood = [message(f"flood-{number}", cycle) for cycle in (1, 2) for number in range(n_flood)]
     status = agent.feed(in_bursts(interleaved(*(one[2:] for one in LIVES)), flood, seed=1))
-    assert status["drops"] == {"press": {"max_devices": 2 * (n_flood - 480)}}
+    assert status["drops"] == {"press": {"devices_max": 2 * (n_flood - 480)}}
     assert sum(status["devices"].values()) == 500
     assert_unharmed(agent, capsys, before_mb)
-    assert {line["reason"] for line in agent.log("reading_dropped")} == {"max_devices"}
+    assert {line["reason"] for line in agent.log("reading_dropped")} == {"devices_max"}
 
 
 @pytest.mark.slow

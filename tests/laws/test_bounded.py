@@ -13,15 +13,15 @@ from tests.streams import SOURCE, bytes_of, core, engine_of, interleaved, life, 
 def test_a_new_device_over_the_bound_is_refused_and_counted_and_live_ones_stay():
     stream = life("p1", 30)
     flood = [message(f"new-{index}", 1) for index in range(200)]
-    into = core(bounds=Bounds(max_devices=5))
+    into = core(bounds=Bounds(devices_max=5))
     taken = take(into, interleaved(stream, flood))
-    assert into.counts["press", "max_devices"] == 200 - 4
+    assert into.counts["press", "devices_max"] == 200 - 4
     assert sum(into.view().devices_by_quality().values()) == 5
     assert bytes_of(taken, "p1") == bytes_of(take(core(), stream), "p1")
 
 
 def test_a_forgotten_device_makes_room_and_starts_as_new():
-    into = core(bounds=Bounds(max_devices=1, forget_after_s=10))
+    into = core(bounds=Bounds(devices_max=1, forget_after_s=10))
     first = take(into, life("p1", 6))
     assert take(into, [message("p2", 1)], arrived_ns=2 * 10**9).scores[0].t_ns.size == 0
     into.apply(Heartbeat(20 * 10**9))
@@ -76,7 +76,7 @@ def test_samples_of_drops_are_bounded_and_counts_are_not():
 
 def test_a_batch_never_exceeds_max_batch_and_holds_a_device_once():
     """Watch what reaches the engine: a flooding device gets its share of a batch, not more."""
-    into = core(bounds=Bounds(max_batch=16))
+    into = core(bounds=Bounds(batch_max=16))
     sizes = []
     run = engine_of(into).run
 

@@ -38,7 +38,7 @@ def alone(stream: list[Message], device: str) -> bytes:
     st.integers(1, 300),
     st.randoms(use_true_random=False),
 )
-def test_a_healthy_device_is_told_the_same_beside_hostile_ones(junk, max_batch, random):
+def test_a_healthy_device_is_told_the_same_beside_hostile_ones(junk, batch_max, random):
     """Mix a device's life into hostile payloads in random order, with a random batch size; compare bytes."""
     healthy = life("p1", 50)
     noise = [(f"plant/{device}/cycle", payload) for device, payload in junk]
@@ -46,7 +46,7 @@ def test_a_healthy_device_is_told_the_same_beside_hostile_ones(junk, max_batch, 
     mixed = list(healthy)
     for position, one in zip(positions, noise, strict=True):
         mixed.insert(position, one)
-    busy = core(bounds=Bounds(max_batch=max_batch))
+    busy = core(bounds=Bounds(batch_max=batch_max))
     assert bytes_of(take(busy, mixed), "p1") == alone(healthy, "p1")
 
 

@@ -33,7 +33,7 @@ STREAM = [
     *interleaved(life("p1", 90, start=61, wear_from=1000), on_bench("b3", 75)),
 ]
 ARRIVED_NS = [10**12 + 40_000_000 * index for index in range(len(STREAM))]  # a tick every 25 messages
-BOUNDS = Bounds(stale_after_s=0.7, forget_after_s=2.4, max_devices=3)  # so that devices are forgotten, and refused
+BOUNDS = Bounds(stale_after_s=0.7, forget_after_s=2.4, devices_max=3)  # so that devices are forgotten, and refused
 BENCH = replace(SOURCE, name="bench", topic="bench/{device}", first_seen="new")
 
 
@@ -68,7 +68,7 @@ def test_the_stream_has_everything_in_it():
     assert {event.kind for event in alerts} == {"raised", "updated", "cleared"}
     assert {event.cause for event in alerts} == {"risk", "below_threshold", "forgotten"}
     reasons = {reason for _, reason in counts}
-    assert reasons >= {"late", "repeated", "malformed", "no_source", "max_devices", "forgotten"}
+    assert reasons >= {"late", "repeated", "malformed", "no_source", "devices_max", "forgotten"}
 
 
 def test_the_stream_has_a_device_that_is_new_and_two_that_were_refused_before():

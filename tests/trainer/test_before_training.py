@@ -231,7 +231,7 @@ def test_late_starts_may_be_more_than_an_agent_takes_devices(monkeypatch: pytest
     """Each is played as a device of its own, under a name of its own: that of the device may be as long as any."""
     bundle, parts = untrained([replace(one, device=one.device.rjust(128, "x")) for one in fleet()])
     at_once = late_starts(bundle, parts.calibrate)
-    monkeypatch.setattr("trainer.evaluation.warmup.Bounds", lambda: Bounds(max_devices=4))
+    monkeypatch.setattr("trainer.evaluation.warmup.Bounds", lambda: Bounds(devices_max=4))
     in_turns = late_starts(bundle, parts.calibrate)
     assert len(in_turns) == len(at_once) > 4
     for mine, theirs in zip(in_turns, at_once, strict=True):

@@ -172,9 +172,9 @@ def read_rows(of: Table, channels: Sequence[str], folder: Path) -> Rows:
     for name, index in number.items():
         if problem := device_problem(name):
             rows.refuse(int(np.argmax(device == index)), f"device {name[:40]!r} {problem}", "Name it otherwise.")
-    if len(number) > Bounds().max_devices:
-        first = int(np.argmax(device == Bounds().max_devices))
-        rows.refuse(first, f"is of device number {Bounds().max_devices + 1:,}", "Train on fewer devices.")
+    if len(number) > Bounds().devices_max:
+        first = int(np.argmax(device == Bounds().devices_max))
+        rows.refuse(first, f"is of device number {Bounds().devices_max + 1:,}", "Train on fewer devices.")
     return rows
 
 

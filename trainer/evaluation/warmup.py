@@ -46,7 +46,7 @@ def late_starts(bundle: Bundle, histories: Sequence[History]) -> list[LateStart]
     ]
     whole = [device.risk[:, judged].astype(np.float64) for device in play(bundle, bundle.model, histories, NEVER)]
     faults = [history.faults_within(horizons_s) for history in histories]  # [T, horizons] each
-    most = Bounds().max_devices  # each start is a device of its own
+    most = Bounds().devices_max  # each start is a device of its own
     played = [
         device
         for begin in range(0, len(late), most)

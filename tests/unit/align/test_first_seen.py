@@ -56,7 +56,7 @@ def test_a_bundle_that_knows_no_new_devices_scores_both_alike():
 
 def test_a_device_that_takes_over_a_slot_is_as_new_as_it_says_itself():
     """A slot that was given back keeps nothing of the device that had it."""
-    into = core(SOURCE, BENCH, bounds=Bounds(max_devices=1, stale_after_s=1, forget_after_s=2))
+    into = core(SOURCE, BENCH, bounds=Bounds(devices_max=1, stale_after_s=1, forget_after_s=2))
     assert qualities(into, bench("b1", 1)) == [OK]
     into.apply(Heartbeat(100 * S))
     assert qualities(into, life("p1", 1), arrived_ns=101 * S) == [WARMING_UP]
@@ -115,7 +115,7 @@ def test_a_snapshot_keeps_who_is_new_and_since_when_nobody_begins_unheard(ticks)
 
 
 def test_who_was_refused_for_want_of_room_is_not_new_when_there_is_room():
-    into = core(BENCH, bounds=Bounds(max_devices=1, stale_after_s=5, forget_after_s=8))
+    into = core(BENCH, bounds=Bounds(devices_max=1, stale_after_s=5, forget_after_s=8))
     assert qualities(into, [*bench("b1", 1), *bench("b2", 1)]) == [OK]
     into.apply(Heartbeat(2 * S))
     assert qualities(into, bench("b2", 1, start=7), arrived_ns=8 * S) == []
@@ -125,16 +125,16 @@ def test_who_was_refused_for_want_of_room_is_not_new_when_there_is_room():
 
 
 def test_a_new_device_that_is_refused_touches_no_other():
-    into = core(SOURCE, BENCH, bounds=Bounds(max_devices=1))
+    into = core(SOURCE, BENCH, bounds=Bounds(devices_max=1))
     told = [take(into, part) for part in (life("p1", 15), bench("b1", 3), life("p1", 15, start=16))]
     quiet = core()
     alone = [take(quiet, part) for part in (life("p1", 15), [], life("p1", 15, start=16))]
-    assert into.counts["bench", "max_devices"] == 3
+    assert into.counts["bench", "devices_max"] == 3
     assert [bytes_of(one, "p1") for one in told] == [bytes_of(one, "p1") for one in alone]
 
 
 def test_a_refused_device_of_another_source_makes_nobody_doubtful():
-    into = core(SOURCE, BENCH, bounds=Bounds(max_devices=1, stale_after_s=5, forget_after_s=8))
+    into = core(SOURCE, BENCH, bounds=Bounds(devices_max=1, stale_after_s=5, forget_after_s=8))
     take(into, [*life("p1", 1), *life("p2", 1)])
     take(into, life("p2", 1), arrived_ns=8 * S)
     into.apply(Heartbeat(12 * S))

@@ -178,7 +178,7 @@ def test_a_device_that_is_refused_hides_no_new_life_of_another():
     source = replace(SOURCE, first_seen="new")
 
     def scored(stranger: bool, parts: int) -> list[int]:
-        into = core(source, bounds=Bounds(max_devices=1))
+        into = core(source, bounds=Bounds(devices_max=1))
         take(into, well(1, 100), arrived_ns=HOUR)
         rows = [one for cycle in range(1, 21) for one in (*ill(cycle, cycle), message("stranger", cycle))]
         rows = rows if stranger else rows[::2]

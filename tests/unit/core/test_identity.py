@@ -57,7 +57,7 @@ def test_alerts_of_a_source_that_is_gone_end_with_the_cause():
 def test_a_device_without_an_owner_makes_room_for_one_that_lives():
     before = core()
     take(before, life("gone", 5))
-    after = core(OTHER, bounds=Bounds(max_devices=1))
+    after = core(OTHER, bounds=Bounds(devices_max=1))
     after.restore(before.snapshot())
     assert len(take(after, life("lives", 5)).scores[0].entry) == 5
     assert after.counts == {("", "forgotten"): 1}
@@ -65,7 +65,7 @@ def test_a_device_without_an_owner_makes_room_for_one_that_lives():
 
 def test_standing_alerts_are_adopted_before_ended_ones_take_any_room():
     """60 machines raised, cleared and fell silent; one of a fleet of 40 stands and gets its slot."""
-    into = core(bounds=Bounds(max_devices=40))
+    into = core(bounds=Bounds(devices_max=40))
     ended = {("press", f"old{number:02}"): (0, number * S) for number in range(60)}
     event = raised("p1")
     adopted = into.apply(AlertsKept([event], {**ended, ("press", "p1"): (0, event.t_ns)}))
@@ -80,10 +80,10 @@ def test_standing_alerts_are_adopted_before_ended_ones_take_any_room():
 
 def test_a_standing_alert_gets_its_slot_although_the_snapshot_is_full():
     """The one heard of least lately makes room: the snapshot was taken before it was forgotten."""
-    before = core(bounds=Bounds(max_devices=2))
+    before = core(bounds=Bounds(devices_max=2))
     take(before, life("gone", 3))
     take(before, life("lives", 3), arrived_ns=5 * S)
-    into = core(bounds=Bounds(max_devices=2))
+    into = core(bounds=Bounds(devices_max=2))
     into.restore(before.snapshot())
     event = raised("p1")
     into.apply(AlertsKept([event], {("press", "p1"): (0, event.t_ns)}))
@@ -96,7 +96,7 @@ def test_more_standing_alerts_than_devices_are_refused_at_the_start():
     events = [raised(f"p{number}") for number in range(3)]
     what = r"alerts of 3 devices stand, and agent.devices_max is 2\n  Raise agent.devices_max"
     with pytest.raises(StateRefused, match=what):
-        core(bounds=Bounds(max_devices=2)).apply(AlertsKept(events, {}))
+        core(bounds=Bounds(devices_max=2)).apply(AlertsKept(events, {}))
 
 
 def test_who_ended_is_kept_as_a_mark_until_it_is_heard_or_long_silent():

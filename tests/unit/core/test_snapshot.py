@@ -86,7 +86,7 @@ def test_a_header_that_is_no_json_is_refused(header):
 
 def test_more_devices_than_the_bound_are_refused():
     with pytest.raises(SnapshotRefused, match=r"2 devices, agent.devices_max is 1"):
-        core(bounds=Bounds(max_devices=1)).restore(saved())
+        core(bounds=Bounds(devices_max=1)).restore(saved())
 
 
 def test_a_state_that_is_not_finite_is_refused():

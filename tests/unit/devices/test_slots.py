@@ -27,7 +27,7 @@ class SlotsAgainstDict(RuleBasedStateMachine):
         self.marks = 0
 
     def new_table(self):
-        self.slots = Slots(max_devices=70, n_sources=3)
+        self.slots = Slots(devices_max=70, n_sources=3)
         self.columns = self.slots.register("marks", Marks, mark=2)
 
     @rule(device=st.integers(0, 40).map(str), source=st.integers(0, 2))
