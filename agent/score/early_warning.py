@@ -1,9 +1,9 @@
 """The early-warning score: how often, how soon and at what price in false alarms a detector warned.
 
 With H_min < H_max an alert is *true* when it is raised within [t_fail - H_max, t_fail - H_min]; raised later it is
-*late*, and counted apart; raised earlier, or on a device that does not fail, it is a *false alarm*. It says "within
-H_max": one that stands longer has been wrong once, says so anew, and counts once more for each H_max that it stands
-before t_fail - H_max or the end of the recording. The lead of a failure is t_fail - first true raise, 0 when there is
+*late*, and counted apart; raised earlier, or on a device that does not fail, it is a *false alarm*. An alert means
+"within H_max": a false one that stands for longer counts once more for each H_max that it stands before
+t_fail - H_max or the end of the recording. The lead of a failure is t_fail - first true raise, 0 when there is
 none: that is the *strict* column. In the *lenient* column an early alert that still stands at t_fail - H_max is a
 detection with lead H_max; false alarms are the same in both.
 

@@ -1,4 +1,4 @@
-"""What a baseline gives and what it is given."""
+"""The protocol of a baseline: the task that it gets, and the scorer that it returns."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The data sets by name. A new one is a file with a class like those, and a line in `DATASETS`.
 
-Its class is a table of the training TOML that can read what it names; nothing else in the trainer knows which data set
-it has. `tests/trainer/data/test_dataset_contract.py` loops over the dict.
+The class is the table `[data]` of a training TOML, and it reads what that table names. Nothing else in the trainer
+knows which data set it has. `tests/trainer/data/test_dataset_contract.py` loops over the dict.
 """
 
 from pathlib import Path

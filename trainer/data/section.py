@@ -1,6 +1,6 @@
-"""What the file of a data set is written with: its table of the training TOML, and the words for its model card.
+"""What every data set is made from: a table of the training TOML, and the words for its model card.
 
-It stands below `trainer/config.py`, which puts the tables together, so that a data set brings its own.
+`trainer/config.py` imports this file and puts the tables together; a data set does not import the configuration.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """A bundle beside the baselines: the same devices to learn from, the same budget, the same judge, the same measures.
 
 Scores of a baseline go through the agent's own judge (m of n, clear rule and windows of the bundle's manifest) at many
-thresholds, and the budget chooses one as it chose the bundle's; the played devices then tell.
+thresholds, and the budget chooses one as it chose the bundle's. The result is measured on the played devices.
 
 A baseline is fitted, tuned and given its threshold on the devices that the bundle was fitted *and* calibrated on. It
 has so few parameters that they cannot learn a device by heart, and eighty lives hold a budget better than ten. Only

@@ -1,4 +1,4 @@
-"""Histories through the agent's own core, as messages: what the trainer measures is what a gateway will say."""
+"""Plays histories through the agent's own core, as messages: the trainer measures what a gateway will publish."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,7 @@
 """Does a risk of 0.3 come true three times in ten? By tenths of the risk, for one horizon.
 
-The edges are fixed: most rows of a life say nearly 0 or nearly 1, so that bins of equal counts would all lie there and
-say nothing of the risks at which somebody has to decide; and fixed edges mean the same for every bundle.
+The edges of the bins are fixed. Most risks are nearly 0 or nearly 1: bins of equal counts would all lie there, and show
+nothing of the risks at which somebody has to decide. And fixed edges mean the same for every bundle.
 """
 
 import math

@@ -1,7 +1,7 @@
-"""A bundle on streams as they really begin: of devices known to be new, of devices nobody knows, and joined late.
+"""A bundle's figures by how a stream starts: with a device known to be new, with one of unknown age, or in mid-life.
 
-Each held-out device is played whole and from later rows on. What is asked is the same everywhere: the rows near the
-failure, which every one of these streams reaches.
+Each held-out device is played whole, and again from later rows on. The figures are always those of the rows near the
+failure, because every one of these streams has them.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""What `forewarn-train` prints of a bundle: whether it is worth anything after `fit`, its figures after `evaluate`."""
+"""What `forewarn-train` prints: after `fit` the error and the budget, after `evaluate` the figures as tables."""
 
 import math
 from collections.abc import Mapping, Sequence

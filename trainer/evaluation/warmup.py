@@ -1,4 +1,4 @@
-"""How many rows a stream that starts in mid-life needs until it agrees with one heard from the beginning.
+"""How many rows a stream that starts in mid-life needs until it agrees with one scored from its first row on.
 
 Every calibration device is also played from zero state at every `STARTS_EVERY`-th row of its life, and the risks of
 each row are compared with those of the whole stream at the same row. The two agree when the mean square of their

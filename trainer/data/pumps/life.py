@@ -1,7 +1,7 @@
 """The lives of a fleet's pumps: constants, load and wear of each are drawn, then all run side by side until they fail.
 
 A pump is drawn from (fleet seed, its number) alone, so it is the same in a fleet of any size. None outlives `HOURS_MAX`
-and none is cut short: the part that is to fail first wears at least so fast that it would be through by then even if
+and none is cut short: the part that is to fail first wears fast enough to fail by then even if
 the pump, already worn out, did the least work that its plan asks for.
 """
 
