@@ -39,9 +39,10 @@ BENCH = replace(SOURCE, name="bench", topic="bench/{device}", first_seen="new")
 
 def whole(taken: list[Taken]) -> tuple[bytes, list[object]]:
     """All scores as bytes, and all alerts."""
-    names = ("entry", "t_ns", "quality", "risk", "rul")
-    columns = [getattr(part.scores[0], name).tobytes() for name in names for part in taken]
-    devices = [part.scores[0].device.tolist() for part in taken]
+    scores = [part.scores[0] for part in taken]
+    columns = [getattr(one, name).tobytes() for name in ("entry", "t_ns", "quality") for one in scores]
+    columns += [one.outputs[head].tobytes() for head in ("risk", "rul") for one in scores]
+    devices = [one.device.tolist() for one in scores]
     return b"".join(columns) + repr(list(chain(*devices))).encode(), list(chain(*(part.alerts for part in taken)))
 
 
