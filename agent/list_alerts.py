@@ -48,26 +48,26 @@ def alerts(state_dir: Path, watch: bool, as_json: bool) -> None:
         return
     standing = rows.standing()
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode([_told(event) for event in standing])))
+        click.echo(msgspec.json.format(msgspec.json.encode([_as_object(event) for event in standing])))
         return
     for event in standing:
         click.echo(_line(event))
     click.echo(f"{len(standing)} standing", err=True)
 
 
-def changes(known: dict[AlertKey, AlertEvent] | None, rows: Rows) -> Iterator[tuple[str, AlertEvent]]:
-    """What happened since `known`, the last event by key: (what, the event), in the order of its time.
+def changes(before: dict[AlertKey, AlertEvent] | None, rows: Rows) -> Iterator[tuple[str, AlertEvent]]:
+    """What happened since `before`, the last event by key: (what, the event), in the order of its time.
 
-    Before anything is known (None) what stands is `standing`. What happened twice between two looks is told once. An
+    At the first look (None) what stands is `standing`. What happened twice between two looks is told once. An
     alert whose row has vanished is `gone`: its device was forgotten, or the table was begun anew.
     """
-    if known is None:
+    if before is None:
         yield from (("standing", event) for event in rows.standing())
         return
     now = by_key(rows)
-    gone = (event for key, event in known.items() if key not in now and event.state != "normal")
+    gone = (event for key, event in before.items() if key not in now and event.state != "normal")
     yield from (("gone", event) for event in gone)
-    new = (event for key, event in now.items() if key not in known or _step(known[key]) != _step(event))
+    new = (event for key, event in now.items() if key not in before or _step(before[key]) != _step(event))
     yield from ((event.kind, event) for event in sorted(new, key=lambda event: event.t_ns))
 
 
@@ -80,24 +80,24 @@ def _step(event: AlertEvent) -> tuple[str, int]:
 
 
 def _watch(table: AlertTable, *, as_json: bool) -> None:
-    known: dict[AlertKey, AlertEvent] | None = None
+    before: dict[AlertKey, AlertEvent] | None = None
     is_list = sys.stdout.isatty() and not as_json
-    said = ""
+    warning = ""
     while True:
         try:
             rows = table.poll()
-            said = ""
+            warning = ""
         except StateRefused as error:  # not yet, or just being begun anew
             rows = None
-            if error.what != said:
+            if error.what != warning:
                 click.echo(f"{error.where}: {error.what}; waiting", err=True)
-            said = error.what
+            warning = error.what
         if rows is not None and is_list:
             _show(rows)
         elif rows is not None:
-            for change, event in changes(known, rows):
+            for change, event in changes(before, rows):
                 click.echo(_json_line(change, event) if as_json else f"{change:<10}{_line(event)}")
-            known = by_key(rows)
+            before = by_key(rows)
         time.sleep(POLL_S)
 
 
@@ -127,13 +127,13 @@ def _risk(event: AlertEvent) -> dict[str, float]:
 
 
 def _json_line(change: str, event: AlertEvent) -> str:
-    return msgspec.json.encode({"change": change} | _told(event)).decode()
+    return msgspec.json.encode({"change": change} | _as_object(event)).decode()
 
 
-def _told(event: AlertEvent) -> dict[str, Any]:
+def _as_object(event: AlertEvent) -> dict[str, Any]:
     """The event, with its times and horizons as people read them."""
-    told: dict[str, Any] = msgspec.to_builtins(event)
-    told |= dict.fromkeys(HEADS, ()) | told.pop("outputs")
-    told["horizons"] = list(_risk(event))
-    told["raised_t"] = message.time(event.raised_t_ns, event.bundle.time_unit)
-    return told
+    shown: dict[str, Any] = msgspec.to_builtins(event)
+    shown |= dict.fromkeys(HEADS, ()) | shown.pop("outputs")
+    shown["horizons"] = list(_risk(event))
+    shown["raised_t"] = message.time(event.raised_t_ns, event.bundle.time_unit)
+    return shown

@@ -72,7 +72,7 @@ class _Message(msgspec.Struct):
     def as_event(self) -> AlertEvent:
         """The event whose message says the same; what no message says is left at its default."""
         span, is_own = self.time_to_fault, self.decided_by is None
-        said = BundleLabel(
+        decider = BundleLabel(
             **msgspec.to_builtins(self.decided_by or self.bundle),
             time_unit=_unit(self.t),
             horizons=tuple(self.risk),
@@ -80,7 +80,7 @@ class _Message(msgspec.Struct):
             cap_s=span.at_most if span else 0.0,
         )
         raised_in = msgspec.structs.replace(
-            said, **msgspec.to_builtins(self.bundle), time_unit=_unit(self.raised_t), horizons=(), quantiles=()
+            decider, **msgspec.to_builtins(self.bundle), time_unit=_unit(self.raised_t), horizons=(), quantiles=()
         )
         return AlertEvent(
             kind=self.event,
@@ -97,8 +97,8 @@ class _Message(msgspec.Struct):
             quality=self.quality,
             outputs=_outputs(tuple(self.risk.values()), (span.low, span.expected, span.high) if span else ()),
             cause=self.cause,
-            bundle=said if is_own else raised_in,
-            decided_by=None if is_own else said,
+            bundle=decider if is_own else raised_in,
+            decided_by=None if is_own else decider,
         )
 
 
@@ -132,12 +132,12 @@ def with_outputs(event: bytes) -> bytes:
     What cannot be read is returned as it is: who reads it says whose it is.
     """
     try:
-        told = msgspec.json.decode(event, type=_OldOutputs)
+        older = msgspec.json.decode(event, type=_OldOutputs)
         members = msgspec.json.decode(event, type=dict[str, msgspec.Raw])
     except (*Unreadable, TypeError):
         return event
     others = {name: value for name, value in members.items() if name not in ("risk", "rul")}
-    return msgspec.json.encode(others | {"outputs": _outputs(told.risk, told.rul)})
+    return msgspec.json.encode(others | {"outputs": _outputs(older.risk, older.rul)})
 
 
 def _outputs(risk: tuple[float, ...], rul: tuple[float, ...]) -> dict[str, tuple[float, ...]]:

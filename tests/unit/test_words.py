@@ -136,9 +136,7 @@ def phrase_faults(text: str) -> Iterator[str]:
 LATER: dict[str, set[str]] = {
     "agent/core": VAGUE,
     "agent/devices": VAGUE,
-    "agent/list_alerts.py": VAGUE,
     "agent/step": VAGUE,
-    "agent/store": VAGUE,
 }
 """Names that are to be replaced, by room. This list only shrinks; it is to be empty."""
 
