@@ -23,11 +23,11 @@ one do not shorten the steps of the other.
 (`fake_quantized`), so that weights settle where rounding hurts least. Those epochs are float32, whatever
 `train.precision` says.
 
-**What may change what.** `Run` (`checkpoint.py`) holds all that the next epoch depends on: the functions here and
-`validate` change it, nothing else does, and a checkpoint is `Run` with torch's random numbers, written after each
-whole epoch. So a killed run goes on with the same bits. All chance comes from two generators: `Run.rng` (augmentation,
-order of batches) and torch's (weights, dropout, a teacher's cuts), both seeded with `config.seed`. Whatever draws from
-them in another order changes every weight: a switch that is off draws nothing, or as before.
+**What may change what.** `Run` (`checkpoint.py`) holds all that the next epoch depends on. The functions here,
+`validate` and `resume` change it, nothing else does. A checkpoint is `Run` with torch's random numbers, written after
+each whole epoch, so a killed run goes on with the same bits. All chance comes from two generators: `Run.rng`
+(augmentation, order of batches) and torch's (weights, dropout, a teacher's cuts), both seeded with `config.seed`. Code
+that draws from them in another order changes every weight.
 
 **Why one loop.** Streaming network and teacher are trained by it, and every technique is a switch of `[train]` or a
 keyword. A second loop would be a copy that soon differs. docs/results.md says what each switch is worth.
