@@ -25,7 +25,7 @@ def test_a_long_history_or_a_large_model_gives_fewer_rows_evenly_chosen(
     work = onnx_graph.check(bundle.model, bundle.manifest)
     whole = golden(bundle, [history(600)])
     assert len(whole.x) == 600 // GOLDEN_EVERY
-    monkeypatch.setattr("agent.bundle.golden.VERIFY_WORK_MAX", verify_work(work, bundle.manifest, 20))
+    monkeypatch.setattr("agent.bundle.verify.VERIFY_WORK_MAX", verify_work(work, bundle.manifest, 20))
     few = golden(bundle, [history(600)])
     assert len(few.x) == rows_max(work, bundle.manifest) == 20
     assert np.array_equal(few.x[[0, -1]], whole.x[[0, -1]], equal_nan=True)
