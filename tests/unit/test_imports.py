@@ -38,7 +38,6 @@ SIDEWAYS = {
 }
 TRAINER_READS = {"bundle", "core", "replay", "config", "errors", "near", "score", "whole_file", "words"}
 TRAINER_READS_TOO = {
-    "judge.events",
     "judge.evidence",
     "judge.threshold",
     "step.engine",
