@@ -195,7 +195,10 @@ class Daemon:
         for event in taken.alerts:
             say = self._log.info if event.kind == "cleared" else self._log.warning
             named = {"source": event.source, "device": event.device, "severity": event.severity}
-            say(f"alert_{event.kind}", **named, **event.outputs, id=event.alert)
+            if len(self._plan.models) > 1:
+                named["model"] = event.model
+            judged = {event.head: event.outputs.get(event.head, ())}
+            say(f"alert_{event.kind}", **named, **judged, id=event.alert)
         self._drop_log.hear(taken.drops, self._core.counts)
         if self._settings.publish.scores == "all":
             for model, scores in zip(self._plan.models, taken.scores, strict=True):
