@@ -31,8 +31,8 @@ class SnapshotDurability:
         self._core = core
         self._outbox = outbox
         self._log = log
-        self._newest: Path | None = None  # the snapshot that holds all there is, as of entry:
-        self._entry = 0
+        self._newest: Path | None = None  # the snapshot that holds all there is, as of so many messages:
+        self._n_messages = 0
         self._written_s = 0.0  # when it was last tried
 
     def start(self, now_s: float) -> None:
@@ -51,7 +51,7 @@ class SnapshotDurability:
             self._log.info(
                 "state_restored", snapshot=restored.name, taken=self._core.n_messages, stopped_in_order=is_clean
             )
-        self._newest, self._entry, self._written_s = restored if is_clean else None, self._core.n_messages, now_s
+        self._newest, self._n_messages, self._written_s = restored if is_clean else None, self._core.n_messages, now_s
         if ended:
             self._newest = None
             self._write()  # else the next start finds alerts in the old one that the table knows no more
@@ -87,15 +87,15 @@ class SnapshotDurability:
 
     def _write(self) -> None:
         """A snapshot, where something has changed since the last one."""
-        entry = self._core.n_messages
-        if self._newest is not None and entry == self._entry:
+        n_messages = self._core.n_messages
+        if self._newest is not None and n_messages == self._n_messages:
             return
         self._newest = None
         try:
             self._newest = snapshot.write(self._folder, self._core.snapshot())
         except OSError as error:
             self._log.error("snapshot_failed", why=str(error), next_step="The older one is kept; tried again later.")
-        self._entry = entry
+        self._n_messages = n_messages
 
     def _adopt(self) -> bool:
         """Take life cycles from the table; True when alerts were ended by that."""
