@@ -33,9 +33,9 @@ def adopt(
         stepper.take_mark(slot, marks.pop((event.source, event.device), own))
         models[event.model].adopt(slot, event)
     for source, device in [*marks]:
-        known = stepper.slots.find(sources.index(source), device)
-        if known is not None:
-            stepper.take_mark(known, marks.pop((source, device)))
+        slot_of_mark = stepper.slots.find(sources.index(source), device)
+        if slot_of_mark is not None:
+            stepper.take_mark(slot_of_mark, marks.pop((source, device)))
     by_time = sorted(marks, key=lambda key: marks[key][1], reverse=True)
     stepper.marks.replace({key: marks[key] for key in by_time[:devices_max]})
     labels = {name: one.label for name, one in models.items()}

@@ -111,12 +111,12 @@ class Core:
             clock_offset_ns=stepper.clock.columns.clock_offset_ns[used],
             models=[
                 ModelView(
-                    name=one.model.name,
-                    reads=(source == GONE) | np.isin(source, one.model.sources),
-                    quality=one.states.columns.quality[used],
-                    state=one.evidence.alert_state[used],
+                    name=predictor.model.name,
+                    reads=(source == GONE) | np.isin(source, predictor.model.sources),
+                    quality=predictor.states.columns.quality[used],
+                    state=predictor.evidence.alert_state[used],
                 )
-                for one in stepper.predictors
+                for predictor in stepper.predictors
             ],
         )
 
@@ -144,15 +144,15 @@ class Core:
         devices start as ones never heard.
         """
         stepper = self._stepper
-        wanted = snapshot.describe(stepper.slots, self._digests())
-        header, groups = snapshot.unpack(data, wanted, devices_max=self._bounds.devices_max)
+        running = snapshot.describe(stepper.slots, self._digests())
+        header, groups = snapshot.unpack(data, running, devices_max=self._bounds.devices_max)
         self.entry, self.n_messages = header.entry, header.n_messages
         self.log_time_ns, self._next_tick_ns = header.log_time_ns, header.next_tick_ns
         stepper.newness.from_ns, stepper.newness.complete_from_ns = header.new_from_ns, header.complete_from_ns
         now = [self._names.index(name) if name in self._names else GONE for name in header.sources]
         today = np.array([*now, GONE, NO_SOURCE])  # so that GONE and NO_SOURCE, below 0, stay what they are
         stepper.slots.refill(header.devices, groups | {OWNER: {"source": today[groups[OWNER]["source"]]}})
-        is_whole = all(group.name in groups for group in wanted if not group.name.startswith(snapshot.OF_MODELS))
+        is_whole = all(group.name in groups for group in running if not group.name.startswith(snapshot.OF_MODELS))
         lost = []
         for predictor in stepper.predictors:
             has_all = all(name in groups for name in predictor.groups)

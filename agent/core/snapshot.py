@@ -72,35 +72,35 @@ def pack(header: Header, slots: Slots) -> bytes:
     return b"".join([MAGIC, len(head).to_bytes(8, "little"), head, *arrays])
 
 
-def unpack(data: bytes, wanted: Sequence[GroupHeader], *, devices_max: int) -> tuple[Header, dict[str, Arrays]]:
-    """The header, and of the `wanted` groups those that it has. Raises SnapshotRefused for what cannot be taken over.
+def unpack(data: bytes, groups: Sequence[GroupHeader], *, devices_max: int) -> tuple[Header, dict[str, Arrays]]:
+    """The header, and of the `groups` of this version those that it has. Raises SnapshotRefused for anything else.
 
-    Left out are groups of a model that is wanted no more, or of another bundle than it was.
+    Left out are groups of a model that is no more, or of another bundle than it was.
     """
     header, start = _header(data)
     n_slots = len(header.devices)
     if n_slots > devices_max:
         raise _refused(f"it holds {n_slots} devices, agent.devices_max is {devices_max}")
-    known = {group.name: group for group in wanted}
-    found: dict[str, Arrays] = {}
+    current = {group.name: group for group in groups}
+    arrays_of: dict[str, Arrays] = {}
     for group in header.groups:
         arrays, start = _arrays(data, start, group, n_slots)
-        own = known.get(group.name)
+        own = current.get(group.name)
         if own is None and not group.name.startswith(OF_MODELS):
             raise _refused(f"its column group {group.name!r} is unknown to this version")
         if own is None or own.digest != group.digest:
             continue
         if own.columns != group.columns:
             raise _refused(f"its column group {group.name!r} has other columns than in this version")
-        found[group.name] = arrays
+        arrays_of[group.name] = arrays
     if start != len(data):
         raise _refused(f"{len(data) - start} bytes follow the last array")
-    if OWNER not in found:
+    if OWNER not in arrays_of:
         raise _refused(f"it lacks the column group {OWNER!r}: nobody knows whose its devices are")
-    sources = found[OWNER]["source"]
+    sources = arrays_of[OWNER]["source"]
     if n_slots and not (sources.min() >= GONE and sources.max() < len(header.sources)):
         raise _refused("a device names a source that the header does not")
-    return header, found
+    return header, arrays_of
 
 
 def read_header(data: bytes) -> Header:

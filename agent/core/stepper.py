@@ -283,21 +283,21 @@ class Stepper:
 
 def _cadences(sources: Sequence[Source], models: Sequence[Model]) -> list[float]:
     """Seconds between the rows of each source: the shortest cadence of the models that read it."""
-    found = []
+    cadences = []
     for index in range(len(sources)):
         readers = [one.bundle.manifest.cadence.every_s for one in models if index in one.sources]
-        found.append(min(readers, default=1.0))
-    return found
+        cadences.append(min(readers, default=1.0))
+    return cadences
 
 
 def _first_readers(models: Sequence[Model], n_sources: int) -> list[Bool]:
     """Of each model: whether it is the first that reads a source, bool [n_sources]."""
-    is_read, found = np.zeros(n_sources, np.bool_), []
+    is_read, first = np.zeros(n_sources, np.bool_), []
     for model in models:
         reads = np.isin(np.arange(n_sources), model.sources)
-        found.append(reads & ~is_read)
+        first.append(reads & ~is_read)
         is_read |= reads
-    return found
+    return first
 
 
 def _in_order(parts: list[Scores]) -> Scores:

@@ -65,10 +65,10 @@ class Slots:
     def slots(self, source: Int64, devices: Sequence[str]) -> Int64:
         """int64 [n], NO_SLOT for a device that has none; source int64 [n]."""
         if len(self._slots) == 1:
-            found: Iterable[int] = map(self._slots[0].get, devices, repeat(NO_SLOT))
+            slots: Iterable[int] = map(self._slots[0].get, devices, repeat(NO_SLOT))
         else:
-            found = (self._slots[of].get(device, NO_SLOT) for of, device in zip(source.tolist(), devices, strict=True))
-        return np.fromiter(found, np.int64, len(devices))
+            slots = (self._slots[of].get(device, NO_SLOT) for of, device in zip(source.tolist(), devices, strict=True))
+        return np.fromiter(slots, np.int64, len(devices))
 
     def claim(self, source: int, device: str) -> int | None:
         """The slot of a device that has none: that of its name without an owner, or a new one.

@@ -126,10 +126,10 @@ class States:
         """How the rows of distinct devices are spaced; notes who is too fast, and who must warm up again."""
         columns, slots = self.columns, rows.slot
         is_fast = columns.is_fast[slots]
-        found = pace(rows.t_ns, columns.paced_ns[slots], columns.state_t_ns[slots], is_fast, self._cadence)
-        if np.count_nonzero(found.too_fast) or np.count_nonzero(is_fast):
-            columns.is_fast[slots] = found.too_fast
-        return found
+        spaced = pace(rows.t_ns, columns.paced_ns[slots], columns.state_t_ns[slots], is_fast, self._cadence)
+        if np.count_nonzero(spaced.too_fast) or np.count_nonzero(is_fast):
+            columns.is_fast[slots] = spaced.too_fast
+        return spaced
 
     def prepare(self, slots: Int64, dt: Float32, is_lost: Bool) -> None:
         """Before distinct devices step: those whose history is lost start again, those who fell behind catch up."""

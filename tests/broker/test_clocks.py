@@ -13,6 +13,7 @@ from agent.bundle import file
 from agent.bundle.manifest import Cadence
 from agent.core import Bounds, Core
 from agent.core.entries import Heartbeat, Messages
+from agent.core.model import Model
 from agent.publish.message import score_messages
 from agent.publish.topic import Topics
 from agent.step.engine import Engine
@@ -102,10 +103,11 @@ def test_a_gateway_whose_clock_was_set_back_goes_on_hearing_its_devices(broker, 
     assert agent.stop() == 0
     bundle = file.read(agent.folder / "small.fwb")
     source = replace(SOURCE, time_field="", time_unit="arrival")
-    into = Core([source], bundle, Engine(bundle.model, bundle.manifest), 0.5, Bounds())
+    own = Model("main", bundle, Engine(bundle.model, bundle.manifest), 0.5, (0,), ((0, 1, 2),))
+    into = Core([source], [own], Bounds())
     snapshot.restore(agent.state, into.restore)
     into.apply(Heartbeat(time.time_ns() + 3600 * 10**9))
-    into.entry += 1
+    into.n_messages += 1
     snapshot.write(agent.state, into.snapshot())
     agent.go()
     for _ in range(5):

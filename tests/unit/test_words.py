@@ -133,14 +133,6 @@ def phrase_faults(text: str) -> Iterator[str]:
         yield from (f"line {number}: {better}" for phrase, better in PHRASES.items() if re.search(phrase, line))
 
 
-LATER: dict[str, set[str]] = {
-    "agent/core": VAGUE,
-    "agent/devices": VAGUE,
-    "agent/step": VAGUE,
-}
-"""Names that are to be replaced, by room. This list only shrinks; it is to be empty."""
-
-
 def room_of(path: str) -> str:
     return "/".join(path.split("/")[:2])
 
@@ -156,7 +148,7 @@ def test_names_are_the_fields_words(room: str) -> None:
         if room_of(path) == room
         for fault in faults(path, (ROOT / path).read_text())
     ]
-    assert [fault for fault in found if fault.split(": ")[1] not in LATER.get(room, set())] == []
+    assert found == []
 
 
 TEXT_FILES = sorted(
