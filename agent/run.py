@@ -245,7 +245,12 @@ class Daemon:
             drops=by_source([self._core.counts, self._receiver.inbox.counts, +own]),
             shed=by_source([dict(self._receiver.inbox.shed_of.most_common(SHED_MAX))]),
             log_lines_lost=STDERR.lost,
-            models={model.name: ModelStatus.of(model) for model in self._plan.models},
+            models={
+                model.name: ModelStatus.of(
+                    model, [one.name for one in self._plan.sources], of_model.devices_by_quality()
+                )
+                for model, of_model in zip(self._plan.models, view.models, strict=True)
+            },
             broker={
                 "input": LinkStatus.of(
                     self._receiver.link,

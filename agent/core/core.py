@@ -47,6 +47,8 @@ from agent.devices.slots import GONE, NEVER, NO_SOURCE, OWNER
 from agent.drops import Drops, count_drops
 from agent.words import AlertEvent, DropCounts, Scores, Source, Taken
 
+OTHER_BUNDLE = "the states in the snapshot are of another bundle"
+NO_SUCH_MODEL = "the snapshot has no model of this name"
 DROP_SAMPLES_MAX = 64  # a call gives back at most so many samples of what it dropped; `counts` has all
 
 
@@ -137,11 +139,10 @@ class Core:
         )
         return snapshot.pack(header, slots)
 
-    def restore(self, data: bytes) -> list[str]:
+    def restore(self, data: bytes) -> dict[str, str]:
         """Take over a snapshot. Raises SnapshotRefused, changing nothing, when it cannot be.
 
-        Returns the names of models whose states it lacks: it is of another bundle, or older than the model. Their
-        devices start as ones never heard.
+        Returns models whose states it lacks, each with the reason: their devices start as ones never heard.
         """
         stepper = self._stepper
         running = snapshot.describe(stepper.slots, self._digests())
@@ -153,13 +154,15 @@ class Core:
         today = np.array([*now, GONE, NO_SOURCE])  # so that GONE and NO_SOURCE, below 0, stay what they are
         stepper.slots.refill(header.devices, groups | {OWNER: {"source": today[groups[OWNER]["source"]]}})
         is_whole = all(group.name in groups for group in running if not group.name.startswith(snapshot.OF_MODELS))
-        lost = []
+        kept = {group.name for group in header.groups}
+        lost = {}
         for predictor in stepper.predictors:
             has_all = all(name in groups for name in predictor.groups)
             predictor.forget_adopted()
             if not has_all:
                 predictor.forget()
-                lost.append(predictor.model.name)
+                is_there = any(name in kept for name in predictor.groups)
+                lost[predictor.model.name] = OTHER_BUNDLE if is_there else NO_SUCH_MODEL
             if not (has_all and is_whole):
                 predictor.states.lose_history(stepper.silence.is_known())
         return lost

@@ -1,6 +1,5 @@
 """The one window into the core: columns for status, page and commands, one element a known device."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +21,10 @@ class ModelView:
     reads: Bool
     quality: UInt8
     state: UInt8
+
+    def devices_by_quality(self) -> dict[str, int]:
+        """How many of the devices that it reads are ok, warming_up, gap, ..."""
+        return _by_quality(self.quality[self.reads])
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class View:
     def devices_by_quality(self) -> dict[str, int]:
         """How many devices are ok, warming_up, gap, ...: silence must not look like health.
 
-        Where several models read a device, the worst counts.
+        Where several models read a device, what the worst says of it counts.
         """
         quality = np.zeros(len(self.device), np.uint8)
         is_read = np.zeros(len(self.device), np.bool_)
@@ -57,5 +60,9 @@ class View:
             is_read |= model.reads
             quality = np.maximum(quality, np.where(model.reads, model.quality, Quality.OK))
         quality[~is_read] = Quality.WARMING_UP
-        found: Counter[int] = Counter(quality.tolist())
-        return {one.name.lower(): found[one] for one in Quality}
+        return _by_quality(quality)
+
+
+def _by_quality(quality: UInt8) -> dict[str, int]:
+    counts = np.bincount(quality, minlength=len(Quality))
+    return {one.name.lower(): int(counts[one]) for one in Quality}

@@ -15,7 +15,8 @@ Name = TypeVar("Name", bound=str)  # of a reason, or of a device
 class ModelStatus(msgspec.Struct, frozen=True):
     """A bundle that runs, and what its calibration devices say of the budget.
 
-    name, version and digest are the bundle's; the others as in `agent.judge.threshold.Chosen`.
+    name, version and digest are the bundle's. `sources` are those that the model reads, `devices` how it sees theirs, by
+    quality. The others are as in `agent.judge.threshold.Chosen`.
     """
 
     name: str
@@ -27,9 +28,12 @@ class ModelStatus(msgspec.Struct, frozen=True):
     finest_budget: str
     warned_of: int
     failures: int | None
+    sources: tuple[str, ...]
+    devices: dict[str, int]
 
     @classmethod
-    def of(cls, model: PlannedModel) -> Self:
+    def of(cls, model: PlannedModel, sources: Sequence[str], devices: dict[str, int]) -> Self:
+        """`sources` are the names of all that are read, `devices` those of the model by quality."""
         bundle, chosen = model.bundle, model.chosen
         manifest = bundle.manifest
         return cls(
@@ -42,6 +46,8 @@ class ModelStatus(msgspec.Struct, frozen=True):
             finest_budget=chosen.finest_budget,
             warned_of=chosen.warned_of,
             failures=chosen.failures,
+            sources=tuple(sources[index] for index in model.sources),
+            devices=devices,
         )
 
 

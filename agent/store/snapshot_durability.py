@@ -10,6 +10,7 @@ from pathlib import Path
 from structlog.typing import FilteringBoundLogger
 
 from agent.core import Core
+from agent.core.core import NO_SUCH_MODEL
 from agent.core.entries import AlertsKept, HistoryLost, StateBehind
 from agent.errors import StateRefused
 from agent.store import snapshot
@@ -81,9 +82,12 @@ class SnapshotDurability:
             self._log.error("snapshot_failed", why=str(error), next_step=next_step)
 
     def _restore(self, data: bytes) -> None:
-        for model in self._core.restore(data):
-            why = "the snapshot is of another bundle than the model has now, or older than the model"
-            self._log.warning("model_state_lost", model=model, why=why, next_step="Its devices warm up again.")
+        for model, why in self._core.restore(data).items():
+            if why == NO_SUCH_MODEL:  # it has none to lose
+                next_step = "Its devices warm up. If it was renamed, its old name keeps its states and alerts."
+                self._log.info("model_added", model=model, why=why, next_step=next_step)
+            else:
+                self._log.warning("model_state_lost", model=model, why=why, next_step="Its devices warm up again.")
 
     def _write(self) -> None:
         """A snapshot, where something has changed since the last one."""

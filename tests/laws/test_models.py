@@ -114,7 +114,7 @@ def test_a_new_model_beside_an_old_one_starts_empty_and_says_gap():
     one = core()
     take(one, life("p1", 30))
     two = Core((SOURCE,), (model(SOURCE), model(SOURCE, name="shadow")), Bounds())
-    assert two.restore(one.snapshot()) == ["shadow"]
+    assert two.restore(one.snapshot()) == {"shadow": "the snapshot has no model of this name"}
     rest = life("p1", 60)[30:]
     taken = take(two, rest)
     assert of_model(taken, 0) == of_model(take(one, rest), 0)

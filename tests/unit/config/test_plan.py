@@ -35,7 +35,7 @@ def test_a_source_lists_a_payload_field_for_every_channel_in_order(tmp_path):
     (model,) = planned.models
     assert (model.name, model.sources, model.channels) == ("main", (0,), ((0, 1, 2),))
     assert (model.chosen.threshold, model.chosen.extrapolated) == (0.5, True)
-    status = ModelStatus.of(model)
+    status = ModelStatus.of(model, [source.name for source in planned.sources], {"ok": 3})
     assert (status.warned_of, status.failures, status.finest_budget) == (10, 10, "1 per 660 cycles")
 
 

@@ -31,7 +31,7 @@ def test_a_snapshot_cut_at_any_byte_is_refused_and_changes_nothing():
 def test_of_another_bundle_only_the_model_starts_anew_and_says_gap():
     """Who is known, and how late each device's rows are, is of no bundle."""
     into = core()
-    assert into.restore(saved().replace(b"d" * 64, b"e" * 64)) == ["main"]
+    assert into.restore(saved().replace(b"d" * 64, b"e" * 64)) == {"main": "the states in the snapshot are of another bundle"}
     assert into.view().device == ["p1", "p2"]
     again = take(into, life("p1", 33)[28:])
     assert into.counts["press", "repeated"] + into.counts["press", "late"] == 2
@@ -57,14 +57,14 @@ def test_a_group_that_a_snapshot_lacks_starts_empty_and_every_device_says_gap():
     one, into = core(), core()
     take(one, life("p1", 30))
     one._stepper.slots.groups.pop("mixed")
-    assert into.restore(one.snapshot()) == []
+    assert into.restore(one.snapshot()) == {}
     assert take(into, life("p1", 32)[30:]).scores[0].quality.tolist() == [Quality.GAP, Quality.OK]
 
 
 def test_a_model_that_is_gone_leaves_the_others_as_they_were():
     two = Core((SOURCE,), (model(SOURCE), model(SOURCE, name="shadow")), Bounds())
     take(two, life("p1", 30))
-    assert (into := core()).restore(two.snapshot()) == []
+    assert (into := core()).restore(two.snapshot()) == {}
     alone = core()
     take(alone, life("p1", 30))
     rest = life("p1", 60)[30:]
