@@ -42,9 +42,8 @@ def test_standing_alerts_are_listed_beside_a_running_agent(tmp_path):
     outbox.commit([event("cleared", "cd34", t=9.0, device="p8")])
     done = run("--state-dir", tmp_path)
     assert done.exit_code == 0
-    shown = (
-        "minor    p7                       risk 15 cycles 0.10, 30 cycles 0.30, 60 cycles 0.70  since cycle 57  ab12"
-    )
+    risks = "risk 15 cycles 0.10, 30 cycles 0.30, 60 cycles 0.70"
+    shown = f"minor    p7                       press        {risks}  since cycle 57  ab12"
     assert done.stdout == f"{shown}\n"
     assert done.stderr == "1 standing\n"
     as_json = run("--state-dir", tmp_path, "--json")
