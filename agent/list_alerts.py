@@ -112,7 +112,8 @@ def _show(rows: Rows) -> None:
 def _line(event: AlertEvent) -> str:
     risk = ", ".join(f"{horizon} {value:.2f}" for horizon, value in _risk(event).items())
     by = "" if event.model == MAIN_MODEL else f"  model {event.model}"
-    return f"{event.severity:<9}{event.device:<24} {event.source:<12} risk {risk}  since {_since(event)}  {event.alert}{by}"
+    whose = f"{event.severity:<9}{event.device:<24} {event.source:<12}"
+    return f"{whose} risk {risk}  since {_since(event)}  {event.alert}{by}"
 
 
 def _since(event: AlertEvent) -> str:

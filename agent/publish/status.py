@@ -15,8 +15,8 @@ Name = TypeVar("Name", bound=str)  # of a reason, or of a device
 class ModelStatus(msgspec.Struct, frozen=True):
     """A bundle that runs, and what its calibration devices say of the budget.
 
-    name, version and digest are the bundle's. `sources` are those that the model reads, `devices` how it sees theirs, by
-    quality. The others are as in `agent.judge.threshold.Chosen`.
+    name, version and digest are the bundle's. `sources` are those that the model reads, `devices` those of them by the
+    quality that the model gives. The others are as in `agent.judge.threshold.Chosen`.
     """
 
     name: str

@@ -31,7 +31,8 @@ def test_a_snapshot_cut_at_any_byte_is_refused_and_changes_nothing():
 def test_of_another_bundle_only_the_model_starts_anew_and_says_gap():
     """Who is known, and how late each device's rows are, is of no bundle."""
     into = core()
-    assert into.restore(saved().replace(b"d" * 64, b"e" * 64)) == {"main": "the states in the snapshot are of another bundle"}
+    why = "the states in the snapshot are of another bundle"
+    assert into.restore(saved().replace(b"d" * 64, b"e" * 64)) == {"main": why}
     assert into.view().device == ["p1", "p2"]
     again = take(into, life("p1", 33)[28:])
     assert into.counts["press", "repeated"] + into.counts["press", "late"] == 2
