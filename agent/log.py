@@ -162,5 +162,9 @@ def _n_shed(item: tuple[tuple[str, str], tuple[str, int, int]]) -> int:
 
 
 def _escaped(text: str) -> str:
-    """Without control characters, and not longer than a line."""
-    return text.encode("unicode_escape", "backslashreplace").decode("ascii")[:TEXT_MAX]
+    """Without control characters, and not longer than a line: cut between words, where it has some."""
+    whole = text.encode("unicode_escape", "backslashreplace").decode("ascii")
+    if len(whole) <= TEXT_MAX:
+        return whole
+    cut = whole[: TEXT_MAX - 4]
+    return f"{cut.rpartition(' ')[0] or cut} ..."

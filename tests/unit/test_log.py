@@ -92,6 +92,15 @@ def test_what_a_device_sends_cannot_forge_a_line_or_fill_the_disk():
         assert len(str(line[name])) <= TEXT_MAX
 
 
+def test_a_long_detail_is_cut_between_words_and_says_so():
+    drop_log, lines = said()
+    detail = "no value in any of the fields " + ", ".join(f"channel_{index}" for index in range(20))
+    drop_log.hear([Drop("press", "p1", "plant/p1", "no_channels", detail)], Counter({("press", "no_channels"): 1}))
+    drop_log.say(0.0)
+    (line,) = lines
+    assert str(line["detail"]).endswith("channel_6, ...")
+
+
 SPEAK = """
 from agent.log import configure
 log = configure()
