@@ -19,10 +19,12 @@ LIVE: frozenset[Key] = frozenset(
     }
 )
 
+NOT_SET = "(not set)"
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A key whose value in the file is another one than what runs; "" for one that is not there."""
+    """A key whose value in the file is another one than what runs; NOT_SET for one that is empty or not there."""
 
     key: str
     running: str
@@ -56,10 +58,9 @@ def _leaves(table: BaseModel) -> Iterator[tuple[Key, object]]:
 
 
 def _text(value: object) -> str:
-    """A value for the log, "" for none."""
-    if isinstance(value, tuple):
-        return ", ".join(value)
-    return "" if value is None else str(value)
+    """A value for the log."""
+    text = ", ".join(value) if isinstance(value, tuple) else str(value)
+    return NOT_SET if value is None or not text else text
 
 
 def replaced_bundles(running: Plan, file: Plan) -> list[Change]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from agent.config.key_types import key_types
-from agent.config.reload import LIVE, Change, apply
+from agent.config.reload import LIVE, NOT_SET, Change, apply
 from agent.config.settings import Settings
 
 SOURCE = {"name": "press", "topic": "plant/{device}/cycle", "time": {"field": "cycle", "unit": "cycle"}}
@@ -34,10 +34,10 @@ def test_a_source_goes_by_its_name():
     _, live, left = apply(settings(), settings(source=[other, SOURCE | {"qos": 1}]))
     assert live == []
     assert Change("source[press].qos", "0", "1") in left
-    assert Change("source[pump].topic", "", "pumps/{device}") in left
+    assert Change("source[pump].topic", NOT_SET, "pumps/{device}") in left
     assert {change.key for change in left if change.key.startswith("source[press]")} == {"source[press].qos"}
     _, _, left = apply(settings(source=[SOURCE, other]), settings())
-    assert Change("source[pump].topic", "pumps/{device}", "") in left
+    assert Change("source[pump].topic", "pumps/{device}", NOT_SET) in left
 
 
 def test_a_model_goes_by_its_name():
@@ -45,8 +45,8 @@ def test_a_model_goes_by_its_name():
     shadow = {"name": "shadow", "bundle": Path("b.fwb"), "sources": ["press", "pump"]}
     _, live, left = apply(settings(), settings(model=[shadow, main | {"sources": ["press"]}]))
     assert live == []
-    assert Change("model[main].sources", "", "press") in left
-    assert Change("model[shadow].sources", "", "press, pump") in left
+    assert Change("model[main].sources", NOT_SET, "press") in left
+    assert Change("model[shadow].sources", NOT_SET, "press, pump") in left
     assert {change.key for change in left if change.key.startswith("model[main]")} == {"model[main].sources"}
 
 
@@ -54,14 +54,14 @@ def test_an_output_that_comes_or_goes_needs_a_restart():
     with_output = settings(output={"host": "other"})
     runs, _, left = apply(settings(), with_output)
     assert runs == settings()
-    assert Change("output.host", "", "other") in left
+    assert Change("output.host", NOT_SET, "other") in left
     _, _, left = apply(with_output, settings())
-    assert Change("output.host", "other", "") in left
+    assert Change("output.host", "other", NOT_SET) in left
 
 
-def test_a_key_that_was_not_given_is_told_as_nothing():
+def test_a_key_that_was_not_given_is_told_as_not_set():
     _, _, left = apply(settings(), settings(broker={"username": "u", "password_file": Path("secret")}))
-    assert left == [Change("broker.password_file", "", "secret"), Change("broker.username", "", "u")]
+    assert left == [Change("broker.password_file", NOT_SET, "secret"), Change("broker.username", NOT_SET, "u")]
 
 
 @pytest.mark.parametrize("key", sorted(LIVE))
