@@ -84,6 +84,33 @@ def test_what_the_state_knows_of_a_source_that_is_gone_is_said_beforehand(tmp_pa
     assert "'press' any more: its devices keep their states until a row of another source names them" in devices
 
 
+def test_a_source_that_is_there_and_that_no_model_reads_any_more_is_said_as_such(tmp_path):
+    into = core()
+    take(into, life("p1", 3))
+    (tmp_path / "state").mkdir()
+    snapshot.write(tmp_path / "state", into.snapshot())
+    text = VALID + 'sources = ["lathe"]\n' + SOURCE + SOURCE.replace("press", "lathe").replace("plant", "lathes")
+    lines = check(write_configuration(tmp_path, text)).stderr.splitlines()
+    assert [line.partition("source: ")[2] for line in lines if "any more" in line] == [
+        "no model reads source 'press' any more: its devices keep their states until a row of another source names "
+        "them, or they are forgotten"
+    ]
+    (unread,) = [line for line in lines if "is read by no model" in line]
+    assert unread.endswith("source[press]: is read by no model, and not subscribed to: 'main' names other sources")
+
+
+def test_the_states_of_a_model_that_is_gone_are_said_to_be_lost_beforehand(tmp_path):
+    into = core()
+    take(into, life("p1", 3))
+    (tmp_path / "state").mkdir()
+    snapshot.write(tmp_path / "state", into.snapshot())
+    assert "any more" not in check(write_configuration(tmp_path)).stderr
+    lines = check(write_configuration(tmp_path, VALID + 'name = "pump"\n' + SOURCE)).stderr.splitlines()
+    assert [line.partition("model: ")[2] for line in lines if "any more" in line] == [
+        "no model is named 'main' any more: its states are lost, and a model of another name starts without any"
+    ]
+
+
 def test_alerts_of_a_model_that_is_gone_are_said_beforehand(tmp_path):
     (tmp_path / "state").mkdir()
     outbox = Outbox(tmp_path / "state" / "alerts.db", 100)
