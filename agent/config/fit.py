@@ -15,6 +15,7 @@ from agent.near import nearest
 
 NAMES_SHOWN = 20
 SOURCES_SHOWN = 3
+MODELS_SHOWN = 3
 COUNTS = {True: "cycles", False: "time"}
 Sources = Sequence[tuple[int, SourceSettings]]  # with the place of each in the list
 
@@ -103,6 +104,17 @@ def _misfit(source: SourceSettings, model: Reader) -> str:
     return f"maps a channel {strange!r}" + (f", the nearest of the bundle is {meant}" if meant else "")
 
 
+def _why_not(model: Reader, source: SourceSettings) -> str:
+    """Why one of several models does not read a source."""
+    name = repr(model.settings.name)
+    if model.settings.sources:
+        return f"{name} names other sources"
+    strange = next((channel for channel in source.channels if channel not in model.channels), "")
+    if strange:
+        return f"{name} has no channel {strange!r}"
+    return f"{name} counts {COUNTS[model.counts_cycles]}, this source counts {COUNTS[counts_cycles(source)]}"
+
+
 def budget_doubts(index: int, budget: str, chosen: Chosen) -> Iterator[Fault]:
     """A budget that the calibration devices cannot vouch for, or a threshold that would have warned of nothing."""
     if chosen.extrapolated or (chosen.failures and not chosen.warned_of):
@@ -110,11 +122,16 @@ def budget_doubts(index: int, budget: str, chosen: Chosen) -> Iterator[Fault]:
 
 
 def reader_doubts(sources: Sequence[SourceSettings], models: Sequence[Reader]) -> Iterator[Fault]:
-    """A source that no model reads, and one that models of different machines read because nobody told them not to."""
+    """A source that no model reads, and one that models of different machines read because nobody told them not to.
+
+    Models are taken for such of one machine where one of them has all channels of the others.
+    """
     for index, source in enumerate(sources):
         read_by = readers(models, source)
         if not read_by:
-            yield ("source", index), "is read by no model, and not subscribed to"
+            why = [_why_not(model, source) for model in models[:MODELS_SHOWN]]
+            why += ["..."] if len(models) > MODELS_SHOWN else []
+            yield ("source", index), f"is read by no model, and not subscribed to: {'; '.join(why)}"
         unasked = [model for model in read_by if not model.settings.sources]
         widest = max(unasked, key=lambda model: len(model.channels), default=None)
         for model in unasked:

@@ -151,7 +151,11 @@ def _take_table(of: str, table: object, at: Key, place: Callable[[Key], Place], 
     taken.append(table)
     if name and name in names:
         first = gathered.place((of, names.index(name), "name"))
-        gathered.report((*new, "name"), f"{name!r} is the name of the {of} at {first.file}:{first.line}")
+        what = f"{name!r} is the name of the {of} at {first.file}:{first.line}"
+        is_given = isinstance(table, dict) and "name" in table
+        gathered.report(
+            (*new, "name"), what if is_given else f"{what}, and of one that is given none: give each a `name`"
+        )
 
 
 def _name(of: str, table: object) -> str:

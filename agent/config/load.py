@@ -142,8 +142,8 @@ def _check_models(gathered: Gathered, sources: fit.Sources, bundles: dict[str, B
         yield from fit.budget_faults(index, model, manifest)
         if not gathered.is_partial:
             yield from fit.named_faults(index, model, [name for name in gathered.names("source") if name])
-    if len(models) < len(given):
-        return
+    if not models or len(models) < len(given):
+        return  # of a source nobody knows what it lacks
     for index, source in sources:
         yield from fit.source_faults(index, source, models)
     if sources and len(sources) == len(gathered.lists["source"]):

@@ -55,7 +55,8 @@ def _unknown(key: Key) -> str:
     siblings = _table_at(key[:-1]).model_fields
     what = near_miss(name, siblings)
     if elsewhere and "nearest" not in what:
-        return f"{what} here; there is one in [{elsewhere[0]}]"
+        table = elsewhere[0]
+        return f"{what} here; there is one in {f'[[{table}]]' if table in LISTS else f'[{table}]'}"
     return what
 
 

@@ -142,7 +142,16 @@ def test_two_channels_of_two_models_may_be_one_payload_field():
 def test_a_source_that_no_model_reads_and_one_that_different_models_read_are_doubtful():
     press, pump, shadow = reader(PRESS, name="a"), reader(PUMP, 1, name="b"), reader(with_channels("temp"), 2, name="c")
     alone = [source(channels={"force": "F"}), source("mill", time=Time())]
-    assert list(reader_doubts(alone, [press, pump])) == [(("source", 1), "is read by no model, and not subscribed to")]
+    why = "'a' counts cycles, this source counts time; 'b' counts cycles, this source counts time"
+    unread = "is read by no model, and not subscribed to"
+    assert list(reader_doubts(alone, [press, pump])) == [(("source", 1), f"{unread}: {why}")]
+    asked = reader(PRESS, 2, name="c", sources=["press"])
+    assert [what for _, what in reader_doubts([source("mill", channels={"flow": "Q"})], [press, asked])] == [
+        f"{unread}: 'a' has no channel 'flow'; 'c' names other sources"
+    ]
+    many = [reader(PRESS, index, name=f"m{index}", sources=["press"]) for index in range(5)]
+    ((_, what),) = reader_doubts([source("mill")], many)
+    assert what == f"{unread}: 'm0' names other sources; 'm1' names other sources; 'm2' names other sources; ..."
     assert list(reader_doubts([source()], [press, shadow])) == [], "a shadow that needs less reads the same machine"
     ((key, what),) = reader_doubts([source()], [press, pump, shadow])
     assert (key, what) == (

@@ -79,7 +79,7 @@ def test_load_raises_with_all_of_them_and_exit_code_2(tmp_path):
     [
         ("typo = 1", "forewarn.toml:1: typo: there is no such key"),
         ("[borker]", "forewarn.toml:1: borker: there is no such key; the nearest is broker"),
-        ("[agent]\nqos = 1", "forewarn.toml:2: agent.qos: there is no such key here; there is one in [source]"),
+        ("[agent]\nqos = 1", "forewarn.toml:2: agent.qos: there is no such key here; there is one in [[source]]"),
         ('[broker]\npassword = "x"', "forewarn.toml:2: broker.password: a secret does not belong in this file: put it"
          " in a file of its own and name that with password_file"),
         ("[agent]\nstale_after = 30", 'forewarn.toml:2: agent.stale_after: must be a duration such as "250ms", "30s",'
@@ -201,6 +201,22 @@ def test_two_models_of_one_name_are_refused_with_both_places(tmp_path):
     (tmp_path / "conf.d" / "a.toml").write_text('[[model]]\nbundle = "../small.fwb"\nname = "main"\n')
     lines = [line for line in found(write_configuration(tmp_path)) if "name" in line]
     assert lines == ["conf.d/a.toml:3: model[main].name: 'main' is the name of the model at forewarn.toml:6"]
+
+
+def test_two_models_without_a_name_are_told_to_have_one(tmp_path):
+    lines = found_in(tmp_path, VALID + '[[model]]\nbundle = "small.fwb"\n' + SOURCE)
+    assert lines == [
+        "forewarn.toml:8: model[main].name: 'main' is the name of the model at forewarn.toml:6, and of one that is "
+        "given none: give each a `name`"
+    ]
+
+
+@pytest.mark.parametrize("model", ["", '[[models]]\nbundle = "small.fwb"\n'])
+def test_without_any_model_nothing_is_said_of_channels(tmp_path, model):
+    text = VALID[: VALID.index("[[model]]")] + model + SOURCE + 'channels = { thrust_bearing = "x", oil = "y" }\n'
+    lines = found_in(tmp_path, text)
+    assert [line for line in lines if "channel" in line] == []
+    assert any(line.endswith("model: there is no [[model]]: at least one is needed") for line in lines)
 
 
 def test_a_model_as_it_was_written_before_is_told_so_in_each_file_and_nothing_else_is(tmp_path):
