@@ -1,7 +1,9 @@
 """What the documents promise is what the code does."""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import msgspec
 import pytest
 
 from agent.bundle import file
+from agent.config.settings import Agent
 from agent.publish.message import EventMessage, ScoreMessage
 from agent.publish.others import Instance
 from agent.publish.status import Status
@@ -152,6 +155,40 @@ def test_the_commands_of_contributing_exist():
 def anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_service_is_installed_as_operations_says(tmp_path):
+    """Its commands in a root of its own, with the bundle that they name; but for the installation of the program."""
+    program = tmp_path / "opt" / "forewarn" / "bin" / "forewarn"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m agent.cli "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "etc" / "systemd" / "system").mkdir(parents=True)
+    checkout = tmp_path / "checkout"
+    for part in ("configs", "deploy"):
+        shutil.copytree(ROOT / part, checkout / part)
+    shutil.copy(BUNDLE, checkout)
+    install = (DOCS / "operations.md").read_text().partition("## Install\n")[2].partition("\n## ")[0]
+    lines = "".join(re.findall(r"^```sh\n(.*?)^```$", install, re.MULTILINE | re.DOTALL)).splitlines()
+    followed = [line for line in lines if line.startswith(("install ", "/opt/forewarn/bin/forewarn "))]
+    assert len(followed) == 5
+    commands = "\n".join(re.sub(r"(?<=\s)/(?=etc|opt)|^/", f"{tmp_path}/", line) for line in followed)
+    run = subprocess.run(
+        ["sh", "-eu", "-c", commands],
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "FOREWARN_AGENT__STATE_DIR": str(tmp_path / "var/lib/forewarn")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert f"{tmp_path}/etc/forewarn/forewarn.toml: ok: reads pumps" in run.stdout
+    assert run.stderr == "", "nothing is doubtful"
+    unit = (tmp_path / "etc/systemd/system/forewarn.service").read_text()
+    assert "/opt/forewarn/bin/forewarn run --config /etc/forewarn/forewarn.toml" in unit
+    assert "StateDirectory=forewarn" in unit
+    assert "state_dir" not in (tmp_path / "etc/forewarn/forewarn.toml").read_text()
+    assert Agent().state_dir == Path("/var/lib/forewarn")
 
 
 def test_links_between_documents_lead_somewhere():
