@@ -44,8 +44,11 @@ Durations are written `"250ms"`, `"30s"`, `"2m"`, `"1h"`, `"30d"`, `"2w"`; sizes
 **Several models.** Each `[[model]]` has a `name` and names the `sources` that it reads. One that names none reads every
 source that has its channels: one that counts its kind of time, and whose `channels` maps nothing that the model lacks.
 A channel that is not mapped is a payload field of its own name; so two kinds of machine are best told apart by
-`sources`. `forewarn check` names a source that models of different channels read, and one that no model reads: the
-agent does not subscribe to it.
+`sources`. `forewarn check` names a source that two models read of which each has a channel that the other has not, and
+one that no model reads, with the reason: the agent does not subscribe to it. A model whose channels are a part of
+another's is taken for one of the same machine.
+
+Each model has a `budget` of its own: two models that watch the same devices may cost twice as many false alarms.
 
 **Errors.** An unknown key is one, with the nearest key there is. So is a key that had another name in an older version,
 with the new one. `forewarn check FILE` prints every problem at once as `FILE:LINE: KEY: WHAT` and exits with 2; with

@@ -117,8 +117,12 @@ def _why_not(model: Reader, source: SourceSettings) -> str:
 
 def budget_doubts(index: int, budget: str, chosen: Chosen) -> Iterator[Fault]:
     """A budget that the calibration devices cannot vouch for, or a threshold that would have warned of nothing."""
-    if chosen.extrapolated or (chosen.failures and not chosen.warned_of):
-        yield ("model", index, "budget"), f'"{budget}" is too fine for this bundle: {verdict(chosen)}'
+    key: Key = ("model", index, "budget")
+    if chosen.extrapolated:
+        yield key, f'"{budget}" is too fine for this bundle: {verdict(chosen)}'
+    elif chosen.failures and not chosen.warned_of:
+        next_step = "allow more false alarms, or train on more devices"
+        yield key, f'"{budget}" buys no warning with this bundle: {verdict(chosen)}; {next_step}'
 
 
 def reader_doubts(sources: Sequence[SourceSettings], models: Sequence[Reader]) -> Iterator[Fault]:

@@ -14,6 +14,7 @@ import pytest
 
 from agent.bundle import file
 from agent.config.settings import Agent
+from agent.judge.threshold import choose, parse_budget
 from agent.publish.message import EventMessage, ScoreMessage
 from agent.publish.others import Instance
 from agent.publish.status import Status
@@ -189,6 +190,15 @@ def test_the_service_is_installed_as_operations_says(tmp_path):
     assert "StateDirectory=forewarn" in unit
     assert "state_dir" not in (tmp_path / "etc/forewarn/forewarn.toml").read_text()
     assert Agent().state_dir == Path("/var/lib/forewarn")
+
+
+def test_a_larger_budget_warns_of_as_many_failures_as_the_guide_says():
+    thresholds = file.read(BUNDLE).manifest.thresholds
+    shown = re.findall(r"(\d+) of (\d+) at `(\"[^`]+\")`", " ".join((DOCS / "guide.md").read_text().split()))
+    assert len(shown) == 2
+    for warned_of, failures, budget in shown:
+        chosen = choose(thresholds, parse_budget(budget.strip('"'), fleet_size=0))
+        assert (chosen.warned_of, chosen.failures) == (int(warned_of), int(failures))
 
 
 def test_links_between_documents_lead_somewhere():

@@ -6,9 +6,10 @@ import msgspec
 import pytest
 
 from agent.bundle.manifest import Manifest
-from agent.config.fit import budget_faults, no_source_faults, reader_doubts, source_faults
+from agent.config.fit import budget_doubts, budget_faults, no_source_faults, reader_doubts, source_faults
 from agent.config.readers import Reader, readers
 from agent.config.settings import Model, SourceSettings, Time
+from agent.judge.threshold import Chosen
 from tests.small_bundle import small_manifest
 
 CYCLES = small_manifest()
@@ -72,6 +73,25 @@ def test_budgets(budget, manifest, words):
 
 def test_a_fleet_budget_with_its_size_is_fine():
     assert list(budget_faults(0, model("6 per day", fleet_size=40), SECONDS)) == []
+
+
+@pytest.mark.parametrize(
+    ("extrapolated", "warned_of", "failures", "words"),
+    [
+        (False, 6, 6, None),
+        (False, 0, 0, None),
+        (True, 6, 6, '"1 per device per 18d" is too fine for this bundle: '),
+        (True, 0, 6, '"1 per device per 18d" is too fine for this bundle: '),
+        (False, 0, 6, '"1 per device per 18d" buys no warning with this bundle: '),
+    ],
+)
+def test_a_budget_that_is_vouched_for_and_buys_nothing_is_told_another_way_out(
+    extrapolated, warned_of, failures, words
+):
+    chosen = Chosen(0.9, 0.0, extrapolated, "1 per device per 18d", warned_of, failures, 0.0)
+    said = [what for _, what in budget_doubts(0, "1 per device per 18d", chosen)]
+    assert [what.startswith(words) for what in said] == ([] if words is None else [True])
+    assert any("or train on more devices" in what for what in said) == (words is not None and not extrapolated)
 
 
 PRESS = with_channels("temp", "force")
