@@ -111,7 +111,8 @@ class SnapshotDurability:
         self._outbox.commit(adopted.alerts)
         self._outbox.forget(adopted.forgotten)
         for event in adopted.alerts:
-            why = f"its {'model' if event.cause == 'model_removed' else 'source'} was removed"
+            is_of_model = event.cause == "model_removed"
+            why = "its model was removed" if is_of_model else "its source was removed, or no model reads it any more"
             self._log.warning("alert_cleared", device=event.device, source=event.source, model=event.model, why=why)
         n_core, n_table = self._core.view().n_standing(), len(self._outbox.standing())
         if n_core != n_table:
