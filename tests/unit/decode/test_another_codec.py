@@ -1,6 +1,10 @@
-"""What a new codec costs, shown with a toy: one file, one line in CODECS, one folder of cases, one section of docs."""
+"""What a new codec costs: one file, one line in CODECS, one folder of cases, one section of docs.
+
+Shown with the codec of docs/sources.md, as the readers of that page would add it: its code is taken from there.
+"""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -8,44 +12,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 CONTRACT = "tests/unit/decode/test_codec_contract.py"
-CODEC = '''"""The codec `lines`: rows of comma-separated numbers, the time first."""
-
-import numpy as np
-
-from agent.decode.readings import Decoded, Fault
-from agent.words import Source
-
-
-class LinesCodec:
-    """A payload has a reading a line."""
-
-    def __init__(self, source: Source) -> None:
-        self._n_values = 1 + len(source.fields)
-
-    def decode(self, payloads, arrived_ns):
-        rows, values, faults = [], [], []
-        for row, payload in enumerate(payloads):
-            try:
-                lines = [[float(value) for value in line.split(b",")] for line in payload.split(b"\\n")]
-            except ValueError as error:
-                faults.append(Fault(row, "malformed" if payload else "empty", str(error)))
-                continue
-            whole = [line for line in lines if len(line) == self._n_values and 0 <= line[0] < 1e9]
-            if len(whole) < len(lines):
-                faults.append(Fault(row, "wrong_type", "a line has another number of values"))
-            rows += [row] * len(whole)
-            values += whole
-        found = np.array(values, np.float64).reshape(len(rows), self._n_values)
-        with np.errstate(over="ignore"):
-            x = found[:, 1:].astype(np.float32)
-        return Decoded(np.array(rows, np.int64), (found[:, 0] * 1e9).astype(np.int64), x, faults)
-'''
 CASES = {
     "two_lines": (b"5,1.5,2\n6,3,nan", [[5 * 10**9, [1.5, 2]], [6 * 10**9, [3, None]]], ["missing_channel"]),
     "one_line": (b"5,1.5,2", [[5 * 10**9, [1.5, 2]]], []),
+    "short": (b"5,1.5", [], ["wrong_type"]),
     "word": (b"5,a,2", [], ["malformed"]),
+    "before_1970": (b"-5,1.5,2", [], ["impossible_time"]),
     "empty": (b"", [], ["empty"]),
 }
+
+
+def code() -> str:
+    (found,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "sources.md").read_text(), re.DOTALL)
+    return found
 
 
 def replaced(path: Path, old: str, new: str) -> None:
@@ -54,10 +33,10 @@ def replaced(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
-def run(root: Path, *arguments: str) -> str:
+def run(root: Path, *arguments: str, returncode: int = 0) -> str:
     """What a Python that starts in a folder prints."""
     done = subprocess.run([sys.executable, *arguments], cwd=root, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == returncode, done.stdout + done.stderr
     return done.stdout
 
 
@@ -71,10 +50,12 @@ def test_a_codec_is_one_file_one_line_one_folder_of_cases_and_one_section(tmp_pa
     for part in ("agent", "docs", "configs", "tests/data/codec", "tests/unit/decode"):
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     before = content(tmp_path)
-    (tmp_path / "agent/decode/lines.py").write_text(CODEC)
+    (tmp_path / "agent/decode/lines.py").write_text(code())
     catalogue = tmp_path / "agent/decode/codec.py"
     replaced(catalogue, "JsonObjectCodec,\n", 'JsonObjectCodec,\n    "lines": LinesCodec,\n')
     replaced(catalogue, "JsonObjectCodec\n", "JsonObjectCodec\nfrom agent.decode.lines import LinesCodec\n")
+    pytest = ("-m", "pytest", "-v", "-p", "no:cacheprovider", "-c", "/dev/null", f"--rootdir={tmp_path}", CONTRACT)
+    assert "tests/data/codec/lines is missing" in run(tmp_path, *pytest, "-k", "has_cases", returncode=1)
     folder = tmp_path / "tests/data/codec/lines"
     folder.mkdir()
     source = {"time_field": "t", "time_unit": "s", "fields": ["temp", "load"]}
@@ -91,7 +72,7 @@ def test_a_codec_is_one_file_one_line_one_folder_of_cases_and_one_section(tmp_pa
         "docs/sources.md",
     }
 
-    said = run(tmp_path, "-m", "pytest", "-v", "-c", "/dev/null", f"--rootdir={tmp_path}", CONTRACT)
+    said = run(tmp_path, *pytest)
     assert f"{CONTRACT}::test_a_payload_becomes_what_its_case_says[lines-two_lines] PASSED" in said
     page = run(tmp_path, "-c", "import runpy; print(runpy.run_path('docs/configuration_page.py')['page']())")
     assert '| `codec` | `"json_object"`, `"lines"` |' in page
