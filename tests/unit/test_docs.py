@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 import msgspec
@@ -14,6 +15,7 @@ import pytest
 
 from agent.bundle import file
 from agent.config.settings import Agent
+from agent.core.entries import Entry
 from agent.judge.threshold import choose, parse_budget
 from agent.publish.message import EventMessage, ScoreMessage
 from agent.publish.others import Instance
@@ -122,6 +124,11 @@ def test_the_rooms_of_the_architecture_are_the_layers_that_a_test_holds():
     rooms = re.findall(r"^\d+\. (`\w+`(?:, `\w+`)*)", (DOCS / "ARCHITECTURE.md").read_text(), re.MULTILINE)
     there = [{room for room in layer if is_module(f"agent.{room}")} for layer in LAYERS]
     assert [set(re.findall(r"\w+", line)) for line in rooms] == there
+
+
+def test_the_entries_of_the_architecture_are_those_that_the_core_takes():
+    described = re.findall(r"^\| `(\w+)` \| [A-Z][^|]+ \| `", (DOCS / "ARCHITECTURE.md").read_text(), re.MULTILINE)
+    assert described == [kind.__name__ for kind in get_args(Entry)]
 
 
 def test_the_files_of_the_architecture_are_there():
