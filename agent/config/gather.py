@@ -152,10 +152,9 @@ def _take_table(of: str, table: object, at: Key, place: Callable[[Key], Place], 
     if name and name in names:
         first = gathered.place((of, names.index(name), "name"))
         what = f"{name!r} is the name of the {of} at {first.file}:{first.line}"
-        is_given = isinstance(table, dict) and "name" in table
-        gathered.report(
-            (*new, "name"), what if is_given else f"{what}, and of one that is given none: give each a `name`"
-        )
+        if isinstance(table, dict) and "name" not in table:
+            what = f"a {of} without one is called {name!r}, as that at {first.file}:{first.line} is: give each a `name`"
+        gathered.report((*new, "name"), what)
 
 
 def _name(of: str, table: object) -> str:

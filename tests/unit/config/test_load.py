@@ -206,8 +206,8 @@ def test_two_models_of_one_name_are_refused_with_both_places(tmp_path):
 def test_two_models_without_a_name_are_told_to_have_one(tmp_path):
     lines = found_in(tmp_path, VALID + '[[model]]\nbundle = "small.fwb"\n' + SOURCE)
     assert lines == [
-        "forewarn.toml:8: model[main].name: 'main' is the name of the model at forewarn.toml:6, and of one that is "
-        "given none: give each a `name`"
+        "forewarn.toml:8: model[main].name: a model without one is called 'main', as that at forewarn.toml:6 is: give "
+        "each a `name`"
     ]
 
 
