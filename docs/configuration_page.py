@@ -46,7 +46,8 @@ source that has its channels: one that counts its kind of time, and whose `chann
 A channel that is not mapped is a payload field of its own name; so two kinds of machine are best told apart by
 `sources`. `forewarn check` names a source that two models read of which each has a channel that the other has not, and
 one that no model reads, with the reason: the agent does not subscribe to it. A model whose channels are a part of
-another's is taken for one of the same machine.
+another's is taken for one of the same machine. What a model loses with its name:
+[operations](operations.md#add-rename-or-remove-a-model).
 
 Each model has a `budget` of its own: two models that watch the same devices may cost twice as many false alarms.
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -198,6 +199,10 @@ def test_no_file_content_gives_a_traceback(tmp_path, content):
 EXAMPLE = (ROOT / "configs" / "forewarn.example.toml").read_text().replace("../build/demo/cmapss-fd001/bundle", "small")
 
 
+def uncommented(text: str) -> str:
+    return re.sub(r"^# (?=\[?[a-z_]+(\]| = ))", "", text, flags=re.MULTILINE)
+
+
 def test_the_example_is_accepted_when_its_bundle_is_there(tmp_path):
     result = check(write_configuration(tmp_path, EXAMPLE), FOREWARN_AGENT__STATE_DIR=str(tmp_path))
     assert (result.exit_code, result.stderr.count("doubtful: ")) == (0, 1), "of the budget, for the small bundle"
@@ -205,9 +210,21 @@ def test_the_example_is_accepted_when_its_bundle_is_there(tmp_path):
 
 def test_the_example_says_everything_commented_out_rightly(tmp_path):
     """Each commented-out key is one that there is, with a value that it may have."""
-    path = write_configuration(tmp_path, re.sub(r"^# (?=\[?[a-z_]+(\]| = ))", "", EXAMPLE, flags=re.MULTILINE))
+    path = write_configuration(tmp_path, uncommented(EXAMPLE))
     (tmp_path / "mqtt-password").write_text("x")
     (tmp_path / "mqtt-password").chmod(0o600)
     lines = check(path).stderr.splitlines()
     assert len(lines) == 1
     assert "the bundle has no channel 'T24'" in lines[0]
+
+
+def test_the_example_of_a_service_says_everything_commented_out_rightly(tmp_path):
+    """With the bundle that it is written for, and the password where systemd puts it."""
+    path = write_configuration(tmp_path, uncommented((ROOT / "configs" / "service.example.toml").read_text()))
+    assert "\npassword_file" in path.read_text()
+    assert "\nchannels" in path.read_text()
+    shutil.copy(ROOT / "tests" / "data" / "pumps" / "pumps-0.1.0.fwb", tmp_path / "bundle.fwb")
+    (tmp_path / "broker-password").write_text("x")
+    (tmp_path / "broker-password").chmod(0o400)
+    result = check(path, FOREWARN_AGENT__STATE_DIR=str(tmp_path), CREDENTIALS_DIRECTORY=str(tmp_path))
+    assert (result.exit_code, result.stderr) == (0, "")
