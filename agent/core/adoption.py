@@ -6,7 +6,7 @@ from agent.core.entries import AlertsKept
 from agent.core.marks import Key
 from agent.core.stepper import Stepper
 from agent.errors import StateRefused
-from agent.judge.events import ended_without_owner
+from agent.judge.events import EndCause, ended_without_owner
 from agent.words import AlertEvent
 
 
@@ -15,13 +15,19 @@ def adopt(
 ) -> tuple[list[AlertEvent], list[Key]]:
     """Take over what the table keeps; evidence starts empty. `entry` is the number of this one.
 
-    Returns ends of standing alerts whose source or model the configuration no longer has, and (source, device) whose
-    ended alerts nobody needs. Raises StateRefused when the devices of all standing alerts are more than `devices_max`.
+    Returns ends of standing alerts whose source or model the configuration no longer has, or whose model no longer
+    reads their source; and (source, device) whose ended alerts nobody needs. Raises StateRefused when the devices of
+    all standing alerts are more than `devices_max`.
     """
     models = {one.model.name: one for one in stepper.predictors}
     for predictor in stepper.predictors:
         predictor.forget_alerts()
-    owned = [event for event in kept.standing if event.source in sources and event.model in models]
+    reads = {name: one.reads_source for name, one in models.items()}
+    owned = [
+        event
+        for event in kept.standing
+        if event.source in sources and event.model in models and reads[event.model](sources.index(event.source))
+    ]
     keep = {(event.source, event.device) for event in owned}
     if len(keep) > devices_max:
         what = f"alerts of {len(keep)} devices stand, and agent.devices_max is {devices_max}"
@@ -39,12 +45,12 @@ def adopt(
     by_time = sorted(marks, key=lambda key: marks[key][1], reverse=True)
     stepper.marks.replace({key: marks[key] for key in by_time[:devices_max]})
     labels = {name: one.label for name, one in models.items()}
+    owned_keys = {event.key for event in owned}
     ended = []
     for event in kept.standing:
-        if event.source not in sources:
-            ended.append(ended_without_owner(event, "source_removed", entry, labels.get(event.model)))
-        elif event.model not in models:
-            ended.append(ended_without_owner(event, "model_removed", entry, None))
+        if event.key not in owned_keys:
+            cause: EndCause = "source_removed" if event.source not in sources else "model_removed"
+            ended.append(ended_without_owner(event, cause, entry, labels.get(event.model)))
     return ended, [*by_time[devices_max:], *(key for key in kept.newest if key[0] not in sources)]
 
 

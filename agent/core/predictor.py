@@ -34,27 +34,34 @@ class Predictor:
         self.nothing = no_scores(model.name, manifest)
         self._quality_rule = QualityRule(manifest)
         self._max_batch = batch_max
-        self._reads = np.isin(np.arange(n_sources), model.sources)
+        self._reads = np.asarray(np.isin(np.arange(n_sources), model.sources))
         self._reads_all = bool(self._reads.all())
         self._channels = np.zeros((n_sources, manifest.n_channels), np.int64)
         for source, channels in zip(model.sources, model.channels, strict=True):
             self._channels[source] = channels
         self._takes_x_whole = all(one == tuple(range(manifest.n_channels)) for one in model.channels)
 
-    def reads(self, source: Int64) -> Bool | None:
-        """Which rows are for this model, by their sources int64 [b]: bool [b]; None for all of them."""
-        return None if self._reads_all else self._reads[source]
-
     def reads_source(self, source: int) -> bool:
         return bool(self._reads[source])
+
+    def reads(self, rows: Rows) -> Bool | None:
+        """Which rows are for this model, bool [b]; None for all of them.
+
+        A row in which none of its channels has a value is none for it: it is another model's of the same source.
+        """
+        own = None if self._reads_all else self._reads[rows.source]
+        if self._takes_x_whole:
+            return own
+        has_any = np.asarray(~np.isnan(self._x(rows)).all(axis=1))
+        return has_any if own is None else has_any & own
 
     def step(self, rows: Rows, epochs: Int64, drops: list[Drops]) -> tuple[Scores, list[AlertEvent], Bool]:
         """Step the rows of distinct devices that this model reads; epochs int64 [capacity] of all clocks.
 
         Returns scores, alert events, and which rows were too fast for it, bool [b]: those it did not take.
         """
-        found = self.states.pace(rows)
-        too_fast, dt, is_lost, is_gap = found.too_fast, found.dt, found.is_lost, found.is_gap
+        pace = self.states.pace(rows)
+        too_fast, dt, is_lost, is_gap = pace.too_fast, pace.dt, pace.is_lost, pace.is_gap
         if np.count_nonzero(too_fast):
             taken = ~too_fast
             rows, dt, is_lost, is_gap = rows.only(taken), dt[taken], is_lost[taken], is_gap[taken]

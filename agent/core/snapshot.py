@@ -6,20 +6,26 @@ the group's name, a group that it lacks starts empty, and so does that of a mode
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from agent.devices.columns import Columns
-from agent.devices.slots import GONE, OWNER, Slots
+from agent.devices.slots import GONE, NO_SOURCE, OWNER, Slots
 from agent.errors import SnapshotRefused, Unreadable
 
 MAGIC = b"FWSTATE\n"
 SCHEMA_VERSION = 5
 OF_MODELS = "model/"  # begins the names of groups that come and go with a model
 _START_OVER = "The agent starts from the next older snapshot, or with every device as one never heard."
+
+_DTYPES = ("|b1", "|u1", "<u4", "<i8", "<f4")  # of all columns that there are
+_NOT_NEGATIVE = ("clock_epoch", "raised_epoch", "rows", "sequence")
+_WIDTH_MAX = 65_536
+_Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+_Time = Annotated[int, msgspec.Meta(ge=-1, le=2**62)]  # -1 for none
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -29,7 +35,7 @@ class ColumnHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     name: str
     dtype: str
-    width: int
+    width: Annotated[int, msgspec.Meta(ge=0, le=_WIDTH_MAX)]
 
 
 class GroupHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -44,12 +50,12 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the arrays mean: who sits in which slot, and where in the input log this was."""
 
     schema_version: int
-    entry: int
-    n_messages: int
-    log_time_ns: int
-    next_tick_ns: int
-    new_from_ns: int | None
-    complete_from_ns: int | None
+    entry: _Count
+    n_messages: _Count
+    log_time_ns: _Time
+    next_tick_ns: _Time
+    new_from_ns: _Time | None
+    complete_from_ns: _Time | None
     sources: tuple[str, ...]
     devices: tuple[str | None, ...]
     groups: tuple[GroupHeader, ...]
@@ -100,6 +106,8 @@ def unpack(data: bytes, groups: Sequence[GroupHeader], *, devices_max: int) -> t
     sources = arrays_of[OWNER]["source"]
     if n_slots and not (sources.min() >= GONE and sources.max() < len(header.sources)):
         raise _refused("a device names a source that the header does not")
+    if any((device is None) != (source == NO_SOURCE) for device, source in zip(header.devices, sources, strict=True)):
+        raise _refused("a device has no source, or a free slot has one")
     return header, arrays_of
 
 
@@ -134,12 +142,9 @@ def _arrays(data: bytes, start: int, group: GroupHeader, n_slots: int) -> tuple[
     """The arrays of a group, which begin at `start`, and where they end."""
     arrays = {}
     for column in group.columns:
-        try:
-            dtype = np.dtype(column.dtype)
-        except TypeError:
-            raise _refused(f"its column {column.name!r} is of no type that there is") from None
-        if dtype.kind not in "biuf" or column.width < 0:
+        if column.dtype not in _DTYPES:
             raise _refused(f"its column {column.name!r} is not one of numbers")
+        dtype = np.dtype(column.dtype)
         shape = (n_slots, column.width) if column.width else (n_slots,)
         n_items = n_slots * (column.width or 1)
         end = start + n_items * dtype.itemsize
@@ -148,6 +153,8 @@ def _arrays(data: bytes, start: int, group: GroupHeader, n_slots: int) -> tuple[
         array = np.frombuffer(data, dtype, n_items, start).reshape(shape)
         if dtype.kind == "f" and not np.isfinite(array).all():
             raise _refused(f"a device's {column.name} is not finite")
+        if column.name in _NOT_NEGATIVE and n_slots and array.min() < 0:
+            raise _refused(f"a device's {column.name} is negative")
         arrays[column.name] = array
         start = end
     return arrays, start

@@ -45,7 +45,6 @@ class Stepper:
         self._mixed = self.slots.register("mixed", MixedColumns)
         self._restart = Restart(sources, self.slots)
         self.predictors = [Predictor(model, self._sources, self.slots, bounds.batch_max) for model in models]
-        self._is_first_reader = _first_readers(models, len(sources))
         self.marks = Marks(round(bounds.forget_after_s * 1e9))
         self.evicted: Counter[str] = Counter()  # devices that made room for others, by source
 
@@ -81,8 +80,8 @@ class Stepper:
         if epoch > self.clock.columns.clock_epoch[slot]:
             self._start_again(np.array([slot]))
             self.clock.set_epoch(slot, epoch)
-        else:
-            t_ns = max(t_ns, int(self.spacing.newest_ns[slot]))
+        elif t_ns <= self.spacing.newest_ns[slot]:
+            return  # each model knows by itself which rows it stepped up to then
         self.spacing.take(np.array([slot]), np.array([t_ns]))
         for predictor in self.predictors:
             predictor.states.wait_from(slot, t_ns)
@@ -176,26 +175,28 @@ class Stepper:
         rows = self._without_old(rows, drops)
         epochs = self.clock.columns.clock_epoch
         is_left = np.ones(len(rows), np.bool_)  # no model took it yet
-        parts = []
+        parts, too_fast_of = [], []
         for predictor in self.predictors:
-            own = predictor.reads(rows.source)
-            if own is None:
-                scores, events, too_fast = predictor.step(rows, epochs, drops)
-                is_left &= too_fast
+            own = predictor.reads(rows)
+            scores, events, too_fast = predictor.step(rows if own is None else rows.only(own), epochs, drops)
+            if own is not None:
+                too_fast = _spread(too_fast, own)
+                is_left &= too_fast | ~own
             else:
-                scores, events, too_fast = predictor.step(rows.only(own), epochs, drops)
-                is_left[own] &= too_fast
+                is_left &= too_fast
             parts.append(scores)
+            too_fast_of.append(too_fast)
             alerts += events
         if not np.count_nonzero(is_left):
             self.spacing.take(rows.slot, rows.t_ns)
             return parts, alerts
         is_taken = ~is_left
         self.spacing.take(rows.slot[is_taken], rows.t_ns[is_taken])
-        for predictor, is_first in zip(self.predictors, self._is_first_reader, strict=True):
-            too_fast = is_left & is_first[rows.source]
-            if np.count_nonzero(too_fast):
-                drops.append(predictor.too_fast(rows, too_fast))
+        for predictor, too_fast in zip(self.predictors, too_fast_of, strict=True):
+            unnamed = is_left & too_fast
+            if np.count_nonzero(unnamed):
+                drops.append(predictor.too_fast(rows, unnamed))
+                is_left &= ~unnamed
         return parts, alerts
 
     def _with_good_clocks(self, rows: Rows, drops: list[Drops]) -> Rows:
@@ -290,14 +291,11 @@ def _cadences(sources: Sequence[Source], models: Sequence[Model]) -> list[float]
     return cadences
 
 
-def _first_readers(models: Sequence[Model], n_sources: int) -> list[Bool]:
-    """Of each model: whether it is the first that reads a source, bool [n_sources]."""
-    is_read, first = np.zeros(n_sources, np.bool_), []
-    for model in models:
-        reads = np.isin(np.arange(n_sources), model.sources)
-        first.append(reads & ~is_read)
-        is_read |= reads
-    return first
+def _spread(values: Bool, which: Bool) -> Bool:
+    """bool [b]: `values` where bool [b] `which` holds, in its order, and False elsewhere."""
+    spread = np.zeros(len(which), np.bool_)
+    spread[which] = values
+    return spread
 
 
 def _in_order(parts: list[Scores]) -> Scores:

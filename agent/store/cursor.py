@@ -85,7 +85,7 @@ class Cursor:
         with self._database.transaction() as db:
             for key in keys:
                 self._add_alert(db, chain_of(key))
-            self._keep_bound(db)
+            self.keep_bound(db)
 
     def standing(self) -> list[AlertKey]:
         """Whose alerts stand now."""
@@ -116,14 +116,9 @@ class Cursor:
             db.execute("INSERT INTO due (sink, event, chain, parked) VALUES (?, ?, ?, ?)", row)
             if self._mirrors:
                 self._add_alert(db, chain)
-        self._keep_bound(db)
 
-    def _add_alert(self, db: sqlite3.Connection, chain: str) -> None:
-        db.execute("DELETE FROM due WHERE sink = ? AND chain = ? AND event IS NULL", (self.sink, chain))
-        db.execute("INSERT INTO due (sink, chain) VALUES (?, ?)", (self.sink, chain))
-
-    def _keep_bound(self, db: sqlite3.Connection) -> None:
-        """Updates go first, then the oldest events; what stands is told whatever its number."""
+    def keep_bound(self, db: sqlite3.Connection) -> None:
+        """Push out what is beyond the bound: updates first, then the oldest events. What stands is told in any case."""
         excess = db.execute("SELECT count(*) FROM due WHERE sink = ?", (self.sink,)).fetchone()[0] - self._rows_max
         for which in ("event.kind = 'updated'", "TRUE"):
             if excess > 0:
@@ -134,6 +129,10 @@ class Cursor:
                     _remove(db, number)
                 self.dropped += len(gone)
                 excess -= len(gone)
+
+    def _add_alert(self, db: sqlite3.Connection, chain: str) -> None:
+        db.execute("DELETE FROM due WHERE sink = ? AND chain = ? AND event IS NULL", (self.sink, chain))
+        db.execute("INSERT INTO due (sink, chain) VALUES (?, ?)", (self.sink, chain))
 
     def _rows(self, where: str, *values: int) -> list[Due]:
         query = f"""SELECT number, chain, (SELECT event FROM event WHERE event.number = due.event)

@@ -71,6 +71,8 @@ class Outbox:
                     stored.append((int(kept.lastrowid or 0), event))
             for cursor in self._cursors.values():
                 cursor.add(db, stored)
+            for cursor in self._cursors.values():  # only now: an event is gone once no cursor has it
+                cursor.keep_bound(db)
 
     def forget(self, devices: Sequence[tuple[str, str]]) -> None:
         """Nobody needs the ended alerts of these (source, device) any more."""

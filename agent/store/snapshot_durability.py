@@ -40,7 +40,8 @@ class SnapshotDurability:
         """Restore the core. Raises StateRefused when the disk fails, or core and table disagree about what stands."""
         restored, refused = snapshot.restore(self._folder, self._restore)
         for one in refused:
-            self._log.error("snapshot_set_aside", kept=str(one.aside), why=one.why)
+            next_step = "The next older one is taken; without one devices warm up again, and say so."
+            self._log.error("snapshot_set_aside", kept=str(one.aside), why=one.why, next_step=next_step)
         last = snapshot.take_last(self._folder)
         is_clean = restored is not None and not refused and restored.name == last
         if not is_clean:
@@ -84,7 +85,7 @@ class SnapshotDurability:
     def _restore(self, data: bytes) -> None:
         for model, why in self._core.restore(data).items():
             if why == NO_SUCH_MODEL:  # it has none to lose
-                next_step = "Its devices warm up. If it was renamed, its old name keeps its states and alerts."
+                next_step = "Its devices warm up."
                 self._log.info("model_added", model=model, why=why, next_step=next_step)
             else:
                 self._log.warning("model_state_lost", model=model, why=why, next_step="Its devices warm up again.")
