@@ -88,7 +88,8 @@ def check(file: Path, as_json: bool) -> None:
 
 def _orphans(file: Path, settings: Settings, plan: Plan) -> Iterator[Problem]:
     """What the state folder knows of sources and models that are gone; it may be for the agent's user alone to read."""
-    sources, models = [source.name for source in plan.sources], [model.name for model in plan.models]
+    sources = [source.name for source in plan.sources]
+    models = {model.name: {sources[index] for index in model.sources} for model in plan.models}
     unread = {source.name for source in settings.source} - {*sources}
     try:
         for key, what in orphans(settings.agent.state_dir, sources, models, unread):

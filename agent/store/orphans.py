@@ -1,6 +1,6 @@
 """What a state directory knows of sources and models that would no longer run, before an agent starts on it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from agent.core.snapshot import OF_MODELS, Header, read_header
@@ -13,25 +13,29 @@ DEVICES_SHOWN = 5
 
 
 def orphans(
-    folder: Path, sources: Collection[str], models: Collection[str], unread: Collection[str]
+    folder: Path, sources: Collection[str], models: Mapping[str, Collection[str]], unread: Collection[str]
 ) -> Iterator[tuple[str, str]]:
     """The kind of what is gone, `source` or `model`, and a sentence each; nothing where there is no state.
 
-    sources, models  names of what would run
-    unread           names of sources that the configuration has and no model reads
+    sources  names of those that would be read
+    models   by name, those that would run: the names of the sources that each reads
+    unread   names of sources that the configuration has and no model reads
 
     Raises StateRefused for an alert table that cannot be read.
     """
 
-    def gone(kind: str, name: str) -> str:
-        is_unread = kind == "source" and name in unread
-        return f"no model reads source {name!r} any more" if is_unread else f"no {kind} is named {name!r} any more"
-
     for kind, name, what in _lost(folder, sources, models):
-        yield kind, f"{gone(kind, name)}: {what}"
+        if kind == "source" and name in unread:
+            yield kind, f"no model reads source {name!r} any more: {what}"
+        elif name in models:
+            yield kind, f"model {name!r} {what}"
+        else:
+            yield kind, f"no {kind} is named {name!r} any more: {what}"
 
 
-def _lost(folder: Path, sources: Collection[str], models: Collection[str]) -> Iterator[tuple[str, str, str]]:
+def _lost(
+    folder: Path, sources: Collection[str], models: Mapping[str, Collection[str]]
+) -> Iterator[tuple[str, str, str]]:
     """Kind and name of what is gone, and what becomes of its alerts and states."""
     yield from _alerts_that_end(folder, sources, models)
     newest = snapshot.newest(folder)
@@ -56,7 +60,9 @@ def _models(header: Header) -> list[str]:
     return list(dict.fromkeys(name.partition("/")[0] for name in of_models))
 
 
-def _alerts_that_end(folder: Path, sources: Collection[str], models: Collection[str]) -> Iterator[tuple[str, str, str]]:
+def _alerts_that_end(
+    folder: Path, sources: Collection[str], models: Mapping[str, Collection[str]]
+) -> Iterator[tuple[str, str, str]]:
     if not (folder / ALERT_TABLE).exists():
         return
     table = AlertTable(folder / ALERT_TABLE)
@@ -64,13 +70,16 @@ def _alerts_that_end(folder: Path, sources: Collection[str], models: Collection[
         rows = table.poll()
     finally:
         table.close()
-    devices: dict[tuple[str, str], list[str]] = {}
+    devices: dict[tuple[str, str, str], list[str]] = {}  # by kind and name of what is gone, and what else to say of it
     for event in rows.standing() if rows else []:
         if event.source not in sources:
-            devices.setdefault(("source", event.source), []).append(event.device)
+            devices.setdefault(("source", event.source, ""), []).append(event.device)
         elif event.model not in models:
-            devices.setdefault(("model", event.model), []).append(event.device)
-    for (kind, name), ids in devices.items():
+            devices.setdefault(("model", event.model, ""), []).append(event.device)
+        elif event.source not in models[event.model]:
+            unread = f"does not read source {event.source!r} any more: "
+            devices.setdefault(("model", event.model, unread), []).append(event.device)
+    for (kind, name, before), ids in devices.items():
         shown = ", ".join(ids[:DEVICES_SHOWN]) + (", ..." if len(ids) > DEVICES_SHOWN else "")
         alerts = "1 standing alert" if len(ids) == 1 else f"{len(ids)} standing alerts"
-        yield kind, name, f"{alerts} ({shown}) will end with the cause {kind}_removed"
+        yield kind, name, f"{before}{alerts} ({shown}) will end with the cause {kind}_removed"

@@ -126,6 +126,21 @@ def test_alerts_of_a_model_that_is_gone_are_said_beforehand(tmp_path):
     )
 
 
+def test_alerts_of_a_model_that_no_longer_reads_their_source_are_said_beforehand(tmp_path):
+    (tmp_path / "state").mkdir()
+    outbox = Outbox(tmp_path / "state" / "alerts.db", 100)
+    outbox.commit([event("raised", "a", t=5.0)])
+    outbox.close()
+    second = SOURCE.replace('"press"', '"mill"').replace("plant/", "mill/")
+    models = '[[model]]\nname = "next"\nbundle = "small.fwb"\nbudget = "1 per 1000 cycles"\n'
+    text = VALID.replace("[[model]]", '[[model]]\nsources = ["mill"]') + SOURCE + second + models
+    result = check(write_configuration(tmp_path, text))
+    assert result.exit_code == 0, result.stderr
+    (said,) = [line for line in result.stderr.splitlines() if "any more" in line]
+    words = "model 'main' does not read source 'press' any more: 1 standing alert (e1) will end with the cause"
+    assert f"model: {words} model_removed" in said
+
+
 BEFORE = ROOT / "tests" / "data" / "config" / "before"
 
 
