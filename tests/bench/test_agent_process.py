@@ -37,6 +37,7 @@ def test_every_configuration_is_accepted(tmp_path: Path, bundle: Path) -> None:
     assert cycles.source[0].time.unit == "cycle"
 
 
+@pytest.mark.slow
 def test_an_agent_connects_logs_and_ends(tmp_path: Path, bundle: Path) -> None:
     with FakeBroker() as broker:
         nobody = {"output": {"host": "127.0.0.1", "port": free_port()}}
@@ -51,6 +52,7 @@ def test_an_agent_connects_logs_and_ends(tmp_path: Path, bundle: Path) -> None:
         assert len(agent.events("agent_stopped")) == 1
 
 
+@pytest.mark.slow
 def test_an_agent_that_ends_by_itself_shows_its_log(tmp_path: Path, bundle: Path) -> None:
     path = write_configuration(tmp_path / "agent", bundle, 1883, "plant/{devise}", {})
     with (

@@ -8,6 +8,8 @@ from torch.nn.functional import one_hot
 
 from bench.memory_tasks import DELAY, FIRST, KINDS, SYMBOLS, TASKS, adding, beside_rnn, copy, learn, nats, table
 
+pytestmark = pytest.mark.slow
+
 
 def test_adding_marks_one_of_the_first_values_and_one_later_and_asks_for_their_sum() -> None:
     inputs, wanted = adding(500, torch.Generator().manual_seed(0))

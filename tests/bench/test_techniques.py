@@ -48,6 +48,7 @@ def test_rows_are_added_to_those_of_earlier_runs(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["bench"] == "x"
 
 
+@pytest.mark.slow
 def test_a_run_that_is_in_the_file_is_not_done_again(tmp_path: Path) -> None:
     """Nor one that another process has put there meanwhile; without a file every run is done once a call."""
     done: list[int] = []

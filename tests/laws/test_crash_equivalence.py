@@ -6,6 +6,7 @@ from either of the two newest snapshots, or from none. `tests/broker` kills whol
 """
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -14,6 +15,8 @@ from agent.core.entries import AlertsKept, HistoryLost
 from agent.words import AlertEvent, Quality
 from tests.small_bundle import small_manifest
 from tests.streams import Message, core, in_bursts, life, take
+
+pytestmark = pytest.mark.slow
 
 THRESHOLD = 0.5
 DEVICES = ("p1", "p2", "p3", "p4")

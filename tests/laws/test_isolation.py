@@ -32,6 +32,7 @@ def alone(stream: list[Message], device: str) -> bytes:
     return bytes_of(take(core(), stream), device)
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(["h1", "h2", "h3"]), st.sampled_from(HOSTILE_PAYLOADS)), max_size=60),

@@ -134,6 +134,7 @@ def test_a_standing_alert_of_a_model_that_is_gone_ends_with_the_cause():
     assert after.view().n_standing() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [0, 17, 44])
 def test_a_restart_of_two_models_gives_the_alerts_of_an_undisturbed_run(cut):
     """Alerts from the table, states from a snapshot, as at a start in snapshot mode; no row is missing."""

@@ -33,6 +33,7 @@ def restarted(first, models, events, sources=(SOURCE,), clean=True):
     return after, ended
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [47, 48, 49, 50, 51, 52])
 def test_a_clean_restart_does_not_move_the_pace_of_a_slow_model(cut):
     """Nothing was lost: the slow model steps the rows that it steps in one life."""

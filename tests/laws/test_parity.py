@@ -63,12 +63,14 @@ def bits(one: PlayedDevice) -> tuple[object, ...]:
     return (one.device, one.events, *(getattr(one, name).tobytes() for name in COLUMNS))
 
 
+@pytest.mark.slow
 def test_the_trainers_evaluation_equals_inline_replay(bundle, recorded, inline, first_seen):
     histories = [History(one.device, one.t_s, one.x, None) for one in recorded]
     evaluated = evaluation.play(bundle, bundle.model, histories, THRESHOLD, first_seen=first_seen)
     assert list(map(bits, evaluated)) == list(map(bits, inline))
 
 
+@pytest.mark.slow
 def test_a_whole_agent_behind_a_real_broker_equals_inline_replay(bundle, recorded, inline, first_seen, tmp_path):
     require("mosquitto", find_mosquitto() is not None, "mosquitto is not installed")
     rows = stream(recorded, source_for(bundle.manifest, "rig/{device}/cycle", first_seen=first_seen))

@@ -7,6 +7,7 @@ from itertools import chain, pairwise
 
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from agent.core import Bounds
 from agent.core.entries import Heartbeat, Messages
 from agent.words import Quality, Taken
 from tests.streams import SOURCE, Message, core, in_bursts, interleaved, life, message, take
+
+pytestmark = pytest.mark.slow
 
 
 def on_bench(device: str, n: int) -> list[Message]:

@@ -6,11 +6,14 @@ that may be older than all this. The twin takes the same messages in one life. `
 
 import msgspec
 import numpy as np
+import pytest
 
 from agent.core.entries import AlertsKept, HistoryLost, StateBehind
 from agent.words import AlertEvent, Quality
 from tests.small_bundle import small_manifest
 from tests.streams import Message, core, engine_of, interleaved, life, message, take
+
+pytestmark = pytest.mark.slow
 
 KILLS = 100
 WARM = msgspec.structs.replace(  # a leaky mean of 0.8 forgets to 0.4 % in 25 rows

@@ -35,6 +35,8 @@ from trainer.fit import fit
 from trainer.model.features import fit_scaling
 from trainer.model.network import Network
 
+pytestmark = pytest.mark.slow
+
 HOUR, DAY = 3600.0, 86_400.0
 NAMES = ("T24", "T30", "Ps30")
 START = 1.7e9 // DAY * DAY

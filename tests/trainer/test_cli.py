@@ -15,6 +15,7 @@ def run_without(*hidden: str, arguments: tuple[str, ...]) -> subprocess.Complete
     return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["torch", "polars", "onnx"])
 def test_without_the_extra_it_says_what_to_install(name: str) -> None:
     done = run_without(name, arguments=("fit", CONFIG, "--out", "nowhere"))

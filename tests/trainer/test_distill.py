@@ -36,6 +36,8 @@ from trainer.training.teacher import (
 )
 from trainer.training.validation import predict
 
+pytestmark = pytest.mark.slow
+
 SMALL = Distill(teacher_hidden=12, teacher_epochs=3)
 CONFIG = small_config(distill=SMALL, train=Train(epochs=3, batch=4))
 

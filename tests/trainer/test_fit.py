@@ -40,6 +40,8 @@ from trainer.model.features import features_of, fit_scaling
 from trainer.model.network import Network
 from trainer.training.loop import train
 
+pytestmark = pytest.mark.slow
+
 CONFIG = small_config()
 SHIPPED = Path(__file__).parents[2] / "configs/train/cmapss-fd001.toml"
 

@@ -200,6 +200,7 @@ def test_help_shows_an_example_first():
         assert any(line.startswith("forewarn check /etc/forewarn") for line in lines[1:3])
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.binary(max_size=80) | st.text("[]{}=\"'.#\n abc1-", max_size=60).map(str.encode))
 def test_no_file_content_gives_a_traceback(tmp_path, content):

@@ -30,6 +30,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("path", "page"), list(pages.generated()), ids=lambda value: getattr(value, "name", ""))
 def test_what_is_generated_is_fresh(path, page):
     assert path.read_text() == page(), "stale: run `make docs`"
@@ -144,6 +145,7 @@ def test_every_reason_of_a_drop_is_explained():
     assert explained == [*REASONS]
 
 
+@pytest.mark.slow
 def test_the_commands_of_contributing_exist():
     """Targets of make, files, folders and dicts; the one test that it runs as an example runs."""
     text = (ROOT / "CONTRIBUTING.md").read_text()
@@ -165,6 +167,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+@pytest.mark.slow
 def test_the_service_is_installed_as_operations_says(tmp_path):
     """Its commands in a root of its own, with the bundle that they name; but for the installation of the program."""
     program = tmp_path / "opt" / "forewarn" / "bin" / "forewarn"

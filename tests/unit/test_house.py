@@ -90,6 +90,7 @@ def _name(node: ast.expr | None) -> str:
 FILES = sorted(str(path.relative_to(ROOT)) for part in ("agent", "trainer") for path in (ROOT / part).rglob("*.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES)
 def test_house_rules(path):
     assert list(faults(path, (ROOT / path).read_text())) == []

@@ -202,6 +202,7 @@ def test_a_bench_imports_no_test(path):
     assert "tests" not in {name.partition(".")[0] for name in imported(ast.parse(path.read_text()))}
 
 
+@pytest.mark.slow
 def test_a_gateways_install_imports_everything_but_report_and_embedded_broker():
     """With the packages of the extras hidden, in a fresh interpreter."""
     modules = [path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in FILES]
@@ -213,6 +214,7 @@ def test_a_gateways_install_imports_everything_but_report_and_embedded_broker():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_the_daemon_does_not_load_what_only_a_replay_needs():
     """A gateway's start and memory; the command is listed all the same."""
     code = "import sys, agent.cli\nprint([name for name in sys.modules if name.startswith('agent.replay')])\n"

@@ -21,6 +21,8 @@ from agent.store.outbox import Outbox
 from agent.words import UNKNOWN_BUNDLE
 from tests.alert_events import CYCLES, event
 
+pytestmark = pytest.mark.slow
+
 HOURLY = msgspec.structs.replace(CYCLES, name="hourly", digest="c" * 64, time_unit="s", horizons=("1 h", "6 h", "1 d"))
 TIMEOUT_S = 20.0
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
+import pytest
+
 from agent.reasons import REASONS, ReasonName
 
 AGENT = Path(__file__).parents[2] / "agent"
@@ -21,6 +23,7 @@ def text(node: ast.AST) -> str:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
 
 
+@pytest.mark.slow
 def test_the_table_has_each_name_once_and_each_is_counted_somewhere():
     """A reason is counted as an argument, or beside a source, a message or a mask."""
     assert list(REASONS) == list(get_args(ReasonName))

@@ -140,6 +140,7 @@ def room_of(path: str) -> str:
 FILES = sorted(str(path.relative_to(ROOT)) for part in PYTHON for path in (ROOT / part).rglob("*.py"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", sorted({room_of(path) for path in FILES}))
 def test_names_are_the_fields_words(room: str) -> None:
     found = [

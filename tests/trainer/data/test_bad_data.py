@@ -124,6 +124,7 @@ IN_FAILURES: dict[str, tuple[Spoil, str, str]] = {
 CASES = [(ROWS, *case) for case in IN_ROWS.values()] + [(FAILURES, *case) for case in IN_FAILURES.values()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "spoil", "what", "next_step"), CASES, ids=[*IN_ROWS, *IN_FAILURES])
 def test_bad_data_is_refused_with_its_place_and_what_to_do(
     tmp_path: Path, name: str, spoil: Spoil, what: str, next_step: str

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[3]
 COPIED = ("trainer", "tests/trainer/data/test_dataset_contract.py", "tests/data/dataset", "docs/data.md")
 

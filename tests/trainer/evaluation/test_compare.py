@@ -27,6 +27,7 @@ class Given:
         return self.scores[history.device]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASELINES)
 def test_a_threshold_keeps_to_the_budget_on_the_devices_it_was_chosen_on(name: str) -> None:
     known, played = fleet()[:10], fleet()[10:]
@@ -57,6 +58,7 @@ def test_a_parameter_is_tuned_by_the_mean_lead_at_the_budget(monkeypatch: pytest
     assert (found.early_warning.strict.detected, found.early_warning.strict.mean_lead_s) == (2, 10.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BASELINES)
 def test_nothing_is_learnt_of_the_played_devices(name: str) -> None:
     """The threshold is the same whatever is played."""

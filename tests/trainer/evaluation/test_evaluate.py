@@ -21,6 +21,8 @@ from trainer.model.features import features_of, fit_scaling
 from trainer.model.network import Network, fix_seed
 from trainer.training.validation import predict
 
+pytestmark = pytest.mark.slow
+
 CONFIG = small_config(judge=small_config().judge.model_copy(update={"thresholds": 4}))
 LONGER = CONFIG.model_copy(update={"train": Train(epochs=40, batch=4, average=0.5)})
 

@@ -29,6 +29,7 @@ from trainer.evaluation.threshold_sweep import (
 )
 
 
+@pytest.mark.slow
 def test_scores_of_a_bundle_raise_and_clear_where_the_core_raised_and_cleared(tmp_path: Path) -> None:
     """The same risks, judged here and in the core: the very same alerts. Wear comes and goes, a device stays new."""
     bundle = read(write_small_bundle(tmp_path / "small.fwb"))

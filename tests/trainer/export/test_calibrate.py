@@ -68,6 +68,7 @@ def test_devices_without_a_row_within_the_cap_do_not_count_as_missed() -> None:
     assert (found.whole.n_devices, found.of_devices.low, found.of_devices.high) == (1, 1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_reliability_is_drawn_for_every_horizon(tmp_path: Path) -> None:
     bins = bins_of([0.25, 0.0, 0.05, 0.29, 0.21, 1.0], [True, False, False, False, True, True], [0, 0, 1, 2, 2, 1])
     interval = coverage([[0, 10, 20], [0, 10, 20]], [10.0, 15.0], [0, 1])

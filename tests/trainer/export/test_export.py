@@ -190,6 +190,7 @@ ORDINARY = st.floats(-4, 4, width=32)
 HOSTILE = st.sampled_from(np.float32([np.nan, np.inf, -np.inf, 1e30, -1e30]).tolist())
 
 
+@pytest.mark.slow
 @BOTH
 @settings(max_examples=60, deadline=None)
 @given(
@@ -216,6 +217,7 @@ def test_a_device_has_the_same_bits_alone_and_among_hostile_neighbours(
             assert together[one].tobytes() == alone[device].tobytes()
 
 
+@pytest.mark.slow
 @BOTH
 @settings(max_examples=50, deadline=None)
 @given(arrays(np.float32, (12, 5, 7), elements=ORDINARY | HOSTILE), st.sampled_from(["int8", "fp32"]))

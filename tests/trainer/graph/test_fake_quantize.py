@@ -80,6 +80,7 @@ def lives(cell: str) -> tuple[Network, list[Features], Streaming]:
     return network.eval(), some, streaming_of(network, scaling, config)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS)
 def test_rounded_forward_is_the_int8_graph_row_by_row(cell: str) -> None:
     """Fifty rows of four lives, once from the same states at each row and once each by itself."""
@@ -109,6 +110,7 @@ def test_rounded_forward_is_the_int8_graph_row_by_row(cell: str) -> None:
     assert max(off) < 0.5 * max(off_plain), "the plain forward is what it is better than"
 
 
+@pytest.mark.slow
 def test_only_the_last_epochs_are_rounded() -> None:
     some = lives("lstm")[1]
 

@@ -25,6 +25,7 @@ def lives(n: int = 4) -> list[Features]:
     return [features_of(history, scaling, CONFIG.model) for history in fleet(n)]
 
 
+@pytest.mark.slow
 def test_a_history_that_is_scored_can_meet_no_augmentation() -> None:
     """Only the loop takes the functions that vary a life; a teacher knows how short a life may be, and cuts its own."""
     found = {}
@@ -45,6 +46,7 @@ def outcome(config: Config, parts: Parts) -> tuple[bytes, bytes, list[float], in
     return bundle.model, bundle.model_fp32, curves.rmse, len(starts), (manifest.warmup_rows, manifest.thresholds)
 
 
+@pytest.mark.slow
 def test_validation_calibration_and_graph_know_no_augmented_life(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every function of trainer/training/augment.py blows up on a life that is not learnt from: nothing changes."""
     parts = split(fleet(), CONFIG.split)

@@ -68,6 +68,7 @@ def brier(learnt_from: Sequence[History], held_out: Sequence[History]) -> float:
     return float(np.mean((np.concatenate(told) - np.concatenate(faults)) ** 2))
 
 
+@pytest.mark.slow
 def test_devices_that_did_not_fail_make_the_risk_no_worse_than_leaving_them_out() -> None:
     """Eight engines, four of them recorded until 15 cycles before their failure. Taken for failures they would make
     it much worse.

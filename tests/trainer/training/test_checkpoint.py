@@ -23,6 +23,8 @@ from trainer.model.network import Network
 from trainer.training.checkpoint import Checkpoint, Curves, training_keys
 from trainer.training.loop import Teacher, train
 
+pytestmark = pytest.mark.slow
+
 CONFIG = small_config(
     model=Model(hidden=4),
     train=Train(epochs=6, batch=4, average=0.8),

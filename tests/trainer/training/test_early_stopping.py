@@ -81,6 +81,7 @@ def test_training_stops_after_its_patience_and_keeps_the_best_epoch() -> None:
     assert without.mean_lead == [], "nobody is patient"
 
 
+@pytest.mark.slow
 def test_a_bundle_is_stopped_by_its_calibration_devices() -> None:
     parts = split(fleet(), CONFIG.split)
     bundle, curves, _ = train_bundle(CONFIG, parts, "0" * 64)
@@ -106,6 +107,7 @@ def test_patience_counts_from_the_first_of_the_best_epochs(worth: list[float], b
     assert not is_over(curves, Train(epochs=12))
 
 
+@pytest.mark.slow
 def test_report_and_curves_show_the_validation_figures(tmp_path: Path) -> None:
     parts = split(fleet(), CONFIG.split)
     bundle, _, _ = train_bundle(CONFIG.model_copy(update={"train": Train(epochs=1)}), parts, "0" * 64)

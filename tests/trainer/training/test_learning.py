@@ -192,6 +192,7 @@ def test_no_augmentation_leaves_the_life_alone() -> None:
     assert other.z[:10].tobytes() != life.z[:10].tobytes()
 
 
+@pytest.mark.slow
 def test_training_is_the_same_by_seed_and_learns() -> None:
     config = CONFIG.model_copy(update={"train": CONFIG.train.model_copy(update={"epochs": 30, "average": 0.5})})
     fit, validation = lives(8)[:6], lives(8)[6:]

@@ -106,6 +106,7 @@ def test_a_chunk_goes_on_from_the_states_of_the_one_before_and_teaches_it_nothin
             assert not mine.requires_grad
 
 
+@pytest.mark.slow
 def test_the_schedule_steps_once_a_batch_whatever_the_chunks(tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path / "checkpoint.pt")
     train(Network, lives(), lives(), config_of(epochs=3, truncate=5), checkpoint=checkpoint)

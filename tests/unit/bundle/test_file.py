@@ -82,6 +82,7 @@ def test_missing_and_wrong_paths_are_refused(tmp_path):
             file.read(path)
 
 
+@pytest.mark.slow
 def test_every_truncation_is_refused(tmp_path, whole):
     for size in range(0, len(whole), 7):
         refused(tmp_path, whole[:size], "is not a whole bundle")
@@ -107,6 +108,7 @@ def test_any_members_are_refused_in_words(tmp_path, members):
     refused(tmp_path, stored_zip.pack(members))
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from([name for name in MEMBERS if name != "MODEL_CARD.md"]), st.binary(max_size=200))
 def test_members_that_a_hostile_manifest_vouches_for_are_looked_into(tmp_path, name, content):

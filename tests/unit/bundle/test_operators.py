@@ -11,6 +11,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from agent.bundle.operators import BOOL, FLOAT, INT8, INT32, INT64, OPERATORS, ROWS, UINT8, Node, Unfit, Value, apply
 
+pytestmark = pytest.mark.slow
+
 F32, I8, U8, I32, I64 = np.float32, np.int8, np.uint8, np.int32, np.int64
 INPUTS = {"x": Value(FLOAT, (ROWS, 3)), "dt": Value(FLOAT, (ROWS,)), "state": Value(FLOAT, (ROWS, 4))}
 CONSTANTS: dict[str, np.ndarray] = {

@@ -129,6 +129,7 @@ CLOCK_SOURCES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", [*CYCLE_SOURCES, *CLOCK_SOURCES])
 @pytest.mark.parametrize("tables", TABLES)
 def test_the_extremes_that_are_accepted_run(tmp_path, tables, source):
@@ -151,6 +152,7 @@ def test_the_extremes_that_are_accepted_run(tmp_path, tables, source):
 NAMES = st.text(st.sampled_from('ab"\\\n\t\x01\x7f\u2028é {}+#/'), min_size=1, max_size=5)
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(NAMES, NAMES, NAMES)
 def test_whatever_names_are_accepted_run(tmp_path, field, time_field, level):

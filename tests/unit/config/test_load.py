@@ -11,6 +11,8 @@ from agent.errors import ConfigurationRefused
 from tests.bundles import write_small_bundle
 from tests.configurations import SOURCE, VALID, write_configuration
 
+pytestmark = pytest.mark.slow
+
 
 def found(path: Path, environ: dict[str, str] | None = None) -> list[str]:
     """Problems as text, with the folder left out."""

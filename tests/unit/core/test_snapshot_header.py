@@ -41,6 +41,7 @@ def test_a_width_beyond_all_arrays_of_no_devices_is_refused():
     refused(packed(header, b""))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["log_time_ns", "next_tick_ns", "new_from_ns", "complete_from_ns", "entry"])
 @pytest.mark.parametrize("value", [2**63 - 1, 10**30, -(10**30)])
 def test_a_time_beyond_int64_is_refused(name, value):

@@ -106,6 +106,7 @@ def test_a_codec_has_cases_that_are_read_that_are_doubted_and_that_are_dropped_a
     assert re.search(rf"^### `{codec}`$", (ROOT / "docs" / "sources.md").read_text(), re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", CODECS)
 @settings(deadline=None, max_examples=50)
 @given(data=st.data())

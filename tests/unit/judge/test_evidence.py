@@ -1,5 +1,6 @@
 import msgspec
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -98,6 +99,7 @@ def reference(rows, threshold, policy):
     return events
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(
     st.lists(
@@ -126,6 +128,7 @@ CLEAR = tuple(float(np.float32(0.8 * float(np.float32(one)))) for one in THRESHO
 RISKS = st.sampled_from([*CLEAR, *THRESHOLDS, 0.0, 0.9, 0.9, np.nan]) | st.floats(0, 1, width=32)
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(st.lists(st.tuples(RISKS, st.booleans()), min_size=1, max_size=40), st.permutations(THRESHOLDS))
 def test_a_threshold_a_row_judges_as_each_threshold_alone(steps, thresholds):

@@ -27,6 +27,8 @@ from agent.mqtt.link_events import (
 from agent.mqtt.link_state import Change, LinkState, Phase
 from agent.mqtt.reason_code import ReasonCode
 
+pytestmark = pytest.mark.slow
+
 RETRY_MIN_S, RETRY_MAX_S, STEADY_S, SOON_S, ANSWER_S = 0.5, 30.0, 60.0, 20.0, 10.0
 MINUTE_S, DAY_S = 60.0, 86_400.0
 STEPS_S = [0.0, 0.05, 1.0, 9.0, 11.0, 19.0, 21.0, 61.0, 250.0, 4000.0, 90_000.0]

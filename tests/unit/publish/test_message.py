@@ -118,6 +118,7 @@ def test_a_forgotten_device_has_neither_risk_nor_time_to_fault():
 FLOATS = st.floats(0, 1, width=32) | st.sampled_from([0.0, 1.0, 1e-30, 0.1, 125.0, 3e38])
 
 
+@pytest.mark.slow
 @given(arrays(np.float32, (4, 3), elements=FLOATS))
 def test_scores_read_back_as_the_same_bits(risk):
     """Law 1 through a broker: the text of a float32 is enough to have it back."""

@@ -13,6 +13,8 @@ from agent.replay.broker.own_broker import free_port
 from bench.fake_broker import DISCONNECT, PUBLISH, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session, packet
 from tests.unit.publish.parts import Parts, event, name_of
 
+pytestmark = pytest.mark.slow
+
 PUBACK, PINGREQ = 0x40, 0xC0
 
 

@@ -55,6 +55,7 @@ def parts(tmp_path):
     return Parts(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_day_beside_another_agent_on_a_topic_that_is_denied_costs_a_few_tries_and_no_memory(parts):
     """The other one asks each minute, and we do. It is said once."""
     own, other = Others("0" * 16, "me"), Others("1" * 16, "you")

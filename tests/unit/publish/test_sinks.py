@@ -121,6 +121,7 @@ def running(request, tmp_path, monkeypatch) -> Iterator[Running]:
     one.receiver.close()
 
 
+@pytest.mark.slow
 def test_it_tells_every_event_in_order_and_then_nothing_is_due(running):
     running.outbox.commit([event("raised", f"{number}", t=number) for number in range(30)])
     running.turn_until(lambda: len(running.cursor) == 0)
@@ -184,6 +185,7 @@ class Toy:
         self.turn()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("why", ["", "no route to host"], ids=["hangs", "fails"])
 def test_a_sink_that_hangs_or_fails_holds_up_no_other_one(tmp_path, monkeypatch, why):
     monkeypatch.setattr(mqtt, "RETRY_MIN_S", 0.01)

@@ -13,6 +13,8 @@ from bench.strict_broker import TOO_LARGE, Published, StrictBroker
 from tests.broker.running_agent import wait_until
 from tests.unit.publish.parts import CLIENT_ID, Parts, event, name_of
 
+pytestmark = pytest.mark.slow
+
 EVENT, AVAILABLE, INSTANCE, ALERT = "f/n/event", "f/n/available", "f/n/instance", "f/n/alert/press/p1/risk"
 QUOTA, DENIED = 0x97, 0x87
 

@@ -95,6 +95,7 @@ def test_a_lower_count_is_that_of_a_broker_begun_anew(broker, receiver):
     assert one.inbox.counts == {("", "broker_dropped"): 3}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("junk", [b"", b"-4", b"many", b"9" * 30, b"\xff"])
 def test_what_is_no_count_is_nothing(broker, receiver, junk):
     one = receiver()

@@ -18,6 +18,8 @@ from agent.receive.inbox import ReadBounds, Received
 from bench.fake_broker import DISCONNECT, PUBACK, REFUSED_VERSION, packet
 from tests.unit.receive.talk import PRESS, PUMP, TOPIC, connected, knocking, pump, taken
 
+pytestmark = pytest.mark.slow
+
 
 def test_mqtt_5_is_asked_for_first_with_a_receive_maximum_and_a_clean_start(broker, receiver):
     one = receiver()

@@ -17,6 +17,8 @@ from bench.fake_broker import PUBACK, Session, packet, text
 from tests.unit.receive.cases import PAYLOAD_BYTES_MAX, VERSIONS, Case, cases, errors, publish
 from tests.unit.receive.talk import PRESS, PUMP, TOPIC, add, connected, pump, taken
 
+pytestmark = pytest.mark.slow
+
 NAMES = [(version, name) for version in VERSIONS for name in cases(version)]
 PINGRESP = b"\xd0\x00"
 

@@ -51,6 +51,7 @@ def test_memory_does_not_grow_with_a_message_that_goes_by(broker, receiver, vers
     assert peak < BUFFERS_BYTES
 
 
+@pytest.mark.slow
 def test_a_read_ends_while_a_message_is_still_going_by(broker, receiver, monkeypatch):
     """However fast the broker sends: the rest of a turn waits for it."""
     monkeypatch.setattr(client, "READ_S_MAX", 0.001)
@@ -64,6 +65,7 @@ def test_a_read_ends_while_a_message_is_still_going_by(broker, receiver, monkeyp
     sender.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", VERSIONS)
 def test_many_acknowledgements_are_one_packet_for_paho_however_slowly_they_leave(broker, receiver, version):
     """More than the socket takes at once: the rest follows with later reads, and what else is said comes behind it."""

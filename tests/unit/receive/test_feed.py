@@ -150,6 +150,7 @@ class Shared(Reads):
         return self.inbox.settle(now_s)
 
 
+@pytest.mark.slow
 def test_a_backlog_in_one_go_is_scored_whole_and_as_if_it_had_come_slowly():
     rows = life("p1", 506)
     reads = Shared(ROWS_MAX)

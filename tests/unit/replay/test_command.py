@@ -14,6 +14,8 @@ from agent.replay.require import FIGURES
 from tests.bundles import write_small_bundle
 from tests.recorded import worn, write_recorded, write_truth
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def files(tmp_path):

@@ -6,8 +6,12 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
 from tests.bundles import write_small_bundle
 from tests.recorded import worn, write_recorded, write_truth
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[3]
 

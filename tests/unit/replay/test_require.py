@@ -64,6 +64,7 @@ def test_every_figure_is_the_reports_own(assessed):
     assert 30 < measured["mean_lead"] * 3 < 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "is_met"),
     [

@@ -167,6 +167,7 @@ SPELL = st.tuples(TIME, st.one_of(TIME, st.just(math.inf)))
 DEVICE = st.tuples(st.lists(SPELL, max_size=4), st.integers(30, 120), st.integers(0, 40), st.booleans())
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(DEVICE, max_size=6))
 def test_agrees_with_counting_cycle_by_cycle(drawn):

@@ -129,6 +129,7 @@ def test_a_new_connection_frees_all_that_is_parked(path):
 KINDS = st.sampled_from(["raised", "updated", "cleared"])
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(KINDS, max_size=30), max_size=12), st.integers(6, 20))
 def test_a_full_outbox_drops_updates_first_then_the_oldest_and_never_what_stands(tmp_path_factory, batches, rows_max):

@@ -115,6 +115,7 @@ def test_what_waited_leaves_as_it_was_written_and_names_the_main_model(path, old
     assert outgoing(due, TOPICS).payload == event_message(one)
 
 
+@pytest.mark.slow
 def test_a_full_outbox_and_all_that_stood_is_there(path, old):
     """In its order, with what was refused, and what was still to be retained or taken away."""
     stands, ended = event("raised", "b", t=6.0, device="e/2"), event("cleared", "c", t=7.0, device="e3")

@@ -72,6 +72,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["after", "inside"])
 def test_kill_9_loses_no_commit_and_leaves_no_half_of_one(path, where):
     subprocess.run([sys.executable, "-c", KILL, str(path), where], check=False, env={**os.environ, "PYTHONPATH": "."})
@@ -241,6 +242,7 @@ def test_text_that_is_no_text_is_found(path, table, column):
     assert outbox.standing() == []
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_whatever_bit_flips_the_table_is_used_or_set_aside(tmp_path_factory, data):
@@ -272,6 +274,7 @@ except sqlite3.OperationalError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_at_the_start_costs_no_alert(path):
     """SQLite cannot open its files then, which says nothing about what is in them: nothing is set aside."""
     subprocess.run([sys.executable, "-c", KILL, str(path), "after"], check=False, env={**os.environ, "PYTHONPATH": "."})

@@ -9,6 +9,8 @@ from agent.errors import DataRefused
 from trainer.data.pumps.fleet import CHANNELS, COMPLETE_ROWS, NOISE, OFFSET, histories, measured
 from trainer.data.pumps.life import HOUR_S, HOURS_MAX, PARTS, lives
 
+pytestmark = pytest.mark.slow
+
 NAMES = tuple(channel.name for channel in CHANNELS)
 
 

@@ -39,6 +39,8 @@ from trainer.data.pumps.physics import (
     wear,
 )
 
+pytestmark = pytest.mark.slow
+
 WORN = (("area", -1, "nothing"), ("thrust", 1, "bearings"), ("radial", 1, "bearings"), ("leak", 1, "seal"))
 """Condition, the sign of its wear, and what service mends it."""
 

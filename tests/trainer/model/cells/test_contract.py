@@ -31,6 +31,8 @@ from trainer.model.features import batch_of, features_of
 from trainer.model.heads import risk_of
 from trainer.model.network import Network
 
+pytestmark = pytest.mark.slow
+
 each_cell = pytest.mark.parametrize("name", CELLS)
 each_form = pytest.mark.parametrize("form", ["fp32", "int8"])
 INPUTS, HIDDEN = 5, 8

@@ -48,6 +48,7 @@ def html(bundle, replay):
     return render(replay, unit_of(bundle.manifest))
 
 
+@pytest.mark.slow
 def test_the_page_is_one_file_that_needs_nothing_else(html):
     links = re.findall(r'(?:src|href|url)\s*[=(]\s*["\']?([^"\')\s>]+)', html)
     assert [link for link in links if not link.startswith("#")] == []
@@ -126,6 +127,7 @@ def test_time_in_false_alarm_is_told(bundle, replay, html):
     assert f"<td>{share}</td>" in html
 
 
+@pytest.mark.slow
 def test_a_fleet_without_a_failure_has_a_report_too(bundle):
     html = render(found(bundle, [worn("p", 5)], {"p": None}), unit_of(bundle.manifest))
     assert "No recorded failure could be judged" in html
