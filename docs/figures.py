@@ -141,6 +141,19 @@ def early_warning_ahead(new: Json, unknown: Json) -> str:
     return markdown(("LSTM's mean lead minus that of", "limits", "EWMA", "age"), rows)
 
 
+def throughput(content: Json) -> str:
+    """The whole agent beside paho's own loop: messages from a sender that is always ready, and CPU behind a broker."""
+    ratios = content["ratios"]
+    rows = [
+        (name, *(f"{ratios[key][part]:.1f}" for part in ("median", "min", "max")))
+        for name, key in (
+            ("messages of the agent for one of paho's loop, sender always ready", "agent_vs_paho_noop"),
+            ("CPU of paho's loop for one of the agent's, behind mosquitto", "cpu_paho_noop_vs_agent"),
+        )
+    ]
+    return markdown(("", "median", "min", "max"), rows)
+
+
 def at_rest(content: Json) -> str:
     """Memory and CPU of an agent that nothing is sent to, beside what it imports."""
     rows = [
@@ -200,6 +213,7 @@ BLOCKS: dict[str, Block] = {
         FD001, "python -m bench.early_warning --sets fd001 [--first-seen new] --json", early_warning
     ),
     "early_warning_ahead": Block(FD001, "python -m bench.early_warning --sets fd001 --json", early_warning_ahead),
+    "throughput": Block(("throughput.json",), "python -m bench.throughput --json", throughput),
     "at_rest": Block(("footprint.json",), "python -m bench.footprint --json", at_rest),
     "gateway": Block(("gateway.json",), "python -m bench.gateway --short --json", gateway),
 }
