@@ -15,7 +15,7 @@ from trainer.data.history import digest_of
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "tests" / "data" / "dataset"
 
-pytestmark = pytest.mark.parametrize("name", DATASETS)
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("name", DATASETS)]
 
 
 def example(name: str) -> tuple[Config, Path]:
