@@ -25,6 +25,10 @@ class Newness:
         self._begins_new = [source.first_seen == "new" for source in sources]
         self._doubt_ns = round(stale_after_s * 1e9)
 
+    def restore(self, from_ns: int | None, complete_from_ns: int | None) -> None:
+        """As a snapshot has them."""
+        self.from_ns, self.complete_from_ns = from_ns, complete_from_ns
+
     def lose_history(self) -> None:
         """Rows may have been missed up to the next entry."""
         self.from_ns = self.complete_from_ns = None

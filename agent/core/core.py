@@ -149,7 +149,7 @@ class Core:
         header, groups = snapshot.unpack(data, running, devices_max=self._bounds.devices_max)
         self.entry, self.n_messages = header.entry, header.n_messages
         self.log_time_ns, self._next_tick_ns = header.log_time_ns, header.next_tick_ns
-        stepper.newness.from_ns, stepper.newness.complete_from_ns = header.new_from_ns, header.complete_from_ns
+        stepper.newness.restore(header.new_from_ns, header.complete_from_ns)
         now = [self._names.index(name) if name in self._names else GONE for name in header.sources]
         today = np.array([*now, GONE, NO_SOURCE])  # so that GONE and NO_SOURCE, below 0, stay what they are
         stepper.slots.refill(header.devices, groups | {OWNER: {"source": today[groups[OWNER]["source"]]}})

@@ -103,7 +103,7 @@ class Predictor:
 
     def forget(self) -> None:
         """States and evidence of another bundle say nothing to this one."""
-        self.states.columns.reset()
+        self.states.forget()
         self.evidence.reset()
 
     def end_alert(self, slot: int, cause: EndCause, entry: int, t_ns: int, epoch: int) -> AlertEvent | None:

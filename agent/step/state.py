@@ -95,6 +95,10 @@ class States:
         self.columns.state[slot] = self._new_state
         self.columns.is_new[slot] = True
 
+    def forget(self) -> None:
+        """The states of all devices are of another bundle: each device is as one never heard."""
+        self.columns.reset()
+
     def start_again(self, slots: Int64) -> None:
         """The states of these devices say nothing any more: from now on they are of unknown age."""
         columns = self.columns
