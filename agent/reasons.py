@@ -32,13 +32,13 @@ _ALL = (
     Reason("empty", "The payload has no bytes.", "Is something clearing retained topics below the pattern?"),
     Reason(
         "malformed",
-        "The codec cannot read it: it is cut off, or of another form. For `json_object`: not JSON, not UTF-8, or "
+        "The codec cannot read it: it is cut off, or of another form. For `json`: not JSON, not UTF-8, or "
         "nested too deep.",
         "Look at `detail`, which names the place.",
     ),
     Reason(
         "wrong_type",
-        "A field is not a number, or the whole is not what the codec reads: for `json_object`, one object.",
+        "A field is not a number, or the whole is not what the codec reads: for `json`, one object.",
         "Send numbers as numbers; `detail` names the field.",
     ),
     Reason("out_of_range", "A number is beyond what a double holds, such as 1e400.", "Mend the device."),

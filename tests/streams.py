@@ -12,10 +12,16 @@ from agent.core.entries import Messages
 from agent.core.model import Model
 from agent.step.engine import Engine
 from agent.step.state import StateColumns
-from agent.words import MAIN_MODEL, Source, Taken
+from agent.words import MAIN_MODEL, Source, Taken, plain_channels
 from tests.small_bundle import CHANNELS, small_manifest, small_model
 
-SOURCE = Source(name="press", topic="plant/{device}/cycle", time_field="cycle", time_unit="cycle", fields=CHANNELS)
+SOURCE = Source(
+    name="press",
+    topics=("plant/{device}/cycle",),
+    time_field="cycle",
+    time_unit="cycle",
+    channels=plain_channels(*CHANNELS),
+)
 MODEL = small_model()
 
 Message = tuple[str, bytes]

@@ -12,7 +12,7 @@ from agent.config.lines import Key
 from agent.config.secret import secret_fault
 from agent.config.settings import Agent, Broker, Publish, SourceSettings
 from agent.config.trust import trust_fault
-from agent.decode.json_object import field_problem
+from agent.decode.json import field_problem
 from agent.decode.topic import Pattern
 
 Fault = tuple[Key, str]

@@ -9,7 +9,7 @@ from agent.config.agree import Fault
 from agent.config.lines import Key
 from agent.config.readers import Reader, counts_cycles, readers
 from agent.config.settings import Model, SourceSettings
-from agent.decode.json_object import field_problem
+from agent.decode.json import field_problem
 from agent.judge.threshold import Chosen, default_budget, parse_budget, verdict
 from agent.near import nearest
 

@@ -12,7 +12,7 @@ from agent.core.bounds import Bounds
 from agent.core.model import Model as CoreModel
 from agent.core.model import load_engine
 from agent.judge.threshold import Chosen, choose, parse_budget
-from agent.words import Source
+from agent.words import Source, plain_channels
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,10 @@ def _source(source: SourceSettings, models: Sequence[Reader]) -> Source:
     """A source with the payload field of every channel that a model of it has, each field once."""
     return Source(
         name=source.name,
-        topic=source.topic,
+        topics=(source.topic,),
         time_field=source.time.field,
         time_unit=source.time.unit,
-        fields=tuple(dict.fromkeys(field for model in models for field in _fields(source, model))),
+        channels=plain_channels(*dict.fromkeys(field for model in models for field in _fields(source, model))),
         future_max_s=source.future_max.total_seconds(),
         past_max_s=source.past_max.total_seconds(),
         report_extra=source.report_extra,

@@ -202,7 +202,7 @@ class SourceSettings(Table):
     )
     qos: Literal[0, 1] = Field(default=0, description="QoS of the subscription.")
     codec: CodecName = Field(
-        default="json_object", description="What a payload is: see [sources](sources.md#what-a-payload-is)."
+        default="json", description="What a payload is: see [sources](sources.md#what-a-payload-is)."
     )
     time: Time = Field(default=Time(), description="Where a payload has its event time.")
     channels: dict[str, str] = Field(

@@ -91,7 +91,7 @@ def report(examined: Examined) -> Report:
     if settings is None or plan is None:
         return Report(examined.problems, None)
     reads = [
-        Subscribes(source.name, Pattern.parse(source.topic).filter, qos)
+        Subscribes(source.name, Pattern.parse(source.topics[0]).filter, qos)
         for source, qos in zip(plan.sources, plan.qos, strict=True)
     ]
     return Report(

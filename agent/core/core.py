@@ -45,7 +45,7 @@ from agent.core.view import ModelView, View
 from agent.decode.intake import Intake
 from agent.devices.slots import GONE, NEVER, NO_SOURCE, OWNER
 from agent.drops import Drops, count_drops
-from agent.words import AlertEvent, DropCounts, Scores, Source, Taken
+from agent.words import AlertEvent, DropCounts, Request, Scores, Source, Taken
 
 OTHER_BUNDLE = "the states in the snapshot are of another bundle"
 NO_SUCH_MODEL = "the snapshot has no model of this name"
@@ -177,6 +177,7 @@ class Core:
         alerts: list[AlertEvent] = []
         forgotten: list[Key] = []
         drops: list[Drops] = []
+        requests: list[Request] = []
         start = 0
         while start < len(topics):
             ends, silent = self._advance(int(log_times[start]))
@@ -184,6 +185,7 @@ class Core:
             forgotten += silent
             end = int(np.searchsorted(log_times, self._next_tick_ns))
             readings = self._intake.read(topics[start:end], payloads[start:end], log_times[start:end])
+            requests += [Request(self._names[source], *message) for source, message in readings.requests]
             scores, raised, left_out = self._stepper.step(readings, log_times[start:end], self.entry)
             parts.append(scores)
             alerts += raised
@@ -195,7 +197,7 @@ class Core:
         self._count_evicted()
         samples = count_drops(drops, topics, self._names, self.counts, DROP_SAMPLES_MAX)
         scored = [concatenated(one) for one in zip(*parts, strict=True)] if parts else self._no_scores()
-        return Taken(scored, alerts, samples, forgotten)
+        return Taken(scored, alerts, samples, forgotten, requests)
 
     def _lose_history(self, entry: HistoryLost) -> tuple[list[AlertEvent], list[Key]]:
         stepper = self._stepper

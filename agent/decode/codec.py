@@ -1,35 +1,50 @@
 """The protocol of a codec, and the codecs there are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
 from typing import Protocol
 
-from agent.decode.json_object import JsonObjectCodec
-from agent.decode.readings import Decoded
-from agent.words import Int64, Source
+from agent.decode.json import JsonCodec
+from agent.decode.readings import Batch, Decoded
+from agent.words import Source
 
 
 class Codec(Protocol):
     """Decodes the payloads of one source.
 
     A payload is data, whatever is in it: `decode` raises nothing for one. A bad payload is a fault with a reason of
-    `agent.reasons` and changes no other reading, so a read may be cut or joined anywhere.
-
-    A codec keeps nothing from one call to the next. One that must remember something of a device, such as the names
-    that a birth message gives to numbers, keeps it in a group of columns of its own which the core registers with the
-    slot table (`agent.devices`): so it is in the snapshot, and a replay of the same messages makes the same readings.
+    `agent.reasons` and changes no other reading, so a read may be cut or joined anywhere. A payload that is dropped has
+    one fault, and no doubts beside it.
     """
 
-    def decode(self, payloads: Sequence[bytes], arrived_ns: Int64) -> Decoded:
+    def __init__(self, source: Source) -> None: ...
+
+    def decode(self, batch: Batch) -> Decoded:
         """The readings of payloads, none longer than the configured bound.
 
-        arrived_ns  int64, one a payload: its event time where a payload has none of its own
-
-        The caller drops readings with a time that cannot be or without any value, and notes missing ones. A codec that
-        takes ids from payloads makes a fault `device_id` of those that `agent.decode.topic.device_id_problem` refuses.
+        The caller drops readings with a time that cannot be or without any value, refuses device ids that cannot be,
+        notes missing channels, and makes engineering units of numbers.
         """
         ...
 
+    @staticmethod
+    def problems(source: Source) -> Iterator[tuple[str, str]]:
+        """Settings of a source that the codec cannot use: the key, such as `channels.temp`, and what is wrong."""
+        ...
 
-CODECS: dict[str, Callable[[Source], Codec]] = {
-    "json_object": JsonObjectCodec,
+
+class Remembers(Protocol):
+    """A codec that knows something from one call to the next, such as the names that a birth gives to numbers.
+
+    It is kept in the snapshot, so that a replay of the same messages makes the same readings.
+    """
+
+    def keep(self) -> bytes: ...
+
+    def restore(self, kept: bytes) -> None:
+        """Take over what `keep` gave. Raises ValueError for anything else, changing nothing."""
+        ...
+
+
+CODECS: dict[str, type[Codec]] = {
+    "json": JsonCodec,
 }

@@ -8,45 +8,49 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress, pairwise
 from operator import itemgetter
+from typing import TypeVar
 
 import numpy as np
 
 from agent.decode.codec import CODECS, Codec
-from agent.decode.readings import Decoded, Readings
-from agent.decode.topic import Address, Addresses, Pattern
+from agent.decode.readings import Address, Batch, Decoded, Intervention, Readings
+from agent.decode.topic import Addresses, Pattern
 from agent.drops import SingleDrop, as_columns
 from agent.words import Devices, Int64, Source
 
 _SOURCE, _DEVICE = itemgetter(0), itemgetter(1)  # of an Address
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Addressed:
     """Messages of a read whose source and device are known, n of them.
 
-    message int64 [n] index into the messages of the read; source int64 [n] index; device [n] ids; payload n of them
+    message int64 [n] index into the messages of the read; source int64 [n] index; device [n] ids; payload n of them;
+    address n of them
     """
 
     message: Int64
     source: Int64
     device: Devices
     payload: Sequence[bytes]
+    address: Sequence[Address]
 
 
-class Picked(Sequence[bytes]):
-    """Some of the payloads of a read. They are not copied into a list first: that alone would cost 4 % of decoding."""
+class Picked(Sequence[T]):
+    """Some of the items of a read. They are not copied into a list first: that alone would cost 4 % of decoding."""
 
-    def __init__(self, payloads: Sequence[bytes], rows: Sequence[int]) -> None:
-        self._payloads, self._rows = payloads, rows
+    def __init__(self, items: Sequence[T], rows: Sequence[int]) -> None:
+        self._items, self._rows = items, rows
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, row: int) -> bytes:  # type: ignore[override]  # nobody asks for a slice
-        return self._payloads[self._rows[row]]
+    def __getitem__(self, row: int) -> T:  # type: ignore[override]  # nobody asks for a slice
+        return self._items[self._rows[row]]
 
-    def __iter__(self) -> Iterator[bytes]:
-        return map(self._payloads.__getitem__, self._rows)
+    def __iter__(self) -> Iterator[T]:
+        return map(self._items.__getitem__, self._rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,8 @@ class Intake:
     """The topics and codecs of all sources."""
 
     def __init__(self, sources: Sequence[Source], *, payload_bytes_max: int, device_id_bytes_max: int) -> None:
-        self._addresses = Addresses([Pattern.parse(source.topic) for source in sources], device_id_bytes_max)
-        self._codecs: list[Codec] = [CODECS[source.codec](source) for source in sources]
+        self._addresses = Addresses([Pattern.parse(source.topics[0]) for source in sources], device_id_bytes_max)
+        self.codecs: list[Codec] = [CODECS[source.codec](source) for source in sources]
         self._fields = [source.fields for source in sources]
         self._payload_bytes_max = payload_bytes_max
         n_channels = np.array([len(fields) for fields in self._fields])
@@ -93,28 +97,30 @@ class Intake:
             payloads = [*compress(payloads, addresses)]
         source = np.fromiter(map(_SOURCE, kept), np.int64, len(kept))
         device = np.fromiter(map(_DEVICE, kept), np.object_, len(kept))
-        return Addressed(message, source, device, payloads)
+        return Addressed(message, source, device, payloads, kept)
 
     def _leave_out_large(
         self, payloads: Sequence[bytes], addresses: list[Address | None], drops: list[SingleDrop]
     ) -> None:
         for message, (payload, address) in enumerate(zip(payloads, addresses, strict=True)):
             if address is not None and len(payload) > self._payload_bytes_max:
-                drops.append(SingleDrop("too_large", message, *address, f"{len(payload)} bytes"))
+                drops.append(SingleDrop("too_large", message, address.source, address.device, f"{len(payload)} bytes"))
                 addresses[message] = None
 
     def _decode(self, messages: Addressed, arrived_ns: Int64) -> Iterator[Part]:
         """Call the codec of each source that has messages."""
-        if len(self._codecs) == 1 or not len(messages.source):
-            yield Part(np.arange(len(messages.source)), self._codecs[0].decode(messages.payload, arrived_ns))
+        if len(self.codecs) == 1 or not len(messages.source):
+            batch = Batch(messages.payload, arrived_ns, messages.address)
+            yield Part(np.arange(len(messages.source)), self.codecs[0].decode(batch))
             return
         order = messages.source.astype(np.uint16).argsort(kind="stable")  # numpy sorts 16 bits by radix
         source, rows, arrived_ns = messages.source[order], order.tolist(), arrived_ns[order]
         ends = (source[1:] != source[:-1]).nonzero()[0] + 1
         for start, end in pairwise([0, *ends.tolist(), len(source)]):
-            codec = self._codecs[source[start]]
-            payloads = Picked(messages.payload, rows[start:end])
-            yield Part(order[start:end], codec.decode(payloads, arrived_ns[start:end]))
+            codec = self.codecs[source[start]]
+            own = rows[start:end]
+            batch = Batch(Picked(messages.payload, own), arrived_ns[start:end], Picked(messages.address, own))
+            yield Part(order[start:end], codec.decode(batch))
 
     def _in_order(self, messages: Addressed, parts: Sequence[Part], drops: Sequence[SingleDrop]) -> Readings:
         """The readings of all parts in the order of their messages."""
@@ -124,10 +130,13 @@ class Intake:
         x = np.full((len(message), self._n_channels), np.nan, np.float32)
         for part, place in zip(parts, places, strict=True):
             decoded = part.decoded
-            t_ns[place], x[place, : decoded.x.shape[1]] = decoded.t_ns, decoded.x
+            t_ns[place] = decoded.t_ns
+            with np.errstate(over="ignore"):  # the graph clips an infinite value, and the quality says out_of_domain
+                x[place, : decoded.x.shape[1]] = decoded.x
             if decoded.device is not None:
                 device[place] = decoded.device
-        return Readings(message, source, device, t_ns, x, as_columns(drops))
+        interventions, requests = _beside(messages, parts)
+        return Readings(message, source, device, t_ns, x, as_columns(drops), interventions, requests)
 
     def _without_faulty(self, readings: Readings) -> Readings:
         """All but those with a time that cannot be or without any value."""
@@ -166,6 +175,26 @@ def _places(parts: Sequence[Part]) -> tuple[Int64 | slice, Sequence[Int64]]:
     place[order] = np.arange(len(order))
     ends = np.cumsum([len(of_part) for of_part in rows])
     return row[order], np.split(place, ends[:-1])
+
+
+def _beside(
+    messages: Addressed, parts: Sequence[Part]
+) -> tuple[Sequence[Intervention], Sequence[tuple[int, tuple[str, bytes]]]]:
+    """What messages bring beside readings: interventions in their order, and what devices must be sent."""
+    interventions: list[Intervention] = []
+    requests: list[tuple[int, tuple[str, bytes]]] = []
+    for part in parts:
+        for row, device, t_ns, kind in part.decoded.interventions:
+            place = part.rows[row]
+            source, topics_device = int(messages.source[place]), str(messages.device[place])
+            interventions.append(
+                Intervention(int(messages.message[place]), source, device or topics_device, t_ns, kind)
+            )
+        if part.decoded.requests:
+            source = int(messages.source[part.rows[0]])
+            requests += [(source, message) for message in part.decoded.requests]
+    interventions.sort(key=lambda one: one.message)
+    return interventions, requests
 
 
 def _impossible_text() -> str:

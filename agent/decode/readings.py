@@ -4,11 +4,47 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from agent.drops import Drops
 from agent.reasons import ReasonName
-from agent.words import Bool, Devices, Float32, Int64
+from agent.words import Bool, Devices, Float32, Int64, InterventionKind
 
 IMPOSSIBLE_NS = -1  # the event time of a reading whose time cannot be
+
+
+class Address(NamedTuple):
+    """What a topic means: index of the source, the device, and the texts of the pattern's named levels in its order.
+
+    The device is "" where the payload has to name it.
+    """
+
+    source: int
+    device: str
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """n payloads of one source.
+
+    arrived_ns  int64 [n]  the event time of payloads that have none of their own
+    addresses   n of them: what their topics mean
+    """
+
+    payloads: Sequence[bytes]
+    arrived_ns: Int64
+    addresses: Sequence[Address]
+
+
+class Intervened(NamedTuple):
+    """Somebody worked on a machine: the row of the payload that says so, and the device where the payload names it."""
+
+    row: int
+    device: str | None
+    t_ns: int
+    kind: InterventionKind
 
 
 class Fault(NamedTuple):
@@ -26,16 +62,30 @@ class Decoded:
     row     int64 [n]       index of the payload that a reading is from; a payload may bring none, one or several. None
                             where each has brought one
     t_ns    int64 [n]       event time in ns since 1970 or in cycles times 1e9, IMPOSSIBLE_NS for one that cannot be
-    x       float32 [n, F]  values of the source's F channels, NaN = missing, infinite = beyond float32
+    x       float [n, F]    numbers of the source's F channels as they came, NaN = missing; float32 or float64
     faults                  payloads that were dropped or doubted
     device  [n]             ids that the payloads name; None where the topic's device is the one that is meant
+    interventions           in the order of the payloads; a payload may bring one instead of a reading, or beside it
+    requests                (topic, payload) of messages that the devices must be sent
     """
 
     row: Int64 | None
     t_ns: Int64
-    x: Float32
+    x: npt.NDArray[np.floating[Any]]
     faults: Sequence[Fault] = ()
     device: Devices | None = None
+    interventions: Sequence[Intervened] = ()
+    requests: Sequence[tuple[str, bytes]] = ()
+
+
+class Intervention(NamedTuple):
+    """Somebody worked on a machine: index of the message that says so, index of the source, the device, when, what."""
+
+    message: int
+    source: int
+    device: str
+    t_ns: int
+    kind: InterventionKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +99,8 @@ class Readings:
     x        float32 [n, F]  NaN = missing, infinite = beyond float32. F is the largest number of channels that a source
                              has; in the rows of a source of fewer the last columns are NaN
     drops                    messages that were left out, and those that are doubted but used
+    interventions            in the order of the messages
+    requests                 (source, (topic, payload)) of messages that devices must be sent
     """
 
     message: Int64
@@ -57,6 +109,8 @@ class Readings:
     t_ns: Int64
     x: Float32
     drops: list[Drops]
+    interventions: Sequence[Intervention] = ()
+    requests: Sequence[tuple[int, tuple[str, bytes]]] = ()
 
     def only(self, kept: Bool) -> "Readings":
         """The readings where `kept` bool [n] says so, with all drops."""
@@ -67,6 +121,8 @@ class Readings:
             t_ns=self.t_ns[kept],
             x=self.x[kept],
             drops=self.drops,
+            interventions=self.interventions,
+            requests=self.requests,
         )
 
     def drop(self, rows: Int64, reason: ReasonName, detail: Callable[..., str], *values: Any) -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
+from agent.decode.readings import Address
 from agent.drops import NO_SOURCE, SingleDrop
 
 ADDRESSES_MAX = 100_000  # topics remembered; beyond it the memory starts anew
@@ -71,13 +71,6 @@ def device_id_problem(device: str, bytes_max: int) -> str:
     return ""
 
 
-class Address(NamedTuple):
-    """What a topic means: index of the source, and the device."""
-
-    source: int
-    device: str
-
-
 class Addresses:
     """What topics mean. A topic belongs to the first source whose pattern it matches."""
 
@@ -85,7 +78,7 @@ class Addresses:
         self._patterns = patterns
         self._device_id_bytes_max = device_id_bytes_max
         self._addresses: dict[str, Address] = {}  # by topic
-        self._first_topic: dict[Address, str] = {}  # of a device, where a wildcard lets it have several
+        self._first_topic: dict[tuple[int, str], str] = {}  # of a device, where a wildcard lets it have several
 
     def find(self, topics: Sequence[str], drops: list[SingleDrop]) -> list[Address | None]:
         """The address of each topic, None for a message that is dropped; `drops` gets what is dropped or doubted."""
@@ -111,7 +104,7 @@ class Addresses:
                     self._addresses.clear()
                     self._first_topic.clear()
                 self._addresses[topic] = address
-                if pattern.has_wildcard and (first := self._first_topic.setdefault(address, topic)) != topic:
+                if pattern.has_wildcard and (first := self._first_topic.setdefault((source, device), topic)) != topic:
                     detail = f"the device also comes from {first}"
                     drops.append(SingleDrop("two_topics", message, source, device, detail))
             return address

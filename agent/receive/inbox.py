@@ -86,7 +86,7 @@ class Inbox:
         self.topic_texts: dict[bytes, str] = {}
         self._now_ns = now_ns
         self._sources = sources
-        self._patterns = [Pattern.parse(source.topic) for source in sources]
+        self._patterns = [Pattern.parse(source.topics[0]) for source in sources]
         has_wildcard = any(pattern.has_wildcard for pattern in self._patterns)
         self.share = Share(bounds.rows_per_device_max, self._whose_share, has_one_topic_a_device=not has_wildcard)
         self.backlog = Backlog()

@@ -15,9 +15,9 @@ from agent.config.settings import Broker
 from agent.mqtt.client import make_client
 from agent.receive.fast_client import FastClient, packet_bytes_max
 from agent.receive.inbox import Inbox, ReadBounds
-from agent.words import Source
+from agent.words import Source, plain_channels
 
-_SOURCE = Source(name="check", topic="a/{device}", time_field="t", time_unit="s", fields=("x",))
+_SOURCE = Source(name="check", topics=("a/{device}",), time_field="t", time_unit="s", channels=plain_channels("x"))
 _PAYLOAD_BYTES_MAX = 8
 _KEEPALIVE_S = 60
 _PINGREQ, _PINGRESP = b"\xc0\0", b"\xd0\0"

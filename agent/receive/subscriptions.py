@@ -12,7 +12,7 @@ class Subscriptions:
     """One for each source. `of_source`: its name -> `pending`, `granted`, or `refused: WHY`."""
 
     def __init__(self, sources: Sequence[Source], qos: Sequence[int]) -> None:
-        self.filters = [Pattern.parse(source.topic).filter for source in sources]
+        self.filters = [Pattern.parse(source.topics[0]).filter for source in sources]
         self.of_source = {source.name: "pending" for source in sources}
         self._qos = qos
         self._unanswered: dict[int, str] = {}  # message id of a SUBSCRIBE -> source

@@ -15,7 +15,7 @@ from agent.decode.topic import DEVICE
 from agent.replay.recorded import Recorded
 from agent.score.early_warning import Float64
 from agent.score.time_unit import nanoseconds
-from agent.words import FirstSeen, Float32, Int64, Source
+from agent.words import FirstSeen, Float32, Int64, Source, plain_channels
 
 SOURCE_NAME = "replay"
 
@@ -45,7 +45,7 @@ class Stream:
         return topics, payloads
 
     def topic(self, device: str) -> str:
-        return self.source.topic.replace(DEVICE, device)
+        return self.source.topics[0].replace(DEVICE, device)
 
 
 def source_for(manifest: Manifest, topic: str, *, first_seen: FirstSeen = "unknown") -> Source:
@@ -56,10 +56,10 @@ def source_for(manifest: Manifest, topic: str, *, first_seen: FirstSeen = "unkno
     cycles = manifest.time_unit == "cycle"
     return Source(
         name=SOURCE_NAME,
-        topic=topic,
+        topics=(topic,),
         time_field="cycle" if cycles else "t",
         time_unit=manifest.time_unit,
-        fields=tuple(channel.name for channel in manifest.channels),
+        channels=plain_channels(*(channel.name for channel in manifest.channels)),
         first_seen=first_seen,
     )
 

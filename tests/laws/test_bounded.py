@@ -65,7 +65,7 @@ def test_junk_makes_no_device():
 
 def test_samples_of_drops_are_bounded_and_counts_are_not():
     """One sample a source and reason is enough for the log, which says the last of them."""
-    sources = [replace(SOURCE, name=f"s{number}", topic=f"s{number}/{{device}}") for number in range(100)]
+    sources = [replace(SOURCE, name=f"s{number}", topics=(f"s{number}/{{device}}",)) for number in range(100)]
     into = core(*sources)
     for _ in range(2):
         taken = take(into, [(f"s{number}/j{index}", b"{") for index in range(10) for number in range(100)])

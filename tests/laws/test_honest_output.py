@@ -49,7 +49,7 @@ def test_lost_history_starts_from_a_zero_state():
 
 
 def test_known_missing_history_is_a_gap_for_the_next_row_of_each_device_of_the_source():
-    into = core(SOURCE, replace(SOURCE, name="oven", topic="oven/{device}"))
+    into = core(SOURCE, replace(SOURCE, name="oven", topics=("oven/{device}",)))
     take(into, [*life("p1", 4), *[("oven/o1", payload) for _, payload in life("o1", 4)]])
     into.apply(HistoryLost("press"))
     later = [message("p1", 5), ("oven/o1", message("o1", 5)[1]), message("p1", 6)]
@@ -129,7 +129,14 @@ def test_rows_that_are_not_ok_do_not_clear():
 def test_the_status_counts_every_device_once():
     into = core()
     take(into, [*life("p1", 5), *life("p2", 1), *life("p3", 4), message("p3", 9)])
-    assert into.view().devices_by_quality() == {"ok": 1, "warming_up": 1, "gap": 1, "out_of_domain": 0, "stale": 0}
+    assert into.view().devices_by_quality() == {
+        "ok": 1,
+        "warming_up": 1,
+        "gap": 1,
+        "out_of_domain": 0,
+        "stale": 0,
+        "stuck": 0,
+    }
 
 
 def test_rows_that_come_far_too_fast_are_not_stepped():

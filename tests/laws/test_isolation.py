@@ -114,7 +114,7 @@ def test_a_device_whose_state_cannot_be_followed_starts_again_and_its_neighbour_
 
 def test_two_sources_that_use_one_id_are_two_machines():
     """One id under two sources, one machine sound and one worn: neither moves the other's bytes or alerts."""
-    other = replace(SOURCE, name="oven", topic="oven/{device}")
+    other = replace(SOURCE, name="oven", topics=("oven/{device}",))
     into = core(SOURCE, other)
     sound, worn = life("p1", 60, wear_from=1000), life("p1", 60, seed=1)
     both = interleaved(sound, [("oven/p1", payload) for _, payload in worn])

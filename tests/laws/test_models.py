@@ -10,11 +10,11 @@ from msgspec.structs import replace as replace_struct
 from agent.bundle.manifest import Cadence
 from agent.core import Bounds, Core
 from agent.core.entries import AlertsKept, HistoryLost, Messages, StateBehind
-from agent.words import Quality
+from agent.words import Quality, plain_channels
 from tests.small_bundle import CHANNELS, small_manifest
 from tests.streams import SOURCE, core, interleaved, life, model, states_of, take
 
-BENCH = replace(SOURCE, name="bench", topic="bench/{device}")
+BENCH = replace(SOURCE, name="bench", topics=("bench/{device}",))
 SLOW = Cadence(every_s=5.0, dt_max_s=100.0)
 
 
@@ -66,7 +66,7 @@ def test_models_on_different_sources_step_their_own_alone():
 
 def test_each_model_takes_its_channels_from_the_sources():
     """A source whose payload has more, in another order, than either model reads."""
-    wide = replace(SOURCE, fields=("x", *CHANNELS[::-1]))
+    wide = replace(SOURCE, channels=plain_channels("x", *CHANNELS[::-1]))
     two = Core((wide,), (model(wide), model(wide, name="shadow")), Bounds())
     messages = [(topic, json.dumps({**json.loads(payload), "x": 7.0}).encode()) for topic, payload in life("p1", 60)]
     taken = take(two, messages)

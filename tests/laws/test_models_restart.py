@@ -11,6 +11,7 @@ from agent.bundle.manifest import Cadence
 from agent.core import Bounds, Core
 from agent.core.entries import AlertsKept, HistoryLost, StateBehind
 from agent.core.model import Model
+from agent.words import plain_channels
 from tests.small_bundle import CHANNELS, small_manifest
 from tests.streams import SOURCE, CoreBundle, core, engine_of, life, model, take
 
@@ -51,7 +52,7 @@ def test_a_clean_restart_does_not_move_the_pace_of_a_slow_model(cut):
 
 def test_an_alert_of_a_model_that_no_longer_reads_the_source_ends():
     """The model goes on with another source; nothing can ever clear what it said of this one."""
-    bench = replace(SOURCE, name="bench", topic="bench/{device}")
+    bench = replace(SOURCE, name="bench", topics=("bench/{device}",))
     sources = (SOURCE, bench)
     models = (model(*sources), model(*sources, name="other", threshold=0.99999))
     first = Core(sources, models, Bounds())
@@ -65,7 +66,7 @@ def test_an_alert_of_a_model_that_no_longer_reads_the_source_ends():
 
 def test_a_row_without_any_channel_of_a_model_is_none_for_it():
     """One topic, two kinds of payload in turn; each model has the channels of one of them."""
-    source = replace(SOURCE, fields=("a_temp", "a_load", "a_wear", "b_temp", "b_load", "b_wear"))
+    source = replace(SOURCE, channels=plain_channels("a_temp", "a_load", "a_wear", "b_temp", "b_load", "b_wear"))
     manifest = small_manifest()
 
     def of(name, prefix, src):
@@ -83,7 +84,7 @@ def test_a_row_without_any_channel_of_a_model_is_none_for_it():
     messages = list(payloads())
     both = take(Core((source,), (of("a", "a", source), of("b", "b", source)), Bounds()), messages)
     for index, prefix in enumerate("ab"):
-        own = replace(source, fields=source.fields[3 * index : 3 * index + 3], report_extra=False)
+        own = replace(source, channels=source.channels[3 * index : 3 * index + 3], report_extra=False)
         alone = take(Core((own,), (of(prefix, prefix, own),), Bounds()), messages)
         assert both.scores[index].t_ns.tolist() == alone.scores[0].t_ns.tolist()
         assert both.scores[index].outputs["risk"].tobytes() == alone.scores[0].outputs["risk"].tobytes()

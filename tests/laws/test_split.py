@@ -37,7 +37,7 @@ STREAM = [
 ]
 ARRIVED_NS = [10**12 + 40_000_000 * index for index in range(len(STREAM))]  # a tick every 25 messages
 BOUNDS = Bounds(stale_after_s=0.7, forget_after_s=2.4, devices_max=3)  # so that devices are forgotten, and refused
-BENCH = replace(SOURCE, name="bench", topic="bench/{device}", first_seen="new")
+BENCH = replace(SOURCE, name="bench", topics=("bench/{device}",), first_seen="new")
 
 
 def whole(taken: list[Taken]) -> tuple[bytes, list[object]]:

@@ -191,7 +191,7 @@ def test_what_is_allowed_is_not_found():
         ),
         ("agent/publish/mqtt.py", "import time\nimport paho.mqtt.client\nfrom agent.store.cursor import Cursor"),
         ("agent/bundle/file.py", "import os\nopen('x')"),
-        ("agent/decode/json_object.py", "from datetime import UTC, datetime"),
+        ("agent/decode/json.py", "from datetime import UTC, datetime"),
         ("trainer/fit.py", "import torch\nfrom agent.step.engine import Engine\nfrom agent.replay.inline import play"),
     ):
         assert list(faults(path, source)) == []

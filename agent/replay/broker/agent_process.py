@@ -97,7 +97,7 @@ fleet_size = {fleet_size}
 scores = "all"
 [[source]]
 name = {_quoted(source.name)}
-topic = {_quoted(source.topic)}
+topic = {_quoted(source.topics[0])}
 qos = 1
 first_seen = {_quoted(source.first_seen)}
 [source.time]

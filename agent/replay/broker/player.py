@@ -122,7 +122,7 @@ class _BrokerReplay:
             self.agent.check_alive()
             if self.collected.taken > n_rows + 1:
                 what = f"took {self.collected.taken} messages of {n_rows} rows and an end marker"
-                raise self.agent.failure(f"{what}: does something else publish to {self.stream.source.topic}?")
+                raise self.agent.failure(f"{what}: does something else publish to {self.stream.source.topics[0]}?")
             if self.collected.taken == n_rows + 1 and self.collected.n_scored >= n_rows:
                 return
 

@@ -13,7 +13,7 @@ from agent.words import Quality
 from tests.small_bundle import small_manifest
 from tests.streams import MODEL, SOURCE, bytes_of, core, life, message, states_of, take
 
-BENCH = replace(SOURCE, name="bench", topic="bench/{device}/cycle", first_seen="new")
+BENCH = replace(SOURCE, name="bench", topics=("bench/{device}/cycle",), first_seen="new")
 OK, WARMING_UP, GAP = Quality.OK, Quality.WARMING_UP, Quality.GAP
 S = 10**9
 STALE_S = 600

@@ -16,8 +16,8 @@ from agent.bundle.manifest_rules import SPAN_S_MAX
 from agent.config.load import Examined, check, examine
 from agent.config.plan import build
 from agent.core.entries import Heartbeat, Messages
-from agent.decode.json_object import JsonObjectCodec, field_problem
-from agent.words import Source
+from agent.decode.json import JsonCodec, field_problem
+from agent.words import Source, plain_channels
 from tests.bundles import small_members, write_small_bundle
 from tests.configurations import SOURCE, VALID, write_configuration
 from tests.small_bundle import small_manifest
@@ -40,7 +40,7 @@ def takes_rows(examined: Examined) -> None:
     assert examined.plan is not None
     core = build(examined.settings, examined.plan)
     for source in examined.plan.sources:
-        topic = source.topic.replace("{device}", "p1").replace("+", "x").replace("#", "x")
+        topic = source.topics[0].replace("{device}", "p1").replace("+", "x").replace("#", "x")
         for step in range(30):  # by a clock, fifty years late: it is re-based
             values = dict.fromkeys(source.fields, 0.5) | ({source.time_field: step} if source.time_field else {})
             core.apply(Messages([topic], [json.dumps(values).encode()], [ARRIVED_NS + step * 10**9]))
@@ -91,9 +91,9 @@ def test_a_channel_whose_own_name_cannot_be_read_needs_a_field(tmp_path):
 
 @given(st.text(st.characters(codec="utf-8"), max_size=4) | st.sampled_from([chr(code) for code in range(256)]))
 def test_a_field_is_refused_where_the_decoder_refuses_it(field):
-    source = Source("press", "plant/{device}", "", "arrival", (field,))
+    source = Source("press", ("plant/{device}",), "", "arrival", plain_channels(field))
     try:
-        JsonObjectCodec(source)
+        JsonCodec(source)
     except ValueError:
         assert field_problem(field)
     else:

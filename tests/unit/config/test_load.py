@@ -169,9 +169,9 @@ def test_a_key_of_an_inline_table_has_the_line_of_the_table(tmp_path):
 
 
 def test_a_codec_that_is_not_one_is_refused_with_those_there_are(tmp_path):
-    assert load(write_configuration(tmp_path, VALID + SOURCE + 'codec = "json_object"\n'), {}).source[0].codec
+    assert load(write_configuration(tmp_path, VALID + SOURCE + 'codec = "json"\n'), {}).source[0].codec
     found = found_in(tmp_path, VALID + SOURCE + 'codec = "cbor"\n')
-    assert found == ["forewarn.toml:13: source[press].codec: must be 'json_object', not 'cbor'"]
+    assert found == ["forewarn.toml:13: source[press].codec: must be 'json', not 'cbor'"]
 
 
 def test_sources_without_a_name_are_not_of_one_name(tmp_path):

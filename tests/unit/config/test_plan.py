@@ -8,7 +8,7 @@ from agent.config.plan import bounds, plan
 from agent.config.settings import Agent, Settings, Time
 from agent.core.bounds import Bounds
 from agent.publish.status import ModelStatus
-from agent.words import Source
+from agent.words import Source, plain_channels
 from tests.bundles import write_small_bundle
 from tests.configurations import SOURCE, VALID, write_configuration
 from tests.small_bundle import small_manifest
@@ -27,8 +27,8 @@ def test_a_source_lists_a_payload_field_for_every_channel_in_order(tmp_path):
     planned = plan(settings, {"main": file.read(settings.model[0].bundle)})
     assert planned.sources == (
         Source(
-            name="press", topic="plant/{device}/cycle", time_field="cycle", time_unit="cycle",
-            fields=("temp", "load", "W"), future_max_s=60.0, report_extra=False,
+            name="press", topics=("plant/{device}/cycle",), time_field="cycle", time_unit="cycle",
+            channels=plain_channels("temp", "load", "W"), future_max_s=60.0, report_extra=False,
             first_seen="new",
         ),
     )  # fmt: skip

@@ -56,8 +56,8 @@ def test_a_codec_is_one_file_one_line_one_folder_of_cases_and_one_section(tmp_pa
     before = content(tmp_path)
     (tmp_path / "agent/decode/lines.py").write_text(code())
     catalogue = tmp_path / "agent/decode/codec.py"
-    replaced(catalogue, "JsonObjectCodec,\n", 'JsonObjectCodec,\n    "lines": LinesCodec,\n')
-    replaced(catalogue, "JsonObjectCodec\n", "JsonObjectCodec\nfrom agent.decode.lines import LinesCodec\n")
+    replaced(catalogue, "JsonCodec,\n", 'JsonCodec,\n    "lines": LinesCodec,\n')
+    replaced(catalogue, "JsonCodec\n", "JsonCodec\nfrom agent.decode.lines import LinesCodec\n")
     pytest = ("-m", "pytest", "-v", "-p", "no:cacheprovider", "-c", "/dev/null", f"--rootdir={tmp_path}", CONTRACT)
     assert "tests/data/codec/lines is missing" in run(tmp_path, *pytest, "-k", "has_cases", returncode=1)
     folder = tmp_path / "tests/data/codec/lines"
@@ -79,4 +79,4 @@ def test_a_codec_is_one_file_one_line_one_folder_of_cases_and_one_section(tmp_pa
     said = run(tmp_path, *pytest)
     assert f"{CONTRACT}::test_a_payload_becomes_what_its_case_says[lines-two_lines] PASSED" in said
     page = run(tmp_path, "-c", "import runpy; print(runpy.run_path('docs/configuration_page.py')['page']())")
-    assert '| `codec` | `"json_object"`, `"lines"` |' in page
+    assert '| `codec` | `"json"`, `"lines"` |' in page

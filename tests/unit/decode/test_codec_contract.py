@@ -1,7 +1,8 @@
 """What holds of every codec in CODECS, shown with the cases of tests/data/codec/NAME.
 
-`source.json` has what of `Source` the cases need. `CASE.payload` is a payload, `CASE.json` what it becomes: `readings`
-as pairs of event time in ns and channels (null = missing), `drops` as reasons of drops and doubts.
+`source.json` has what of `Source` the cases need; `fields` there are channels whose numbers are taken as they come.
+`CASE.payload` is a payload, `CASE.json` what it becomes: `readings` as pairs of event time in ns and channels (null =
+missing), `drops` as reasons of drops and doubts.
 """
 
 import json
@@ -12,6 +13,7 @@ from itertools import pairwise
 from pathlib import Path
 from zlib import crc32
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,7 +23,7 @@ from agent.decode.codec import CODECS
 from agent.decode.intake import Intake
 from agent.decode.topic import device_id_problem
 from agent.reasons import REASONS
-from agent.words import Source
+from agent.words import Source, plain_channels
 
 ROOT = Path(__file__).parents[3]
 DATA = ROOT / "tests" / "data" / "codec"
@@ -53,8 +55,9 @@ def case(name: str, payload: bytes, readings: list[tuple[int, list[object]]] = [
 
 def source(codec: str) -> Source:
     changes = json.loads((DATA / codec / "source.json").read_text())
-    changes["fields"] = tuple(changes["fields"])
-    return Source(name=codec, topic=f"{codec}/{{device}}", codec=codec, **changes)
+    channels = [{"field": field} for field in changes.pop("fields", ())]
+    given = {"name": codec, "codec": codec, "topics": [f"{codec}/{{device}}"], "channels": channels, **changes}
+    return msgspec.convert(given, Source)
 
 
 def read(*messages: Message, sources: list[Source], cuts: tuple[int, ...] = ()) -> tuple[list[Row], list[Drop]]:
@@ -114,7 +117,7 @@ def test_payloads_mean_the_same_split_joined_and_beside_junk_and_other_sources(c
     """Cases, junk and a second source's messages in any order, cut anywhere: each row as it is alone, in its order."""
     ordinary = st.sampled_from(some_cases(codec)).map(lambda one: one.payload)
     cut_off = ordinary.flatmap(lambda payload: st.integers(0, len(payload)).map(lambda size: payload[:size]))
-    other = Source("other", "other/{device}", "", "arrival", ("only",))
+    other = Source("other", ("other/{device}",), "", "arrival", plain_channels("only"))
     message = st.one_of(
         st.tuples(st.sampled_from([f"{codec}/p1", f"{codec}/p2"]), ordinary | cut_off | st.binary(max_size=40)),
         st.tuples(st.just("other/o1"), st.sampled_from([b'{"only": 1}', b"{"])),

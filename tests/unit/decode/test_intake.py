@@ -7,10 +7,12 @@ from agent.decode import topic as topic_module
 from agent.decode.codec import CODECS
 from agent.decode.intake import Intake
 from agent.decode.readings import Decoded
-from agent.words import Source
+from agent.words import Source, plain_channels
 
-PRESS = Source(name="press", topic="press/{device}", time_field="ts", time_unit="s", fields=("temp", "load"))
-OVEN = replace(PRESS, name="oven", topic="oven/+/{device}", fields=("t", "l"), time_unit="ms")
+PRESS = Source(
+    name="press", topics=("press/{device}",), time_field="ts", time_unit="s", channels=plain_channels("temp", "load")
+)
+OVEN = replace(PRESS, name="oven", topics=("oven/+/{device}",), channels=plain_channels("t", "l"), time_unit="ms")
 NOW_NS = 1_700_000_000 * 10**9
 
 
@@ -57,7 +59,9 @@ def test_a_missing_channel_is_named_and_a_reading_without_any_is_dropped():
 
 
 def test_of_several_missing_channels_the_first_is_named_and_the_others_counted():
-    source = Source(name="fan", topic="fan/{device}", time_field="", time_unit="arrival", fields=("a", "b", "c"))
+    source = Source(
+        name="fan", topics=("fan/{device}",), time_field="", time_unit="arrival", channels=plain_channels("a", "b", "c")
+    )
     intake = Intake([source], payload_bytes_max=100, device_id_bytes_max=10)
     (drop,) = said(intake.read(["fan/f1"], [b'{"a": 1}'], np.int64([1])), sources=[source])
     assert drop.detail == "b has no value, nor have 1 more"
@@ -83,7 +87,7 @@ def test_the_first_topics_of_devices_are_forgotten_with_the_others(monkeypatch):
 
 def test_long_topics_are_read_and_not_remembered():
     """Law 5: 100,000 topics of 64 KB each would be 6 GB."""
-    intake = Intake([replace(PRESS, topic="press/{device}/#")], payload_bytes_max=1000, device_id_bytes_max=20)
+    intake = Intake([replace(PRESS, topics=("press/{device}/#",))], payload_bytes_max=1000, device_id_bytes_max=20)
     topics = ["press/p1/" + "x" * size for size in (1, 256 - 9, 257 - 9, 60_000)]
     for _ in range(2):
         readings = intake.read(topics, [b'{"ts": 1, "temp": 1, "load": 1}'] * 4, np.full(4, NOW_NS))
@@ -107,7 +111,9 @@ def test_one_device_from_two_topics_is_a_doubt_once_a_topic():
 
 
 def test_a_source_of_fewer_channels_has_nan_in_the_columns_that_it_lacks_and_is_not_short_of_them():
-    fan = Source(name="fan", topic="fan/{device}", time_field="", time_unit="arrival", fields=("speed",))
+    fan = Source(
+        name="fan", topics=("fan/{device}",), time_field="", time_unit="arrival", channels=plain_channels("speed")
+    )
     messages = [("press/p1", {"ts": 1, "temp": 3, "load": 4}), ("fan/f1", {"speed": 7}), ("fan/f2", {"speed": None})]
     readings = read(*messages, sources=(fan, PRESS))
     np.testing.assert_array_equal(readings.x, np.float32([[3, 4], [7, np.nan]]))
@@ -125,20 +131,20 @@ class Boxes:
     def __init__(self, source):
         pass
 
-    def decode(self, payloads, arrived_ns):
+    def decode(self, batch):
         found = [
             (row, place, letter)
-            for row, payload in enumerate(payloads)
+            for row, payload in enumerate(batch.payloads)
             for place, letter in enumerate(payload.decode())
         ]
         rows, places, letters = zip(*found, strict=True) if found else ((), (), ())
         row, x = np.array(rows, np.int64), np.array(places, np.float32)[:, None]
-        return Decoded(row, arrived_ns[row], x, device=np.array(letters, np.object_))
+        return Decoded(row, batch.arrived_ns[row], x, device=np.array(letters, np.object_))
 
 
 def test_a_codec_may_find_several_readings_in_a_payload_and_name_their_devices(monkeypatch):
     monkeypatch.setitem(CODECS, "boxes", Boxes)
-    box = Source("box", "box/{device}", "", "arrival", ("place",), codec="boxes")
+    box = Source("box", ("box/{device}",), "", "arrival", plain_channels("place"), codec="boxes")
     for sources, more in (((box,), ()), ((PRESS, box), (("press/p1", b'{"ts": 1, "temp": 3, "load": 4}'),))):
         intake = Intake(sources, payload_bytes_max=1000, device_id_bytes_max=20)
         messages = [("box/b1", b"ab"), *more, ("box/b1", b""), ("box/b2", b"a")]

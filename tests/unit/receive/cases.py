@@ -115,7 +115,7 @@ def cases(version: str) -> dict[str, Case]:
     if version == "5":
         table |= {name: taken(version, mid=20, properties=data) for name, data in PROPERTIES.items()}
         table["retained with properties"] = dropped(version, "retained", OLD, flags=RETAIN, properties=b"\x01\x00")
-    table["another source"] = taken(version, topic=PUMP.topic.replace("{device}", "p9").encode())
+    table["another source"] = taken(version, topic=PUMP.topics[0].replace("{device}", "p9").encode())
     return table
 
 

@@ -5,11 +5,19 @@ from collections.abc import Callable
 
 from agent.receive.client import Receiver
 from agent.receive.inbox import BROKER_DROPPED, Received
-from agent.words import Source
+from agent.words import Source, plain_channels
 from bench.fake_broker import SUBSCRIBE, FakeBroker, Session
 
-PRESS = Source(name="press", topic="plant/{device}/cycle", time_field="cycle", time_unit="cycle", fields=("temp",))
-PUMP = Source(name="pump", topic="pumps/{device}", time_field="", time_unit="arrival", fields=("temp",))
+PRESS = Source(
+    name="press",
+    topics=("plant/{device}/cycle",),
+    time_field="cycle",
+    time_unit="cycle",
+    channels=plain_channels("temp"),
+)
+PUMP = Source(
+    name="pump", topics=("pumps/{device}",), time_field="", time_unit="arrival", channels=plain_channels("temp")
+)
 TOPIC = b"plant/p1/cycle"
 
 

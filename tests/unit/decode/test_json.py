@@ -3,19 +3,25 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agent.decode.json_object import JsonObjectCodec
-from agent.decode.readings import IMPOSSIBLE_NS
-from agent.words import Source
+from agent.decode.json import JsonCodec
+from agent.decode.readings import IMPOSSIBLE_NS, Address, Batch
+from agent.words import Source, plain_channels
 
-SOURCE = Source(name="press", topic="{device}", time_field="ts", time_unit="s", fields=("temp", "load"))
+SOURCE = Source(
+    name="press", topics=("{device}",), time_field="ts", time_unit="s", channels=plain_channels("temp", "load")
+)
 
 
 NAN = float("nan")
 
 
+def batch(payloads, arrived_ns=0):
+    return Batch(payloads, np.full(len(payloads), arrived_ns), [Address(0, "p1")] * len(payloads))
+
+
 def decode(*payloads, arrived_ns=0, **changes):
     """The readings of payloads, by the codec of a source with `changes`."""
-    return JsonObjectCodec(replace(SOURCE, **changes)).decode(payloads, np.full(len(payloads), arrived_ns))
+    return JsonCodec(replace(SOURCE, **changes)).decode(batch(payloads, arrived_ns))
 
 
 def decoded(payload, **changes):

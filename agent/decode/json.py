@@ -1,11 +1,11 @@
-"""The codec `json_object`: a payload is one JSON object, with a field a channel and one for the time.
+"""The codec `json`: a payload is one JSON object, with a field a channel and one for the time.
 
 msgspec decodes straight into a struct made for the source, so a payload costs no dict. Strict about types: `true`,
 `"21,4"` and NaN are not numbers. A missing or null channel is NaN; fields that no channel names are noted.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import astuple
 
-from agent.decode.readings import IMPOSSIBLE_NS, Decoded, Fault
+from agent.decode.readings import IMPOSSIBLE_NS, Batch, Decoded, Fault
 from agent.errors import Unreadable
 from agent.reasons import ReasonName
-from agent.words import Float32, Int64, Source, TimeUnit
+from agent.words import Int64, Source, TimeUnit
 
 NS_PER: dict[TimeUnit, int] = {"s": 10**9, "ms": 10**6, "us": 10**3, "cycle": 10**9}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,7 +32,7 @@ def field_problem(field: str) -> str:
     return ""
 
 
-class JsonObjectCodec:
+class JsonCodec:
     """Decodes the payloads of one source, a JSON object each, without a Python call of ours for an ordinary one.
 
     Where the strict decoder raises one of `Unreadable`, that payload alone is looked at again.
@@ -44,8 +44,18 @@ class JsonObjectCodec:
         strict, self._lenient = (_decoder(source, forbid_unknown=forbid) for forbid in (True, False))
         self._strict = strict if source.report_extra else self._lenient
 
-    def decode(self, payloads: Sequence[bytes], arrived_ns: Int64) -> Decoded:
+    @staticmethod
+    def problems(source: Source) -> Iterator[tuple[str, str]]:
+        """See `agent.decode.codec`."""
+        for field in source.fields:
+            if problem := field_problem(field):
+                yield "channels", problem
+        if problem := field_problem(source.time_field):
+            yield "time.field", problem
+
+    def decode(self, batch: Batch) -> Decoded:
         """A reading of each payload that is one; see `agent.decode.codec`."""
+        payloads, arrived_ns = batch.payloads, batch.arrived_ns
         objects: list[msgspec.Struct] = []
         faults: list[Fault] = []
         dropped: list[int] = []
@@ -84,14 +94,13 @@ class JsonObjectCodec:
         except Unreadable as other:
             return None, "malformed", str(other)
 
-    def _columns(self, objects: Sequence[msgspec.Struct], arrived_ns: Int64) -> tuple[Int64, Float32]:
-        """Event times int64 [n] and channels float32 [n, F]; arrived_ns int64 [n] for a source without a time."""
+    def _columns(self, objects: Sequence[msgspec.Struct], arrived_ns: Int64) -> tuple[Int64, npt.NDArray[np.float64]]:
+        """Event times int64 [n] and channels float64 [n, F]; arrived_ns int64 [n] for a source without a time."""
         has_float_time = self._time_unit in NS_PER
         has_exact_time = self._time_unit in ("iso8601", "ns")  # so not by way of a float
         row_of = _channels if has_exact_time else astuple
         values = _matrix(row_of, objects, self._n_channels + has_float_time)
-        with np.errstate(over="ignore"):  # the graph clips an infinite value, and the quality says out_of_domain
-            x = values[:, has_float_time:].astype(np.float32)
+        x = values[:, has_float_time:]
         if has_float_time:
             return _scaled(values[:, 0], NS_PER[self._time_unit]), x
         if self._time_unit == "arrival":
