@@ -15,14 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from msgspec.structs import astuple
 
-from agent.decode.readings import IMPOSSIBLE_NS, Batch, Decoded, Fault
+from agent.decode.readings import Batch, Decoded, Fault
 from agent.errors import Unreadable
 from agent.reasons import ReasonName
-from agent.words import Int64, Source, TimeUnit
+from agent.values.times import IMPOSSIBLE_NS, NS_PER, T_NS_MAX, scaled_ns
+from agent.words import Int64, Source
 
-NS_PER: dict[TimeUnit, int] = {"s": 10**9, "ms": 10**6, "us": 10**3, "cycle": 10**9}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_T_NS_MAX = 2**62
 
 
 def field_problem(field: str) -> str:
@@ -102,12 +101,12 @@ class JsonCodec:
         values = _matrix(row_of, objects, self._n_channels + has_float_time)
         x = values[:, has_float_time:]
         if has_float_time:
-            return _scaled(values[:, 0], NS_PER[self._time_unit]), x
+            return scaled_ns(values[:, 0], NS_PER[self._time_unit]), x
         if self._time_unit == "arrival":
             return arrived_ns, x
         times = [reading.t for reading in objects]  # type: ignore[attr-defined]  # _decoder gives it
         exact = times if self._time_unit == "ns" else [_since_epoch_ns(time) for time in times]
-        return np.array([time if 0 <= time < _T_NS_MAX else IMPOSSIBLE_NS for time in exact], np.int64), x
+        return np.array([time if 0 <= time < T_NS_MAX else IMPOSSIBLE_NS for time in exact], np.int64), x
 
 
 def _matrix(
@@ -123,17 +122,6 @@ def _matrix(
 
 def _channels(reading: msgspec.Struct) -> tuple[Any, ...]:
     return astuple(reading)[1:]
-
-
-def _scaled(given: npt.NDArray[np.float64], scale: int) -> Int64:
-    """Times in units of `scale` ns as int64 [n] ns, IMPOSSIBLE_NS for those that cannot be."""
-    possible = (given >= 0) & (given < _T_NS_MAX / scale)
-    is_possible = np.count_nonzero(possible) == len(possible)
-    if not is_possible:
-        given = np.where(possible, given, 0)
-    whole = np.floor(given)  # kept apart: a float64 of nanoseconds since 1970 would be off by up to 128 of them
-    t_ns = whole.astype(np.int64) * scale + np.rint((given - whole) * scale).astype(np.int64)
-    return t_ns if is_possible else np.where(possible, t_ns, IMPOSSIBLE_NS)
 
 
 def _decoder(source: Source, *, forbid_unknown: bool) -> Callable[[bytes], msgspec.Struct]:

@@ -11,8 +11,6 @@ from agent.drops import Drops
 from agent.reasons import ReasonName
 from agent.words import Bool, Devices, Float32, Int64, InterventionKind
 
-IMPOSSIBLE_NS = -1  # the event time of a reading whose time cannot be
-
 
 class Address(NamedTuple):
     """What a topic means: index of the source, the device, and the texts of the pattern's named levels in its order.

@@ -23,6 +23,7 @@ LAYERS = [
     {"score"},
     {"core"},
     {"decode", "align", "step", "judge", "bundle"},
+    {"values"},
     {"devices"},
     {"drops"},
     {"words"},
@@ -36,7 +37,7 @@ SIDEWAYS = {
     ("judge", "bundle.manifest"),
     ("replay", "run"),
 }
-TRAINER_READS = {"bundle", "core", "replay", "config", "errors", "near", "score", "whole_file", "words"}
+TRAINER_READS = {"bundle", "core", "replay", "config", "errors", "near", "score", "values", "whole_file", "words"}
 TRAINER_READS_TOO = {
     "judge.evidence",
     "judge.threshold",

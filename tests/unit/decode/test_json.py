@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from agent.decode.json import JsonCodec
-from agent.decode.readings import IMPOSSIBLE_NS, Address, Batch
+from agent.decode.readings import Address, Batch
+from agent.values.times import IMPOSSIBLE_NS
 from agent.words import Source, plain_channels
 
 SOURCE = Source(
