@@ -32,6 +32,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from agent.align.first_seen import NEXT_ENTRY
 from agent.core import snapshot
 from agent.core.adoption import adopt
 from agent.core.bounds import Bounds
@@ -45,7 +46,7 @@ from agent.core.view import ModelView, View
 from agent.decode.intake import Intake
 from agent.devices.slots import GONE, NEVER, NO_SOURCE, OWNER
 from agent.drops import Drops, count_drops
-from agent.words import AlertEvent, DropCounts, Request, Scores, Source, Taken
+from agent.words import AlertEvent, DropCounts, Int64, Request, Scores, Source, Taken
 
 OTHER_BUNDLE = "the states in the snapshot are of another bundle"
 NO_SUCH_MODEL = "the snapshot has no model of this name"
@@ -131,8 +132,8 @@ class Core:
             n_messages=self.n_messages,
             log_time_ns=self.log_time_ns,
             next_tick_ns=self._next_tick_ns,
-            new_from_ns=self._stepper.newness.from_ns,
-            complete_from_ns=self._stepper.newness.complete_from_ns,
+            new_from_ns=self._by_source(self._stepper.newness.from_ns),
+            complete_from_ns=self._by_source(self._stepper.newness.complete_from_ns),
             sources=tuple(self._names),
             devices=tuple(slots.devices),
             groups=snapshot.describe(slots, self._digests()),
@@ -149,7 +150,10 @@ class Core:
         header, groups = snapshot.unpack(data, running, devices_max=self._bounds.devices_max)
         self.entry, self.n_messages = header.entry, header.n_messages
         self.log_time_ns, self._next_tick_ns = header.log_time_ns, header.next_tick_ns
-        stepper.newness.restore(header.new_from_ns, header.complete_from_ns)
+        stepper.newness.restore(
+            [header.new_from_ns.get(name, NEXT_ENTRY) for name in self._names],
+            [header.complete_from_ns.get(name, NEXT_ENTRY) for name in self._names],
+        )
         now = [self._names.index(name) if name in self._names else GONE for name in header.sources]
         today = np.array([*now, GONE, NO_SOURCE])  # so that GONE and NO_SOURCE, below 0, stay what they are
         stepper.slots.refill(header.devices, groups | {OWNER: {"source": today[groups[OWNER]["source"]]}})
@@ -206,9 +210,14 @@ class Core:
             slots = [slot for device in entry.devices if (slot := stepper.slots.find(index, device)) is not None]
             which = np.array(slots, np.int64)
         else:
-            stepper.newness.lose_history()
             source = stepper.slots.source
-            which = (source == self._names.index(entry.source)) if entry.source else (source != NO_SOURCE)
+            if entry.source:
+                index = self._names.index(entry.source)
+                stepper.newness.lose_history(index)
+                which = source == index
+            else:
+                stepper.newness.lose_history(slice(None))
+                which = source != NO_SOURCE
         for predictor in stepper.predictors:
             predictor.states.lose_history(which)
         return [], []
@@ -250,6 +259,9 @@ class Core:
         for source, n_evicted in self._stepper.evicted.items():
             self.counts[source, "forgotten"] += n_evicted
         self._stepper.evicted.clear()
+
+    def _by_source(self, times: Int64) -> dict[str, int]:
+        return dict(zip(self._names, times.tolist(), strict=True))
 
     def _no_scores(self) -> list[Scores]:
         return [one.nothing for one in self._stepper.predictors]

@@ -30,8 +30,8 @@ class Heartbeat:
 class HistoryLost:
     """Rows may be missing: the next row of each device of `source` ("" for all), or of those named, says `gap`.
 
-    devices  only these of the source; one that is not known has no history. Without any, for a while nobody who is
-             heard for the first time is taken for new (`agent.align.first_seen`)
+    devices  only these of the source; one that is not known has no history. Without any, for a while nobody of the
+             source who is heard for the first time is taken for new (`agent.align.first_seen`)
     """
 
     source: str = ""

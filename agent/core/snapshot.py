@@ -17,7 +17,7 @@ from agent.devices.slots import GONE, NO_SOURCE, OWNER, Slots
 from agent.errors import SnapshotRefused, Unreadable
 
 MAGIC = b"FWSTATE\n"
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 OF_MODELS = "model/"  # begins the names of groups that come and go with a model
 _START_OVER = "The agent starts from the next older snapshot, or with every device as one never heard."
 
@@ -47,15 +47,15 @@ class GroupHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the arrays mean: who sits in which slot, and where in the input log this was."""
+    """What the arrays mean: who sits in which slot, and where in the input log this was; `*_from_ns` are by source."""
 
     schema_version: int
     entry: _Count
     n_messages: _Count
     log_time_ns: _Time
     next_tick_ns: _Time
-    new_from_ns: _Time | None
-    complete_from_ns: _Time | None
+    new_from_ns: dict[str, _Time]
+    complete_from_ns: dict[str, _Time]
     sources: tuple[str, ...]
     devices: tuple[str | None, ...]
     groups: tuple[GroupHeader, ...]

@@ -230,7 +230,7 @@ class Stepper:
         if not self._restart.may_find:
             return []
         slots, newest_ns = rows.slot, self.spacing.newest_ns[rows.slot]
-        may_begin = self.newness.has_all(rows.heard_ns)
+        may_begin = self.newness.has_all(rows.source, rows.heard_ns)
         restarted, unsure = self._restart.read(slots, rows.source, rows.t_ns, newest_ns, may_begin)
         if np.count_nonzero(unsure):
             self._start_again(slots[unsure])

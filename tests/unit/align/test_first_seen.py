@@ -89,6 +89,19 @@ def test_who_is_first_heard_soon_after_lost_history_may_have_begun_unheard():
     assert qualities(into, bench("b3", 2, start=2), arrived_ns=lost_ns + STALE_S * S) == [WARMING_UP, OK]
 
 
+def test_history_that_one_source_lost_is_no_doubt_of_another():
+    """Each broker has a connection of its own, and what one lost says nothing of the others' devices."""
+    other = replace(BENCH, name="yard", topics=("yard/{device}/cycle",))
+    into = core(BENCH, other)
+    yard = [(topic.replace("plant/", "yard/"), payload) for topic, payload in life("y1", 3)]
+    assert qualities(into, [*bench("b1", 1), *yard[:1]]) == [OK, OK]
+    into.apply(HistoryLost("yard"))
+    assert qualities(into, [*bench("b1", 1, start=2), *yard[1:]], arrived_ns=2 * S) == [OK, GAP, OK]
+    assert qualities(into, bench("b2", 1), arrived_ns=3 * S) == [OK]
+    fresh = [(topic.replace("y1", "y2"), payload) for topic, payload in yard[:1]]
+    assert qualities(into, fresh, arrived_ns=3 * S) == [WARMING_UP]
+
+
 def test_listening_in_vain_ends_the_doubt_as_well():
     into = core(BENCH, bounds=Bounds(stale_after_s=STALE_S))
     into.apply(HistoryLost())

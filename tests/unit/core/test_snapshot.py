@@ -73,8 +73,8 @@ def test_a_model_that_is_gone_leaves_the_others_as_they_were():
 
 
 def test_a_newer_schema_is_refused_by_its_number():
-    with pytest.raises(SnapshotRefused, match="version 9, this forewarn reads version 5"):
-        core().restore(saved().replace(b'"schema_version":5', b'"schema_version":9'))
+    with pytest.raises(SnapshotRefused, match="version 9, this forewarn reads version 6"):
+        core().restore(saved().replace(b'"schema_version":6', b'"schema_version":9'))
 
 
 @pytest.mark.parametrize("header", [b'{"x":"\xff"}', b'{"x":' + b"[" * 100_000, b"{"])
