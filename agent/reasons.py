@@ -11,7 +11,7 @@ ReasonName = Literal[
     "no_channels", "late", "repeated", "too_fast", "device_id", "devices_max", "no_source", "not_finite", "retained",
     "duplicate_delivery", "topic", "shed", "broker_dropped", "protocol_error", "forgotten", "outbox_full",
     "score_not_sent", "packet_too_large", "missing_channel", "extra_channel", "clock_rebased", "clock_unsteady",
-    "two_topics", "mixed_rows", "new_life",
+    "two_topics", "mixed_rows", "new_life", "bad_value",
 ]  # fmt: skip
 
 
@@ -171,6 +171,14 @@ _ALL = (
         "new_life",
         "A counter of cycles started again, so this is a machine of unknown age; its alert ended with this cause.",
         "Nothing, after an overhaul or a replacement.",
+        is_used=True,
+    ),
+    Reason(
+        "bad_value",
+        "A channel's value is no number by the source's rules, such as `nan`, `\"unavailable\"` or an object. The "
+        "channel is missing in this row.",
+        "`detail` names field and value. Give texts that stand for numbers, or for no value, in `words`; set "
+        '`numbers_as_text` for `"55.1"`.',
         is_used=True,
     ),
 )

@@ -1,0 +1,70 @@
+"""What one value of a payload means as a number: the value rules of docs/sources.md, the same for every codec.
+
+A number is itself, `true` is 1 and `false` 0, and `null` is no value. A text is a number where the channel's `words`
+name it, or where the source says that its numbers come as texts. Anything else is a bad value: its channel is missing,
+the reading is doubted, and no other value of it is lost.
+"""
+
+import math
+import re
+from typing import Final
+
+from agent.reasons import ReasonName
+from agent.words import SourceChannel
+
+NUMBER_CHARS_MAX: Final = 400  # longer texts are no numbers: a double has 309 digits before its point
+_NUMBER: Final = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_JSON_WORDS: Final = {"true": 1.0, "false": 0.0, "null": math.nan}
+_TEXT_CHARS_SHOWN: Final = 40
+_KINDS: Final[dict[type, str]] = {dict: "an object", list: "an array", tuple: "an array", bytes: "bytes"}
+
+
+class BadValue(ValueError):
+    """A value of a payload is no number of its channel; the text says why.
+
+    reason  `bad_value`, or `out_of_range` for a number that no double holds
+    """
+
+    def __init__(self, field: str, what: str, reason: ReasonName) -> None:
+        super().__init__(f"{field} is {what}")
+        self.reason: ReasonName = reason
+
+
+def value_of(found: object, channel: SourceChannel, *, numbers_as_text: bool = False) -> float:
+    """The number that `found` means as a value of `channel`, NaN for none. Raises BadValue."""
+    if isinstance(found, bool | int | float):
+        try:
+            number = float(found)
+        except OverflowError:
+            raise BadValue(channel.field, "beyond what a double holds", "out_of_range") from None
+        if math.isfinite(number):
+            return number
+    elif found is None:
+        return math.nan
+    elif isinstance(found, str):
+        for word, number in channel.words:
+            if word == found:
+                return number
+        if numbers_as_text and (as_number := number_of_text(found, channel.field)) is not None:
+            return as_number
+    raise BadValue(channel.field, shown(found), "bad_value")
+
+
+def number_of_text(text: str, field: str) -> float | None:
+    """The number that a text writes, NaN for `null`, None for a text that writes none. Raises BadValue for 1e400."""
+    stripped = text.strip() if len(text) <= NUMBER_CHARS_MAX else ""
+    if not _NUMBER.fullmatch(stripped):
+        return _JSON_WORDS.get(stripped.lower())
+    number = float(stripped)
+    if math.isinf(number):
+        raise BadValue(field, "beyond what a double holds", "out_of_range")
+    return number
+
+
+def shown(found: object) -> str:
+    """A value of a payload, short enough for a log line."""
+    if isinstance(found, str):
+        return repr(found if len(found) <= _TEXT_CHARS_SHOWN else found[:_TEXT_CHARS_SHOWN] + "...")
+    if isinstance(found, float):
+        return str(found)
+    return _KINDS.get(type(found), "no number")
