@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
@@ -27,7 +27,7 @@ SEVERITIES: tuple[Severity, ...] = ("warning", "minor", "major", "critical")
 TimeUnit = Literal["s", "ms", "us", "ns", "iso8601", "cycle", "arrival"]
 FirstSeen = Literal["unknown", "new"]
 Compression = Literal["none", "gzip", "zstd", "auto"]
-InterventionKind = Literal["repaired", "replaced", "inspected", "maintenance_begun", "maintenance_ended"]
+InterventionKind = Literal["repaired", "replaced", "inspected"]
 
 
 class Quality(IntEnum):
@@ -220,7 +220,17 @@ class AlertEvent(msgspec.Struct, frozen=True):
     raised_t_ns: int
     quality: str
     outputs: dict[str, tuple[float, ...]]
-    cause: Literal["risk", "below_threshold", "forgotten", "source_removed", "model_removed", "new_life"]
+    cause: Literal[
+        "risk",
+        "below_threshold",
+        "forgotten",
+        "source_removed",
+        "model_removed",
+        "new_life",
+        "repaired",
+        "replaced",
+        "inspected",
+    ]
     clock_epoch: int = 0  # how often the device's clock or counter had begun anew when the alert was raised
     t_epoch: int = -1  # and at `t_ns`; -1 in a table of a version that did not keep it
     bundle: BundleLabel = UNKNOWN_BUNDLE  # raised the alert; older forewarns did not say in the alert table which one
@@ -255,6 +265,16 @@ class Shed:
     n_shed: int
 
 
+class InterventionLabel(NamedTuple):
+    """Somebody worked on a machine, at event time `t_ns` by the message `entry`: a label for the trainer."""
+
+    source: str
+    device: str
+    t_ns: int
+    kind: InterventionKind
+    entry: int
+
+
 class Request(NamedTuple):
     """What a source's devices must be asked for: a message to the broker that the source is read from."""
 
@@ -270,6 +290,8 @@ class Taken:
     scores     one a model, in the order of the models
     forgotten  (source, device) that fell silent for good: what is kept of their alerts may go
     requests   to be published to the brokers of their sources
+    labels     what was done to machines
+    rows       aligned rows in the source's columns, of a core that keeps them
     """
 
     scores: Sequence[Scores]
@@ -277,3 +299,5 @@ class Taken:
     drops: Sequence[Drop]
     forgotten: Sequence[tuple[str, str]] = ()
     requests: Sequence[Request] = ()
+    labels: Sequence[InterventionLabel] = ()
+    rows: Sequence[Any] = ()  # of agent.devices.rows.Rows, which is above this module

@@ -36,6 +36,10 @@ class Restart:
         self._counts = np.array([source.time_unit == "cycle" for source in sources])
         self.may_find = bool(self._counts.any())
 
+    def counts(self, source: int) -> bool:
+        """Whether a source's time is a counter."""
+        return bool(self._counts[source])
+
     def read(self, slots: Int64, source: Int64, t_ns: Int64, newest_ns: Int64, may_begin: Bool) -> tuple[Bool, Bool]:
         """Whose counter has started again with this row, and whose may have: two bool [b] for distinct devices (law 2).
 

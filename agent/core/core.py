@@ -28,12 +28,12 @@ before the first entry past them, and decide silence only; risk depends on a dev
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from agent.align.first_seen import NEXT_ENTRY
-from agent.core import snapshot
+from agent.core import interventions, snapshot
 from agent.core.adoption import adopt
 from agent.core.bounds import Bounds
 from agent.core.entries import AlertsKept, Entry, Heartbeat, HistoryLost, Messages, StateBehind
@@ -44,10 +44,12 @@ from agent.core.silence import was_away
 from agent.core.stepper import Stepper
 from agent.core.view import ModelView, View
 from agent.decode.intake import Intake
+from agent.devices.rows import Rows
 from agent.devices.slots import GONE, NEVER, NO_SOURCE, OWNER
 from agent.drops import Drops, count_drops
-from agent.words import AlertEvent, DropCounts, Int64, Request, Scores, Source, Taken
+from agent.words import AlertEvent, DropCounts, Int64, InterventionLabel, Request, Scores, Source, Taken
 
+OF_CODECS, WAITING = "codec/", "align/waiting"  # memories: of a source's codec, and the readings that wait
 OTHER_BUNDLE = "the states in the snapshot are of another bundle"
 NO_SUCH_MODEL = "the snapshot has no model of this name"
 DROP_SAMPLES_MAX = 64  # a call gives back at most so many samples of what it dropped; `counts` has all
@@ -62,7 +64,10 @@ class Core:
     log_time_ns  greatest arrival time so far
     """
 
-    def __init__(self, sources: Sequence[Source], models: Sequence[Model], bounds: Bounds) -> None:
+    def __init__(
+        self, sources: Sequence[Source], models: Sequence[Model], bounds: Bounds, *, keeps_rows: bool = False
+    ) -> None:
+        """keeps_rows: `Taken.rows` has the rows that the models are given, also where there is no model."""
         self.sources = tuple(sources)
         self.entry = 0
         self.n_messages = 0
@@ -75,7 +80,7 @@ class Core:
         self._intake = Intake(
             sources, payload_bytes_max=bounds.payload_bytes_max, device_id_bytes_max=bounds.device_id_bytes_max
         )
-        self._stepper = Stepper(self.sources, models, bounds)
+        self._stepper = Stepper(self.sources, models, bounds, keeps_rows=keeps_rows)
 
     def apply(self, entry: Entry) -> Taken:
         """Take the next entry of the log.
@@ -126,6 +131,8 @@ class Core:
     def snapshot(self) -> bytes:
         """All that shapes later scores and alerts. No checksum: the store adds it."""
         slots = self._stepper.slots
+        memories = {f"{OF_CODECS}{name}": kept for name, kept in self._intake.keep().items()}
+        memories[WAITING] = self._stepper.alignment.keep()
         header = snapshot.Header(
             schema_version=snapshot.SCHEMA_VERSION,
             entry=self.entry,
@@ -137,8 +144,9 @@ class Core:
             sources=tuple(self._names),
             devices=tuple(slots.devices),
             groups=snapshot.describe(slots, self._digests()),
+            memories=tuple((name, len(kept)) for name, kept in memories.items()),
         )
-        return snapshot.pack(header, slots)
+        return snapshot.pack(header, slots, memories)
 
     def restore(self, data: bytes) -> dict[str, str]:
         """Take over a snapshot. Raises SnapshotRefused, changing nothing, when it cannot be.
@@ -147,7 +155,8 @@ class Core:
         """
         stepper = self._stepper
         running = snapshot.describe(stepper.slots, self._digests())
-        header, groups = snapshot.unpack(data, running, devices_max=self._bounds.devices_max)
+        header, groups, memories = snapshot.unpack(data, running, devices_max=self._bounds.devices_max)
+        self._restore_memories(memories)
         self.entry, self.n_messages = header.entry, header.n_messages
         self.log_time_ns, self._next_tick_ns = header.log_time_ns, header.next_tick_ns
         stepper.newness.restore(
@@ -173,6 +182,15 @@ class Core:
 
     # The rest is the way inside ---------------------------------------------------------------------------------
 
+    def _restore_memories(self, memories: Mapping[str, bytes]) -> None:
+        """Raises SnapshotRefused for what is not to be read."""
+        of_codecs = {name.removeprefix(OF_CODECS): kept for name, kept in memories.items() if name != WAITING}
+        try:
+            self._intake.restore(of_codecs)
+            self._stepper.alignment.restore(memories.get(WAITING, b""))
+        except ValueError as error:
+            raise snapshot.refused(f"what it remembers beside devices cannot be read: {error}") from None
+
     def _take(self, messages: Messages) -> Taken:
         topics, payloads = messages.topics, messages.payloads
         arrived = np.fromiter(messages.arrived_ns, np.int64, len(topics))
@@ -182,6 +200,8 @@ class Core:
         forgotten: list[Key] = []
         drops: list[Drops] = []
         requests: list[Request] = []
+        labels: list[InterventionLabel] = []
+        rows: list[Rows] = []
         start = 0
         while start < len(topics):
             ends, silent = self._advance(int(log_times[start]))
@@ -190,10 +210,12 @@ class Core:
             end = int(np.searchsorted(log_times, self._next_tick_ns))
             readings = self._intake.read(topics[start:end], payloads[start:end], log_times[start:end])
             requests += [Request(self._names[source], *message) for source, message in readings.requests]
-            scores, raised, left_out = self._stepper.step(readings, log_times[start:end], self.entry)
-            parts.append(scores)
-            alerts += raised
-            drops += [group.shifted(start) for group in (*readings.drops, *left_out)]
+            stepped = interventions.step(self._stepper, readings, log_times[start:end], self.entry)
+            parts.append(stepped.scores)
+            alerts += stepped.alerts
+            labels += stepped.labels
+            rows += stepped.rows
+            drops += [group.shifted(start) for group in (*readings.drops, *stepped.drops)]
             self.log_time_ns = int(log_times[end - 1])
             self.entry += end - start
             self.n_messages += end - start
@@ -201,7 +223,7 @@ class Core:
         self._count_evicted()
         samples = count_drops(drops, topics, self._names, self.counts, DROP_SAMPLES_MAX)
         scored = [concatenated(one) for one in zip(*parts, strict=True)] if parts else self._no_scores()
-        return Taken(scored, alerts, samples, forgotten, requests)
+        return Taken(scored, alerts, samples, forgotten, requests, labels, rows)
 
     def _lose_history(self, entry: HistoryLost) -> tuple[list[AlertEvent], list[Key]]:
         stepper = self._stepper

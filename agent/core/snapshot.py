@@ -59,6 +59,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sources: tuple[str, ...]
     devices: tuple[str | None, ...]
     groups: tuple[GroupHeader, ...]
+    memories: tuple[tuple[str, _Count], ...]  # name and bytes of what is no column, behind the arrays
 
 
 def describe(slots: Slots, digests: Mapping[str, str]) -> tuple[GroupHeader, ...]:
@@ -66,8 +67,8 @@ def describe(slots: Slots, digests: Mapping[str, str]) -> tuple[GroupHeader, ...
     return tuple(GroupHeader(name, digests.get(name, ""), _columns(group)) for name, group in slots.groups.items())
 
 
-def pack(header: Header, slots: Slots) -> bytes:
-    """Header and the arrays of every group, in the order of the header."""
+def pack(header: Header, slots: Slots, memories: Mapping[str, bytes]) -> bytes:
+    """Header, the arrays of every group and the memories, in the order of the header."""
     head = msgspec.json.encode(header)
     n_slots = len(header.devices)
     arrays = [
@@ -75,40 +76,46 @@ def pack(header: Header, slots: Slots) -> bytes:
         for group in header.groups
         for array in slots.groups[group.name].arrays(n_slots).values()
     ]
-    return b"".join([MAGIC, len(head).to_bytes(8, "little"), head, *arrays])
+    return b"".join([MAGIC, len(head).to_bytes(8, "little"), head, *arrays, *memories.values()])
 
 
-def unpack(data: bytes, groups: Sequence[GroupHeader], *, devices_max: int) -> tuple[Header, dict[str, Arrays]]:
-    """The header, and of the `groups` of this version those that it has. Raises SnapshotRefused for anything else.
+def unpack(
+    data: bytes, groups: Sequence[GroupHeader], *, devices_max: int
+) -> tuple[Header, dict[str, Arrays], dict[str, bytes]]:
+    """The header, of the `groups` of this version those that it has, and its memories. Raises SnapshotRefused.
 
     Left out are groups of a model that is no more, or of another bundle than it was.
     """
     header, start = _header(data)
     n_slots = len(header.devices)
     if n_slots > devices_max:
-        raise _refused(f"it holds {n_slots} devices, agent.devices_max is {devices_max}")
+        raise refused(f"it holds {n_slots} devices, agent.devices_max is {devices_max}")
     current = {group.name: group for group in groups}
     arrays_of: dict[str, Arrays] = {}
     for group in header.groups:
         arrays, start = _arrays(data, start, group, n_slots)
         own = current.get(group.name)
         if own is None and not group.name.startswith(OF_MODELS):
-            raise _refused(f"its column group {group.name!r} is unknown to this version")
+            raise refused(f"its column group {group.name!r} is unknown to this version")
         if own is None or own.digest != group.digest:
             continue
         if own.columns != group.columns:
-            raise _refused(f"its column group {group.name!r} has other columns than in this version")
+            raise refused(f"its column group {group.name!r} has other columns than in this version")
         arrays_of[group.name] = arrays
+    memories = {}
+    for name, n_bytes in header.memories:
+        memories[name] = data[start : start + n_bytes]
+        start += n_bytes
     if start != len(data):
-        raise _refused(f"{len(data) - start} bytes follow the last array")
+        raise refused(f"it has {len(data)} bytes, and its header describes {start}")
     if OWNER not in arrays_of:
-        raise _refused(f"it lacks the column group {OWNER!r}: nobody knows whose its devices are")
+        raise refused(f"it lacks the column group {OWNER!r}: nobody knows whose its devices are")
     sources = arrays_of[OWNER]["source"]
     if n_slots and not (sources.min() >= GONE and sources.max() < len(header.sources)):
-        raise _refused("a device names a source that the header does not")
+        raise refused("a device names a source that the header does not")
     if any((device is None) != (source == NO_SOURCE) for device, source in zip(header.devices, sources, strict=True)):
-        raise _refused("a device has no source, or a free slot has one")
-    return header, arrays_of
+        raise refused("a device has no source, or a free slot has one")
+    return header, arrays_of, memories
 
 
 def read_header(data: bytes) -> Header:
@@ -126,16 +133,16 @@ def _columns(group: Columns) -> tuple[ColumnHeader, ...]:
 
 def _header(data: bytes) -> tuple[Header, int]:
     if not data.startswith(MAGIC):
-        raise _refused("it is not a forewarn snapshot")
+        raise refused("it is not a forewarn snapshot")
     start = len(MAGIC) + 8
     end = start + int.from_bytes(data[len(MAGIC) : start], "little")
     try:
         version = msgspec.json.decode(data[start:end], type=_Version).schema_version
         if version != SCHEMA_VERSION:
-            raise _refused(f"its schema is version {version}, this forewarn reads version {SCHEMA_VERSION}")
+            raise refused(f"its schema is version {version}, this forewarn reads version {SCHEMA_VERSION}")
         return msgspec.json.decode(data[start:end], type=Header), end
     except Unreadable as error:
-        raise _refused(f"its header cannot be read ({error})") from None
+        raise refused(f"its header cannot be read ({error})") from None
 
 
 def _arrays(data: bytes, start: int, group: GroupHeader, n_slots: int) -> tuple[Arrays, int]:
@@ -143,18 +150,18 @@ def _arrays(data: bytes, start: int, group: GroupHeader, n_slots: int) -> tuple[
     arrays = {}
     for column in group.columns:
         if column.dtype not in _DTYPES:
-            raise _refused(f"its column {column.name!r} is not one of numbers")
+            raise refused(f"its column {column.name!r} is not one of numbers")
         dtype = np.dtype(column.dtype)
         shape = (n_slots, column.width) if column.width else (n_slots,)
         n_items = n_slots * (column.width or 1)
         end = start + n_items * dtype.itemsize
         if end > len(data):
-            raise _refused(f"it ends inside the array {column.name}")
+            raise refused(f"it ends inside the array {column.name}")
         array = np.frombuffer(data, dtype, n_items, start).reshape(shape)
         if dtype.kind == "f" and not np.isfinite(array).all():
-            raise _refused(f"a device's {column.name} is not finite")
+            raise refused(f"a device's {column.name} is not finite")
         if column.name in _NOT_NEGATIVE and n_slots and array.min() < 0:
-            raise _refused(f"a device's {column.name} is negative")
+            raise refused(f"a device's {column.name} is negative")
         arrays[column.name] = array
         start = end
     return arrays, start
@@ -164,5 +171,5 @@ class _Version(msgspec.Struct, frozen=True):
     schema_version: int
 
 
-def _refused(what: str) -> SnapshotRefused:
+def refused(what: str) -> SnapshotRefused:
     return SnapshotRefused("snapshot", what, next_step=_START_OVER)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
+from agent.align.alignment import Alignment
 from agent.align.clock import Clock
 from agent.align.first_seen import Newness
 from agent.align.mixed import MixedColumns, mixed_rows
@@ -20,6 +21,7 @@ from agent.core.model import Model
 from agent.core.predictor import Predictor
 from agent.core.scores import concatenated, selected
 from agent.core.silence import Silence, was_away
+from agent.core.stepped import Stepped
 from agent.decode.readings import Readings
 from agent.devices.rows import Rows
 from agent.devices.slots import GONE, NEVER, NO_SLOT, Slots
@@ -35,8 +37,12 @@ MIXED = "old rows come between new ones: do two machines use this id, or is ever
 class Stepper:
     """All stages, and the devices whose columns they keep."""
 
-    def __init__(self, sources: Sequence[Source], models: Sequence[Model], bounds: Bounds) -> None:
-        self._sources = [source.name for source in sources]
+    def __init__(
+        self, sources: Sequence[Source], models: Sequence[Model], bounds: Bounds, *, keeps_rows: bool = False
+    ) -> None:
+        self._keeps_rows = keeps_rows
+        self._kept: list[Rows] = []
+        self.names = [source.name for source in sources]
         self.slots = Slots(bounds.devices_max, len(sources))
         self.newness = Newness(sources, bounds.stale_after_s)
         self.clock = Clock(sources, _cadences(sources, models), self.slots)
@@ -44,7 +50,8 @@ class Stepper:
         self.silence = Silence(bounds, self.slots)
         self._mixed = self.slots.register("mixed", MixedColumns)
         self._restart = Restart(sources, self.slots)
-        self.predictors = [Predictor(model, self._sources, self.slots, bounds.batch_max) for model in models]
+        self.alignment = Alignment(sources, self.slots)
+        self.predictors = [Predictor(model, self.names, self.slots, bounds.batch_max) for model in models]
         self.marks = Marks(round(bounds.forget_after_s * 1e9))
         self.evicted: Counter[str] = Counter()  # devices that made room for others, by source
 
@@ -63,7 +70,7 @@ class Stepper:
             slot = self.slots.claim(source, device)
         if slot is None:
             return None
-        mark = self.marks.pop((self._sources[source], device))
+        mark = self.marks.pop((self.names[source], device))
         if mark is not None:
             self.take_mark(slot, mark)
             self._lose_history(np.array([slot]))
@@ -85,6 +92,20 @@ class Stepper:
         self.spacing.take(np.array([slot]), np.array([t_ns]))
         for predictor in self.predictors:
             predictor.states.wait_from(slot, t_ns)
+
+    def begin_life(self, slot: int) -> None:
+        """The device is a new or overhauled machine from now on."""
+        slots = np.array([slot])
+        self._start_again(slots)
+        self.alignment.forget(slots)
+        for predictor in self.predictors:
+            predictor.states.begin_life(slot)
+            predictor.evidence.clear(slot)
+        if self._restart.counts(int(self.slots.source[slot])):  # the counter may start again with it, or go on
+            self.clock.begin_epoch(slots, np.ones(1, np.bool_))
+            self.spacing.forget(slots)
+            for predictor in self.predictors:
+                predictor.states.forget_pace(slots)
 
     def end_alerts(self, slot: int, cause: EndCause, entry: int, t_ns: int) -> list[AlertEvent]:
         """The ends of a device's alerts that no score ended."""
@@ -112,15 +133,10 @@ class Stepper:
     def source_of(self, slot: int) -> str:
         """Name of the source that a slot's device belongs to, "" when the configuration no longer has it."""
         source = int(self.slots.source[slot])
-        return self._sources[source] if source != GONE else ""
+        return self.names[source] if source != GONE else ""
 
-    def step(
-        self, readings: Readings, log_times: Int64, first_entry: int
-    ) -> tuple[list[Scores], list[AlertEvent], list[Drops]]:
-        """Step the readings of one call; its messages came at log_times int64 [n], the first is entry `first_entry`.
-
-        Returns scores, one a model, and alerts, both in the order of the messages, and what is left out.
-        """
+    def step(self, readings: Readings, log_times: Int64, first_entry: int) -> Stepped:
+        """Step the readings of one call; its messages came at log_times int64 [n], the first is entry `first_entry`."""
         drops: list[Drops] = []
         rows = self._rows_of(readings, log_times, first_entry, drops)
         parts: list[list[Scores]] = [[] for _ in self.predictors]
@@ -135,7 +151,8 @@ class Stepper:
             _in_order(of_model) if of_model else predictor.nothing
             for of_model, predictor in zip(parts, self.predictors, strict=True)
         ]
-        return scored, alerts, drops
+        kept, self._kept = self._kept, []
+        return Stepped(scored, alerts, drops, rows=kept)
 
     def _rows_of(self, readings: Readings, log_times: Int64, first_entry: int, drops: list[Drops]) -> Rows:
         """The readings of devices that have a slot. Only here does a device come to be, so junk makes none."""
@@ -172,9 +189,28 @@ class Stepper:
         rows = self._with_good_clocks(rows, drops)
         self.silence.hear(rows.slot, rows.heard_ns)
         alerts = self._begin_new_lives(rows, drops)
+        aligned = self.alignment.align(rows, drops)
+        if aligned is rows:
+            scores, events = self._step_distinct(rows, drops)
+            return scores, alerts + events
+        parts: list[list[Scores]] = [[] for _ in self.predictors]
+        for which in rounds(aligned.slot):
+            scores, events = self._step_distinct(aligned.only(which), drops)
+            for of_model, part in zip(parts, scores, strict=True):
+                of_model.append(part)
+            alerts += events
+        return [
+            _in_order(part) if part else one.nothing for part, one in zip(parts, self.predictors, strict=True)
+        ], alerts
+
+    def _step_distinct(self, rows: Rows, drops: list[Drops]) -> tuple[list[Scores], list[AlertEvent]]:
+        """Aligned rows of distinct devices through the models."""
+        alerts: list[AlertEvent] = []
         rows = self._without_old(rows, drops)
+        if self._keeps_rows and len(rows):
+            self._kept.append(rows)
         epochs = self.clock.columns.clock_epoch
-        is_left = np.ones(len(rows), np.bool_)  # no model took it yet
+        is_left = np.full(len(rows), bool(self.predictors))  # no model took it yet
         parts, too_fast_of = [], []
         for predictor in self.predictors:
             own = predictor.reads(rows)

@@ -1,7 +1,7 @@
 """The protocol of a codec, and the codecs there are."""
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from agent.decode.json import JsonCodec
 from agent.decode.readings import Batch, Decoded
@@ -32,6 +32,7 @@ class Codec(Protocol):
         ...
 
 
+@runtime_checkable
 class Remembers(Protocol):
     """A codec that knows something from one call to the next, such as the names that a birth gives to numbers.
 

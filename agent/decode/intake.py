@@ -4,7 +4,7 @@ A read is grouped by source, and a source's codec is called once for all its pay
 of Python a message, and a message that is not ordinary costs its own price only. What comes out are columns.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress, pairwise
 from operator import itemgetter
@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from agent.decode.codec import CODECS, Codec
+from agent.decode.codec import CODECS, Codec, Remembers
 from agent.decode.readings import Address, Batch, Decoded, Intervention, Readings
 from agent.decode.topic import Addresses, Pattern
 from agent.drops import SingleDrop, as_columns
@@ -66,13 +66,36 @@ class Intake:
 
     def __init__(self, sources: Sequence[Source], *, payload_bytes_max: int, device_id_bytes_max: int) -> None:
         self._addresses = Addresses([Pattern.parse(source.topics[0]) for source in sources], device_id_bytes_max)
-        self.codecs: list[Codec] = [CODECS[source.codec](source) for source in sources]
+        self._sources = sources
+        self._codecs = self._new_codecs()
         self._fields = [source.fields for source in sources]
         self._payload_bytes_max = payload_bytes_max
         n_channels = np.array([len(fields) for fields in self._fields])
         self._n_channels = int(n_channels.max())
         self._has_channel = np.arange(self._n_channels) < n_channels[:, None]  # bool [sources, F]
         self._has_all = bool(self._has_channel.all())
+
+    def keep(self) -> dict[str, bytes]:
+        """What codecs remember, by their source's name."""
+        return {
+            source.name: codec.keep()
+            for source, codec in zip(self._sources, self._codecs, strict=True)
+            if isinstance(codec, Remembers)
+        }
+
+    def restore(self, kept: Mapping[str, bytes]) -> None:
+        """Take over what codecs remembered; those that are not in `kept` begin anew.
+
+        Raises ValueError, changing nothing, for what a codec does not take.
+        """
+        codecs = self._new_codecs()
+        for source, codec in zip(self._sources, codecs, strict=True):
+            if isinstance(codec, Remembers) and source.name in kept:
+                codec.restore(kept[source.name])
+        self._codecs = codecs
+
+    def _new_codecs(self) -> list[Codec]:
+        return [CODECS[source.codec](source) for source in self._sources]
 
     def read(self, topics: Sequence[str], payloads: Sequence[bytes], log_times_ns: Int64) -> Readings:
         """Decode one read's messages; log_times_ns int64 [n] stand in for the time of a payload that has none."""
@@ -109,15 +132,15 @@ class Intake:
 
     def _decode(self, messages: Addressed, arrived_ns: Int64) -> Iterator[Part]:
         """Call the codec of each source that has messages."""
-        if len(self.codecs) == 1 or not len(messages.source):
+        if len(self._codecs) == 1 or not len(messages.source):
             batch = Batch(messages.payload, arrived_ns, messages.address)
-            yield Part(np.arange(len(messages.source)), self.codecs[0].decode(batch))
+            yield Part(np.arange(len(messages.source)), self._codecs[0].decode(batch))
             return
         order = messages.source.astype(np.uint16).argsort(kind="stable")  # numpy sorts 16 bits by radix
         source, rows, arrived_ns = messages.source[order], order.tolist(), arrived_ns[order]
         ends = (source[1:] != source[:-1]).nonzero()[0] + 1
         for start, end in pairwise([0, *ends.tolist(), len(source)]):
-            codec = self.codecs[source[start]]
+            codec = self._codecs[source[start]]
             own = rows[start:end]
             batch = Batch(Picked(messages.payload, own), arrived_ns[start:end], Picked(messages.address, own))
             yield Part(order[start:end], codec.decode(batch))

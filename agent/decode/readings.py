@@ -110,8 +110,8 @@ class Readings:
     interventions: Sequence[Intervention] = ()
     requests: Sequence[tuple[int, tuple[str, bytes]]] = ()
 
-    def only(self, kept: Bool) -> "Readings":
-        """The readings where `kept` bool [n] says so, with all drops."""
+    def only(self, kept: Bool | slice) -> "Readings":
+        """The readings where `kept` bool [n] says so, or those of a slice, with all drops."""
         return Readings(
             message=self.message[kept],
             source=self.source[kept],

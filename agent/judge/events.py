@@ -13,9 +13,9 @@ import msgspec
 from agent.devices.slots import GONE, Slots
 from agent.judge.evidence import Evidence, Verdict
 from agent.judge.lifecycle import STATES, alert_id, next_state
-from agent.words import SEVERITIES, AlertEvent, BundleLabel, Int64, Quality, Scores
+from agent.words import SEVERITIES, AlertEvent, BundleLabel, Int64, InterventionKind, Quality, Scores
 
-EndCause = Literal["forgotten", "new_life", "source_removed", "model_removed"]
+EndCause = Literal["forgotten", "new_life", "source_removed", "model_removed"] | InterventionKind
 
 
 @dataclass(frozen=True, slots=True)
