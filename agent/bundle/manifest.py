@@ -3,9 +3,12 @@
 Times are seconds; a bundle with `time_unit = "cycle"` counts one second a cycle, and only what is printed differs.
 """
 
+import math
 from typing import Literal
 
 import msgspec
+
+from agent.words import SourceChannel
 
 SCHEMA_VERSION = 1
 DUE = 0.95  # of the cadence
@@ -29,7 +32,17 @@ class CreatedFrom(Closed, frozen=True):
 
 
 class Channel(Closed, frozen=True):
-    """One input column of `x`; `low` and `high` are its range over the training devices."""
+    """One input column of `x`, and what stood for its values in the recordings; the agent reads payloads likewise.
+
+    low, high      its range over the training devices
+    missing        numbers that stood for no value
+    words          texts that stood for numbers
+    missing_words  texts that stood for no value
+    column         its column there, "" for its name
+    steady_max_s   longest that one value stood unchanged on a fit or calibration device, from its first to its last row
+    absent_max_s   longest from a row with a value, or a device's first, to a row without one; None in a bundle made
+                   before these two were measured
+    """
 
     name: str
     unit: str
@@ -37,6 +50,18 @@ class Channel(Closed, frozen=True):
     low: float
     high: float
     may_be_missing: bool = False
+    missing: tuple[float, ...] = ()
+    words: dict[str, float] = {}
+    missing_words: tuple[str, ...] = ()
+    column: str = ""
+    steady_max_s: float | None = None
+    absent_max_s: float | None = None
+
+    @property
+    def recorded(self) -> SourceChannel:
+        """How a table of recordings has it."""
+        no_value = ((word, math.nan) for word in self.missing_words)
+        return SourceChannel(self.column or self.name, self.missing, (*self.words.items(), *no_value))
 
 
 class Cadence(Closed, frozen=True):

@@ -8,7 +8,7 @@ from itertools import islice
 
 from agent.bundle.bounds import TIME_S_MAX, TIME_S_MIN, rising_faults
 from agent.bundle.heads import HEADS
-from agent.bundle.manifest import JudgePolicy, Manifest, ThresholdTable
+from agent.bundle.manifest import Channel, JudgePolicy, Manifest, ThresholdTable
 
 CHANNELS_MAX = 1024
 STATE_SIZE_MAX = 65_536
@@ -18,6 +18,8 @@ WARMUP_ROWS_MAX = 1_000_000
 FALSE_ALARMS_MAX = 10**12
 SPAN_S_MAX = 1e9  # of what is reckoned with in int64 nanoseconds, beside event times: some 30 years
 STATE_VALUE_MAX = 3e38  # a float32 can hold it
+WORDS_MAX = 100  # of a channel, the numbers for no value among them
+WORD_CHARS_MAX = 100
 FAULTS_MAX = 20
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -70,9 +72,28 @@ def _channel_faults(manifest: Manifest) -> Iterator[str]:
             yield f"the channel name {channel.name!r} cannot be printed"
         if not (math.isfinite(channel.low) and math.isfinite(channel.high) and channel.low <= channel.high):
             yield f"the channel {channel.name!r} has the range {channel.low} to {channel.high}"
+        yield from _mapping_faults(channel)
     margin = manifest.out_of_domain_margin
     if not (math.isfinite(margin) and margin >= 0):
         yield f"out_of_domain_margin is {margin}, must be >= 0"
+
+
+def _mapping_faults(channel: Channel) -> Iterator[str]:
+    """What is wrong with what stood for its values in the recordings."""
+    of, words = f"the channel {channel.name!r}", [*channel.words, *channel.missing_words]
+    n_words = len(channel.missing) + len(words)
+    if n_words > WORDS_MAX:
+        yield f"{of} has {n_words} words and missing numbers, at most {WORDS_MAX} are looked for"
+    if not all(map(math.isfinite, (*channel.missing, *channel.words.values()))):
+        yield f"{of} has a word or a missing number that is not finite"
+    for word in words:
+        if not 0 < len(word) <= WORD_CHARS_MAX or word != word.strip():
+            yield f"{of} has the word {word[:40]!r}: 1 to {WORD_CHARS_MAX} characters, no blanks around them"
+    if twice := sorted(set(channel.words) & set(channel.missing_words)):
+        yield f"{of} has the word {twice[0]!r} for a number and for no value"
+    for what, span_s in (("steady_max_s", channel.steady_max_s), ("absent_max_s", channel.absent_max_s)):
+        if span_s is not None and not 0 <= span_s <= TIME_S_MAX:
+            yield f"{of} has {what} {span_s}, must be 0 to {TIME_S_MAX:g}"
 
 
 def _state_faults(manifest: Manifest) -> Iterator[str]:

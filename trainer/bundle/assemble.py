@@ -25,6 +25,7 @@ from agent.bundle.manifest import (
     ThresholdTable,
 )
 from trainer.bundle.golden_rows import golden
+from trainer.bundle.longest_runs import longest_runs
 from trainer.config import Config
 from trainer.data.history import History, failure_time
 from trainer.data.split import Parts
@@ -72,7 +73,7 @@ def new_manifest(config: Config, parts: Parts, model: Streaming, data_sha256: st
         ),
         trained_for="joined" if config.augment.join_share > 0 else "from_new",
         time_unit=config.data.time_unit,
-        channels=channels_of(config, parts.fit),
+        channels=channels_of(config, parts),
         out_of_domain_margin=config.data.out_of_domain_margin,
         cadence=cadence_of(config, (*parts.fit, *parts.calibrate, *parts.play)),
         state=model.blocks,
@@ -143,11 +144,12 @@ def life_s(history: History, every_s: float) -> float:
     return failure_time(history) - float(history.t_s[0]) + every_s
 
 
-def channels_of(config: Config, fitted: Sequence[History]) -> tuple[Channel, ...]:
+def channels_of(config: Config, parts: Parts) -> tuple[Channel, ...]:
     """The model's channels with their range over the fit devices; one that was missing there may be missing again."""
-    rows = np.concatenate([history.x for history in fitted])
+    rows = np.concatenate([history.x for history in parts.fit])
     low, high = np.nanmin(rows, axis=0).tolist(), np.nanmax(rows, axis=0).tolist()
     missing = np.isnan(rows).any(axis=0).tolist()
+    steady_s, absent_s = longest_runs((*parts.fit, *parts.calibrate), config.model.dt_max)
     return tuple(
         Channel(
             name=info.name,
@@ -156,6 +158,12 @@ def channels_of(config: Config, fitted: Sequence[History]) -> tuple[Channel, ...
             low=low[column],
             high=high[column],
             may_be_missing=missing[column],
+            missing=info.missing,
+            words=info.words,
+            missing_words=info.missing_words,
+            column=info.column,
+            steady_max_s=float(steady_s[column]),
+            absent_max_s=float(absent_s[column]),
         )
         for column, info in enumerate(config.data.channel_info(config.channels))
     )

@@ -127,4 +127,21 @@ def channels_section(manifest: Manifest) -> str:
     return f"""## Channels
 | channel | unit | range seen | meaning |
 |---|---|---|---|
-{channels}"""
+{channels}{mapped_section(manifest)}"""
+
+
+def mapped_section(manifest: Manifest) -> str:
+    """What stood for values in the recordings: an agent reads payloads likewise."""
+    lines = []
+    for channel in manifest.channels:
+        words = [f"`{word}` = {number:g}" for word, number in channel.words.items()]
+        no_value = [f"{code:.15g}" for code in channel.missing] + [f"`{word}`" for word in channel.missing_words]
+        parts = [f"column `{channel.column}`"] if channel.column else []
+        parts += [*words, *([f"{', '.join(no_value)} = no value"] if no_value else [])]
+        if parts:
+            lines.append(f"- {channel.name}: {', '.join(parts)}")
+    if not lines:
+        return ""
+    return "\n\nHow the recordings had them; an agent takes the numbers and words of payloads likewise:\n\n" + (
+        "\n".join(lines)
+    )

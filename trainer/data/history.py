@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,15 @@ Float64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class ChannelInfo:
-    """Name, unit and meaning of one column."""
+    """Name, unit and meaning of one column, and what stood for its values: agent.bundle.manifest.Channel."""
 
     name: str
-    unit: str
-    description: str
+    unit: str = ""
+    description: str = ""
+    missing: tuple[float, ...] = ()
+    words: dict[str, float] = field(default_factory=dict)
+    missing_words: tuple[str, ...] = ()
+    column: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class Table(Section):
 
     def channel_info(self, channels: tuple[str, ...]) -> tuple[ChannelInfo, ...]:
         """The channels as named; a table says nothing of units."""
-        return tuple(ChannelInfo(name, "", "") for name in channels)
+        return tuple(ChannelInfo(name) for name in channels)
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,9 +108,12 @@ def test_any_members_are_refused_in_words(tmp_path, members):
     refused(tmp_path, stored_zip.pack(members))
 
 
+BROKEN = st.binary(max_size=200).filter(lambda content: content != b"{}")  # a report, and drawn as one of our constants
+
+
 @pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sampled_from([name for name in MEMBERS if name != "MODEL_CARD.md"]), st.binary(max_size=200))
+@given(st.sampled_from([name for name in MEMBERS if name != "MODEL_CARD.md"]), BROKEN)
 def test_members_that_a_hostile_manifest_vouches_for_are_looked_into(tmp_path, name, content):
     """Digests that agree prove nothing: whoever can write the members can write the manifest."""
     refused(tmp_path, packed(SMALL, {**MEMBERS, name: content}), f"{name} .*is refused: ")

@@ -1,5 +1,7 @@
 """What a manifest's types cannot say, said in words; all of it at once."""
 
+import math
+
 import msgspec
 import pytest
 
@@ -15,6 +17,7 @@ from agent.bundle.manifest import (
     StateBlock,
     ThresholdRow,
 )
+from agent.words import SourceChannel
 from tests.small_bundle import small_manifest
 
 SMALL = small_manifest()
@@ -47,6 +50,15 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"channels": channel(name="a\n")}, "cannot be printed"),
     ({"channels": channel(low=4.0)}, "range 4.0 to 3.0"),
     ({"channels": channel(high=NAN)}, "range -2.0 to nan"),
+    ({"channels": channel(missing=(INF,))}, "'temp' has a word or a missing number that is not finite"),
+    ({"channels": channel(words={"ON": NAN})}, "'temp' has a word or a missing number that is not finite"),
+    ({"channels": channel(words={"": 1.0})}, "'temp' has the word ''"),
+    ({"channels": channel(missing_words=(" NA",))}, "'temp' has the word ' NA'"),
+    ({"channels": channel(missing_words=("x" * 101,))}, "1 to 100 characters"),
+    ({"channels": channel(words={"NA": 1.0}, missing_words=("NA",))}, "'NA' for a number and for no value"),
+    ({"channels": channel(missing=tuple(map(float, range(101))))}, "101 words and missing numbers, at most 100"),
+    ({"channels": channel(steady_max_s=-1.0)}, "'temp' has steady_max_s -1.0, must be 0 to"),
+    ({"channels": channel(absent_max_s=NAN)}, "'temp' has absent_max_s nan, must be 0 to"),
     ({"out_of_domain_margin": -1.0}, "out_of_domain_margin is -1.0"),
     ({"cadence": Cadence(0.0, 1.0)}, "cadence"),
     ({"cadence": Cadence(2.0, 1.0)}, "in this order"),
@@ -112,6 +124,14 @@ def test_nonsense_is_named_alone(changes, words):
     faults = manifest_rules.faults(changed(changes))
     assert len(faults) == 1
     assert words in faults[0]
+
+
+def test_what_stood_for_a_channels_values_is_how_a_source_reads_it():
+    mapped = channel(missing=(-9999.0,), words={"ON": 1.0}, missing_words=("NA",), column="T 1")[0].recorded
+    assert (mapped.field, mapped.missing, mapped.words[0]) == ("T 1", (-9999.0,), ("ON", 1.0))
+    assert mapped.words[1][0] == "NA"
+    assert math.isnan(mapped.words[1][1])
+    assert SMALL.channels[0].recorded == SourceChannel("temp")
 
 
 def test_all_faults_are_found_at_once():
