@@ -15,6 +15,7 @@ from agent.judge.events import AlertEvents, EndCause
 from agent.judge.evidence import Evidence, judge
 from agent.step.quality import QualityRule
 from agent.step.state import States
+from agent.step.steady import Steady
 from agent.words import AlertEvent, Bool, Float32, Int64, Scores
 
 
@@ -24,9 +25,10 @@ class Predictor:
     def __init__(self, model: Model, sources: Sequence[str], slots: Slots, batch_max: int) -> None:
         manifest, n_sources = model.bundle.manifest, len(sources)
         self.model = model
-        self.groups = (f"model/{model.name}/state", f"model/{model.name}/evidence")
+        self.groups = tuple(f"model/{model.name}/{group}" for group in ("state", "evidence", "steady"))
         self.states = States(manifest, slots, self.groups[0])
         self.evidence = slots.register(self.groups[1], Evidence)
+        self.steady = Steady(manifest, slots, self.groups[2])
         self.label = label_of(manifest, model.bundle.digest)
         self.unit = "cycles" if manifest.time_unit == "cycle" else "s"
         self._head, self._judged = judged_head(manifest)
@@ -72,7 +74,9 @@ class Predictor:
         x = self._x(rows)
         outputs, sound = self.states.step(self.model.engine, slots, x, dt, self._max_batch)
         is_gap = is_gap | columns.history_lost[slots]
-        quality = self._quality_rule.quality(x, columns.rows[slots], columns.is_new[slots], is_gap)
+        is_stuck, is_absent = self.steady.read(slots, rows.t_ns, x, is_lost)
+        of_state = columns.rows[slots], columns.is_new[slots]
+        quality = self._quality_rule.quality(x, *of_state, is_gap, is_stuck, is_absent)
         self.states.stepped(rows, quality, sound)
         scores = Scores(self.model.name, rows.entry, rows.source, rows.device, rows.t_ns, quality, outputs)
         if np.count_nonzero(sound) < len(sound):  # a device that the model cannot follow starts again, the others go on
@@ -104,6 +108,7 @@ class Predictor:
     def forget(self) -> None:
         """States and evidence of another bundle say nothing to this one."""
         self.states.forget()
+        self.steady.forget()
         self.evidence.reset()
 
     def end_alert(self, slot: int, cause: EndCause, entry: int, t_ns: int, epoch: int) -> AlertEvent | None:
@@ -116,6 +121,7 @@ class Predictor:
     def begin_new_lives(self, slots: Int64) -> None:
         """These devices are others from now on: nothing counts for them yet."""
         self.states.forget_pace(slots)
+        self.steady.start_again(slots)
         for slot in slots.tolist():
             self.evidence.clear(slot)
 

@@ -100,6 +100,7 @@ class Stepper:
         self.alignment.forget(slots)
         for predictor in self.predictors:
             predictor.states.begin_life(slot)
+            predictor.steady.start_again(slots)
             predictor.evidence.clear(slot)
         if self._restart.counts(int(self.slots.source[slot])):  # the counter may start again with it, or go on
             self.clock.begin_epoch(slots, np.ones(1, np.bool_))
@@ -253,6 +254,7 @@ class Stepper:
         self.spacing.move(slots, clocked.moved_ns)
         for predictor in self.predictors:
             predictor.states.move(slots, clocked.moved_ns)
+            predictor.steady.move(slots, clocked.moved_ns)
             predictor.evidence.interrupt_clearing(slots[clocked.rebased])
         self._lose_history(slots[clocked.rebased])
         rows = rows.at(clocked.t_ns)

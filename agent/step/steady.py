@@ -1,0 +1,92 @@
+"""How long a channel has stood still, and how long it has had no value, beside what training saw.
+
+A sensor that froze goes on sending its last value, and a model that is given it for long calls a dying machine healthy.
+So each device's channels are held against the longest run of one value that the training devices had, counted in the
+same way (trainer/bundle/longest_runs.py): a run of more than FAR times as many rows is not as in training. Rows without
+a value do not end a run of one value. After a silence beyond `dt_max` both begin anew, since nobody knows what the
+channel did meanwhile.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.bundle.manifest import Manifest
+from agent.devices.columns import Columns, column
+from agent.devices.slots import NEVER, Slots
+from agent.words import Bool, Float32, Int64, UInt32
+
+FAR = 3.0
+UNBOUNDED = int(np.iinfo(np.int64).max)
+
+
+@dataclass(slots=True)
+class SteadyColumns(Columns):
+    """What is known of each channel of a device, [capacity, F] each.
+
+    value_bits          uint32  the newest value, bit for bit
+    unchanged_since_ns  int64   event time of the first row that had it, NEVER for no value yet
+    valued_ns           int64   event time of the newest row with a value, or of the first row; NEVER before that
+    """
+
+    value_bits: UInt32 = column(np.uint32, 0)
+    unchanged_since_ns: Int64 = column(np.int64, NEVER)
+    valued_ns: Int64 = column(np.int64, NEVER)
+
+
+class Steady:
+    """The runs of all devices' channels, for one model; it alone writes them."""
+
+    def __init__(self, manifest: Manifest, slots: Slots, group: str) -> None:
+        width = manifest.n_channels
+        widths = dict.fromkeys(("value_bits", "unchanged_since_ns", "valued_ns"), width)
+        self._columns = slots.register(group, SteadyColumns, **widths)
+        every_s = manifest.cadence.every_s
+        steady_s = [one.steady_max_s for one in manifest.channels]
+        self._steady_max_ns = _bounds_ns([None if one is None else FAR * (one + every_s) - every_s for one in steady_s])
+        absent_s = [one.absent_max_s for one in manifest.channels]
+        self._absent_max_ns = _bounds_ns([None if one is None else FAR * one for one in absent_s])
+        self._is_measured = any(one is not None for one in (*steady_s, *absent_s))  # older bundles do not say
+
+    def read(self, slots: Int64, t_ns: Int64, x: Float32, is_lost: Bool) -> tuple[Bool, Bool]:
+        """Take the rows of distinct devices; element i depends on elements i only (law 2).
+
+        slots, t_ns int64 [b]; x float32 [b, F]; is_lost bool [b] the row comes after a silence beyond `dt_max`. Returns
+        two bool [b]: a channel stands still for too long, and one has had no value for too long.
+        """
+        if not self._is_measured:
+            return np.zeros(len(x), np.bool_), np.zeros(len(x), np.bool_)
+        columns, t_ns = self._columns, t_ns[:, None]
+        has_value = ~np.isnan(x)
+        before, since, valued = columns.value_bits[slots], columns.unchanged_since_ns[slots], columns.valued_ns[slots]
+        if np.count_nonzero(is_lost):
+            since[is_lost], valued[is_lost] = NEVER, NEVER
+        bits = (x + np.float32(0)).view(np.uint32)  # -0.0 + 0.0 is 0.0
+        begins = has_value & ((bits != before) | (since == NEVER))
+        since = np.where(begins, t_ns, since)
+        valued = np.where(has_value | (valued == NEVER), t_ns, valued)
+        columns.value_bits[slots] = np.where(has_value, bits, before)
+        columns.unchanged_since_ns[slots] = since
+        columns.valued_ns[slots] = valued
+        is_stuck = has_value & (t_ns - since > self._steady_max_ns)
+        is_absent = ~has_value & (t_ns - valued > self._absent_max_ns)
+        return np.asarray(is_stuck.any(axis=1)), np.asarray(is_absent.any(axis=1))
+
+    def move(self, slots: Int64, by_ns: Int64) -> None:
+        """The clocks of these devices were set anew: what is kept of their rows lies by_ns int64 [b] later."""
+        for t_ns in (self._columns.unchanged_since_ns, self._columns.valued_ns):
+            t_ns[slots] += np.where(t_ns[slots] != NEVER, by_ns[:, None], 0)
+
+    def start_again(self, slots: Int64) -> None:
+        """Nothing is known of these devices' channels any more."""
+        self._columns.unchanged_since_ns[slots] = NEVER
+        self._columns.valued_ns[slots] = NEVER
+
+    def forget(self) -> None:
+        """The runs of all devices are of another bundle."""
+        self._columns.reset()
+
+
+def _bounds_ns(spans_s: list[float | None]) -> Int64:
+    """int64 [F]: from the first row of a run to its last; UNBOUNDED where training did not measure it."""
+    return np.array([UNBOUNDED if span_s is None else round(min(span_s * 1e9, UNBOUNDED)) for span_s in spans_s])
