@@ -224,7 +224,8 @@ class SourceSettings(Table):
     @field_validator("topic")
     @classmethod
     def _topic_names_a_device(cls, topic: str) -> str:
-        Pattern.parse(topic)
+        if "device" not in Pattern.parse(topic).names:
+            raise ValueError("one level must be {device}, as in plant/{device}/telemetry")
         return topic
 
 

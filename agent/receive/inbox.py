@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from agent.core.bounds import Bounds
-from agent.decode.topic import Pattern, device_id_problem
+from agent.decode.address import Ways
+from agent.decode.topic import device_id_problem
 from agent.reasons import ReasonName
 from agent.receive.backlog import Backlog, Device, Row
 from agent.receive.publish_frame import Message
@@ -86,9 +87,10 @@ class Inbox:
         self.topic_texts: dict[bytes, str] = {}
         self._now_ns = now_ns
         self._sources = sources
-        self._patterns = [Pattern.parse(source.topics[0]) for source in sources]
-        has_wildcard = any(pattern.has_wildcard for pattern in self._patterns)
-        self.share = Share(bounds.rows_per_device_max, self._whose_share, has_one_topic_a_device=not has_wildcard)
+        self._ways = Ways(sources)
+        self.share = Share(
+            bounds.rows_per_device_max, self._whose_share, has_one_topic_a_device=self._ways.has_one_topic_a_device
+        )
         self.backlog = Backlog()
 
     def begin(self) -> Received:
@@ -225,12 +227,12 @@ class Inbox:
         self.received.drops.append(Drop(source, device, topic, reason, detail))
 
     def _whose(self, topic: str) -> Device:
-        """Source and device of a topic, "" where there is none."""
-        for source, pattern in zip(self._sources, self._patterns, strict=True):
-            device = pattern.device(topic)
-            if device is not None:
-                return source.name, device
-        return "", ""
+        """Device of a topic, "" where the payload names it, and the source that it belongs to, "" for none."""
+        found = self._ways.find(topic)
+        if found is None:
+            return "", ""
+        source = self._sources[found[1].source]
+        return source.joins or source.name, found[1].device
 
     def _whose_share(self, topic: str) -> Device:
         """The same; "" also where the core refuses the device for its id, which costs next to nothing."""
@@ -239,5 +241,5 @@ class Inbox:
 
     def _has_no_time(self, topic: str) -> bool:
         """A repeated delivery cannot be known by its event time when that is the time of arrival."""
-        name, _ = self._whose(topic)
-        return any(source.name == name and source.time_unit == "arrival" for source in self._sources)
+        found = self._ways.find(topic)
+        return found is not None and self._sources[found[1].source].time_unit == "arrival"
