@@ -1,6 +1,6 @@
 """Topic -> source, device and tags."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from agent.decode.codec import SEVERAL_TOPICS
@@ -49,9 +49,15 @@ class Ways:
     has_one_topic_a_device  counting the messages of topics is counting those of devices
     """
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[Source], among: Collection[str] | None = None) -> None:
+        """among: names of those of the sources that a topic may belong to, None for all."""
         owners = Layout(sources).owner
-        self._ways = [way for index, owner in enumerate(owners) for way in _ways(index, owner, sources[index])]
+        self._ways = [
+            way
+            for index, owner in enumerate(owners)
+            if among is None or sources[index].name in among
+            for way in _ways(index, owner, sources[index])
+        ]
         has_one = not any(way.pattern.may_merge(sources[way.source].device) for way in self._ways)
         self.has_one_topic_a_device = has_one and len({way.owner for way in self._ways}) == len(self._ways)
 
