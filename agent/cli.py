@@ -17,7 +17,7 @@ from agent.config.plan import Plan
 from agent.config.problem import Problem
 from agent.config.settings import Settings
 from agent.config.summary import report, text
-from agent.errors import ForewarnError, StateRefused
+from agent.errors import ConfigurationRefused, ForewarnError, StateRefused
 from agent.list_alerts import alerts
 from agent.log import configure
 from agent.run import run as run_agent
@@ -114,7 +114,12 @@ def run(file: Path) -> None:
     Run the agent until SIGTERM: subscribe, score, and publish warnings. Logs go to standard error, as JSON when that is
     not a terminal. SIGHUP reads the configuration again.
     """
-    sys.exit(run_agent(config.load(file, os.environ), partial(config.examine, file, os.environ), configure()))
+    settings = config.load(file, os.environ)
+    if not settings.model:
+        raise ConfigurationRefused(
+            file, "there is no [[model]], so nothing to run", next_step="`forewarn-train fit` makes its bundle."
+        )
+    sys.exit(run_agent(settings, partial(config.examine, file, os.environ), configure()))
 
 
 main.add_command(alerts)

@@ -3,34 +3,46 @@
 A test fails when the page is stale. The example on it is configs/forewarn.example.toml, which is never typed twice.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Literal, get_args, get_origin
+from types import NoneType
+from typing import Annotated, Literal, get_args, get_origin
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from agent.config.gather import LISTS
+from agent.config.broker_settings import Broker
+from agent.config.gather import LISTS, NAMED
+from agent.config.key_types import tables_in
 from agent.config.quantity import format_duration, format_size
 from agent.config.reload import LIVE
-from agent.config.settings import Settings, Time
+from agent.config.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 SIZES = ("payload_bytes_max",)
+HEAD = "| key | value | default | |\n|---|---|---|---|"
+WORDS: dict[object, str] = {
+    str: "text",
+    int: "number",
+    float: "number",
+    bool: "true or false",
+    Path: "path",
+    timedelta: "duration",
+}
 
 TOP = """\
 # Configuration
 
-Generated from `agent/config/settings.py` by `make docs`. How to run: [README](../README.md).
+Generated from the tables in `agent/config` by `make docs`. How to run: [README](../README.md).
 
 `forewarn run --config FILE` and `forewarn check FILE` read
 1. FILE, or `forewarn.toml` where FILE is a folder (installed: `/etc/forewarn/forewarn.toml`);
 2. `conf.d/*.toml` beside it, in the order of their names: a later key wins, `[[model]]` and `[[source]]` tables are
    joined, and two of one name are an error;
-3. the environment: `FOREWARN_BROKER__PORT=8883` is `port` in `[broker]`. Models and sources are set in files only.
+3. the environment: `FOREWARN_BROKER__PORT=8883` is `port` in `[broker]`, `FOREWARN_BROKERS__LINE_2__PORT` that in
+   `[brokers.line-2]`, which a file has. Models and sources are set in files only.
 
 A relative path starts from the folder of the file that it stands in (from the environment: the working folder). A
 secret stands in a file of its own that not everybody may read; a name without a slash is looked up in
@@ -51,6 +63,22 @@ another's is taken for one of the same machine. What a model loses with its name
 
 Each model has a `budget` of its own: two models that watch the same devices may cost twice as many false alarms.
 
+**Several sources for one machine.** A source with `joins = "press"` brings channels to the devices of the source
+`press`: those that its `channels` lists. `press` reads the rest, and a model names `press` alone. Its `align` says how
+readings of both become rows.
+
+**What training knew.** Where a source does not say how a channel is read, it is read as in the recording that the
+bundle was trained on: from the field that the column was called, with its numbers for no value, and its words for
+numbers. A key of the source (`field`, `missing`, `words`) replaces the bundle's. With `scale` or `offset` a payload has
+another unit than the recording, and so codes of its own: the bundle's `missing` and `words` are not used then.
+
+**Several brokers.** `[broker]` is the one of all sources that name none; `broker = "plant2"` in a source means
+`[brokers.plant2]`. Alerts go to `[output]`, or where there is none to `[broker]`. Topics of two sources may be equal on
+two brokers, not on one.
+
+**Without a model.** A configuration without `[[model]]` is one for `forewarn record` and `forewarn sample`; `forewarn
+check` says so, and `forewarn run` refuses it.
+
 **Errors.** An unknown key is one, with the nearest key there is. So is a key that had another name in an older version,
 with the new one. `forewarn check FILE` prints every problem at once as `FILE:LINE: KEY: WHAT` and exits with 2; with
 `--json` it prints `{"problems": [...], "would_run": ...}`. It also reads
@@ -64,56 +92,65 @@ def page() -> str:
     """The whole page."""
     parts = [TOP]
     for name, field in Settings.model_fields.items():
-        model = _model(field)
-        header = f"[[{name}]]" if name in LISTS else f"[{name}]"
+        header = f"[[{name}]]" if name in LISTS else f"[{name}.NAME]" if name in NAMED else f"[{name}]"
         parts.append(f"## `{header}`\n\n{field.description}\n")
-        if name == "output":
+        if _model(field) is Broker and name != "broker":
             parts.append("The same keys as `[broker]`.\n")
         else:
-            parts.append("\n".join(_rows(name, model)) + "\n")
+            parts.append("\n".join([HEAD, *_rows(_model(field), name)]) + "\n")
     example = (ROOT / "configs" / "forewarn.example.toml").read_text()
     parts.append(f"## Example\n\n`configs/forewarn.example.toml`:\n\n```toml\n{example}```\n")
     return "\n".join(parts)
 
 
-def _rows(table: str, model: type[BaseModel]) -> Iterator[str]:
-    yield "| key | value | default | |\n|---|---|---|---|"
+def _rows(model: type[BaseModel], *path: str) -> Iterator[str]:
+    """A row a key, those of tables within it too. path: of the table that `model` is"""
     for name, field in model.model_fields.items():
-        if _model(field) is Time:
-            for inner, inner_field in Time.model_fields.items():
-                yield _row(f"{name}.{inner}", inner_field)
+        inner, key = _model(field), (*path, name)
+        if inner is BaseModel:
+            yield _row(".".join(key[1:]), name, field, live=key in LIVE)
+        elif get_origin(field.annotation) is dict:
+            yield _row(".".join(key[1:]), name, field)
+            yield from _rows(inner, *key, "NAME")
         else:
-            yield _row(name, field, live=(table, name) in LIVE)
+            yield from _rows(inner, *key)
 
 
-def _row(name: str, field: FieldInfo, *, live: bool = False) -> str:
-    mark = " *live*" if live else ""
-    return f"| `{name}` | {_value(name, field)} | {_default(name, field)} | {field.description}{mark} |"
+def _row(key: str, name: str, field: FieldInfo, *, live: bool = False) -> str:
+    words = f"{field.description}{' *live*' if live else ''}"
+    return f"| `{key}` | {_value(name, field.annotation, field.metadata)} | {_default(name, field)} | {words} |"
 
 
 def _model(field: FieldInfo) -> type[BaseModel]:
     """The table a field holds, BaseModel for a plain value."""
-    for kind in (field.annotation, *get_args(field.annotation)):
-        if isinstance(kind, type) and not get_args(kind) and issubclass(kind, BaseModel):
-            return kind
-    return BaseModel
+    return next(tables_in(field.annotation), BaseModel)
 
 
-def _value(name: str, field: FieldInfo) -> str:
+def _value(name: str, kind: object, metadata: Sequence[object]) -> str:
     """What may be given, with its bounds."""
-    kind: object = field.annotation
-    if isinstance(kind, UnionType):
+    if NoneType in get_args(kind):
         kind = next(one for one in get_args(kind) if one is not NoneType)
+    if get_origin(kind) is Annotated:
+        kind, metadata = get_args(kind)[0], [*get_args(kind)[1:], *metadata]
+    metadata = [one for of in metadata for one in (of.metadata if isinstance(of, FieldInfo) else (of,))]
     if get_origin(kind) is Literal:
         return ", ".join(f"`{_toml(name, value)}`" for value in get_args(kind))
-    words = {str: "text", int: "number", bool: "true or false", Path: "path", timedelta: "duration"}
-    containers = {dict: "table", tuple: "list of texts"}
-    word = containers.get(get_origin(kind)) or ("size" if name in SIZES else words[kind])  # type: ignore[index]
-    low = [_toml(name, bound.ge) for bound in field.metadata if isinstance(bound, Ge)]
-    high = [_toml(name, bound.le) for bound in field.metadata if isinstance(bound, Le)]
+    if get_origin(kind) is tuple:
+        word = WORDS[_plain(get_args(kind)[0])]
+        short = f"{word}, or " if any(isinstance(one, BeforeValidator) for one in metadata) else ""
+        return f"{short}list of {word}s"
+    if get_origin(kind) is dict:
+        return "table"
+    word = "size" if name in SIZES else WORDS[kind]
+    low = [_toml(name, bound.ge) for bound in metadata if isinstance(bound, Ge)]
+    high = [_toml(name, bound.le) for bound in metadata if isinstance(bound, Le)]
     if low and high:
         return f"{word}, `{low[0]}` to `{high[0]}`"
     return f"{word}, at least `{low[0]}`" if low else word
+
+
+def _plain(kind: object) -> object:
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
 
 
 def _default(name: str, field: FieldInfo) -> str:
@@ -129,8 +166,8 @@ def _toml(name: str, value: object) -> str:
         return str(value).lower()
     if isinstance(value, timedelta):
         return f'"{format_duration(value)}"'
-    if isinstance(value, int):
-        return f'"{format_size(value)}"' if name in SIZES else str(value)
+    if isinstance(value, int | float):
+        return f'"{format_size(int(value))}"' if name in SIZES else f"{value:g}" if value < 1000 else str(value)
     if isinstance(value, tuple):
         return str(list(value))
     return str(value) if isinstance(value, dict) else f'"{value}"'

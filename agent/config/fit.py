@@ -1,15 +1,14 @@
 """Whether the models fit the sources that they read, and the budgets their bundles."""
 
 import math
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from agent.bundle.manifest import Manifest
 from agent.config.agree import Fault
+from agent.config.fields import field_faults
 from agent.config.lines import Key
-from agent.config.readers import Reader, counts_cycles, readers
-from agent.config.settings import Model, SourceSettings
-from agent.decode.json import field_problem
+from agent.config.readers import Owner, Reader, Sources, counts_cycles, readers
+from agent.config.settings import Model
 from agent.judge.threshold import Chosen, default_budget, parse_budget, verdict
 from agent.near import nearest
 
@@ -17,7 +16,6 @@ NAMES_SHOWN = 20
 SOURCES_SHOWN = 3
 MODELS_SHOWN = 3
 COUNTS = {True: "cycles", False: "time"}
-Sources = Sequence[tuple[int, SourceSettings]]  # with the place of each in the list
 
 
 def budget_faults(index: int, model: Model, manifest: Manifest | None) -> Iterator[Fault]:
@@ -40,9 +38,15 @@ def budget_faults(index: int, model: Model, manifest: Manifest | None) -> Iterat
         yield key, f'{model.budget!r} does not fit a bundle that counts {counts}; such as "{example}"'
 
 
-def named_faults(index: int, model: Model, sources: Collection[str]) -> Iterator[Fault]:
-    """The sources that a model names are there. sources: the names of all"""
+def named_faults(index: int, model: Model, sources: Collection[str], joins: Mapping[str, str]) -> Iterator[Fault]:
+    """The sources that a model names are there, and have devices of their own.
+
+    sources  the names of all; joins: what those join of which that is known
+    """
     for name in model.sources:
+        if owner := joins.get(name):
+            what = f"the source {name!r} brings channels to the devices of {owner!r}: name that one"
+            yield ("model", index, "sources"), what
         if name not in sources:
             meant = nearest(name, sources)
             listed = ", ".join(list(sources)[:NAMES_SHOWN]) or "none"
@@ -50,69 +54,81 @@ def named_faults(index: int, model: Model, sources: Collection[str]) -> Iterator
             yield ("model", index, "sources"), f"there is no source {name!r}; {what}"
 
 
-def source_faults(index: int, source: SourceSettings, models: Sequence[Reader]) -> Iterator[Fault]:
-    """What a source maps is a channel of a model that reads it, and for each of them channels and time are in order.
+def joins_faults(sources: Sources) -> Iterator[Fault]:
+    """What a source joins is there, joins none itself, and counts the same time."""
+    by_name = {source.name: source for _, source in sources}
+    for index, source in sources:
+        owner, key = by_name.get(source.joins), ("source", index, "joins")
+        if not source.joins:
+            continue
+        if owner is None:
+            meant = nearest(source.joins, by_name)
+            yield key, f"there is no source {source.joins!r}" + (f"; the nearest is {meant}" if meant else "")
+        elif owner.joins:
+            yield key, f"{owner.name!r} joins {owner.joins!r} itself: join that one"
+        elif counts_cycles(source) != counts_cycles(owner):
+            counts = COUNTS[counts_cycles(owner)]
+            yield ("source", index, "time"), f"the source {owner.name!r}, which it joins, counts {counts}"
+
+
+def channel_faults(owner: Owner, models: Sequence[Reader]) -> Iterator[Fault]:
+    """What sources map are channels of a model that reads them, each is read once, and all count the same time.
 
     models  all there are
     """
-    key: Key = ("source", index)
-    read_by = readers(models, source)
+    read_by = readers(models, owner)
     names = list(dict.fromkeys(name for model in read_by or models for name in model.channels))
     has, they = ("the bundle has", "it has") if len(models) == 1 else ("the bundles have", "they have")
-    for name in source.channels:
-        if name not in names:
-            meant = nearest(name, names)
-            what = f"the nearest is {meant}" if meant else f"{they} {', '.join(names[:NAMES_SHOWN])}"
-            yield (*key, "channels", name), f"{has} no channel {name!r}; {what}"
-    faults = [fault for model in read_by for fault in _channel_faults(key, source, model)]
-    yield from dict.fromkeys(faults)
+    for index, source in owner.parts:
+        for name in source.channels:
+            first, of = owner.part_of(name)
+            if name not in names:
+                meant = nearest(name, names)
+                what = f"the nearest is {meant}" if meant else f"{they} {', '.join(names[:NAMES_SHOWN])}"
+                yield ("source", index, "channels", name), f"{has} no channel {name!r}; {what}"
+            elif first != index:
+                what = f"is read from the source {of.name!r}, too: leave it out of one of them"
+                yield ("source", index, "channels", name), what
+    yield from field_faults(owner, read_by)
     for model in read_by:
-        if counts_cycles(source) != model.counts_cycles:
+        if counts_cycles(owner.source) != model.counts_cycles:
             bundle = "the bundle" if len(models) == 1 else f"the bundle of the model {model.settings.name!r}"
             right = 'unit = "cycle"' if model.counts_cycles else "a unit of time, or arrival"
-            yield (*key, "time"), f"{bundle} counts {COUNTS[model.counts_cycles]}, so this must be {right}"
+            what = f"{bundle} counts {COUNTS[model.counts_cycles]}, so this must be {right}"
+            yield ("source", owner.index, "time"), what
 
 
-def _channel_faults(key: Key, source: SourceSettings, model: Reader) -> Iterator[Fault]:
-    """Each channel is read from a payload field of its own, which can be read."""
-    for name in model.channels:
-        if name not in source.channels and (problem := field_problem(name)):
-            yield (*key, "channels"), f"must name a payload field for the bundle's channel {name!r}: {problem}"
-    fields = Counter(source.channels.get(name, name) for name in model.channels)
-    for field, n_channels in fields.items():
-        if n_channels > 1:
-            yield (*key, "channels"), f"{n_channels} channels would be read from the payload field {field!r}"
-        if field == source.time.field:
-            yield (*key, "channels"), f"the payload field {field!r} would be read as a channel and as the time"
-
-
-def no_source_faults(sources: Sources, models: Sequence[Reader]) -> Iterator[Fault]:
+def no_source_faults(all_owners: Sequence[Owner], models: Sequence[Reader]) -> Iterator[Fault]:
     """A model that names no source finds its channels in one. Of all sources and models there are."""
-    fed = {model.index for _, source in sources for model in readers(models, source)}
+    fed = {model.index for owner in all_owners for model in readers(models, owner)}
     for model in models:
         if model.index not in fed and not model.settings.sources:
-            why = [f"the source {source.name!r} {_misfit(source, model)}" for _, source in sources[:SOURCES_SHOWN]]
+            why = [f"the source {owner.source.name!r} {_misfit(owner, model)}" for owner in all_owners[:SOURCES_SHOWN]]
             yield ("model", model.index), f"no source has its channels: {'; '.join(why)}"
 
 
-def _misfit(source: SourceSettings, model: Reader) -> str:
+def _misfit(owner: Owner, model: Reader) -> str:
     """Why a model does not read a source that nobody told it to read."""
-    strange = next((name for name in source.channels if name not in model.channels), "")
+    strange = _strange(owner, model)
     if not strange:
-        return f"counts {COUNTS[counts_cycles(source)]}, the bundle {COUNTS[model.counts_cycles]}"
+        return f"counts {COUNTS[counts_cycles(owner.source)]}, the bundle {COUNTS[model.counts_cycles]}"
     meant = nearest(strange, model.channels)
     return f"maps a channel {strange!r}" + (f", the nearest of the bundle is {meant}" if meant else "")
 
 
-def _why_not(model: Reader, source: SourceSettings) -> str:
+def _strange(owner: Owner, model: Reader) -> str:
+    """A channel that a source maps and a model does not have, "" for none."""
+    return next((name for _, source in owner.parts for name in source.channels if name not in model.channels), "")
+
+
+def _why_not(model: Reader, owner: Owner) -> str:
     """Why one of several models does not read a source."""
     name = repr(model.settings.name)
     if model.settings.sources:
         return f"{name} names other sources"
-    strange = next((channel for channel in source.channels if channel not in model.channels), "")
-    if strange:
+    if strange := _strange(owner, model):
         return f"{name} has no channel {strange!r}"
-    return f"{name} counts {COUNTS[model.counts_cycles]}, this source counts {COUNTS[counts_cycles(source)]}"
+    return f"{name} counts {COUNTS[model.counts_cycles]}, this source counts {COUNTS[counts_cycles(owner.source)]}"
 
 
 def budget_doubts(index: int, budget: str, chosen: Chosen) -> Iterator[Fault]:
@@ -125,21 +141,24 @@ def budget_doubts(index: int, budget: str, chosen: Chosen) -> Iterator[Fault]:
         yield key, f'"{budget}" buys no warning with this bundle: {verdict(chosen)}; {next_step}'
 
 
-def reader_doubts(sources: Sequence[SourceSettings], models: Sequence[Reader]) -> Iterator[Fault]:
+def reader_doubts(all_owners: Sequence[Owner], models: Sequence[Reader]) -> Iterator[Fault]:
     """A source that no model reads, and one that models of different machines read because nobody told them not to.
 
     Models are taken for such of one machine where one of them has all channels of the others.
     """
-    for index, source in enumerate(sources):
-        read_by = readers(models, source)
+    for owner in all_owners if models else ():
+        key: Key = ("source", owner.index)
+        read_by = readers(models, owner)
         if not read_by:
-            why = [_why_not(model, source) for model in models[:MODELS_SHOWN]]
+            why = [_why_not(model, owner) for model in models[:MODELS_SHOWN]]
             why += ["..."] if len(models) > MODELS_SHOWN else []
-            yield ("source", index), f"is read by no model, and not subscribed to: {'; '.join(why)}"
+            yield key, f"is read by no model, and not subscribed to: {'; '.join(why)}"
         unasked = [model for model in read_by if not model.settings.sources]
         widest = max(unasked, key=lambda model: len(model.channels), default=None)
         for model in unasked:
             if widest is not None and not set(model.channels) <= set(widest.channels):
                 both = f"{widest.settings.name!r} and {model.settings.name!r}"
-                what = f"is read by the models {both}, whose channels differ: give each its `sources` if that is wrong"
-                yield ("source", index), what
+                yield (
+                    key,
+                    f"is read by the models {both}, whose channels differ: give each its `sources` if that is wrong",
+                )

@@ -17,6 +17,7 @@ from agent.words import MAIN_MODEL
 
 FILE_BYTES_MAX = 2**20
 LISTS = {"model": MAIN_MODEL, "source": ""}  # written [[model]]; the name of one that gives none
+NAMED = ("brokers",)  # tables of tables, written [brokers.NAME]
 Toml = dict[str, object]
 
 
@@ -48,6 +49,10 @@ class Gathered:
         """The name of each table of a list, "" for one without."""
         return [_name(table, value) for value in self.lists[table]]
 
+    def table_names(self) -> dict[str, list[str]]:
+        """The names of the tables in each table of tables, `[brokers.NAME]`."""
+        return {table: [*found] for table in NAMED if isinstance(found := self.tables.get(table), dict)}
+
     def place(self, key: Key) -> Place:
         """Where a key, or what encloses it, stands."""
         while key and key not in self.places:
@@ -64,12 +69,12 @@ class Gathered:
     def text(self, key: Key) -> str:
         """`broker.port`; a model or source goes by its name: `source[press].topic`."""
         parts: list[str] = []
-        for part in key:
+        for depth, part in enumerate(key):
             if isinstance(part, str):
                 parts.append(part if part.isprintable() else ascii(part))
             else:
-                table = str(key[0])
-                parts[-1] += f"[{_name(table, self.lists[table][part]) or part + 1}]"
+                name = _name(str(key[0]), self.lists[str(key[0])][part]) if depth == 1 else ""
+                parts[-1] += f"[{name or part + 1}]"
         return ".".join(parts)
 
 

@@ -28,6 +28,8 @@ def lines(text: str) -> Iterator[tuple[Key, int]]:
         if header:
             name = _parts(header[2])
             if header[1] == "[[":
+                if name not in arrays:
+                    yield name, number
                 arrays[name] = arrays.get(name, -1) + 1
                 table = (*name, arrays[name])
             elif name[:1] in arrays:

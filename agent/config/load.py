@@ -11,12 +11,16 @@ from agent.bundle import file
 from agent.bundle.file import Bundle
 from agent.config import agree, fit
 from agent.config.agree import Fault
+from agent.config.broker_settings import Broker
+from agent.config.fields import channels_of, codec_faults
 from agent.config.gather import LISTS, Gathered, gather
 from agent.config.lines import Key
 from agent.config.plan import Plan, build, plan
 from agent.config.problem import Problem
-from agent.config.readers import Reader
-from agent.config.settings import Agent, Broker, Model, Publish, Settings, SourceSettings
+from agent.config.readers import Reader, Sources, owners, readers
+from agent.config.settings import Agent, Model, Publish, Settings
+from agent.config.source_settings import SourceSettings
+from agent.config.training import training_doubts
 from agent.config.wording import what_is_wrong
 from agent.errors import BundleRefused, ConfigurationRefused
 
@@ -66,11 +70,14 @@ def check(path: Path, environ: Mapping[str, str]) -> Examined:
         gathered.report(*_bundle_fault(paths.index(error.where), error))
         return Examined(tuple(gathered.problems))
     settings, models = examined.settings, examined.plan.models
-    faults = list(agree.topic_doubts(settings.source))
+    sources = [*enumerate(settings.source)]
+    faults = [*agree.broker_doubts(settings), *agree.topic_doubts(sources)]
     for index, model in enumerate(models):
         faults += fit.budget_doubts(index, model.budget, model.chosen)
     every = [Reader(index, model, models[index].bundle.manifest) for index, model in enumerate(settings.model)]
-    faults += fit.reader_doubts(settings.source, every)
+    faults += fit.reader_doubts(owners(sources), every)
+    for owner in owners(sources):
+        faults += training_doubts(owner, readers(every, owner))
     return replace(examined, doubts=tuple(gathered.problem(key, what) for key, what in faults))
 
 
@@ -80,8 +87,9 @@ def _examined(gathered: Gathered, environ: Mapping[str, str]) -> Examined:
         settings = Settings.read(gathered, environ)
     except ValidationError as error:
         for details in error.errors(include_url=False):
-            if not _is_noise(details["loc"], details["type"], gathered):
-                gathered.report(details["loc"], what_is_wrong(details))
+            key = details["loc"]
+            if not _is_noise(key, details["type"], gathered):
+                gathered.report(key[:-1] if key[-1] == "[key]" else key, what_is_wrong(details))
     bundles = _check_tables(gathered)
     if settings is None or gathered.problems:
         return Examined(tuple(sorted(gathered.problems, key=lambda problem: (problem.file, problem.line))))
@@ -105,21 +113,23 @@ def _check_tables(gathered: Gathered) -> dict[str, Bundle]:
     Returns the bundles, by the names of their models.
     """
     values = gathered.tables
-    agent, broker = _valid(Agent, values.get("agent", {})), _valid(Broker, values.get("broker", {}))
-    output = _valid(Broker, values["output"]) if "output" in values else broker
-    publish = _valid(Publish, values.get("publish", {}))
+    agent, publish = _valid(Agent, values.get("agent", {})), _valid(Publish, values.get("publish", {}))
     sources = _valid_list(SourceSettings, gathered.lists["source"])
+    brokers = _brokers(gathered)
+    output = _valid(Broker, values["output"]) if "output" in values else brokers.get("")
 
     faults: list[Fault] = []
     if agent is not None:
         faults += agree.agent_faults(agent)
-    if broker is not None:
-        faults += agree.broker_faults("broker", broker)
-    if output is not None and output is not broker:
-        faults += agree.broker_faults("output", output)
-    faults += agree.topic_faults(sources, publish, one_broker=_address(broker) == _address(output))
+    for name, broker in brokers.items():
+        faults += agree.broker_faults(("brokers", name) if name else ("broker",), broker)
+    if output is not None and "output" in values:
+        faults += agree.broker_faults(("output",), output)
+    faults += agree.brokers_faults(brokers)
+    faults += agree.topic_faults(sources, publish, brokers, output)
     for index, source in sources:
-        faults += agree.field_faults(index, source)
+        if not gathered.is_partial:
+            faults += agree.named_broker_faults(index, source, gathered.table_names().get("brokers", []))
     bundles: dict[str, Bundle] = {}
     faults += _check_models(gathered, sources, bundles)
     for key, what in faults:
@@ -127,10 +137,20 @@ def _check_tables(gathered: Gathered) -> dict[str, Bundle]:
     return bundles
 
 
-def _check_models(gathered: Gathered, sources: fit.Sources, bundles: dict[str, Bundle]) -> Iterator[Fault]:
+def _brokers(gathered: Gathered) -> dict[str, Broker]:
+    """The valid ones, by the `broker` of sources."""
+    tables = {"": gathered.tables.get("broker", {})}
+    for name in gathered.table_names().get("brokers", []):
+        tables[name] = gathered.tables["brokers"][name]  # type: ignore[index]  # table_names says that it is one
+    valid = {name: _valid(Broker, table) for name, table in tables.items()}
+    return {name: broker for name, broker in valid.items() if broker is not None}
+
+
+def _check_models(gathered: Gathered, sources: Sources, bundles: dict[str, Bundle]) -> Iterator[Fault]:
     """Each model by itself, which fills in `bundles`; all of them with their sources, once every one is there."""
     given = gathered.lists["model"]
     models = []
+    joins = {source.name: source.joins for _, source in sources}
     for index, model in _valid_list(Model, given):
         manifest = None
         try:
@@ -141,17 +161,19 @@ def _check_models(gathered: Gathered, sources: fit.Sources, bundles: dict[str, B
             yield _bundle_fault(index, error)
         yield from fit.budget_faults(index, model, manifest)
         if not gathered.is_partial:
-            yield from fit.named_faults(index, model, [name for name in gathered.names("source") if name])
-    if not models or len(models) < len(given):
-        return  # of a source nobody knows what it lacks
-    for index, source in sources:
-        yield from fit.source_faults(index, source, models)
-    if sources and len(sources) == len(gathered.lists["source"]):
-        yield from fit.no_source_faults(sources, models)
-
-
-def _address(broker: Broker | None) -> tuple[str, int] | None:
-    return (broker.host, broker.port) if broker else None
+            yield from fit.named_faults(index, model, [name for name in gathered.names("source") if name], joins)
+    has_all_models, has_all_sources = len(models) == len(given), len(sources) == len(gathered.lists["source"])
+    if has_all_sources:
+        yield from fit.joins_faults(sources)
+    all_owners = owners(sources)
+    for owner in all_owners:
+        channels = channels_of(owner, models if has_all_models else ())
+        for index, source in owner.parts:
+            yield from codec_faults(index, source, channels[index])
+        if models and has_all_models:  # else nobody knows what a source lacks
+            yield from fit.channel_faults(owner, models)
+    if models and has_all_models and sources and has_all_sources:
+        yield from fit.no_source_faults(all_owners, models)
 
 
 def _valid(kind: type[OneTable], values: object) -> OneTable | None:

@@ -1,18 +1,22 @@
 """What the settings mean for their bundles: plain values for the layers that know no configuration."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest
-from agent.config.readers import Reader, readers
-from agent.config.settings import Agent, Model, Settings, SourceSettings
+from agent.config.plain import plain_channel, plain_source
+from agent.config.readers import Owner, Reader, owners, readers
+from agent.config.settings import Agent, Model, Settings
+from agent.config.source_settings import Overload, SourceSettings
 from agent.core import Core
 from agent.core.bounds import Bounds
 from agent.core.model import Model as CoreModel
 from agent.core.model import load_engine
 from agent.judge.threshold import Chosen, choose, parse_budget
-from agent.words import Source, plain_channels
+from agent.words import Source, SourceChannel
+
+Column = tuple[int, SourceChannel]  # place of its source in the configuration, and how that reads it
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +24,8 @@ class PlannedModel:
     """A model that would run.
 
     chosen    the threshold for its budget
-    sources   indexes of the sources that it reads, among those of the plan
-    channels  for each of them: index of each of the bundle's channels among that source's `fields`
+    sources   indexes of the owners that it reads, among the sources of the plan
+    channels  for each of them: index of each of the bundle's channels among the columns of that owner's rows
     """
 
     name: str
@@ -33,21 +37,70 @@ class PlannedModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Subscription:
+    """How messages of a source are got.
+
+    broker    NAME of its [brokers.NAME], "" for [broker]
+    rate_max  messages/s, 0 for no bound
+    """
+
+    broker: str
+    qos: int
+    overload: Overload
+    rate_max: int
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
-    """What would run: the models, the sources that at least one of them reads, and the QoS of each source."""
+    """What would run.
+
+    sources        those that a model reads, and those that join one of them; all where there is no model
+    subscriptions  of each source
+    names          of each source: the names of its channels
+    """
 
     models: tuple[PlannedModel, ...]
     sources: tuple[Source, ...]
-    qos: tuple[int, ...]
+    subscriptions: tuple[Subscription, ...]
+    names: tuple[tuple[str, ...], ...]
+
+    @property
+    def qos(self) -> tuple[int, ...]:
+        """Of the subscription of each source."""
+        return tuple(of_source.qos for of_source in self.subscriptions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """The rows of an owner: the models that read it, and its columns with their names, the owner's own first."""
+
+    owner: Owner
+    models: Sequence[Reader]
+    columns: Mapping[Column, str]
+
+    def of_part(self, index: int) -> list[SourceChannel]:
+        """The columns of one source in it."""
+        return [channel for of, channel in self.columns if of == index]
 
 
 def plan(settings: Settings, bundles: Mapping[str, Bundle]) -> Plan:
     """Settings that `load` has accepted, with the bundle of each model by the model's name."""
     every = [Reader(index, model, bundles[model.name].manifest) for index, model in enumerate(settings.model)]
-    read = [(source, of_it) for source in settings.source if (of_it := readers(every, source))]
-    sources = tuple(_source(source, of_it) for source, of_it in read)
-    models = tuple(_model(model, bundles[model.settings.name], read, sources) for model in every)
-    return Plan(models, sources, tuple(source.qos for source, _ in read))
+    read = [
+        _rows(owner, of_it)
+        for owner in owners([*enumerate(settings.source)])
+        if (of_it := readers(every, owner)) or not every
+    ]
+    parts = sorted((index, source, rows) for rows in read for index, source in rows.owner.parts)
+    place = {index: place for place, (index, _, _) in enumerate(parts)}
+    return Plan(
+        models=tuple(_model(model, bundles[model.settings.name], read, place) for model in every),
+        sources=tuple(_source(index, source, rows) for index, source, rows in parts),
+        subscriptions=tuple(
+            Subscription(source.broker, source.qos, source.overload, source.rate_max) for _, source, _ in parts
+        ),
+        names=tuple(tuple(name for (of, _), name in rows.columns.items() if of == index) for index, _, rows in parts),
+    )
 
 
 def build(settings: Settings, plan: Plan) -> Core:
@@ -69,42 +122,45 @@ def build(settings: Settings, plan: Plan) -> Core:
     return Core(plan.sources, models, bounds(settings.agent))
 
 
-def _source(source: SourceSettings, models: Sequence[Reader]) -> Source:
-    """A source with the payload field of every channel that a model of it has, each field once."""
-    return Source(
-        name=source.name,
-        topics=(source.topic,),
-        time_field=source.time.field,
-        time_unit=source.time.unit,
-        channels=plain_channels(*dict.fromkeys(field for model in models for field in _fields(source, model))),
-        future_max_s=source.future_max.total_seconds(),
-        past_max_s=source.past_max.total_seconds(),
-        report_extra=source.report_extra,
-        first_seen=source.first_seen,
-        codec=source.codec,
-    )
+def _rows(owner: Owner, models: Sequence[Reader]) -> _Rows:
+    """Each column once, whatever number of models reads it; without a model, what the sources map."""
+    columns: dict[Column, str] = {}
+    for index, source in owner.parts:
+        for model in models:
+            for channel in model.manifest.channels:
+                if owner.part_of(channel.name)[0] == index:
+                    columns.setdefault((index, plain_channel(source, channel.name, channel)), channel.name)
+        if not models:
+            columns |= {(index, plain_channel(source, name)): name for name in source.channels}
+    return _Rows(owner, models, columns)
 
 
-def _fields(source: SourceSettings, model: Reader) -> tuple[str, ...]:
-    """The payload field of each of the model's channels, in the bundle's order."""
-    return tuple(source.channels.get(channel, channel) for channel in model.channels)
+def _source(index: int, source: SourceSettings, rows: _Rows) -> Source:
+    plain = plain_source(source, rows.of_part(index), rows.owner.source)
+    if not rows.owner.joined:
+        return plain
+    if not source.joins:
+        return replace(plain, width=len(rows.columns))
+    return replace(plain, columns=tuple(place for place, (of, _) in enumerate(rows.columns) if of == index))
 
 
-def _model(
-    model: Reader,
-    bundle: Bundle,
-    read: Sequence[tuple[SourceSettings, Sequence[Reader]]],
-    sources: Sequence[Source],
-) -> PlannedModel:
-    own = [index for index, (_, models) in enumerate(read) if model in models]
+def _model(model: Reader, bundle: Bundle, read: Sequence[_Rows], place: Mapping[int, int]) -> PlannedModel:
+    own = [rows for rows in read if model in rows.models]
     return PlannedModel(
         name=model.settings.name,
         bundle=bundle,
         budget=model.settings.budget,
         chosen=threshold(model.settings, model.manifest),
-        sources=tuple(own),
-        channels=tuple(tuple(map(sources[index].fields.index, _fields(read[index][0], model))) for index in own),
+        sources=tuple(place[rows.owner.index] for rows in own),
+        channels=tuple(_columns(model, rows) for rows in own),
     )
+
+
+def _columns(model: Reader, rows: _Rows) -> tuple[int, ...]:
+    """The column of each of the model's channels."""
+    places = {column: place for place, column in enumerate(rows.columns)}
+    parts = [(channel, *rows.owner.part_of(channel.name)) for channel in model.manifest.channels]
+    return tuple(places[index, plain_channel(source, channel.name, channel)] for channel, index, source in parts)
 
 
 def threshold(model: Model, manifest: Manifest) -> Chosen:

@@ -1,11 +1,41 @@
-"""Which model reads which source: what both the checks and the plan go by."""
+"""Which source belongs to which, and which model reads which: what both the checks and the plan go by.
 
-from collections.abc import Sequence
+A source that joins another brings channels of that one's devices. So models read *owners*, sources that join none, and
+the channels of a model may be spread over an owner and those that join it.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from agent.bundle.manifest import Manifest
-from agent.config.settings import Model, SourceSettings
+from agent.config.settings import Model
+from agent.config.source_settings import SourceSettings
+
+Sources = Sequence[tuple[int, SourceSettings]]  # with the place of each in the list
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A source whose devices are its own, its place in the configuration, and the sources that join it."""
+
+    index: int
+    source: SourceSettings
+    joined: Sources
+
+    @property
+    def parts(self) -> Sources:
+        """The owner itself, and then those that join it."""
+        return ((self.index, self.source), *self.joined)
+
+    @cached_property
+    def mapped(self) -> dict[str, tuple[int, SourceSettings]]:
+        """The source that reads each channel that one of them maps; the owner where it is one of several."""
+        return {name: part for part in reversed(self.parts) for name in part[1].channels}
+
+    def part_of(self, channel: str) -> tuple[int, SourceSettings]:
+        """The source that reads a channel: the one that maps it, or the owner, by the channel's own name."""
+        return self.mapped.get(channel, (self.index, self.source))
 
 
 @dataclass(frozen=True)
@@ -26,19 +56,29 @@ class Reader:
         return self.manifest.time_unit == "cycle"
 
 
-def readers(models: Sequence[Reader], source: SourceSettings) -> list[Reader]:
-    """The models that read a source: those that name it, and those that name none and find their channels in it.
+def owners(sources: Sources) -> list[Owner]:
+    """The sources that join none, each with those that join it."""
+    return [
+        Owner(index, source, [one for one in sources if one[1].joins == source.name])
+        for index, source in sources
+        if not source.joins
+    ]
+
+
+def readers(models: Iterable[Reader], owner: Owner) -> list[Reader]:
+    """The models that read an owner: those that name it, and those that name none and find their channels in it.
 
     A model alone reads all sources, and what does not fit is an error. Among several, one that names no source leaves
     out those of another kind of time, and those that map a channel which it does not have: another kind of machine.
     """
-    return [model for model in models if _reads(model, source, is_alone=len(models) == 1)]
+    models = list(models)
+    return [model for model in models if _reads(model, owner, is_alone=len(models) == 1)]
 
 
-def _reads(model: Reader, source: SourceSettings, *, is_alone: bool) -> bool:
+def _reads(model: Reader, owner: Owner, *, is_alone: bool) -> bool:
     if model.settings.sources:
-        return source.name in model.settings.sources
-    return is_alone or (counts_cycles(source) == model.counts_cycles and set(source.channels) <= set(model.channels))
+        return owner.source.name in model.settings.sources
+    return is_alone or (counts_cycles(owner.source) == model.counts_cycles and owner.mapped.keys() <= {*model.channels})
 
 
 def counts_cycles(source: SourceSettings) -> bool:

@@ -1,6 +1,6 @@
 """Which settings change under a running agent, and which wait for its restart."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pydantic import BaseModel
@@ -45,11 +45,13 @@ def apply(running: Settings, file: Settings) -> tuple[Settings, list[Change], li
     return running.model_copy(update=tables), live, left
 
 
-def _leaves(table: BaseModel) -> Iterator[tuple[Key, object]]:
+def _leaves(table: Iterable[tuple[str, object]]) -> Iterator[tuple[Key, object]]:
     """Every key with its value; a model or source goes by its name."""
     for name, value in table:
         if isinstance(value, BaseModel):
             yield from (((name, *key), inner) for key, inner in _leaves(value))
+        elif isinstance(value, dict):
+            yield from (((name, *key), inner) for key, inner in _leaves(value.items()))
         elif isinstance(value, tuple) and name in LISTS:
             for inner in value:
                 yield from (((f"{name}[{inner.name}]", *key), leaf) for key, leaf in _leaves(inner))
@@ -59,7 +61,7 @@ def _leaves(table: BaseModel) -> Iterator[tuple[Key, object]]:
 
 def _text(value: object) -> str:
     """A value for the log."""
-    text = ", ".join(value) if isinstance(value, tuple) else str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return NOT_SET if value is None or not text else text
 
 

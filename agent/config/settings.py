@@ -1,45 +1,33 @@
 """The configuration as frozen, closed models: a default and a sentence for every key.
 
-Strict: `true` is not a number and "1883" is not one either. docs/configuration.md is generated from here.
+The tables of brokers and sources have files of their own. docs/configuration.md is generated from all of them.
 """
 
 import platform
 import re
 from collections.abc import Mapping
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, field_validator, model_validator
+from pydantic import Field, Strict, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from agent.config.broker_settings import Broker as Broker
 from agent.config.gather import Gathered
 from agent.config.quantity import Duration, Size
 from agent.config.settings_sources import settings_sources
-from agent.decode.codec import CODECS
-from agent.decode.topic import Pattern
-from agent.words import MAIN_MODEL, FirstSeen, TimeUnit
+from agent.config.source_settings import SourceSettings
+from agent.config.table import DAY, HOUR, MINUTE, MS, NAME, SECOND, Table
+from agent.words import MAIN_MODEL
 
-MS, SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
-MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SOURCES_MAX = 1000
 MODELS_MAX = 100
-if TYPE_CHECKING:
-    CodecName = str
-else:
-    CodecName = Literal[tuple(CODECS)]
-NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}"
+BROKERS_MAX = 100
 
 
 def host_name() -> str:
     """This machine's name, as far as it may stand in a topic."""
     return re.sub(r"[^A-Za-z0-9_.-]", "-", platform.node()).lstrip("-._")[:64] or "forewarn"
-
-
-class Table(BaseModel):
-    """A table of the file, which refuses keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class Agent(Table):
@@ -105,46 +93,6 @@ class Agent(Table):
         return self
 
 
-class Broker(Table):
-    """An MQTT broker and how to get in."""
-
-    host: str = Field(default="localhost", min_length=1, max_length=253, description="Name or address of the broker.")
-    port: int = Field(default=1883, ge=1, le=65_535, description="Its port; with TLS usually 8883.")
-    client_id: str = Field(
-        default="", max_length=64, description='Prefix of the MQTT client ids ("" = `forewarn-NODE`).'
-    )
-    username: str = Field(default="", max_length=256, description='User name ("" = none).')
-    password_file: Path | None = Field(
-        default=None, description="File with the password; a name without `/` is looked up in $CREDENTIALS_DIRECTORY."
-    )
-    tls: bool = Field(default=False, description="Encrypt, and verify the broker's certificate.")
-    ca_file: Path | None = Field(default=None, description="Certificates to trust instead of the system's.")
-    keepalive: Duration = Field(default=MINUTE, ge=5 * SECOND, le=HOUR, description="MQTT keepalive.")
-    connect_timeout: Duration = Field(
-        default=10 * SECOND, ge=SECOND, le=MINUTE, description="Time a connection may take."
-    )
-    protocol: Literal["auto", "5", "3.1.1"] = Field(
-        default="auto", description="MQTT version; `auto` tries 5 and falls back to 3.1.1."
-    )
-
-    @field_validator("host")
-    @classmethod
-    def _host_can_be_looked_up(cls, host: str) -> str:
-        try:
-            host.encode("idna")  # as the resolver does
-        except UnicodeError as error:
-            raise ValueError(f"is no name of a host: {error.__cause__ or error}") from None
-        return host
-
-    @model_validator(mode="after")
-    def _what_belongs_together_is_there(self) -> Self:
-        if self.password_file and not self.username:
-            raise ValueError("password_file needs a username")
-        if self.ca_file and not self.tls:
-            raise ValueError("ca_file needs tls = true")
-        return self
-
-
 class Model(Table):
     """A bundle, how much it may cost the operator, and the sources that it reads."""
 
@@ -172,61 +120,6 @@ class Model(Table):
         if twice:
             raise ValueError(f"names {twice!r} twice")
         return sources
-
-
-class Time(Table):
-    """Where a payload has its event time."""
-
-    field: str = Field(
-        default="", max_length=256, description='Payload field of the event time ("" with unit `arrival`).'
-    )
-    unit: TimeUnit = Field(
-        default="arrival",
-        description="Unit of that field; `cycle` counts operating cycles, `arrival` takes the time of arrival instead.",
-    )
-
-    @model_validator(mode="after")
-    def _field_and_unit_agree(self) -> Self:
-        if (self.unit == "arrival") != (self.field == ""):
-            raise ValueError('give both: field = "ts", unit = "s"; or neither, for the time of arrival')
-        return self
-
-
-class SourceSettings(Table):
-    """A topic pattern and how to read its messages."""
-
-    name: str = Field(pattern=f"^{NAME}$", description="Name in logs, status and alerts.")
-    topic: str = Field(
-        max_length=1024,
-        description="MQTT topic with one level `{device}`, as in `plant/{device}/telemetry`; others may be `+` or `#`.",
-    )
-    qos: Literal[0, 1] = Field(default=0, description="QoS of the subscription.")
-    codec: CodecName = Field(
-        default="json", description="What a payload is: see [sources](sources.md#what-a-payload-is)."
-    )
-    time: Time = Field(default=Time(), description="Where a payload has its event time.")
-    channels: dict[str, str] = Field(
-        default={}, description="Payload field of a bundle's channel, where it is not the channel's own name."
-    )
-    future_max: Duration = Field(
-        default=5 * MINUTE, ge=0 * MS, description="A reading further ahead of its arrival is dropped and counted."
-    )
-    past_max: Duration = Field(
-        default=HOUR, ge=MINUTE, description="A device whose clock is steadily further behind arrival is re-based."
-    )
-    report_extra: bool = Field(default=True, description="Count payload fields that no channel reads.")
-    first_seen: FirstSeen = Field(
-        default="unknown",
-        description="Age of a device when its first row comes; `new` only where every device of the source begins its "
-        "life with that row, as on a test bench.",
-    )
-
-    @field_validator("topic")
-    @classmethod
-    def _topic_names_a_device(cls, topic: str) -> str:
-        if "device" not in Pattern.parse(topic).names:
-            raise ValueError("one level must be {device}, as in plant/{device}/telemetry")
-        return topic
 
 
 class Publish(Table):
@@ -264,10 +157,17 @@ class Settings(BaseSettings):
         default=None,
         description="The broker that alerts go to, when it is another one; nothing is taken over from [broker].",
     )
+    brokers: dict[Annotated[str, Field(pattern=f"^{NAME}$")], Broker] = Field(
+        default={},
+        max_length=BROKERS_MAX,
+        description="More brokers that messages come from: the `broker` of a source names one. Nothing is taken over "
+        "from [broker].",
+    )
     model: tuple[Model, ...] = Field(
-        min_length=1,
+        default=(),
         max_length=MODELS_MAX,
-        description="A bundle, how much it may cost the operator, and the sources that it reads; one table for each.",
+        description="A bundle, how much it may cost the operator, and the sources that it reads; one table for each. "
+        "Without any, `forewarn record` and `forewarn sample` can run.",
     )
     source: tuple[SourceSettings, ...] = Field(
         min_length=1,
@@ -296,6 +196,10 @@ class Settings(BaseSettings):
         if isinstance(given.get("files"), Gathered):
             return settings_sources(settings_cls, given["files"], given["environ"])
         return (init_settings,)
+
+    def broker_of(self, name: str) -> Broker:
+        """The broker that a source names, "" for [broker]."""
+        return self.brokers[name] if name else self.broker
 
     @property
     def output_broker(self) -> Broker:

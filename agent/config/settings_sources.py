@@ -1,9 +1,11 @@
 """Where settings come from, as sources of pydantic-settings: the environment wins over the files.
 
-The library splits the variables' names, merges table by table and asks the sources in their order. What it leaves open
-is here: lists that are joined over several files, and the place of each value, so that every problem has file and line.
+The library merges table by table and asks the sources in their order. What it leaves open is here: which variable is
+which key, lists that are joined over several files, and the place of each value, so that every problem has file and
+line.
 """
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -11,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from agent.config.gather import LISTS, Gathered, Place, Toml, merge
-from agent.config.key_types import key_types, path_keys
+from agent.config.key_types import key_types, path_keys, tables_in
 from agent.config.lines import Key
 from agent.config.problem import Problem
 from agent.config.renamed import RENAMED
@@ -28,7 +30,8 @@ def settings_sources(
     settings: type[BaseSettings], gathered: Gathered, environ: Mapping[str, str]
 ) -> tuple[PydanticBaseSettingsSource, ...]:
     """All of them, the one that wins first. What they find wrong is added to `gathered.problems`."""
-    named = {_variable(key): key for key, _ in key_types(settings)}
+    types = dict(key_types(settings, gathered.table_names()))
+    named = {_variable(key): key for key in types}
     variables = {variable: environ[variable] for variable in named if variable in environ}
     gathered.problems += _wrong_variables(environ, named)
     for variable in variables:
@@ -36,27 +39,11 @@ def settings_sources(
     credentials = environ.get(CREDENTIALS_DIRECTORY)
     return (
         *([Credentials(settings, gathered, variables, Path(credentials))] if credentials is not None else []),
-        Environment(settings, variables),
+        Environment(
+            settings, {named[variable]: _typed(text, types[named[variable]]) for variable, text in variables.items()}
+        ),
         Files(settings, gathered),
     )
-
-
-class Environment(EnvSettingsSource):
-    """FOREWARN_BROKER__PORT=8883 is `broker.port`.
-
-    Values are typed as in TOML: the library would take "30" for a duration, "yes" for true, and JSON for a table.
-    """
-
-    def __init__(self, settings: type[BaseSettings], variables: Mapping[str, str]) -> None:
-        """variables: those that name a key, with their texts"""
-        super().__init__(settings, env_prefix=PREFIX, env_nested_delimiter=DELIMITER)
-        self.env_vars = {variable.lower(): text for variable, text in variables.items()}
-        self._types = dict(key_types(settings))
-
-    def prepare_field_value(self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool) -> Any:
-        """The values of one table, None when no variable names a key of it."""
-        texts = super().prepare_field_value(field_name, field, value, value_is_complex)
-        return {name: _typed(text, self._types[field_name, name]) for name, text in texts.items()} if texts else None
 
 
 class WholeSource(PydanticBaseSettingsSource):
@@ -64,6 +51,23 @@ class WholeSource(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         raise NotImplementedError("called by sources that look for one field after the other")
+
+
+class Environment(WholeSource):
+    """FOREWARN_BROKER__PORT=8883 is `broker.port`, FOREWARN_BROKERS__LINE_2__PORT that of [brokers.line-2].
+
+    The library's own source would take "30" for a duration, "yes" for true, and JSON for a table.
+    """
+
+    def __init__(self, settings: type[BaseSettings], values: Mapping[Key, object]) -> None:
+        super().__init__(settings)
+        self._values = values
+
+    def __call__(self) -> dict[str, Any]:
+        tables: Toml = {}
+        for key, value in self._values.items():
+            merge(tables, _nested(key, value))
+        return tables
 
 
 class Files(WholeSource):
@@ -79,11 +83,11 @@ class Files(WholeSource):
 
     def __call__(self) -> dict[str, Any]:
         gathered = self._gathered
-        for key in path_keys(self.settings_cls):
+        for key in path_keys(self.settings_cls, gathered.table_names()):
             _resolve(gathered.tables, key, gathered.place(key).folder)
         for name, tables in gathered.lists.items():
             for index, table in enumerate(tables):
-                for key in path_keys(self.settings_cls, name):
+                for key in path_keys(next(tables_in(self.settings_cls.model_fields[name].annotation))):
                     _resolve(table, key, gathered.place((name, index, *key)).folder)
         merge(gathered.tables, self.current_state)
         return gathered.values()
@@ -104,7 +108,7 @@ class Credentials(WholeSource):
 
     def __call__(self) -> dict[str, Any]:
         secrets: Toml = {}
-        for key in path_keys(self.settings_cls):
+        for key in path_keys(self.settings_cls, self._gathered.table_names()):
             text = self._variables.get(_variable(key), _enclosing(self._gathered.tables, key).get(str(key[-1])))
             if key[-1] == "password_file" and isinstance(text, str) and "/" not in text:
                 merge(secrets, _nested(key, self._folder / text))
@@ -139,6 +143,10 @@ def _wrong_variable(variable: str, named: Iterable[str]) -> str:
     for name in LISTS:
         if variable.startswith(f"{PREFIX}{name.upper()}{DELIMITER}"):
             return f"{name}s are set in files only"
+    if variable.startswith(_variable(("brokers", ""))) and not any(
+        one.startswith(variable[: variable.rindex(DELIMITER) + len(DELIMITER)]) for one in named
+    ):
+        return "there is no such [brokers.NAME]: a broker is named in a file, and its keys may come from here"
     for old, new in RENAMED.items():
         if "." in old and variable == _variable(old.split(".")):
             return f"is called {_variable(new.split('.'))} now"
@@ -149,8 +157,8 @@ def _wrong_variable(variable: str, named: Iterable[str]) -> str:
 
 
 def _variable(key: Iterable[object]) -> str:
-    """The variable of a key."""
-    return PREFIX + DELIMITER.join(map(str, key)).upper()
+    """The variable of a key; a name's `-` and `.` may not stand in one."""
+    return PREFIX + re.sub(r"[-.]", "_", DELIMITER.join(map(str, key)).upper())
 
 
 def _nested(key: Key, value: object) -> Toml:

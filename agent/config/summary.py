@@ -1,27 +1,42 @@
 """What `forewarn check` says: every problem, or what would run."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Self
 
 import msgspec
 
+from agent.config.broker_settings import Broker
 from agent.config.load import Examined
 from agent.config.plan import Plan, PlannedModel
 from agent.config.problem import Problem
-from agent.config.settings import Broker
+from agent.config.quantity import format_duration
 from agent.decode.topic import Pattern
 from agent.judge.threshold import Chosen, verdict
+from agent.words import AlignRule
 
 NAMES_SHOWN = 3
+CHANNELS_SHOWN = 6
+NO_MODEL = "there is no [[model]], so `forewarn record` and `forewarn sample` can run, and `forewarn run` cannot"
 DIGEST_SHOWN = 12
 
 
 class Subscribes(msgspec.Struct, frozen=True):
-    """A source and the topic filter it subscribes to."""
+    """A source: the broker and topic filters that it is read from, and how messages become rows.
+
+    channels  where a payload has each, by the channel's name
+    rows      when one is made, in words
+    """
 
     source: str
-    topics: str
+    broker: str
+    topics: tuple[str, ...]
     qos: int
+    codec: str
+    device: str
+    joins: str
+    channels: dict[str, str]
+    rows: str
 
 
 class Budgeted(msgspec.Struct, frozen=True):
@@ -91,8 +106,18 @@ def report(examined: Examined) -> Report:
     if settings is None or plan is None:
         return Report(examined.problems, None)
     reads = [
-        Subscribes(source.name, Pattern.parse(source.topics[0]).filter, qos)
-        for source, qos in zip(plan.sources, plan.qos, strict=True)
+        Subscribes(
+            source=source.name,
+            broker=_address(settings.broker_of(by.broker)),
+            topics=tuple(Pattern.parse(topic).filter for topic in source.topics),
+            qos=by.qos,
+            codec=source.codec,
+            device=source.device,
+            joins=source.joins,
+            channels=dict(zip(names, source.fields, strict=True)),
+            rows=_rows(source.align),
+        )
+        for source, by, names in zip(plan.sources, plan.subscriptions, plan.names, strict=True)
     ]
     return Report(
         (),
@@ -122,18 +147,50 @@ def _runs(model: PlannedModel, plan: Plan) -> RunsModel:
 
 
 def text(runs: WouldRun) -> Iterator[str]:
-    """What would run, to be read by a person: a line for the whole; where there are several models, a line for each."""
-    shown = [f"{read.source} ({read.topics})" for read in runs.reads[:NAMES_SHOWN]]
+    """What would run, to be read by a person: the whole, each source, and each model where there are several."""
+    shown = [f"{read.source} ({', '.join(read.topics[:NAMES_SHOWN])})" for read in runs.reads[:NAMES_SHOWN]]
     if len(runs.reads) > NAMES_SHOWN:
         shown.append(f"{len(runs.reads) - NAMES_SHOWN} more")
+    brokers = list(dict.fromkeys(read.broker for read in runs.reads))
     models = [_model(model) for model in runs.models]
-    does = f"runs {models[0]}" if len(models) == 1 else f"runs {len(models)} models"
-    yield f"reads {', '.join(shown)} from {runs.broker}, {does}, publishes {runs.publishes} to {runs.output}"
+    reads = f"reads {', '.join(shown)} from {' and '.join(brokers)}"
+    if models:
+        does = f"runs {models[0]}" if len(models) == 1 else f"runs {len(models)} models"
+        yield f"{reads}, {does}, publishes {runs.publishes} to {runs.output}"
+    else:
+        yield f"{reads}; {NO_MODEL}"
+    for read in runs.reads:
+        yield _source(read, of_several=len(brokers) > 1)
     if len(models) > 1:
         for model, words in zip(runs.models, models, strict=True):
-            reads = model.reads[:NAMES_SHOWN]
-            more = f" and {len(model.reads) - len(reads)} more" if len(model.reads) > len(reads) else ""
-            yield f"{model.name}: {words}, reads {', '.join(reads)}{more}"
+            names = model.reads[:NAMES_SHOWN]
+            more = f" and {len(model.reads) - len(names)} more" if len(model.reads) > len(names) else ""
+            yield f"{model.name}: {words}, reads {', '.join(names)}{more}"
+
+
+def _source(read: Subscribes, *, of_several: bool) -> str:
+    """A source in one line: codec, device, channels, rows."""
+    channels = [name if name == field else f"{name} from {field}" for name, field in read.channels.items()]
+    more = f" and {len(channels) - CHANNELS_SHOWN} more" if len(channels) > CHANNELS_SHOWN else ""
+    device = f"device {read.device}" + (f" of {read.joins}" if read.joins else "")
+    read_from = f" from {read.broker}" if of_several else ""
+    what = ", ".join(channels[:CHANNELS_SHOWN]) + more or "no channel"
+    return f"{read.source}: {read.codec}{read_from}, {device}: {what}; {read.rows}"
+
+
+def _rows(align: AlignRule) -> str:
+    """When a row is made."""
+    every, max_age, lateness = (
+        format_duration(timedelta(seconds=span_s)) for span_s in (align.every_s, align.max_age_s, align.lateness_s)
+    )
+    parts = [f"a row each {every}" if align.every_s else "a row a reading"]
+    if align.max_age_s:
+        parts.append(f"values held for {max_age}")
+    if align.quorum:
+        parts.append(f"with {align.quorum:.0%} of the channels")
+    if align.lateness_s:
+        parts.append(f"{lateness} waited for older readings")
+    return ", ".join(parts)
 
 
 def _model(model: RunsModel) -> str:

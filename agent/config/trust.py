@@ -1,28 +1,65 @@
-"""Whom a TLS connection trusts: the system's certificates, or those of a file."""
+"""Whom a TLS connection trusts, and by what it proves who it is itself."""
 
 import ssl
+import stat
 from pathlib import Path
 
+from agent.config.broker_settings import Broker
 from agent.errors import ConfigurationRefused
 
 
-def trust(ca_file: Path | None) -> ssl.SSLContext:
-    """A client's context that verifies the broker's certificate. Raises ConfigurationRefused."""
+def trust(broker: Broker) -> ssl.SSLContext:
+    """A client's context: verifies the broker's certificate, shows the client's own. Raises ConfigurationRefused."""
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        context = ssl.create_default_context(cafile=broker.ca_file)
     except (OSError, ValueError) as error:
-        where = str(ca_file or "the system's certificates")
+        where = str(broker.ca_file or "the system's certificates")
         raise ConfigurationRefused(where, f"cannot be used: {error}", next_step="See broker.ca_file.") from None
+    if broker.cert_file:
+        try:
+            context.load_cert_chain(broker.cert_file, broker.key_file, password=_no_pass_phrase)
+        except (OSError, ValueError) as error:
+            what = _why_no_identity(error)
+            raise ConfigurationRefused(broker.cert_file, what, next_step="See broker.cert_file.") from None
+    return context
 
 
-def trust_fault(ca_file: Path) -> str:
-    """Why a file of certificates is refused, "" when it is fine."""
+def trust_fault(broker: Broker) -> tuple[str, str]:
+    """The key of a file of certificates that is refused and why, ("", "") when all are fine."""
+    for key in ("ca_file", "cert_file", "key_file"):
+        file: Path | None = getattr(broker, key)
+        if file is None:
+            continue
+        try:
+            if not file.is_file():
+                return key, f"{file} is not a file that may be read"
+            file.open("rb").close()
+        except (OSError, ValueError) as error:
+            return key, f"{file} {(getattr(error, 'strerror', '') or str(error)).lower()}"
     try:
-        if not ca_file.is_file():
-            return "is not a file that may be read"
-        trust(ca_file)
-    except OSError as error:
-        return (error.strerror or str(error)).lower()
+        trust(broker)
     except ConfigurationRefused as error:
-        return error.what
+        return "cert_file" if error.where == broker.cert_file else "ca_file", f"{error.where} {error.what}"
+    return "", ""
+
+
+def readers_of_key(broker: Broker) -> str:
+    """Why the file of the private key is doubtful, "" when it is fine."""
+    file = broker.key_file or broker.cert_file
+    mode = file.stat().st_mode if file and file.is_file() else 0
+    if mode & stat.S_IROTH:
+        return f"may be read by everybody (mode {stat.S_IMODE(mode):04o}): chmod o-rwx {file}"
     return ""
+
+
+def _no_pass_phrase() -> str:
+    """OpenSSL would ask for one at the terminal."""
+    raise ValueError("its private key has a pass phrase, which nobody is there to type: store the key without one")
+
+
+def _why_no_identity(error: OSError | ValueError) -> str:
+    if isinstance(error, ssl.SSLError):
+        if error.reason == "KEY_VALUES_MISMATCH":
+            return "does not belong to the private key in key_file"
+        return f"cannot be used: it must hold the certificate, and it or key_file its private key, as PEM: {error}"
+    return f"cannot be used: {error}"

@@ -1,7 +1,8 @@
 """pydantic's errors in the words of a person who edits a TOML file."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from datetime import timedelta
+from typing import get_origin
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -10,7 +11,7 @@ from agent.config.gather import LISTS
 from agent.config.key_types import tables_in
 from agent.config.lines import Key
 from agent.config.quantity import format_duration
-from agent.config.renamed import renamed
+from agent.config.renamed import renamed, renamed_value
 from agent.config.settings import Settings
 from agent.near import near_miss
 
@@ -18,6 +19,7 @@ SHOWN_MAX = 60
 WORDS = {
     "missing": "must be given",
     "int_type": "must be a whole number",
+    "float_type": "must be a number",
     "bool_type": "must be true or false",
     "string_type": "must be text in quotes",
     "model_type": "must be a table",
@@ -38,6 +40,8 @@ def what_is_wrong(error: ErrorDetails) -> str:
             return f"there is no [[{key[0]}]]: at least one is needed"
         if error["type"] == "tuple_type":
             return f"must be written with two brackets, [[{key[0]}]]: there may be several"
+    if error["type"] == "literal_error" and (new := renamed_value(_dotted(key), error["input"])):
+        return new
     if error["type"] == "value_error":
         return error["msg"].removeprefix("Value error, ")
     words = WORDS.get(error["type"]) or error["msg"].replace("Input should be", "must be").replace("should", "must")
@@ -47,30 +51,40 @@ def what_is_wrong(error: ErrorDetails) -> str:
 
 def _unknown(key: Key) -> str:
     name = str(key[-1])
-    if new := renamed(".".join(str(part) for part in key if isinstance(part, str))):
+    if new := renamed(_dotted(key)):
         return new
     if name in ("password", "passwd", "secret"):
         return "a secret does not belong in this file: put it in a file of its own and name that with password_file"
-    elsewhere = sorted(table for table, keys in _tables() if table and name in keys)
-    siblings = _table_at(key[:-1]).model_fields
-    what = near_miss(name, siblings)
-    if elsewhere and "nearest" not in what:
-        table = elsewhere[0]
-        return f"{what} here; there is one in {f'[[{table}]]' if table in LISTS else f'[{table}]'}"
-    return what
+    elsewhere = sorted(header for header, keys in _tables(Settings) if header and name in keys)
+    what = near_miss(name, _table_at(key[:-1]).model_fields)
+    return f"{what} here; there is one in {elsewhere[0]}" if elsewhere and "nearest" not in what else what
 
 
-def _tables() -> Iterator[tuple[str, list[str]]]:
-    for name in Settings.model_fields:
-        yield name, list(_table_at((name,)).model_fields)
+def _dotted(key: Key) -> str:
+    return ".".join(part for part in key if isinstance(part, str))
+
+
+def _tables(table: type[BaseModel], *path: str) -> Iterator[tuple[str, Container[str]]]:
+    """The header of each table, "" for the file itself, and its keys."""
+    header = ".".join(path)
+    yield f"[[{header}]]" if header in LISTS else f"[{header}]" if header else "", table.model_fields
+    for name, field in table.model_fields.items():
+        names = ("NAME",) if get_origin(field.annotation) is dict else ()
+        for inner in tables_in(field.annotation):
+            yield from _tables(inner, *path, name, *names)
 
 
 def _table_at(key: Key) -> type[BaseModel]:
     """The model of a table, Settings for ()."""
     table: type[BaseModel] = Settings
+    is_name = False  # of a table in a table of tables
     for part in key:
-        if isinstance(part, str):
-            table = next(tables_in(table.model_fields[part].annotation), table)
+        if isinstance(part, str) and not is_name:
+            annotation = table.model_fields[part].annotation
+            table = next(tables_in(annotation), table)
+            is_name = get_origin(annotation) is dict
+        else:
+            is_name = False
     return table
 
 

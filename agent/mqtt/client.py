@@ -7,8 +7,8 @@ from typing import Literal, TypeVar
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from agent.config.broker_settings import Broker
 from agent.config.secret import read_secret
-from agent.config.settings import Broker
 from agent.config.trust import trust
 
 Client = TypeVar("Client", bound=paho.Client)
@@ -43,7 +43,7 @@ def make_client(
     if broker.username:
         client.username_pw_set(broker.username, read_secret(broker.password_file) if broker.password_file else None)
     if broker.tls:
-        client.tls_set_context(trust(broker.ca_file))
+        client.tls_set_context(trust(broker))
     return client
 
 

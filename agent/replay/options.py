@@ -50,7 +50,7 @@ def broker_at(text: str, password_file: Path | None, ca_file: Path | None) -> Br
     except ValidationError as error:
         what = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())
         raise click.BadParameter(f"{text!r}: {what}", param_hint="--broker") from None
-    for key, what in broker_faults("broker", broker):
+    for key, what in broker_faults(("broker",), broker):
         raise click.BadParameter(what, param_hint=f"--{key[-1]}".replace("_", "-"))
     return broker
 
@@ -89,8 +89,6 @@ def topic(text: str) -> str:
             Pattern.parse(text)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--topic") from None
-        if DEVICE not in text.split("/"):
-            raise click.BadParameter(f"one level must be {DEVICE}, as in rig/{DEVICE}/row", param_hint="--topic")
         if any(wildcard in text for wildcard in "+#"):
             what = f"rows are published to it, so it holds no wildcard beside {DEVICE}"
             raise click.BadParameter(what, param_hint="--topic")

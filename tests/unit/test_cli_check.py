@@ -29,10 +29,11 @@ def check(path: Path, *options: str, **environ: str) -> Result:
     return CliRunner(env=environ).invoke(main, ["check", str(path), *options])
 
 
-def test_what_would_run_is_told_in_one_line(tmp_path):
+def test_what_would_run_is_told_in_a_line_for_the_whole_and_one_for_each_source(tmp_path):
     path = write_configuration(tmp_path)
     result = check(path)
-    assert (result.exit_code, result.stdout.count("\n")) == (0, 1)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1:] == ["  press: json, device {device}: temp, load, wear; a row a reading"]
     doubt = '"1 per 1000 cycles" is too fine for this bundle: at this threshold 10 of'
     assert result.stderr.startswith(f"doubtful: {path}:6: model[main].budget: {doubt}")
     for words in (
@@ -55,7 +56,7 @@ def test_a_wildcard_by_which_two_machines_become_one_is_doubtful(tmp_path):
     """It is allowed: exit 0, and what would run on standard output."""
     path = write_configuration(tmp_path, VALID + SOURCE.replace("plant/{device}", "plant/+/{device}"))
     result = check(path)
-    assert (result.exit_code, result.stdout.count("\n")) == (0, 1)
+    assert (result.exit_code, result.stdout.count("\n")) == (0, 2)
     line = path.read_text().splitlines().index('topic = "plant/+/{device}/cycle"') + 1
     said = (
         f"doubtful: {path}:{line}: source[press].topic: `+` in 'plant/+/{{device}}/cycle' lets several topics name one"
@@ -174,7 +175,7 @@ def test_problems_go_to_stderr_and_exit_with_2(tmp_path):
     result = check(path)
     assert (result.exit_code, result.stdout) == (2, "")
     assert f"{path}:2: agent.nod: there is no such key; the nearest is node\n" in result.stderr
-    assert len(result.stderr.splitlines()) == 3
+    assert len(result.stderr.splitlines()) == 2
 
 
 def test_json_has_problems_or_what_would_run(tmp_path):

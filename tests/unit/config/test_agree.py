@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config.agree import agent_faults, broker_faults, field_faults, overlap, topic_faults
-from agent.config.settings import Agent, Broker, Publish, SourceSettings, Time
+from agent.config.agree import agent_faults, broker_faults, overlap, topic_faults
+from agent.config.broker_settings import Broker
+from agent.config.settings import Agent, Publish
+from agent.config.source_settings import SourceSettings
+from agent.config.source_tables import Time
 
 CYCLE = Time(field="cycle", unit="cycle")
 
@@ -56,12 +59,13 @@ def test_a_wildcard_leaves_the_brokers_own_topics_out(one, other, both):
 
 def test_overlapping_sources_and_fed_back_output_are_refused():
     sources = [(0, source()), (2, source("all", "plant/{device}/#")), (3, source("self", "forewarn/{device}/event"))]
-    assert list(topic_faults(sources, Publish(), one_broker=True)) == [
+    broker, other = Broker(), Broker(host="other")
+    assert list(topic_faults(sources, Publish(), {"": broker}, broker)) == [
         (("source", 2, "topic"), "overlaps with 'plant/{device}/cycle' of the source 'press'"),
         (("source", 3, "topic"), "would read what forewarn itself publishes under forewarn/"),
     ]
-    assert len(list(topic_faults(sources, Publish(), one_broker=False))) == 1
-    assert len(list(topic_faults(sources, Publish(prefix="plant"), one_broker=True))) == 3
+    assert len(list(topic_faults(sources, Publish(), {"": broker}, other))) == 1
+    assert len(list(topic_faults(sources, Publish(prefix="plant"), {"": broker}, broker))) == 3
 
 
 def test_the_state_folder_is_there_or_can_be_made(tmp_path):
@@ -98,7 +102,7 @@ def test_secrets(tmp_path, content, mode, words):
     file = tmp_path / "password"
     file.write_bytes(content)
     file.chmod(mode)
-    faults = list(broker_faults("output", Broker(username="u", password_file=file)))
+    faults = list(broker_faults(("output",), Broker(username="u", password_file=file)))
     assert [(key, words in what) for key, what in faults] == (
         [] if words is None else [(("output", "password_file"), True)]
     )
@@ -106,7 +110,7 @@ def test_secrets(tmp_path, content, mode, words):
 
 def test_missing_files_of_a_broker_are_refused(tmp_path):
     broker = Broker(username="u", password_file=tmp_path, tls=True, ca_file=tmp_path / "ca.pem")
-    assert [what.rpartition("/")[2].partition(" ")[2] for _, what in broker_faults("broker", broker)] == [
+    assert [what.rpartition("/")[2].partition(" ")[2] for _, what in broker_faults(("broker",), broker)] == [
         "is not a file",
         "is not a file that may be read",
     ]
@@ -119,7 +123,7 @@ def test_silence_must_be_stale_before_it_is_forgotten():
 
 def test_what_a_broker_would_close_the_connection_for_is_named():
     broker = Broker(client_id="a\0b", username="a\nb")
-    assert [key for key, _ in broker_faults("broker", broker)] == [("broker", "client_id"), ("broker", "username")]
-    ((key, what),) = field_faults(3, source(topic="a\x01b/{device}"))
+    assert [key for key, _ in broker_faults(("broker",), broker)] == [("broker", "client_id"), ("broker", "username")]
+    ((key, what),) = topic_faults([(3, source(topic="a\x01b/{device}"))], Publish(), {}, None)
     assert key == ("source", 3, "topic")
     assert what == "'a\\x01b/{device}' holds a control character: a broker closes the connection for it"

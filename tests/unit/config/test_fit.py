@@ -6,9 +6,11 @@ import msgspec
 import pytest
 
 from agent.bundle.manifest import Manifest
-from agent.config.fit import budget_doubts, budget_faults, no_source_faults, reader_doubts, source_faults
-from agent.config.readers import Reader, readers
-from agent.config.settings import Model, SourceSettings, Time
+from agent.config.fit import budget_doubts, budget_faults, channel_faults, no_source_faults, reader_doubts
+from agent.config.readers import Owner, Reader, owners, readers
+from agent.config.settings import Model
+from agent.config.source_settings import SourceSettings
+from agent.config.source_tables import Time
 from agent.judge.threshold import Chosen
 from tests.small_bundle import small_manifest
 
@@ -20,6 +22,10 @@ CYCLE = Time(field="cycle", unit="cycle")
 def source(name: str = "press", **changes: object) -> SourceSettings:
     values = {"name": name, "topic": f"{name}/{{device}}/cycle", "time": CYCLE, **changes}
     return SourceSettings.model_validate(values)
+
+
+def owner(source: SourceSettings, index: int = 0, *joined: SourceSettings) -> Owner:
+    return Owner(index, source, [*enumerate(joined, index + 1)])
 
 
 def model(budget: str, fleet_size: int = 0) -> Model:
@@ -36,7 +42,7 @@ def with_channels(*names: str) -> Manifest:
 
 
 def test_channels_and_time_are_the_bundles():
-    assert list(source_faults(0, source(channels={"temp": "T24"}), [reader()])) == []
+    assert list(channel_faults(owner(source(channels={"temp": "T24"})), [reader()])) == []
     for changes, key, what in (
         ({"channels": {"weer": "w"}}, ("channels", "weer"), "the bundle has no channel 'weer'; the nearest is wear"),
         ({"channels": {"zz": "w"}}, ("channels", "zz"), "the bundle has no channel 'zz'; it has temp, load, wear"),
@@ -46,10 +52,10 @@ def test_channels_and_time_are_the_bundles():
         ({"time": Time(field="ts", unit="s")}, ("time",),
          'the bundle counts cycles, so this must be unit = "cycle"'),
     ):  # fmt: skip
-        assert list(source_faults(0, source(**changes), [reader()])) == [(("source", 0, *key), what)]
-    ((_, what),) = source_faults(0, source(), [reader(SECONDS)])
+        assert list(channel_faults(owner(source(**changes)), [reader()])) == [(("source", 0, *key), what)]
+    ((_, what),) = channel_faults(owner(source()), [reader(SECONDS)])
     assert what == "the bundle counts time, so this must be a unit of time, or arrival"
-    assert list(source_faults(0, source(time=Time()), [reader(SECONDS)])) == []
+    assert list(channel_faults(owner(source(time=Time())), [reader(SECONDS)])) == []
 
 
 @pytest.mark.parametrize(
@@ -100,8 +106,8 @@ PUMP = with_channels("temp", "flow")
 
 def test_a_model_reads_the_sources_that_it_names_and_no_other():
     press, pump = reader(PRESS, name="a", sources=["press"]), reader(PUMP, 1, name="b")
-    assert readers([press, pump], source("press")) == [press, pump]
-    assert readers([press, pump], source("pump")) == [pump]
+    assert readers([press, pump], owner(source("press"))) == [press, pump]
+    assert readers([press, pump], owner(source("pump"))) == [pump]
 
 
 def test_among_several_a_model_that_names_no_source_reads_those_that_have_its_channels():
@@ -114,40 +120,40 @@ def test_among_several_a_model_that_names_no_source_reads_those_that_have_its_ch
         ({"temp": "T", "flow": "Q"}, [pump]),
         ({"force": "F", "flow": "Q"}, []),
     ):
-        assert readers([press, pump], source(channels=mapped)) == read_by
-    assert readers([press, pump], source(time=Time())) == []
-    assert readers([press], source(channels={"flow": "Q"}, time=Time())) == [press], "alone it reads all"
+        assert readers([press, pump], owner(source(channels=mapped))) == read_by
+    assert readers([press, pump], owner(source(time=Time()))) == []
+    assert readers([press], owner(source(channels={"flow": "Q"}, time=Time()))) == [press], "alone it reads all"
 
 
 def test_a_model_whose_channels_no_source_has_is_told_why_not():
     models = [reader(PRESS, name="a"), reader(PUMP, 1, name="b")]
     sources = [(0, source("press", channels={"force": "F"})), (1, source("mill", time=Time()))]
     why = "maps a channel 'force'; the source 'mill' counts time, the bundle cycles"
-    assert list(no_source_faults(sources, models)) == [
+    assert list(no_source_faults(owners(sources), models)) == [
         (("model", 1), f"no source has its channels: the source 'press' {why}")
     ]
     sources = [(0, source("press", channels={"forces": "F"}))]
-    assert [what for _, what in no_source_faults(sources, models)] == [
+    assert [what for _, what in no_source_faults(owners(sources), models)] == [
         "no source has its channels: the source 'press' maps a channel 'forces', the nearest of the bundle is force",
         "no source has its channels: the source 'press' maps a channel 'forces'",
     ]
-    assert list(no_source_faults(sources, [reader(PUMP, name="b", sources=["press"])])) == []
+    assert list(no_source_faults(owners(sources), [reader(PUMP, name="b", sources=["press"])])) == []
 
 
 def test_what_a_source_maps_is_a_channel_of_a_model_that_reads_it():
     models = [reader(PRESS, name="a", sources=["press"]), reader(PUMP, 1, name="b", sources=["press", "pump"])]
-    assert list(source_faults(0, source("press", channels={"force": "F", "flow": "Q"}), models)) == []
-    assert list(source_faults(1, source("pump", channels={"force": "F"}), models)) == [
+    assert list(channel_faults(owner(source("press", channels={"force": "F", "flow": "Q"})), models)) == []
+    assert list(channel_faults(owner(source("pump", channels={"force": "F"}), 1), models)) == [
         (("source", 1, "channels", "force"), "the bundles have no channel 'force'; they have temp, flow")
     ]
-    assert list(source_faults(2, source("mill", channels={"forge": "F"}), models)) == [
+    assert list(channel_faults(owner(source("mill", channels={"forge": "F"}), 2), models)) == [
         (("source", 2, "channels", "forge"), "the bundles have no channel 'forge'; the nearest is force")
     ], "of a source that none reads too"
 
 
 def test_what_is_wrong_for_two_models_in_the_same_way_is_told_once():
     models = [reader(name="a", sources=["press"]), reader(SECONDS, 1, name="b", sources=["press"])]
-    assert list(source_faults(0, source(channels={"temp": "load"}), models)) == [
+    assert list(channel_faults(owner(source(channels={"temp": "load"})), models)) == [
         (("source", 0, "channels"), "2 channels would be read from the payload field 'load'"),
         (("source", 0, "time"),
          "the bundle of the model 'b' counts time, so this must be a unit of time, or arrival"),
@@ -156,7 +162,7 @@ def test_what_is_wrong_for_two_models_in_the_same_way_is_told_once():
 
 def test_two_channels_of_two_models_may_be_one_payload_field():
     models = [reader(PRESS, name="a", sources=["press"]), reader(PUMP, 1, name="b", sources=["press"])]
-    assert list(source_faults(0, source(channels={"force": "x", "flow": "x"}), models)) == []
+    assert list(channel_faults(owner(source(channels={"force": "x", "flow": "x"})), models)) == []
 
 
 def test_a_source_that_no_model_reads_and_one_that_different_models_read_are_doubtful():
@@ -164,19 +170,21 @@ def test_a_source_that_no_model_reads_and_one_that_different_models_read_are_dou
     alone = [source(channels={"force": "F"}), source("mill", time=Time())]
     why = "'a' counts cycles, this source counts time; 'b' counts cycles, this source counts time"
     unread = "is read by no model, and not subscribed to"
-    assert list(reader_doubts(alone, [press, pump])) == [(("source", 1), f"{unread}: {why}")]
+    assert list(reader_doubts(owners([*enumerate(alone)]), [press, pump])) == [(("source", 1), f"{unread}: {why}")]
     asked = reader(PRESS, 2, name="c", sources=["press"])
-    assert [what for _, what in reader_doubts([source("mill", channels={"flow": "Q"})], [press, asked])] == [
+    assert [what for _, what in reader_doubts([owner(source("mill", channels={"flow": "Q"}))], [press, asked])] == [
         f"{unread}: 'a' has no channel 'flow'; 'c' names other sources"
     ]
     many = [reader(PRESS, index, name=f"m{index}", sources=["press"]) for index in range(5)]
-    ((_, what),) = reader_doubts([source("mill")], many)
+    ((_, what),) = reader_doubts([owner(source("mill"))], many)
     assert what == f"{unread}: 'm0' names other sources; 'm1' names other sources; 'm2' names other sources; ..."
-    assert list(reader_doubts([source()], [press, shadow])) == [], "a shadow that needs less reads the same machine"
-    ((key, what),) = reader_doubts([source()], [press, pump, shadow])
+    assert list(reader_doubts([owner(source())], [press, shadow])) == [], (
+        "a shadow that needs less reads the same machine"
+    )
+    ((key, what),) = reader_doubts([owner(source())], [press, pump, shadow])
     assert (key, what) == (
         ("source", 0),
         "is read by the models 'a' and 'b', whose channels differ: give each its `sources` if that is wrong",
     )
     asked = [reader(PRESS, name="a", sources=["press"]), reader(PUMP, 1, name="b", sources=["press"])]
-    assert list(reader_doubts([source()], asked)) == [], "whoever names a source knows what it is"
+    assert list(reader_doubts([owner(source())], asked)) == [], "whoever names a source knows what it is"

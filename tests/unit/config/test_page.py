@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from agent.config.key_types import key_types
-from agent.config.settings import Model, Settings, SourceSettings
+from agent.config.settings import Model, Settings
+from agent.config.source_settings import SourceSettings
 
 DOCS = Path(__file__).parents[3] / "docs"
 

@@ -5,7 +5,8 @@ import msgspec
 from agent.bundle import file
 from agent.config.load import load
 from agent.config.plan import bounds, plan
-from agent.config.settings import Agent, Settings, Time
+from agent.config.settings import Agent, Settings
+from agent.config.source_tables import Time
 from agent.core.bounds import Bounds
 from agent.publish.status import ModelStatus
 from agent.words import Source, plain_channels

@@ -26,9 +26,10 @@ def test_each_of_several_models_has_a_line_of_its_own(tmp_path):
         ("old", "small", tuple(names)),
         ("new", "small", ("s1", "s2")),
     ]
-    whole, old, new = text(runs)
+    whole, *sources, old, new = text(runs)
     broker = "mqtt://localhost:1883"
     assert whole.endswith(f", 2 more from {broker}, runs 2 models, publishes forewarn/gateway-1/ to {broker}")
+    assert sources == [f"{name}: json, device {{device}}: temp, load, wear; a row a reading" for name in names]
     assert old.startswith("old: small 1.0.0 (")
     assert old.endswith(", reads s0, s1, s2 and 2 more")
     assert 'at threshold 0.5 for "1 per 1000 cycles"' in new

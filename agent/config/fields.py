@@ -1,0 +1,78 @@
+"""Whether each channel of a source is read from a payload field of its own, in a way that its codec can."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from agent.config.agree import Fault
+from agent.config.lines import Key
+from agent.config.plain import plain_channel, plain_source
+from agent.config.readers import Owner, Reader, readers
+from agent.config.source_settings import SourceSettings
+from agent.decode.codec import CODECS
+from agent.words import SourceChannel
+
+
+def channels_of(owner: Owner, models: Sequence[Reader]) -> dict[int, dict[str, SourceChannel]]:
+    """How each source of an owner, by its place, reads the channels that it maps or that a model of it has.
+
+    models  all there are
+    """
+    channels = {index: {name: plain_channel(source, name) for name in source.channels} for index, source in owner.parts}
+    for model in readers(models, owner):
+        for channel in model.manifest.channels:
+            index, source = owner.part_of(channel.name)
+            channels[index][channel.name] = plain_channel(source, channel.name, channel)
+    return channels
+
+
+def codec_faults(index: int, source: SourceSettings, channels: Mapping[str, SourceChannel]) -> Iterator[Fault]:
+    """What the codec of a source cannot use; what is wrong with one channel is told at that channel.
+
+    channels  those that it reads, by their names
+    """
+    wrong, always = _problems(source, *channels.values()), _problems(source)
+    of_one = wrong.keys() - always.keys()
+    told: set[tuple[str, str]] = set()
+    for name, channel in channels.items() if of_one else ():
+        for problem in [one for one in _problems(source, channel) if one in of_one]:
+            told.add(problem)
+            if name in source.channels:
+                yield ("source", index, "channels", name), problem[1]
+            else:
+                what = f"must name a payload field for the bundle's channel {name!r}: {problem[1]}"
+                yield ("source", index, "channels"), what
+    for dotted, what in wrong:
+        if (dotted, what) not in told:
+            yield ("source", index, *dotted.split(".")), what
+
+
+def _problems(source: SourceSettings, *channels: SourceChannel) -> dict[tuple[str, str], None]:
+    """Each once, in order."""
+    return dict.fromkeys(CODECS[source.codec].problems(plain_source(source, channels)))
+
+
+def field_faults(owner: Owner, read_by: Sequence[Reader]) -> Iterator[Fault]:
+    """No two channels of one model are of one payload field, none is the time, and models agree how to read a field."""
+    yield from dict.fromkeys(fault for model in read_by for fault in _twice(owner, model))
+    first: dict[tuple[int, str], tuple[Reader, SourceChannel]] = {}
+    for model in read_by:
+        for channel in model.manifest.channels:
+            index, source = owner.part_of(channel.name)
+            way = plain_channel(source, channel.name, channel)
+            other, first_way = first.setdefault((index, way.field), (model, way))
+            if first_way != way:
+                both = f"{other.settings.name!r} and {model.settings.name!r}"
+                what = f"the models {both} would read {way.field!r} in two ways: say here which numbers are `missing`, "
+                yield ("source", index, "channels", channel.name), f"{what}and what its `words` mean"
+
+
+def _twice(owner: Owner, model: Reader) -> Iterator[Fault]:
+    for index, source in owner.parts:
+        key: Key = ("source", index, "channels")
+        own = [channel for channel in model.manifest.channels if owner.part_of(channel.name)[0] == index]
+        fields = Counter(plain_channel(source, channel.name, channel).field for channel in own)
+        for field, n_channels in fields.items():
+            if n_channels > 1:
+                yield key, f"{n_channels} channels would be read from the payload field {field!r}"
+            if field == source.time.field:
+                yield key, f"the payload field {field!r} would be read as a channel and as the time"
