@@ -251,17 +251,22 @@ class Stepper:
         for which, reason in doubts:
             if np.count_nonzero(which):
                 drops.append(rows.dropped(which, reason, "its time is {:+.3f} s from its arrival".format, ahead_s))
-        self.spacing.move(slots, clocked.moved_ns)
-        for predictor in self.predictors:
-            predictor.states.move(slots, clocked.moved_ns)
-            predictor.steady.move(slots, clocked.moved_ns)
-            predictor.evidence.interrupt_clearing(slots[clocked.rebased])
-        self._lose_history(slots[clocked.rebased])
+        if np.count_nonzero(clocked.rebased):
+            self._rebase(slots[clocked.rebased], clocked.moved_ns[clocked.rebased])
         rows = rows.at(clocked.t_ns)
         if not clocked.future.any():
             return rows
         self._start_again(slots[clocked.future & (newest_ns == NEVER)])  # the row that its life began with is lost
         return rows.only(~clocked.future)
+
+    def _rebase(self, slots: Int64, moved_ns: Int64) -> None:
+        """The clocks of these devices were set anew: what is kept of their rows lies moved_ns int64 [b] later."""
+        self.spacing.move(slots, moved_ns)
+        for predictor in self.predictors:
+            predictor.states.move(slots, moved_ns)
+            predictor.steady.move(slots, moved_ns)
+            predictor.evidence.interrupt_clearing(slots)
+        self._lose_history(slots)
 
     def _begin_new_lives(self, rows: Rows, drops: list[Drops]) -> list[AlertEvent]:
         """Devices whose counter has started again are others from now on; returns the ends of their alerts."""

@@ -21,6 +21,7 @@ from agent.receive.publish_frame import (
     Envelope,
     Frame,
     MessageColumns,
+    PlainHead,
     ProtocolError,
     envelope,
     head,
@@ -51,6 +52,7 @@ class FastClient(paho.Client):
         self._inbox = inbox
         self._packet_bytes_max = packet_bytes_max(inbox.bounds.payload_bytes_max)
         self._skipped: tuple[Frame, Envelope] | None = None  # a message that goes by
+        self._heads: dict[bytes, PlainHead] = {}
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
         """Read once, unless a whole packet waits already, and take what is whole."""
@@ -102,6 +104,7 @@ class FastClient(paho.Client):
                 is_v5=is_v5,
                 payload_bytes_max=inbox.bounds.payload_bytes_max,
                 topic_of=inbox.topic_texts.get,
+                heads=self._heads,
             )
             sock.expect()
             if inbox.room <= 0 or not self._take_packet(sock, is_v5):

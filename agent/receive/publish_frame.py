@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 PUBLISH = 3  # type of the packet, in the upper half of its first byte
 HEAD_BYTES_MAX = 5  # first byte and remaining length
+HEAD_KEY = 5  # first byte, remaining length of at most two bytes, length of the topic
+HEADS_MAX = 4096
 _RETAIN, _DUP = 0x01, 0x08
 _PLAIN_QOS_0, _PLAIN_QOS_1 = 0x30, 0x32
 _LENGTH_BYTES_MAX = 4  # of a variable byte integer
@@ -64,6 +66,18 @@ class MessageColumns(NamedTuple):
     packet_ids: list[int]
 
 
+class PlainHead(NamedTuple):
+    """What the first HEAD_KEY bytes of a plain message say, as places counted from its first byte.
+
+    has_id  a packet identifier stands before the payload, which then begins two bytes later
+    """
+
+    topic: int
+    payload: int
+    end: int
+    has_id: bool
+
+
 def take_plain(
     data: bytes,
     at: int,
@@ -73,51 +87,64 @@ def take_plain(
     is_v5: bool,
     payload_bytes_max: int,
     topic_of: Callable[[bytes], str | None],
+    heads: dict[bytes, PlainHead],
 ) -> int:
     """Append plain messages from data[at:] on, at most `room`; returns where it stopped. Raises nothing.
 
-    topic_of gives the text of a known topic, None or "" for others.
+    topic_of gives the text of a known topic, None or "" for others; `heads` is kept from call to call. Devices send
+    messages of few lengths, and looking one up is cheaper than reckoning it out.
     """
     size = len(data)
-    add_topic, add_payload = into.topics.append, into.payloads.append
-    try:
-        for _ in range(room):
-            first, n_bytes, body = data[at], data[at + 1], at + 2
-            if n_bytes > 0x7F:
-                high = data[body]
-                if high > 0x7F:
-                    break
-                n_bytes += (high - 1) << 7
-                body += 1
-            end = body + n_bytes
-            if end > size:
+    add_topic, add_payload, head_of = into.topics.append, into.payloads.append, heads.get
+    for _ in range(room):
+        key = data[at : at + HEAD_KEY]
+        known = head_of(key)
+        if known is None:
+            known = _plain_head(key)
+            if known is None:
                 break
-            payload = body + 2 + (data[body] << 8 | data[body + 1])
-            topic = topic_of(data[body + 2 : payload])
-            if not topic:
+            if len(heads) >= HEADS_MAX:
+                heads.clear()
+            heads[key] = known
+        topic_at, payload, end, has_id = known
+        payload += at
+        end += at
+        if end > size:
+            break
+        topic = topic_of(data[at + topic_at : payload])
+        if not topic:
+            break
+        packet_id = 0
+        if has_id:
+            packet_id = int.from_bytes(data[payload : payload + 2])
+            payload += 2
+            if not packet_id:
                 break
-            packet_id = 0
-            if first == _PLAIN_QOS_1:
-                packet_id = data[payload] << 8 | data[payload + 1]
-                payload += 2
-                if not packet_id:
-                    break
-            elif first != _PLAIN_QOS_0:
+        if is_v5:
+            if payload >= end or data[payload]:
                 break
-            if is_v5:
-                if data[payload]:
-                    break
-                payload += 1
-            if payload > end or end - payload > payload_bytes_max:
-                break
-            if packet_id:
-                into.packet_ids.append(packet_id)
-            add_topic(topic)
-            add_payload(data[payload:end])
-            at = end
-    except IndexError:  # the bytes end inside a packet: nothing of it is taken yet
-        return at
+            payload += 1
+        if payload > end or end - payload > payload_bytes_max:
+            break
+        if packet_id:
+            into.packet_ids.append(packet_id)
+        add_topic(topic)
+        add_payload(data[payload:end])
+        at = end
     return at
+
+
+def _plain_head(key: bytes) -> PlainHead | None:
+    """What the first bytes say, None where they are too few, or those of a message that is not plain."""
+    if len(key) < HEAD_KEY or key[0] not in (_PLAIN_QOS_0, _PLAIN_QOS_1):
+        return None
+    n_bytes, body = key[1], 2
+    if n_bytes > 0x7F:
+        if key[2] > 0x7F:
+            return None
+        n_bytes, body = n_bytes + ((key[2] - 1) << 7), 3
+    topic = body + 2
+    return PlainHead(topic, topic + int.from_bytes(key[body:topic]), body + n_bytes, key[0] == _PLAIN_QOS_1)
 
 
 def head(data: bytes, at: int) -> Frame | None:

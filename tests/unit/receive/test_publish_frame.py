@@ -34,6 +34,7 @@ def hot(
         is_v5=version == "5",
         payload_bytes_max=payload_bytes_max,
         topic_of=KNOWN.get,
+        heads={},
     )
     return end, list(zip(into.topics, into.payloads, strict=True)), into.packet_ids
 
