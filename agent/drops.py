@@ -6,13 +6,14 @@ A flood of bad messages must cost little, so names and texts are made where the 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from agent.reasons import ReasonName
-from agent.words import Devices, Drop, DropCounts, Int64
+from agent.reasons import REASONS, ReasonName
+from agent.words import Bool, Devices, Drop, DropCounts, Int64
 
 NO_SOURCE = -1
 
@@ -38,6 +39,11 @@ class Drops:
     def shifted(self, n_messages: int) -> "Drops":
         """The same, of a call in which `n_messages` more came before."""
         return replace(self, message=self.message + n_messages)
+
+    def only(self, which: Bool) -> "Drops":
+        """Those where bool [n] holds."""
+        values = tuple([*compress(column, which)] for column in self.values)
+        return Drops(self.reason, self.message[which], self.source[which], self.device[which], self.detail, values)
 
     def sample(self, row: int, topics: Sequence[str], names: Sequence[str]) -> Drop:
         """One of them with its names; `topics` are those of the call's messages, `names` those of the sources."""
@@ -68,6 +74,24 @@ def as_columns(singles: Sequence[SingleDrop]) -> list[Drops]:
         columns = (np.array(message), np.array(source), np.array(device, np.object_))
         drops.append(Drops(reason, *columns, str, (detail,)))
     return drops
+
+
+def used_readings(message: Int64, left_out: Sequence[Drops]) -> Bool | None:
+    """Which readings are of messages that are used, bool [n], None for all: a reading at least of each is not left out.
+
+    message int64 [n] of each reading that was decoded; left_out  what became of them after that, doubts too
+    """
+    dropped = [group.message for group in left_out if not REASONS[group.reason].is_used]
+    if not dropped:
+        return None
+    n_left = np.bincount(message)
+    n_dropped = np.bincount(np.concatenate(dropped), minlength=len(n_left))[: len(n_left)]
+    return np.asarray(n_left > n_dropped)[message]
+
+
+def without_idle_doubts(drops: Sequence[Drops], used: Sequence[int]) -> list[Drops]:
+    """Without doubts of messages of which nothing is used: what became of them has been said."""
+    return [group if not REASONS[group.reason].is_used else group.only(np.isin(group.message, used)) for group in drops]
 
 
 def count_drops(

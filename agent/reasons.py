@@ -9,9 +9,9 @@ from typing import Literal
 ReasonName = Literal[
     "empty", "malformed", "wrong_type", "out_of_range", "too_large", "no_time", "impossible_time", "future",
     "no_channels", "late", "repeated", "too_fast", "device_id", "devices_max", "no_source", "not_finite", "retained",
-    "duplicate_delivery", "topic", "shed", "broker_dropped", "protocol_error", "forgotten", "outbox_full",
-    "score_not_sent", "packet_too_large", "missing_channel", "extra_channel", "clock_rebased", "clock_unsteady",
-    "two_topics", "mixed_rows", "new_life", "bad_value",
+    "duplicate_delivery", "topic", "shed", "rate", "request_not_sent", "broker_dropped", "protocol_error", "forgotten",
+    "outbox_full", "score_not_sent", "packet_too_large", "missing_channel", "extra_channel", "clock_rebased",
+    "clock_unsteady", "two_topics", "mixed_rows", "new_life", "bad_value",
 ]  # fmt: skip
 
 
@@ -99,6 +99,16 @@ _ALL = (
         "`gap` stands where they are missing.",
         "`device_shed` in the log and `shed` in the status name it. Mend its cadence, or raise the bound where the "
         "cadence is right.",
+    ),
+    Reason(
+        "rate",
+        "The source brought more messages in a second than its `rate_max`; a `gap` stands where they are missing.",
+        "Mend who sends so much: devices that send less than the others lose nothing. Or raise the bound.",
+    ),
+    Reason(
+        "request_not_sent",
+        "A message that asks devices for something, such as a birth of Sparkplug, could not go to the input's broker.",
+        "Nothing, if the connection is back: it is asked again when it is needed. May the agent publish there?",
     ),
     Reason(
         "broker_dropped",

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import chain
 
 import msgspec
 from structlog.typing import FilteringBoundLogger
@@ -20,17 +21,19 @@ from agent.bundle import file as bundle_file
 from agent.config import reload
 from agent.config.load import Examined
 from agent.config.plan import Plan, build, plan
-from agent.config.settings import Settings
+from agent.config.settings import Broker, Settings
 from agent.errors import ForewarnError
 from agent.log import STDERR, DropLog, ShedLog, say_threshold
 from agent.publish.message import score_messages
 from agent.publish.mqtt import Output
 from agent.publish.sinks import SINKS, Opening, Sinks
-from agent.publish.status import SHED_MAX, LinkStatus, ModelStatus, Status, by_source, one_line
+from agent.publish.status import SHED_MAX, BrokerStatus, LinkStatus, ModelStatus, Status, by_source, one_line
 from agent.publish.topic import Topics
+from agent.receive.arrival import ArrivalClock
 from agent.receive.client import InputOptions, Receiver
 from agent.receive.feed import Feed
 from agent.receive.inbox import ReadBounds
+from agent.receive.inputs import Inputs
 from agent.service_manager import Progress, Supervisor
 from agent.signals import Signals
 from agent.store.cursor import Cursor
@@ -43,6 +46,7 @@ from agent.words import Taken
 TURN_S = 0.05  # longest wait for a message: the output and the clock get their turn
 BUSY_NAP_S = 0.005  # the longest nap while the output waits for acknowledgements: more goes out as they come
 FAILED = 1
+MAIN_BROKER = ""  # the name of the table [broker]
 OUTBOX_PATIENCE_KEEPALIVES = 3  # paho notices within two that a connection is dead
 
 
@@ -100,8 +104,7 @@ class Daemon:
         cursors = self._cursors()
         self._durability = DURABILITIES["snapshot"](settings.agent.state_dir, self._core, self._outbox, log)
         self._durability.start(time.monotonic())
-        client_id = settings.broker.client_id or f"forewarn-{settings.agent.node}"
-        self._receiver = Receiver(settings.broker, self._input_options(f"{client_id}-in"), log)
+        self._inputs = self._open_inputs()
         instance = instance_id(settings.agent.state_dir, log)
         opened = {
             name: SINKS[name].open(Opening(settings, cursor, self._topics, instance, log))
@@ -114,7 +117,7 @@ class Daemon:
         self._events_due = cursors["mqtt"]
         self._drop_log = DropLog(log)
         self._shed_log = ShedLog(log)
-        self._feed = Feed(self._receiver, self._core, self._finish, drop_log=self._drop_log, shed_log=self._shed_log)
+        self._feed = Feed(self._inputs, self._core, self._finish, drop_log=self._drop_log, shed_log=self._shed_log)
         now_s = time.monotonic()
         self._status_due_s = self._look_due_s = now_s
         self._links_said: tuple[object, ...] = ()
@@ -141,7 +144,8 @@ class Daemon:
         self._sinks.turn(time.monotonic())
         now_s = time.monotonic()
         self._durability.after_turn(now_s, self._settings.agent.snapshot_every.total_seconds())
-        links = (self._output.link.is_connected, *self._receiver.subscriptions.of_source.values())
+        granted = (one.subscriptions.of_source.values() for one in self._inputs.receivers)
+        links = (self._output.link.is_connected, *chain.from_iterable(granted))
         if now_s >= self._status_due_s or links != self._links_said:
             self._links_said = links
             self._status_due_s = now_s + self._settings.agent.status_every.total_seconds()
@@ -176,16 +180,23 @@ class Daemon:
         self._outbox.close()
         self._log.info("agent_stopped", taken=self._core.n_messages)
 
-    def _input_options(self, client_id: str) -> InputOptions:
-        agent = self._settings.agent
-        return InputOptions(
-            client_id,
-            self._plan.sources,
+    def _open_inputs(self) -> Inputs:
+        """A receiver for each broker that has sources."""
+        now_ns = ArrivalClock(self._log, self._core.log_time_ns).now_ns
+        return Inputs({MAIN_BROKER: self._receiver(MAIN_BROKER, self._settings.broker, now_ns)}, now_ns)
+
+    def _receiver(self, name: str, broker: Broker, now_ns: Callable[[], int]) -> Receiver:
+        agent, sources = self._settings.agent, self._plan.sources
+        client_id = f"{broker.client_id or f'forewarn-{agent.node}'}-in"
+        options = InputOptions(
+            client_id if name == MAIN_BROKER else f"{client_id}-{name}",
+            sources,
             self._plan.qos,
             ReadBounds(agent.payload_bytes_max, agent.rows_per_device_max, agent.device_id_bytes_max),
             path=agent.receiver,
-            not_before_ns=self._core.log_time_ns,
+            now_ns=now_ns,
         )
+        return Receiver(broker, options, self._log)
 
     # One turn ---------------------------------------------------------------------------------------------------
 
@@ -200,6 +211,7 @@ class Daemon:
             judged = {event.head: event.outputs.get(event.head, ())}
             say(f"alert_{event.kind}", **named, **judged, id=event.alert)
         self._drop_log.hear(taken.drops, self._core.counts)
+        self._inputs.publish(taken.requests)
         if self._settings.publish.scores == "all":
             for model, scores in zip(self._plan.models, taken.scores, strict=True):
                 manifest = model.bundle.manifest
@@ -238,12 +250,12 @@ class Daemon:
             queues={
                 "outbox": len(self._events_due),
                 "parked": self._output.parked,
-                "waiting_rows": self._receiver.inbox.backlog.n_rows,
+                "waiting_rows": self._inputs.n_waiting,
             },
             devices=view.devices_by_quality(),
             alerts={"standing": view.n_standing()},
-            drops=by_source([self._core.counts, self._receiver.inbox.counts, +own]),
-            shed=by_source([dict(self._receiver.inbox.shed_of.most_common(SHED_MAX))]),
+            drops=by_source([self._core.counts, *self._inputs.drops, +own]),
+            shed=by_source([dict(self._inputs.shed.most_common(SHED_MAX))]),
             log_lines_lost=STDERR.lost,
             models={
                 model.name: ModelStatus.of(
@@ -251,23 +263,32 @@ class Daemon:
                 )
                 for model, of_model in zip(self._plan.models, view.models, strict=True)
             },
-            broker={
-                "input": LinkStatus.of(
-                    self._receiver.link,
-                    path=self._receiver.path,
-                    subscriptions=self._receiver.subscriptions.of_source,
-                    limits=self._receiver.link.limits,
-                    other_agent=self._receiver.link.other_client,
-                ),
-                "output": LinkStatus.of(
-                    self._output.link,
-                    path="paho",
-                    subscriptions={},
-                    limits=self._output.limits,
-                    other_agent=self._output.other_agent,
-                ),
-            },
+            broker=self._broker_status(),
         )
+
+    def _broker_status(self) -> BrokerStatus:
+        first, *further = (
+            (
+                name,
+                LinkStatus.of(
+                    one.link,
+                    path=one.path,
+                    subscriptions=one.subscriptions.of_source,
+                    limits=one.link.limits,
+                    other_agent=one.link.other_client,
+                    requests=one.n_published,
+                ),
+            )
+            for name, one in self._inputs.by_broker.items()
+        )
+        output = LinkStatus.of(
+            self._output.link,
+            path="paho",
+            subscriptions={},
+            limits=self._output.limits,
+            other_agent=self._output.other_agent,
+        )
+        return BrokerStatus(input=first[1], inputs=dict(further), output=output)
 
     # State ------------------------------------------------------------------------------------------------------
 

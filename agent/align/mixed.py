@@ -26,6 +26,7 @@ def mixed_rows(columns: MixedColumns, slots: Int64, is_old: Bool) -> Int64:
     if not np.count_nonzero(is_old) and not np.count_nonzero(before):
         return np.empty(0, np.int64)
     after = (before << np.uint32(1)) | is_old
-    is_mixed = np.bitwise_count(after ^ (after >> np.uint32(1))) >= MIXED_CHANGES
+    changes = np.bitwise_count(after ^ (after >> np.uint32(1)))
+    is_mixed = (changes >= MIXED_CHANGES) & ~is_old  # told of a row that is used, since it is a doubt
     columns.old_rows[slots] = np.where(is_mixed, np.uint32(0), after)
     return np.flatnonzero(is_mixed)

@@ -44,9 +44,10 @@ from agent.core.silence import was_away
 from agent.core.stepper import Stepper
 from agent.core.view import ModelView, View
 from agent.decode.intake import Intake
+from agent.decode.readings import Readings
 from agent.devices.rows import Rows
 from agent.devices.slots import GONE, NEVER, NO_SOURCE, OWNER
-from agent.drops import Drops, count_drops
+from agent.drops import Drops, count_drops, used_readings, without_idle_doubts
 from agent.words import AlertEvent, DropCounts, Int64, InterventionLabel, Request, Scores, Source, Taken
 
 OF_CODECS, WAITING = "codec/", "align/waiting"  # memories: of a source's codec, and the readings that wait
@@ -74,6 +75,7 @@ class Core:
         self.counts: DropCounts = Counter()
         self.log_time_ns = NEVER
         self._names = [source.name for source in self.sources]
+        self._owner = {source.name: self._names.index(source.joins or source.name) for source in self.sources}
         self._bounds = bounds
         self._tick_every_ns = round(bounds.tick_every_s * 1e9)
         self._next_tick_ns = NEVER
@@ -215,7 +217,7 @@ class Core:
             alerts += stepped.alerts
             labels += stepped.labels
             rows += stepped.rows
-            drops += [group.shifted(start) for group in (*readings.drops, *stepped.drops)]
+            drops += [group.shifted(start) for group in self._said(topics[start:end], readings, stepped.drops)]
             self.log_time_ns = int(log_times[end - 1])
             self.entry += end - start
             self.n_messages += end - start
@@ -225,16 +227,25 @@ class Core:
         scored = [concatenated(one) for one in zip(*parts, strict=True)] if parts else self._no_scores()
         return Taken(scored, alerts, samples, forgotten, requests, labels, rows)
 
+    def _said(self, topics: Sequence[str], readings: Readings, left_out: Sequence[Drops]) -> list[Drops]:
+        """What is said of a read's messages, now that it is settled which of them are used."""
+        is_used = used_readings(readings.message, left_out)
+        drops = [*readings.drops, *left_out]
+        if is_used is not None:
+            used = [*readings.message[is_used].tolist(), *(one.message for one in readings.interventions)]
+            drops = without_idle_doubts(drops, used)
+        return [*drops, *self._intake.two_topics(topics, readings, is_used)]
+
     def _lose_history(self, entry: HistoryLost) -> tuple[list[AlertEvent], list[Key]]:
         stepper = self._stepper
         if entry.devices:
-            index = self._names.index(entry.source)
+            index = self._owner[entry.source]
             slots = [slot for device in entry.devices if (slot := stepper.slots.find(index, device)) is not None]
             which = np.array(slots, np.int64)
         else:
             source = stepper.slots.source
             if entry.source:
-                index = self._names.index(entry.source)
+                index = self._owner[entry.source]
                 stepper.newness.lose_history(index)
                 which = source == index
             else:

@@ -49,3 +49,4 @@ class Remembers(Protocol):
 CODECS: dict[str, type[Codec]] = {
     "json": JsonCodec,
 }
+SEVERAL_TOPICS = frozenset({"sparkplug"})  # codecs whose devices send on several topics, one a kind of message

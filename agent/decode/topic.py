@@ -1,63 +1,84 @@
-"""Topic -> source and device: one level of a source's topic pattern names the device."""
+"""Topic patterns: levels in braces have names, `+` and `#` match any text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.decode.readings import Address
-from agent.drops import NO_SOURCE, SingleDrop
-
-ADDRESSES_MAX = 100_000  # topics remembered; beyond it the memory starts anew
-ADDRESS_CHARS_MAX = 256  # longer topics are not remembered
+from agent.decode.template import Template
 
 DEVICE = "{device}"
+SHARED = ("$share", "$queue")
+WHY_NOT_SHARED = (
+    "a shared subscription gives each message to any one of its readers, and a device's state would be torn apart. To "
+    "use more machines, run several agents and give each its own topics, as plant/line1/... and plant/line2/..."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A topic pattern cut into levels; `+` matches any level, a last `#` any rest."""
+    """A topic pattern cut into levels; `{name}` and `+` match any one level, a last `#` any rest.
+
+    names  of the levels in braces, in their order
+    """
 
     levels: tuple[str, ...]
-    device_level: int
+    names: tuple[str, ...]
 
     @classmethod
     def parse(cls, text: str) -> "Pattern":
         """Raises ValueError that says what is wrong with `text`."""
         levels = tuple(text.split("/"))
-        if levels[0] == "$share":
-            raise ValueError("a shared subscription gives no device a fixed reader, so its state would be torn apart")
-        if levels.count(DEVICE) != 1:
-            raise ValueError(f"exactly one level must be {DEVICE}, as in plant/{DEVICE}/telemetry")
-        for index, level in enumerate(levels):
-            last = index == len(levels) - 1
-            if level == "#" and not last:
-                raise ValueError("`#` may only be the last level")
-            if level not in ("+", "#", DEVICE) and any(c in level for c in "+#{}\0"):
-                raise ValueError(f"level {level!r} mixes a wildcard with text")
-        return cls(levels, levels.index(DEVICE))
-
-    @property
-    def has_wildcard(self) -> bool:
-        """Whether several topics may name one device."""
-        return not {"+", "#"}.isdisjoint(self.levels)
+        if levels[0] in SHARED:
+            raise ValueError(WHY_NOT_SHARED)
+        if not text or "\0" in text:
+            raise ValueError("a topic has a character at least, and no NUL")
+        if "#" in levels[:-1]:
+            raise ValueError("`#` may only be the last level")
+        names = tuple(level[1:-1] for level in levels if _is_named(level))
+        for level in levels:
+            if _is_named(level):
+                Template.parse(level)
+            elif level not in ("+", "#") and any(char in level for char in "+#{}"):
+                what = f"level {level!r} mixes a wildcard or a name with text"
+                raise ValueError(f"{what}: a level is text, or one name in braces as in plant/{{device}}, or `+`")
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two levels are named {{{twice}}}: give each its own name")
+        return cls(levels, names)
 
     @property
     def filter(self) -> str:
         """The MQTT topic filter to subscribe to."""
-        return "/".join("+" if level == DEVICE else level for level in self.levels)
+        return "/".join("+" if _is_named(level) else level for level in self.levels)
 
-    def device(self, topic: str) -> str | None:
-        """The device that a topic names, None when the topic does not match."""
-        levels, of_topic = self.levels, topic.split("/")
+    def may_merge(self, device: str, channel: str = "") -> bool:
+        """Whether two topics may name one device, by the templates of a source for its devices and its fields."""
+        told = {*Template.parse(device).names, *Template.parse(channel).names}
+        return not {"+", "#"}.isdisjoint(self.levels) or not told.issuperset(self.names)
+
+    def tags(self, topic: str) -> tuple[str, ...] | None:
+        """The texts of the named levels, None when the topic does not match."""
+        levels = self.levels
+        n_levels = len(levels)
+        texts = topic.split("/", n_levels)  # no further: a hostile topic has 65,535 levels
         if levels[-1] == "#":
-            if len(of_topic) < len(levels) - 1:
+            n_levels -= 1
+            if len(texts) < n_levels:
                 return None
-            levels = levels[:-1]
-        elif len(of_topic) != len(levels):
+        elif len(texts) != n_levels:
             return None
-        for level, of_this in zip(levels, of_topic, strict=False):
-            if level not in ("+", DEVICE) and level != of_this:
+        if topic.startswith("$") and levels[0] != texts[0]:
+            return None  # a wildcard at the first level leaves the broker's own topics out
+        tags = []
+        for level, text in zip(levels[:n_levels], texts, strict=False):
+            if _is_named(level):
+                tags.append(text)
+            elif level not in ("+", text):
                 return None
-        return of_topic[self.device_level]
+        return tuple(tags)
+
+
+def level_names(topics: Sequence[str]) -> tuple[str, ...]:
+    """Names of the levels of a source's topic patterns, each once: what the tags of an `Address` stand for."""
+    return tuple(dict.fromkeys(name for topic in topics for name in Pattern.parse(topic).names))
 
 
 def device_id_problem(device: str, bytes_max: int) -> str:
@@ -71,42 +92,5 @@ def device_id_problem(device: str, bytes_max: int) -> str:
     return ""
 
 
-class Addresses:
-    """What topics mean. A topic belongs to the first source whose pattern it matches."""
-
-    def __init__(self, patterns: Sequence[Pattern], device_id_bytes_max: int) -> None:
-        self._patterns = patterns
-        self._device_id_bytes_max = device_id_bytes_max
-        self._addresses: dict[str, Address] = {}  # by topic
-        self._first_topic: dict[tuple[int, str], str] = {}  # of a device, where a wildcard lets it have several
-
-    def find(self, topics: Sequence[str], drops: list[SingleDrop]) -> list[Address | None]:
-        """The address of each topic, None for a message that is dropped; `drops` gets what is dropped or doubted."""
-        addresses = list(map(self._addresses.get, topics))
-        if not all(addresses):
-            for message, topic in enumerate(topics):
-                if addresses[message] is None:
-                    addresses[message] = self._addresses.get(topic) or self._find(message, topic, drops)
-        return addresses
-
-    def _find(self, message: int, topic: str, drops: list[SingleDrop]) -> Address | None:
-        for source, pattern in enumerate(self._patterns):
-            device = pattern.device(topic)
-            if device is None:
-                continue
-            problem = device_id_problem(device, self._device_id_bytes_max)
-            if problem:
-                drops.append(SingleDrop("device_id", message, source, "", f"the device id {problem}"))
-                return None
-            address = Address(source, device)
-            if len(topic) <= ADDRESS_CHARS_MAX:
-                if len(self._addresses) >= ADDRESSES_MAX:
-                    self._addresses.clear()
-                    self._first_topic.clear()
-                self._addresses[topic] = address
-                if pattern.has_wildcard and (first := self._first_topic.setdefault((source, device), topic)) != topic:
-                    detail = f"the device also comes from {first}"
-                    drops.append(SingleDrop("two_topics", message, source, device, detail))
-            return address
-        drops.append(SingleDrop("no_source", message, NO_SOURCE, "", "no source's topic matches"))
-        return None
+def _is_named(level: str) -> bool:
+    return level.startswith("{") and level.endswith("}") and "{" not in level[1:] and "}" not in level[:-1]

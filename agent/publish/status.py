@@ -57,6 +57,7 @@ class LinkStatus(msgspec.Struct, frozen=True):
     path         who takes messages apart: `fast`, or `paho` alone
     limits       what the broker says that it cannot do, in words
     other_agent  what speaks for another agent of our name, "" for nothing
+    requests     messages that asked devices for something, such as a birth of Sparkplug, since the agent started
     """
 
     connected: bool
@@ -66,6 +67,7 @@ class LinkStatus(msgspec.Struct, frozen=True):
     path: Literal["fast", "paho"]
     limits: list[str]
     other_agent: str
+    requests: int
 
     @classmethod
     def of(
@@ -76,8 +78,34 @@ class LinkStatus(msgspec.Struct, frozen=True):
         subscriptions: dict[str, str],
         limits: Sequence[str],
         other_agent: str,
+        requests: int = 0,
     ) -> Self:
-        return cls(link.is_connected, link.protocol.name, subscriptions, link.why, path, list(limits), other_agent)
+        return cls(
+            connected=link.is_connected,
+            protocol=link.protocol.name,
+            subscriptions=subscriptions,
+            why=link.why,
+            path=path,
+            limits=list(limits),
+            other_agent=other_agent,
+            requests=requests,
+        )
+
+
+class BrokerStatus(msgspec.Struct, frozen=True):
+    """All connections: `input` is the only or the first one that messages come from, `inputs` are further ones by name.
+
+    The first is that of [broker], where a source reads from it.
+    """
+
+    input: LinkStatus
+    inputs: dict[str, LinkStatus]
+    output: LinkStatus
+
+    def by_name(self) -> dict[str, LinkStatus]:
+        """As a person is told of them."""
+        further = {f"input {name}": link for name, link in self.inputs.items()}
+        return {"input": self.input, **further, "output": self.output}
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -106,7 +134,7 @@ class Status(msgspec.Struct, frozen=True):
     shed: dict[str, dict[str, int]]
     log_lines_lost: int
     models: dict[str, ModelStatus]
-    broker: dict[str, LinkStatus]
+    broker: BrokerStatus
 
 
 def by_source(counts: Iterable[Mapping[tuple[str, Name], int]]) -> dict[str, dict[str, int]]:
@@ -122,8 +150,9 @@ def by_source(counts: Iterable[Mapping[tuple[str, Name], int]]) -> dict[str, dic
 def one_line(status: Status) -> str:
     """The status for a person who asks the service manager."""
     devices = sum(status.devices.values())
-    links = [f"{name} away: {link.why}" for name, link in status.broker.items() if not link.connected]
-    links += [f"{name}: another agent of this name?" for name, link in status.broker.items() if link.other_agent]
+    broker = status.broker.by_name()
+    links = [f"{name} away: {link.why}" for name, link in broker.items() if not link.connected]
+    links += [f"{name}: another agent of this name?" for name, link in broker.items() if link.other_agent]
     alerts = status.alerts["standing"]
     stand = "1 alert stands" if alerts == 1 else f"{alerts} alerts stand"
     return f"{devices} devices ({status.devices['ok']} ok), {stand}, {', '.join(links) or 'connected'}"

@@ -1,15 +1,21 @@
 """Rows that wait: what a device sends beyond its share is kept here, in order, and taken share after share.
 
 Each device has a queue. While rows of it wait, its new ones go behind them. The queues have bounds, and what is beyond
-a bound is shed. From then on all rows of that device are shed until those that wait are taken: so history is lost in
-one place and not in many, and it is known in which. Such a place, a *hole*, stands in the queue. Rows on both sides of
-it never leave the queue together, so the core can be told of it in between.
+a bound is shed. By the policy `newest` that is the row that comes, and from then on all rows of that device until those
+that wait are taken: so history is lost in one place and not in many, and it is known in which. By `oldest` it is the
+row that has waited longest. The place where rows are missing, a *hole*, stands in the queue. Rows on both sides of it
+never leave the queue together, so the core can be told of it in between.
+
+All devices share one room, and a device may have no more of it than is still free (the dynamic threshold of A. K.
+Choudhury and E. L. Hahne, IEEE/ACM Transactions on Networking 6, 1998). So however many hogs there are, they leave some
+for a device that comes later.
 
 The rows are acknowledged with the read that brought them. Sessions are clean, so after a crash they are lost in any
 case, like everything since the last snapshot.
 """
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
@@ -38,7 +44,11 @@ class Row(NamedTuple):
 class _Queue:
     rows: deque[Row | None] = field(default_factory=deque)  # never empty; None is a hole, never two in a row
     n_bytes: int = 0
-    is_full: bool = False  # a row was shed: it ends with a hole, and nothing is put behind that
+    is_full: bool = False  # its newest row was shed: it ends with a hole, and nothing is put behind that
+
+    @property
+    def has_row(self) -> bool:
+        return len(self.rows) > 1 or (bool(self.rows) and self.rows[0] is not None)
 
 
 class Backlog:
@@ -58,22 +68,51 @@ class Backlog:
     def add(self, device: Device, row: Row) -> bool:
         """Put a row behind those of its device; False where it must be shed instead."""
         queue = self._queues.setdefault(device, _Queue())
-        n_bytes = row.n_bytes
-        if not queue.is_full and not self._has_room(queue, n_bytes):
+        if not queue.is_full and not self._has_room(queue, row.n_bytes):
             queue.is_full = True
             _add_hole(queue)
         if queue.is_full:
             return False
-        queue.rows.append(row)
-        queue.n_bytes += n_bytes
-        self.n_rows += 1
-        self.n_bytes += n_bytes
+        self._append(queue, row)
         return True
+
+    def add_newest(self, device: Device, row: Row) -> int:
+        """Put a row behind those of its device, of which the oldest make room; how many rows are shed for that.
+
+        Where others have left no room at all, that is the row itself.
+        """
+        queue = self._queues.setdefault(device, _Queue())
+        n_shed = 0
+        while not self._has_room(queue, row.n_bytes):
+            n_shed += 1
+            if not queue.has_row:
+                _add_hole(queue)
+                return n_shed
+            self._shed_oldest(queue)
+        self._append(queue, row)
+        return n_shed
+
+    def lose_rows(self, device: Device) -> None:
+        """Rows of the device are missing after those that wait."""
+        _add_hole(self._queues.setdefault(device, _Queue()))
 
     def lose_history(self) -> None:
         """Messages may have been missed after the rows that wait."""
         for queue in self._queues.values():
             _add_hole(queue)
+
+    def room(self, sources: Collection[str]) -> tuple[int, int]:
+        """Rows and bytes that may still come before a device of these sources must be shed, whosever they are.
+
+        Devices that are shed already do not count.
+        """
+        queues = [queue for (source, _), queue in self._queues.items() if source in sources and not queue.is_full]
+        longest = max((len(queue.rows) for queue in queues), default=0)
+        largest = max((queue.n_bytes for queue in queues), default=0)
+        return (
+            min(ROWS_OF_ONE_MAX - longest, (ROWS_MAX - self.n_rows - longest) // 2),
+            min(BYTES_OF_ONE_MAX - largest, (BYTES_MAX - self.n_bytes - largest) // 2),
+        )
 
     def take(self, rows_max: int) -> tuple[list[Row], list[Device]]:
         """The next rows, at most `rows_max` a device, and the devices with a hole right before theirs.
@@ -101,12 +140,26 @@ class Backlog:
                 del self._queues[device]
         return list(chain.from_iterable(rounds)), holes
 
+    def _append(self, queue: _Queue, row: Row) -> None:
+        queue.rows.append(row)
+        queue.n_bytes += row.n_bytes
+        self.n_rows += 1
+        self.n_bytes += row.n_bytes
+
+    def _shed_oldest(self, queue: _Queue) -> None:
+        """Put a hole in place of the first row."""
+        rows = queue.rows
+        row = rows.popleft() or rows.popleft()
+        assert row is not None, "two holes in a row"
+        if not rows or rows[0] is not None:
+            rows.appendleft(None)
+        queue.n_bytes -= row.n_bytes
+        self.n_rows -= 1
+        self.n_bytes -= row.n_bytes
+
     def _has_room(self, queue: _Queue, n_bytes: int) -> bool:
-        return (
-            len(queue.rows) < ROWS_OF_ONE_MAX
-            and queue.n_bytes + n_bytes <= BYTES_OF_ONE_MAX
-            and self.n_rows < ROWS_MAX
-            and self.n_bytes + n_bytes <= BYTES_MAX
+        return len(queue.rows) < min(ROWS_OF_ONE_MAX, ROWS_MAX - self.n_rows) and queue.n_bytes + n_bytes <= min(
+            BYTES_OF_ONE_MAX, BYTES_MAX - self.n_bytes
         )
 
 

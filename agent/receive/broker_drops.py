@@ -12,8 +12,9 @@ import math
 
 import paho.mqtt.client as paho
 
-from agent.receive.inbox import BROKER_DROPPED, Received
+from agent.receive.inbox import BROKER_DROPPED
 from agent.receive.nap import QUEUE, WINDOW
+from agent.receive.received import Received
 from agent.words import Drop, DropCounts
 
 OURS_S = 60.0  # so long after a sign; mosquitto renews its counts every 10 s by default

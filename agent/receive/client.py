@@ -7,9 +7,10 @@ this paho is not the one it was written for. When a connection is made again, an
 messages: `Received.history_lost` says so.
 """
 
+import math
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -28,16 +29,17 @@ from agent.mqtt.link_events import Accepted, Begun, Broken, Closed, Event, Opene
 from agent.mqtt.link_log import log_notices
 from agent.mqtt.link_state import LinkState, Phase
 from agent.mqtt.paho_events import loss_of, refusal_of
-from agent.receive.arrival import ArrivalClock
 from agent.receive.broker_drops import BrokerDrops
 from agent.receive.fast_client import FastClient, packet_bytes_max
-from agent.receive.inbox import Inbox, ReadBounds, Received
+from agent.receive.inbox import Inbox, ReadBounds
+from agent.receive.overload import Policy
 from agent.receive.paho_check import difference
 from agent.receive.paho_message import message_of
 from agent.receive.publish_frame import ProtocolError
+from agent.receive.received import Received
 from agent.receive.silence import Silence
 from agent.receive.subscriptions import Subscriptions
-from agent.receive.wait import Nap, until_ready
+from agent.receive.wait import Mark, Nap, until_ready
 from agent.words import Source
 
 READ_S_MAX = 0.1  # one read goes on no longer, however fast the broker sends
@@ -49,12 +51,14 @@ RETRY_MIN_S = 0.5
 class InputOptions:
     """What an input is, beside its broker.
 
-    client_id      as the broker knows it
-    sources        what it reads
-    qos            0 or 1, of each source
-    bounds         of what is taken
-    path           `paho`: plain paho parses, also where the fast path would work
-    not_before_ns  where the clock of arrival begins
+    client_id  as the broker knows it
+    sources    all that there are
+    qos        0 or 1, of each source
+    bounds     of what is taken
+    path       `paho`: plain paho parses, also where the fast path would work
+    now_ns     the clock of arrival, one for all inputs
+    policies   by source, of those that are no default
+    reads      names of the sources that are read from this broker, None for all
     """
 
     client_id: str
@@ -62,23 +66,39 @@ class InputOptions:
     qos: Sequence[int]
     bounds: ReadBounds
     path: Literal["auto", "paho"] = "auto"
-    not_before_ns: int = 0
+    now_ns: Callable[[], int] = time.time_ns
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    reads: Collection[str] | None = None
 
 
 class Receiver:
     """The input connection.
 
+    sources        names of what it reads
     link           its phase, and what there is to say of it
     inbox          what a read brings: the rows that wait, and counts of what was dropped
     subscriptions  which sources the broker lets it read
     path           who parses
-    now_ns         the clock of arrival
+    n_published    requests that were sent to the broker
     """
 
     def __init__(self, broker: Broker, options: InputOptions, log: FilteringBoundLogger) -> None:
-        self.now_ns = ArrivalClock(log, options.not_before_ns).now_ns
-        self.inbox = Inbox(options.sources, options.bounds, self.now_ns)
-        self.subscriptions = Subscriptions(options.sources, options.qos)
+        reads = [
+            (source, qos)
+            for source, qos in zip(options.sources, options.qos, strict=True)
+            if options.reads is None or source.name in options.reads
+        ]
+        self.sources = tuple(source.name for source, _ in reads)
+        self.n_published = 0
+        self.inbox = Inbox(
+            options.sources,
+            options.bounds,
+            options.now_ns,
+            options.policies,
+            reads=self.sources,
+            stop_s_max=broker.keepalive.total_seconds() / 2,
+        )
+        self.subscriptions = Subscriptions([source for source, _ in reads], [qos for _, qos in reads])
         answer_within_s = broker.connect_timeout.total_seconds()
         self.link = LinkState(broker.protocol, retry_min_s=RETRY_MIN_S, answer_within_s=answer_within_s)
         self._broker = broker
@@ -88,21 +108,40 @@ class Receiver:
         self._client: paho.Client | None = None  # from then on, until the connection has ended
         self._broker_drops = BrokerDrops(self.inbox.counts)
         self._silence = Silence(self._log, self.subscriptions.filters, broker.username or "us")
-        self._nap = Nap(has_window=any(options.qos))
+        self._nap = Nap(has_window=any(qos for _, qos in reads))
         self.path: Literal["fast", "paho"] = "fast" if options.path == "auto" and self._has_fast_path() else "paho"
 
     def read(self, timeout_s: float) -> Received:
         """What has arrived, waiting at most `timeout_s` for the first message. Never raises for the network."""
-        self.inbox.begin()
-        timeout_s = min(timeout_s, self.inbox.due_s(time.monotonic()))
+        now_s = time.monotonic()
+        self.inbox.begin(now_s)
+        timeout_s = min(timeout_s, self.inbox.overload.due_s(now_s))
         if (client := self._client or self._connect(timeout_s)) is not None:
             self._read_from(client, timeout_s)
         return self.inbox.settle(time.monotonic())
 
-    def nap(self, longest_s: float) -> None:
-        """Look away for at most `longest_s`, where the last read brought messages."""
-        if (client := self._client) is not None and self.inbox.received.topics:
-            self._nap.take(client, self.inbox.received, min(longest_s, self.inbox.due_s(time.monotonic())))
+    @property
+    def client(self) -> paho.Client | None:
+        """The connection that may be waited for; None while there is none, or while nothing is to be read from it."""
+        return None if self.inbox.is_shut else self._client
+
+    def due_s(self, now_s: float) -> float:
+        """Seconds from monotonic now_s until there is something to do, whatever its connection brings."""
+        next_try_s = max(0.0, self.link.due_s - now_s) if self.link.phase is Phase.WAITING else math.inf
+        return min(next_try_s, self.inbox.overload.due_s(now_s))
+
+    def mark(self) -> Mark | None:
+        """What ends a nap after the last read; None where there is to be no nap."""
+        return self._nap.mark(self._client, self.inbox.received) if self._client is not None else None
+
+    def publish(self, topic: str, payload: bytes) -> bool:
+        """Send a message at QoS 0, once; False where it cannot go out now, and never will."""
+        client = self._client
+        if client is None or not self.link.is_connected or client.want_write():
+            return False
+        self.n_published += 1
+        client.publish(topic, payload, qos=0)
+        return True
 
     def keep_alive(self) -> None:
         """Do what the connection needs while nothing is read from it."""
@@ -199,6 +238,8 @@ class Receiver:
 
     def _read_from(self, client: paho.Client, timeout_s: float) -> None:
         received = self.inbox.received
+        if self.inbox.is_shut:
+            time.sleep(timeout_s)
         wait_s, ends_s = timeout_s, time.monotonic() + timeout_s + READ_S_MAX
         while self.inbox.room > 0 and self._client is client and time.monotonic() < ends_s:
             readable, writable = until_ready(client, wait_s)

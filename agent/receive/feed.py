@@ -1,22 +1,36 @@
-"""From the receiver to the core: one read a turn, in portions, so that no turn is long however much has come.
+"""From the receivers to the core: a read of each a turn, in portions, so that no turn is long however much has come.
 
-What a turn leaves waits for the next one, and nothing more is read meanwhile. A read is acknowledged when all of it was
-taken. Devices of which history is lost are marked before the read whose rows are the first ones behind the loss.
+Each broker has a receiver. They take turns portion by portion, so one that brings much or nothing holds up no other.
+What a turn leaves of a read waits for the next one, and nothing more is read from that broker meanwhile. A read is
+acknowledged when all of it was taken. Devices of which history is lost are marked before the read whose rows are the
+first ones behind the loss; those of other brokers have lost nothing.
 """
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from agent.core import Core
 from agent.core.entries import Heartbeat, HistoryLost, Messages
 from agent.log import DropLog, ShedLog
 from agent.receive.client import Receiver
-from agent.receive.inbox import Received
+from agent.receive.inputs import Inputs
+from agent.receive.received import Received
 from agent.words import Taken
 
 PORTION_MESSAGES = 2048
 TAKE_S_MAX = 0.25  # of a turn; the portion that is begun then is the last one
+
+
+@dataclass(slots=True)
+class _Line:
+    """What a receiver has brought and the core has not taken yet; took_s: how long its rows took in this turn."""
+
+    receiver: Receiver
+    received: Received = field(default_factory=Received)
+    took_s: float = 0.0
 
 
 class Feed:
@@ -27,66 +41,85 @@ class Feed:
     """
 
     def __init__(
-        self, receiver: Receiver, core: Core, finish: Callable[[Taken], None], drop_log: DropLog, shed_log: ShedLog
+        self, inputs: Inputs, core: Core, finish: Callable[[Taken], None], drop_log: DropLog, shed_log: ShedLog
     ) -> None:
         self.n_read = core.n_messages
         self.lag_s: float | None = None
-        self._receiver = receiver
+        self._inputs = inputs
         self._core = core
         self._finish = finish
         self._drop_log = drop_log
         self._shed_log = shed_log
-        self._received = Received()
+        self._lines = deque(map(_Line, inputs.receivers))  # the one whose turn is next comes first
 
     def turn(self, wait_s: float) -> None:
-        """Take a new read, for whose first message it waits at most `wait_s`, or go on with the one that is left."""
-        if self._received.is_taken:
-            self._begin(wait_s)
-        else:
-            self._receiver.keep_alive()
-        begun_s = time.monotonic()
-        self._take(begun_s + TAKE_S_MAX)
-        self._receiver.inbox.share.spend(time.monotonic() - begun_s)
+        """Take new reads, for whose first message it waits at most `wait_s`, or go on with what is left."""
+        wait_s = self._inputs.wait(wait_s) if self._has_taken_all else 0.0
+        for line in self._lines:
+            if line.received.is_taken:
+                self._begin(line, wait_s)
+            else:
+                line.receiver.keep_alive()
+        if self._has_taken_all:
+            self._finish(self._core.apply(Heartbeat(self._inputs.now_ns())))
+        self._take(time.monotonic() + TAKE_S_MAX)
+        for line in self._lines:
+            line.receiver.inbox.overload.share.spend(line.took_s)
+            line.took_s = 0.0
 
     def nap(self, longest_s: float) -> None:
         """Let some messages come together, where nothing is left to do."""
-        if self._received.is_taken:
-            self._receiver.nap(longest_s)
+        if self._has_taken_all:
+            self._inputs.nap(longest_s)
 
     def close(self) -> None:
         """Take what has been read and what waits, and say goodbye."""
-        while not self._received.is_taken:
-            self._take(time.monotonic())
-        while self._receiver.inbox.backlog:
-            self._accept(self._receiver.inbox.release())
-            self._take(math.inf)
-        self._receiver.close()
+        self._take(math.inf)
+        for line in self._lines:
+            while line.receiver.inbox.overload.backlog:
+                self._accept(line, line.receiver.inbox.release())
+                self._take(math.inf)
+            line.receiver.close()
 
-    def _begin(self, wait_s: float) -> None:
-        received = self._receiver.read(wait_s)
+    @property
+    def _has_taken_all(self) -> bool:
+        return all(line.received.is_taken for line in self._lines)
+
+    def _begin(self, line: _Line, wait_s: float) -> None:
+        receiver = line.receiver
+        received = receiver.read(wait_s)
         if received.history_lost:
-            self._core.apply(HistoryLost())
-        self._accept(received)
-        self._drop_log.hear(received.drops, self._receiver.inbox.counts)
+            for source in receiver.sources:
+                self._core.apply(HistoryLost(source))
+        self._accept(line, received)
+        self._drop_log.hear(received.drops, receiver.inbox.counts)
         self._shed_log.hear(received.shed, time.monotonic())
         if received.is_taken:
-            self._finish(self._core.apply(Heartbeat(self._receiver.now_ns())))
-            self._receiver.acknowledge(received.packet_ids)
+            receiver.acknowledge(received.packet_ids)
 
-    def _accept(self, received: Received) -> None:
-        self._received = received
+    def _accept(self, line: _Line, received: Received) -> None:
+        line.received = received
         self.n_read += len(received.topics)
+        lost: dict[str, list[str]] = {}
         for source, device in received.gaps:
-            self._core.apply(HistoryLost(source, [device]))
+            lost.setdefault(source, []).append(device)
+        for source, devices in lost.items():
+            self._core.apply(HistoryLost(source, devices if all(devices) else []))
 
     def _take(self, until_s: float) -> None:
         """Portion after portion until monotonic `until_s`, at least one where there is one."""
-        received = self._received
-        while not received.is_taken:
-            topics, payloads, arrived_ns = received.portion(PORTION_MESSAGES)
+        while not self._has_taken_all:
+            line = self._lines[0]
+            self._lines.rotate(-1)
+            if line.received.is_taken:
+                continue
+            begun_s = time.monotonic()
+            topics, payloads, arrived_ns = line.received.portion(PORTION_MESSAGES)
             self._finish(self._core.apply(Messages(topics, payloads, arrived_ns)))
-            self.lag_s = (self._receiver.now_ns() - arrived_ns[-1]) / 1e9
-            if received.is_taken:
-                self._receiver.acknowledge(received.packet_ids)
-            elif time.monotonic() >= until_s:
+            self.lag_s = (self._inputs.now_ns() - arrived_ns[-1]) / 1e9
+            if line.received.is_taken:
+                line.receiver.acknowledge(line.received.packet_ids)
+            now_s = time.monotonic()
+            line.took_s += now_s - begun_s
+            if now_s >= until_s:
                 return

@@ -28,7 +28,7 @@ class Share:
         """has_one_topic_a_device: the topics tell devices apart, so that counting topics is counting devices."""
         self.rows_max = rows_max
         self.ends_s = 0.0
-        self._whose = whose
+        self.whose = whose
         self._has_one_topic_a_device = has_one_topic_a_device
         self._of_topic: Counter[str] = Counter()  # since the share began
         self._owner: dict[str, Device] = {}  # of those topics, as far as it was asked for
@@ -71,7 +71,7 @@ class Share:
         total: Counter[Device] = Counter()
         for topic, count in self._of_topic.items():
             if topic not in owner:
-                owner[topic] = self._whose(topic)
+                owner[topic] = self.whose(topic)
             total[owner[topic]] += count
         here: Counter[Device] = Counter()
         for topic, count in Counter(topics).items():

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from structlog.typing import FilteringBoundLogger
 
-from agent.receive.inbox import Received
+from agent.receive.received import Received
 
 QUIET_S = 60.0  # a start that brings no message for so long is named in the log
 TOPICS_MAX = 10

@@ -1,14 +1,15 @@
-"""Waiting on the input's socket: until anything can be done, or until so much has come that it is worth a turn."""
+"""Waiting on the inputs' sockets: until anything can be done, or until so much has come that it is worth a turn."""
 
 import select
 import socket
 import time
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import paho.mqtt.client as paho
 
-from agent.receive.inbox import Received
 from agent.receive.nap import QUEUE, UNTOLD_NAP_S, bytes_that_wake, smallest_frame
+from agent.receive.received import Received
 
 FRAME_BYTES_MIN = 4  # of a message beside its topic and payload
 _ANY = 1  # byte: what SO_RCVLOWAT is on a new socket
@@ -26,34 +27,59 @@ def until_ready(client: paho.Client, longest_s: float) -> tuple[bool, bool]:
     return bool(readable), bool(writable)
 
 
+def until_any_ready(clients: Sequence[paho.Client], longest_s: float) -> None:
+    """Wait at most `longest_s` until the socket of one of them can be read, or be written where it must."""
+    socks = [sock for client in clients if (sock := client.socket()) is not None]
+    if not any(map(_holds_some, socks)):
+        writers = [sock for client in clients if client.want_write() and (sock := client.socket()) is not None]
+        select.select(socks, writers, [], longest_s)
+
+
+class Mark(NamedTuple):
+    """A socket, and how many bytes in it end a nap."""
+
+    sock: Any  # paho's protocol of a socket is narrower than any that it makes
+    n_bytes: int
+
+
 class Nap:
-    """Waiting that ends when what can wait is half full; `has_window`: a source is subscribed to at QoS 1."""
+    """How much of one connection may wait: half of what the broker lets wait.
+
+    has_window  a source is subscribed to at QoS 1
+    """
 
     def __init__(self, *, has_window: bool) -> None:
         self._has_window = has_window
         self._frame_bytes = 0  # of the smallest message that came lately
 
-    def take(self, client: paho.Client, received: Received, longest_s: float) -> None:
-        """After a read that brought messages, wait at most `longest_s`; not while there is more to read or to write."""
+    def mark(self, client: paho.Client, received: Received) -> Mark | None:
+        """After a read, what ends the nap; None where there is more to read or to write, so that there is none."""
         if len(received.topics) >= QUEUE:  # it is behind
-            return
-        of_read = FRAME_BYTES_MIN + min(map(len, received.topics)) + min(map(len, received.payloads))
-        self._frame_bytes = smallest_frame(self._frame_bytes, of_read)
-        sock: Any = client.socket()  # paho's protocol of a socket is narrower than any that it makes
+            return None
+        if received.topics:
+            of_read = FRAME_BYTES_MIN + min(map(len, received.topics)) + min(map(len, received.payloads))
+            self._frame_bytes = smallest_frame(self._frame_bytes, of_read)
+        sock: Any = client.socket()
         if sock is None or _holds_some(sock) or client.want_write():
-            return
+            return None
         buffer_bytes = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-        n_bytes = bytes_that_wake(self._frame_bytes, buffer_bytes, has_window=self._has_window)
-        try:
+        return Mark(sock, bytes_that_wake(self._frame_bytes, buffer_bytes, has_window=self._has_window))
+
+
+def nap(marks: Iterable[Mark], longest_s: float) -> None:
+    """Wait at most `longest_s`, until one of the sockets has as much as its mark says."""
+    poll = select.poll()
+    marked = []
+    try:
+        for sock, n_bytes in marks:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, n_bytes)
-        except OSError:  # the kernel knows no such thing
-            time.sleep(min(longest_s, UNTOLD_NAP_S))
-            return
-        try:
-            poll = select.poll()
+            marked.append(sock)
             poll.register(sock, select.POLLIN)
-            poll.poll(longest_s * 1000)
-        finally:
+        poll.poll(longest_s * 1000)
+    except OSError:  # the kernel knows no such thing
+        time.sleep(min(longest_s, UNTOLD_NAP_S))
+    finally:
+        for sock in marked:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, _ANY)
 
 

@@ -89,6 +89,8 @@ def topic(text: str) -> str:
             Pattern.parse(text)
         except ValueError as error:
             raise click.BadParameter(str(error), param_hint="--topic") from None
+        if DEVICE not in text.split("/"):
+            raise click.BadParameter(f"one level must be {DEVICE}, as in rig/{DEVICE}/row", param_hint="--topic")
         if any(wildcard in text for wildcard in "+#"):
             what = f"rows are published to it, so it holds no wildcard beside {DEVICE}"
             raise click.BadParameter(what, param_hint="--topic")

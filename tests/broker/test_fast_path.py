@@ -10,7 +10,8 @@ from structlog.testing import LogCapture
 
 from agent.config.settings import Broker
 from agent.receive.client import InputOptions, Receiver
-from agent.receive.inbox import ReadBounds, Received
+from agent.receive.inbox import ReadBounds
+from agent.receive.received import Received
 from tests.broker.listener import TIMEOUT_S
 from tests.streams import SOURCE
 

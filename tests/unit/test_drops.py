@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from agent.drops import NO_SOURCE, Drops, count_drops
+from agent.drops import NO_SOURCE, Drops, count_drops, used_readings, without_idle_doubts
 from agent.words import Drop
 
 
@@ -45,3 +45,21 @@ def test_samples_are_bounded():
     samples = count_drops([drops("late", *rows), drops("late", *rows)], names, names, counts, samples_max=10)
     assert [sample.source for sample in samples] == names[:10]
     assert counts.total() == 200
+
+
+def test_a_message_is_used_when_one_of_its_readings_is():
+    message = np.array([0, 0, 1, 2, 2])
+    late, doubt = (
+        drops("late", (0, 0, "p", 1.0), (2, 0, "p", 1.0), (2, 0, "q", 1.0)),
+        drops("mixed_rows", (1, 0, "p", 1.0)),
+    )
+    assert used_readings(message, [late, doubt]).tolist() == [True, True, True, False, False]
+    assert used_readings(message, [doubt]) is None
+
+
+def test_doubts_stay_with_messages_that_are_used():
+    doubts = drops("extra_channel", (0, 0, "p", 1.0), (1, 0, "q", 2.0))
+    late = drops("late", (1, 0, "q", 1.0))
+    kept = without_idle_doubts([doubts, late], [0])
+    assert [(group.reason, group.device.tolist()) for group in kept] == [("extra_channel", ["p"]), ("late", ["q"])]
+    assert kept[0].sample(0, ["t0", "t1"], ["press"]).detail == "1 s before"

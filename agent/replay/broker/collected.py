@@ -70,7 +70,7 @@ class Collected:
     def _add_status(self, status: Status) -> None:
         self.taken = status.taken
         self.drops = status.drops
-        self.is_listening = set(status.broker["input"].subscriptions.values()) == {"granted"}
+        self.is_listening = set(status.broker.input.subscriptions.values()) == {"granted"}
 
 
 def by_device(stream: Stream, collected: Collected) -> tuple[PlayedDevice, ...]:

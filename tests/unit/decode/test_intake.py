@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from agent.decode import topic as topic_module
+from agent.decode import address as address_module
 from agent.decode.codec import CODECS
 from agent.decode.intake import Intake
 from agent.decode.readings import Decoded
@@ -72,17 +72,9 @@ def test_a_value_beyond_float32_is_infinite_not_an_error():
 
 
 def test_topics_are_forgotten_beyond_the_bound_and_read_all_the_same(monkeypatch):
-    monkeypatch.setattr(topic_module, "ADDRESSES_MAX", 3)
+    monkeypatch.setattr(address_module, "ADDRESSES_MAX", 3)
     messages = [(f"press/p{index}", {"ts": 1, "temp": 1, "load": 1}) for index in range(10)]
     assert read(*messages, *messages).device.tolist() == [f"p{index}" for index in range(10)] * 2
-
-
-def test_the_first_topics_of_devices_are_forgotten_with_the_others(monkeypatch):
-    monkeypatch.setattr(topic_module, "ADDRESSES_MAX", 3)
-    addresses = topic_module.Addresses([topic_module.Pattern.parse("oven/+/{device}")], 20)
-    for number in range(100):
-        addresses.find([f"oven/a/o{number}"], [])
-        assert len(addresses._first_topic) <= 3
 
 
 def test_long_topics_are_read_and_not_remembered():
@@ -98,16 +90,6 @@ def test_long_topics_are_read_and_not_remembered():
 def test_no_message_gives_no_reading():
     readings = read()
     assert (len(readings.message), readings.x.shape, readings.drops) == (0, (0, 2), [])
-
-
-def test_one_device_from_two_topics_is_a_doubt_once_a_topic():
-    """`oven/+/{device}`: two machines of one name in two lines would become one."""
-    two = [(f"oven/{line}/o1", {"ts": 1, "t": 1, "l": 2}) for line in ("a", "b", "a", "b")]
-    readings = read(*two, ("oven/a/o2", {"ts": 1, "t": 1, "l": 2}))
-    assert readings.device.tolist() == ["o1", "o1", "o1", "o1", "o2"], "the readings are used"
-    (doubt,) = said(readings, topics=[topic for topic, _ in two])
-    assert (doubt.source, doubt.device, doubt.topic, doubt.reason) == ("oven", "o1", "oven/b/o1", "two_topics")
-    assert "oven/a/o1" in doubt.detail
 
 
 def test_a_source_of_fewer_channels_has_nan_in_the_columns_that_it_lacks_and_is_not_short_of_them():

@@ -2,18 +2,21 @@
 
 from types import SimpleNamespace
 
-from agent.publish.status import LinkStatus, one_line
+from agent.publish.status import BrokerStatus, LinkStatus, one_line
 
 
 def link(*, connected: bool = True, other_agent: str = "") -> LinkStatus:
-    return LinkStatus(connected, "5", {}, "" if connected else "refused", "paho", [], other_agent)
+    return LinkStatus(connected, "5", {}, "" if connected else "refused", "paho", [], other_agent, 0)
 
 
 def line(**links: LinkStatus) -> str:
-    return one_line(SimpleNamespace(devices={"ok": 2, "gap": 1}, alerts={"standing": 1}, broker=links))
+    broker = BrokerStatus(**{"inputs": {}} | links)
+    return one_line(SimpleNamespace(devices={"ok": 2, "gap": 1}, alerts={"standing": 1}, broker=broker))
 
 
 def test_the_line_says_who_is_away_and_that_another_agent_is_there():
     assert line(input=link(), output=link()) == "3 devices (2 ok), 1 alert stands, connected"
     away = line(input=link(connected=False), output=link(other_agent="x is connected"))
     assert away == "3 devices (2 ok), 1 alert stands, input away: refused, output: another agent of this name?"
+    away = line(input=link(), inputs={"plant2": link(connected=False)}, output=link())
+    assert away == "3 devices (2 ok), 1 alert stands, input plant2 away: refused"

@@ -46,8 +46,9 @@ def receiver(broker: FakeBroker, path: str) -> Callable[..., Receiver]:
         protocol: str = "auto",
         payload_bytes_max: int = PAYLOAD_BYTES_MAX,
         wanted: str = "",
+        at: FakeBroker = broker,
     ) -> Receiver:
-        settings = Broker(host="127.0.0.1", port=broker.port, protocol=protocol, connect_timeout=timedelta(seconds=1))
+        settings = Broker(host="127.0.0.1", port=at.port, protocol=protocol, connect_timeout=timedelta(seconds=1))
         sources = sources or (PRESS,)
         one = Receiver(
             settings,

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 
 from agent.receive.client import Receiver
-from agent.receive.inbox import BROKER_DROPPED, Received
+from agent.receive.inbox import BROKER_DROPPED
+from agent.receive.received import Received
 from agent.words import Source, plain_channels
 from bench.fake_broker import SUBSCRIBE, FakeBroker, Session
 

@@ -74,6 +74,118 @@ def test_every_bound_holds_and_topics_count_as_bytes(monkeypatch, bound, of, n_b
     assert [(device, one.add(device, row(0, n_bytes))) for device, _ in adds] == adds
 
 
+def test_the_oldest_make_room_and_the_hole_stands_before_the_rest(monkeypatch):
+    monkeypatch.setattr(backlog, "ROWS_OF_ONE_MAX", 3)
+    one = Backlog()
+    assert [one.add_newest(A, row(number)) for number in (1, 2, 3)] == [0, 0, 0]
+    assert one.add_newest(A, row(4)) == 2, "the hole takes a place itself"
+    assert one.add_newest(A, row(5)) == 1
+    assert (one.n_rows, one.take(9)) == (2, ([row(4), row(5)], [A]))
+    assert not one
+
+
+def test_the_oldest_go_over_a_hole_that_stands_between(monkeypatch):
+    monkeypatch.setattr(backlog, "ROWS_OF_ONE_MAX", 4)
+    one = Backlog()
+    one.add_newest(A, row(1))
+    one.lose_rows(A)
+    for number in (2, 3, 4):
+        one.add_newest(A, row(number))
+    assert one.take(9) == ([row(2), row(3), row(4)], [A]), "two holes became one"
+
+
+def test_where_others_leave_no_room_the_newest_row_itself_is_shed(monkeypatch):
+    monkeypatch.setattr(backlog, "ROWS_MAX", 2)
+    one = Backlog()
+    fill(one, B, 11)
+    monkeypatch.setattr(backlog, "ROWS_MAX", 1)
+    assert (one.add_newest(A, row(1)), one.n_rows, one.n_bytes) == (1, 1, 1)
+    assert one.take(9) == ([row(11)], [A])
+
+
+def test_a_lost_row_of_a_device_of_which_none_wait_is_a_hole():
+    one = Backlog()
+    one.lose_rows(A)
+    fill(one, A, 1)
+    assert one.take(9) == ([row(1)], [A])
+
+
+@pytest.mark.parametrize("n_hogs", [1, 5, 40])
+@pytest.mark.parametrize("policy", ["newest", "oldest"])
+def test_however_many_hogs_there_are_they_leave_room_for_another_device(monkeypatch, n_hogs, policy):
+    """Each sends far more than all may wait; then one comes that sends ten rows."""
+    monkeypatch.setattr(backlog, "ROWS_MAX", 1000)
+    monkeypatch.setattr(backlog, "ROWS_OF_ONE_MAX", 400)
+    one = Backlog()
+    for number in range(1000):
+        for hog in range(n_hogs):
+            device = ("press", f"hog{hog}")
+            if policy == "oldest":
+                one.add_newest(device, row(number))
+            else:
+                one.add(device, row(number))
+    assert one.n_rows <= 1000
+    assert fill(one, A, *range(10)) == [True] * 10
+
+
+def test_what_is_left_for_the_devices_of_some_sources():
+    one = Backlog()
+    assert one.room({"press"}) == (backlog.ROWS_OF_ONE_MAX, backlog.BYTES_OF_ONE_MAX)
+    one.add(A, row(1, 9))
+    one.add(("yard", "y1"), row(2, 99))
+    one.add(("yard", "y1"), row(3, 99))
+    assert one.room({"press"}) == (backlog.ROWS_OF_ONE_MAX - 1, backlog.BYTES_OF_ONE_MAX - 10)
+    assert one.room({"press", "yard"}) == (backlog.ROWS_OF_ONE_MAX - 2, backlog.BYTES_OF_ONE_MAX - 200)
+
+
+@given(st.lists(st.sampled_from(["add a", "add a", "add b", "lose", "lose a", "take"])))
+def test_by_the_policy_oldest_the_newest_rows_are_taken_and_a_hole_tells_what_is_not(acts):
+    """Against a model: rows in order, None where some are missing; what is taken begins with the hole, if any."""
+    one, number = Backlog(), count()
+    model: dict[tuple[str, str], list[int | None]] = {A: [], B: []}
+
+    def lose(device):
+        if not model[device] or model[device][-1] is not None:
+            model[device].append(None)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backlog, "ROWS_OF_ONE_MAX", 4)
+        for act in acts:
+            device = ("press", act[-1])
+            if act.startswith("add"):
+                new, waits = next(number), model[device]
+                n_shed = 0
+                while len(waits) >= 4:
+                    first = waits.index(next(one for one in waits if one is not None))
+                    waits[: first + 1] = [None]
+                    if waits[1:2] == [None]:
+                        del waits[1]
+                    n_shed += 1
+                waits.append(new)
+                assert one.add_newest(device, row(new)) == n_shed
+            elif act == "lose a":
+                lose(A)
+                one.lose_rows(A)
+            elif act == "lose":
+                for each in (A, B):
+                    if model[each]:
+                        lose(each)
+                one.lose_history()
+            else:
+                rows, holes = one.take(2)
+                expected, behind = set(), []
+                for each, waits in model.items():
+                    if waits[:1] == [None]:
+                        behind.append(each)
+                        del waits[0]
+                    for _ in range(2):
+                        if waits and waits[0] is not None:
+                            expected.add(waits.pop(0))
+                assert (set(numbers(rows)), sorted(holes)) == (expected, sorted(behind))
+            waiting = [each for waits in model.values() for each in waits if each is not None]
+            assert (one.n_rows, one.n_bytes) == (len(waiting), len(waiting))
+
+
 @given(st.lists(st.sampled_from(["add a", "add a", "add a", "add b", "lose", "take"])))
 def test_whatever_happens_each_row_is_taken_in_order_or_a_hole_stands_in_its_place(acts):
     one, number = Backlog(), count()

@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 
 from agent.receive.broker_drops import OURS_S, PAUSE_S, SOCKET_BYTES, BrokerDrops
-from agent.receive.inbox import BROKER_DROPPED, Received
+from agent.receive.inbox import BROKER_DROPPED
 from agent.receive.nap import QUEUE, WINDOW
+from agent.receive.received import Received
 from bench.fake_broker import SUBSCRIBE
 from tests.unit.receive.talk import TOPIC, connected, knocking, pump, taken
 

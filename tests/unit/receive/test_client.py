@@ -12,9 +12,10 @@ from agent.config.settings import Broker
 from agent.mqtt import protocol as link_protocol
 from agent.mqtt import retry
 from agent.receive import client as receive
-from agent.receive import inbox, silence
+from agent.receive import overload, silence
 from agent.receive.client import InputOptions, Receiver
-from agent.receive.inbox import ReadBounds, Received
+from agent.receive.inbox import ReadBounds
+from agent.receive.received import Received
 from bench.fake_broker import DISCONNECT, PUBACK, REFUSED_VERSION, packet
 from tests.unit.receive.talk import PRESS, PUMP, TOPIC, connected, knocking, pump, taken
 
@@ -107,7 +108,7 @@ def test_a_topic_that_is_not_utf_8_is_counted_and_the_next_message_taken(broker,
 
 def test_one_read_is_bounded(broker, receiver, monkeypatch):
     """Law 5: what a flood leaves waits in the socket, dropped messages count too."""
-    monkeypatch.setattr(inbox, "MESSAGES_MAX", 50)
+    monkeypatch.setattr(overload, "MESSAGES_MAX", 50)
     one = receiver()
     session = connected(broker, one)
     session.send(session.publish_bytes(TOPIC, b"x") * 100 + session.publish_bytes(TOPIC, b"x", retain=True) * 60)

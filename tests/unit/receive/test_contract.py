@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from structlog.testing import LogCapture
 
 from agent.mqtt import retry
-from agent.receive import inbox
+from agent.receive import overload
 from agent.receive.client import Receiver
-from agent.receive.inbox import Received
+from agent.receive.received import Received
 from bench.fake_broker import PUBACK, Session, packet, text
 from tests.unit.receive.cases import PAYLOAD_BYTES_MAX, VERSIONS, Case, cases, errors, publish
 from tests.unit.receive.talk import PRESS, PUMP, TOPIC, add, connected, pump, taken
@@ -235,7 +235,7 @@ def packet_start(n_bytes: int) -> bytes:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_a_read_ends_when_it_has_brought_enough_bytes(wired, version, monkeypatch):
     """Law 5: what is left waits, and nothing of it is lost."""
-    monkeypatch.setattr(inbox, "BYTES_MAX", 10_000)
+    monkeypatch.setattr(overload, "BYTES_MAX", 10_000)
     one, session = wired(version)
     sender = threading.Thread(target=session.send, args=(publish(version, b"x" * 1000) * 2000,))
     sender.start()
@@ -248,7 +248,7 @@ def test_a_read_ends_when_it_has_brought_enough_bytes(wired, version, monkeypatc
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_one_read_leaves_does_not_wait_for_the_socket(wired, version, monkeypatch):
     """Whole packets that wait are taken at once, a timeout of an hour notwithstanding."""
-    monkeypatch.setattr(inbox, "MESSAGES_MAX", 10)
+    monkeypatch.setattr(overload, "MESSAGES_MAX", 10)
     one, session = wired(version)
     session.send(publish(version) * 25 + publish(version)[:9])
     assert [len(one.read(3600.0).topics) for _ in range(3)] == [10, 10, 5]

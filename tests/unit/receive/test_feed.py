@@ -1,6 +1,7 @@
 """A read goes to the core in portions; a turn is bounded in time; what it leaves waits, and nothing is lost by that."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import structlog
@@ -11,8 +12,10 @@ from agent.log import DropLog, ShedLog
 from agent.receive import backlog, feed
 from agent.receive.backlog import Row
 from agent.receive.feed import PORTION_MESSAGES, Feed
-from agent.receive.inbox import Inbox, ReadBounds, Received
+from agent.receive.inbox import Inbox, ReadBounds
+from agent.receive.inputs import Inputs
 from agent.receive.publish_frame import Message
+from agent.receive.received import Received
 from agent.words import Quality
 from tests.streams import SOURCE, core, interleaved, life, states_of
 
@@ -22,7 +25,8 @@ ROWS_MAX = 64
 class Reads:
     """A receiver that has read these before."""
 
-    def __init__(self, *reads: Received, rows_max: int = ROWS_MAX) -> None:
+    def __init__(self, *reads: Received, rows_max: int = ROWS_MAX, sources: tuple[str, ...] = ("press",)) -> None:
+        self.sources, self.client = sources, None
         self.inbox = Inbox([SOURCE], ReadBounds(2**16, rows_max), lambda: 10**9)
         self.acknowledged: list[int] = []
         self.kept_alive = 0
@@ -31,14 +35,14 @@ class Reads:
     def read(self, _: float) -> Received:
         return self._reads.pop(0) if self._reads else Received()
 
+    def due_s(self, _: float) -> float:
+        return 0.0
+
     def keep_alive(self) -> None:
         self.kept_alive += 1
 
     def acknowledge(self, packet_ids: list[int]) -> None:
         self.acknowledged += packet_ids
-
-    def now_ns(self) -> int:
-        return 10**9
 
     def close(self) -> None:
         self._reads.clear()
@@ -52,10 +56,11 @@ def of(messages, *packet_ids: int, gaps=()) -> Received:
     return Received(topics, payloads, [10**9] * len(topics), [*packet_ids], gaps=[*gaps])
 
 
-def fed(reads: Reads):
+def fed(*reads: Reads, sources=(SOURCE,)):
     log = structlog.wrap_logger(None, processors=[LogCapture()])
-    into, taken = core(), []
-    return Feed(reads, into, taken.append, drop_log=DropLog(log), shed_log=ShedLog(log)), into, taken  # type: ignore[arg-type]
+    into, taken = core(*sources), []
+    inputs = Inputs({str(number): one for number, one in enumerate(reads)}, lambda: 10**9)  # type: ignore[arg-type]
+    return Feed(inputs, into, taken.append, drop_log=DropLog(log), shed_log=ShedLog(log)), into, taken
 
 
 def test_a_turn_that_has_lasted_too_long_leaves_the_rest_to_the_next_ones(monkeypatch):
@@ -82,7 +87,7 @@ def test_within_its_time_a_turn_takes_all_that_was_read():
     one, into, _ = fed(reads)
     one.turn(0.0)
     assert (into.n_messages, reads.acknowledged) == (len(MESSAGES), [7])
-    assert reads.inbox.share._took_s > 0
+    assert reads.inbox.overload.share._took_s > 0
 
 
 def test_a_stop_takes_what_was_read(monkeypatch):
@@ -124,8 +129,8 @@ def test_a_stop_takes_what_waits_and_marks_what_was_shed_behind_it():
     reads = Reads()
     one, into, taken = fed(reads)
     for topic, payload in life("hog", 2 * ROWS_MAX + 1):
-        reads.inbox.backlog.add(("press", "hog"), Row(topic, payload, 10**9))
-    reads.inbox.backlog.lose_history()
+        reads.inbox.overload.backlog.add(("press", "hog"), Row(topic, payload, 10**9))
+    reads.inbox.overload.backlog.lose_history()
     one.close()
     assert into.n_messages == 2 * ROWS_MAX + 1
     assert Quality.GAP not in qualities(taken)["hog"]
@@ -142,7 +147,7 @@ class Shared(Reads):
 
     def read(self, _: float) -> Received:
         now_s, messages = self.comes.pop(0)
-        received = self.inbox.begin()
+        received = self.inbox.begin(now_s)
         received.history_lost = now_s == self.lost_at_s
         for topic, payload in messages:
             self.inbox.take(Message(topic.encode(), payload, 0, 0, False, False, ()))
@@ -158,7 +163,7 @@ def test_a_backlog_in_one_go_is_scored_whole_and_as_if_it_had_come_slowly():
     one, into, taken = fed(reads)
     while reads.comes:
         one.turn(0.0)
-    assert (into.n_messages, reads.inbox.counts, bool(reads.inbox.backlog)) == (506, {}, False)
+    assert (into.n_messages, reads.inbox.counts, bool(reads.inbox.overload.backlog)) == (506, {}, False)
     topics, payloads = zip(*rows, strict=True)
     slowly = core().apply(Messages(topics, payloads, [10**9] * 506)).scores[0]
     assert b"".join(part.scores[0].outputs["risk"].tobytes() for part in taken) == slowly.outputs["risk"].tobytes()
@@ -173,7 +178,7 @@ def test_a_read_that_is_shed_whole_is_a_gap(monkeypatch):
     one, _, taken = fed(reads)
     for _ in range(3):
         one.turn(0.0)
-    assert (reads.inbox.counts, reads.inbox.shed_of) == ({("press", "shed"): 1}, {("press", "p1"): 1})
+    assert (reads.inbox.counts, reads.inbox.overload.shed_of) == ({("press", "shed"): 1}, {("press", "p1"): 1})
     assert qualities(taken)["p1"][11:] == [Quality.OK, Quality.GAP, Quality.OK]
 
 
@@ -196,7 +201,7 @@ def test_a_device_that_the_core_refuses_for_its_id_is_neither_kept_waiting_nor_n
     reads.comes = [(10.0, [(f"plant/{'x' * 60_000}/cycle", b"{}")] * 5)]
     one, into, _ = fed(reads)
     one.turn(0.0)
-    assert (reads.inbox.shed_of, bool(reads.inbox.backlog)) == ({}, False)
+    assert (reads.inbox.overload.shed_of, bool(reads.inbox.overload.backlog)) == ({}, False)
     assert into.counts == {("press", "device_id"): 5}
 
 
@@ -207,3 +212,50 @@ def test_a_gap_of_a_device_that_is_not_known_touches_nobody(device):
     into.apply(Messages(topics, payloads, [10**9] * 10))
     into.apply(HistoryLost("press", [device]))
     assert states_of(into).history_lost.sum() == (device == "p1")
+
+
+YARD = replace(SOURCE, name="yard", topics=("yard/{device}/cycle",))
+
+
+def in_yard(messages):
+    return [(topic.replace("plant/", "yard/"), payload) for topic, payload in messages]
+
+
+def test_a_broker_that_floods_holds_up_no_other(monkeypatch):
+    """One portion of each in turn, however much of the first is left; each acknowledges what is its own."""
+    monkeypatch.setattr(feed, "TAKE_S_MAX", 0.0)
+    flood = Reads(of(MESSAGES, 7), of(MESSAGES, 8))
+    other = Reads(of(in_yard(life("y1", 1)), 1), of(in_yard(life("y1", 1, start=2)), 2), sources=("yard",))
+    one, into, _ = fed(flood, other, sources=(SOURCE, YARD))
+    taken = []
+    for _ in range(5):
+        one.turn(3600.0)
+        taken.append((into.n_messages, [*flood.acknowledged], [*other.acknowledged]))
+    rest = len(MESSAGES) - 2 * PORTION_MESSAGES
+    assert taken == [
+        (PORTION_MESSAGES, [], []),
+        (PORTION_MESSAGES + 1, [], [1]),
+        (2 * PORTION_MESSAGES + 1, [], [1]),
+        (2 * PORTION_MESSAGES + 2, [], [1, 2]),
+        (2 * PORTION_MESSAGES + 2 + rest, [7], [1, 2]),
+    ]
+    assert one.n_read == into.n_messages
+
+
+def test_history_that_one_broker_lost_is_no_gap_at_another():
+    first, then = of(life("p1", 11)), of(life("p1", 2, start=12))
+    lost = of(in_yard(life("y1", 2, start=12)))
+    lost.history_lost = True
+    one, _, taken = fed(
+        Reads(first, then), Reads(of(in_yard(life("y1", 11))), lost, sources=("yard",)), sources=(SOURCE, YARD)
+    )
+    for _ in range(2):
+        one.turn(0.0)
+    found = qualities(taken)
+    assert (found["p1"][-2:], found["y1"][-2:]) == ([Quality.OK] * 2, [Quality.GAP, Quality.OK])
+
+
+def test_the_clock_goes_on_when_no_broker_brings_anything():
+    one, into, _ = fed(Reads(), Reads(sources=("yard",)), sources=(SOURCE, YARD))
+    one.turn(0.0)
+    assert (into.log_time_ns, into.n_messages) == (10**9, 0)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.receive.inputs import Inputs
 from agent.receive.nap import QUEUE, WINDOW, bytes_that_wake, smallest_frame
 from tests.unit.receive.talk import TOPIC, connected, pump, taken
 
@@ -32,6 +33,10 @@ def test_the_smallest_frame_falls_at_once_and_rises_by_doubling(frames):
         before = now
 
 
+def nap(one, longest_s):
+    Inputs({"": one}, time.time_ns).nap(longest_s)
+
+
 def received(receiver, broker, n, **settings):
     one = receiver(**settings)
     session = connected(broker, one)
@@ -45,14 +50,14 @@ def test_half_a_window_ends_it_however_long_it_may_be(broker, receiver, version)
     """At QoS 1: a nap of an hour is over when ten messages wait."""
     one, session = received(receiver, broker, 1, protocol=version)
     session.send(b"".join(session.publish_bytes(TOPIC, b"x" * 30, mid=mid) for mid in range(2, 2 + WINDOW // 2)))
-    one.nap(3600.0)
+    nap(one, 3600.0)
     assert len(one.read(0.0).topics) == WINDOW // 2
 
 
 def test_the_end_of_the_connection_ends_it(broker, receiver):
     one, session = received(receiver, broker, 1)
     session.close()
-    one.nap(3600.0)
+    nap(one, 3600.0)
     pump(one, lambda _: not one.link.is_connected)
 
 
@@ -60,7 +65,7 @@ def test_without_a_message_there_is_none(broker, receiver):
     one = receiver()
     connected(broker, one)
     one.read(0.0)
-    one.nap(3600.0)
+    nap(one, 3600.0)
     assert one.link.is_connected
 
 
@@ -73,7 +78,7 @@ def test_where_the_kernel_cannot_tell_it_is_short(broker, receiver, monkeypatch)
         raise OSError("no such option")
 
     monkeypatch.setattr(type(one._client.socket()), "setsockopt", refuse, raising=False)
-    one.nap(3600.0)
+    nap(one, 3600.0)
     assert naps == [0.002]
 
 
@@ -81,7 +86,7 @@ def test_few_bytes_do_not_end_it_and_the_next_read_has_them(broker, receiver):
     """It is as long as it may be, and the kernel is asked for any byte again afterwards."""
     one, session = received(receiver, broker, 1)
     session.publish(TOPIC, b"x" * 30, mid=2)
-    one.nap(0.05)
+    nap(one, 0.05)
     found = pump(one, taken(1))
     assert found.packet_ids == [2]
     sock = one._client.socket()

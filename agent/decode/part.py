@@ -1,0 +1,218 @@
+"""What one source's messages of a read become: its codec is called, and what it gave is checked.
+
+A message counts one reason: why nothing of it is used, or else one doubt. So what becomes of its readings is settled
+first, and then what is to be said. A doubt about a value tells more than that a channel is missing, and that tells more
+than that a field is not read (`_RANK`).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from agent.decode.codec import CODECS, Codec
+from agent.decode.compressed import Compressed
+from agent.decode.device_name import DeviceName
+from agent.decode.expand import Expander
+from agent.decode.layout import brings_parts
+from agent.decode.readings import Batch, Decoded, Fault, Intervention
+from agent.decode.topic import device_id_problem
+from agent.decode.undecodable import Undecodable
+from agent.drops import Drops, SingleDrop
+from agent.reasons import REASONS, ReasonName
+from agent.values.numbers import engineering_units
+from agent.words import Bool, Devices, Float32, Int64, Source
+
+DEVICES_MAX = 100_000  # ids of payloads remembered as fine; beyond it the memory starts anew
+FIELDS_SAID = 5  # of those that a reading has none of
+_DEVICE = itemgetter(1)  # of an Address
+_RANK: dict[ReasonName, int] = {"missing_channel": 1, "extra_channel": 2}  # others 0; of two doubts the lower is said
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """n readings of one source, in the order of its messages, and what is said of them.
+
+    source   index of the source that read them
+    message  int64 [n] index into the messages of the read; device [n] ids; t_ns int64 [n] event time
+    x        float32 [n, channels of the source] in their units
+    """
+
+    source: int
+    message: Int64
+    device: Devices
+    t_ns: Int64
+    x: Float32
+    singles: Sequence[SingleDrop] = ()
+    drops: Sequence[Drops] = ()
+    interventions: Sequence[Intervention] = ()
+    requests: Sequence[tuple[str, bytes]] = ()
+
+
+class Reader:
+    """One source's codec. `undecodable` counts the messages of which nothing could be read."""
+
+    def __init__(
+        self, index: int, sources: Sequence[Source], owner: int, *, payload_bytes_max: int, device_id_bytes_max: int
+    ) -> None:
+        """The source at `index`, whose readings are of devices of the one at `owner`."""
+        source = sources[index]
+        self._is_compressed = source.compression != "none"
+        self._expander = Expander(source.compression, payload_bytes_max)
+        self.use(CODECS[source.codec](source))
+        self.undecodable = Undecodable()
+        self._index, self._owner = index, owner
+        self._channels, self._fields = source.channels, source.fields
+        self._may_lack = brings_parts(source, sources[owner])
+        self._device_id_bytes_max = device_id_bytes_max
+        self._is_in_topic = DeviceName(source).is_in_topic
+        self._fine_ids: set[str] = set()
+
+    def use(self, codec: Codec) -> None:
+        """From now on this one decodes."""
+        self.codec = codec
+        self._decode = Compressed(codec, self._expander).decode if self._is_compressed else codec.decode
+
+    def read(self, batch: Batch, message: Int64) -> Part:
+        """The readings of a batch; message int64 [n] is the place of each payload among the messages of the read."""
+        decoded = self._decode(batch)
+        row, device = decoded.row, decoded.device
+        has_ids = device is None and self._is_in_topic  # which were checked with the topic
+        if device is None:
+            device = np.fromiter(map(_DEVICE, batch.addresses), np.object_, len(batch.addresses))
+            device = device if row is None else device[row]
+        x = engineering_units(decoded.x, self._channels)
+        part = Part(self._index, message if row is None else message[row], device, decoded.t_ns, x)
+        is_misnamed = None if has_ids else self._misnamed(device)
+        is_plain = not decoded.faults and not decoded.interventions and not decoded.requests and is_misnamed is None
+        if is_plain and not np.count_nonzero(np.isnan(x)) and not np.count_nonzero(decoded.t_ns < 0):
+            self.undecodable.add(len(batch.payloads), ())
+            return part
+        if is_misnamed is None:
+            is_misnamed = np.zeros(len(device), np.bool_)
+        return self._settled(part, batch, decoded, message, is_misnamed)
+
+    def _settled(self, part: Part, batch: Batch, decoded: Decoded, message: Int64, is_misnamed: Bool) -> Part:
+        """The part without readings that cannot be used, and what is said of each message."""
+        row = np.arange(len(batch.payloads)) if decoded.row is None else decoded.row
+        missing = np.isnan(part.x)
+        is_impossible = (part.t_ns < 0) & ~is_misnamed
+        is_empty = missing.all(axis=1) & ~is_misnamed & ~is_impossible
+        is_used = ~(is_misnamed | is_impossible | is_empty)
+        groups = [
+            self._group(part, is_misnamed, "device_id", self._misnamed_text, part.device[is_misnamed]),
+            self._group(part, is_impossible, "impossible_time", _impossible_text),
+            self._group(part, is_empty, "no_channels", self._empty_text),
+        ]
+        interventions, faults = self._interventions(batch, decoded, message)
+        faults += [fault for fault in decoded.faults if not REASONS[fault.reason].is_used]
+        used_rows, bad_rows = (np.zeros(len(batch.payloads), np.bool_) for _ in range(2))
+        used_rows[row[is_used]] = True
+        used_rows[[row for row, *_ in interventions]] = True
+        bad_rows[row] = True
+        bad_rows[[fault.row for fault in faults]] = True
+        self.undecodable.add(len(batch.payloads), np.flatnonzero(bad_rows & ~used_rows).tolist())
+
+        doubts = _doubts(fault for fault in decoded.faults if REASONS[fault.reason].is_used and used_rows[fault.row])
+        if not self._may_lack:
+            short = _short(row, is_used & missing.any(axis=1), doubts)
+            first, n_missing = missing[short].argmax(axis=1), np.count_nonzero(missing[short], axis=1)
+            groups.append(self._group(part, short, "missing_channel", self._missing_text, first, n_missing))
+        singles = [
+            SingleDrop(reason, int(message[at]), self._index, batch.addresses[at].device, detail)
+            for at, reason, detail in (*faults, *doubts.values())
+        ]
+        return Part(
+            source=self._index,
+            message=part.message[is_used],
+            device=part.device[is_used],
+            t_ns=part.t_ns[is_used],
+            x=part.x[is_used],
+            singles=singles,
+            drops=[group for group in groups if len(group.message)],
+            interventions=[one for _, one in interventions],
+            requests=decoded.requests,
+        )
+
+    def _misnamed(self, device: Devices) -> Bool | None:
+        """Which of the ids [n] that payloads name are refused, bool [n]; None where all are fine."""
+        names = device.tolist()
+        if self._fine_ids.issuperset(names):
+            return None
+        problems = {name: self._problem(name) for name in {*names} - self._fine_ids}
+        if len(self._fine_ids) + len(problems) > DEVICES_MAX:
+            self._fine_ids.clear()
+        self._fine_ids.update(name for name, problem in problems.items() if not problem)
+        return np.array([bool(problems.get(name)) for name in names]) if any(problems.values()) else None
+
+    def _problem(self, device: str) -> str:
+        return device_id_problem(device, self._device_id_bytes_max)
+
+    def _interventions(
+        self, batch: Batch, decoded: Decoded, message: Int64
+    ) -> tuple[list[tuple[int, Intervention]], list[Fault]]:
+        """The rows of those that can be used and they themselves, and why others cannot."""
+        found, faults = [], []
+        for row, device, t_ns, kind in decoded.interventions:
+            name = device or batch.addresses[row].device
+            if self._problem(name):
+                faults.append(Fault(row, "device_id", self._misnamed_text(name)))
+            elif t_ns < 0:
+                faults.append(Fault(row, "impossible_time", _impossible_text()))
+            else:
+                found.append((row, Intervention(int(message[row]), self._owner, name, t_ns, kind)))
+        return found, faults
+
+    def _group(
+        self, part: Part, which: Bool | Int64, reason: ReasonName, text: Callable[..., str], *values: Any
+    ) -> Drops:
+        """Those readings of the part as drops or doubts; `values` [k] are what `text` takes of each."""
+        message = part.message[which]
+        return Drops(reason, message, np.full(len(message), self._index), part.device[which], text, values)
+
+    def _misnamed_text(self, device: str) -> str:
+        return f"the device id in the payload {self._problem(device)}"
+
+    def _empty_text(self) -> str:
+        names = ", ".join(self._fields[:FIELDS_SAID])
+        more = len(self._fields) - FIELDS_SAID
+        return f"no value in any of the fields {names}{f' and {more} more' if more > 0 else ''}"
+
+    def _missing_text(self, first: int, n_missing: int) -> str:
+        others = f", nor have {n_missing - 1} more" if n_missing > 1 else ""
+        return f"{self._fields[first]} has no value{others}"
+
+
+def _doubts(faults: Iterable[Fault]) -> dict[int, Fault]:
+    """One doubt of each row."""
+    doubts: dict[int, Fault] = {}
+    for fault in faults:
+        doubts[fault.row] = min(doubts.get(fault.row, fault), fault, key=_rank)
+    return doubts
+
+
+def _short(row: Int64, which: Bool, doubts: dict[int, Fault]) -> Int64:
+    """Readings of which a missing channel is to be said, of those in bool [n]; int64 [n] has their payloads' rows.
+
+    One a payload. Doubts that tell less are taken out of `doubts`; where one tells more, that is said instead.
+    """
+    short: Int64 = np.flatnonzero(which)
+    short = short[np.unique(row[short], return_index=True)[1]]
+    if not doubts or not len(short):
+        return short
+    rows = row[short].tolist()
+    is_said = [of not in doubts or _rank(doubts[of]) > _RANK["missing_channel"] for of in rows]
+    for of in compress(rows, is_said):
+        doubts.pop(of, None)
+    return np.array([*compress(short.tolist(), is_said)], np.int64)
+
+
+def _rank(fault: Fault) -> int:
+    return _RANK.get(fault.reason, 0)
+
+
+def _impossible_text() -> str:
+    return "before 1970 or after 2116: is the unit of the time right?"

@@ -1,0 +1,67 @@
+"""The inputs of an agent: a receiver for each broker that it reads from."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from agent.receive.backlog import Device
+from agent.receive.client import Receiver
+from agent.receive.wait import nap, until_any_ready
+from agent.words import DropCounts, Request
+
+
+class Inputs:
+    """All receivers, the first broker's first; `now_ns` is the clock of arrival of all of them.
+
+    counts  requests that were not sent: (source, reason) -> count
+    """
+
+    def __init__(self, by_broker: Mapping[str, Receiver], now_ns: Callable[[], int]) -> None:
+        """by_broker: in their order, by the name that the configuration gives the broker."""
+        self.by_broker = by_broker
+        self.receivers = tuple(by_broker.values())
+        self.now_ns = now_ns
+        self.counts: DropCounts = Counter()
+        self._of_source = {source: one for one in self.receivers for source in one.sources}
+
+    def wait(self, longest_s: float) -> float:
+        """Wait until one of several has something to do; how long each may then wait by itself."""
+        if len(self.receivers) == 1:
+            return longest_s
+        now_s = time.monotonic()
+        longest_s = min(longest_s, *(one.due_s(now_s) for one in self.receivers))
+        until_any_ready([client for one in self.receivers if (client := one.client) is not None], longest_s)
+        return 0.0
+
+    def nap(self, longest_s: float) -> None:
+        """Look away for at most `longest_s`, where the last reads brought messages."""
+        if not any(one.inbox.received.topics for one in self.receivers):
+            return
+        now_s = time.monotonic()
+        marks = [one.mark() for one in self.receivers if one.client is not None]
+        if None not in marks:
+            nap(filter(None, marks), min(longest_s, *(one.due_s(now_s) for one in self.receivers)))
+
+    def publish(self, requests: Sequence[Request]) -> None:
+        """Send each to the broker that its source is read from, once; one that cannot go out now is counted."""
+        for source, topic, payload in requests:
+            if not self._of_source[source].publish(topic, payload):
+                self.counts[source, "request_not_sent"] += 1
+
+    @property
+    def drops(self) -> list[DropCounts]:
+        """What was dropped since the start, of each connection."""
+        return [self.counts, *(one.inbox.counts for one in self.receivers)]
+
+    @property
+    def shed(self) -> Counter[Device]:
+        """Rows that were shed of each device."""
+        shed: Counter[Device] = Counter()
+        for one in self.receivers:
+            shed.update(one.inbox.overload.shed_of)
+        return shed
+
+    @property
+    def n_waiting(self) -> int:
+        """Rows that wait for a later share."""
+        return sum(one.inbox.overload.backlog.n_rows for one in self.receivers)

@@ -1,0 +1,28 @@
+from itertools import accumulate
+
+import numpy as np
+import pytest
+
+from agent.decode import undecodable as module
+from agent.decode.undecodable import Undecodable
+
+
+@pytest.mark.parametrize("sizes", [[40], [1] * 40, [7, 0, 13, 20], [39, 1]])
+def test_the_share_is_that_of_the_newest_messages_however_they_come(monkeypatch, sizes):
+    monkeypatch.setattr(module, "WINDOW", 16)
+    is_bad = np.random.default_rng(4).random(40) < 0.3
+    share = Undecodable()
+    for end, size in zip(accumulate(sizes), sizes, strict=True):
+        share.add(size, np.flatnonzero(is_bad[end - size : end]).tolist())
+        newest = is_bad[max(0, end - 16) : end]
+        assert share.share == (newest.mean() if len(newest) else 0)
+    assert share.n_messages == 40
+
+
+def test_what_is_remembered_is_bounded(monkeypatch):
+    monkeypatch.setattr(module, "WINDOW", 16)
+    share = Undecodable()
+    for _ in range(10):
+        share.add(100, range(100))
+        assert len(share._bad) == 16
+    assert share.share == 1

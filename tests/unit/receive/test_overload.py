@@ -1,0 +1,122 @@
+"""What a source's policy does when more comes than can be taken: through the inbox alone, in counts."""
+
+from dataclasses import replace
+
+import pytest
+
+from agent.receive import backlog
+from agent.receive.inbox import Inbox, ReadBounds
+from agent.receive.overload import Policy
+from agent.receive.publish_frame import Message
+from agent.receive.received import MESSAGES_MAX, Received
+from tests.unit.receive.talk import PRESS
+
+YARD = replace(PRESS, name="yard", topics=("yard/{device}/cycle", "shed/{device}/cycle"))
+STOP_S = 30.0
+
+
+def inbox(policy: Policy, *, rows_max: int = 2, sources=(PRESS, YARD)) -> Inbox:
+    return Inbox(sources, ReadBounds(1000, rows_max), lambda: 10**9, {"press": policy}, stop_s_max=STOP_S)
+
+
+def read(one: Inbox, now_s: float, *devices: str) -> Received:
+    """A read that brings a message of each, as far as it may bring any; a payload is the message's number."""
+    received = one.begin(now_s)
+    for device in devices:
+        if one.room > 0:
+            topic = device if "/" in device else f"plant/{device}/cycle"
+            one.take(Message(topic.encode(), b"%d" % len(received.topics), 0, 0, False, False, ()))
+    one.stamp()
+    return one.settle(now_s)
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    monkeypatch.setattr(backlog, "ROWS_OF_ONE_MAX", 10)
+
+
+@pytest.mark.parametrize(("overload", "kept"), [("newest", range(2, 12)), ("oldest", range(21, 30))])
+def test_newest_and_oldest_shed_one_end_of_what_waits(overload, kept):
+    """30 rows come: 2 are the share, 10 may wait, a hole among them. The device says `gap` where they are missing."""
+    one = inbox(Policy(overload))
+    received = read(one, 0.0, *["hog"] * 30, "p1")
+    assert [topic for topic in received.topics if "p1" in topic] == ["plant/p1/cycle"]
+    (shed,) = received.shed
+    assert (shed.device, shed.n_rows, shed.n_shed) == ("hog", 28, 28 - len(kept))
+    assert one.counts == {("press", "shed"): shed.n_shed}
+    taken, gaps, now_s = [], [], 1.0
+    while one.overload.backlog:
+        received = read(one, now_s)
+        gaps.append((len(taken), received.gaps))
+        taken += received.payloads
+        now_s += 1.0
+    assert taken == [b"%d" % number for number in kept]
+    at = 0 if overload == "oldest" else len(kept)
+    assert [gap for gap in gaps if gap[1]] == [(at, [("press", "hog")])]
+
+
+def test_block_reads_nothing_while_there_is_no_room_and_sheds_nothing():
+    """However much is offered: what is not read stays with the broker, and all that is read is taken in time."""
+    one = inbox(Policy("block"))
+    n_taken = n_offered = 0
+    for tenth in range(100):
+        received = read(one, tenth / 5, *["hog"] * 100)
+        n_taken += len(received.topics)
+        n_offered += 100
+    assert (n_taken, one.counts) == (2 * 100, {})
+    assert one.overload.backlog.n_rows <= 10
+
+
+def test_block_gives_up_after_half_a_keepalive_and_then_sheds():
+    one = inbox(Policy("block"), rows_max=1)
+    for now_s in (0.0, 0.01):
+        read(one, now_s, *["hog"] * 100)
+    found = []
+    for now_s in (0.1, 0.1 + STOP_S - 1, 0.1 + STOP_S):
+        one.begin(now_s)
+        found.append((one.is_shut, one.room))
+    assert found == [(True, 0), (True, 0), (False, MESSAGES_MAX)]
+    received = read(one, 0.1 + STOP_S, *["hog"] * 100, "p1")
+    assert (one.counts["press", "shed"], received.topics.count("plant/p1/cycle")) == (99, 1)
+
+
+def test_a_device_that_is_shed_already_stops_nobody():
+    one = inbox(Policy("block"), rows_max=1)
+    for now_s in (0.0, 0.01, 0.02, 1.0 + STOP_S):
+        read(one, now_s, *["hog"] * 100)
+    assert one.counts["press", "shed"] > 0
+    one.begin(1.02 + STOP_S)
+    assert (one.is_shut, one.room) == (False, 10)
+
+
+def test_a_source_of_another_policy_stops_nobody():
+    one = inbox(Policy("block"))
+    read(one, 0.0, *["yard/hog/cycle"] * 10)
+    read(one, 0.01, *["shed/hog/cycle"] * 10)
+    one.begin(0.02)
+    assert (one.is_shut, one.counts) == (False, {("yard", "shed"): 8})
+
+
+def test_rows_of_one_device_from_several_topics_of_a_source_share_one_share():
+    one = inbox(Policy(), rows_max=2, sources=(YARD,))
+    received = read(one, 0.0, "yard/hog/cycle", "shed/hog/cycle", "shed/hog/cycle")
+    assert (received.topics, one.overload.backlog.n_rows) == (["yard/hog/cycle", "shed/hog/cycle"], 1)
+
+
+def test_what_is_beyond_the_rate_is_dropped_counted_and_a_gap():
+    """Of its own source alone; the gap stands where the rows are missing, behind those that were taken."""
+    one = inbox(Policy(rate_max=5), rows_max=100)
+    received = read(one, 0.0, *["hog"] * 8, "yard/y1/cycle", "p1")
+    assert received.topics == ["plant/hog/cycle"] * 5 + ["yard/y1/cycle"]
+    assert (one.counts, received.gaps) == ({("press", "rate"): 4}, [])
+    (drop,) = received.drops
+    assert (drop.source, drop.reason, drop.detail) == ("press", "rate", "4 of 9 messages of a read are beyond rate_max")
+    received = read(one, 1.0, "hog", "p1", "p2")
+    assert sorted(received.gaps) == [("press", "hog"), ("press", "p1")]
+    assert received.topics == ["plant/hog/cycle", "plant/p1/cycle", "plant/p2/cycle"]
+
+
+def test_without_a_policy_nothing_but_the_share_counts():
+    one = Inbox([PRESS], ReadBounds(1000), lambda: 10**9)
+    assert len(read(one, 0.0, *(f"p{number}" for number in range(3000))).topics) == 3000
+    assert one.room == MESSAGES_MAX - 3000
