@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from agent.decode.codec import Codec
-from agent.decode.expand import Expander, Unexpandable
+from agent.decode.expand import Expander
 from agent.decode.readings import Batch, Decoded, Fault
+from agent.decode.unread import Unread
 
 
 class Compressed:
@@ -24,7 +25,7 @@ class Compressed:
             try:
                 payloads.append(self._expander.expand(payload))
                 kept.append(row)
-            except Unexpandable as error:
+            except Unread as error:
                 faults.append(Fault(row, error.reason, str(error)))
         if not faults:
             return self._codec.decode(Batch(payloads, batch.arrived_ns, batch.addresses))

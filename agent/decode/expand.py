@@ -7,11 +7,9 @@ Several members or frames one after the other are one payload, as both RFCs say;
 import zlib
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from typing import Literal
 
-from agent.reasons import ReasonName
-
-Compression = Literal["none", "gzip", "zstd", "auto"]
+from agent.decode.unread import Unread
+from agent.words import Compression
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -19,14 +17,6 @@ PARTS_MAX = 32  # members or frames of one payload; each costs a new decompresso
 WINDOW_BYTES_MAX = 8 * 2**20  # of a zstd frame: what RFC 8878 asks every decoder for, and advises against more
 _PIECE_BYTES = 64  # of compressed zstd at a time: at most 16 blocks of 128 KiB, so 2 MiB come out at once
 _GZIP_WBITS = 31  # what zlib calls "a gzip header and trailer"
-
-
-class Unexpandable(Exception):
-    """A compressed payload that is dropped, and why."""
-
-    def __init__(self, reason: ReasonName, detail: str) -> None:
-        super().__init__(detail)
-        self.reason: ReasonName = reason
 
 
 class Expander:
@@ -44,7 +34,7 @@ class Expander:
     def expand(self, payload: bytes) -> bytes:
         """What `payload` holds, at most `bytes_max` bytes; an empty one, and with `none` any, is given back as it is.
 
-        Raises Unexpandable: `too_large` for more, `malformed` for one that is cut off, followed by other bytes or not
+        Raises Unread: `too_large` for more, `malformed` for one that is cut off, followed by other bytes or not
         of the source's compression. `auto` goes by the first bytes and gives back what is not compressed.
         """
         kind = self._compression
@@ -54,7 +44,7 @@ class Expander:
             return payload
         part = _gzip_part if kind == "gzip" else self._zstd_part
         if part is None:
-            raise Unexpandable("malformed", "it is zstd, and the package zstandard is not installed")
+            raise Unread("malformed", "it is zstd, and the package zstandard is not installed")
         return self._joined(payload, part)
 
     def _joined(self, payload: bytes, part: Callable[[bytes, int], tuple[bytes, bytes]]) -> bytes:
@@ -65,7 +55,7 @@ class Expander:
             whole += held
             if not payload:
                 return whole
-        raise Unexpandable("malformed", f"it has more than {PARTS_MAX} members or frames")
+        raise Unread("malformed", f"it has more than {PARTS_MAX} members or frames")
 
 
 def compression_problem(compression: Compression) -> str:
@@ -80,11 +70,11 @@ def _gzip_part(payload: bytes, bytes_max: int) -> tuple[bytes, bytes]:
     try:
         held = decompressor.decompress(payload, bytes_max + 1)  # one more than may be, so that more is seen
     except zlib.error as error:
-        raise Unexpandable("malformed", f"gzip: {error}") from None
+        raise Unread("malformed", f"gzip: {error}") from None
     if len(held) > bytes_max:
         raise _too_large(bytes_max)
     if not decompressor.eof:
-        raise Unexpandable("malformed", "gzip: it is cut off")
+        raise Unread("malformed", "gzip: it is cut off")
     return held, decompressor.unused_data
 
 
@@ -100,12 +90,12 @@ def _zstd_part() -> Callable[[bytes, int], tuple[bytes, bytes]]:
             try:
                 held += decompressor.decompress(piece)
             except ZstdError as error:
-                raise Unexpandable("malformed", f"zstd: {error}") from None
+                raise Unread("malformed", f"zstd: {error}") from None
             if len(held) > bytes_max:
                 raise _too_large(bytes_max)
             if decompressor.eof:
                 return bytes(held), payload[start + len(piece) - len(decompressor.unused_data) :]
-        raise Unexpandable("malformed", "zstd: it is cut off")
+        raise Unread("malformed", "zstd: it is cut off")
 
     return part
 
@@ -114,5 +104,5 @@ def _pieces(payload: bytes) -> Iterator[tuple[int, bytes]]:
     return ((start, payload[start : start + _PIECE_BYTES]) for start in range(0, len(payload), _PIECE_BYTES))
 
 
-def _too_large(bytes_max: int) -> Unexpandable:
-    return Unexpandable("too_large", f"it expands to more than {bytes_max} bytes")
+def _too_large(bytes_max: int) -> Unread:
+    return Unread("too_large", f"it expands to more than {bytes_max} bytes")

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.decode import expand as expand_module
-from agent.decode.expand import PARTS_MAX, Expander, Unexpandable, compression_problem
+from agent.decode.expand import PARTS_MAX, Expander, compression_problem
+from agent.decode.unread import Unread
 
 BOUND = 1000
 
@@ -31,7 +32,7 @@ SKIPPED = struct.pack("<II", 0x184D2A50, 3) + b"abc"  # a skippable frame, RFC 8
 
 
 def reason(compression: str, payload: bytes) -> str:
-    with pytest.raises(Unexpandable) as error:
+    with pytest.raises(Unread) as error:
         Expander(compression, BOUND).expand(payload)
     assert str(error.value)
     return error.value.reason
@@ -132,7 +133,7 @@ def test_frames_that_are_to_be_skipped_are():
 def test_no_payload_raises_anything_else(compression, payload, start):
     try:
         is_fine = len(Expander(compression, BOUND).expand(start + payload)) <= BOUND
-    except Unexpandable as error:
+    except Unread as error:
         is_fine = error.reason in ("malformed", "too_large")
     assert is_fine
 
