@@ -10,8 +10,8 @@ ReasonName = Literal[
     "empty", "malformed", "wrong_type", "out_of_range", "too_large", "no_time", "impossible_time", "future",
     "no_channels", "late", "repeated", "too_fast", "device_id", "devices_max", "no_source", "not_finite", "retained",
     "duplicate_delivery", "topic", "shed", "rate", "request_not_sent", "broker_dropped", "protocol_error", "forgotten",
-    "outbox_full", "score_not_sent", "packet_too_large", "missing_channel", "extra_channel", "clock_rebased",
-    "clock_unsteady", "two_topics", "mixed_rows", "new_life", "bad_value",
+    "outbox_full", "score_not_sent", "packet_too_large", "missing_channel", "extra_channel", "extra_topic",
+    "clock_rebased", "clock_unsteady", "two_topics", "mixed_rows", "new_life", "bad_value",
 ]  # fmt: skip
 
 
@@ -152,6 +152,11 @@ _ALL = (
         "No channel names one of the payload's fields.",
         "`detail` names it. Set `report_extra = false` when that is as it should be.",
         is_used=True,
+    ),
+    Reason(
+        "extra_topic",
+        "The topic names a channel, and no channel of the source reads it; of sources with one value a topic.",
+        "`detail` names it. Set `report_extra = false` when that is as it should be.",
     ),
     Reason(
         "clock_rebased",

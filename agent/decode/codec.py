@@ -3,8 +3,12 @@
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
+from agent.decode.influx import InfluxCodec
 from agent.decode.json import JsonCodec
+from agent.decode.packed_float32 import PackedFloat32Codec
 from agent.decode.readings import Batch, Decoded
+from agent.decode.senml import SenmlCodec
+from agent.decode.text_value import TextValueCodec
 from agent.words import Source
 
 
@@ -47,6 +51,10 @@ class Remembers(Protocol):
 
 
 CODECS: dict[str, type[Codec]] = {
+    "float32": PackedFloat32Codec,
+    "influx": InfluxCodec,
     "json": JsonCodec,
+    "senml": SenmlCodec,
+    "text": TextValueCodec,
 }
 SEVERAL_TOPICS = frozenset({"sparkplug"})  # codecs whose devices send on several topics, one a kind of message

@@ -1,5 +1,6 @@
 """A configuration is checked whole: every problem at once, with file, line and key, and no traceback for any text."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -169,8 +170,8 @@ def test_a_key_of_an_inline_table_has_the_line_of_the_table(tmp_path):
 
 def test_a_codec_that_is_not_one_is_refused_with_those_there_are(tmp_path):
     assert load(write_configuration(tmp_path, VALID + SOURCE + 'codec = "json"\n'), {}).source[0].codec
-    found = found_in(tmp_path, VALID + SOURCE + 'codec = "cbor"\n')
-    assert found == ["forewarn.toml:13: source[press].codec: must be 'json', not 'cbor'"]
+    (found,) = found_in(tmp_path, VALID + SOURCE + 'codec = "xml"\n')
+    assert re.fullmatch(r"forewarn.toml:13: source\[press\].codec: must be .*'json'.*, not 'xml'", found)
 
 
 def test_sources_without_a_name_are_not_of_one_name(tmp_path):

@@ -76,7 +76,7 @@ def test_a_codec_is_one_file_one_line_one_folder_of_cases_and_one_section(tmp_pa
         "docs/sources.md",
     }
 
-    said = run(tmp_path, *pytest)
+    said = run(tmp_path, *pytest, "-k", "lines")
     assert f"{CONTRACT}::test_a_payload_becomes_what_its_case_says[lines-two_lines] PASSED" in said
     page = run(tmp_path, "-c", "import runpy; print(runpy.run_path('docs/configuration_page.py')['page']())")
-    assert '| `codec` | `"json"`, `"lines"` |' in page
+    assert re.search(r'^\| `codec` \|.* `"lines"`', page, re.MULTILINE)

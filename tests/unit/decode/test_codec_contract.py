@@ -2,7 +2,7 @@
 
 `source.json` has what of `Source` the cases need; `fields` there are channels whose numbers are taken as they come.
 `CASE.payload` is a payload, `CASE.json` what it becomes: `readings` as pairs of event time in ns and channels (null =
-missing), `drops` as reasons of drops and doubts.
+missing), `drops` as reasons of drops and doubts. An event time that is a text counts from the arrival.
 """
 
 import json
@@ -28,6 +28,7 @@ from agent.words import Source, plain_channels
 ROOT = Path(__file__).parents[3]
 DATA = ROOT / "tests" / "data" / "codec"
 ARRIVED_NS = 1_700_000_000 * 10**9
+Readings = list[tuple[int | str, list[object]]]  # event times and channels
 Message = tuple[str, bytes]  # topic, payload
 Row = tuple[str, int, bytes]  # device, event time, channels
 Drop = tuple[str, str]  # device, reason
@@ -35,22 +36,36 @@ Drop = tuple[str, str]  # device, reason
 
 @dataclass(frozen=True)
 class Case:
+    codec: str
     name: str
     payload: bytes
-    readings: list[tuple[int, bytes]]
+    readings: list[tuple[int | str, bytes]]
     drops: list[str]
+
+    def rows(self, device: str) -> list[Row]:
+        """What the payload becomes when `device` sends it."""
+        arrived_ns = arrival_ns(f"{self.codec}/{device}", self.payload)
+        times = [arrived_ns + int(t) if isinstance(t, str) else t for t, _ in self.readings]
+        return [(device, t_ns, x) for t_ns, (_, x) in zip(times, self.readings, strict=True)]
 
 
 def cases(codec: str) -> list[Case]:
     return [
-        case(path.stem, path.read_bytes(), **json.loads(path.with_suffix(".json").read_text()))
+        case(codec, path.stem, path.read_bytes(), **json.loads(path.with_suffix(".json").read_text()))
         for path in sorted((DATA / codec).glob("*.payload"))
     ]
 
 
-def case(name: str, payload: bytes, readings: list[tuple[int, list[object]]] = [], drops: list[str] = []) -> Case:  # noqa: B006
-    as_bytes = [(t_ns, np.array(x, np.float32).tobytes()) for t_ns, x in readings]
-    return Case(name, payload, as_bytes, drops)
+def case(
+    codec: str, name: str, payload: bytes, *, readings: Readings | None = None, drops: list[str] | None = None
+) -> Case:
+    as_bytes = [(t, np.array(x, np.float32).tobytes()) for t, x in readings or []]
+    return Case(codec, name, payload, as_bytes, drops or [])
+
+
+def arrival_ns(topic: str, payload: bytes) -> int:
+    """Of its own for each message."""
+    return ARRIVED_NS + crc32(topic.encode() + payload)
 
 
 def source(codec: str) -> Source:
@@ -67,8 +82,8 @@ def read(*messages: Message, sources: list[Source], cuts: tuple[int, ...] = ()) 
     drops: list[Drop] = []
     for part in parts(messages, cuts):
         topics, payloads = [topic for topic, _ in part], [payload for _, payload in part]
-        arrived_ns = [ARRIVED_NS + crc32(topic.encode() + payload) for topic, payload in part]  # of its own
-        readings = intake.read(topics, payloads, np.array(arrived_ns, np.int64))
+        arrived_ns = np.array([*map(arrival_ns, topics, payloads)], np.int64)
+        readings = intake.read(topics, payloads, arrived_ns)
         assert readings.message.tolist() == sorted(readings.message.tolist())
         assert not any(device_id_problem(device, 128) for device in readings.device)
         x = [row[: len(sources[of].fields)].tobytes() for row, of in zip(readings.x, readings.source, strict=True)]
@@ -95,7 +110,7 @@ ALL = [(codec, one) for codec in CODECS for one in cases(codec)]
 @pytest.mark.parametrize(("codec", "one"), ALL, ids=lambda value: getattr(value, "name", value))
 def test_a_payload_becomes_what_its_case_says(codec, one):
     rows, drops = read((f"{codec}/p1", one.payload), sources=[source(codec)])
-    assert [row[1:] for row in rows] == one.readings
+    assert rows == one.rows("p1")
     assert sorted(reason for _, reason in drops) == sorted(one.drops)
     assert {device for device, *_ in (*rows, *drops)} <= {"p1"}
 
@@ -144,4 +159,4 @@ def test_every_truncated_prefix_is_read_or_dropped_and_touches_no_neighbour(code
         own = [device for device, *_ in (*rows, *drops) if device == "p1"]
         assert own, f"the first {size} bytes are lost without a word"
         for neighbour in ("n1", "n2"):
-            assert [row[1:] for row in rows if row[0] == neighbour] == whole.readings
+            assert [row for row in rows if row[0] == neighbour] == whole.rows(neighbour)

@@ -1,0 +1,65 @@
+"""Single values, each of a device, a time and a channel, to readings: those of one payload, device and time are one.
+
+For codecs whose payloads name each value apart. Readings of a payload come out in the order of their times, since such
+payloads often are by channel. What a payload brings is bounded: a few bytes can ask for a row of 1,024 channels.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from agent.decode.readings import Decoded, Fault
+from agent.decode.unread import Unread
+from agent.words import Source
+
+CELLS_MAX: Final = 2**20  # readings times channels of one payload
+
+
+class Cells(NamedTuple):
+    """Values of one device and time: the device, "" where the topic names it, and (column, value), NaN for no value."""
+
+    device: str
+    t_ns: int
+    values: list[tuple[int, float]]
+
+
+class CellReadings:
+    """The readings of n payloads, payload by payload. Of two values for one place the last counts."""
+
+    def __init__(self, source: Source, *, names_devices: bool) -> None:
+        self._n_channels = len(source.channels)
+        self._names_devices = names_devices
+        self._readings_max = max(CELLS_MAX // max(self._n_channels, 1), 1)
+        self._row: list[int] = []  # of each reading, as the next two
+        self._t_ns: list[int] = []
+        self._device: list[str] = []
+        self._values: dict[int, float] = {}  # by place in all readings, one after the other
+
+    def take(self, row: int, cells: Sequence[Cells]) -> None:
+        """Add what the payload `row` brings. Raises Unread, and adds nothing, for too many readings."""
+        start = len(self._row)
+        readings: dict[tuple[str, int], int] = {}
+        values: dict[int, float] = {}
+        for device, t_ns, found in cells:
+            first = (start + readings.setdefault((device, t_ns), len(readings))) * self._n_channels
+            for column, value in found:
+                values[first + column] = value
+        if len(readings) > self._readings_max:
+            what = f"{len(readings)} readings of {self._n_channels} channels; at most {self._readings_max} fit"
+            raise Unread("too_large", what)
+        self._values |= values
+        for device, t_ns in readings:
+            self._row.append(row)
+            self._t_ns.append(t_ns)
+            self._device.append(device)
+
+    def decoded(self, faults: Sequence[Fault]) -> Decoded:
+        """The readings of all payloads."""
+        row, t_ns = np.array(self._row, np.int64), np.array(self._t_ns, np.int64)
+        x = np.full(len(row) * self._n_channels, np.nan)
+        n_values = len(self._values)
+        x[np.fromiter(self._values, np.int64, n_values)] = np.fromiter(self._values.values(), np.float64, n_values)
+        order = np.lexsort((t_ns, row))  # stable, so devices of one time keep their order
+        device = np.array(self._device, np.object_)[order] if self._names_devices else None
+        return Decoded(row[order], t_ns[order], x.reshape(len(row), self._n_channels)[order], faults, device)

@@ -1,0 +1,161 @@
+"""SenML: what the contract's cases, whose device is in the topic, do not show."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.decode import senml
+from agent.decode.readings import Address, Batch
+from agent.decode.senml import SenmlCodec
+from agent.words import PayloadForm, Source, SourceChannel, plain_channels
+
+THINGS = Source(
+    name="things",
+    topics=("senml/{gateway}",),
+    time_field="t",
+    time_unit="s",
+    channels=plain_channels("temp", "motor:temp", "energy sum", "[%RH]", "[J] sum"),
+    device="{thing}",
+    tags=(("thing", "n"),),
+    codec="senml",
+)
+NOW_NS = 1_700_000_000 * 10**9
+
+
+def decode(source, *packs, codec=None):
+    """Of packs, as Python has them, that all arrive at one time."""
+    payloads = [pack if isinstance(pack, bytes) else json.dumps(pack).encode() for pack in packs]
+    batch = Batch(payloads, np.full(len(packs), NOW_NS), [Address(0, "", ("g1",))] * len(packs))
+    return (codec or SenmlCodec(source)).decode(batch)
+
+
+def test_what_stands_before_the_channel_may_name_the_device():
+    pack = [
+        {"bn": "urn:dev:ow:10e2073a01080063:", "n": "temp", "v": 23.1},
+        {"n": "motor:temp", "v": 60},
+        {"bn": "2001:db8::1/", "n": "temp", "v": 5},
+        {"bn": "", "n": "temp", "v": 6},
+    ]
+    decoded = decode(THINGS, pack)
+    assert decoded.device.tolist() == ["urn:dev:ow:10e2073a01080063", "2001:db8::1", ""]
+    assert decoded.x[:, :2].tolist()[0] == [23.1, 60]
+    assert decoded.x[1:, 0].tolist() == [5, 6]
+
+
+def test_a_sum_is_a_channel_of_its_own():
+    pack = [{"bn": "m1:", "n": "energy", "u": "J", "v": 40.5, "s": 7}, {"n": "heat", "u": "J", "bs": 100}]
+    decoded = decode(THINGS, pack)
+    assert decoded.x[:, 2].tolist()[0] == 7
+    assert decoded.x[:, 4].tolist()[1] == 100
+    assert decoded.device.tolist() == ["m1", "m1:heat"]
+
+
+def test_a_name_is_looked_up_before_its_unit():
+    decoded = decode(THINGS, [{"n": "m1:temp", "u": "%RH", "v": 1}, {"n": "m1", "u": "%RH", "v": 2}])
+    assert decoded.device.tolist() == ["m1", "m1"][:1]
+    assert decoded.x[0, [0, 3]].tolist() == [1, 2]
+
+
+def test_texts_and_booleans_are_numbers_by_the_value_rules():
+    source = replace(THINGS, channels=(SourceChannel("temp", words=(("hot", 90.0),)), *THINGS.channels[1:]))
+    pack = [
+        {"bn": "m1:", "n": "temp", "vs": "hot"},
+        {"n": "motor:temp", "vb": True},
+        {"n": "x", "u": "%RH", "vd": "aGk"},
+    ]
+    decoded = decode(source, pack)
+    assert decoded.x[0, :2].tolist() == [90, 1]
+    assert [fault.reason for fault in decoded.faults] == ["bad_value"]
+
+
+def test_a_source_that_takes_the_time_of_arrival_takes_no_other():
+    source = replace(THINGS, time_field="", time_unit="arrival")
+    decoded = decode(source, [{"n": "m1:temp", "v": 1, "t": 1795814327}, {"n": "m1:motor:temp", "v": 2, "t": -5}])
+    assert decoded.t_ns.tolist() == [NOW_NS]
+
+
+def test_what_a_pack_may_bring_is_bounded(monkeypatch):
+    record = {"n": "m1:temp", "v": 1}
+    wide = replace(THINGS, channels=plain_channels("temp", *(f"c{number}" for number in range(1023))))
+    long_name = [{"bn": "x" * 40_000}, {"n": "m1:temp", "v": 1}]
+    times = [{"n": "m1:temp", "v": 1, "t": -number} for number in range(1025)]
+    for source, pack in ((THINGS, [record] * (senml.RECORDS_MAX + 1)), (THINGS, long_name), (wide, times)):
+        decoded = decode(source, pack)
+        assert ([fault.reason for fault in decoded.faults], len(decoded.x)) == (["too_large"], 0)
+    monkeypatch.setattr(senml, "NAMES_MAX", 3)
+    codec = SenmlCodec(THINGS)
+    names = [{"n": f"m{number}:temp", "v": 1} for number in range(20)]
+    assert decode(THINGS, names, codec=codec).device.tolist() == [f"m{number}" for number in range(20)]
+    assert len(codec._names._known) <= 3
+
+
+TIME = st.integers(-(2**20), 2**31).map(float) | st.integers(0, 2**40).map(lambda number: number / 1024)
+RECORD = st.fixed_dictionaries(
+    {},
+    optional={
+        "bn": st.sampled_from(["", "m1:", "m2:", "m3/motor:"]),
+        "bt": TIME,
+        "bv": st.integers(-100, 100),
+        "bs": st.integers(0, 100),
+        "n": st.sampled_from(["temp", "motor:temp", "energy", "speed"]),
+        "t": st.integers(-100, 100),
+        "v": st.integers(-1000, 1000) | st.booleans(),
+        "s": st.integers(0, 1000),
+    },
+)
+
+
+@given(st.lists(RECORD, max_size=8))
+def test_a_pack_means_what_its_resolved_form_means(pack):
+    """Section 4.6: no base fields, every name and time in full. The resolved form here is made in another way."""
+    resolved = []
+    last = {}
+    for record in pack:
+        last |= {key: value for key, value in record.items() if key.startswith("b")}
+        one = {"n": last.get("bn", "") + record.get("n", ""), "t": last.get("bt", 0) + record.get("t", 0)}
+        if isinstance(record.get("v"), bool):
+            one["vb"] = record["v"]
+        elif "v" in record or ("n" in record and "bv" in last):
+            one["v"] = last.get("bv", 0) + record.get("v", 0)
+        if "bs" in last or "s" in record:
+            one["s"] = last.get("bs", 0) + record.get("s", 0)
+        resolved.append(one)
+    whole, other = decode(THINGS, pack), decode(THINGS, resolved)
+    assert (whole.x.tobytes(), whole.t_ns.tolist()) == (other.x.tobytes(), other.t_ns.tolist())
+    assert whole.device.tolist() == other.device.tolist()
+    assert [fault.reason for fault in whole.faults] == [fault.reason for fault in other.faults]
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.sampled_from(["m1:temp", "x_", "NaN", "\ud800"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from([*senml.CBOR_LABELS.values(), "x", "x_"]), inner, max_size=5)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.lists(ANYTHING, max_size=4) | ANYTHING)
+def test_no_payload_raises(pack):
+    decoded = decode(THINGS, pack)
+    assert len(decoded.x) or [fault.reason for fault in decoded.faults]
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"time_unit": "ms"}, "time"),
+        ({"time_field": "ts"}, "time"),
+        ({"tags": (("thing", "bn"),)}, "tags.thing"),
+        ({"channel": "{gateway}"}, "channel"),
+        ({"payload": PayloadForm(form="pairs")}, "payload"),
+    ],
+)
+def test_what_it_cannot_use_is_a_problem(changes, key):
+    assert list(SenmlCodec.problems(THINGS)) == []
+    assert [problem for problem, _ in SenmlCodec.problems(replace(THINGS, **changes))] == [key]
