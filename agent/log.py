@@ -5,7 +5,7 @@ import os
 import select
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from heapq import nlargest
 
@@ -119,6 +119,31 @@ class DropLog:
             )
             self._logged[key] = counts[key]
             self._due_s[key] = now_s + DROP_EVERY_S
+
+
+class UndecodableLog:
+    """One line when a source goes over its bound, and one when it is back below half of it."""
+
+    def __init__(self, log: FilteringBoundLogger, share_max: float) -> None:
+        self._log = log
+        self._share_max = share_max
+        self._over: set[str] = set()
+
+    def hear(self, shares: Mapping[str, float]) -> dict[str, float]:
+        """The sources over the bound, by the share of their newest messages that cannot be read; says what changed."""
+        for source, share in shares.items():
+            if source not in self._over and share > self._share_max:
+                self._over.add(source)
+                self._log.warning(
+                    "source_undecodable",
+                    source=source,
+                    share=round(share, 3),
+                    next_step="Does its codec fit? Do its topics bring other messages too? `drops` has the reasons.",
+                )
+            elif source in self._over and share <= self._share_max / 2:
+                self._over.remove(source)
+                self._log.info("source_decodable", source=source, share=round(share, 3))
+        return {source: round(shares[source], 3) for source in sorted(self._over)}
 
 
 class ShedLog:

@@ -23,7 +23,7 @@ from agent.config.load import Examined
 from agent.config.plan import Plan, build, plan
 from agent.config.settings import Broker, Settings
 from agent.errors import ForewarnError
-from agent.log import STDERR, DropLog, ShedLog, say_threshold
+from agent.log import STDERR, DropLog, ShedLog, UndecodableLog, say_threshold
 from agent.publish.message import score_messages
 from agent.publish.mqtt import Output
 from agent.publish.sinks import SINKS, Opening, Sinks
@@ -117,6 +117,7 @@ class Daemon:
         self._events_due = cursors["mqtt"]
         self._drop_log = DropLog(log)
         self._shed_log = ShedLog(log)
+        self._undecodable_log = UndecodableLog(log, settings.agent.undecodable_max)
         self._feed = Feed(self._inputs, self._core, self._finish, drop_log=self._drop_log, shed_log=self._shed_log)
         now_s = time.monotonic()
         self._status_due_s = self._look_due_s = now_s
@@ -255,6 +256,7 @@ class Daemon:
             devices=view.devices_by_quality(),
             alerts={"standing": view.n_standing()},
             drops=by_source([self._core.counts, *self._inputs.drops, +own]),
+            undecodable=self._undecodable_log.hear(self._core.undecodable()),
             shed=by_source([dict(self._inputs.shed.most_common(SHED_MAX))]),
             log_lines_lost=STDERR.lost,
             models={

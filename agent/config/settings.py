@@ -75,6 +75,12 @@ class Agent(Table):
     device_id_bytes_max: int = Field(
         default=128, ge=1, le=1024, description="Longer device ids are refused and counted."
     )
+    undecodable_max: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="A source of whose newest 1,000 messages a larger share cannot be read is named in status and log.",
+    )
     stale_after: Duration = Field(default=10 * MINUTE, ge=SECOND, description="A device silent for so long is `stale`.")
     forget_after: Duration = Field(
         default=30 * DAY,

@@ -130,6 +130,10 @@ class Core:
             ],
         )
 
+    def undecodable(self) -> dict[str, float]:
+        """Share, 0 to 1, of the newest messages of each source of which nothing could be read; starts anew at 0."""
+        return dict(zip(self._names, self._intake.undecodable(), strict=True))
+
     def snapshot(self) -> bytes:
         """All that shapes later scores and alerts. No checksum: the store adds it."""
         slots = self._stepper.slots

@@ -18,6 +18,8 @@ from agent.step.state import States
 from agent.step.steady import Steady
 from agent.words import AlertEvent, Bool, Float32, Int64, Scores
 
+NOT_FINITE = "with this row a number of the model's state became infinite or not a number"
+
 
 class Predictor:
     """A model, its states and its evidence; `sources` are the names of the core's."""
@@ -80,7 +82,7 @@ class Predictor:
         self.states.stepped(rows, quality, sound)
         scores = Scores(self.model.name, rows.entry, rows.source, rows.device, rows.t_ns, quality, outputs)
         if np.count_nonzero(sound) < len(sound):  # a device that the model cannot follow starts again, the others go on
-            drops.append(rows.dropped(~sound, "not_finite", "event time {} ns".format, rows.t_ns))
+            drops.append(rows.dropped(~sound, "not_finite", lambda: NOT_FINITE))
             scores, slots = selected(scores, np.flatnonzero(sound)), slots[sound]
         return scores, self._judge(scores, slots, epochs), too_fast
 

@@ -27,6 +27,7 @@ from agent.devices.rows import Rows
 from agent.devices.slots import GONE, NEVER, NO_SLOT, Slots
 from agent.drops import Drops
 from agent.judge.events import EndCause
+from agent.readable import against_arrival, why_late
 from agent.reasons import ReasonName
 from agent.step.batch import rounds
 from agent.words import AlertEvent, Bool, Int64, Scores, Source
@@ -43,6 +44,7 @@ class Stepper:
         self._keeps_rows = keeps_rows
         self._kept: list[Rows] = []
         self.names = [source.name for source in sources]
+        self._counts_cycles = np.array([source.time_unit == "cycle" for source in sources])
         self.slots = Slots(bounds.devices_max, len(sources))
         self.newness = Newness(sources, bounds.stale_after_s)
         self.clock = Clock(sources, _cadences(sources, models), self.slots)
@@ -250,7 +252,7 @@ class Stepper:
         ahead_s = (rows.t_ns - rows.heard_ns) / 1e9
         for which, reason in doubts:
             if np.count_nonzero(which):
-                drops.append(rows.dropped(which, reason, "its time is {:+.3f} s from its arrival".format, ahead_s))
+                drops.append(rows.dropped(which, reason, against_arrival, ahead_s))
         if np.count_nonzero(clocked.rebased):
             self._rebase(slots[clocked.rebased], clocked.moved_ns[clocked.rebased])
         rows = rows.at(clocked.t_ns)
@@ -304,12 +306,8 @@ class Stepper:
             drops.append(rows.dropped(order.repeated, "repeated", lambda: "at the time of the device's newest row"))
         if np.count_nonzero(order.late):
             span_s = (self.spacing.newest_ns[rows.slot] - rows.t_ns) / 1e9
-            drops.append(rows.dropped(order.late, "late", self._why_late, span_s, rows.source))
+            drops.append(rows.dropped(order.late, "late", why_late, span_s, self._counts_cycles[rows.source]))
         return rows.only(~order.is_old)
-
-    def _why_late(self, span_s: float, source: int) -> str:
-        unit = next((one.unit for one in self.predictors if one.reads_source(source)), "s")
-        return f"{span_s:g} {unit} before the device's newest row"
 
     def _evict(self, slot: int) -> None:
         self.evicted[self.source_of(slot)] += 1

@@ -1,8 +1,7 @@
 """A codec for payloads that are compressed: each is expanded first, and one that cannot be is a fault of its own."""
 
-from dataclasses import replace
-
 import numpy as np
+from msgspec.structs import replace
 
 from agent.decode.codec import Codec
 from agent.decode.expand import Expander

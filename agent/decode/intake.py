@@ -4,8 +4,9 @@ A read is grouped by source, and a source's codec is called once for all its pay
 of Python a message, and a message that is not ordinary costs its own price only. What comes out are columns.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import compress, pairwise
+from itertools import compress
 from operator import itemgetter
 from typing import TypeVar
 
@@ -81,7 +82,7 @@ class Intake:
         ]
         singles += [single for part in parts for single in part.singles]
         drops = [*as_columns(singles), *(group for part in parts for group in part.drops)]
-        return self._together(parts, drops)
+        return self._together(parts, len(topics), drops)
 
     def two_topics(self, topics: Sequence[str], readings: Readings, is_used: Bool | None) -> list[Drops]:
         """Devices that are heard from two topics, by readings of a read of `topics`; is_used bool [n], None for all."""
@@ -110,15 +111,12 @@ class Intake:
         if of.count(of[0]) == len(of):
             yield of[0], Batch(payloads, log_times_ns, addresses), message
             return
-        source = np.array(of, np.uint16)
-        order = source.argsort(kind="stable")  # numpy sorts 16 bits by radix
-        source, rows = source[order], order.tolist()
-        message, log_times_ns = message[order], log_times_ns[order]
-        ends = (source[1:] != source[:-1]).nonzero()[0] + 1
-        for start, end in pairwise([0, *ends.tolist(), len(rows)]):
-            own = rows[start:end]
-            batch = Batch(Picked(payloads, own), log_times_ns[start:end], Picked(addresses, own))
-            yield of[own[0]], batch, message[start:end]
+        rows_of: dict[int, list[int]] = defaultdict(list)
+        for row, source in enumerate(of):
+            rows_of[source].append(row)
+        for source, rows in rows_of.items():
+            own = np.array(rows)
+            yield source, Batch(Picked(payloads, rows), log_times_ns[own], Picked(addresses, rows)), message[own]
 
     def _leave_out_large(
         self, payloads: Sequence[bytes], addresses: list[Address | None], drops: list[SingleDrop]
@@ -128,15 +126,15 @@ class Intake:
                 drops.append(SingleDrop("too_large", message, address.source, address.device, f"{len(payload)} bytes"))
                 addresses[message] = None
 
-    def _together(self, parts: Sequence[Part], drops: list[Drops]) -> Readings:
+    def _together(self, parts: Sequence[Part], n_messages: int, drops: list[Drops]) -> Readings:
         """The readings of all parts in the order of their messages."""
         interventions = [one for part in parts for one in part.interventions]
         interventions.sort(key=lambda one: one.message)
         requests = [(part.source, request) for part in parts for request in part.requests]
-        return Readings(*self._columns(parts), drops, interventions, requests)
+        return Readings(*self._columns(parts, n_messages), drops, interventions, requests)
 
-    def _columns(self, parts: Sequence[Part]) -> tuple[Int64, Int64, Devices, Int64, Float32]:
-        """message, source, device, t_ns and x of `Readings`."""
+    def _columns(self, parts: Sequence[Part], n_messages: int) -> tuple[Int64, Int64, Devices, Int64, Float32]:
+        """message, source, device, t_ns and x of `Readings`, of a read of so many messages."""
         layout, owner = self._layout, self._layout.owner
         if not parts:
             nothing = np.empty(0, np.int64)
@@ -145,20 +143,23 @@ class Intake:
             (part,) = parts
             source = np.full(len(part.message), owner[part.source])
             return part.message, source, part.device, part.t_ns, layout.rows(part.source, part.x)
-        sizes = [len(part.message) for part in parts]
-        message = np.concatenate([part.message for part in parts])
-        order = message.argsort(kind="stable")
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
-        x = np.full((len(order), layout.n_columns), np.nan, np.float32)
-        start = 0
-        for part, size in zip(parts, sizes, strict=True):
-            layout.put(x, place[start : start + size], part.source, part.x)
-            start += size
-        return (
-            message[order],
-            np.repeat([owner[part.source] for part in parts], sizes)[order],
-            np.concatenate([part.device for part in parts])[order],
-            np.concatenate([part.t_ns for part in parts])[order],
-            x,
-        )
+        n_readings = sum(len(part.message) for part in parts)
+        message, source, t_ns = (np.empty(n_readings, np.int64) for _ in range(3))
+        device = np.empty(n_readings, np.object_)
+        x = np.full((n_readings, layout.n_columns), np.nan, np.float32)
+        is_whole = n_readings == n_messages and all(part.is_one_each for part in parts)
+        places = [part.message for part in parts] if is_whole else _places(parts)
+        for part, place in zip(parts, places, strict=True):
+            message[place], source[place] = part.message, owner[part.source]
+            device[place], t_ns[place] = part.device, part.t_ns
+            layout.put(x, place, part.source, part.x)
+        return message, source, device, t_ns, x
+
+
+def _places(parts: Sequence[Part]) -> Sequence[Int64]:
+    """The place of each part's readings among those of all, in the order of their messages."""
+    order = np.concatenate([part.message for part in parts]).argsort(kind="stable")
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    ends = np.cumsum([len(part.message) for part in parts])
+    return np.split(place, ends[:-1])

@@ -6,11 +6,11 @@ than that a field is not read (`_RANK`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import compress
 from operator import itemgetter
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from agent.decode.codec import CODECS, Codec
@@ -32,11 +32,10 @@ _DEVICE = itemgetter(1)  # of an Address
 _RANK: dict[ReasonName, int] = {"missing_channel": 1, "extra_channel": 2}  # others 0; of two doubts the lower is said
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """n readings of one source, in the order of its messages, and what is said of them.
 
-    source   index of the source that read them
+    source   index of the source that read them; is_one_each  every message of the batch brought one reading
     message  int64 [n] index into the messages of the read; device [n] ids; t_ns int64 [n] event time
     x        float32 [n, channels of the source] in their units
     """
@@ -50,6 +49,7 @@ class Part:
     drops: Sequence[Drops] = ()
     interventions: Sequence[Intervention] = ()
     requests: Sequence[tuple[str, bytes]] = ()
+    is_one_each: bool = False
 
 
 class Reader:
@@ -85,7 +85,8 @@ class Reader:
             device = np.fromiter(map(_DEVICE, batch.addresses), np.object_, len(batch.addresses))
             device = device if row is None else device[row]
         x = engineering_units(decoded.x, self._channels)
-        part = Part(self._index, message if row is None else message[row], device, decoded.t_ns, x)
+        of_reading = message if row is None else message[row]
+        part = Part(self._index, of_reading, device, decoded.t_ns, x, is_one_each=row is None)
         is_misnamed = None if has_ids else self._misnamed(device)
         is_plain = not decoded.faults and not decoded.interventions and not decoded.requests and is_misnamed is None
         if is_plain and not np.count_nonzero(np.isnan(x)) and not np.count_nonzero(decoded.t_ns < 0):

@@ -1,9 +1,9 @@
 """What a codec makes of the payloads of one source, and what all sources' messages of a read become: columns."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -23,8 +23,7 @@ class Address(NamedTuple):
     tags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """n payloads of one source.
 
     arrived_ns  int64 [n]  the event time of payloads that have none of their own
@@ -53,8 +52,7 @@ class Fault(NamedTuple):
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Decoded:
+class Decoded(msgspec.Struct, frozen=True):
     """The readings of one source's payloads, n of them in the order of the payloads.
 
     row     int64 [n]       index of the payload that a reading is from; a payload may bring none, one or several. None
@@ -86,8 +84,7 @@ class Intervention(NamedTuple):
     kind: InterventionKind
 
 
-@dataclass(frozen=True, slots=True)
-class Readings:
+class Readings(msgspec.Struct, frozen=True):
     """Decoded messages in their order, n readings.
 
     message  int64 [n]       index into the messages of the read

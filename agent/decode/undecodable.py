@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 
 WINDOW = 1000  # messages of a source that are looked at
+COUNTED_MIN = 100  # fewer count as so many: the first message of all says little
 
 
 class Undecodable:
@@ -22,5 +23,5 @@ class Undecodable:
 
     @property
     def share(self) -> float:
-        """0 to 1, of the newest WINDOW messages; 0 before the first."""
-        return len(self._bad) / min(self.n_messages, WINDOW) if self._bad else 0.0
+        """0 to 1, of the newest WINDOW messages."""
+        return len(self._bad) / max(COUNTED_MIN, min(self.n_messages, WINDOW))

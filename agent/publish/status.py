@@ -116,6 +116,8 @@ class Status(msgspec.Struct, frozen=True):
     devices        by quality; `stale` ones have fallen silent
     drops          source -> reason -> count since the agent started, doubts such as `missing_channel` included
     queues         `outbox` and `parked` messages; `waiting_rows` of devices that are beyond their share
+    undecodable    source -> share of its newest messages that could not be read, of sources above
+                   `agent.undecodable_max`
     shed           source -> device -> rows that were left out since the agent started, of the SHED_MAX worst devices
     models         by the name that the configuration gives them
     log_lines_lost lines that could not be written, since the agent started
@@ -131,6 +133,7 @@ class Status(msgspec.Struct, frozen=True):
     devices: dict[str, int]
     alerts: dict[str, int]
     drops: dict[str, dict[str, int]]
+    undecodable: dict[str, float]
     shed: dict[str, dict[str, int]]
     log_lines_lost: int
     models: dict[str, ModelStatus]
@@ -153,6 +156,7 @@ def one_line(status: Status) -> str:
     broker = status.broker.by_name()
     links = [f"{name} away: {link.why}" for name, link in broker.items() if not link.connected]
     links += [f"{name}: another agent of this name?" for name, link in broker.items() if link.other_agent]
+    links += [f"{source}: {share:.0%} of its messages cannot be read" for source, share in status.undecodable.items()]
     alerts = status.alerts["standing"]
     stand = "1 alert stands" if alerts == 1 else f"{alerts} alerts stand"
     return f"{devices} devices ({status.devices['ok']} ok), {stand}, {', '.join(links) or 'connected'}"

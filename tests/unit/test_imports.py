@@ -27,7 +27,7 @@ LAYERS = [
     {"devices"},
     {"drops"},
     {"words"},
-    {"reasons", "errors", "near", "whole_file"},
+    {"reasons", "errors", "near", "readable", "whole_file"},
 ]
 SIDEWAYS = {
     ("publish", "store.cursor"),

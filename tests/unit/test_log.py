@@ -23,6 +23,7 @@ from agent.log import (
     DropLog,
     ShedLog,
     Sink,
+    UndecodableLog,
     say_threshold,
 )
 from agent.reasons import REASONS
@@ -219,3 +220,15 @@ def test_the_memory_of_devices_that_shed_is_bounded():
     one = ShedLog(structlog.wrap_logger(None, processors=[heard]))
     one.hear([Shed("press", f"p{number}", "t", 100, 1) for number in range(SHED_DEVICES_MAX + 10)], 0.0)
     assert len(one._shed) == SHED_DEVICES_MAX
+
+
+def test_a_source_is_named_when_it_goes_over_its_undecodable_share_and_when_it_is_well_back():
+    heard = LogCapture()
+    one = UndecodableLog(structlog.wrap_logger(None, processors=[heard]), 0.1)
+    over = [one.hear({"press": share, "oven": 0.1}) for share in (0.1, 0.1234567, 0.3, 0.09, 0.05, 0.2)]
+    assert over == [{}, {"press": 0.123}, {"press": 0.3}, {"press": 0.09}, {}, {"press": 0.2}]
+    assert [(line["event"], line["source"], line["share"]) for line in heard.entries] == [
+        ("source_undecodable", "press", 0.123),
+        ("source_decodable", "press", 0.05),
+        ("source_undecodable", "press", 0.2),
+    ]

@@ -186,4 +186,4 @@ def test_the_share_of_messages_of_which_nothing_could_be_read_is_counted_by_sour
     bad, empty, doubtful = [("malformed", "")], [("", 1, (NAN, NAN))], [("", 1, (1, NAN)), ("", -1, (1, 2))]
     payloads = [repr(one).encode() for one in (bad, empty, doubtful, [], [("", 1, "repaired")])]
     into.read([f"s/d{number}" for number in range(5)], payloads, np.arange(5))
-    assert into.undecodable() == [0.4, 0.0]
+    assert into.undecodable() == [0.02, 0.0]

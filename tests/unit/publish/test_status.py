@@ -9,9 +9,10 @@ def link(*, connected: bool = True, other_agent: str = "") -> LinkStatus:
     return LinkStatus(connected, "5", {}, "" if connected else "refused", "paho", [], other_agent, 0)
 
 
-def line(**links: LinkStatus) -> str:
+def line(undecodable: dict[str, float] | None = None, **links: LinkStatus) -> str:
     broker = BrokerStatus(**{"inputs": {}} | links)
-    return one_line(SimpleNamespace(devices={"ok": 2, "gap": 1}, alerts={"standing": 1}, broker=broker))
+    devices, alerts = {"ok": 2, "gap": 1}, {"standing": 1}
+    return one_line(SimpleNamespace(devices=devices, alerts=alerts, broker=broker, undecodable=undecodable or {}))
 
 
 def test_the_line_says_who_is_away_and_that_another_agent_is_there():
@@ -20,3 +21,8 @@ def test_the_line_says_who_is_away_and_that_another_agent_is_there():
     assert away == "3 devices (2 ok), 1 alert stands, input away: refused, output: another agent of this name?"
     away = line(input=link(), inputs={"plant2": link(connected=False)}, output=link())
     assert away == "3 devices (2 ok), 1 alert stands, input plant2 away: refused"
+
+
+def test_the_line_names_a_source_of_which_too_little_can_be_read():
+    said = line({"press": 0.421}, input=link(), output=link())
+    assert said == "3 devices (2 ok), 1 alert stands, press: 42% of its messages cannot be read"
