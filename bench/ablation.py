@@ -145,7 +145,7 @@ def mean_lead_s(aside: Sequence[Float32], unseen: Sequence[Float32], parts: Part
     calibrate, play = (
         [risk[:, rules.policy.horizon].astype(np.float64) for risk in risks] for risks in (aside, unseen)
     )
-    budget = parse_budget(default_budget(config.data.time_unit), fleet_size=len(parts.play))
+    budget = parse_budget(default_budget(config.data.counts), fleet_size=len(parts.play))
     chosen = choose(table_over(calibrate, parts.calibrate, rules), budget)
     (fleet,) = alerts_at([chosen.threshold], play, parts.play, rules)
     return early_warning(fleet, rules).strict.mean_lead_s

@@ -9,7 +9,7 @@ is played twice through the agent's core: as it is, and by one that steps every 
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,9 +21,9 @@ from agent.bundle.file import Bundle
 from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.replay.inline import play_inline
 from agent.replay.messages import source_for, stream, without_rows_too_soon
-from agent.replay.recorded import Recorded, read_recorded
-from agent.replay.truth import read_truth
+from agent.replay.recorded import Recorded, read_recorded, read_truth
 from agent.score.early_warning import EarlyWarning, measure, observed_device, spells_of
+from agent.score.time_unit import nanoseconds
 from bench.result import markdown
 
 NOISE_ROWS = 25
@@ -42,11 +42,11 @@ def faster(device: Recorded, times: int, rng: np.random.Generator) -> Recorded:
         at = np.flatnonzero(~np.isnan(values))
         noise = np.nanmedian(np.abs(np.diff(values, 2))) / 2 if len(at) > NOISE_ROWS else 0.0
         x[:, column] = np.interp(place, at, values[at]) + rng.normal(0, noise, len(place)) * (place % 1 > 0)
-    return Recorded(device.device, t_s, x)
+    return Recorded(device.device, nanoseconds(t_s), x)
 
 
 def early_warning(
-    bundle: Bundle, recorded: Sequence[Recorded], truth: dict[str, float | None], budget: str
+    bundle: Bundle, recorded: Sequence[Recorded], truth: Mapping[str, float | None], budget: str
 ) -> EarlyWarning:
     """The early-warning score of a bundle at the threshold of a budget."""
     manifest = bundle.manifest
@@ -63,13 +63,13 @@ def early_warning(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("bundle", "data", "truth"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
+        parser.add_argument(f"--{name}", type=str if name == "data" else Path, required=True)
     parser.add_argument("--times", type=int, default=5, help="rows where one was")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     bundle = file.read(asked.bundle)
-    recorded = read_recorded(asked.data, bundle.manifest)
-    truth = dict(read_truth(asked.truth, [one.device for one in recorded]))
+    recorded = read_recorded([asked.data], bundle.manifest).devices
+    truth, _ = read_truth(asked.truth, [one.device for one in recorded], bundle.manifest)
     rng = np.random.default_rng(asked.seed)
     fast = [faster(one, asked.times, rng) for one in recorded]
     cadence = msgspec.structs.replace(bundle.manifest.cadence, least_s=ANY_S)

@@ -16,7 +16,7 @@ def worn(
     x = np.random.default_rng(seed).normal(0, 0.05, (n, 3)).astype(np.float32)
     x[:, 2] += np.maximum(0, np.arange(n) - wear_from) / 20
     x[list(missing), 1] = np.nan
-    return Recorded(device, start + np.arange(n, dtype=np.float64), x)
+    return Recorded(device, (start + np.arange(n)) * 10**9, x)
 
 
 def write_recorded(path: Path, recorded: Sequence[Recorded]) -> Path:

@@ -167,7 +167,7 @@ class Config(Section):
         return Requirements(
             channels=self.channels,
             n_devices=self.split.n_devices,
-            time_unit=self.data.time_unit,
+            time_unit=self.data.counts,
             cadence_s=self.model.cadence,
             horizons_s=self.risk.horizons,
             cap_s=self.rul.cap,

@@ -173,7 +173,7 @@ def made_of(config: Config, data_sha256: str, teacher: TrainedTeacher | None) ->
 def mean_lead_over(histories: Sequence[History], config: Config) -> EarlyStopping:
     """Risks of `histories` to the mean lead, in seconds, of their warnings at the default budget."""
     rules = rules_of_config(config)
-    budget = parse_budget(default_budget(config.data.time_unit), fleet_size=len(histories))
+    budget = parse_budget(default_budget(config.data.counts), fleet_size=len(histories))
 
     def mean_lead(risks: Sequence[Float32]) -> float:
         scores = [risk[:, rules.policy.horizon].astype(np.float64) for risk in risks]

@@ -2,12 +2,13 @@
 
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
+from typing import get_args
 
 import click
 
@@ -24,12 +25,12 @@ from agent.replay.broker.player import play_through_broker, private_topic
 from agent.replay.inline import play_inline
 from agent.replay.messages import source_for, stream, without_rows_too_soon
 from agent.replay.progress import show_progress
-from agent.replay.recorded import Recorded, read_recorded
+from agent.replay.recorded import Layout, Recorded, read_recorded, read_truth
 from agent.replay.report.junit import as_junit
 from agent.replay.require import FIGURES, OPERATORS, check
 from agent.replay.result import Through, as_json, assess
-from agent.replay.truth import read_truth
 from agent.score.time_unit import unit_of
+from agent.table.form import FileUnit
 from agent.words import FirstSeen
 
 _FILE = click.Path(path_type=Path)
@@ -44,8 +45,23 @@ _MAY_BE_REQUIRED = "\n".join(
 
 @click.command(short_help="Play recorded devices: would it have warned in time?", epilog=_MAY_BE_REQUIRED)
 @click.option("--bundle", "bundle_path", required=True, type=_FILE, help="The .fwb file to try.")
-@click.option("--data", required=True, type=_FILE, help="Recorded rows: CSV with device,t,CHANNEL... (.xz, .gz too).")
-@click.option("--truth", required=True, type=_FILE, help="What became of them: CSV with device,t_fail.")
+@click.option(
+    "--data",
+    required=True,
+    multiple=True,
+    metavar="PLACE",
+    help="Recorded rows: CSV (.gz, .xz too) or Parquet with columns device, t and channels; a file, a folder, or a "
+    "pattern in quotes. May be given several times.",
+)
+@click.option("--truth", required=True, type=_FILE, help="What became of them: a table with device,t_fail.")
+@click.option("--device", default="device", show_default=True, metavar="COLUMN", help="Column of the device.")
+@click.option("--time", default="t", show_default=True, metavar="COLUMN", help="Column of the time.")
+@click.option(
+    "--time-unit",
+    type=click.Choice(get_args(FileUnit)),
+    help="Unit of the times; ISO 8601 texts go with any but cycle. [default: s, or cycle where the bundle counts them]",
+)
+@click.option("--zone", default="", metavar="ZONE", help="IANA time zone of texts without an offset. [default: UTC]")
 @click.option("--out", required=True, type=_FILE, help="Folder for replay.json and report.html.")
 @click.option(
     "--require",
@@ -96,8 +112,12 @@ _MAY_BE_REQUIRED = "\n".join(
 @click.option("--json", "json_to_stdout", is_flag=True, help="Print replay.json instead of the table.")
 def replay(
     bundle_path: Path,
-    data: Path,
+    data: tuple[str, ...],
     truth: Path,
+    device: str,
+    time: str,
+    time_unit: FileUnit | None,
+    zone: str,
     out: Path,
     required: tuple[str, ...],
     junit: Path | None,
@@ -134,8 +154,10 @@ def replay(
     bundle = file.read(bundle_path)
     load_engine(bundle)
     requirements = options.requirements(required, bundle.manifest)
-    recorded = _read_rows(data, bundle.manifest)
-    t_fail = read_truth(truth, [one.device for one in recorded])
+    layout = options.layout(device, time, time_unit, zone, bundle.manifest)
+    recorded = _read_rows(data, bundle.manifest, layout)
+    t_fail, doubts = read_truth(truth, [one.device for one in recorded], bundle.manifest, layout)
+    _tell(doubts)
     budget = options.budget_for(budget, bundle.manifest, bundle=bundle_path, n_devices=len(recorded))
     allowed = parse_budget(budget, fleet_size=len(recorded))
     chosen = choose(bundle.manifest.thresholds, allowed)
@@ -171,9 +193,16 @@ def replay(
     sys.exit(0 if all(requirement.is_met for requirement in checked) else 1)
 
 
-def _read_rows(data: Path, manifest: Manifest) -> list[Recorded]:
+def _tell(doubts: Iterable[str]) -> None:
+    for doubt in doubts:
+        click.echo(doubt, err=True)
+
+
+def _read_rows(data: Sequence[str], manifest: Manifest, layout: Layout) -> list[Recorded]:
     """The rows that an agent would score; says how many come too soon for that."""
-    recorded, n_too_soon = without_rows_too_soon(read_recorded(data, manifest), manifest.cadence)
+    recordings = read_recorded(data, manifest, layout)
+    _tell(recordings.doubts)
+    recorded, n_too_soon = without_rows_too_soon(recordings.devices, manifest.cadence)
     if n_too_soon:
         every = f"{manifest.cadence.closest_s:g} {'cycles' if manifest.time_unit == 'cycle' else 's'}"
         what = f"{n_too_soon} rows come sooner than {every} after the row before and are left out, as live"

@@ -65,7 +65,7 @@ def play_inline(
     channels = tuple(range(bundle.manifest.n_channels))
     own = Model(MAIN_MODEL, bundle, Engine(model, bundle.manifest), threshold, (0,), (channels,))
     core = Core((stream.source,), (own,), Bounds())
-    begin_ns = round(float(stream.t_s.max()) * 1e9)  # no row comes before its own time
+    begin_ns = int(stream.t_ns.max())  # no row comes before its own time
     scores: list[Scores] = []
     events: list[AlertEvent] = []
     pace, end = Pace(stream.t_s, speed), 0

@@ -14,7 +14,6 @@ from agent.bundle.manifest import Cadence, Manifest
 from agent.decode.topic import DEVICE
 from agent.replay.recorded import Recorded
 from agent.score.early_warning import Float64
-from agent.score.time_unit import nanoseconds
 from agent.words import FirstSeen, Float32, Int64, Source, plain_channels
 
 SOURCE_NAME = "replay"
@@ -22,13 +21,18 @@ SOURCE_NAME = "replay"
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """All rows in playing order: owner int64 [n] indexes `devices`, t_s float64 [n], x float32 [n, F]."""
+    """All rows in playing order: owner int64 [n] indexes `devices`, t_ns int64 [n], x float32 [n, F]."""
 
     source: Source
     devices: tuple[str, ...]
     owner: Int64
-    t_s: Float64
+    t_ns: Int64
     x: Float32
+
+    @property
+    def t_s(self) -> Float64:
+        """float64 [n]: the same times in seconds, or in cycles."""
+        return self.t_ns / 1e9
 
     def __len__(self) -> int:
         return len(self.owner)
@@ -38,8 +42,10 @@ class Stream:
         topics = [self.topic(self.devices[owner]) for owner in self.owner[start:end].tolist()]
         names = [msgspec.json.encode(field).decode() + ":" for field in self.source.fields]
         payloads = []
-        for t, cells in zip(self.t_s[start:end].tolist(), self.x[start:end].astype(np.str_).tolist(), strict=True):
-            time = str(int(t)) if t.is_integer() else repr(t)
+        times = self.t_ns[start:end].tolist()  # a number of nanoseconds, or of cycles
+        if self.source.time_unit == "cycle":
+            times = [int(t) if t.is_integer() else repr(t) for t in self.t_s[start:end].tolist()]
+        for time, cells in zip(times, self.x[start:end].astype(np.str_).tolist(), strict=True):
             values = [name + cell for name, cell in zip(names, cells, strict=True) if cell != "nan"]
             payloads.append(f'{{"{self.source.time_field}":{time},{",".join(values)}}}'.encode())
         return topics, payloads
@@ -58,7 +64,7 @@ def source_for(manifest: Manifest, topic: str, *, first_seen: FirstSeen = "unkno
         name=SOURCE_NAME,
         topics=(topic,),
         time_field="cycle" if cycles else "t",
-        time_unit=manifest.time_unit,
+        time_unit="cycle" if cycles else "ns",
         channels=plain_channels(*(channel.name for channel in manifest.channels)),
         first_seen=first_seen,
     )
@@ -69,7 +75,7 @@ def without_rows_too_soon(recorded: Sequence[Recorded], cadence: Cadence) -> tup
     kept = []
     closest_ns, due_ns = round(cadence.closest_s * 1e9), round(cadence.due_s * 1e9)
     for device in recorded:
-        t_ns = nanoseconds(device.t_s)
+        t_ns = device.t_ns
         rows, newest_ns, wait_ns = [0], int(t_ns[0]), closest_ns
         for row, t in enumerate(t_ns[1:].tolist(), 1):
             if t - newest_ns >= wait_ns:
@@ -77,14 +83,14 @@ def without_rows_too_soon(recorded: Sequence[Recorded], cadence: Cadence) -> tup
                 newest_ns, wait_ns = t, closest_ns
             else:
                 wait_ns = due_ns
-        kept.append(Recorded(device.device, device.t_s[rows], device.x[rows]))
-    return kept, sum(len(one.t_s) for one in recorded) - sum(len(one.t_s) for one in kept)
+        kept.append(Recorded(device.device, t_ns[rows], device.x[rows]))
+    return kept, sum(len(one.t_ns) for one in recorded) - sum(len(one.t_ns) for one in kept)
 
 
 def stream(recorded: Sequence[Recorded], source: Source) -> Stream:
     """Merge the histories of devices, which come in the order of their names."""
-    owner = np.repeat(np.arange(len(recorded)), [len(one.t_s) for one in recorded])
-    t_s = np.concatenate([one.t_s for one in recorded])
-    order = np.argsort(t_s, kind="stable")  # at one time in the order of the devices
+    owner = np.repeat(np.arange(len(recorded)), [len(one.t_ns) for one in recorded])
+    t_ns = np.concatenate([one.t_ns for one in recorded])
+    order = np.argsort(t_ns, kind="stable")  # at one time in the order of the devices
     x = np.concatenate([one.x for one in recorded])
-    return Stream(source, tuple(one.device for one in recorded), owner[order], t_s[order], x[order])
+    return Stream(source, tuple(one.device for one in recorded), owner[order], t_ns[order], x[order])

@@ -16,7 +16,10 @@ from agent.config.settings import Broker, Model
 from agent.decode.topic import DEVICE, Pattern
 from agent.judge.threshold import default_budget
 from agent.replay.pace import AT_ONCE
+from agent.replay.recorded import Layout
 from agent.replay.require import Requirement
+from agent.table.form import FileUnit
+from agent.values.times import time_zone
 
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
 
@@ -69,6 +72,18 @@ def requirements(texts: Sequence[str], manifest: Manifest) -> list[Requirement]:
         return [Requirement.parse(text, counts_cycles=manifest.time_unit == "cycle") for text in texts]
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--require") from None
+
+
+def layout(device: str, time: str, unit: FileUnit | None, zone: str, manifest: Manifest) -> Layout:
+    """What the recording calls device and time."""
+    if unit is not None and (unit == "cycle") != (manifest.time_unit == "cycle"):
+        what = f"the bundle counts {'cycles' if manifest.time_unit == 'cycle' else 'seconds'}"
+        raise click.BadParameter(what, param_hint="--time-unit")
+    try:
+        time_zone(zone)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--zone") from None
+    return Layout(device, time, unit, zone)
 
 
 def speed_of(text: str) -> float:

@@ -1,140 +1,103 @@
-"""Recorded rows of devices, read from CSV.
+"""Recorded rows and failures for a bundle, read as its training's were: by its channels' names or recorded columns."""
 
-The header is `device,t,CHANNEL...`, one row a reading: t in the bundle's time unit, rising within each device, devices
-in any order; an empty cell or `nan` is a missing value.
-"""
-
-import math
-from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 
 from agent.bundle.manifest import Manifest
-from agent.core import Bounds
-from agent.decode.topic import device_id_problem
-from agent.errors import DataRefused
-from agent.near import nearest
-from agent.replay.csv_lines import T_MAX, open_csv, refuse
 from agent.score.early_warning import Float64
-from agent.words import Float32
-
-_FORM = "A row is device,t,CHANNEL...; see docs/replay.md."
+from agent.table.early_times import doubt_of
+from agent.table.failures import read_failures
+from agent.table.files import table_file, table_files
+from agent.table.form import FileUnit, TableForm
+from agent.table.rows import read_rows
+from agent.words import Float32, Int64
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """All rows of one device: t_s float64 [T >= 1] rising; x float32 [T, F] in the bundle's order, NaN = missing."""
+    """All rows of one device: t_ns int64 [T >= 1] rising; x float32 [T, F] in the bundle's order, NaN = missing."""
 
     device: str
-    t_s: Float64
+    t_ns: Int64
     x: Float32
 
-
-@dataclass(slots=True)
-class _Growing:
-    """The rows of a device read so far, and the lines they stand on."""
-
-    t: "array[float]" = field(default_factory=lambda: array("d"))
-    x: "array[float]" = field(default_factory=lambda: array("d"))
-    line: "array[int]" = field(default_factory=lambda: array("q"))
+    @property
+    def t_s(self) -> Float64:
+        """float64 [T]: the same times in seconds, or in cycles."""
+        return self.t_ns / 1e9
 
 
-def read_recorded(path: Path, manifest: Manifest) -> list[Recorded]:
-    """Read recorded data for a bundle, devices in the order of their names.
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What a recording calls device and time, as the options of `forewarn replay` name them.
 
-    A channel that may be missing needs no column. Raises DataRefused: not such a file, a channel missing or unknown,
-    a cell that is no number, a time that does not rise, more than LINES_MAX lines or the agent's device bound.
+    unit  None for what the bundle counts: seconds since 1970 or ISO 8601 texts, or cycles
     """
-    growing: dict[str, _Growing] = {}
-    devices_max = Bounds().devices_max
-    with open_csv(path) as lines:
-        header = next(lines, (1, []))[1]
-        columns = _columns(path, header, manifest)
-        for line, cells in lines:
-            if len(cells) != len(header):
-                refuse(path, line, f"has {len(cells)} cells, the header has {len(header)}", _FORM)
-            rows = growing.get(cells[0])
-            if rows is None:
-                _check_device(path, line, cells[0])
-                if len(growing) == devices_max:
-                    refuse(path, line, f"is of device number {devices_max + 1}", "Replay fewer devices at a time.")
-                rows = growing[cells[0]] = _Growing()
-            try:
-                rows.t.append(float(cells[1]))
-                rows.x.extend([float(cells[c]) if c and cells[c] else math.nan for c in columns])
-            except ValueError:
-                _refuse_cell(path, line, header, cells)
-            rows.line.append(line)
-    if not growing:
-        raise DataRefused(path, "holds no rows", next_step=_FORM)
-    names = [channel.name for channel in manifest.channels]
-    return [_checked(path, device, growing[device], names) for device in sorted(growing)]
+
+    device: str = "device"
+    time: str = "t"
+    unit: FileUnit | None = None
+    zone: str = ""
 
 
-def _columns(path: Path, header: Sequence[str], manifest: Manifest) -> list[int]:
-    """Index of each channel's column, 0 for a channel that may be missing and is."""
-    if list(header[:2]) != ["device", "t"]:
-        refuse(path, 1, f"begins with {','.join(header[:2])!r}, not 'device,t'", _FORM)
-    given = header[2:]
-    names = [channel.name for channel in manifest.channels]
-    faults = [f"column {name!r} is there twice" for name in sorted({name for name in given if given.count(name) > 1})]
-    for name in given:
-        if name not in names:
-            faults.append(f"column {name!r} is no channel of bundle {manifest.name}" + _nearest(name, names))
-    for channel in manifest.channels:
-        if channel.name not in given and not channel.may_be_missing:
-            faults.append(f"channel {channel.name!r} is missing" + _nearest(channel.name, given))
-    if faults:
-        refuse(path, 1, f"does not fit: {'; '.join(faults)}", f"The bundle reads: {', '.join(names)}.")
-    return [header.index(name) if name in given else 0 for name in names]
+@dataclass(frozen=True, slots=True)
+class Recordings:
+    """Devices in the order of their names, and what is to be told of how they were read."""
+
+    devices: tuple[Recorded, ...]
+    doubts: tuple[str, ...] = field(default=())
 
 
-def _nearest(name: str, others: Sequence[str]) -> str:
-    lower = {other.lower(): other for other in others}
-    found = nearest(name.lower(), lower)
-    return f" (nearest: {lower[found]!r})" if found else ""
+def form_for(manifest: Manifest, layout: Layout) -> TableForm:
+    """How a table for the bundle is read. A channel's column has the name that it had in training, or the channel's."""
+    channels = [channel.recorded for channel in manifest.channels]
+    pairs = list(zip(manifest.channels, channels, strict=True))
+    return TableForm(
+        device=layout.device,
+        time=layout.time,
+        unit=layout.unit or manifest.time_unit,
+        zone=layout.zone,
+        channels=tuple(channels),
+        other_names={of.field: channel.name for channel, of in pairs},
+        may_be_absent=frozenset(of.field for channel, of in pairs if channel.may_be_missing),
+        asked_by={layout.device: "--device", layout.time: "--time"}
+        | {of.field: f"a channel of bundle {manifest.name}" for of in channels},
+        unit_asked_by="--time-unit",
+    )
 
 
-def _checked(path: Path, device: str, rows: _Growing, names: Sequence[str]) -> Recorded:
-    t_s = np.array(rows.t, np.float64)
-    with np.errstate(over="ignore"):  # looked for below
-        x = np.array(rows.x, np.float64).reshape(len(t_s), len(names)).astype(np.float32)
-    where = f"device {device!r}"
-    possible = (t_s >= 0) & (t_s < T_MAX)
-    for bad in np.flatnonzero(~possible):
-        refuse(path, rows.line[bad], f"column 't': {where} at the impossible time {t_s[bad]:g}", _FORM)
-    for bad in np.flatnonzero(np.diff(t_s) <= 0) + 1:
-        what = f"column 't': {where} goes from {t_s[bad - 1]:g} to {t_s[bad]:g}"
-        refuse(path, rows.line[bad], what, "Sort the rows of each device by t, one row a time.")
-    for bad, column in np.argwhere(np.isinf(x)):
-        what = f"column {names[column]!r}: {where} has a value beyond float32"
-        refuse(path, rows.line[bad], what, "Leave the cell empty where the value is missing.")
-    for bad in np.flatnonzero(np.isnan(x).all(axis=1)):
-        refuse(path, rows.line[bad], f"has no value of {where} at all", "Leave such rows out.")
-    return Recorded(device, t_s, x)
+def read_recorded(places: Sequence[str], manifest: Manifest, layout: Layout | None = None) -> Recordings:
+    """Read files, folders and patterns for a bundle. Raises DataRefused as `agent.table` does.
+
+    Rows without a value of any channel are left out, as the agent drops such a message.
+    """
+    form = form_for(manifest, layout or Layout())
+    rows = read_rows(table_files(places, Path(), next_step="Is --data right?"), form)
+    has_value = np.logical_or.reduce(~np.isnan(rows.x), axis=1)
+    rows_of = rows.by_device()
+    devices = []
+    for name in sorted(rows_of):
+        rows.check_order(name, rows_of[name], form.time)
+        at = rows_of[name][has_value[rows_of[name]]]
+        if not len(at):
+            what = f"device {name!r} has no value of any channel from here on"
+            rows.refuse(int(rows_of[name][0]), what, "Leave the device out.")
+        devices.append(Recorded(name, rows.t_ns[at], rows.x[at]))
+    n_empty = len(has_value) - np.count_nonzero(has_value)
+    doubts = [doubt_of(rows, form)]
+    doubts += [f"{n_empty:,} rows hold no value of any channel and are left out, as live"] if n_empty else []
+    return Recordings(tuple(devices), tuple(filter(None, doubts)))
 
 
-def device_problem(device: str) -> str:
-    """Why a recorded device cannot be played under its name, "" when it can."""
-    problem = device_id_problem(device, Bounds().device_id_bytes_max)
-    if not problem and any(character in device for character in "/+#"):
-        return "holds one of / + #, so it cannot be a topic level"
-    return problem
-
-
-def _check_device(path: Path, line: int, device: str) -> None:
-    if problem := device_problem(device):
-        refuse(path, line, f"column 'device': {device[:40]!r} {problem}", "Name the device otherwise.")
-
-
-def _refuse_cell(path: Path, line: int, header: Sequence[str], cells: Sequence[str]) -> NoReturn:
-    for name, cell in zip(header[1:], cells[1:], strict=True):
-        try:
-            float(cell or "nan" if name != "t" else cell)
-        except ValueError:
-            refuse(path, line, f"column {name!r} is {cell[:40]!r}, not a number", _FORM)
-    raise AssertionError("a cell was no number, and now all are")
+def read_truth(
+    path: Path, devices: Sequence[str], manifest: Manifest, layout: Layout | None = None
+) -> tuple[Mapping[str, float | None], tuple[str, ...]]:
+    """When each of `devices` failed, in seconds or cycles, None for one that did not; and what is to be told."""
+    form = replace(form_for(manifest, layout or Layout()), time="t_fail", channels=())
+    failures = read_failures(table_file(path, next_step="Is --truth right?"), form, devices)
+    t_s = {name: failure.t_ns / 1e9 for name, failure in failures.of.items() if failure.t_ns is not None}
+    truth = {name: t_s.get(name) for name in devices}
+    return truth, failures.doubts

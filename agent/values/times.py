@@ -106,6 +106,17 @@ def texts_ns(texts: Sequence[str], zone: str = "") -> Int64:
     return t_ns
 
 
+def zoned_ns(local_ns: Int64, zone: str) -> Int64:
+    """int64 [n] ns since 1970 of wall times in a zone, written as ns since 1970 on its own clock.
+
+    What is before 1970 or after 2116 becomes IMPOSSIBLE_NS. Raises ValueError for an unknown zone.
+    """
+    possible = (local_ns >= 0) & (local_ns < T_NS_MAX)
+    local_s, nanos = np.divmod(np.where(possible, local_ns, 0), 10**9)
+    t_s = local_s - _offsets_s(local_s, time_zone(zone))
+    return np.where(possible & (t_s >= 0), t_s * 10**9 + nanos, IMPOSSIBLE_NS)
+
+
 def _time_or_impossible(text: str, zone: str) -> int:
     try:
         return text_time_ns(text, zone)

@@ -22,6 +22,7 @@ from agent.replay.broker.player import play_through_broker
 from agent.replay.inline import Observer, play_inline
 from agent.replay.messages import source_for, stream
 from agent.replay.recorded import Recorded
+from agent.score.time_unit import nanoseconds
 from agent.words import AlertEvent
 from tests.broker.listener import retained
 from tests.bundles import write_small_bundle
@@ -50,7 +51,7 @@ def test_times_of_a_clock_go_through_too(broker, tmp_path):
     manifest = msgspec.structs.replace(small_manifest(), time_unit="s", cadence=Cadence(every_s=0.25, dt_max_s=20.0))
     bundle = file.read(write_small_bundle(tmp_path / "s.fwb", manifest))
     one = worn("p", 60)
-    recorded = [Recorded("p", 1_600_000_000 + one.t_s * 0.25, one.x)]
+    recorded = [Recorded("p", nanoseconds(1_600_000_000 + one.t_s * 0.25), one.x)]
     rows = stream(recorded, source_for(manifest, "rig/{device}/row"))
     inline = play_inline(bundle, bundle.model, rows, THRESHOLD)
     played = play_through_broker(bundle, rows, "6 per day", broker, tmp_path)
@@ -67,7 +68,7 @@ def test_nothing_stays_retained_on_the_broker(bundle, broker, tmp_path):
 
 def test_a_row_that_the_agent_drops_is_a_loud_failure(bundle, broker, tmp_path, monkeypatch):
     monkeypatch.setattr(player, "STILL_TIMEOUT_S", 5.0)
-    twice = Recorded("p", np.array([1.0, 2.0, 2.0]), np.zeros((3, 3), np.float32))
+    twice = Recorded("p", nanoseconds(np.array([1.0, 2.0, 2.0])), np.zeros((3, 3), np.float32))
     with pytest.raises(ForewarnError, match=r"does not take and score all 3 rows.*4 taken, 2 scored.*'repeated': 1"):
         play_through_broker(bundle, stream([twice], SOURCE), BUDGET, broker, tmp_path)
 
@@ -135,7 +136,7 @@ def test_of_an_agent_that_was_killed_nothing_stays_retained(bundle, broker, tmp_
 
 def test_a_pause_between_rows_is_no_fault_of_the_agents(bundle, broker, tmp_path, monkeypatch):
     monkeypatch.setattr(player, "STILL_TIMEOUT_S", 3.0)  # an agent starts within it
-    rows = stream([Recorded("p", np.array([1.0, 2.0, 6.5]), np.zeros((3, 3), np.float32))], SOURCE)
+    rows = stream([Recorded("p", nanoseconds(np.array([1.0, 2.0, 6.5])), np.zeros((3, 3), np.float32))], SOURCE)
     assert len(play_through_broker(bundle, rows, BUDGET, broker, tmp_path, speed=1.0)[0].t_ns) == 3
 
 

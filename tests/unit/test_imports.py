@@ -18,7 +18,7 @@ LAYERS = [
     {"cli"},
     {"list_alerts", "run", "record", "sample", "command", "doctor", "replay"},
     {"receive", "store", "publish"},
-    {"mqtt", "log", "signals", "service_manager"},
+    {"mqtt", "log", "signals", "service_manager", "table"},
     {"config"},
     {"score"},
     {"core"},
@@ -37,7 +37,19 @@ SIDEWAYS = {
     ("judge", "bundle.manifest"),
     ("replay", "run"),
 }
-TRAINER_READS = {"bundle", "core", "replay", "config", "errors", "near", "score", "values", "whole_file", "words"}
+TRAINER_READS = {
+    "bundle",
+    "core",
+    "replay",
+    "config",
+    "errors",
+    "near",
+    "score",
+    "table",
+    "values",
+    "whole_file",
+    "words",
+}
 TRAINER_READS_TOO = {
     "judge.evidence",
     "judge.threshold",
@@ -59,9 +71,15 @@ IN_ONE_FILE = {
     "amqtt": "agent/replay/broker/embedded.py",
     "matplotlib": "agent/replay/report/plot.py",
     "onnxruntime": "agent/step/engine.py",
+    "polars": "agent/table/parquet_file.py",
     "zstandard": "agent/decode/expand.py",
 }
-NEEDS_EXTRAS = {"agent.replay.report.plot", "agent.replay.report.html", "agent.replay.broker.embedded"}
+NEEDS_EXTRAS = {
+    "agent.table.parquet_file",
+    "agent.replay.report.plot",
+    "agent.replay.report.html",
+    "agent.replay.broker.embedded",
+}
 PURE = {box for layer in LAYERS[LAYERS.index({"core"}) :] for box in layer}
 IMPURE_MODULES = {
     "socket", "ssl", "select", "sqlite3", "threading", "multiprocessing", "asyncio", "concurrent", "queue", "signal",

@@ -72,7 +72,7 @@ def new_manifest(config: Config, parts: Parts, model: Streaming, data_sha256: st
             play_devices=tuple(history.device for history in parts.play),
         ),
         trained_for="joined" if config.augment.join_share > 0 else "from_new",
-        time_unit=config.data.time_unit,
+        time_unit=config.data.counts,
         channels=channels_of(config, parts),
         out_of_domain_margin=config.data.out_of_domain_margin,
         cadence=cadence_of(config, (*parts.fit, *parts.calibrate, *parts.play)),

@@ -67,7 +67,7 @@ class Cmapss(Section):
         return (self.subset,) if isinstance(self.subset, str) else self.subset
 
     @property
-    def time_unit(self) -> Literal["s", "cycle"]:
+    def counts(self) -> Literal["s", "cycle"]:
         return "cycle"
 
     @property

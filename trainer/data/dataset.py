@@ -27,7 +27,7 @@ class DataSet(Protocol):
         """How far a row may leave a channel's training range, as a share of that range."""
 
     @property
-    def time_unit(self) -> Literal["s", "cycle"]:
+    def counts(self) -> Literal["s", "cycle"]:
         """What a second of `t_s` stands for."""
 
     @property

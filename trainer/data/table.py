@@ -8,23 +8,26 @@ such a message. What would poison a training is refused with file, line and colu
 """
 
 import csv
-import glob
-from collections.abc import Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NoReturn, Self
+from typing import Annotated, Literal, Self
 
+import click
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
 
-from agent.core import Bounds
 from agent.errors import DataRefused
-from agent.replay.csv_lines import LINES_MAX
-from agent.replay.recorded import device_problem
-from agent.words import Float32, Int64
-from trainer.data.columns import Columns, read_columns
-from trainer.data.history import ChannelInfo, Float64, History
+from agent.table.early_times import doubt_of
+from agent.table.failures import read_failures
+from agent.table.files import table_file, table_files
+from agent.table.form import FileUnit, TableForm
+from agent.table.rows import Rows, read_rows, refuse_row, shown
+from agent.values.numbers import number_of
+from agent.values.times import time_zone
+from agent.words import Int64, SourceChannel
+from trainer.data.history import ChannelInfo, History
 from trainer.data.section import Channels, Files, Margin, Section, Subject, required_folder
 
 RARE_SHARE, RARE_FAR, FAR = 0.01, 100, 1e6
@@ -32,20 +35,56 @@ RARE_SHARE, RARE_FAR, FAR = 0.01, 100, 1e6
 times as far as all but the farthest `RARE_SHARE` of them, or, since a code for "no value" may be frequent, more than
 `FAR` times as far as half of them. A machine that mostly stands still keeps its few running hours by this.
 """
+WHERE = "Paths start at the folder of the training TOML, or at --data FOLDER where that is given."
 LATE_FAILURE = 100
 """A failure so many times the longest recording after its device's last row is a mistaken unit."""
+
+
+def code(value: object) -> object:
+    """A text that writes a number stands for that number: CSV has texts alone."""
+    try:
+        return number_of(value) if isinstance(value, str) else value
+    except ValueError:
+        return value
+
+
+Word = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\S(.*\S)?$")]
+Words = dict[Word, FiniteFloat]
+Missing = tuple[Annotated[FiniteFloat | Word, BeforeValidator(code)], ...]
+
+
+class RecordedChannel(Section):
+    """How the files have one channel, where that differs from the others or from its name."""
+
+    column: str = Field(default="", description="Column of the files; its name where none is given.")
+    unit: str = Field(default="", description="Unit of its values, for the bundle and its card.")
+    description: str = Field(default="", description="What it measures.")
+    missing: Missing = Field(default=(), description="As `data.missing`, for this channel.")
+    words: Words = Field(default={}, description="As `data.words`, for this channel.")
+
+
+def recorded_channel(value: object) -> object:
+    """A text is the name of the column."""
+    return {"column": value} if isinstance(value, str) else value
 
 
 class Table(Section):
     """Recordings of your own, read from CSV or Parquet files; docs/data.md."""
 
     dataset: Literal["table"]
-    rows: Files = Field(min_length=1, description="One or more files; * and ? stand for parts of a name.")
+    rows: Files = Field(min_length=1, description="Files, folders, or patterns: * and ? stand for parts of a name.")
     device: str = Field(default="device", min_length=1, description="Column with the device's name.")
     time: str = Field(default="t", min_length=1, description="Column with the time of the row.")
-    time_unit: Literal["s", "cycle"] = Field(default="s", description="Seconds or ISO 8601 texts, or counted cycles.")
+    time_unit: FileUnit = Field(
+        default="s", description="Of the times: s, ms, us or ns since 1970, or ISO 8601 texts; iso8601; or cycle."
+    )
+    zone: str = Field(default="", description="IANA time zone of texts without an offset; UTC where none is given.")
     channels: Channels
-    missing: tuple[float, ...] = Field(default=(), description="Numbers that stand for no value, such as -9999.")
+    columns: dict[str, Annotated[RecordedChannel, BeforeValidator(recorded_channel)]] = Field(
+        default={}, description="Channel to its column in the files, or to a table of what is special about it."
+    )
+    missing: Missing = Field(default=(), description='Numbers and texts that stand for no value: -9999, "NA".')
+    words: Words = Field(default={}, description="Texts that stand for numbers, such as ON = 1.")
     outliers: Literal["refuse", "keep"] = Field(
         default="refuse", description="A value far from all others of its column."
     )
@@ -61,10 +100,28 @@ class Table(Section):
 
     @model_validator(mode="after")
     def _a_column_is_one_thing(self) -> Self:
-        named = (self.device, self.time, *self.channels)
+        columns = [info.column or info.name for info in map(self._info, self.channels)]
+        named = (self.device, self.time, *columns)
         if twice := sorted({name for name in named if named.count(name) > 1}):
             raise ValueError(f"column {twice[0]!r} is named twice among device, time and channels")
         return self
+
+    @model_validator(mode="after")
+    def _a_word_means_one_thing(self) -> Self:
+        for info in map(self._info, {*self.channels, *self.columns}):
+            for word, number in info.words.items():
+                if word in info.missing_words or number in info.missing or isinstance(code(word), float):
+                    raise ValueError(f"words.{word} = {number:g} of channel {info.name!r} is a number or missing, too")
+        return self
+
+    @model_validator(mode="after")
+    def _zone_is_known(self) -> Self:
+        time_zone(self.zone)
+        return self
+
+    @property
+    def counts(self) -> Literal["s", "cycle"]:
+        return "cycle" if self.time_unit == "cycle" else "s"
 
     @property
     def lies_beside_config(self) -> bool:
@@ -92,113 +149,71 @@ class Table(Section):
         return {}
 
     def channel_info(self, channels: tuple[str, ...]) -> tuple[ChannelInfo, ...]:
-        """The channels as named; a table says nothing of units."""
-        return tuple(ChannelInfo(name) for name in channels)
+        """As `data.columns` has them. Raises DataRefused for one there that is no channel."""
+        if unknown := sorted(set(self.columns) - set(channels)):
+            what, known = f"no channel {unknown[0]!r}", ", ".join(channels)
+            raise DataRefused(
+                "data.columns", what, next_step=f"Those of data.channels, regimes.by and types.by: {known}."
+            )
+        return tuple(map(self._info, channels))
 
+    def _info(self, name: str) -> ChannelInfo:
+        of = self.columns.get(name, RecordedChannel())
+        missing = (*self.missing, *of.missing)
+        return ChannelInfo(
+            name=name,
+            unit=of.unit,
+            description=of.description,
+            missing=tuple(dict.fromkeys(one for one in missing if isinstance(one, float))),
+            words=self.words | of.words,
+            missing_words=tuple(dict.fromkeys(one for one in missing if isinstance(one, str))),
+            column="" if of.column == name else of.column,
+        )
 
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """Every row of every file, in the order read.
-
-    device int64 [n] indexes `names`; t_s float64 [n]; x float32 [n, F]; starts: the first row of each of `files`.
-    """
-
-    files: tuple[Columns, ...]
-    starts: tuple[int, ...]
-    names: tuple[str, ...]
-    device: Int64
-    t_s: Float64
-    x: Float32
-
-    def file_of(self, row: int) -> tuple[Columns, int]:
-        """The file of a row, and its index there."""
-        number = int(np.searchsorted(self.starts, row, side="right")) - 1
-        return self.files[number], row - self.starts[number]
-
-    def place(self, row: int) -> str:
-        file, index = self.file_of(row)
-        return f"{file.path.name} {file.place(index)}"
-
-    def cell(self, row: int, column: str) -> str:
-        file, index = self.file_of(row)
-        return file.cell(column, index)
-
-    def refuse(self, row: int, what: str, next_step: str) -> NoReturn:
-        file, index = self.file_of(row)
-        file.refuse(index, what, next_step)
+    def form(self, channels: Sequence[str]) -> TableForm:
+        """How the files are read."""
+        infos = self.channel_info(tuple(channels))
+        columns = [info.column or info.name for info in infos]
+        return TableForm(
+            device=self.device,
+            time=self.time,
+            unit=self.time_unit,
+            zone=self.zone,
+            channels=tuple(
+                SourceChannel(
+                    column, info.missing, (*info.words.items(), *((word, math.nan) for word in info.missing_words))
+                )
+                for column, info in zip(columns, infos, strict=True)
+            ),
+            asked_by={self.device: "data.device", self.time: "data.time", "t_fail": "data.failures"}
+            | dict.fromkeys(columns, "data.channels"),
+            unit_asked_by="data.time_unit",
+        )
 
 
 def read_table(of: Table, channels: Sequence[str], folder: Path) -> list[History]:
     """Every device of the files, relative to `folder`, by name, with the named channels. Raises DataRefused."""
-    rows = read_rows(of, channels, folder)
+    form = of.form(channels)
+    rows = read_rows(table_files(of.rows, folder, next_step=WHERE), form)
+    if doubt := doubt_of(rows, form):
+        click.echo(doubt, err=True)
+    columns = [channel.field for channel in form.channels]
     if of.outliers == "refuse":
-        check_outliers(rows, channels)
-    order = np.argsort(rows.device, kind="stable")
-    ends = np.cumsum(np.bincount(rows.device, minlength=len(rows.names)))
-    rows_of = dict(zip(rows.names, np.split(order, ends[:-1]), strict=True))
+        check_outliers(rows, columns)
+    rows_of = rows.by_device()
     for name, at in rows_of.items():
-        check_times(rows, name, at, of.time)
-    last = {name: int(at[-1]) for name, at in rows_of.items()}
-    failures = {} if of.run_to_failure else read_failures(of, folder, rows, last)
+        rows.check_order(name, at, of.time)
+    failures = {} if of.run_to_failure else failures_of(of, form, folder, rows, rows_of)
     histories = []
     for name in sorted(rows_of):
         at = rows_of[name][~np.isnan(rows.x[rows_of[name]]).all(axis=1)]
         if not len(at):
             what = f"device {name!r} has no value of any channel from here on"
             rows.refuse(int(rows_of[name][0]), what, "Leave the device out.")
-        t_fail = float(rows.t_s[at[-1]]) if of.run_to_failure else failures.get(name)
-        histories.append(History(name, rows.t_s[at], rows.x[at], t_fail))
+        t_s = rows.t_ns[at] / 1e9
+        t_fail = float(t_s[-1]) if of.run_to_failure else failures.get(name)
+        histories.append(History(name, t_s, rows.x[at], t_fail))
     return histories
-
-
-def read_rows(of: Table, channels: Sequence[str], folder: Path) -> Rows:
-    """All rows of `data.rows`. Raises DataRefused."""
-    keys = {of.device: "data.device", of.time: "data.time"} | dict.fromkeys(channels, "data.channels")
-    files: list[Columns] = []
-    starts = [0]
-    for path in paths_of(of, folder):
-        files.append(read_columns(path, keys))
-        starts.append(starts[-1] + len(files[-1].frame))
-        if starts[-1] > LINES_MAX:
-            what = f"brings the rows to {starts[-1]:,}, at most {LINES_MAX:,} are read"
-            raise DataRefused(path, what, next_step="Average to fewer rows, or leave devices out.")
-    if not starts.pop():
-        raise DataRefused(files[0].path, "holds no rows", next_step="A row is a device, a time and its channels.")
-    number: dict[str, int] = {}
-    device = np.array([number.setdefault(name, len(number)) for file in files for name in file.texts(of.device)])
-    t_s = np.concatenate([file.times(of.time, of.time_unit) for file in files])
-    x = np.concatenate([np.stack([file.channel(name, of.missing) for name in channels], axis=1) for file in files])
-    rows = Rows(tuple(files), tuple(starts), tuple(number), device, t_s, x)
-    for name, index in number.items():
-        if problem := device_problem(name):
-            rows.refuse(int(np.argmax(device == index)), f"device {name[:40]!r} {problem}", "Name it otherwise.")
-    if len(number) > Bounds().devices_max:
-        first = int(np.argmax(device == Bounds().devices_max))
-        rows.refuse(first, f"is of device number {Bounds().devices_max + 1:,}", "Train on fewer devices.")
-    return rows
-
-
-def paths_of(of: Table, folder: Path) -> list[Path]:
-    """The files of `data.rows`, those of a pattern by name. Raises DataRefused for a pattern that finds none."""
-    paths: list[Path] = []
-    for pattern in of.rows:
-        matches = sorted(glob.glob(str(folder / pattern))) if set(pattern) & set("*?[") else [folder / pattern]
-        if not matches:
-            raise DataRefused(folder / pattern, "finds no file", next_step="Is data.rows right for this folder?")
-        paths += map(Path, matches)
-    return paths
-
-
-def check_times(rows: Rows, name: str, at: Int64, column: str) -> None:
-    """Raise DataRefused unless the times of a device rise over its rows `at`."""
-    t_s = rows.t_s[at]
-    for later in np.flatnonzero(np.diff(t_s) <= 0) + 1:
-        before, after = int(at[later - 1]), int(at[later])
-        what = (
-            f"device {name!r} at {rows.cell(after, column)} follows {rows.cell(before, column)} in {rows.place(before)}"
-        )
-        next_step = "Sort each device's rows by time, one row a time. Two machines need two names, local times UTC."
-        rows.refuse(after, what, next_step)
 
 
 def check_outliers(rows: Rows, channels: Sequence[str]) -> None:
@@ -224,33 +239,29 @@ def check_outliers(rows: Rows, channels: Sequence[str]) -> None:
             rows.refuse(worst, what, next_step)
 
 
-def read_failures(of: Table, folder: Path, rows: Rows, last: dict[str, int]) -> dict[str, float]:
-    """When the devices failed that did. Raises DataRefused for a failure that no row or a later row contradicts."""
-    file = read_columns(folder / of.failures, {of.device: "data.device", "t_fail": "data.failures"})
-    devices = file.texts(of.device)
-    failed = file.frame["t_fail"].is_not_null() & (file.frame["t_fail"].cast(str) != "")
-    kept = np.flatnonzero(failed.to_numpy())
-    file = Columns(file.path, file.frame.filter(failed))
-    t_fail = file.times("t_fail", of.time_unit)
-    longest_s = float(max(rows.t_s[at] for at in last.values()) - rows.t_s.min())
+def failures_of(of: Table, form: TableForm, folder: Path, rows: Rows, rows_of: Mapping[str, Int64]) -> dict[str, float]:
+    """When the devices failed that did, in seconds. Raises DataRefused for a failure that the rows contradict."""
+    file = table_file(folder / of.failures, WHERE)
+    found = read_failures(file, replace(form, time="t_fail", channels=()), rows_of.keys())
+    for doubt in found.doubts:
+        click.echo(doubt, err=True)
+    last = {name: int(at[-1]) for name, at in rows_of.items()}
+    longest_ns = int(max(rows.t_ns[at] for at in last.values()) - rows.t_ns.min())
     failures: dict[str, float] = {}
-    for index, (name, t_s) in enumerate(zip((devices[at] for at in kept), t_fail.tolist(), strict=True)):
-        if name in failures:
-            what = f"device {name!r} fails again"
-            file.refuse(index, what, "A device fails once: give its rows after the repair another name.")
-        if name not in last:
-            near = get_close_matches(name, list(last), n=1)
-            what = f"device {name!r} has no rows" + (f"; nearest {near[0]!r}" if near else "")
-            file.refuse(index, what, "Take the line out, or add the device's rows.")
-        end_s = float(rows.t_s[last[name]])
-        failed_at, ended_at = file.cell("t_fail", index), rows.cell(last[name], of.time)
-        if t_s < end_s:
+    for name, failure in found.of.items():
+        if failure.t_ns is None:
+            continue
+        late_ns = failure.t_ns - int(rows.t_ns[last[name]])
+        failed_at, ended_at = shown(file.cell(failure.row, "t_fail")), rows.cell(last[name], of.time)
+        if late_ns < 0:
             what = f"device {name!r} fails at {failed_at}, but has rows up to {ended_at}, {rows.place(last[name])}"
-            file.refuse(index, what, "Cut the rows after the failure, or give them to a device of another name.")
-        if t_s - end_s > LATE_FAILURE * max(longest_s, 1):
+            refuse_row(
+                file, failure.row, what, "Cut the rows after the failure, or give them to a device of another name."
+            )
+        if late_ns > LATE_FAILURE * max(longest_ns, 10**9):
             what = f"device {name!r} fails at {failed_at}, far from its last row at {ended_at}"
-            file.refuse(index, what, "Are t_fail and the times of the rows in the same unit?")
-        failures[name] = t_s
+            refuse_row(file, failure.row, what, "Are t_fail and the times of the rows in the same unit?")
+        failures[name] = failure.t_ns / 1e9
     return failures
 
 

@@ -111,9 +111,8 @@ IN_FAILURES: dict[str, tuple[Spoil, str, str]] = {
         "Cut the rows after the failure",
     ),
     "far off": (cell(2, 1, "9e8", FAILURES), "line 2: device '1' fails at '9e8', far from its last", "the same unit"),
-    "of nobody": (added("15x,9", FAILURES), "line 16: device '15x' has no rows", "Take the line out"),
     "again": (added("1,60", FAILURES), "line 16: device '1' fails again", "after the repair another name"),
-    "misspelt": (cell(15, 0, "14 ", FAILURES), "line 15: device '14 ' has no rows; nearest '14'", "Take the line out"),
+    "misspelt": (cell(15, 0, "14 ", FAILURES), "line 15: device '14 ' has no rows; nearest '14'", "as the rows do"),
     "no time": (cell(2, 1, "soon", FAILURES), "line 2: column 't_fail' is 'soon', not a number", "number of cycles"),
     "no column": (
         written("device,failed\n", name=FAILURES),

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from agent.errors import ForewarnError
+from agent.table import files
 from tests.trainer.fleet import NAMES, fleet, small_config
 from tests.trainer.recordings import DEVICES, FAILURES, ROWS, lines, set_cell, table, write, write_fleet
-from trainer.data import columns
 from trainer.data.dataset import histories_of
 from trainer.data.history import History
 from trainer.data.table import Table
@@ -98,10 +98,13 @@ def test_the_file_of_a_place_is_named(folder: Path) -> None:
         read_table(table(rows="a-*.csv"), folder)
 
 
-def test_a_device_without_a_failure_time_did_not_fail(folder: Path) -> None:
-    write(folder / FAILURES, ["device,t_fail", "1,50", "2,", "unheard,"])
+def test_a_device_without_a_failure_time_did_not_fail(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder / FAILURES, ["device,t_fail", "1,50", "2,", "unheard,9"])
     found = {one.device: one.t_fail for one in read_table(table(), folder)}
     assert [found[device] for device in ("1", "2", "3")] == [50.0, None, None]
+    doubts = capsys.readouterr().err
+    assert "failures.csv: 1 device(s) without rows are left out: unheard\n" in doubts
+    assert "failures.csv: 12 device(s) have no line and count as not failed: 10, 11, 12, 13, 14, ...\n" in doubts
 
 
 def test_a_table_in_which_nothing_failed_is_refused(folder: Path) -> None:
@@ -128,7 +131,7 @@ def test_missing_values_are_empty_nan_or_what_the_table_calls_missing(folder: Pa
 def test_a_table_names_its_channels_and_unit_of_time(folder: Path) -> None:
     for unit in ("s", "cycle"):
         config = small_config(data=table(time_unit=unit))
-        assert config.data.time_unit == unit
+        assert config.data.counts == unit
         assert [one.name for one in config.data.channel_info(config.channels)] == list(NAMES)
     assert equal(histories_of(config, folder), fleet(DEVICES))
 
@@ -136,7 +139,7 @@ def test_a_table_names_its_channels_and_unit_of_time(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "what"),
     [
-        ("rows.txt", "is neither .csv nor .parquet"),
+        ("rows.txt", "is none of .csv, .csv.gz, .csv.xz, .parquet"),
         ("rows-*.csv", "finds no file"),
         ("torn.parquet", "cannot be read"),
         ("texts.parquet", "row 1: column 'T24' holds List"),
@@ -166,14 +169,14 @@ def test_a_date_in_parquet_is_told_as_a_date(folder: Path) -> None:
 
 
 def test_sizes_are_bounded_and_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trainer.data.table.LINES_MAX", 972)
+    monkeypatch.setattr("agent.table.rows.LINES_MAX", 972)
     with pytest.raises(ForewarnError, match="brings the rows to 973, at most 972 are read"):
         read_table(table(), folder)
-    monkeypatch.setattr("trainer.data.table.LINES_MAX", 1000)
+    monkeypatch.setattr("agent.table.rows.LINES_MAX", 1000)
     read_table(table(), folder)
     with pytest.raises(ForewarnError, match=r"rows.csv: brings the rows to 1,946, at most 1,000 are read"):
         read_table(table(rows=[ROWS, ROWS]), folder)
-    monkeypatch.setattr(columns, "BYTES_MAX", 10_000)
+    monkeypatch.setattr(files, "BYTES_MAX", 10_000)
     with pytest.raises(ForewarnError, match=r"has [\d,]+ bytes, at most 10,000 are read"):
         read_table(table(), folder)
 

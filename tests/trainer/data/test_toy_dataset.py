@@ -36,7 +36,7 @@ class Ramps(Section):
     out_of_domain_margin: Margin = 0.25
 
     @property
-    def time_unit(self) -> Literal["s", "cycle"]:
+    def counts(self) -> Literal["s", "cycle"]:
         return "cycle"
 
     @property

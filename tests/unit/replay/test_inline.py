@@ -15,6 +15,7 @@ from agent.errors import DataRefused
 from agent.replay.inline import Observer, play_inline
 from agent.replay.messages import source_for, stream
 from agent.replay.recorded import Recorded
+from agent.score.time_unit import nanoseconds
 from tests.bundles import write_small_bundle
 from tests.recorded import worn
 from tests.small_bundle import small_manifest
@@ -39,9 +40,13 @@ def test_messages_come_in_the_order_of_time_then_of_names():
 
 def test_a_missing_value_is_left_out_and_whole_times_are_whole():
     x = np.float32([[1.5, np.nan, 642.1]])
-    one = stream([Recorded("a", np.array([57.0]), x)], SOURCE)
+    one = stream([Recorded("a", nanoseconds(np.array([57.0])), x)], SOURCE)
     assert one.messages(0, 1) == (["rig/a/cycle"], [b'{"cycle":57,"temp":1.5,"wear":642.1}'])
-    assert stream([Recorded("a", np.array([0.25]), x)], SOURCE).messages(0, 1)[1][0].startswith(b'{"cycle":0.25,')
+    assert (
+        stream([Recorded("a", nanoseconds(np.array([0.25])), x)], SOURCE)
+        .messages(0, 1)[1][0]
+        .startswith(b'{"cycle":0.25,')
+    )
 
 
 FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -55,7 +60,7 @@ def test_float32_comes_back_from_its_message_to_the_bit(x, start):
     """Through the agent's own decoder, which reads float64 and rounds."""
     t_s = start + np.arange(4.0)
     intake = Intake([SOURCE], payload_bytes_max=1000, device_id_bytes_max=10)
-    readings = intake.read(*stream([Recorded("a", t_s, x)], SOURCE).messages(0, 4), np.zeros(4, np.int64))
+    readings = intake.read(*stream([Recorded("a", nanoseconds(t_s), x)], SOURCE).messages(0, 4), np.zeros(4, np.int64))
     assert readings.x.tobytes() == x.tobytes()
     assert readings.t_ns.tolist() == (t_s * 1e9).tolist()
 
@@ -96,6 +101,6 @@ def test_times_of_years_ago_and_years_ahead_are_played_alike(tmp_path):
 
 
 def test_a_row_that_is_not_scored_is_no_result(bundle):
-    twice = Recorded("a", np.array([1.0, 1.0]), np.zeros((2, 3), np.float32))
+    twice = Recorded("a", nanoseconds(np.array([1.0, 1.0])), np.zeros((2, 3), np.float32))
     with pytest.raises(DataRefused, match=r"2 messages were played, 1 were scored.*repeated 1"):
         play_inline(bundle, bundle.model, stream([twice], SOURCE), 0.5)

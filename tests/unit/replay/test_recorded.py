@@ -3,21 +3,21 @@
 import gzip
 import lzma
 
+import msgspec
 import numpy as np
 import pytest
 
 from agent.errors import DataRefused
-from agent.replay import csv_lines
-from agent.replay.recorded import read_recorded
+from agent.replay.recorded import Layout, read_recorded, read_truth
 from tests.small_bundle import small_manifest
 
 HEADER = "device,t,temp,load,wear\n"
 
 
-def recorded(tmp_path, text: str | bytes, name: str = "data.csv"):
+def recorded(tmp_path, text: str | bytes, name: str = "data.csv", layout: Layout | None = None):
     path = tmp_path / name
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return read_recorded(path, small_manifest())
+    return read_recorded([str(path)], small_manifest(), layout).devices
 
 
 def test_reads_devices_by_name_and_channels_in_the_bundles_order(tmp_path):
@@ -52,27 +52,23 @@ def test_float32_comes_back_to_the_bit(tmp_path):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", r"line 1 begins with '', not 'device,t'"),
-        (HEADER, r"holds no rows"),
-        ("device,t,temp,load,waer\np,1,1,2,3\n", r"column 'waer' is no channel of bundle small \(nearest: 'wear'\)"),
-        ("device,t,temp,load,waer\np,1,1,2,3\n", r"channel 'wear' is missing \(nearest: 'waer'\)"),
+        ("", r"data.csv: is empty"),
+        (HEADER, r"data.csv: holds no rows"),
+        ("device,t,temp,load,waer\np,1,1,2,3\n", r"no column 'wear' \(a channel of bundle small, nearest 'waer'\)"),
         ("device,t,temp,wear,wear\np,1,1,2,3\n", r"column 'wear' is there twice"),
+        ("device,time,temp,wear\np,1,1,2\n", r"no column 't' \(--time\)"),
         (f"{HEADER}p,1,1,2\n", r"line 2 has 4 cells, the header has 5"),
-        (f"{HEADER}p,1,1,2,3\np,2,1,x7,3\n", r"line 3 column 'load' is 'x7', not a number"),
-        (f"{HEADER}p,,1,2,3\n", r"line 2 column 't' is '', not a number"),
-        (f"{HEADER}p,nan,1,2,3\n", r"line 2 column 't': device 'p' at the impossible time nan"),
-        (f"{HEADER}p,-1,1,2,3\n", r"line 2 column 't': device 'p' at the impossible time -1"),
-        (f"{HEADER}p,1e30,1,2,3\n", r"impossible time 1e\+30"),
-        (f"{HEADER}p,2,1,2,3\nq,1,1,2,3\np,1,1,2,3\n", r"line 4 column 't': device 'p' goes from 2 to 1"),
-        (f"{HEADER}p,2,1,2,3\np,2,1,2,3\n", r"line 3 column 't': device 'p' goes from 2 to 2"),
-        (f"{HEADER}p,1,1,2,1e39\n", r"line 2 column 'wear': device 'p' has a value beyond float32"),
-        (f"{HEADER}p,1,inf,2,3\n", r"line 2 column 'temp': device 'p' has a value beyond float32"),
-        (f"{HEADER}p,1,,,\n", r"line 2 has no value of device 'p' at all"),
-        (f"{HEADER},1,1,2,3\n", r"line 2 column 'device': '' is empty"),
-        (f"{HEADER}a/b,1,1,2,3\n", r"line 2 column 'device': 'a/b' holds one of / \+ #"),
-        (HEADER.encode() + b"\xff,1,1,2,3\n", r"cannot be read: 'utf-8' codec"),
-        (f'{HEADER}"p,1,1,2,3\n', r"cannot be read: unexpected end of data"),
-        (f"{HEADER}{'p' * 200_000},1,1,2,3\n", r"line 2 is longer than 100000 characters"),
+        (f"{HEADER}p,1,1,2,3\np,2,1,x7,3\n", r"line 3: column 'load' is 'x7', not a number"),
+        (f"{HEADER}p,,1,2,3\n", r"line 2: column 't' is empty, not a time"),
+        (f"{HEADER}p,-1,1,2,3\n", r"line 2: column 't' is '-1', not a time"),
+        (f"{HEADER}p,1e30,1,2,3\n", r"'1e30', not a time\n  Each row needs a number of cycles; --time-unit is 'cycle'"),
+        (f"{HEADER}p,2,1,2,3\nq,1,1,2,3\np,1,1,2,3\n", r"line 4: device 'p' at '1' follows '2' in data.csv line 2"),
+        (f"{HEADER}p,2,1,2,3\np,2,1,2,3\n", r"line 3: device 'p' at '2' follows '2' in data.csv line 2"),
+        (f"{HEADER}p,1,1,2,1e39\n", r"line 2: column 'wear' is '1e39', not a finite number"),
+        (f"{HEADER}p,1,inf,2,3\n", r"line 2: column 'temp' is 'inf', not a finite number"),
+        (f"{HEADER}p,1,,,\n", r"line 2: device 'p' has no value of any channel"),
+        (f"{HEADER},1,1,2,3\n", r"line 2: column 'device' is empty"),
+        (f"{HEADER}a/b,1,1,2,3\n", r"line 2: device 'a/b' holds one of / \+ #"),
     ],
 )
 def test_refuses_with_file_line_and_column(tmp_path, text, told):
@@ -81,20 +77,71 @@ def test_refuses_with_file_line_and_column(tmp_path, text, told):
     assert str(refused.value).startswith(str(tmp_path / "data.csv"))
 
 
-def test_refuses_a_torn_archive_and_a_file_that_is_not_there(tmp_path):
-    torn = lzma.compress((HEADER + "p,1,1,2,3\n").encode())[:-20]
-    with pytest.raises(DataRefused, match="cannot be read"):
-        recorded(tmp_path, torn, "d.csv.xz")
-    with pytest.raises(DataRefused, match="cannot be read"):
-        recorded(tmp_path, b"no gzip", "d.csv.gz")
-    with pytest.raises(DataRefused, match="No such file"):
-        read_recorded(tmp_path / "none.csv", small_manifest())
+def test_other_columns_are_left_out_and_rows_without_a_value_are_told(tmp_path):
+    """Case T5, and what an agent drops."""
+    path = tmp_path / "data.csv"
+    path.write_text("note,device,t,temp,load,wear\nx,p,1,1,2,3\n,p,2,,,\nx,p,3,4,5,6\n")
+    found = read_recorded([str(path)], small_manifest())
+    assert found.devices[0].x.tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert found.doubts == ("1 rows hold no value of any channel and are left out, as live",)
 
 
-def test_lines_and_devices_are_bounded(tmp_path, monkeypatch):
-    with pytest.raises(DataRefused, match="line 10002 is of device number 10001"):
+def test_a_recording_names_its_columns_unit_and_zone(tmp_path):
+    manifest = msgspec.structs.replace(small_manifest(), time_unit="s")
+    path = tmp_path / "data.csv"
+    path.write_text("machine,Zeit,temp,load,wear\np,2026-07-15 12:00,1,2,3\n")
+    layout = Layout("machine", "Zeit", zone="Europe/Berlin")
+    assert read_recorded([str(path)], manifest, layout).devices[0].t_ns.tolist() == [1_784_109_600 * 10**9]
+    path.write_text("machine,Zeit,temp,load,wear\np,1784109600000,1,2,3\n")
+    layout = Layout("machine", "Zeit", "ms")
+    assert read_recorded([str(path)], manifest, layout).devices[0].t_ns.tolist() == [1_784_109_600 * 10**9]
+
+
+def test_a_channel_has_its_recorded_column_or_its_name(tmp_path):
+    """A file of training, and one that `fit` or `forewarn record` wrote."""
+    first, *rest = small_manifest().channels
+    manifest = msgspec.structs.replace(
+        small_manifest(), channels=(msgspec.structs.replace(first, column="T 1", missing=(-9999.0,)), *rest)
+    )
+    for name in ("T 1", "temp"):
+        path = tmp_path / "data.csv"
+        path.write_text(f"device,t,{name},load,wear\np,1,-9999,2,3\np,2,5,2,3\n")
+        np.testing.assert_array_equal(read_recorded([str(path)], manifest).devices[0].x[:, 0], np.float32([np.nan, 5]))
+
+
+def test_devices_are_bounded(tmp_path):
+    with pytest.raises(DataRefused, match="line 10002: is of device number 10,001"):
         recorded(tmp_path, HEADER + "".join(f"p{i},1,1,2,3\n" for i in range(10_001)))
-    monkeypatch.setattr(csv_lines, "LINES_MAX", 3)
-    assert len(recorded(tmp_path, HEADER + "p,1,1,2,3\np,2,1,2,3\n")[0].t_s) == 2
-    with pytest.raises(DataRefused, match="line 4 is one too many"):
-        recorded(tmp_path, HEADER + "p,1,1,2,3\n\np,2,1,2,3\n")
+
+
+def truth(tmp_path, text: str, *devices: str):
+    path = tmp_path / "truth.csv"
+    path.write_text(text)
+    return read_truth(path, devices, small_manifest())
+
+
+def test_truth_names_when_a_device_failed_or_that_it_did_not(tmp_path):
+    """Devices without a line did not fail, lines of others are left out; both are told."""
+    found, doubts = truth(tmp_path, "device,t_fail,note\np2,,\np1,192,x\nother,7,\n", "p1", "p2", "p3")
+    assert found == {"p1": 192.0, "p2": None, "p3": None}
+    assert [doubt.partition(": ")[2] for doubt in doubts] == [
+        "1 device(s) without rows are left out: other",
+        "1 device(s) have no line and count as not failed: p3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("device,fails\n", r"line 1: no column 't_fail' \(nearest 'fails'\)"),
+        ("device,t_fail\np1,soon\n", r"line 2: column 't_fail' is 'soon', not a number"),
+        ("device,t_fail\np1,-7\n", r"line 2: column 't_fail' is '-7', not a time"),
+        ("device,t_fail\np1\n", r"line 2 has 1 cells, the header has 2"),
+        ("device,t_fail\np1,7\np1,9\n", r"line 3: device 'p1' fails again"),
+        ("device,t_fail\nP1 ,7\n", r"line 2: device 'P1 ' has no rows; nearest 'p1'"),
+        ("device,t_fail\n,7\n", r"line 2: column 'device' is empty"),
+    ],
+)
+def test_truth_is_refused_with_line_and_column(tmp_path, text, told):
+    with pytest.raises(DataRefused, match=told):
+        truth(tmp_path, text, "p1")

@@ -53,7 +53,7 @@ class Pumps(Section):
     out_of_domain_margin: Margin = 0.25
 
     @property
-    def time_unit(self) -> Literal["s", "cycle"]:
+    def counts(self) -> Literal["s", "cycle"]:
         return "s"
 
     @property

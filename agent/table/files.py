@@ -1,0 +1,59 @@
+"""The files that a path, a folder or a pattern names."""
+
+import glob
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from agent.errors import DataRefused
+from agent.table.csv_file import CsvFile
+from agent.table.form import TableFile
+
+BYTES_MAX = 2**30
+ENDINGS = (".csv", ".csv.gz", ".csv.xz", ".parquet")
+
+
+def table_files(places: Sequence[str], folder: Path, *, next_step: str) -> list[TableFile]:
+    """The files of each place in turn, relative to `folder`: all tables in a folder, all that match a pattern, by name.
+
+    Raises DataRefused for a place without a file, and for a file that is no table.
+
+    next_step  what to do where nothing is found
+    """
+    return [table_file(path, next_step) for place in places for path in _paths(place, folder, next_step)]
+
+
+def table_file(path: Path, next_step: str) -> TableFile:
+    """Raises DataRefused for one that is not there, is too large, or has another ending."""
+    if not path.name.endswith(ENDINGS):
+        raise DataRefused(path, f"is none of {', '.join(ENDINGS)}", next_step="Save it as one of them.")
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise DataRefused(path, error.strerror or str(error), next_step=next_step) from None
+    if size > BYTES_MAX:
+        what = f"has {size:,} bytes, at most {BYTES_MAX:,} are read"
+        raise DataRefused(path, what, next_step="Average it to fewer rows, or leave devices out.")
+    if path.suffix != ".parquet":
+        return CsvFile(path)
+    if find_spec("polars") is None:
+        what = "is a Parquet file, which polars reads, and that is not installed"
+        raise DataRefused(path, what, next_step="pip install 'forewarn[tables]', or save it as CSV.")
+    from agent.table.parquet_file import ParquetFile  # needs the extra `tables`
+
+    return ParquetFile(path)
+
+
+def _paths(place: str, folder: Path, next_step: str) -> list[Path]:
+    path = folder / place
+    if set(place) & set("*?["):
+        paths = sorted(map(Path, glob.glob(str(path), recursive=True)))
+        if not paths:
+            raise DataRefused(path, "finds no file", next_step=next_step)
+    elif path.is_dir():
+        paths = sorted(one for one in path.rglob("*") if one.name.endswith(ENDINGS))
+        if not paths:
+            raise DataRefused(path, f"holds no table ({', '.join(ENDINGS)})", next_step=next_step)
+    else:
+        paths = [path]
+    return paths

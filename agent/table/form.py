@@ -1,0 +1,67 @@
+"""How a table of recordings is to be read, and what its files give: columns of cells."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from agent.words import Int64, SourceChannel
+
+Float64 = npt.NDArray[np.float64]
+FileUnit = Literal["s", "ms", "us", "ns", "iso8601", "cycle"]
+
+
+class Moments(NamedTuple):
+    """Dates of a Parquet file: int64 [n] ns since 1970, IMPOSSIBLE_NS where empty; `is_local` without a time zone."""
+
+    ns: Int64
+    is_local: bool
+
+
+Cells = Sequence[str] | Float64 | Int64 | Moments
+"""Cells of a column: texts, "" where empty, as CSV has them; numbers, NaN where empty; whole numbers; dates."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableForm:
+    """Columns by name; a file may have others, which are not read.
+
+    unit            of the time: numbers of a clock unit may as well be ISO 8601 texts; `iso8601` is texts alone
+    zone            IANA time zone of texts and dates without an offset, "" for UTC
+    channels        `field` is the column
+    other_names     column to another name that it may have, where the file has no column of the first
+    may_be_absent   columns that a file need not have: then no value is in it
+    asked_by        column to the key or option that names it, for messages; `unit_asked_by` likewise
+    """
+
+    device: str
+    time: str
+    unit: FileUnit
+    channels: tuple[SourceChannel, ...]
+    zone: str = ""
+    other_names: Mapping[str, str] = field(default_factory=dict)
+    may_be_absent: frozenset[str] = frozenset()
+    asked_by: Mapping[str, str] = field(default_factory=dict)
+    unit_asked_by: str = ""
+
+
+class TableFile(Protocol):
+    """A file of rows, numbered from 0 on. Every method may raise DataRefused with the place of what cannot be read."""
+
+    @property
+    def path(self) -> Path: ...
+
+    def names(self) -> list[str]:
+        """Its columns."""
+
+    def chunks(self, columns: Sequence[str]) -> Iterator[list[Cells]]:
+        """All rows of the named columns, some thousands at a time."""
+
+    def cell(self, row: int, column: str) -> object:
+        """A cell as the file has it, None where it is empty."""
+
+    def place(self, row: int) -> str:
+        """Where a row stands: "line 7"."""
