@@ -64,8 +64,9 @@ def run(settings: Settings, examine_again: Callable[[], Examined], log: Filterin
         raise ForewarnError(where, f"cannot be written: {error}", next_step="Is the disk full or failing?") from error
     except ForewarnError:
         raise
-    except Exception:
-        log.exception("agent_failed", next_step="This is a fault of forewarn: please report it with this line.")
+    except Exception as error:
+        notes = getattr(error, "__notes__", [])
+        log.exception("agent_failed", notes=notes, next_step="This is a fault of forewarn: please report this line.")
         return FAILED
     finally:
         held.close()

@@ -214,14 +214,14 @@ class Core:
             alerts += ends
             forgotten += silent
             end = int(np.searchsorted(log_times, self._next_tick_ns))
-            readings = self._intake.read(topics[start:end], payloads[start:end], log_times[start:end])
+            readings = self._intake.read(topics[start:end], payloads[start:end], log_times[start:end], messages.among)
             requests += [Request(self._names[source], *message) for source, message in readings.requests]
             stepped = interventions.step(self._stepper, readings, log_times[start:end], self.entry)
             parts.append(stepped.scores)
             alerts += stepped.alerts
             labels += stepped.labels
             rows += stepped.rows
-            drops += [group.shifted(start) for group in self._said(topics[start:end], readings, stepped.drops)]
+            drops += [group.shifted(start) for group in self._said(messages, start, readings, stepped.drops)]
             self.log_time_ns = int(log_times[end - 1])
             self.entry += end - start
             self.n_messages += end - start
@@ -231,14 +231,14 @@ class Core:
         scored = [concatenated(one) for one in zip(*parts, strict=True)] if parts else self._no_scores()
         return Taken(scored, alerts, samples, forgotten, requests, labels, rows)
 
-    def _said(self, topics: Sequence[str], readings: Readings, left_out: Sequence[Drops]) -> list[Drops]:
-        """What is said of a read's messages, now that it is settled which of them are used."""
+    def _said(self, messages: Messages, start: int, readings: Readings, left_out: Sequence[Drops]) -> list[Drops]:
+        """What is said of the messages from `start` on, now that it is settled which of their readings are used."""
         is_used = used_readings(readings.message, left_out)
         drops = [*readings.drops, *left_out]
         if is_used is not None:
             used = [*readings.message[is_used].tolist(), *(one.message for one in readings.interventions)]
             drops = without_idle_doubts(drops, used)
-        return [*drops, *self._intake.two_topics(topics, readings, is_used)]
+        return [*drops, *self._intake.two_topics(messages.topics[start:], readings, is_used, messages.among)]
 
     def _lose_history(self, entry: HistoryLost) -> tuple[list[AlertEvent], list[Key]]:
         stepper = self._stepper

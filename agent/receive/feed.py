@@ -115,7 +115,7 @@ class Feed:
                 continue
             begun_s = time.monotonic()
             topics, payloads, arrived_ns = line.received.portion(PORTION_MESSAGES)
-            self._finish(self._core.apply(Messages(topics, payloads, arrived_ns)))
+            self._finish(self._core.apply(Messages(topics, payloads, arrived_ns, self._inputs.among(line.receiver))))
             self.lag_s = (self._inputs.now_ns() - arrived_ns[-1]) / 1e9
             if line.received.is_taken:
                 line.receiver.acknowledge(line.received.packet_ids)

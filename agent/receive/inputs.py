@@ -24,6 +24,10 @@ class Inputs:
         self.counts: DropCounts = Counter()
         self._of_source = {source: one for one in self.receivers for source in one.sources}
 
+    def among(self, receiver: Receiver) -> tuple[str, ...]:
+        """Names of the sources that its messages may belong to, () where those are all."""
+        return receiver.sources if len(self.receivers) > 1 else ()
+
     def wait(self, longest_s: float) -> float:
         """Wait until one of several has something to do; how long each may then wait by itself."""
         if len(self.receivers) == 1:
