@@ -112,8 +112,8 @@ def test_a_wrong_certificate_or_password_is_named_and_the_agent_lives(
     broker.start()
     listener.wait_until_subscribed(2)
     agent.start()
-    assert why in str(agent.wait_for_log("broker_lost")["why"])
-    agent.wait_for_log("output_lost")
+    assert why in str(agent.wait_for_log("broker_not_connected")["why"])
+    agent.wait_for_log("output_not_connected")
     assert agent.process.poll() is None
     assert agent.stop() == 0
     for secret in (SECRET, "wrong"):
