@@ -21,7 +21,7 @@ from agent.bundle import file as bundle_file
 from agent.config import reload
 from agent.config.load import Examined
 from agent.config.plan import Plan, build, plan
-from agent.config.settings import Broker, Settings
+from agent.config.settings import Settings
 from agent.errors import ForewarnError
 from agent.log import STDERR, DropLog, ShedLog, UndecodableLog, say_threshold
 from agent.publish.message import score_messages
@@ -34,6 +34,7 @@ from agent.receive.client import InputOptions, Receiver
 from agent.receive.feed import Feed
 from agent.receive.inbox import ReadBounds
 from agent.receive.inputs import Inputs
+from agent.receive.overload import Policy
 from agent.service_manager import Progress, Supervisor
 from agent.signals import Signals
 from agent.store.cursor import Cursor
@@ -183,20 +184,26 @@ class Daemon:
         self._log.info("agent_stopped", taken=self._core.n_messages)
 
     def _open_inputs(self) -> Inputs:
-        """A receiver for each broker that has sources."""
+        """A receiver for each broker that has sources, that of [broker] first."""
         now_ns = ArrivalClock(self._log, self._core.log_time_ns).now_ns
-        return Inputs({MAIN_BROKER: self._receiver(MAIN_BROKER, self._settings.broker, now_ns)}, now_ns)
+        named = dict.fromkeys(one.broker for one in self._plan.subscriptions)
+        brokers = sorted(named, key=lambda name: name != MAIN_BROKER)
+        return Inputs({name: self._receiver(name, now_ns) for name in brokers}, now_ns)
 
-    def _receiver(self, name: str, broker: Broker, now_ns: Callable[[], int]) -> Receiver:
-        agent, sources = self._settings.agent, self._plan.sources
+    def _receiver(self, name: str, now_ns: Callable[[], int]) -> Receiver:
+        agent, broker = self._settings.agent, self._settings.broker_of(name)
         client_id = f"{broker.client_id or f'forewarn-{agent.node}'}-in"
+        names = [source.name for source in self._plan.sources]
+        of_source = dict(zip(names, self._plan.subscriptions, strict=True))
         options = InputOptions(
             client_id if name == MAIN_BROKER else f"{client_id}-{name}",
-            sources,
+            self._plan.sources,
             self._plan.qos,
             ReadBounds(agent.payload_bytes_max, agent.rows_per_device_max, agent.device_id_bytes_max),
             path=agent.receiver,
             now_ns=now_ns,
+            policies={source: Policy(one.overload, one.rate_max) for source, one in of_source.items()},
+            reads=[source for source, one in of_source.items() if one.broker == name],
         )
         return Receiver(broker, options, self._log)
 

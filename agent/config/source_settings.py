@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 else:
     CodecName = Literal[tuple(CODECS)]
 
-Overload = Literal["block", "oldest", "newest"]
+Overload = Literal["newest", "oldest", "block"]
 
 
 def _one_or_several(value: object) -> object:
@@ -111,12 +111,15 @@ class SourceSettings(Table):
         "life with that row, as on a test bench.",
     )
     overload: Overload = Field(
-        default="block",
-        description="What gives way when more comes than is taken: the sender waits as far as the broker lets it "
-        "(`block`), or the oldest or newest rows are shed, counted, and a `gap`.",
+        default="newest",
+        description="What gives way when no more rows of a device may wait: its newest or oldest are shed, counted, "
+        "and a `gap`; or nothing is read from the broker, for half a keepalive at most (`block`).",
     )
     rate_max: int = Field(
-        default=0, ge=0, le=10_000_000, description="Messages/s of the source; what is beyond is shed. 0 = no bound."
+        default=0,
+        ge=0,
+        le=10_000_000,
+        description="Messages that are taken in a second; the others are dropped and counted. 0 = no bound.",
     )
 
     @field_validator("topic")
