@@ -10,8 +10,8 @@ ReasonName = Literal[
     "empty", "malformed", "wrong_type", "out_of_range", "too_large", "no_time", "impossible_time", "future",
     "no_channels", "late", "repeated", "too_fast", "device_id", "devices_max", "no_source", "not_finite", "retained",
     "duplicate_delivery", "topic", "shed", "rate", "request_not_sent", "broker_dropped", "protocol_error", "forgotten",
-    "outbox_full", "score_not_sent", "packet_too_large", "missing_channel", "extra_channel", "extra_topic",
-    "clock_rebased", "clock_unsteady", "two_topics", "mixed_rows", "new_life", "bad_value",
+    "outbox_full", "score_not_sent", "packet_too_large", "no_birth", "births_max", "missing_channel", "extra_channel",
+    "extra_topic", "clock_rebased", "clock_unsteady", "two_topics", "mixed_rows", "new_life", "bad_value",
 ]  # fmt: skip
 
 
@@ -140,6 +140,18 @@ _ALL = (
         "packet_too_large",
         "A status or score is longer than the output broker takes. Events of that length wait as `parked`.",
         "Let the output broker take longer packets.",
+    ),
+    Reason(
+        "no_birth",
+        "Sparkplug: its node or device has sent no birth since the agent listens to it, or a message of its node is "
+        "missing, which may have been one. The agent requests a rebirth.",
+        "Nothing, at a start or after a loss. Else: may the agent publish on `spBv1.0/GROUP/NCMD/NODE`, and does the "
+        "node answer there?",
+    ),
+    Reason(
+        "births_max",
+        "Sparkplug: a birth is of a node beyond 4,096, or brings more than 524,288 metrics with the births before it.",
+        "Let each of several agents read some of the groups; known nodes are never evicted.",
     ),
     Reason(
         "missing_channel",

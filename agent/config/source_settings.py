@@ -21,6 +21,7 @@ from agent.config.source_tables import (
 )
 from agent.config.table import HOUR, MINUTE, MS, NAME, Table
 from agent.decode.codec import CODECS
+from agent.decode.sparkplug_topic import LEVELS_OF
 from agent.decode.topic import Pattern
 from agent.words import Compression, FirstSeen
 
@@ -147,7 +148,8 @@ class SourceSettings(Table):
 
     @model_validator(mode="after")
     def _what_is_named_is_there(self) -> Self:
-        by_payload = {*self.tags} | ({"device"} if DEVICE in self.payload.readings else set())
+        by_payload = {*self.tags, *LEVELS_OF.get(self.codec, ())}
+        by_payload |= {"device"} if DEVICE in self.payload.readings else set()
         for topic in self.topic:
             levels = names_in(topic)
             if twice := next((name for name in levels if name in self.tags or levels.count(name) > 1), ""):

@@ -40,7 +40,7 @@ class Way:
         if tags is None:
             return None
         tags = tuple(tags[place] if place >= 0 else "" for place in self.order)
-        return Address(self.source, self.device.of(tags) if self.names_device else "", tags)
+        return Address(self.source, self.device.of(tags) if self.names_device else "", tags, topic)
 
 
 class Ways:

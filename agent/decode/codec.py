@@ -8,6 +8,7 @@ from agent.decode.json import JsonCodec
 from agent.decode.packed_float32 import PackedFloat32Codec
 from agent.decode.readings import Batch, Decoded
 from agent.decode.senml import SenmlCodec
+from agent.decode.sparkplug import SparkplugCodec
 from agent.decode.text_value import TextValueCodec
 from agent.words import Source
 
@@ -56,5 +57,6 @@ CODECS: dict[str, type[Codec]] = {
     "json": JsonCodec,
     "senml": SenmlCodec,
     "text": TextValueCodec,
+    "sparkplug": SparkplugCodec,
 }
 SEVERAL_TOPICS = frozenset({"sparkplug"})  # codecs whose devices send on several topics, one a kind of message
