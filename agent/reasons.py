@@ -11,7 +11,8 @@ ReasonName = Literal[
     "no_channels", "late", "repeated", "too_fast", "device_id", "devices_max", "no_source", "not_finite", "retained",
     "duplicate_delivery", "topic", "shed", "rate", "request_not_sent", "broker_dropped", "protocol_error", "forgotten",
     "outbox_full", "score_not_sent", "packet_too_large", "no_birth", "births_max", "missing_channel", "extra_channel",
-    "extra_topic", "clock_rebased", "clock_unsteady", "two_topics", "mixed_rows", "new_life", "bad_value",
+    "extra_topic", "clock_rebased", "time_zone", "clock_unsteady", "two_topics", "mixed_rows", "reorder_full",
+    "new_life", "bad_value",
 ]  # fmt: skip
 
 
@@ -177,6 +178,12 @@ _ALL = (
         is_used=True,
     ),
     Reason(
+        "time_zone",
+        "The clock is off by steady whole quarter hours, as local times are. Counted once, before it is re-based.",
+        "Name the zone in `time.zone`, or let the device send UTC.",
+        is_used=True,
+    ),
+    Reason(
         "clock_unsteady",
         "The clock is ahead by ever another amount, so the row has its arrival time.",
         "Mend the clock, or leave `time` out.",
@@ -192,6 +199,12 @@ _ALL = (
         "mixed_rows",
         "Late or repeated rows come between new ones again and again.",
         "Do two machines use one id? Is every row sent twice, by a bridge for one?",
+        is_used=True,
+    ),
+    Reason(
+        "reorder_full",
+        "More readings of the device wait for older ones than there is room for; the oldest of them went on early.",
+        "Make the source's `lateness` shorter, or the rows fewer.",
         is_used=True,
     ),
     Reason(
