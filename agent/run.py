@@ -23,7 +23,7 @@ from agent.config.load import Examined
 from agent.config.plan import Plan, build, plan
 from agent.config.settings import Settings
 from agent.errors import ForewarnError
-from agent.log import STDERR, DropLog, ShedLog, UndecodableLog, say_threshold
+from agent.log import STDERR, DropLog, RequestLog, ShedLog, UndecodableLog, say_threshold
 from agent.publish.message import score_messages
 from agent.publish.mqtt import Output
 from agent.publish.sinks import SINKS, Opening, Sinks
@@ -119,6 +119,7 @@ class Daemon:
         self._events_due = cursors["mqtt"]
         self._drop_log = DropLog(log)
         self._shed_log = ShedLog(log)
+        self._request_log = RequestLog(log)
         self._undecodable_log = UndecodableLog(log, settings.agent.undecodable_max)
         self._feed = Feed(self._inputs, self._core, self._finish, drop_log=self._drop_log, shed_log=self._shed_log)
         now_s = time.monotonic()
@@ -144,6 +145,7 @@ class Daemon:
         self._feed.turn(TURN_S)
         self._drop_log.say(time.monotonic())
         self._shed_log.say(time.monotonic())
+        self._request_log.say(time.monotonic())
         self._sinks.turn(time.monotonic())
         now_s = time.monotonic()
         self._durability.after_turn(now_s, self._settings.agent.snapshot_every.total_seconds())
@@ -221,6 +223,7 @@ class Daemon:
             say(f"alert_{event.kind}", **named, **judged, id=event.alert)
         self._drop_log.hear(taken.drops, self._core.counts)
         self._inputs.publish(taken.requests)
+        self._request_log.hear(taken.requests)
         if self._settings.publish.scores == "all":
             for model, scores in zip(self._plan.models, taken.scores, strict=True):
                 manifest = model.bundle.manifest
