@@ -42,7 +42,7 @@ from agent.store.durability import DURABILITIES
 from agent.store.instance import instance_id
 from agent.store.lock import lock
 from agent.store.outbox import ALERT_TABLE, Outbox
-from agent.words import Taken
+from agent.words import DropCounts, Taken
 
 TURN_S = 0.05  # longest wait for a message: the output and the clock get their turn
 BUSY_NAP_S = 0.005  # the longest nap while the output waits for acknowledgements: more goes out as they come
@@ -190,9 +190,10 @@ class Daemon:
         now_ns = ArrivalClock(self._log, self._core.log_time_ns).now_ns
         named = dict.fromkeys(one.broker for one in self._plan.subscriptions)
         brokers = sorted(named, key=lambda name: name != MAIN_BROKER)
-        return Inputs({name: self._receiver(name, now_ns) for name in brokers}, now_ns)
+        counts: DropCounts = Counter()
+        return Inputs({name: self._receiver(name, now_ns, counts) for name in brokers}, now_ns, counts)
 
-    def _receiver(self, name: str, now_ns: Callable[[], int]) -> Receiver:
+    def _receiver(self, name: str, now_ns: Callable[[], int], counts: DropCounts) -> Receiver:
         agent, broker = self._settings.agent, self._settings.broker_of(name)
         client_id = f"{broker.client_id or f'forewarn-{agent.node}'}-in"
         names = [source.name for source in self._plan.sources]
@@ -206,6 +207,7 @@ class Daemon:
             now_ns=now_ns,
             policies={source: Policy(one.overload, one.rate_max) for source, one in of_source.items()},
             reads=[source for source, one in of_source.items() if one.broker == name],
+            counts=counts,
         )
         return Receiver(broker, options, self._log)
 
@@ -266,7 +268,7 @@ class Daemon:
             },
             devices=view.devices_by_quality(),
             alerts={"standing": view.n_standing()},
-            drops=by_source([self._core.counts, *self._inputs.drops, +own]),
+            drops=by_source([self._core.counts, self._inputs.counts, +own]),
             undecodable=self._undecodable_log.hear(self._core.undecodable()),
             shed=by_source([dict(self._inputs.shed.most_common(SHED_MAX))]),
             log_lines_lost=STDERR.lost,

@@ -92,7 +92,7 @@ class Feed:
             for source in receiver.sources:
                 self._core.apply(HistoryLost(source))
         self._accept(line, received)
-        self._drop_log.hear(received.drops, receiver.inbox.counts)
+        self._drop_log.hear(received.drops, self._inputs.counts)
         self._shed_log.hear(received.shed, time.monotonic())
         if received.is_taken:
             receiver.acknowledge(received.packet_ids)
