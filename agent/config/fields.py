@@ -9,6 +9,7 @@ from agent.config.plain import plain_channel, plain_source
 from agent.config.readers import Owner, Reader, readers
 from agent.config.source_settings import SourceSettings
 from agent.decode.codec import CODECS
+from agent.decode.expand import compression_problem
 from agent.words import SourceChannel
 
 
@@ -30,6 +31,8 @@ def codec_faults(index: int, source: SourceSettings, channels: Mapping[str, Sour
 
     channels  those that it reads, by their names
     """
+    if missing := compression_problem(source.compression):
+        yield ("source", index, "compression"), missing
     wrong, always = _problems(source, *channels.values()), _problems(source)
     of_one = wrong.keys() - always.keys()
     told: set[tuple[str, str]] = set()

@@ -354,3 +354,14 @@ def test_a_host_that_no_resolver_takes_is_a_problem(tmp_path, host):
     path = write_configuration(tmp_path, f'{VALID}{SOURCE}[broker]\nhost = "{host}"\n')
     with pytest.raises(ConfigurationRefused, match=r"broker.host: is no name of a host"):
         load(path, {})
+
+
+def test_a_compression_whose_package_is_missing_is_told(tmp_path, monkeypatch):
+    text = VALID + SOURCE + 'compression = "zstd"\n'
+    assert found_in(tmp_path, text) == []
+    monkeypatch.setattr("agent.decode.expand.find_spec", lambda name: None)
+    (found,) = found_in(tmp_path, text)
+    assert (
+        found
+        == 'forewarn.toml:13: source[press].compression: zstd needs the package zstandard: install "forewarn[zstd]"'
+    )
