@@ -109,7 +109,7 @@ class Table(Section):
 
     @model_validator(mode="after")
     def _a_word_means_one_thing(self) -> Self:
-        for info in map(self._info, {*self.channels, *self.columns}):
+        for info in map(self._info, dict.fromkeys((*self.channels, *self.columns))):
             for word, number in info.words.items():
                 if word in info.missing_words or number in info.missing or isinstance(code(word), float):
                     raise ValueError(f"words.{word} = {number:g} of channel {info.name!r} is a number or missing, too")

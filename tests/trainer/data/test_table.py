@@ -13,8 +13,10 @@ from agent.errors import ForewarnError
 from agent.table import files
 from tests.trainer.fleet import NAMES, fleet, small_config
 from tests.trainer.recordings import DEVICES, FAILURES, ROWS, lines, set_cell, table, write, write_fleet
+from trainer.bundle.assemble import channels_of
 from trainer.data.dataset import histories_of
 from trainer.data.history import History
+from trainer.data.split import Parts
 from trainer.data.table import Table
 from trainer.data.table import read_table as read
 
@@ -207,3 +209,84 @@ def test_a_machine_that_mostly_stands_still_is_no_outlier(folder: Path) -> None:
         cells[4] = "47" if number % 200 == 0 else "0"
     write(folder / ROWS, [",".join(cells) for cells in content])
     assert len(read_table(table(), folder)) == DEVICES
+
+
+MAPPED = {
+    "columns": {"T24": {"column": "T 24", "unit": "degR", "missing": ["-9999", "NA"]}, "T30": {"words": {"ON": 1.0}}},
+    "missing": ["Bad", -1],
+    "words": {"OFF": 0},
+}
+
+
+def test_what_is_mapped_is_what_a_bundle_tells(folder: Path) -> None:
+    """Columns, units, codes and words, for one channel and for all; they come back from the kept configuration."""
+    of = table(**MAPPED)
+    t24, t30, ps30 = of.channel_info(NAMES)
+    assert (t24.column, t24.unit, t24.missing, t24.missing_words) == ("T 24", "degR", (-1.0, -9999.0), ("Bad", "NA"))
+    assert (t30.column, t30.missing, t30.words) == ("", (-1.0,), {"OFF": 0.0, "ON": 1.0})
+    assert (ps30.missing, ps30.missing_words, ps30.words) == ((-1.0,), ("Bad",), {"OFF": 0.0})
+    assert Table.model_validate_json(of.model_dump_json()) == of
+    parts = Parts(fleet(3), fleet(3), fleet(3))
+    for channel, info in zip(channels_of(small_config(data=of), parts), of.channel_info(NAMES), strict=True):
+        told = (channel.column, channel.unit, channel.missing, channel.words, channel.missing_words)
+        assert told == (info.column, info.unit, info.missing, info.words, info.missing_words)
+        form_has = of.form(NAMES).channels[NAMES.index(channel.name)]
+        assert channel.recorded == form_has
+
+
+def test_a_table_is_read_by_its_columns_and_words(folder: Path) -> None:
+    (folder / ROWS).write_text((folder / ROWS).read_text().replace("T24", "T 24"))
+    for line, cell in ((3, "OFF"), (4, "Bad"), (5, "-9999"), (6, "NA"), (7, "true")):
+        set_cell(folder / ROWS, line, 2, cell)
+    set_cell(folder / ROWS, 3, 3, "ON")
+    one = next(one for one in read_table(table(**MAPPED, outliers="keep"), folder) if one.device == "1")
+    assert one.x[1:6, 0].tobytes() == np.float32([0, np.nan, np.nan, np.nan, 1]).tobytes()
+    assert one.x[1, 1] == 1
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"words": {"NA": 1}, "missing": ["NA"]}, "words.NA = 1 of channel 'T24' is a number or missing, too"),
+        ({"words": {"ON": -1}, "missing": [-1]}, "words.ON = -1"),
+        ({"words": {"7": 1}}, "words.7 = 1"),
+        ({"words": {" ON": 1}}, "words. ON"),
+        ({"missing": [""]}, "missing"),
+        ({"missing": [float("inf")]}, "missing"),
+        ({"zone": "Europe/Atlantis"}, "'Europe/Atlantis' is no time zone"),
+        ({"columns": {"T24": "T30"}}, "column 'T30' is named twice"),
+        ({"columns": {"T24": "device"}}, "column 'device' is named twice"),
+    ],
+)
+def test_a_mapping_that_contradicts_itself_is_refused(fields: dict[str, object], what: str) -> None:
+    with pytest.raises(ValueError, match=what):
+        table(**fields)
+
+
+def test_a_column_for_no_channel_is_refused(folder: Path) -> None:
+    with pytest.raises(ForewarnError, match=r"data.columns: no channel 'T25'\n  Those of .*: T24, T30, Ps30"):
+        read_table(table(columns={"T25": "x"}), folder)
+
+
+def test_local_times_and_other_units_are_read(folder: Path) -> None:
+    write(folder / ROWS, ["device,t,T24,T30,Ps30", *(f"1,2026-07-15 12:00:{s:02},{s},2,3" for s in range(9))])
+    write(folder / FAILURES, ["device,t_fail", "1,2026-07-15T10:01:00Z"])
+    (one,) = read_table(table(time_unit="s", zone="Europe/Berlin"), folder)
+    assert one.t_s[0] == 1_784_109_600
+    assert one.t_fail == 1_784_109_660
+    write(folder / ROWS, ["device,t,T24,T30,Ps30", *(f"1,{1_784_109_600_000 + s},{s},2,3" for s in range(9))])
+    write(folder / FAILURES, ["device,t_fail", "1,1784109660000"])
+    (one,) = read_table(table(time_unit="ms"), folder)
+    assert (one.t_s[1] - one.t_s[0]).round(6) == 0.001
+    assert one.t_fail == 1_784_109_660
+
+
+def test_times_that_cannot_be_right_are_told(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Case T9: dates as a spreadsheet counts them."""
+    write(folder / ROWS, ["device,t,T24,T30,Ps30", *(f"1,{45_717 + s / 24:.6f},{s},2,3" for s in range(9))])
+    read_table(table(time_unit="s", failures="", run_to_failure=True), folder)
+    told = capsys.readouterr().err
+    assert told.startswith(
+        "rows.csv line 2: column 't' is '45717.000000', which is 1970-01-01T12:41:57Z. It looks like a"
+    )
+    assert "a date as spreadsheets count days, 2025-03-01T00:00:00: write it as a text" in told
