@@ -75,7 +75,7 @@ class Feed:
     def close(self) -> None:
         """Take what has been read and what waits, and say goodbye."""
         self._take(math.inf)
-        for line in self._lines:
+        for line in [*self._lines]:
             while line.receiver.inbox.overload.backlog:
                 self._accept(line, line.receiver.inbox.release())
                 self._take(math.inf)

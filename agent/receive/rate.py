@@ -7,7 +7,7 @@ others nothing, but for the second in which it begins. This happens before the i
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from agent.receive.backlog import Device
 
@@ -20,36 +20,44 @@ class Rate:
     def __init__(self, messages_max: float) -> None:
         self._messages_max = messages_max
         self._ends_s = -math.inf
-        self._level = math.inf  # rows of one device that are taken in this second
+        self._level = math.inf  # messages of one device that are taken in this second
         self._came: Counter[Device] = Counter()  # in this second, taken or not
         self._taken: Counter[Device] = Counter()
+        self._n_taken = 0
 
-    def over(self, devices: Sequence[Device], now_s: float) -> list[int]:
-        """Which of the messages of a read at monotonic now_s are beyond the rate; `devices` are whose they are."""
+    def take(self, came: Counter[Device], now_s: float) -> bool:
+        """Messages of a read come at monotonic now_s, `came` of each device. Whether all are taken.
+
+        If not, each is to be asked for with `take_one`, in their order.
+        """
         if now_s >= self._ends_s:
-            is_next = now_s < self._ends_s + WINDOW_S  # a second ago nothing else is known of the demand
+            is_next = now_s < self._ends_s + WINDOW_S  # else nobody sent anything for a second
             self._level = level(self._came.values(), self._messages_max) if is_next else math.inf
             self._ends_s = now_s + WINDOW_S
             self._came.clear()
             self._taken.clear()
-        came, taken = Counter(devices), self._taken
+            self._n_taken = 0
         self._came.update(came)
-        room = self._messages_max - taken.total()
-        if len(devices) <= room and all(taken[device] + n <= self._level for device, n in came.items()):
-            taken.update(came)
-            return []
-        beyond = []
-        for place, device in enumerate(devices):
-            if room >= 1 and taken[device] < self._level:
-                taken[device] += 1
-                room -= 1
-            else:
-                beyond.append(place)
-        return beyond
+        n_came = came.total()
+        if self._n_taken + n_came > self._messages_max:
+            return False
+        if any(self._taken[device] + count > self._level for device, count in came.items()):
+            return False
+        self._taken.update(came)
+        self._n_taken += n_came
+        return True
+
+    def take_one(self, device: Device) -> bool:
+        """Whether one more message of a device is taken in this second."""
+        if self._n_taken >= self._messages_max or self._taken[device] >= self._level:
+            return False
+        self._taken[device] += 1
+        self._n_taken += 1
+        return True
 
 
 def level(demands: Iterable[int], in_all: float) -> float:
-    """How much each may have, at least 1, so that all together have `in_all`; infinite where that is enough."""
+    """How many each may have, at least 1, so that all together have `in_all`; infinite where that is enough."""
     lowest_first = sorted(demands)
     left = in_all
     for number, demand in enumerate(lowest_first):

@@ -256,6 +256,16 @@ def test_history_that_one_broker_lost_is_no_gap_at_another():
     assert (found["p1"][-2:], found["y1"][-2:]) == ([Quality.OK] * 2, [Quality.GAP, Quality.OK])
 
 
+def test_a_stop_takes_what_waits_of_all_brokers():
+    both = [Reads(), Reads(sources=("yard",))]
+    one, into, _ = fed(*both, sources=(SOURCE, YARD))
+    for reads, source, messages in zip(both, ("press", "yard"), (life("p1", 5), in_yard(life("y1", 7))), strict=True):
+        for topic, payload in messages:
+            reads.inbox.overload.backlog.add((source, messages[0][0]), Row(topic, payload, 10**9))
+    one.close()
+    assert into.n_messages == 12
+
+
 def test_the_clock_goes_on_when_no_broker_brings_anything():
     one, into, _ = fed(Reads(), Reads(sources=("yard",)), sources=(SOURCE, YARD))
     one.turn(0.0)

@@ -13,9 +13,9 @@ HOG, FLEET = ("press", "hog"), [("press", f"p{number}") for number in range(20)]
 
 
 def taken(rate: Rate, devices, now_s: float) -> Counter:
-    """Of each device, how many of its messages were taken."""
-    over = set(rate.over(devices, now_s))
-    return Counter(device for place, device in enumerate(devices) if place not in over)
+    """Of each device, how many of the messages of a read are taken."""
+    came = Counter(devices)
+    return came if rate.take(came, now_s) else Counter(device for device in devices if rate.take_one(device))
 
 
 def test_no_more_than_the_rate_is_taken_in_any_second():
@@ -29,7 +29,7 @@ def test_below_the_rate_nothing_is_left_out_however_it_comes():
     rate = Rate(100)
     for second in range(3):
         for tenth in range(9):
-            assert rate.over([HOG] * 10 + FLEET[:1], second + tenth / 10) == []
+            assert rate.take(Counter([HOG] * 10 + FLEET[:1]), second + tenth / 10)
 
 
 def test_from_its_second_second_on_a_hog_costs_the_others_nothing():
@@ -49,10 +49,10 @@ def test_from_its_second_second_on_a_hog_costs_the_others_nothing():
 def test_a_device_that_has_calmed_down_is_held_back_no_longer():
     rate = Rate(10)
     for now_s in (0.0, 1.0):
-        rate.over([HOG] * 100 + FLEET[:1], now_s)
+        taken(rate, [HOG] * 100 + FLEET[:1], now_s)
     assert taken(rate, [HOG] * 10, 2.0) == {HOG: 9}, "by what the second before brought"
     assert taken(rate, [HOG] * 10, 3.0) == {HOG: 10}
-    rate.over([HOG] * 100, 4.0)
+    taken(rate, [HOG] * 100, 4.0)
     assert taken(rate, [HOG] * 10, 99.0) == {HOG: 10}, "nothing came for long"
 
 
