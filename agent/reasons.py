@@ -10,9 +10,9 @@ ReasonName = Literal[
     "empty", "malformed", "wrong_type", "out_of_range", "too_large", "no_time", "impossible_time", "future",
     "no_channels", "late", "repeated", "too_fast", "device_id", "devices_max", "no_source", "not_finite", "retained",
     "duplicate_delivery", "topic", "shed", "rate", "request_not_sent", "broker_dropped", "protocol_error", "forgotten",
-    "outbox_full", "score_not_sent", "packet_too_large", "no_birth", "births_max", "missing_channel", "extra_channel",
-    "extra_topic", "clock_rebased", "time_zone", "clock_unsteady", "two_topics", "mixed_rows", "reorder_full",
-    "new_life", "bad_value",
+    "outbox_full", "score_not_sent", "packet_too_large", "missing_channel", "extra_channel", "extra_topic",
+    "clock_rebased", "clock_unsteady", "two_topics", "mixed_rows", "new_life", "bad_value",
+    "too_many_readings",
 ]  # fmt: skip
 
 
@@ -39,10 +39,15 @@ _ALL = (
     ),
     Reason(
         "wrong_type",
-        "A field is not a number, or the whole is not what the codec reads: for `json`, one object.",
-        "Send numbers as numbers; `detail` names the field.",
+        "It is not what the codec reads, such as an array where the source says that an object stands.",
+        "`detail` says what stands where. See `payload.readings` and `payload.form`.",
     ),
-    Reason("out_of_range", "A number is beyond what a double holds, such as 1e400.", "Mend the device."),
+    Reason(
+        "out_of_range",
+        "A number is beyond what a double holds, such as 1e400. The channel is missing in this row.",
+        "Mend the device; `detail` names the field.",
+        is_used=True,
+    ),
     Reason(
         "too_large",
         "It has more bytes than `agent.payload_bytes_max`.",
@@ -143,18 +148,6 @@ _ALL = (
         "Let the output broker take longer packets.",
     ),
     Reason(
-        "no_birth",
-        "Sparkplug: its node or device has sent no birth since the agent listens to it, or a message of its node is "
-        "missing, which may have been one. The agent requests a rebirth.",
-        "Nothing, at a start or after a loss. Else: may the agent publish on `spBv1.0/GROUP/NCMD/NODE`, and does the "
-        "node answer there?",
-    ),
-    Reason(
-        "births_max",
-        "Sparkplug: a birth is of a node beyond 4,096, or brings more than 524,288 metrics with the births before it.",
-        "Let each of several agents read some of the groups; known nodes are never evicted.",
-    ),
-    Reason(
         "missing_channel",
         "Some channels have no value.",
         "Mend the sensor; `detail` names the first.",
@@ -178,12 +171,6 @@ _ALL = (
         is_used=True,
     ),
     Reason(
-        "time_zone",
-        "The clock is off by steady whole quarter hours, as local times are. Counted once, before it is re-based.",
-        "Name the zone in `time.zone`, or let the device send UTC.",
-        is_used=True,
-    ),
-    Reason(
         "clock_unsteady",
         "The clock is ahead by ever another amount, so the row has its arrival time.",
         "Mend the clock, or leave `time` out.",
@@ -202,12 +189,6 @@ _ALL = (
         is_used=True,
     ),
     Reason(
-        "reorder_full",
-        "More readings of the device wait for older ones than there is room for; the oldest of them went on early.",
-        "Make the source's `lateness` shorter, or the rows fewer.",
-        is_used=True,
-    ),
-    Reason(
         "new_life",
         "A counter of cycles started again, so this is a machine of unknown age; its alert ended with this cause.",
         "Nothing, after an overhaul or a replacement.",
@@ -220,6 +201,11 @@ _ALL = (
         "`detail` names field and value. Give texts that stand for numbers, or for no value, in `words`; set "
         '`numbers_as_text` for `"55.1"`.',
         is_used=True,
+    ),
+    Reason(
+        "too_many_readings",
+        "A message brings more than 4,096 readings, or fewer that have more than 65,536 channels in all.",
+        "Send them in several messages.",
     ),
 )
 REASONS: dict[ReasonName, Reason] = {reason.name: reason for reason in _ALL}

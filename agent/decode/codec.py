@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
+from agent.decode.cbor import CborCodec
 from agent.decode.influx import InfluxCodec
 from agent.decode.json import JsonCodec
+from agent.decode.msgpack import MsgpackCodec
 from agent.decode.packed_float32 import PackedFloat32Codec
 from agent.decode.readings import Batch, Decoded
 from agent.decode.senml import SenmlCodec
-from agent.decode.sparkplug import SparkplugCodec
 from agent.decode.text_value import TextValueCodec
 from agent.words import Source
 
@@ -52,11 +53,12 @@ class Remembers(Protocol):
 
 
 CODECS: dict[str, type[Codec]] = {
+    "cbor": CborCodec,
     "float32": PackedFloat32Codec,
     "influx": InfluxCodec,
     "json": JsonCodec,
+    "msgpack": MsgpackCodec,
     "senml": SenmlCodec,
     "text": TextValueCodec,
-    "sparkplug": SparkplugCodec,
 }
 SEVERAL_TOPICS = frozenset({"sparkplug"})  # codecs whose devices send on several topics, one a kind of message

@@ -7,6 +7,7 @@ the reading is doubted, and no other value of it is lost.
 
 import math
 import re
+from decimal import Decimal
 from typing import Final
 
 from agent.reasons import ReasonName
@@ -32,7 +33,7 @@ class BadValue(ValueError):
 
 def value_of(found: object, channel: SourceChannel, *, numbers_as_text: bool = False) -> float:
     """The number that `found` means as a value of `channel`, NaN for none. Raises BadValue."""
-    if isinstance(found, bool | int | float):
+    if isinstance(found, int | float | Decimal):
         try:
             number = float(found)
         except OverflowError:
@@ -65,6 +66,6 @@ def shown(found: object) -> str:
     """A value of a payload, short enough for a log line."""
     if isinstance(found, str):
         return repr(found if len(found) <= _TEXT_CHARS_SHOWN else found[:_TEXT_CHARS_SHOWN] + "...")
-    if isinstance(found, float):
+    if isinstance(found, float) or (isinstance(found, int) and abs(found) < 2**64):
         return str(found)
     return _KINDS.get(type(found), "no number")

@@ -57,8 +57,8 @@ TRAINER_READS_TOO = {
 }  # one judge, one budget, one engine
 
 RUNTIME = {
+    "cbor2",
     "click",
-    "google",
     "msgspec",
     "numpy",
     "onnxruntime",
@@ -70,7 +70,6 @@ RUNTIME = {
 }
 IN_ONE_FILE = {
     "amqtt": "agent/replay/broker/embedded.py",
-    "google": "agent/decode/sparkplug_payload.py",
     "matplotlib": "agent/replay/report/plot.py",
     "onnxruntime": "agent/step/engine.py",
     "polars": "agent/table/parquet_file.py",

@@ -57,7 +57,7 @@ def test_a_codec_is_one_file_one_line_one_folder_of_cases_and_one_section(tmp_pa
     (tmp_path / "agent/decode/lines.py").write_text(code())
     catalogue = tmp_path / "agent/decode/codec.py"
     replaced(catalogue, "JsonCodec,\n", 'JsonCodec,\n    "lines": LinesCodec,\n')
-    replaced(catalogue, "JsonCodec\n", "JsonCodec\nfrom agent.decode.lines import LinesCodec\n")
+    replaced(catalogue, "import JsonCodec\n", "import JsonCodec\nfrom agent.decode.lines import LinesCodec\n")
     pytest = ("-m", "pytest", "-v", "-p", "no:cacheprovider", "-c", "/dev/null", f"--rootdir={tmp_path}", CONTRACT)
     assert "tests/data/codec/lines is missing" in run(tmp_path, *pytest, "-k", "has_cases", returncode=1)
     folder = tmp_path / "tests/data/codec/lines"

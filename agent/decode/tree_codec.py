@@ -1,0 +1,232 @@
+"""What the codecs of trees, `json`, `cbor` and `msgpack`, have in common: payloads to readings.
+
+An ordinary payload goes bytes -> struct -> columns, all in C. One that the source's types refuse is looked at again by
+itself: another field beside the channels costs a second decoding; anything else is parsed to plain objects and mended.
+A payload with so many fields that finding each among many channels would take long is mended at once, since a dict
+finds a field sooner than a struct does.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from agent.decode.device_name import DeviceName, payload_names
+from agent.decode.flat import Found, readings_of, text_of
+from agent.decode.forms import FORMS
+from agent.decode.mend import mended
+from agent.decode.paths import Keys, Path, readings_steps
+from agent.decode.readings import Batch, Decoded, Fault, Intervened
+from agent.decode.shape import Leaf, Shape, ShapeProblem, leaves
+from agent.decode.typed import payload_type
+from agent.decode.unread import Unread
+from agent.values.times import IMPOSSIBLE_NS
+from agent.words import Devices, Int64, Source
+
+WIDE: Final = 64  # leaves; with fewer of them no payload takes long
+COMPARISONS_MAX: Final = 2**21  # of fields with leaves, about 10 ms: msgspec goes through the leaves for each field
+
+
+class Encoding(NamedTuple):
+    """How trees are written as bytes.
+
+    decoder         from a type, and whether it is strict about texts for numbers, a function bytes -> that type
+    parse           bytes -> plain objects, as much of them as can be read
+    errors          what these raise for bytes that they refuse
+    fields_max      of bytes, as many fields as there can be in them
+    checks_numbers  NaN and infinite numbers can be written
+    """
+
+    decoder: Callable[[Any, bool], Callable[[bytes], Any]]
+    parse: Callable[[bytes], object]
+    errors: tuple[type[Exception], ...]
+    fields_max: Callable[[bytes], int]
+    checks_numbers: bool
+
+
+class TreeCodec:
+    """Decodes the payloads of one source that are trees in one encoding."""
+
+    def __init__(self, source: Source, encoding: Encoding) -> None:
+        self._source = source
+        self._shape = Shape(source)
+        self._errors = encoding.errors
+        self._parse = encoding.parse
+        as_text = source.payload.numbers_as_text
+        self._any, forbidding = (payload_type(source, self._shape, forbids_extra=forbids) for forbids in (False, True))
+        self._lenient = encoding.decoder(self._any, not as_text)
+        self._strict = encoding.decoder(forbidding, not as_text) if source.report_extra else self._lenient
+        n_leaves = len(self._shape.places)
+        if n_leaves > WIDE:
+            self._strict = _for_few_fields(self._strict, encoding.fields_max, COMPARISONS_MAX // n_leaves)
+        self._form = FORMS[source.payload.form](source, self._shape, checks_numbers=encoding.checks_numbers or as_text)
+        self._device = DeviceName(source)
+        self._tags = self._shape.of("tag")
+        key_names = [step.name for step in self._shape.steps if isinstance(step, Keys)]
+        self._keys = [key_names.index(name) for name in payload_names(source)[len(self._tags) :]]
+        self._intervention = self._shape.places.get(("intervention", 0))
+        self._kinds = dict(source.interventions.words) if source.interventions else {}
+
+    def decode(self, batch: Batch) -> Decoded:
+        """The readings of payloads; see `agent.decode.codec`."""
+        payloads: list[Any] = []
+        faults: list[Fault] = []
+        dropped: list[int] = []
+        rest = map(self._strict, batch.payloads)
+        while True:
+            try:
+                payloads.extend(rest)  # what it has decoded stays when it raises, and it goes on with the next payload
+                break
+            except self._errors as error:
+                row = len(payloads) + len(dropped)
+                try:
+                    payload, doubts = self._look_again(batch.payloads[row], row, error)
+                except Unread as fate:
+                    dropped.append(row)
+                    faults.append(Fault(row, fate.reason, str(fate)))
+                else:
+                    payloads.append(payload)
+                    faults += doubts
+        rows = np.delete(np.arange(len(batch.payloads)), dropped) if dropped else None
+        return self._decoded(payloads, rows, batch, faults)
+
+    def _look_again(self, payload: bytes, row: int, error: Exception) -> tuple[Any, list[Fault]]:
+        """The struct of a payload that was refused with `error`, and its doubts. Raises Unread."""
+        if not payload:
+            raise Unread("empty", "the payload has no bytes")
+        if isinstance(error, msgspec.ValidationError) and "unknown field" in str(error):
+            with suppress(*self._errors):
+                return self._lenient(payload), [Fault(row, "extra_channel", str(error))]
+        try:
+            parsed = self._parse(payload)
+        except self._errors as fault:
+            raise Unread("malformed", str(fault)) from None
+        good, faults = mended(self._source, self._shape, parsed, row)
+        return msgspec.convert(good, self._any), faults
+
+    def _decoded(self, payloads: list[Any], rows: Int64 | None, batch: Batch, faults: list[Fault]) -> Decoded:
+        """Structs to columns; rows int64 [n] are the indexes of their payloads, None for all of them."""
+        found = readings_of(payloads, self._shape.steps)
+        found = self._without_too_many_or_none(found, rows, faults)
+        row = rows if found.owner is None else found.owner if rows is None else rows[found.owner]
+        device = self._devices(found, row, batch)
+        made = self._form.rows(found, row, batch, device)
+        doubted = {(fault.row, fault.reason) for fault in faults}
+        for doubt in made.doubts:
+            of = doubt.item if row is None else int(row[doubt.item])
+            if (of, doubt.reason) not in doubted:
+                doubted.add((of, doubt.reason))
+                faults.append(Fault(of, doubt.reason, doubt.detail))
+        if made.item is not None:
+            row, device = made.item if row is None else row[made.item], None if device is None else device[made.item]
+        if self._intervention:
+            texts = found.values(self._intervention)
+            said = texts if made.item is None else [texts[item] for item in made.item.tolist()]
+            return self._with_interventions(said, Decoded(row, made.t_ns, made.x, faults, device))
+        return Decoded(row, made.t_ns, made.x, faults, device)
+
+    def _without_too_many_or_none(self, found: Found, rows: Int64 | None, faults: list[Fault]) -> Found:
+        """The readings of payloads that bring some, and not more than one payload may; `faults` gets the others."""
+        sizes = self._form.sizes(found)
+        if sizes is None and found.owner is None:
+            return found
+        owner = np.arange(len(found.readings)) if found.owner is None else found.owner
+        n_rows = np.bincount(owner, sizes, minlength=len(found.payloads)).astype(np.int64)
+        is_wrong = (n_rows == 0) | (n_rows > self._shape.readings_max)
+        if not is_wrong.any():
+            return found
+        fates: dict[int, Fault] = {}
+        for of in is_wrong.nonzero()[0].tolist():
+            row = of if rows is None else int(rows[of])
+            too_many = f"{n_rows[of]} readings, at most {self._shape.readings_max} are read"
+            fates[row] = (
+                Fault(row, "too_many_readings", too_many)
+                if n_rows[of]
+                else Fault(row, "no_channels", "the payload brings no reading")
+            )
+        faults[:] = [fault for fault in faults if fault.row not in fates]
+        faults += fates.values()
+        return found.only(~is_wrong[owner])
+
+    def _devices(self, found: Found, row: Int64 | None, batch: Batch) -> Devices | None:
+        """Ids that payloads name, one a reading; None where the topics name them."""
+        if self._device.is_in_topic:
+            return None
+        texts: list[Iterable[str]] = [map(text_of, found.values(place)) for place in self._tags]
+        texts += [found.keys[index] for index in self._keys]
+        addresses = batch.addresses if row is None else [batch.addresses[of] for of in row.tolist()]
+        ids = map(self._device.of, [address.tags for address in addresses], zip(*texts, strict=True))
+        return np.fromiter(ids, np.object_, len(found.readings))
+
+    def _with_interventions(self, texts: Sequence[Any], decoded: Decoded) -> Decoded:
+        """With what readings say of work on the machine, a text each. One that says nothing else is no reading."""
+        kinds = list(map(self._kinds.get, texts))
+        if not any(kinds):
+            return decoded
+        row = np.arange(len(kinds)) if decoded.row is None else decoded.row
+        interventions = [
+            Intervened(int(row[item]), None if decoded.device is None else decoded.device[item], int(t_ns), kind)
+            for item, (kind, t_ns) in enumerate(zip(kinds, decoded.t_ns, strict=True))
+            if kind and t_ns != IMPOSSIBLE_NS
+        ]
+        is_told = np.array([kind is not None for kind in kinds]) & (decoded.t_ns != IMPOSSIBLE_NS)
+        kept = ~(is_told & np.isnan(decoded.x).all(axis=1))
+        device = None if decoded.device is None else decoded.device[kept]
+        return Decoded(row[kept], decoded.t_ns[kept], decoded.x[kept], decoded.faults, device, interventions)
+
+
+def _for_few_fields(
+    decode: Callable[[bytes], Any], fields_max: Callable[[bytes], int], n_fields_max: int
+) -> Callable[[bytes], Any]:
+    """The same, but refusing a payload that may have more fields."""
+
+    def decode_few(payload: bytes) -> Any:
+        if fields_max(payload) > n_fields_max:
+            raise msgspec.ValidationError("so many fields that each is looked up by itself")
+        return decode(payload)
+
+    return decode_few
+
+
+def tree_problems(source: Source) -> Iterator[tuple[str, str]]:
+    """Settings of a source that no codec of trees can use; see `agent.decode.codec`."""
+    form = source.payload
+    try:
+        readings_steps(form.readings)
+    except ValueError as error:
+        yield "payload.readings", str(error)
+        return
+    is_whole = False
+    bad = False
+    for leaf in leaves(source):
+        try:
+            path = Path.parse(leaf.path)
+            is_whole |= leaf.kind == "value" and not path.names
+        except ValueError as error:
+            bad = True
+            yield _key(source, leaf), str(error)
+    if is_whole and (source.time_unit != "arrival" or source.tags or source.interventions or form.readings):
+        yield "payload.value", "a payload that is the value itself has no time, tags, readings or interventions in it"
+    elif not bad:
+        try:
+            Shape(source)
+        except ShapeProblem as problem:
+            yield _key(source, problem.leaf), str(problem)
+    if (form.form == "value") != bool(source.channel):
+        yield "channel", 'names the channel of the one value of a payload; it and payload.form = "value" go together'
+    if source.interventions and form.form in ("pairs", "columns"):
+        yield "interventions.field", f"form {form.form!r} has no place for it; give interventions a source of their own"
+
+
+def _key(source: Source, leaf: Leaf) -> str:
+    """The setting that a leaf is from."""
+    return {
+        "time": "time.field",
+        "channel": "channels",
+        "tag": f"tags.{source.tags[leaf.index][0]}" if leaf.kind == "tag" else "tags",
+        "intervention": "interventions.field",
+        "name": "payload.name",
+        "value": "payload.value",
+    }[leaf.kind]
