@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from agent.judge.threshold import Chosen, verdict
 from agent.reasons import REASONS, ReasonName
-from agent.words import Drop, DropCounts, Shed
+from agent.words import Drop, DropCounts, Request, Shed
 
 READER_PATIENCE_S = 0.1
 PIPE_BYTES = select.PIPE_BUF  # so much can be written without waiting, when anything can
@@ -180,6 +180,28 @@ class ShedLog:
             )
         self._shed.clear()
         self._due_s = now_s + DROP_EVERY_S
+
+
+class RequestLog:
+    """At most one line a source in DROP_EVERY_S, with how many requests there were since the last one."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._due_s: dict[str, float] = {}
+        self._requests: dict[str, tuple[str, int]] = {}  # of a source: the newest topic, how many
+
+    def hear(self, requests: Iterable[Request]) -> None:
+        """Count what goes to the devices of a source."""
+        for source, topic, _ in requests:
+            self._requests[source] = (topic, self._requests.get(source, ("", 0))[1] + 1)
+
+    def say(self, now_s: float) -> None:
+        """Log what is due; now_s is monotonic."""
+        for source in [source for source in self._requests if now_s >= self._due_s.get(source, now_s)]:
+            topic, count = self._requests.pop(source)
+            next_step = "Nothing, at a start or after a loss. If it goes on: may the agent publish there?"
+            self._log.info("rebirth_requested", source=source, topic=_escaped(topic), count=count, next_step=next_step)
+            self._due_s[source] = now_s + DROP_EVERY_S
 
 
 def _n_shed(item: tuple[tuple[str, str], tuple[str, int, int]]) -> int:

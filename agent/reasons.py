@@ -10,9 +10,9 @@ ReasonName = Literal[
     "empty", "malformed", "wrong_type", "out_of_range", "too_large", "no_time", "impossible_time", "future",
     "no_channels", "late", "repeated", "too_fast", "device_id", "devices_max", "no_source", "not_finite", "retained",
     "duplicate_delivery", "topic", "shed", "rate", "request_not_sent", "broker_dropped", "protocol_error", "forgotten",
-    "outbox_full", "score_not_sent", "packet_too_large", "missing_channel", "extra_channel", "extra_topic",
-    "clock_rebased", "clock_unsteady", "two_topics", "mixed_rows", "new_life", "bad_value",
-    "too_many_readings",
+    "outbox_full", "score_not_sent", "packet_too_large", "no_birth", "births_max", "missing_channel", "extra_channel",
+    "extra_topic", "clock_rebased", "time_zone", "clock_unsteady", "two_topics", "mixed_rows", "reorder_full",
+    "new_life", "bad_value", "too_many_readings",
 ]  # fmt: skip
 
 
@@ -148,6 +148,18 @@ _ALL = (
         "Let the output broker take longer packets.",
     ),
     Reason(
+        "no_birth",
+        "Sparkplug: its node or device has sent no birth since the agent listens to it, or a message of its node is "
+        "missing, which may have been one. The agent requests a rebirth.",
+        "Nothing, at a start or after a loss. Else: may the agent publish on `spBv1.0/GROUP/NCMD/NODE`, and does the "
+        "node answer there?",
+    ),
+    Reason(
+        "births_max",
+        "Sparkplug: a birth is of a node beyond 4,096, or brings more than 524,288 metrics with the births before it.",
+        "Let each of several agents read some of the groups; known nodes are never evicted.",
+    ),
+    Reason(
         "missing_channel",
         "Some channels have no value.",
         "Mend the sensor; `detail` names the first.",
@@ -171,6 +183,12 @@ _ALL = (
         is_used=True,
     ),
     Reason(
+        "time_zone",
+        "The clock is off by steady whole quarter hours, as local times are. Counted once, before it is re-based.",
+        "Name the zone in `time.zone`, or let the device send UTC.",
+        is_used=True,
+    ),
+    Reason(
         "clock_unsteady",
         "The clock is ahead by ever another amount, so the row has its arrival time.",
         "Mend the clock, or leave `time` out.",
@@ -186,6 +204,12 @@ _ALL = (
         "mixed_rows",
         "Late or repeated rows come between new ones again and again.",
         "Do two machines use one id? Is every row sent twice, by a bridge for one?",
+        is_used=True,
+    ),
+    Reason(
+        "reorder_full",
+        "More readings of the device wait for older ones than there is room for; the oldest of them went on early.",
+        "Make the source's `lateness` shorter, or the rows fewer.",
         is_used=True,
     ),
     Reason(

@@ -21,9 +21,9 @@ from agent.bundle import file as bundle_file
 from agent.config import reload
 from agent.config.load import Examined
 from agent.config.plan import Plan, build, plan
-from agent.config.settings import Broker, Settings
+from agent.config.settings import Settings
 from agent.errors import ForewarnError
-from agent.log import STDERR, DropLog, ShedLog, UndecodableLog, say_threshold
+from agent.log import STDERR, DropLog, RequestLog, ShedLog, UndecodableLog, say_threshold
 from agent.publish.message import score_messages
 from agent.publish.mqtt import Output
 from agent.publish.sinks import SINKS, Opening, Sinks
@@ -34,6 +34,7 @@ from agent.receive.client import InputOptions, Receiver
 from agent.receive.feed import Feed
 from agent.receive.inbox import ReadBounds
 from agent.receive.inputs import Inputs
+from agent.receive.overload import Policy
 from agent.service_manager import Progress, Supervisor
 from agent.signals import Signals
 from agent.store.cursor import Cursor
@@ -41,7 +42,7 @@ from agent.store.durability import DURABILITIES
 from agent.store.instance import instance_id
 from agent.store.lock import lock
 from agent.store.outbox import ALERT_TABLE, Outbox
-from agent.words import Taken
+from agent.words import DropCounts, Taken
 
 TURN_S = 0.05  # longest wait for a message: the output and the clock get their turn
 BUSY_NAP_S = 0.005  # the longest nap while the output waits for acknowledgements: more goes out as they come
@@ -64,8 +65,9 @@ def run(settings: Settings, examine_again: Callable[[], Examined], log: Filterin
         raise ForewarnError(where, f"cannot be written: {error}", next_step="Is the disk full or failing?") from error
     except ForewarnError:
         raise
-    except Exception:
-        log.exception("agent_failed", next_step="This is a fault of forewarn: please report it with this line.")
+    except Exception as error:
+        notes = getattr(error, "__notes__", [])
+        log.exception("agent_failed", notes=notes, next_step="This is a fault of forewarn: please report this line.")
         return FAILED
     finally:
         held.close()
@@ -117,6 +119,7 @@ class Daemon:
         self._events_due = cursors["mqtt"]
         self._drop_log = DropLog(log)
         self._shed_log = ShedLog(log)
+        self._request_log = RequestLog(log)
         self._undecodable_log = UndecodableLog(log, settings.agent.undecodable_max)
         self._feed = Feed(self._inputs, self._core, self._finish, drop_log=self._drop_log, shed_log=self._shed_log)
         now_s = time.monotonic()
@@ -142,6 +145,7 @@ class Daemon:
         self._feed.turn(TURN_S)
         self._drop_log.say(time.monotonic())
         self._shed_log.say(time.monotonic())
+        self._request_log.say(time.monotonic())
         self._sinks.turn(time.monotonic())
         now_s = time.monotonic()
         self._durability.after_turn(now_s, self._settings.agent.snapshot_every.total_seconds())
@@ -182,20 +186,28 @@ class Daemon:
         self._log.info("agent_stopped", taken=self._core.n_messages)
 
     def _open_inputs(self) -> Inputs:
-        """A receiver for each broker that has sources."""
+        """A receiver for each broker that has sources, that of [broker] first."""
         now_ns = ArrivalClock(self._log, self._core.log_time_ns).now_ns
-        return Inputs({MAIN_BROKER: self._receiver(MAIN_BROKER, self._settings.broker, now_ns)}, now_ns)
+        named = dict.fromkeys(one.broker for one in self._plan.subscriptions)
+        brokers = sorted(named, key=lambda name: name != MAIN_BROKER)
+        counts: DropCounts = Counter()
+        return Inputs({name: self._receiver(name, now_ns, counts) for name in brokers}, now_ns, counts)
 
-    def _receiver(self, name: str, broker: Broker, now_ns: Callable[[], int]) -> Receiver:
-        agent, sources = self._settings.agent, self._plan.sources
+    def _receiver(self, name: str, now_ns: Callable[[], int], counts: DropCounts) -> Receiver:
+        agent, broker = self._settings.agent, self._settings.broker_of(name)
         client_id = f"{broker.client_id or f'forewarn-{agent.node}'}-in"
+        names = [source.name for source in self._plan.sources]
+        of_source = dict(zip(names, self._plan.subscriptions, strict=True))
         options = InputOptions(
             client_id if name == MAIN_BROKER else f"{client_id}-{name}",
-            sources,
+            self._plan.sources,
             self._plan.qos,
             ReadBounds(agent.payload_bytes_max, agent.rows_per_device_max, agent.device_id_bytes_max),
             path=agent.receiver,
             now_ns=now_ns,
+            policies={source: Policy(one.overload, one.rate_max) for source, one in of_source.items()},
+            reads=[source for source, one in of_source.items() if one.broker == name],
+            counts=counts,
         )
         return Receiver(broker, options, self._log)
 
@@ -213,6 +225,7 @@ class Daemon:
             say(f"alert_{event.kind}", **named, **judged, id=event.alert)
         self._drop_log.hear(taken.drops, self._core.counts)
         self._inputs.publish(taken.requests)
+        self._request_log.hear(taken.requests)
         if self._settings.publish.scores == "all":
             for model, scores in zip(self._plan.models, taken.scores, strict=True):
                 manifest = model.bundle.manifest
@@ -255,7 +268,7 @@ class Daemon:
             },
             devices=view.devices_by_quality(),
             alerts={"standing": view.n_standing()},
-            drops=by_source([self._core.counts, *self._inputs.drops, +own]),
+            drops=by_source([self._core.counts, self._inputs.counts, +own]),
             undecodable=self._undecodable_log.hear(self._core.undecodable()),
             shed=by_source([dict(self._inputs.shed.most_common(SHED_MAX))]),
             log_lines_lost=STDERR.lost,

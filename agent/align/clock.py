@@ -9,6 +9,10 @@ not move anybody else. Counted here, per device and in a row, are readings that 
 - where it does not, readings that are ahead take their arrival time.
 
 A backlog that a device sends after an outage is late and does not stay as far behind: it re-bases nobody.
+
+A clock that is off by steady whole quarter hours, and no more than a time zone can be, tells local times. That is said
+at the ZONE_ROWS-th such reading; what is used of such readings says `gap`, and the clock is re-based when any other
+would be, by whole quarter hours, so that its times are exact.
 """
 
 from collections.abc import Sequence
@@ -22,6 +26,9 @@ from agent.devices.slots import NEVER, Slots
 from agent.words import Bool, Int64, Source
 
 WRONG_ROWS = 20
+ZONE_ROWS = 3
+ZONE_STEP_NS, ZONE_MAX_NS = 15 * 60 * 10**9, 14 * 3600 * 10**9  # UTC+14 is the farthest
+ZONE_NEAR_NS = 30 * 10**9  # on the way, and what a clock that is set by hand is wrong by
 UNBOUNDED = int(np.iinfo(np.int64).max)
 
 
@@ -49,13 +56,15 @@ class Clocked(msgspec.Struct, frozen=True):
     """Readings with the device's clock made good.
 
     t_ns int64 [b] event time; future bool [b] ahead by more than future_max, to be dropped;
-    rebased bool [b] the clock was set anew by this reading; by_arrival bool [b] the time is that of arrival;
-    moved_ns int64 [b] what is to be added to the times that are kept of a device, 0 where it was not re-based;
-    is_right  none of the three holds of any.
+    local bool [b] the time is off as a local time is, and named bool [b] that is to be said now; rebased bool [b] the
+    clock was set anew by this reading; by_arrival bool [b] the time is that of arrival; moved_ns int64 [b] what is to
+    be added to the times that are kept of a device, 0 where it was not re-based; is_right  none of these holds of any.
     """
 
     t_ns: Int64
     future: Bool
+    local: Bool
+    named: Bool
     rebased: Bool
     by_arrival: Bool
     moved_ns: Int64
@@ -100,7 +109,7 @@ class Clock:
         wrong = future | (offset - ahead_ns > behind_max) | is_late
         wrong_before = columns.wrong_rows[slots]
         if not np.count_nonzero(wrong) and not np.count_nonzero(wrong_before):
-            return Clocked(t_ns - offset, wrong, wrong, wrong, offset, is_right=True)
+            return Clocked(t_ns - offset, wrong, wrong, wrong, wrong, wrong, offset, is_right=True)
 
         steady_ns = self._steady_ns[source]
         run = columns.steady_rows[slots]
@@ -114,8 +123,12 @@ class Clock:
         rebased = (steady_rows >= WRONG_ROWS) & (lasted_ns >= (WRONG_ROWS // 2) * steady_ns)
 
         is_right = (ahead_ns <= ahead_max) & (-ahead_ns <= behind_max)
-        offset_before, offset = offset, np.where(rebased, np.where(is_right, 0, ahead_ns), offset)
+        zone_ns, is_zone = nearest_zone(ahead_ns)
+        steady_offset = np.where(is_right, 0, np.where(is_zone, zone_ns, ahead_ns))
+        offset_before, offset = offset, np.where(rebased, steady_offset, offset)
         by_arrival = future & ~rebased & (wrong_rows >= WRONG_ROWS) & (steady_rows < WRONG_ROWS)
+        local = is_zone & ~is_right & ~rebased & ~by_arrival & (steady_rows >= ZONE_ROWS)
+        named = local & (steady_rows == ZONE_ROWS)
         made_good = np.where(by_arrival, arrived_ns, t_ns - offset)
         columns.clock_offset_ns[slots] = offset
         columns.clock_epoch[slots] += rebased
@@ -125,5 +138,32 @@ class Clock:
         newest = np.where(
             future | is_late, made_good - lasted_ns - self._every_ns[source], newest_ns + offset_before - offset
         )
-        moved_ns = np.where(rebased & (newest_ns != NEVER), newest - newest_ns, 0)
-        return Clocked(made_good, future & ~rebased & ~by_arrival, rebased, by_arrival, moved_ns)
+        moved_ns = np.where(newest_ns != NEVER, newest - newest_ns, offset_before - offset)
+        dropped, moved_ns = future & ~rebased & ~by_arrival, np.where(rebased, moved_ns, 0)
+        return Clocked(made_good, dropped, local, named, rebased, by_arrival, moved_ns)
+
+    def right(self, slots: Int64, source: Int64, t_ns: Int64, arrived_ns: Int64) -> tuple[Bool, Int64]:
+        """Readings that `read` would call right unless late, bool [b], and their event times; changes nothing.
+
+        The columns are those of `read`; a device may be there more than once.
+        """
+        columns = self.columns
+        t_ns = t_ns - columns.clock_offset_ns[slots] * self._is_wall[source]
+        ahead_ns = t_ns - arrived_ns
+        right = (ahead_ns <= self._ahead_max_ns[source]) & (-ahead_ns <= self._behind_max_ns[source])
+        return right & (columns.wrong_rows[slots] == 0), t_ns
+
+
+def nearest_zone(ahead_ns: Int64) -> tuple[Int64, Bool]:
+    """The whole quarter hours next to an offset, int64 [b], and whether it is as near to them as a time zone is."""
+    zone_ns = (ahead_ns + ZONE_STEP_NS // 2) // ZONE_STEP_NS * ZONE_STEP_NS
+    is_zone = (zone_ns != 0) & (np.abs(zone_ns) <= ZONE_MAX_NS) & (np.abs(ahead_ns - zone_ns) <= ZONE_NEAR_NS)
+    return zone_ns, is_zone
+
+
+def zone_text(ahead_ns: int, names_zone: bool) -> str:
+    """What is said of a clock that is off like a time zone; names_zone: its source's times are texts."""
+    hours, minutes = divmod(abs(round(ahead_ns / ZONE_STEP_NS)) * 15, 60)
+    span = " ".join(f"{count} {unit}" for count, unit in ((hours, "h"), (minutes, "min")) if count)
+    hint = "give time.zone" if names_zone else "set the device's clock to UTC"
+    return f"steady {span} {'ahead' if ahead_ns > 0 else 'behind'}: local times? {hint}"

@@ -17,6 +17,12 @@ class MixedColumns(Columns):
     old_rows: UInt32 = column(np.uint32, 0)
 
 
+def is_unmixed(columns: MixedColumns, slots: Int64) -> Bool:
+    """Of which devices none of the last rows was old, bool [b]."""
+    unmixed: Bool = columns.old_rows[slots] == 0
+    return unmixed
+
+
 def mixed_rows(columns: MixedColumns, slots: Int64, is_old: Bool) -> Int64:
     """Where old rows have come between new ones too often: indexes into slots int64 [b], of distinct devices.
 

@@ -40,6 +40,11 @@ class Restart:
         """Whether a source's time is a counter."""
         return bool(self._counts[source])
 
+    def is_at_rest(self, slots: Int64) -> Bool:
+        """Of which devices no late row is the newest, bool [b]."""
+        at_rest: Bool = self._columns.restart_rows[slots] == 0
+        return at_rest
+
     def read(self, slots: Int64, source: Int64, t_ns: Int64, newest_ns: Int64, may_begin: Bool) -> tuple[Bool, Bool]:
         """Whose counter has started again with this row, and whose may have: two bool [b] for distinct devices (law 2).
 

@@ -30,6 +30,15 @@ class Order(msgspec.Struct, frozen=True):
     repeated: Bool
 
 
+def order_of(t_ns: Int64, newest_ns: Int64) -> Order:
+    """Compare event times int64 [b] with those of their devices' newest rows int64 [b], NEVER for none."""
+    is_old = (newest_ns >= 0) & (t_ns <= newest_ns)
+    if not np.count_nonzero(is_old):
+        return Order(is_old, is_old, is_old)
+    repeated = is_old & (t_ns == newest_ns)
+    return Order(is_old, is_old & ~repeated, repeated)
+
+
 class Spacing:
     """The newest rows of all devices."""
 
@@ -40,15 +49,6 @@ class Spacing:
     def newest_ns(self) -> Int64:
         """int64 [capacity]"""
         return self._columns.newest_ns
-
-    def order(self, slots: Int64, t_ns: Int64) -> Order:
-        """Compare event times int64 [b] with those of the newest rows of distinct devices, slots int64 [b]."""
-        newest_ns = self._columns.newest_ns[slots]
-        is_old = (newest_ns >= 0) & (t_ns <= newest_ns)
-        if not np.count_nonzero(is_old):
-            return Order(is_old, is_old, is_old)
-        repeated = is_old & (t_ns == newest_ns)
-        return Order(is_old, is_old & ~repeated, repeated)
 
     def take(self, slots: Int64, t_ns: Int64) -> None:
         """These rows are the newest from now on."""

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from agent.config.agree import Fault
 from agent.config.lines import Key
 from agent.config.plain import plain_channel, plain_source
+from agent.config.quantity import format_duration
 from agent.config.readers import Owner, Reader, readers
 from agent.config.source_settings import SourceSettings
 from agent.decode.codec import CODECS
+from agent.decode.expand import compression_problem
 from agent.words import SourceChannel
 
 
@@ -30,6 +32,8 @@ def codec_faults(index: int, source: SourceSettings, channels: Mapping[str, Sour
 
     channels  those that it reads, by their names
     """
+    if missing := compression_problem(source.compression):
+        yield ("source", index, "compression"), missing
     wrong, always = _problems(source, *channels.values()), _problems(source)
     of_one = wrong.keys() - always.keys()
     told: set[tuple[str, str]] = set()
@@ -49,6 +53,17 @@ def codec_faults(index: int, source: SourceSettings, channels: Mapping[str, Sour
 def _problems(source: SourceSettings, *channels: SourceChannel) -> dict[tuple[str, str], None]:
     """Each once, in order."""
     return dict.fromkeys(CODECS[source.codec].problems(plain_source(source, channels)))
+
+
+def age_faults(owner: Owner) -> Iterator[Fault]:
+    """A channel that is held at all is held from one row of the grid to the next."""
+    every = owner.source.align.every
+    for index, source in owner.parts:
+        for name, channel in source.channels.items():
+            if channel.max_age is not None and channel.max_age < every:
+                age, step = format_duration(channel.max_age), format_duration(every)
+                what = f"max_age ({age}) is below align.every ({step}): the value would be gone before the next row"
+                yield ("source", index, "channels", name), what
 
 
 def field_faults(owner: Owner, read_by: Sequence[Reader]) -> Iterator[Fault]:

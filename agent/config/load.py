@@ -9,10 +9,10 @@ from pydantic import BaseModel, ValidationError
 
 from agent.bundle import file
 from agent.bundle.file import Bundle
-from agent.config import agree, fit
+from agent.config import agree, fit, topics
 from agent.config.agree import Fault
 from agent.config.broker_settings import Broker
-from agent.config.fields import channels_of, codec_faults
+from agent.config.fields import age_faults, channels_of, codec_faults
 from agent.config.gather import LISTS, Gathered, gather
 from agent.config.lines import Key
 from agent.config.plan import Plan, build, plan
@@ -71,7 +71,7 @@ def check(path: Path, environ: Mapping[str, str]) -> Examined:
         return Examined(tuple(gathered.problems))
     settings, models = examined.settings, examined.plan.models
     sources = [*enumerate(settings.source)]
-    faults = [*agree.broker_doubts(settings), *agree.topic_doubts(sources)]
+    faults = [*agree.broker_doubts(settings), *topics.topic_doubts(sources)]
     for index, model in enumerate(models):
         faults += fit.budget_doubts(index, model.budget, model.chosen)
     every = [Reader(index, model, models[index].bundle.manifest) for index, model in enumerate(settings.model)]
@@ -125,9 +125,9 @@ def _check_tables(gathered: Gathered) -> dict[str, Bundle]:
         faults += agree.broker_faults(("brokers", name) if name else ("broker",), broker)
     if output is not None and "output" in values:
         faults += agree.broker_faults(("output",), output)
-    faults += agree.brokers_faults(brokers)
-    faults += agree.topic_faults(sources, publish, brokers, output)
+    faults += topics.topic_faults(sources, publish, brokers, output)
     for index, source in sources:
+        faults += topics.name_faults(index, source)
         if not gathered.is_partial:
             faults += agree.named_broker_faults(index, source, gathered.table_names().get("brokers", []))
     bundles: dict[str, Bundle] = {}
@@ -163,16 +163,17 @@ def _check_models(gathered: Gathered, sources: Sources, bundles: dict[str, Bundl
         if not gathered.is_partial:
             yield from fit.named_faults(index, model, [name for name in gathered.names("source") if name], joins)
     has_all_models, has_all_sources = len(models) == len(given), len(sources) == len(gathered.lists["source"])
-    if has_all_sources:
-        yield from fit.joins_faults(sources)
+    torn = list(fit.joins_faults(sources)) if has_all_sources else []
+    yield from torn
     all_owners = owners(sources)
     for owner in all_owners:
+        yield from age_faults(owner)
         channels = channels_of(owner, models if has_all_models else ())
         for index, source in owner.parts:
             yield from codec_faults(index, source, channels[index])
         if models and has_all_models:  # else nobody knows what a source lacks
             yield from fit.channel_faults(owner, models)
-    if models and has_all_models and sources and has_all_sources:
+    if models and has_all_models and sources and has_all_sources and not torn:
         yield from fit.no_source_faults(all_owners, models)
 
 

@@ -3,12 +3,11 @@
 Rules within a source are here. What needs the bundles is for `agent.config.fit`; what needs the codec, for the codec.
 """
 
-import re
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, Strict, field_validator, model_validator
 
-from agent.config.quantity import Duration, format_duration
+from agent.config.quantity import Duration
 from agent.config.source_tables import (
     FIELD_CHARS_MAX,
     AlignSettings,
@@ -21,22 +20,20 @@ from agent.config.source_tables import (
 )
 from agent.config.table import HOUR, MINUTE, MS, NAME, Table
 from agent.decode.codec import CODECS
+from agent.decode.template import Template
 from agent.decode.topic import Pattern
 from agent.words import Compression, FirstSeen
 
 TOPICS_MAX = 100  # of one source
 CHANNELS_MAX = 1024
 TAGS_MAX = 16
-DEVICE = "{device}"
-BRACED = re.compile(r"\{([^{}]*)\}")  # a name in a template
-TAG = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 OWNED = ("align", "first_seen")  # keys of the source that others join
 if TYPE_CHECKING:
     CodecName = str
 else:
     CodecName = Literal[tuple(CODECS)]
 
-Overload = Literal["block", "oldest", "newest"]
+Overload = Literal["newest", "oldest", "block"]
 
 
 def _one_or_several(value: object) -> object:
@@ -111,12 +108,15 @@ class SourceSettings(Table):
         "life with that row, as on a test bench.",
     )
     overload: Overload = Field(
-        default="block",
-        description="What gives way when more comes than is taken: the sender waits as far as the broker lets it "
-        "(`block`), or the oldest or newest rows are shed, counted, and a `gap`.",
+        default="newest",
+        description="What gives way when no more rows of a device may wait: its newest or oldest are shed, counted, "
+        "and a `gap`; or nothing is read from the broker, for half a keepalive at most (`block`).",
     )
     rate_max: int = Field(
-        default=0, ge=0, le=10_000_000, description="Messages/s of the source; what is beyond is shed. 0 = no bound."
+        default=0,
+        ge=0,
+        le=10_000_000,
+        description="Messages that are taken in a second; the others are dropped and counted. 0 = no bound.",
     )
 
     @field_validator("topic")
@@ -131,39 +131,15 @@ class SourceSettings(Table):
     @field_validator("tags")
     @classmethod
     def _tags_can_stand_in_braces(cls, tags: dict[str, str]) -> dict[str, str]:
-        if wrong := next((name for name in tags if not TAG.fullmatch(name)), None):
-            raise ValueError(f"{wrong!r} is no name of a tag: letters, digits and _, a letter first")
+        for name in tags:
+            Template.parse(f"{{{name}}}")
         return tags
 
     @field_validator("device", "channel")
     @classmethod
     def _braces_are_closed(cls, template: str) -> str:
-        if any(brace in BRACED.sub("", template) for brace in "{}"):
-            raise ValueError(f"{template!r} is not made of names in braces, as in {{line}}/{{device}}")
+        Template.parse(template)
         return template
-
-    @model_validator(mode="after")
-    def _what_is_named_is_there(self) -> Self:
-        by_payload = {*self.tags} | ({"device"} if DEVICE in self.payload.readings else set())
-        for topic in self.topic:
-            levels = names_in(topic)
-            if twice := next((name for name in levels if name in self.tags or levels.count(name) > 1), ""):
-                raise ValueError(
-                    f"two things are called {twice!r}: give each level of {topic!r} and each tag its own name"
-                )
-            for key, template, named in (
-                ("device", self.device, {*levels} | by_payload), ("channel", self.channel, {*levels})
-            ):  # fmt: skip
-                for name in names_in(template):
-                    if name not in named:
-                        raise ValueError(_not_named(key, template, name, topic))
-        if not names_in(self.device):
-            raise ValueError(
-                f"device = {self.device!r} is one machine for all messages: {{...}} names a level or a tag"
-            )
-        if self.payload.form == "value" and not self.channel:
-            raise ValueError('payload.form = "value" needs a channel that the topic names: channel = "{channel}"')
-        return self
 
     @model_validator(mode="after")
     def _what_joins_leaves_the_rest_to_its_owner(self) -> Self:
@@ -174,26 +150,3 @@ class SourceSettings(Table):
         if self.joins and not self.channels and not self.interventions:
             raise ValueError(f"joins {self.joins!r} and brings nothing: `channels` must list those that it reads")
         return self
-
-    @model_validator(mode="after")
-    def _channels_are_held_for_a_step(self) -> Self:
-        for name, channel in self.channels.items():
-            if channel.max_age is not None and channel.max_age < self.align.every:
-                age, every = format_duration(channel.max_age), format_duration(self.align.every)
-                raise ValueError(f"max_age of {name!r} ({age}) is below align.every ({every}): it would never be held")
-        return self
-
-
-def names_in(template: str) -> list[str]:
-    """The names in braces."""
-    return BRACED.findall(template)
-
-
-def _not_named(key: str, template: str, name: str, topic: str) -> str:
-    if key == "device" and template == DEVICE:
-        return (
-            f"nothing says which device a message is from: name a level of {topic!r} {{device}}, or a payload field in "
-            'tags, as in device = "{machine}", tags = { machine = "deviceId" }'
-        )
-    from_payload = ", or a payload field in `tags`" if key == "device" else ""
-    return f"{key} = {template!r}: name a level of {topic!r} {{{name}}}{from_payload}"

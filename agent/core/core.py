@@ -33,6 +33,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from agent.align.first_seen import NEXT_ENTRY
+from agent.align.waiting import KeptWaiting, read_waiting
 from agent.core import interventions, snapshot
 from agent.core.adoption import adopt
 from agent.core.bounds import Bounds
@@ -162,7 +163,7 @@ class Core:
         stepper = self._stepper
         running = snapshot.describe(stepper.slots, self._digests())
         header, groups, memories = snapshot.unpack(data, running, devices_max=self._bounds.devices_max)
-        self._restore_memories(memories)
+        waiting = self._restore_memories(memories)
         self.entry, self.n_messages = header.entry, header.n_messages
         self.log_time_ns, self._next_tick_ns = header.log_time_ns, header.next_tick_ns
         stepper.newness.restore(
@@ -172,7 +173,8 @@ class Core:
         now = [self._names.index(name) if name in self._names else GONE for name in header.sources]
         today = np.array([*now, GONE, NO_SOURCE])  # so that GONE and NO_SOURCE, below 0, stay what they are
         stepper.slots.refill(header.devices, groups | {OWNER: {"source": today[groups[OWNER]["source"]]}})
-        is_whole = all(group.name in groups for group in running if not group.name.startswith(snapshot.OF_MODELS))
+        is_whole = all(group.name in groups for group in running if not group.name.startswith(snapshot.COME_AND_GO))
+        lost_rows = stepper.alignment.take_over(waiting)
         kept = {group.name for group in header.groups}
         lost = {}
         for predictor in stepper.predictors:
@@ -184,18 +186,20 @@ class Core:
                 lost[predictor.model.name] = OTHER_BUNDLE if is_there else NO_SUCH_MODEL
             if not (has_all and is_whole):
                 predictor.states.lose_history(stepper.silence.is_known())
+        stepper.predictors.lose_history(lost_rows)
         return lost
 
     # The rest is the way inside ---------------------------------------------------------------------------------
 
-    def _restore_memories(self, memories: Mapping[str, bytes]) -> None:
-        """Raises SnapshotRefused for what is not to be read."""
+    def _restore_memories(self, memories: Mapping[str, bytes]) -> KeptWaiting:
+        """What waits; codecs take over what is theirs. Raises SnapshotRefused for what is not to be read."""
         of_codecs = {name.removeprefix(OF_CODECS): kept for name, kept in memories.items() if name != WAITING}
         try:
+            waiting = read_waiting(memories.get(WAITING, b""))
             self._intake.restore(of_codecs)
-            self._stepper.alignment.restore(memories.get(WAITING, b""))
         except ValueError as error:
             raise snapshot.refused(f"what it remembers beside devices cannot be read: {error}") from None
+        return waiting
 
     def _take(self, messages: Messages) -> Taken:
         topics, payloads = messages.topics, messages.payloads
@@ -214,14 +218,14 @@ class Core:
             alerts += ends
             forgotten += silent
             end = int(np.searchsorted(log_times, self._next_tick_ns))
-            readings = self._intake.read(topics[start:end], payloads[start:end], log_times[start:end])
+            readings = self._intake.read(topics[start:end], payloads[start:end], log_times[start:end], messages.among)
             requests += [Request(self._names[source], *message) for source, message in readings.requests]
             stepped = interventions.step(self._stepper, readings, log_times[start:end], self.entry)
             parts.append(stepped.scores)
             alerts += stepped.alerts
             labels += stepped.labels
             rows += stepped.rows
-            drops += [group.shifted(start) for group in self._said(topics[start:end], readings, stepped.drops)]
+            drops += [group.shifted(start) for group in self._said(messages, start, readings, stepped.drops)]
             self.log_time_ns = int(log_times[end - 1])
             self.entry += end - start
             self.n_messages += end - start
@@ -231,14 +235,14 @@ class Core:
         scored = [concatenated(one) for one in zip(*parts, strict=True)] if parts else self._no_scores()
         return Taken(scored, alerts, samples, forgotten, requests, labels, rows)
 
-    def _said(self, topics: Sequence[str], readings: Readings, left_out: Sequence[Drops]) -> list[Drops]:
-        """What is said of a read's messages, now that it is settled which of them are used."""
+    def _said(self, messages: Messages, start: int, readings: Readings, left_out: Sequence[Drops]) -> list[Drops]:
+        """What is said of the messages from `start` on, now that it is settled which of their readings are used."""
         is_used = used_readings(readings.message, left_out)
         drops = [*readings.drops, *left_out]
         if is_used is not None:
             used = [*readings.message[is_used].tolist(), *(one.message for one in readings.interventions)]
             drops = without_idle_doubts(drops, used)
-        return [*drops, *self._intake.two_topics(topics, readings, is_used)]
+        return [*drops, *self._intake.two_topics(messages.topics[start:], readings, is_used, messages.among)]
 
     def _lose_history(self, entry: HistoryLost) -> tuple[list[AlertEvent], list[Key]]:
         stepper = self._stepper
@@ -287,7 +291,7 @@ class Core:
         for slot in stepper.silence.long_silent(tick_ns, passed_ns):
             source, device = stepper.source_of(slot), str(stepper.slots.devices[slot])
             alerts += stepper.end_alerts(slot, "forgotten", self.entry, int(stepper.spacing.newest_ns[slot]))
-            stepper.slots.release(slot)
+            stepper.release(slot)
             forgotten.append((source, device))
             self.counts[source, "forgotten"] += 1
         return alerts, forgotten
@@ -304,5 +308,6 @@ class Core:
         return [one.nothing for one in self._stepper.predictors]
 
     def _digests(self) -> dict[str, str]:
-        """Digest of the bundle of each group that belongs to a model."""
-        return {name: one.model.bundle.digest for one in self._stepper.predictors for name in one.groups}
+        """Of what a column group belongs to: the digest of a model's bundle, or of the rules of alignment."""
+        of_models = {name: one.model.bundle.digest for one in self._stepper.predictors for name in one.groups}
+        return of_models | self._stepper.alignment.digests()

@@ -12,11 +12,14 @@ class Messages:
     """One read's messages, each an entry of its own; the three lists have one element a message.
 
     arrived_ns  wall time of arrival
+    among       names of the sources that they may belong to: those that are read from one broker, since topics of
+                another may be the same. () for all
     """
 
     topics: Sequence[str]
     payloads: Sequence[bytes]
     arrived_ns: Sequence[int]
+    among: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

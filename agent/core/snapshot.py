@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from agent.align.alignment import OF_ALIGNMENT
 from agent.devices.columns import Columns
 from agent.devices.slots import GONE, NO_SOURCE, OWNER, Slots
 from agent.errors import SnapshotRefused, Unreadable
@@ -19,10 +20,12 @@ from agent.errors import SnapshotRefused, Unreadable
 MAGIC = b"FWSTATE\n"
 SCHEMA_VERSION = 6
 OF_MODELS = "model/"  # begins the names of groups that come and go with a model
+COME_AND_GO = (OF_MODELS, OF_ALIGNMENT)  # and with the rules of sources: another digest, and they start empty
 _START_OVER = "The agent starts from the next older snapshot, or with every device as one never heard."
 
 _DTYPES = ("|b1", "|u1", "<u4", "<i8", "<f4")  # of all columns that there are
 _NOT_NEGATIVE = ("clock_epoch", "raised_epoch", "rows", "sequence")
+_MAY_BE_NAN = ("held",)  # or infinite
 _WIDTH_MAX = 65_536
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 _Time = Annotated[int, msgspec.Meta(ge=-1, le=2**62)]  # -1 for none
@@ -39,7 +42,7 @@ class ColumnHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class GroupHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A column group; `digest` is that of the bundle whose model it belongs to, "" for one of no model."""
+    """A column group; `digest` is that of the bundle or rules it belongs to, "" for one of neither."""
 
     name: str
     digest: str
@@ -84,7 +87,7 @@ def unpack(
 ) -> tuple[Header, dict[str, Arrays], dict[str, bytes]]:
     """The header, of the `groups` of this version those that it has, and its memories. Raises SnapshotRefused.
 
-    Left out are groups of a model that is no more, or of another bundle than it was.
+    Left out are groups of a model or a rule that is no more, or is another than it was.
     """
     header, start = _header(data)
     n_slots = len(header.devices)
@@ -95,7 +98,7 @@ def unpack(
     for group in header.groups:
         arrays, start = _arrays(data, start, group, n_slots)
         own = current.get(group.name)
-        if own is None and not group.name.startswith(OF_MODELS):
+        if own is None and not group.name.startswith(COME_AND_GO):
             raise refused(f"its column group {group.name!r} is unknown to this version")
         if own is None or own.digest != group.digest:
             continue
@@ -158,7 +161,7 @@ def _arrays(data: bytes, start: int, group: GroupHeader, n_slots: int) -> tuple[
         if end > len(data):
             raise refused(f"it ends inside the array {column.name}")
         array = np.frombuffer(data, dtype, n_items, start).reshape(shape)
-        if dtype.kind == "f" and not np.isfinite(array).all():
+        if dtype.kind == "f" and column.name not in _MAY_BE_NAN and not np.isfinite(array).all():
             raise refused(f"a device's {column.name} is not finite")
         if column.name in _NOT_NEGATIVE and n_slots and array.min() < 0:
             raise refused(f"a device's {column.name} is negative")

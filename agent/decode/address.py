@@ -40,7 +40,7 @@ class Way:
         if tags is None:
             return None
         tags = tuple(tags[place] if place >= 0 else "" for place in self.order)
-        return Address(self.source, self.device.of(tags) if self.names_device else "", tags)
+        return Address(self.source, self.device.of(tags) if self.names_device else "", tags, topic)
 
 
 class Ways:
@@ -72,8 +72,11 @@ class Ways:
 class Addresses:
     """What topics mean; those heard before cost one look-up. `two_topics` has those that may merge devices."""
 
-    def __init__(self, sources: Sequence[Source], device_id_bytes_max: int) -> None:
-        self._ways = Ways(sources)
+    def __init__(
+        self, sources: Sequence[Source], device_id_bytes_max: int, among: Collection[str] | None = None
+    ) -> None:
+        """among: names of those of the sources that a topic may belong to, None for all."""
+        self._ways = Ways(sources, among)
         self._device_id_bytes_max = device_id_bytes_max
         self._addresses: dict[str, Address] = {}  # by topic
         self.two_topics = TwoTopics()

@@ -10,6 +10,7 @@ from agent.decode.msgpack import MsgpackCodec
 from agent.decode.packed_float32 import PackedFloat32Codec
 from agent.decode.readings import Batch, Decoded
 from agent.decode.senml import SenmlCodec
+from agent.decode.sparkplug import SparkplugCodec
 from agent.decode.text_value import TextValueCodec
 from agent.words import Source
 
@@ -60,5 +61,6 @@ CODECS: dict[str, type[Codec]] = {
     "msgpack": MsgpackCodec,
     "senml": SenmlCodec,
     "text": TextValueCodec,
+    "sparkplug": SparkplugCodec,
 }
 SEVERAL_TOPICS = frozenset({"sparkplug"})  # codecs whose devices send on several topics, one a kind of message

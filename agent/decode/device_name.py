@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 
+from agent.decode.sparkplug_topic import LEVELS_OF
 from agent.decode.template import Template, braced_names
 from agent.decode.topic import level_names
 from agent.words import Source
 
 
 def payload_names(source: Source) -> tuple[str, ...]:
-    """Names that a payload gives texts for: the source's tags, then the `{name}` for which keys stand in `readings`."""
-    names = tuple(name for name, _ in source.tags)
+    """Names that a codec gives texts for: the source's tags, then the `{name}` for which keys stand in `readings`.
+
+    The codec sparkplug knows its levels by itself.
+    """
+    names = (*LEVELS_OF.get(source.codec, ()), *(name for name, _ in source.tags))
     return tuple(dict.fromkeys((*names, *braced_names(source.payload.readings))))
 
 

@@ -44,7 +44,9 @@ class Intake:
     """The topics and codecs of all sources."""
 
     def __init__(self, sources: Sequence[Source], *, payload_bytes_max: int, device_id_bytes_max: int) -> None:
-        self._addresses = Addresses(sources, device_id_bytes_max)
+        everything: tuple[str, ...] = ()
+        self._addresses = {everything: Addresses(sources, device_id_bytes_max)}  # by `among` of `read`
+        self._device_id_bytes_max = device_id_bytes_max
         self._layout = Layout(sources)
         self._readers = [
             Reader(index, sources, owner, payload_bytes_max=payload_bytes_max, device_id_bytes_max=device_id_bytes_max)
@@ -73,20 +75,35 @@ class Intake:
         for reader, codec in zip(self._readers, codecs, strict=True):
             reader.use(codec)
 
-    def read(self, topics: Sequence[str], payloads: Sequence[bytes], log_times_ns: Int64) -> Readings:
-        """Decode one read's messages; log_times_ns int64 [n] stand in for the time of a payload that has none."""
+    def read(
+        self,
+        topics: Sequence[str],
+        payloads: Sequence[bytes],
+        log_times_ns: Int64,
+        among: tuple[str, ...] = (),
+    ) -> Readings:
+        """Decode one read's messages.
+
+        log_times_ns  int64 [n], stand in for the time of a payload that has none
+        among         names of the sources that they may belong to, () for all
+        """
         singles: list[SingleDrop] = []
-        parts = [
-            self._readers[source].read(batch, message)
-            for source, batch, message in self._batches(topics, payloads, log_times_ns, singles)
-        ]
+        parts = []
+        for source, batch, message in self._batches(topics, payloads, log_times_ns, among, singles):
+            try:
+                parts.append(self._readers[source].read(batch, message))
+            except Exception as error:
+                error.add_note(f"in the codec {self._sources[source].codec} of the source {self._sources[source].name}")
+                raise
         singles += [single for part in parts for single in part.singles]
         drops = [*as_columns(singles), *(group for part in parts for group in part.drops)]
         return self._together(parts, len(topics), drops)
 
-    def two_topics(self, topics: Sequence[str], readings: Readings, is_used: Bool | None) -> list[Drops]:
+    def two_topics(
+        self, topics: Sequence[str], readings: Readings, is_used: Bool | None, among: tuple[str, ...] = ()
+    ) -> list[Drops]:
         """Devices that are heard from two topics, by readings of a read of `topics`; is_used bool [n], None for all."""
-        two_topics = self._addresses.two_topics
+        two_topics = self._addresses[among].two_topics
         return as_columns(two_topics.doubts(topics, readings, is_used)) if two_topics.may_tell else []
 
     def undecodable(self) -> list[float]:
@@ -94,10 +111,17 @@ class Intake:
         return [reader.undecodable.share for reader in self._readers]
 
     def _batches(
-        self, topics: Sequence[str], payloads: Sequence[bytes], log_times_ns: Int64, drops: list[SingleDrop]
+        self,
+        topics: Sequence[str],
+        payloads: Sequence[bytes],
+        log_times_ns: Int64,
+        among: tuple[str, ...],
+        drops: list[SingleDrop],
     ) -> Iterator[tuple[int, Batch, Int64]]:
         """The messages by source: its index, what its codec is given, and their places int64 in the read."""
-        found = self._addresses.find(topics, drops)
+        if among not in self._addresses:
+            self._addresses[among] = Addresses(self._sources, self._device_id_bytes_max, among)
+        found = self._addresses[among].find(topics, drops)
         if max(map(len, payloads), default=0) > self._payload_bytes_max:
             self._leave_out_large(payloads, found, drops)
         message = np.arange(len(topics))

@@ -28,7 +28,7 @@ class PackedFloat32Codec:
 
     def __init__(self, source: Source) -> None:
         self._places = _places(source.fields)
-        n_numbers = len(source.fields) if self._places is None else max(self._places) + 1
+        n_numbers = max(self._places) + 1 if self._places else max(len(source.fields), 1)
         members: list[Any] = [("x", "<f4", (n_numbers,))]
         if source.time_unit != "arrival":
             members.insert(0, ("t", TIMES[source.time_field]))
@@ -44,6 +44,8 @@ class PackedFloat32Codec:
             yield "time.unit", "a packed row has no texts: s, ms, us, ns or cycle"
         if source.time_unit != "arrival" and source.time_field not in TIMES:
             yield "time.field", 'says what stands before each row: "int64" or "float64"'
+        if not source.channels:
+            yield "channels", 'the numbers of a row have no names: give each channel its place, such as "0"'
         numbers = [field for field in source.fields if field.isdecimal()]
         if numbers and _places(source.fields) is None:
             what = f"{numbers[0]!r} is a place in the row, so all fields must be one, from 0 to {PLACE_MAX}; or none"
@@ -97,6 +99,6 @@ class PackedFloat32Codec:
 
 def _places(fields: Sequence[str]) -> list[int] | None:
     """Places in a row, None where the fields are no such numbers."""
-    if not all(map(_PLACE.fullmatch, fields)) or max(map(int, fields)) > PLACE_MAX:
+    if not all(map(_PLACE.fullmatch, fields)) or max(map(int, fields), default=PLACE_MAX + 1) > PLACE_MAX:
         return None
     return list(map(int, fields))

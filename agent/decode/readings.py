@@ -15,12 +15,13 @@ from agent.words import Bool, Devices, Float32, Int64, InterventionKind
 class Address(NamedTuple):
     """What a topic means: index of the source, the device, and the texts of the pattern's named levels in its order.
 
-    The device is "" where the payload has to name it.
+    The device is "" where the payload has to name it. `topic` is the whole, for a codec that knows what it means.
     """
 
     source: int
     device: str
     tags: tuple[str, ...] = ()
+    topic: str = ""
 
 
 class Batch(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ is that and whose end no field has; and `energy sum`, the sum that the records o
 import json
 import math
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -70,6 +71,7 @@ class Record(msgspec.Struct, forbid_unknown_fields=True):
 
 _LENIENT: Final = ("unknown field", "out of range")  # these, and a bare NaN, are read by slower ways
 _LABELS: Final = frozenset(Record.__struct_fields__)
+_NO_BASE: Final = Record()
 _json_records: Final = msgspec.json.Decoder(list[Record]).decode
 
 
@@ -173,7 +175,8 @@ class SenmlCodec:
             if record.s is not None or base.bs is not None:
                 of_sum, rest_of_sum = self._names.find(name, unit, SUM)
                 if of_sum is not None:
-                    found.append((of_sum, (base.bs or 0.0) + (record.s or 0.0)))
+                    total = Record(v=(base.bs or 0.0) + (record.s or 0.0))
+                    found.append((of_sum, self._value(total, _NO_BASE, of_sum, doubts)))
                     rest = rest_of_sum
             if found:
                 t_ns = self._t_ns((base.bt or 0.0) + (record.t or 0.0), arrived_ns)
@@ -226,21 +229,21 @@ def records_of(tree: object) -> Sequence[Record]:
         for key, found in given.items():
             label = CBOR_LABELS.get(key, "") if isinstance(key, int) else key
             if label in _LABELS:
-                record[label] = found
+                record[label] = float(found) if isinstance(found, Decimal) else found  # CBOR may have tens as its base
             elif isinstance(label, str) and label.endswith("_"):
                 raise Unread("wrong_type", f"the label {shown(label)} must be understood, and is not")
         records.append(record)
     try:
         return msgspec.convert(records, list[Record])
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, ValueError) as error:  # ValueError: an integer of 4,300 digits
         raise Unread("wrong_type", str(error)) from None
 
 
 def _take_over(base: Record, record: Record) -> None:
     """The base fields of a record hold from it on. Raises Unread for a version that is not known, or another one."""
     if record.bver is not None:
-        if int(record.bver) & ~SECONDARY_UNITS > VERSION_MAX or base.bver not in (None, record.bver):
-            raise Unread("wrong_type", f"version {record.bver} is not known, or not that of the records before")
+        if not 0 < record.bver & ~SECONDARY_UNITS <= VERSION_MAX or base.bver not in (None, record.bver):
+            raise Unread("wrong_type", "the version is not known, or not that of the records before")
         base.bver = record.bver
     for label in ("bn", "bt", "bu", "bv", "bs"):
         found = getattr(record, label)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from agent.decode.device_name import payload_names
 from agent.decode.readings import Address, Batch, Decoded, Fault, Intervened
-from agent.decode.topic_channel import NO_CHANNEL, TopicChannel
+from agent.decode.topic_channel import NO_CHANNEL, TAGS_MAX, TopicChannel
 from agent.decode.unread import Unread
 from agent.decode.unused_settings import unused_settings
 from agent.values.value import NUMBER_CHARS_MAX, BadValue, shown, value_of
@@ -31,6 +31,7 @@ class TextValueCodec:
         self._topic_channel = TopicChannel(source) if source.channel else None
         self._kinds: dict[str, InterventionKind] = dict(source.interventions.words) if source.interventions else {}
         self._report_extra = source.report_extra
+        self._why_unread: dict[tuple[str, ...], str] = {}  # by the tags of an Address
 
     @staticmethod
     def problems(source: Source) -> Iterator[tuple[str, str]]:
@@ -51,7 +52,7 @@ class TextValueCodec:
         interventions: list[Intervened] = []
         for row in np.flatnonzero(np.isnan(values) | (columns == NO_CHANNEL)).tolist():
             payload, column = batch.payloads[row], int(columns[row])
-            kind = self._kinds.get(_text(payload))
+            kind = self._kinds.get(_text(payload)) if self._kinds else None
             try:
                 if kind is not None:
                     interventions.append(Intervened(row, None, int(batch.arrived_ns[row]), kind))
@@ -89,9 +90,16 @@ class TextValueCodec:
             raise Unread("wrong_type", str(error)) from None
 
     def _unread(self, address: Address) -> str:
+        """Why a message is of no channel. Half of a tree's topics may be, so the text is remembered."""
         if self._topic_channel is None:
             return "the source has no channels, and it is no word of `interventions`"
-        return f"no channel has the field {shown(self._topic_channel.field(address.tags))}, which the topic names"
+        why = self._why_unread.get(address.tags)
+        if why is None:
+            why = f"no channel has the field {shown(self._topic_channel.field(address.tags))}, which the topic names"
+            if len(self._why_unread) >= TAGS_MAX:
+                self._why_unread.clear()
+            self._why_unread[address.tags] = why
+        return why
 
 
 def _numbers(payloads: Sequence[bytes]) -> npt.NDArray[np.float64]:

@@ -35,6 +35,11 @@ class Rows(msgspec.Struct, frozen=True):
         """The rows where bool [b] holds, or those at the given indexes."""
         return Rows(*[getattr(self, name)[which] for name in self.__struct_fields__])
 
+    def bring(self, which: Int64, t_ns: Int64, x: Float32) -> "Rows":
+        """Rows that those at the given indexes [k] bring on: event times int64 [k] and values [k, F] of their own."""
+        message, entry, source, slot = self.message[which], self.entry[which], self.source[which], self.slot[which]
+        return Rows(message, entry, source, slot, self.device[which], self.heard_ns[which], t_ns, x)
+
     def at(self, t_ns: Int64) -> "Rows":
         """The same rows with other event times int64 [b]."""
         return Rows(self.message, self.entry, self.source, self.slot, self.device, self.heard_ns, t_ns, self.x)

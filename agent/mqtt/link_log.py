@@ -19,4 +19,4 @@ def log_notices(
         elif notice.event == "connected":
             log.info(f"{name}_connected", why=notice.why)
         else:
-            log.warning(f"{name}_lost", why=notice.why)
+            log.warning(f"{name}_{notice.event}", why=notice.why)

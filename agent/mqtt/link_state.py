@@ -78,9 +78,9 @@ TRANSITIONS: dict[Phase, dict[type[Event], Phase]] = {
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A change of state that is worth a line in the log."""
+    """A change of state that is worth a line in the log. `lost` is a connection, `not_connected` a try that failed."""
 
-    event: Literal["connected", "lost", "client_id_taken"]
+    event: Literal["connected", "lost", "not_connected", "client_id_taken"]
     why: str
 
 
@@ -199,7 +199,7 @@ class LinkState:
             end = End.ANEW
         other_before = self.other_client
         self._retry.end(end, now_s)
-        notices = self._news(Notice("lost", self.why))
+        notices = self._news(Notice("lost" if was_accepted else "not_connected", self.why))
         if self.other_client not in ("", other_before):
             notices += (Notice("client_id_taken", self.other_client),)
         return Change(notices, has_ended=True, is_protocol_error=isinstance(event, Broken))

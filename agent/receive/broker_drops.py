@@ -67,7 +67,7 @@ class BrokerDrops:
         may_be_ours = now_s < self._ours_until_s
         received.history_lost |= may_be_ours
         whose = (
-            "they may have been ours: every device's next row says `gap`"
+            "they may have been ours: the next row of every device that it brings says `gap`"
             if may_be_ours
             else "probably another client's: nothing here looks like a backlog"
         )

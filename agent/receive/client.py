@@ -40,7 +40,7 @@ from agent.receive.received import Received
 from agent.receive.silence import Silence
 from agent.receive.subscriptions import Subscriptions
 from agent.receive.wait import Mark, Nap, until_ready
-from agent.words import Source
+from agent.words import DropCounts, Source
 
 READ_S_MAX = 0.1  # one read goes on no longer, however fast the broker sends
 RECEIVE_MAXIMUM = 1000  # QoS 1 messages the broker may have under way to us (MQTT 5)
@@ -59,6 +59,7 @@ class InputOptions:
     now_ns     the clock of arrival, one for all inputs
     policies   by source, of those that are no default
     reads      names of the sources that are read from this broker, None for all
+    counts     of what is dropped, the same for all inputs; None for an input that is alone
     """
 
     client_id: str
@@ -69,6 +70,7 @@ class InputOptions:
     now_ns: Callable[[], int] = time.time_ns
     policies: Mapping[str, Policy] = field(default_factory=dict)
     reads: Collection[str] | None = None
+    counts: DropCounts | None = None
 
 
 class Receiver:
@@ -96,6 +98,7 @@ class Receiver:
             options.now_ns,
             options.policies,
             reads=self.sources,
+            counts=options.counts,
             stop_s_max=broker.keepalive.total_seconds() / 2,
         )
         self.subscriptions = Subscriptions([source for source, _ in reads], [qos for _, qos in reads])

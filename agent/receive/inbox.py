@@ -15,7 +15,7 @@ from agent.receive.received import MESSAGES_MAX, Received
 from agent.receive.share import Share
 from agent.words import Drop, DropCounts, Source
 
-TOPIC_TEXTS_MAX = 100_000  # beyond it the memory starts anew
+TOPIC_TEXTS_MAX = 100_000  # beyond it the memory starts anew, as that of what topics mean
 TOPIC_TEXT_BYTES_MAX = 256  # longer ones are not remembered
 BROKER_DROPPED = b"$SYS/broker/publish/messages/dropped"  # mosquitto's count of what it dropped, for all its clients
 _NOT_IN_A_TOPIC = frozenset("+#\0")
@@ -44,19 +44,24 @@ class Inbox:
         policies: Mapping[str, Policy] | None = None,
         *,
         reads: Collection[str] | None = None,
+        counts: DropCounts | None = None,
         stop_s_max: float = 0.0,
     ) -> None:
-        """sources are all that there are; `reads` names those that messages may be of, None for all.
+        """What is read, and by which rules.
 
-        policies by source, for those that are no default; stop_s_max: how long reading may stop by `block`.
+        sources     all that there are; `reads` names those that messages may be of, None for all
+        policies    by source, for those that are no default
+        counts      to be added to, where several inboxes have the same
+        stop_s_max  how long reading may stop by `block`
         """
-        self.counts: DropCounts = Counter()
+        self.counts: DropCounts = Counter() if counts is None else counts
         self.received = Received()
         self.bounds = bounds
         self.topic_texts: dict[bytes, str] = {}
         self._now_ns = now_ns
         self._sources = sources
         self._ways = Ways(sources, reads)
+        self._means: dict[str, tuple[Source, str] | None] = {}  # topic -> source and device
         self._is_named_by_payload: set[str] = set()  # sources some of whose topics stand in for their devices
         share = Share(
             bounds.rows_per_device_max, self._whose_share, has_one_topic_a_device=self._ways.has_one_topic_a_device
@@ -157,11 +162,8 @@ class Inbox:
 
     def _whose(self, topic: str) -> Device:
         """Device of a topic, "" where the payload names it, and the source that it belongs to, "" for none."""
-        found = self._ways.find(topic)
-        if found is None:
-            return "", ""
-        source = self._sources[found[1].source]
-        return source.joins or source.name, found[1].device
+        found = self._find(topic)
+        return (found[0].joins or found[0].name, found[1]) if found else ("", "")
 
     def _whose_share(self, topic: str) -> Device:
         """The same; "" also where the core refuses the device for its id, which costs next to nothing.
@@ -180,10 +182,22 @@ class Inbox:
 
     def _source_name(self, topic: str) -> str:
         """The source that a topic matches, "" for none; not the one that it joins."""
-        found = self._ways.find(topic)
-        return "" if found is None else self._sources[found[1].source].name
+        found = self._find(topic)
+        return found[0].name if found else ""
 
     def _has_no_time(self, topic: str) -> bool:
         """A repeated delivery cannot be known by its event time when that is the time of arrival."""
-        found = self._ways.find(topic)
-        return found is not None and self._sources[found[1].source].time_unit == "arrival"
+        found = self._find(topic)
+        return found is not None and found[0].time_unit == "arrival"
+
+    def _find(self, topic: str) -> tuple[Source, str] | None:
+        """The source that a topic matches, and the device that it names; remembered, since patterns may be many."""
+        if topic in self._means:
+            return self._means[topic]
+        way = self._ways.find(topic)
+        found = (self._sources[way[1].source], way[1].device) if way else None
+        if len(topic) <= TOPIC_TEXT_BYTES_MAX:
+            if len(self._means) >= TOPIC_TEXTS_MAX:
+                self._means.clear()
+            self._means[topic] = found
+        return found

@@ -11,18 +11,23 @@ from agent.words import DropCounts, Request
 
 
 class Inputs:
-    """All receivers, the first broker's first; `now_ns` is the clock of arrival of all of them.
+    """All receivers, the first broker's first.
 
-    counts  requests that were not sent: (source, reason) -> count
+    now_ns  the clock of arrival of all of them
+    counts  what all of them have dropped since the start: (source, reason) -> count
     """
 
-    def __init__(self, by_broker: Mapping[str, Receiver], now_ns: Callable[[], int]) -> None:
+    def __init__(self, by_broker: Mapping[str, Receiver], now_ns: Callable[[], int], counts: DropCounts) -> None:
         """by_broker: in their order, by the name that the configuration gives the broker."""
         self.by_broker = by_broker
         self.receivers = tuple(by_broker.values())
         self.now_ns = now_ns
-        self.counts: DropCounts = Counter()
+        self.counts = counts
         self._of_source = {source: one for one in self.receivers for source in one.sources}
+
+    def among(self, receiver: Receiver) -> tuple[str, ...]:
+        """Names of the sources that its messages may belong to, () where those are all."""
+        return receiver.sources if len(self.receivers) > 1 else ()
 
     def wait(self, longest_s: float) -> float:
         """Wait until one of several has something to do; how long each may then wait by itself."""
@@ -47,11 +52,6 @@ class Inputs:
         for source, topic, payload in requests:
             if not self._of_source[source].publish(topic, payload):
                 self.counts[source, "request_not_sent"] += 1
-
-    @property
-    def drops(self) -> list[DropCounts]:
-        """What was dropped since the start, of each connection."""
-        return [self.counts, *(one.inbox.counts for one in self.receivers)]
 
     @property
     def shed(self) -> Counter[Device]:

@@ -14,6 +14,7 @@ from agent.bundle.manifest import Cadence, Manifest
 from agent.decode.topic import DEVICE
 from agent.replay.recorded import Recorded
 from agent.score.early_warning import Float64
+from agent.score.time_unit import seconds
 from agent.words import FirstSeen, Float32, Int64, Source, plain_channels
 
 SOURCE_NAME = "replay"
@@ -32,7 +33,7 @@ class Stream:
     @property
     def t_s(self) -> Float64:
         """float64 [n]: the same times in seconds, or in cycles."""
-        return self.t_ns / 1e9
+        return seconds(self.t_ns)
 
     def __len__(self) -> int:
         return len(self.owner)

@@ -8,6 +8,7 @@ import numpy as np
 
 from agent.bundle.manifest import Manifest
 from agent.score.early_warning import Float64
+from agent.score.time_unit import seconds
 from agent.table.early_times import doubt_of
 from agent.table.failures import read_failures
 from agent.table.files import table_file, table_files
@@ -27,7 +28,7 @@ class Recorded:
     @property
     def t_s(self) -> Float64:
         """float64 [T]: the same times in seconds, or in cycles."""
-        return self.t_ns / 1e9
+        return seconds(self.t_ns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,3 +57,9 @@ def nanoseconds(t_s: npt.NDArray[np.float64]) -> Int64:
     """int64 [n]: event times in seconds to the nanosecond, as the agent reads them from a payload."""
     whole = np.floor(t_s)  # apart, since a float64 of today's date in nanoseconds has no single ones
     return whole.astype(np.int64) * 10**9 + np.rint((t_s - whole) * 1e9).astype(np.int64)
+
+
+def seconds(t_ns: Int64) -> npt.NDArray[np.float64]:
+    """float64 [n]: the nearest to event times in nanoseconds."""
+    whole, rest = np.divmod(t_ns, 10**9)  # apart, since a float64 of the whole would be rounded twice
+    return whole + rest / 1e9

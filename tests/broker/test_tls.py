@@ -28,10 +28,10 @@ SECRET = "correct horse battery staple"
 
 @pytest.fixture
 def certificates(tmp_path):
-    """broker.pem and other.pem for `localhost`, each its own authority, with their keys."""
+    """broker.pem, other.pem and agent.pem for `localhost`, each its own authority, with their keys."""
     require("mosquitto", shutil.which("openssl") is not None, "openssl is not installed")
     make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-    for name in ("broker", "other"):
+    for name in ("broker", "other", "agent"):
         files = ["-keyout", str(tmp_path / f"{name}.key"), "-out", str(tmp_path / f"{name}.pem")]
         subprocess.run([*make, "-addext", "subjectAltName=DNS:localhost", *files], check=True, capture_output=True)
     return tmp_path
@@ -112,12 +112,61 @@ def test_a_wrong_certificate_or_password_is_named_and_the_agent_lives(
     broker.start()
     listener.wait_until_subscribed(2)
     agent.start()
-    assert why in str(agent.wait_for_log("broker_lost")["why"])
-    agent.wait_for_log("output_lost")
+    assert why in str(agent.wait_for_log("broker_not_connected")["why"])
+    agent.wait_for_log("output_not_connected")
     assert agent.process.poll() is None
     assert agent.stop() == 0
     for secret in (SECRET, "wrong"):
         assert secret not in agent.file.with_name("agent.log").read_text()
+
+
+@pytest.fixture
+def strict_port(broker, certificates, tmp_path) -> int:
+    """A listener that lets in nobody without the certificate agent.pem."""
+    port = free_port()
+    broker.settings += (
+        f"listener {port} 127.0.0.1",
+        f"certfile {tmp_path / 'broker.pem'}",
+        f"keyfile {tmp_path / 'broker.key'}",
+        f"cafile {tmp_path / 'agent.pem'}",
+        "require_certificate true",
+    )
+    return port
+
+
+def with_certificate(port: int, tmp_path, name: str) -> str:
+    more = f'tls = true\nca_file = "{tmp_path / "broker.pem"}"\n'
+    if name:
+        more += f'cert_file = "{tmp_path / f"{name}.pem"}"\nkey_file = "{tmp_path / f"{name}.key"}"\n'
+    return configuration(port).replace('host = "127.0.0.1"\n', 'host = "localhost"\n' + more)
+
+
+def test_everything_works_with_a_client_certificate(broker, listener, strict_port, make_agent, tmp_path):
+    """Input and output show it."""
+    agent = make_agent(with_certificate(strict_port, tmp_path, "agent"))
+    broker.kill()
+    broker.start()
+    listener.wait_until_subscribed(2)
+    agent.go()
+    messages = life("p1", 20)
+    agent.feed(messages)
+    assert agent.scores("p1") == scores_inline(messages, "p1")
+    assert agent.stop() == 0
+
+
+@pytest.mark.parametrize("name", ["", "other"])
+def test_without_the_right_client_certificate_nothing_works_and_that_is_said(
+    broker, listener, strict_port, make_agent, tmp_path, name
+):
+    agent = make_agent(with_certificate(strict_port, tmp_path, name))
+    broker.kill()
+    broker.start()
+    listener.wait_until_subscribed(2)
+    agent.start()
+    for event in ("broker_not_connected", "output_not_connected"):
+        assert agent.wait_for_log(event)["why"]
+    assert agent.log("broker_connected") == []
+    assert agent.stop() == 0
 
 
 @pytest.fixture

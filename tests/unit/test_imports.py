@@ -59,6 +59,7 @@ TRAINER_READS_TOO = {
 RUNTIME = {
     "cbor2",
     "click",
+    "google",
     "msgspec",
     "numpy",
     "onnxruntime",
@@ -70,6 +71,7 @@ RUNTIME = {
 }
 IN_ONE_FILE = {
     "amqtt": "agent/replay/broker/embedded.py",
+    "google": "agent/decode/sparkplug_payload.py",
     "matplotlib": "agent/replay/report/plot.py",
     "onnxruntime": "agent/step/engine.py",
     "polars": "agent/table/parquet_file.py",

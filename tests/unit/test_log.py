@@ -21,13 +21,14 @@ from agent.log import (
     SHED_DEVICES_MAX,
     TEXT_MAX,
     DropLog,
+    RequestLog,
     ShedLog,
     Sink,
     UndecodableLog,
     say_threshold,
 )
 from agent.reasons import REASONS
-from agent.words import Drop, Shed
+from agent.words import Drop, Request, Shed
 from tests.small_bundle import small_manifest
 
 
@@ -231,4 +232,20 @@ def test_a_source_is_named_when_it_goes_over_its_undecodable_share_and_when_it_i
         ("source_undecodable", "press", 0.123),
         ("source_decodable", "press", 0.05),
         ("source_undecodable", "press", 0.2),
+    ]
+
+
+def test_requests_for_a_rebirth_are_named_at_once_and_then_counted_for_ten_seconds():
+    heard = LogCapture()
+    one = RequestLog(structlog.wrap_logger(None, processors=[heard]))
+    one.hear([Request("plant", "spBv1.0/G/NCMD/n1", b"")])
+    one.say(50.0)
+    one.hear([Request("plant", f"spBv1.0/G/NCMD/n{number}", b"") for number in (2, 3)])
+    one.say(59.9)
+    one.say(60.0)
+    one.say(70.0)
+    said = [(line["event"], line["source"], line["topic"], line["count"]) for line in heard.entries]
+    assert said == [
+        ("rebirth_requested", "plant", "spBv1.0/G/NCMD/n1", 1),
+        ("rebirth_requested", "plant", "spBv1.0/G/NCMD/n3", 2),
     ]

@@ -2,15 +2,19 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from agent.errors import DataRefused
-from agent.words import Bool, Float32
+from agent.score.time_unit import nanoseconds
+from agent.words import Bool, Float32, Int64
 
 Float64 = npt.NDArray[np.float64]
+OF_FLOAT64_NS = 500
+"""How far nanoseconds by way of a float64 of seconds may be off, until 2116."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +37,24 @@ class History:
     t_s     float64 [T]     event time in seconds (one second a cycle), rising
     x       float32 [T, F]  raw engineering values, NaN where one is missing
     t_fail  when it failed, or None when it did not within the recording or nobody knows
+    t_ns    int64 [T]       event time in nanoseconds, at which it is played: a recording that has it exactly gives it,
+                            else it is that of `t_s`
     """
 
     device: str
     t_s: Float64
     x: Float32
     t_fail: float | None
+    t_ns: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+
+    def __post_init__(self) -> None:
+        t_ns = nanoseconds(self.t_s)
+        if len(self.t_ns) != len(t_ns) or (np.abs(self.t_ns - t_ns) > OF_FLOAT64_NS).any():  # of other times, or unsaid
+            object.__setattr__(self, "t_ns", t_ns)
+
+    def part(self, rows: slice) -> Self:
+        """The same history with these rows alone."""
+        return replace(self, t_s=self.t_s[rows], x=self.x[rows], t_ns=self.t_ns[rows])
 
     @property
     def failed(self) -> bool:

@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
 
 from agent.errors import DataRefused
+from agent.score.time_unit import seconds
 from agent.table.early_times import doubt_of
 from agent.table.failures import read_failures
 from agent.table.files import table_file, table_files
@@ -210,9 +211,9 @@ def read_table(of: Table, channels: Sequence[str], folder: Path) -> list[History
         if not len(at):
             what = f"device {name!r} has no value of any channel from here on"
             rows.refuse(int(rows_of[name][0]), what, "Leave the device out.")
-        t_s = rows.t_ns[at] / 1e9
+        t_s = seconds(rows.t_ns[at])
         t_fail = float(t_s[-1]) if of.run_to_failure else failures.get(name)
-        histories.append(History(name, t_s, rows.x[at], t_fail))
+        histories.append(History(name, t_s, rows.x[at], t_fail, rows.t_ns[at]))
     return histories
 
 

@@ -8,7 +8,6 @@ from agent.replay.inline import PlayedDevice, play_inline
 from agent.replay.messages import source_for, stream
 from agent.replay.recorded import Recorded
 from agent.score.early_warning import ObservedDevice, observed_device, spells_of
-from agent.score.time_unit import nanoseconds
 from agent.words import FirstSeen
 from trainer.data.history import History
 
@@ -24,7 +23,7 @@ def play(
 
     first_seen  `new` when every history begins with its device's life
     """
-    recorded = [Recorded(history.device, nanoseconds(history.t_s), history.x) for history in histories]
+    recorded = [Recorded(history.device, history.t_ns, history.x) for history in histories]
     source = source_for(bundle.manifest, TOPIC, first_seen=first_seen)
     return play_inline(bundle, model, stream(recorded, source), threshold)
 

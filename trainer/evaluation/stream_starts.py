@@ -6,7 +6,6 @@ failure, because every one of these streams has them.
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -65,7 +64,7 @@ def left_out(starts: Sequence[StreamStart]) -> list[int]:
 
 def later(history: History, unseen: int) -> History:
     """The same history without its first rows."""
-    return replace(history, t_s=history.t_s[unseen:], x=history.x[unseen:])
+    return history.part(slice(unseen, None))
 
 
 def stream_start(

@@ -18,7 +18,6 @@ from agent.judge.evidence import Evidence, judge
 from agent.judge.threshold import ROUNDING, Budget, choose
 from agent.replay.inline import PlayedDevice
 from agent.score.early_warning import EarlyWarning, ObservedDevice, Spell, measure, observed_device
-from agent.score.time_unit import nanoseconds
 from agent.words import Quality
 from trainer.data.history import Float64, History
 from trainer.evaluation.playback import NEVER, play
@@ -138,7 +137,7 @@ def alerts_at(
     score = np.full((length.max(), n_devices), np.nan, np.float32)
     t_ns = np.zeros((length.max(), n_devices), np.int64)
     for column, (one, history) in enumerate(zip(scores, histories, strict=True)):
-        score[: len(one), column], t_ns[: len(one), column] = one, nanoseconds(history.t_s)
+        score[: len(one), column], t_ns[: len(one), column] = one, history.t_ns
     quality = np.where(np.isnan(score), Quality.OUT_OF_DOMAIN, Quality.OK).astype(np.uint8)
     evidence = Evidence.empty(n_slots)
     spells: list[list[Spell]] = [[] for _ in range(n_slots)]

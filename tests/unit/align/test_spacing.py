@@ -1,6 +1,6 @@
 import numpy as np
 
-from agent.align.spacing import Spacing
+from agent.align.spacing import Spacing, order_of
 from agent.devices.slots import Slots
 
 S = 10**9
@@ -11,7 +11,7 @@ def order(t_s: float, newest_s: float | None):
     spacing = Spacing(Slots(1, 1))
     if newest_s is not None:
         spacing.take(SLOT, np.int64([newest_s * S]))
-    found = spacing.order(SLOT, np.int64([t_s * S]))
+    found = order_of(np.int64([t_s * S]), spacing.newest_ns[SLOT])
     assert found.is_old[0] == (found.late[0] or found.repeated[0])
     return found.late[0], found.repeated[0]
 
@@ -37,4 +37,4 @@ def test_a_clock_that_is_set_anew_takes_the_newest_row_along():
     assert spacing.newest_ns[0] == -1, "there is none"
     spacing.take(SLOT, np.int64([10 * S]))
     spacing.move(SLOT, np.int64([-4 * S]))
-    assert not spacing.order(SLOT, np.int64([7 * S])).is_old[0]
+    assert not order_of(np.int64([7 * S]), spacing.newest_ns[SLOT]).is_old[0]

@@ -1,71 +1,13 @@
 """What the configuration names exists, and keeps out of its own way."""
 
 from datetime import timedelta
-from itertools import product
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from agent.config.agree import agent_faults, broker_faults, overlap, topic_faults
+from agent.config.agree import agent_faults, broker_faults
 from agent.config.broker_settings import Broker
-from agent.config.settings import Agent, Publish
-from agent.config.source_settings import SourceSettings
-from agent.config.source_tables import Time
-
-CYCLE = Time(field="cycle", unit="cycle")
-
-
-def source(name: str = "press", topic: str = "plant/{device}/cycle", **changes: object) -> SourceSettings:
-    return SourceSettings.model_validate({"name": name, "topic": topic, "time": CYCLE, **changes})
-
-
-LEVELS = ["a", "b", "+"]
-FILTERS = [
-    "/".join((*middle, *end))
-    for n_levels in range(4)
-    for middle in product(LEVELS, repeat=n_levels)
-    for end in ((), ("#",))
-    if middle or end
-]
-TOPICS = ["/".join(levels) for n_levels in range(1, 5) for levels in product(["a", "b", "c"], repeat=n_levels)]
-
-
-def matches(topic_filter: str, topic: str) -> bool:
-    """MQTT 5, section 4.7, written by itself."""
-    wanted, levels = topic_filter.split("/"), topic.split("/")
-    if wanted[-1] == "#":
-        wanted = wanted[:-1]
-        levels = levels[: len(wanted)] if len(levels) >= len(wanted) else []
-    return len(wanted) == len(levels) and all(one in ("+", other) for one, other in zip(wanted, levels, strict=True))
-
-
-MATCHED = {topics: frozenset(topic for topic in TOPICS if matches(topics, topic)) for topics in FILTERS}
-
-
-@given(st.sampled_from(FILTERS), st.sampled_from(FILTERS))
-def test_filters_overlap_when_some_topic_matches_both(one, other):
-    assert overlap(one, other) == bool(MATCHED[one] & MATCHED[other])
-    assert overlap(one, other) == overlap(other, one)
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "both"), [("#", "$SYS/a", False), ("+/a", "$SYS/a", False), ("$SYS/#", "$SYS/a", True)]
-)
-def test_a_wildcard_leaves_the_brokers_own_topics_out(one, other, both):
-    assert overlap(one, other) == overlap(other, one) == both
-
-
-def test_overlapping_sources_and_fed_back_output_are_refused():
-    sources = [(0, source()), (2, source("all", "plant/{device}/#")), (3, source("self", "forewarn/{device}/event"))]
-    broker, other = Broker(), Broker(host="other")
-    assert list(topic_faults(sources, Publish(), {"": broker}, broker)) == [
-        (("source", 2, "topic"), "overlaps with 'plant/{device}/cycle' of the source 'press'"),
-        (("source", 3, "topic"), "would read what forewarn itself publishes under forewarn/"),
-    ]
-    assert len(list(topic_faults(sources, Publish(), {"": broker}, other))) == 1
-    assert len(list(topic_faults(sources, Publish(prefix="plant"), {"": broker}, broker))) == 3
+from agent.config.settings import Agent
 
 
 def test_the_state_folder_is_there_or_can_be_made(tmp_path):
@@ -124,6 +66,3 @@ def test_silence_must_be_stale_before_it_is_forgotten():
 def test_what_a_broker_would_close_the_connection_for_is_named():
     broker = Broker(client_id="a\0b", username="a\nb")
     assert [key for key, _ in broker_faults(("broker",), broker)] == [("broker", "client_id"), ("broker", "username")]
-    ((key, what),) = topic_faults([(3, source(topic="a\x01b/{device}"))], Publish(), {}, None)
-    assert key == ("source", 3, "topic")
-    assert what == "'a\\x01b/{device}' holds a control character: a broker closes the connection for it"

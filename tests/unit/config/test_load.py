@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from agent.config.load import examine, load, problems
 from agent.errors import ConfigurationRefused
 from tests.bundles import write_small_bundle
 from tests.configurations import SOURCE, VALID, write_configuration
+from tests.small_bundle import small_manifest
 
 pytestmark = pytest.mark.slow
 
@@ -172,6 +174,16 @@ def test_a_codec_that_is_not_one_is_refused_with_those_there_are(tmp_path):
     assert load(write_configuration(tmp_path, VALID + SOURCE + 'codec = "json"\n'), {}).source[0].codec
     (found,) = found_in(tmp_path, VALID + SOURCE + 'codec = "xml"\n')
     assert re.fullmatch(r"forewarn.toml:13: source\[press\].codec: must be .*'json'.*, not 'xml'", found)
+
+
+def test_a_sparkplug_source_names_its_devices_by_itself(tmp_path):
+    source = '[[source]]\nname = "plant"\ncodec = "sparkplug"\ntopic = "spBv1.0/#"\n'
+    text = VALID.replace("[[model]]", '[[model]]\nbudget = "1 per device per 30d"') + source
+    write_small_bundle(tmp_path / "small.fwb", msgspec.structs.replace(small_manifest(), time_unit="s"))
+    assert found_in(tmp_path, text) == []
+    assert found_in(tmp_path, text + 'device = "{node}/{device}"\n') == []
+    (only,) = found_in(tmp_path, text + 'time = { unit = "s" , field = "ts" }\n')
+    assert only.startswith("forewarn.toml:13: source[plant].time: Sparkplug says itself where its times are")
 
 
 def test_sources_without_a_name_are_not_of_one_name(tmp_path):
@@ -342,3 +354,14 @@ def test_a_host_that_no_resolver_takes_is_a_problem(tmp_path, host):
     path = write_configuration(tmp_path, f'{VALID}{SOURCE}[broker]\nhost = "{host}"\n')
     with pytest.raises(ConfigurationRefused, match=r"broker.host: is no name of a host"):
         load(path, {})
+
+
+def test_a_compression_whose_package_is_missing_is_told(tmp_path, monkeypatch):
+    text = VALID + SOURCE + 'compression = "zstd"\n'
+    assert found_in(tmp_path, text) == []
+    monkeypatch.setattr("agent.decode.expand.find_spec", lambda name: None)
+    (found,) = found_in(tmp_path, text)
+    assert (
+        found
+        == 'forewarn.toml:13: source[press].compression: zstd needs the package zstandard: install "forewarn[zstd]"'
+    )

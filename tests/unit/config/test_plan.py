@@ -1,15 +1,20 @@
 """Settings become plain values for the layers that know no configuration."""
 
+import math
+from datetime import timedelta
+from pathlib import Path
+
 import msgspec
 
 from agent.bundle import file
+from agent.bundle.manifest import Manifest
 from agent.config.load import load
-from agent.config.plan import bounds, plan
+from agent.config.plan import Plan, Subscription, bounds, plan
 from agent.config.settings import Agent, Settings
 from agent.config.source_tables import Time
 from agent.core.bounds import Bounds
 from agent.publish.status import ModelStatus
-from agent.words import Source, plain_channels
+from agent.words import AlignRule, InterventionRule, PayloadForm, Source, SourceChannel, plain_channels
 from tests.bundles import write_small_bundle
 from tests.configurations import SOURCE, VALID, write_configuration
 from tests.small_bundle import small_manifest
@@ -65,3 +70,90 @@ def test_a_source_has_each_field_that_its_models_read_once_and_each_model_knows_
         ("main", (0,), ((0, 1, 2),)),
         ("pump", (0, 1), ((3, 1, 2), (0, 1, 2))),
     ]
+
+
+def named(*names: str, **of_first: object) -> Manifest:
+    """The small bundle's manifest with channels of these names. of_first: changes of the first"""
+    small = small_manifest()
+    channels = [msgspec.structs.replace(one, name=name) for one, name in zip(small.channels, names, strict=True)]
+    channels[0] = msgspec.structs.replace(channels[0], **of_first)
+    return msgspec.structs.replace(small, channels=tuple(channels))
+
+
+def planned_of(folder: Path, manifest: Manifest, *sources: dict[str, object]) -> Plan:
+    """The plan of one model, and sources that count cycles."""
+    path = write_small_bundle(folder / "small.fwb", manifest)
+    given = [{"topic": f"{one['name']}/{{device}}", "time": CYCLE, **one} for one in sources]
+    settings = Settings.model_validate({"model": [{"bundle": path}], "source": given})
+    return plan(settings, {"main": file.read(path)})
+
+
+def test_what_the_recording_knew_holds_where_a_source_is_silent(tmp_path):
+    recorded = {"missing": (-9999.0,), "words": {"OFF": 0.0}, "missing_words": ("n/a",), "column": "T_01"}
+    manifest = named("temp", "load", "wear", **recorded)
+    for given, wanted in (
+        ({}, SourceChannel("T_01", (-9999.0,), (("OFF", 0.0), ("n/a", math.nan)))),
+        ({"temp": "t"}, SourceChannel("t", (-9999.0,), (("OFF", 0.0), ("n/a", math.nan)))),
+        ({"temp": {"missing": [0.0]}}, SourceChannel("T_01", (0.0,), (("OFF", 0.0), ("n/a", math.nan)))),
+        ({"temp": {"words": {"x": math.nan}}}, SourceChannel("T_01", (-9999.0,), (("x", math.nan),))),
+        ({"temp": {"scale": 0.1, "max_age": timedelta(seconds=3)}}, SourceChannel("T_01", scale=0.1, max_age_s=3.0)),
+    ):
+        planned = planned_of(tmp_path, manifest, {"name": "press", "channels": given})
+        assert planned.sources[0].channels[0] == wanted
+        assert planned.names == (("temp", "load", "wear"),)
+
+
+def test_a_model_reads_the_owner_whose_rows_have_the_columns_of_all_that_join_it(tmp_path):
+    """Columns are the owner's own first; the model's channels stand in another order."""
+    align = {"max_age": timedelta(seconds=5)}
+    planned = planned_of(
+        tmp_path,
+        small_manifest(),
+        {"name": "flow", "joins": "press", "channels": {"load": "l"}, "broker": "two", "qos": 1},
+        {"name": "press", "align": align, "first_seen": "new", "overload": "oldest", "rate_max": 9},
+        {"name": "work", "joins": "press", "interventions": {"words": {"fixed": "repaired"}}},
+    )
+    flow, press, work = planned.sources
+    assert [(one.name, one.fields, one.columns, one.width, one.joins) for one in planned.sources] == [
+        ("flow", ("l",), (2,), 0, "press"),
+        ("press", ("temp", "wear"), (), 3, ""),
+        ("work", (), (), 0, "press"),
+    ]
+    assert {flow.align, press.align, work.align} == {AlignRule(max_age_s=5.0)}
+    assert {flow.first_seen, press.first_seen} == {"new"}
+    assert work.interventions == InterventionRule("", (("fixed", "repaired"),))
+    (model,) = planned.models
+    assert (model.sources, model.channels) == ((1,), ((0, 2, 1),))
+    assert planned.names == (("load",), ("temp", "wear"), ())
+    assert planned.subscriptions[:2] == (Subscription("two", 1, "newest", 0), Subscription("", 0, "oldest", 9))
+
+
+def test_without_a_model_all_sources_are_planned_with_what_they_map():
+    sources = [
+        {"name": "press", "topic": "a/{device}", "channels": {"temp": {"field": "t", "scale": 2.0}}},
+        {"name": "flow", "topic": "b/{device}", "joins": "press", "channels": {"flow": "q"}},
+    ]
+    planned = plan(Settings.model_validate({"source": sources}), {})
+    assert planned.models == ()
+    assert [one.channels for one in planned.sources] == [(SourceChannel("t", scale=2.0),), (SourceChannel("q"),)]
+    assert planned.names == (("temp",), ("flow",))
+
+
+def test_every_key_of_a_source_reaches_the_layers_below():
+    keys = {
+        "time": {"field": "t", "unit": "iso8601", "zone": "Europe/Berlin"},
+        "device": "{line}/{device}", "tags": {"device": "id"}, "compression": "gzip", "codec": "json",
+        "payload": {"readings": "a[]", "form": "pairs", "name": "n", "value": "v", "numbers_as_text": True},
+        "align": {"every": timedelta(seconds=2), "max_age": timedelta(seconds=4), "quorum": 0.5,
+                  "lateness": timedelta(seconds=6)},
+        "future_max": timedelta(seconds=7), "past_max": timedelta(minutes=8), "report_extra": False,
+    }  # fmt: skip
+    source = {"name": "press", "topic": ("x/{line}", "y/{line}"), **keys}
+    assert plan(Settings.model_validate({"source": [source]}), {}).sources == (
+        Source(
+            name="press", topics=("x/{line}", "y/{line}"), time_field="t", time_unit="iso8601", zone="Europe/Berlin",
+            channels=(), device="{line}/{device}", tags=(("device", "id"),), compression="gzip",
+            payload=PayloadForm("a[]", "pairs", "n", "v", numbers_as_text=True), align=AlignRule(2.0, 4.0, 0.5, 6.0),
+            future_max_s=7.0, past_max_s=480.0, report_extra=False,
+        ),
+    )  # fmt: skip

@@ -67,3 +67,15 @@ def test_a_key_that_was_not_given_is_told_as_not_set():
 @pytest.mark.parametrize("key", sorted(LIVE))
 def test_what_is_live_is_a_key(key):
     assert key in dict(key_types(Settings))
+
+
+def test_a_key_deep_in_a_source_or_of_a_named_broker_is_told():
+    file = settings(
+        brokers={"two": {"host": "b"}},
+        source=[SOURCE | {"channels": {"temp": {"scale": 2.0, "missing": [1.0, 2.0]}}, "topic": ["a/{device}", "b"]}],
+    )
+    _, live, left = apply(settings(), file)
+    assert live == []
+    assert {Change("brokers.two.host", NOT_SET, "b"), Change("source[press].channels.temp.scale", NOT_SET, "2.0"),
+            Change("source[press].channels.temp.missing", NOT_SET, "1.0, 2.0"),
+            Change("source[press].topic", "plant/{device}/cycle", "a/{device}, b")} <= {*left}  # fmt: skip

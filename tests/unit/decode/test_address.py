@@ -14,6 +14,8 @@ def find(topic, *sources):
     """The address of a topic and what is said of it."""
     drops = []
     (address,) = Addresses(sources, 20).find([topic], drops)
+    assert address is None or address.topic == topic
+    address = address and address._replace(topic="")
     return address, [(drop.reason, drop.source, drop.detail) for drop in drops]
 
 

@@ -1,6 +1,7 @@
 """What holds of every codec in CODECS, shown with the cases of tests/data/codec/NAME.
 
 `source.json` has what of `Source` the cases need; `fields` there are channels whose numbers are taken as they come.
+`topic` is one of its topics, with `{device}` where the device stands, if it is not `NAME/{device}`.
 `CASE.payload` is a payload, `CASE.json` what it becomes: `readings` as pairs of event time in ns and channels (null =
 missing), `drops` as reasons of drops and doubts. An event time that is a text counts from the arrival.
 """
@@ -70,9 +71,16 @@ def arrival_ns(topic: str, payload: bytes) -> int:
 
 def source(codec: str) -> Source:
     changes = json.loads((DATA / codec / "source.json").read_text())
+    changes.pop("topic", None)
     channels = [{"field": field} for field in changes.pop("fields", ())]
     given = {"name": codec, "codec": codec, "topics": [f"{codec}/{{device}}"], "channels": channels, **changes}
     return msgspec.convert(given, Source)
+
+
+def topic(codec: str, device: str) -> str:
+    """On which a device of the cases' source publishes."""
+    pattern = json.loads((DATA / codec / "source.json").read_text()).get("topic", f"{codec}/{{device}}")
+    return str(pattern.replace("{device}", device))
 
 
 def read(*messages: Message, sources: list[Source], cuts: tuple[int, ...] = ()) -> tuple[list[Row], list[Drop]]:
@@ -109,10 +117,11 @@ ALL = [(codec, one) for codec in CODECS for one in cases(codec)]
 
 @pytest.mark.parametrize(("codec", "one"), ALL, ids=lambda value: getattr(value, "name", value))
 def test_a_payload_becomes_what_its_case_says(codec, one):
-    rows, drops = read((f"{codec}/p1", one.payload), sources=[source(codec)])
+    rows, drops = read((topic(codec, "p1"), one.payload), sources=[source(codec)])
     assert rows == one.rows("p1")
     assert sorted(reason for _, reason in drops) == sorted(one.drops)
-    assert {device for device, *_ in (*rows, *drops)} <= {"p1"}
+    assert {device for device, *_ in rows} <= {"p1"}
+    assert {device for device, _ in drops} <= {"p1", ""}  # "" where the topic alone does not name it
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -132,11 +141,12 @@ def test_payloads_mean_the_same_split_joined_and_beside_junk_and_other_sources(c
     """Cases, junk and a second source's messages in any order, cut anywhere: each row as it is alone, in its order."""
     ordinary = st.sampled_from(some_cases(codec)).map(lambda one: one.payload)
     cut_off = ordinary.flatmap(lambda payload: st.integers(0, len(payload)).map(lambda size: payload[:size]))
+    own_topics = [topic(codec, "p1"), topic(codec, "p2")]
     other = Source("other", ("other/{device}",), "", "arrival", plain_channels("only"))
     message = st.one_of(
-        st.tuples(st.sampled_from([f"{codec}/p1", f"{codec}/p2"]), ordinary | cut_off | st.binary(max_size=40)),
+        st.tuples(st.sampled_from(own_topics), ordinary | cut_off | st.binary(max_size=40)),
         st.tuples(st.just("other/o1"), st.sampled_from([b'{"only": 1}', b"{"])),
-        st.tuples(st.sampled_from(["nobody's", f"{codec}/"]), ordinary),
+        st.tuples(st.sampled_from(["nobody's", topic(codec, "")]), ordinary),
     )
     messages = data.draw(st.lists(message, max_size=12))
     cuts = tuple(data.draw(st.lists(st.integers(0, len(messages)), max_size=3)))
@@ -153,10 +163,12 @@ def test_every_truncated_prefix_is_read_or_dropped_and_touches_no_neighbour(code
     (whole, *_) = (case for case in cases(codec) if case.readings and not case.drops)
     for size in range(len(one.payload)):
         rows, drops = read(
-            (f"{codec}/n1", whole.payload), (f"{codec}/p1", one.payload[:size]), (f"{codec}/n2", whole.payload),
+            (topic(codec, "n1"), whole.payload),
+            (topic(codec, "p1"), one.payload[:size]),
+            (topic(codec, "n2"), whole.payload),
             sources=[source(codec)],
         )  # fmt: skip
-        own = [device for device, *_ in (*rows, *drops) if device == "p1"]
+        own = [device for device, *_ in (*rows, *drops) if device in ("p1", "")]
         assert own, f"the first {size} bytes are lost without a word"
         for neighbour in ("n1", "n2"):
             assert [row for row in rows if row[0] == neighbour] == whole.rows(neighbour)

@@ -54,9 +54,15 @@ def test_a_sum_is_a_channel_of_its_own():
     assert decoded.device.tolist() == ["m1", "m1:heat"]
 
 
+def test_a_sum_beyond_a_double_is_missing_and_a_doubt():
+    decoded = decode(THINGS, [{"bn": "m1:", "n": "energy", "bs": 1e308, "s": 1e308}, {"n": "temp", "v": 1}])
+    np.testing.assert_array_equal(decoded.x, [[1, *[np.nan] * 4]])
+    assert [fault.reason for fault in decoded.faults] == ["bad_value"]
+
+
 def test_a_name_is_looked_up_before_its_unit():
     decoded = decode(THINGS, [{"n": "m1:temp", "u": "%RH", "v": 1}, {"n": "m1", "u": "%RH", "v": 2}])
-    assert decoded.device.tolist() == ["m1", "m1"][:1]
+    assert decoded.device.tolist() == ["m1"]
     assert decoded.x[0, [0, 3]].tolist() == [1, 2]
 
 

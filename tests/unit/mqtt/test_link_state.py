@@ -104,16 +104,17 @@ def test_each_end_is_said_in_words(phase, event, why):
     one = link(phase)
     change = one.apply(event, 0.0)
     assert one.why == why
-    assert change.notices == (Notice("lost", why), *change.notices[1:])
+    kind = "lost" if phase in (Phase.SUBSCRIBING, Phase.READY) else "not_connected"
+    assert change.notices == (Notice(kind, why), *change.notices[1:])
     assert not one.is_connected
 
 
 def test_a_change_of_state_is_said_once_until_there_is_another():
     one = link()
     away = [Begun(), Unreachable("away")]
-    assert apply(one, *away).notices == (Notice("lost", "away"),)
+    assert apply(one, *away).notices == (Notice("not_connected", "away"),)
     assert apply(one, *away).notices == ()
-    assert apply(one, Begun(), Unreachable("unknown host")).notices == (Notice("lost", "unknown host"),)
+    assert apply(one, Begun(), Unreachable("unknown host")).notices == (Notice("not_connected", "unknown host"),)
     accepted = Accepted(("no wildcards",))
     assert apply(one, Begun(), Opened(), accepted).notices == (Notice("connected", "MQTT 5; no wildcards"),)
     assert one.limits == ("no wildcards",)

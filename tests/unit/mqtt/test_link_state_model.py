@@ -272,7 +272,8 @@ class Links(RuleBasedStateMachine):
         return change
 
     def _end(self, event, kind: str, why: str, *, is_early: bool = False, turns: bool = False, error: str = "") -> None:
-        stood_s = self.now_s - self.accepted_at_s if self.phase in CONNECTED else -1.0
+        was_accepted = self.phase in CONNECTED
+        stood_s = self.now_s - self.accepted_at_s if was_accepted else -1.0
         self._forget_doubts()
         self.n_early += is_early
         if is_early and self.version == "auto":
@@ -299,7 +300,7 @@ class Links(RuleBasedStateMachine):
         elif n_cut >= 5:
             self.other_client = "5 connections in a row ended within 20 s, and nobody said why"
         taken = [("client_id_taken", self.other_client)] if self.other_client not in ("", was_other) else []
-        self._check_said(change.notices, ("lost", why), *taken)
+        self._check_said(change.notices, ("lost" if was_accepted else "not_connected", why), *taken)
 
     def _wait(self, kind: str, stood_s: float, *, is_taken: bool) -> tuple[float, float, bool]:
         """Least and longest wait after an end, and whether the next one is to be longer."""

@@ -244,7 +244,7 @@ def test_a_broker_that_is_absent_is_said_once_and_does_not_cost_mqtt_5(tmp_path,
     monkeypatch.setattr(parts.output, "_begin", lambda now_s: (tries.append(now_s), begin(now_s))[1])
     parts.turn_until(lambda: len(tries) == 4)
     assert parts.output.link.protocol.name == "5"
-    assert parts.events() == ["output_lost"]
+    assert parts.events() == ["output_not_connected"]
     assert "refused" in parts.output.link.why, "why it cannot be reached"
     began = time.monotonic()
     parts.output.close()
@@ -416,7 +416,7 @@ def test_garbage_instead_of_an_answer_is_said_and_tried_again(broker, parts, dat
     session.read_connect()
     session.send(data)
     session.close()
-    parts.turn_until(lambda: "output_lost" in parts.events())
+    parts.turn_until(lambda: "output_not_connected" in parts.events())
     connected(broker, parts)
 
 
@@ -448,7 +448,7 @@ def ahead_s(monkeypatch):
 
 def test_a_broker_that_accepts_tcp_and_says_nothing_is_given_up(broker, parts):
     knocking(broker, parts).read_connect()
-    parts.turn_until(lambda: "output_lost" in parts.events())
+    parts.turn_until(lambda: "output_not_connected" in parts.events())
     assert parts.output.link.why == "the broker does not answer"
     connected(broker, parts)
 

@@ -217,7 +217,7 @@ def test_a_refused_login_is_named_once_and_tried_again(broker, receiver):
         session.accept(0x86)
         pump(one, lambda _: one._client is None)
     assert [(line["event"], line["why"]) for line in log.entries] == [
-        ("broker_lost", "the broker refuses: Bad user name or password")
+        ("broker_not_connected", "the broker refuses: Bad user name or password")
     ]
 
 

@@ -1,6 +1,7 @@
 """A read goes to the core in portions; a turn is bounded in time; what it leaves waits, and nothing is lost by that."""
 
 import math
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -59,7 +60,7 @@ def of(messages, *packet_ids: int, gaps=()) -> Received:
 def fed(*reads: Reads, sources=(SOURCE,)):
     log = structlog.wrap_logger(None, processors=[LogCapture()])
     into, taken = core(*sources), []
-    inputs = Inputs({str(number): one for number, one in enumerate(reads)}, lambda: 10**9)  # type: ignore[arg-type]
+    inputs = Inputs({str(number): one for number, one in enumerate(reads)}, lambda: 10**9, Counter())  # type: ignore[arg-type]
     return Feed(inputs, into, taken.append, drop_log=DropLog(log), shed_log=ShedLog(log)), into, taken
 
 

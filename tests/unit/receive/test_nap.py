@@ -34,7 +34,7 @@ def test_the_smallest_frame_falls_at_once_and_rises_by_doubling(frames):
 
 
 def nap(one, longest_s):
-    Inputs({"": one}, time.time_ns).nap(longest_s)
+    Inputs({"": one}, time.time_ns, one.inbox.counts).nap(longest_s)
 
 
 def received(receiver, broker, n, **settings):

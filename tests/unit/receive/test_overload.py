@@ -1,5 +1,6 @@
 """What a source's policy does when more comes than can be taken: through the inbox alone, in counts."""
 
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -114,6 +115,28 @@ def test_what_is_beyond_the_rate_is_dropped_counted_and_a_gap():
     received = read(one, 1.0, "hog", "p1", "p2")
     assert sorted(received.gaps) == [("press", "hog"), ("press", "p1")]
     assert received.topics == ["plant/hog/cycle", "plant/p1/cycle", "plant/p2/cycle"]
+
+
+def test_where_the_payload_names_the_device_the_topic_stands_in_for_it():
+    """Nobody knows whose rows are shed or dropped, so all devices of the source say `gap`."""
+    gateway = replace(PRESS, topics=("gw/+",), device="{machine}", tags=(("machine", "id"),))
+    one = inbox(Policy(), sources=(gateway,))
+    received = read(one, 0.0, *["gw/a"] * 20, "gw/b")
+    assert (received.topics, one.overload.shed_of) == (["gw/a", "gw/a", "gw/b"], {("press", "gw/a"): 8})
+    gaps = []
+    for second in range(1, 8):
+        gaps += read(one, float(second)).gaps
+    assert gaps == [("press", "")]
+
+
+def test_inboxes_that_are_given_the_same_counts_count_together():
+    """A line of the log says how many there were since the last one, whichever broker brought them."""
+    counts: Counter = Counter()
+    for _ in range(2):
+        one = Inbox([PRESS], ReadBounds(1), lambda: 10**9, counts=counts)
+        one.begin(0.0)
+        one.take(Message(b"\xff", b"", 0, 0, False, False, ()))
+    assert counts == {("", "topic"): 2}
 
 
 def test_without_a_policy_nothing_but_the_share_counts():

@@ -1,0 +1,77 @@
+"""All models at work: what they do with the same rows, and what several of them must do at once."""
+
+import numpy as np
+
+from agent.core.predictor import Predictor
+from agent.devices.rows import Rows
+from agent.drops import Drops
+from agent.judge.events import EndCause
+from agent.words import AlertEvent, Bool, Int64, Scores
+
+
+class Predictors(list[Predictor]):
+    """The models in the order of the configuration."""
+
+    def step(self, rows: Rows, epochs: Int64, drops: list[Drops]) -> tuple[list[Scores], list[AlertEvent], Bool]:
+        """Step rows of distinct devices; epochs int64 [capacity] of all clocks.
+
+        Returns scores, one a model, alert events, and which rows a model took, bool [b]: all where there is no model.
+        """
+        is_left = np.full(len(rows), bool(self))  # no model took it yet
+        parts, too_fast_of = [], []
+        alerts: list[AlertEvent] = []
+        for predictor in self:
+            own = predictor.reads(rows)
+            scores, events, too_fast = predictor.step(rows if own is None else rows.only(own), epochs, drops)
+            if own is not None:
+                too_fast = _spread(too_fast, own)
+                is_left &= too_fast | ~own
+            else:
+                is_left &= too_fast
+            parts.append(scores)
+            too_fast_of.append(too_fast)
+            alerts += events
+        is_taken = ~is_left
+        if np.count_nonzero(is_left):
+            for predictor, too_fast in zip(self, too_fast_of, strict=True):
+                unnamed = is_left & too_fast
+                if np.count_nonzero(unnamed):
+                    drops.append(predictor.too_fast(rows, unnamed))
+                    is_left &= ~unnamed
+        return parts, alerts, is_taken
+
+    def end_alerts(self, slot: int, cause: EndCause, entry: int, t_ns: int, epoch: int) -> list[AlertEvent]:
+        """The ends of a device's alerts that no score ended."""
+        ends = [predictor.end_alert(slot, cause, entry, t_ns, epoch) for predictor in self]
+        return [event for event in ends if event is not None]
+
+    def start_again(self, slots: Int64) -> None:
+        """The states of these devices say nothing any more."""
+        for predictor in self:
+            predictor.states.start_again(slots)
+
+    def lose_history(self, slots: Int64 | Bool) -> None:
+        """Rows of these devices may have been missed: slots int64 [b], or bool [capacity]."""
+        for predictor in self:
+            predictor.states.lose_history(slots)
+
+    def move(self, slots: Int64, by_ns: Int64) -> None:
+        """The clocks of these devices were set anew: what is kept of their rows lies by_ns int64 [b] later."""
+        for predictor in self:
+            predictor.states.move(slots, by_ns)
+            predictor.steady.move(slots, by_ns)
+            predictor.evidence.interrupt_clearing(slots)
+        self.lose_history(slots)
+
+    def begin_new_lives(self, slots: Int64) -> None:
+        """The counters of these devices have started again: they are others, of unknown age."""
+        self.start_again(slots)
+        for predictor in self:
+            predictor.begin_new_lives(slots)
+
+
+def _spread(values: Bool, which: Bool) -> Bool:
+    """bool [b]: `values` where bool [b] `which` holds, in its order, and False elsewhere."""
+    spread = np.zeros(len(which), np.bool_)
+    spread[which] = values
+    return spread
