@@ -41,7 +41,7 @@ class Stream:
     def messages(self, start: int, end: int) -> tuple[list[str], list[bytes]]:
         """Topics and payloads of messages `start` to `end` - 1."""
         topics = [self.topic(self.devices[owner]) for owner in self.owner[start:end].tolist()]
-        names = [msgspec.json.encode(field).decode() + ":" for field in self.source.fields]
+        names = [msgspec.json.encode(field.strip('"')).decode() + ":" for field in self.source.fields]
         payloads = []
         times = self.t_ns[start:end].tolist()  # a number of nanoseconds, or of cycles
         if self.source.time_unit == "cycle":
@@ -66,9 +66,14 @@ def source_for(manifest: Manifest, topic: str, *, first_seen: FirstSeen = "unkno
         topics=(topic,),
         time_field="cycle" if cycles else "t",
         time_unit="cycle" if cycles else "ns",
-        channels=plain_channels(*(channel.name for channel in manifest.channels)),
+        channels=plain_channels(*(payload_path(channel.name) for channel in manifest.channels)),
         first_seen=first_seen,
     )
+
+
+def payload_path(name: str) -> str:
+    """The path of a field of this name: in quotes where a character of it would mean something in a path."""
+    return f'"{name}"' if set(name) & set(".[]{}") or name.startswith("$") else name
 
 
 def without_rows_too_soon(recorded: Sequence[Recorded], cadence: Cadence) -> tuple[list[Recorded], int]:

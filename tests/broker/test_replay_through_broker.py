@@ -59,6 +59,22 @@ def test_times_of_a_clock_go_through_too(broker, tmp_path):
     assert inline[0].risk.tobytes() == played[0].risk.tobytes()
 
 
+def test_channels_of_any_name_and_mapping_go_through_as_inline(broker, tmp_path):
+    """Names that mean something in a path; columns, codes and words, which the agent takes from the bundle too."""
+    names = {"temp": "values.temp", "load": "a[0]{b}", "wear": "$.wear"}
+    channels = tuple(
+        msgspec.structs.replace(one, name=names[one.name], column="T 1", missing=(-9999.0,), words={"ON": 1.0})
+        for one in small_manifest().channels
+    )
+    manifest = msgspec.structs.replace(small_manifest(), channels=channels)
+    bundle = file.read(write_small_bundle(tmp_path / "m.fwb", manifest))
+    rows = stream([worn("p", 60, missing=[5])], source_for(manifest, "rig/{device}/row"))
+    inline = play_inline(bundle, bundle.model, rows, THRESHOLD)
+    played = play_through_broker(bundle, rows, BUDGET, broker, tmp_path)
+    plain = play_inline(bundle, bundle.model, stream([worn("p", 60, missing=[5])], SOURCE), THRESHOLD)
+    assert inline[0].risk.tobytes() == played[0].risk.tobytes() == plain[0].risk.tobytes()
+
+
 def test_nothing_stays_retained_on_the_broker(bundle, broker, tmp_path):
     rows = stream([worn("p", 90)], SOURCE)
     played = play_through_broker(bundle, rows, BUDGET, broker, tmp_path)

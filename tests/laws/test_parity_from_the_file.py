@@ -2,6 +2,7 @@
 the agent. Equal rows to the bit.
 """
 
+import json
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,8 @@ from agent.bundle.manifest import Channel, Manifest
 from agent.config.load import load
 from agent.config.plan import build, plan
 from agent.core.entries import Messages
+from agent.decode.intake import Intake
+from agent.decode.readings import Readings
 from agent.replay.recorded import Layout, read_recorded
 from tests.bundles import write_small_bundle
 from tests.configurations import SOURCE, VALID, write_configuration
@@ -46,6 +49,15 @@ DATA = {
     "outliers": "keep",
     "run_to_failure": True,
 }
+SOURCE_OF_CELLS = """
+budget = "1 per device per 30d"
+
+[[source]]
+name = "press"
+topic = "plant/{device}"
+time = { field = "Zeit", unit = "iso8601", zone = "Europe/Berlin" }
+report_extra = false
+"""
 
 
 @pytest.fixture
@@ -72,7 +84,15 @@ def manifest_of(table: Table) -> Manifest:
     return msgspec.structs.replace(small_manifest(), time_unit="s", channels=channels)
 
 
-def test_a_cell_means_the_same_to_fit_and_replay(folder: Path) -> None:
+def rows_of(readings: Readings) -> dict[str, tuple[list[int], bytes]]:
+    return {
+        name: (readings.t_ns[at].tolist(), readings.x[at].tobytes())
+        for name in ("p1", "p2")
+        for at in [np.flatnonzero(readings.device == name)]
+    }
+
+
+def test_a_cell_means_the_same_to_fit_replay_and_the_agent(folder: Path) -> None:
     table = Table.model_validate(DATA)
     manifest = manifest_of(table)
     fitted = {one.device: (one.t_ns.tolist(), one.x.tobytes()) for one in read_table(table, CHANNELS, folder)}
@@ -82,6 +102,14 @@ def test_a_cell_means_the_same_to_fit_and_replay(folder: Path) -> None:
         assert {one.device: (one.t_ns.tolist(), one.x.tobytes()) for one in recordings.devices} == fitted
     assert fitted["p1"][1] == np.float32([[55.1, 1, 1], [NAN, 0, 0], [NAN, NAN, 2], [NAN, 0.75, NAN]]).tobytes()
     assert fitted["p2"][1] == np.float32([[0.1, NAN, 1.5], [16777217, 1, 1e-9], [NAN, NAN, 1]]).tobytes()
+
+    write_small_bundle(folder / "small.fwb", manifest)
+    settings = load(write_configuration(folder, VALID + SOURCE_OF_CELLS), {})
+    (source,) = plan(settings, {"main": file.read(folder / "small.fwb")}).sources
+    intake = Intake([source], payload_bytes_max=10_000, device_id_bytes_max=100)
+    payloads = [json.dumps(dict(zip(HEADER, row, strict=True))).encode() for row in CELLS]
+    readings = intake.read([f"plant/{row[0]}" for row in CELLS], payloads, np.zeros(len(CELLS), np.int64))
+    assert rows_of(readings) == fitted
 
 
 def test_a_code_that_training_knew_as_missing_is_missing_live(tmp_path: Path) -> None:

@@ -80,6 +80,8 @@ def agent_process(
 def _toml(
     bundle: Bundle, source: Source, *, node: str, budget: str, fleet_size: int, broker: Broker, folder: Path
 ) -> str:
+    names = [channel.name for channel in bundle.manifest.channels]
+    channels = "\n".join(f"{_quoted(name)} = {_quoted(of)}" for name, of in zip(names, source.fields, strict=True))
     return f"""\
 [agent]
 node = {_quoted(node)}
@@ -103,6 +105,8 @@ first_seen = {_quoted(source.first_seen)}
 [source.time]
 field = {_quoted(source.time_field)}
 unit = {_quoted(source.time_unit)}
+[source.channels]
+{channels}
 """
 
 

@@ -47,8 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_page_shows_the_example() -> None:
-    (shown,) = re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.S)
-    assert shown == EXAMPLE.read_text()
+    assert EXAMPLE.read_text() in re.findall(r"```toml\n(.*?)```", PAGE.read_text(), re.S)
     assert isinstance(read_config(EXAMPLE).data, Table)
 
 
