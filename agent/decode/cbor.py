@@ -6,6 +6,7 @@ like are refused: they are no telemetry, and a reference lets a small payload ho
 first data item are not read.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
@@ -30,8 +31,12 @@ class CborCodec(TreeCodec):
         return tree_problems(source)
 
 
-_REFUSED_TAGS: Final = (25, 28, 29, 30, 35, 36, 256, 258)
+_REFUSED_TAGS: Final = (25, 28, 29, 30, 35, 36, 37, 256, 258, 260, 261, 43000)
 _SELF_DESCRIBED: Final = b"\xd9\xd9\xf7"  # the tag 55799, which says that CBOR follows
+_BEYOND: Final = 10**400  # beyond any double, as an int can be
+_MANTISSA_BITS_MAX: Final = 1100  # a double has no more
+_EXPONENT_MAX: Final = 2**31
+_EXACT_POWERS: Final = 22  # of 10, in a double
 _ERRORS: Final = (*Unreadable, cbor2.CBORDecodeError, ValueError)
 
 
@@ -39,7 +44,35 @@ def _refuse(value: object, immutable: bool) -> object:
     raise ValueError("a tag that no telemetry needs")
 
 
-_loads = partial(cbor2.loads, semantic_decoders=dict.fromkeys(_REFUSED_TAGS, _refuse))
+def _decimal_fraction(value: object, immutable: bool) -> float:
+    """The tag 4, mantissa times a power of 10; what cbor2 makes of it can take seconds for a long mantissa."""
+    exponent, mantissa = _pair(value)
+    if -_EXACT_POWERS <= exponent <= 0 and abs(mantissa) < 2**53:
+        return mantissa / 10.0**-exponent  # both are exact, so this is the nearest double, and sooner
+    number = float(f"{mantissa}e{exponent}")
+    return number if math.isfinite(number) else _BEYOND
+
+
+def _big_float(value: object, immutable: bool) -> float:
+    """The tag 5, mantissa times a power of 2."""
+    exponent, mantissa = _pair(value)
+    try:
+        return math.ldexp(mantissa, exponent)
+    except OverflowError:
+        return _BEYOND
+
+
+def _pair(value: object) -> tuple[int, int]:
+    """Exponent and mantissa, none too long. Raises ValueError."""
+    if isinstance(value, list | tuple) and [type(one) for one in value] == [int, int]:
+        exponent, mantissa = value
+        if abs(exponent) <= _EXPONENT_MAX and mantissa.bit_length() <= _MANTISSA_BITS_MAX:
+            return exponent, mantissa
+    raise ValueError("not an exponent and a mantissa of a double")
+
+
+_TAGS: Final = dict.fromkeys(_REFUSED_TAGS, _refuse) | {4: _decimal_fraction, 5: _big_float}
+_loads = partial(cbor2.loads, semantic_decoders=_TAGS)
 
 
 def parse(payload: bytes) -> object:

@@ -15,9 +15,11 @@ from agent.decode.shape import READINGS_MAX, Leaf, Many, Node, Shape, Tree, has_
 from agent.decode.unread import Unread
 from agent.reasons import ReasonName
 from agent.values.value import BadValue, number_of_text, shown, value_of
-from agent.words import Source, SourceChannel, TimeUnit
+from agent.words import Source, TimeUnit
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+ORDERED: Final = 64  # members from which on msgspec takes long to find those that come in another order
+_BEYOND: Final = 2**1024
 _UNITS_PER_S: Final[dict[TimeUnit, int]] = {"s": 1, "cycle": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
@@ -102,13 +104,14 @@ class _Walk:
     def _object(self, node: Node, found: dict[object, object]) -> dict[str, object]:
         good: dict[str, object] = {}
         for key, value in found.items():
-            name = _name(key)
+            name = key if isinstance(key, str) else _name(key)
             member = node.members.get(name)
             if member is None:
                 if node.reports and not self.extra:
                     self.extra = name
             elif isinstance(member, Leaf):
-                good[name] = self._leaf(member, value)
+                is_plain = member.kind == "channel" and not self._is_columns
+                good[name] = self._number(member.index, value) if is_plain else self._leaf(member, value)
             elif isinstance(value, dict) or (isinstance(member, Many) and value is not None):
                 good[name] = self.tree(member, value)
             elif value is not None:
@@ -119,6 +122,8 @@ class _Walk:
                 if has_time(member):
                     raise Unread("no_time", f"{self._source.time_field} is missing")
                 raise Unread("no_channels", f"{name}, where the readings are, is missing")
+        if len(node.members) > ORDERED:
+            return {name: good[name] for name in node.members if name in good}
         return good
 
     def _leaf(self, leaf: Leaf, found: object) -> object:
@@ -131,24 +136,25 @@ class _Walk:
                 raise Unread("too_many_readings", f"{len(found)} readings, at most {READINGS_MAX} are read")
             return [self._time_or_impossible(one) for one in found]
         if leaf.kind == "channel":
-            return self._channel(self._source.channels[leaf.index], found)
+            return self._column(leaf.index, found)
         if leaf.kind == "value":
             return self._any_value(leaf, found)
         if leaf.kind == "intervention":
             return found if isinstance(found, str) else None
         return _name(found) if not isinstance(found, bool) else None
 
-    def _channel(self, channel: SourceChannel, found: object) -> object:
-        if not self._is_columns or found is None:
-            return self._number(channel, found)
+    def _column(self, index: int, found: object) -> object:
+        """An array of one channel, None for what is no array."""
         if isinstance(found, list):
-            return [self._number(channel, one) for one in found]
-        self._doubt("bad_value", f"{channel.field} is {shown(found)} and no array")
+            return [self._number(index, one) for one in found]
+        if found is not None:
+            self._doubt("bad_value", f"{self._source.channels[index].field} is {shown(found)} and no array")
         return None
 
-    def _number(self, channel: SourceChannel, found: object) -> float | None:
+    def _number(self, index: int, found: object) -> float | None:
+        """A value of a channel, None for none."""
         try:
-            number = value_of(found, channel, numbers_as_text=self._as_text)
+            number = value_of(found, self._source.channels[index], numbers_as_text=self._as_text)
         except BadValue as error:
             self._doubt(error.reason, str(error))
             return None
@@ -156,9 +162,10 @@ class _Walk:
 
     def _any_value(self, leaf: Leaf, found: object) -> object:
         """A value whose channel is known later."""
-        if isinstance(found, int) and not isinstance(found, bool):
-            return self._number(SourceChannel(leaf.path), found)
-        return found if found is None or isinstance(found, bool | float | str) else shown(found)
+        if isinstance(found, int) and abs(found) >= _BEYOND:
+            self._doubt("out_of_range", f"{leaf.path} is beyond what a double holds")
+            return None
+        return found if found is None or isinstance(found, int | float | str) else shown(found)
 
     def _time_or_impossible(self, found: object) -> object:
         """One time of a column: a text or number that no time is, where it is none."""

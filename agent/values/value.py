@@ -7,7 +7,6 @@ the reading is doubted, and no other value of it is lost.
 
 import math
 import re
-from decimal import Decimal
 from typing import Final
 
 from agent.reasons import ReasonName
@@ -33,7 +32,7 @@ class BadValue(ValueError):
 
 def value_of(found: object, channel: SourceChannel, *, numbers_as_text: bool = False) -> float:
     """The number that `found` means as a value of `channel`, NaN for none. Raises BadValue."""
-    if isinstance(found, int | float | Decimal):
+    if isinstance(found, int | float):
         try:
             number = float(found)
         except OverflowError:
