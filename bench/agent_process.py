@@ -17,7 +17,7 @@ ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}  # as deploy/forewarn.servic
 TIMEOUT_S = 30.0
 POLL_S = 0.005
 Process = subprocess.Popen[bytes]
-Value = str | int | Mapping[str, str]
+Value = str | int | Mapping[str, object]
 Sections = Mapping[str, Mapping[str, Value]]
 
 

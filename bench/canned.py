@@ -17,6 +17,7 @@ import numpy as np
 
 CONNECT, PUBLISH, SUBSCRIBE, PINGREQ = 1, 3, 8, 12
 START_TIMEOUT_S = 60.0
+READINGS = (b"plant/+", b"spBv1.0/")  # topics of what is given away
 AGE_S = 3000.0  # event times begin so long ago: none is in the future, and no clock is wrong by `past_max`
 
 
@@ -104,7 +105,7 @@ class CannedSender:
                     kind == SUBSCRIBE and connection is not self._to
                 ):  # what else the receiver asks for stays unanswered
                     connection.sendall(b"\x90\x03" + body[:2] + b"\x00")
-                    if b"plant/+" in body:  # the agent's output subscribes to its own alerts
+                    if any(topics in body for topics in READINGS):  # the agent's output subscribes to its own alerts
                         self._to = connection
                         self._subscribed.set()
                 elif kind == PINGREQ and connection is not self._to:

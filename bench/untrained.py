@@ -102,7 +102,10 @@ def manifest_of(model: Streaming) -> Manifest:
         ),
         trained_for="joined",
         time_unit="s",
-        channels=tuple(Channel(name=name, unit="-", description="", low=-6.0, high=6.0) for name in CHANNELS),
+        channels=tuple(
+            Channel(name=name, unit="-", description="", low=-6.0, high=6.0, steady_max_s=10.0, absent_max_s=0.0)
+            for name in CHANNELS
+        ),
         out_of_domain_margin=0.25,
         cadence=Cadence(
             every_s=1.0, dt_max_s=60.0, least_s=1e-6
