@@ -29,12 +29,8 @@ from agent.publish.mqtt import Output
 from agent.publish.sinks import SINKS, Opening, Sinks
 from agent.publish.status import SHED_MAX, BrokerStatus, LinkStatus, ModelStatus, Status, by_source, one_line
 from agent.publish.topic import Topics
-from agent.receive.arrival import ArrivalClock
-from agent.receive.client import InputOptions, Receiver
 from agent.receive.feed import Feed
-from agent.receive.inbox import ReadBounds
-from agent.receive.inputs import Inputs
-from agent.receive.overload import Policy
+from agent.receive.inputs import open_inputs
 from agent.service_manager import Progress, Supervisor
 from agent.signals import Signals
 from agent.store.cursor import Cursor
@@ -42,12 +38,11 @@ from agent.store.durability import DURABILITIES
 from agent.store.instance import instance_id
 from agent.store.lock import lock
 from agent.store.outbox import ALERT_TABLE, Outbox
-from agent.words import DropCounts, Taken
+from agent.words import Taken
 
 TURN_S = 0.05  # longest wait for a message: the output and the clock get their turn
 BUSY_NAP_S = 0.005  # the longest nap while the output waits for acknowledgements: more goes out as they come
 FAILED = 1
-MAIN_BROKER = ""  # the name of the table [broker]
 OUTBOX_PATIENCE_KEEPALIVES = 3  # paho notices within two that a connection is dead
 
 
@@ -106,7 +101,7 @@ class Daemon:
         cursors = self._cursors()
         self._durability = DURABILITIES["snapshot"](settings.agent.state_dir, self._core, self._outbox, log)
         self._durability.start(time.monotonic())
-        self._inputs = self._open_inputs()
+        self._inputs = open_inputs(settings, self._plan, log, not_before_ns=self._core.log_time_ns)
         instance = instance_id(settings.agent.state_dir, log)
         opened = {
             name: SINKS[name].open(Opening(settings, cursor, self._topics, instance, log))
@@ -184,32 +179,6 @@ class Daemon:
         self._sinks.close()
         self._outbox.close()
         self._log.info("agent_stopped", taken=self._core.n_messages)
-
-    def _open_inputs(self) -> Inputs:
-        """A receiver for each broker that has sources, that of [broker] first."""
-        now_ns = ArrivalClock(self._log, self._core.log_time_ns).now_ns
-        named = dict.fromkeys(one.broker for one in self._plan.subscriptions)
-        brokers = sorted(named, key=lambda name: name != MAIN_BROKER)
-        counts: DropCounts = Counter()
-        return Inputs({name: self._receiver(name, now_ns, counts) for name in brokers}, now_ns, counts)
-
-    def _receiver(self, name: str, now_ns: Callable[[], int], counts: DropCounts) -> Receiver:
-        agent, broker = self._settings.agent, self._settings.broker_of(name)
-        client_id = f"{broker.client_id or f'forewarn-{agent.node}'}-in"
-        names = [source.name for source in self._plan.sources]
-        of_source = dict(zip(names, self._plan.subscriptions, strict=True))
-        options = InputOptions(
-            client_id if name == MAIN_BROKER else f"{client_id}-{name}",
-            self._plan.sources,
-            self._plan.qos,
-            ReadBounds(agent.payload_bytes_max, agent.rows_per_device_max, agent.device_id_bytes_max),
-            path=agent.receiver,
-            now_ns=now_ns,
-            policies={source: Policy(one.overload, one.rate_max) for source, one in of_source.items()},
-            reads=[source for source, one in of_source.items() if one.broker == name],
-            counts=counts,
-        )
-        return Receiver(broker, options, self._log)
 
     # One turn ---------------------------------------------------------------------------------------------------
 

@@ -4,10 +4,19 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
+from structlog.typing import FilteringBoundLogger
+
+from agent.config.plan import Plan
+from agent.config.settings import Settings
+from agent.receive.arrival import ArrivalClock
 from agent.receive.backlog import Device
-from agent.receive.client import Receiver
+from agent.receive.client import InputOptions, Receiver
+from agent.receive.inbox import ReadBounds
+from agent.receive.overload import Policy
 from agent.receive.wait import nap, until_any_ready
 from agent.words import DropCounts, Request
+
+MAIN = ""  # the name of the table [broker]
 
 
 class Inputs:
@@ -65,3 +74,31 @@ class Inputs:
     def n_waiting(self) -> int:
         """Rows that wait for a later share."""
         return sum(one.inbox.overload.backlog.n_rows for one in self.receivers)
+
+
+def open_inputs(settings: Settings, plan: Plan, log: FilteringBoundLogger, *, not_before_ns: int) -> Inputs:
+    """A receiver for each broker that the sources of a plan name, that of [broker] first; none is connected yet.
+
+    not_before_ns  where the clock of arrival begins
+    """
+    agent = settings.agent
+    counts: DropCounts = Counter()
+    now_ns = ArrivalClock(log, not_before_ns).now_ns
+    of_source = dict(zip([source.name for source in plan.sources], plan.subscriptions, strict=True))
+    receivers = {}
+    for name in sorted(dict.fromkeys(one.broker for one in plan.subscriptions), key=lambda name: name != MAIN):
+        broker = settings.broker_of(name)
+        client_id = f"{broker.client_id or f'forewarn-{agent.node}'}-in"
+        options = InputOptions(
+            client_id if name == MAIN else f"{client_id}-{name}",
+            plan.sources,
+            plan.qos,
+            ReadBounds(agent.payload_bytes_max, agent.rows_per_device_max, agent.device_id_bytes_max),
+            path=agent.receiver,
+            now_ns=now_ns,
+            policies={source: Policy(one.overload, one.rate_max) for source, one in of_source.items()},
+            reads=[source for source, one in of_source.items() if one.broker == name],
+            counts=counts,
+        )
+        receivers[name] = Receiver(broker, options, log)
+    return Inputs(receivers, now_ns, counts)

@@ -5,9 +5,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
+from agent.config.plan import plan
+from agent.config.settings import Settings
 from agent.receive.client import Receiver
-from agent.receive.inputs import Inputs
+from agent.receive.inputs import Inputs, open_inputs
 from agent.words import Request
 from bench.fake_broker import DISCONNECT, PUBLISH, FakeBroker
 from tests.unit.receive.talk import PRESS, PUMP, TOPIC, connected, knocking, pump, taken
@@ -120,3 +123,17 @@ def test_shed_and_waiting_rows_of_all_are_joined(broker, two):
     inputs = together(*two)
     assert inputs.shed == {("press", "p1"): 1, ("pump", "p1"): 2}
     assert inputs.n_waiting == 3
+
+
+def test_the_inputs_of_a_configuration_begin_with_its_broker_and_have_names_of_their_own():
+    source = {"name": "press", "topic": "plant/{device}", "channels": {"temp": "temp"}}
+    west = {**source, "name": "west", "broker": "west", "overload": "oldest", "rate_max": 5}
+    settings = Settings(
+        agent={"node": "n"}, broker={"port": 1}, brokers={"west": {"port": 2}, "idle": {}}, source=(west, source)
+    )
+    inputs = open_inputs(settings, plan(settings, {}), structlog.get_logger(), not_before_ns=0)
+    assert {name: one.sources for name, one in inputs.by_broker.items()} == {"": ("press",), "west": ("west",)}
+    assert list(inputs.by_broker) == ["", "west"]
+    assert [one._client_id for one in inputs.receivers] == ["forewarn-n-in", "forewarn-n-in-west"]
+    assert [one.inbox.counts is inputs.counts for one in inputs.receivers] == [True, True]
+    assert [inputs.among(one) for one in inputs.receivers] == [("press",), ("west",)]
