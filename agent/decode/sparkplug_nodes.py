@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from agent.decode.sparkplug_payload import Layout, rebirth_command
+from agent.decode.sparkplug_payload import rebirth_command
 
 NODES_MAX = 4096  # whose sessions run
 DEFINITIONS_MAX = 2**19  # of metrics, of all births together
 WAITING_MAX = 32  # messages of a node
 WAITING_BYTES_MAX = 8 * 2**20  # of all nodes
-LAYOUTS_MAX = 64  # remembered of a birth
+BIRTH_SIZE = 8
 REORDER_NS = 2 * 10**9
 REBIRTH_EVERY_NS = 10 * 10**9  # a node is asked no more often,
 ASK_EVERY_NS = 20 * 10**6  # nor all of them: their births come at once
@@ -40,22 +40,21 @@ class Birth:
 
     aliases    column of the metric of each alias, or UNUSED, or AMBIGUOUS
     datatypes  of each column's metric; ABSENT_TYPE where the birth has none
-    layouts    of payloads by their aliases, None where they have to be read one by one. Not part of what is kept: it
-               follows from the rest
+    mark       of this birth alone, for what others remember of it
     """
 
     ABSENT_TYPE: Final = 255
-    __slots__ = ("aliases", "datatypes", "layouts")
+    __slots__ = ("aliases", "datatypes", "mark")
 
     def __init__(self, aliases: dict[int, int], datatypes: bytes) -> None:
         self.aliases = aliases
         self.datatypes = datatypes
-        self.layouts: dict[tuple[int, ...], Layout | None] = {}
+        self.mark = object()
 
     @property
     def size(self) -> int:
-        """How many definitions it holds."""
-        return len(self.aliases) + len(self.datatypes)
+        """How many definitions it holds; it costs as much memory as some by itself."""
+        return BIRTH_SIZE + len(self.aliases) + len(self.datatypes)
 
     @property
     def has_channels(self) -> bool:
@@ -65,21 +64,6 @@ class Birth:
     def datatype(self, column: int) -> int:
         """Of a column's metric, 0 where the birth does not say it."""
         return self.datatypes[column] % self.ABSENT_TYPE
-
-    def layout(self, aliases: tuple[int, ...], width: int) -> Layout | None:
-        """How to read the first `width` columns of payloads with these aliases; None where the fast path cannot."""
-        if aliases in self.layouts:
-            return self.layouts[aliases]
-        if len(self.layouts) >= LAYOUTS_MAX:
-            self.layouts.clear()
-        columns = [self.aliases.get(alias, UNKNOWN) for alias in aliases]
-        places = [place for place, column in enumerate(columns) if column >= 0]
-        used = [columns[place] for place in places]
-        datatypes = [self.datatypes[column] for column in used]
-        is_plain = min(columns) >= UNUSED and used and len(set(used)) == len(used) and max(used) < width
-        is_plain = is_plain and all(map(Layout.reads, datatypes))
-        self.layouts[aliases] = layout = Layout(places, used, datatypes) if is_plain else None
-        return layout
 
 
 class Message(NamedTuple):

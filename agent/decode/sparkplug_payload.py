@@ -2,15 +2,14 @@
 
 The protobuf library takes bytes apart; onnxruntime brings it anyway. The message types are made here, from the numbers
 and types of the specification, of those fields alone that are read. Two things differ from the specification's own
-file, and mean the same bytes: texts are bytes, so that one that is not UTF-8 costs nothing and harms nobody, and a
-number that is absent reads as one that cannot be, so that the fast path need not ask whether it is there.
+file, and mean the same bytes: texts are bytes, so that one that is not UTF-8 costs nothing and harms nobody, and an
+alias or a sequence number that is absent reads as ABSENT.
 
 Source: Eclipse Sparkplug 3.0, section 6.4 (payloads).
 """
 
 import math
-from collections.abc import Callable, Sequence
-from operator import attrgetter
+from collections.abc import Callable
 from typing import Any, Final, Protocol, cast
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -22,7 +21,6 @@ SEQ_MAX = 255
 BD_SEQ, REBIRTH = b"bdSeq", b"Node Control/Rebirth"
 BOOLEAN = 11
 
-_FLOATS = {9: "float_value", 10: "double_value"}  # datatypes of the specification
 _SIGNED_BITS = {1: 8, 2: 16, 3: 32, 4: 64}
 _UNSIGNED_MAX = {5: 2**8 - 1, 6: 2**16 - 1, 7: 2**32 - 1, 8: ABSENT, BOOLEAN: 1, 13: ABSENT}
 _INTEGERS = {1: "int_value", 2: "int_value", 3: "int_value", 4: "long_value", 5: "int_value", 6: "int_value",
@@ -156,38 +154,3 @@ def integer(stored: int, datatype: int) -> float:
         if end >= 2 * half and end - half <= stored < end:
             return stored - end
     return math.nan
-
-
-class Layout:
-    """How the metrics of a payload are read whose aliases are those of one before it.
-
-    columns  of the metrics that are channels
-    """
-
-    def __init__(self, places: list[int], columns: list[int], datatypes: list[int]) -> None:
-        """The metrics at `places` of a payload are channels; their `datatypes` are those of numbers."""
-        self.columns = columns
-        self._places = places
-        self._getters = [attrgetter(_FLOATS.get(datatype) or _INTEGERS[datatype]) for datatype in datatypes]
-        self._integers = [
-            (index, _stands_for_itself_below(datatype), datatype)
-            for index, datatype in enumerate(datatypes)
-            if datatype in _INTEGERS
-        ]
-
-    @staticmethod
-    def reads(datatype: int) -> bool:
-        """Whether values of this datatype are numbers."""
-        return datatype in _FLOATS or datatype in _INTEGERS
-
-    def values(self, metrics: Sequence[Metric]) -> list[float]:
-        """Of the channels. NaN or infinite means that `value` must have a look."""
-        values = [get(metrics[place]) for get, place in zip(self._getters, self._places, strict=True)]
-        for index, limit, datatype in self._integers:
-            if values[index] >= limit:
-                values[index] = integer(values[index], datatype) if values[index] != ABSENT else math.nan
-        return values
-
-
-def _stands_for_itself_below(datatype: int) -> int:
-    return 2 ** (_SIGNED_BITS[datatype] - 1) if datatype in _SIGNED_BITS else min(_UNSIGNED_MAX[datatype] + 1, ABSENT)

@@ -5,10 +5,12 @@ from typing import NamedTuple
 from agent.decode.template import Template
 
 NAMESPACE = "spBv1.0"
+TOPIC_CHARS_MAX = 512
 OF_NODE = ("NBIRTH", "NDATA", "NDEATH")
 OF_DEVICE = ("DBIRTH", "DDATA", "DDEATH")
 BIRTHS = ("NBIRTH", "DBIRTH")
-IN_ORDER = ("DDATA", "NDATA", "DBIRTH", "DDEATH")  # have the sequence numbers of a session
+DATA = ("DDATA", "NDATA")
+IN_ORDER = (*DATA, "DBIRTH", "DDEATH")  # have the sequence numbers of a session
 OF_HOSTS = ("NCMD", "DCMD")  # what host applications say; and STATE, which stands at the group's place
 LEVELS = ("group", "node", "device")
 LEVELS_OF = {"sparkplug": LEVELS}  # codec -> names that its messages give by themselves for a source's `device`
@@ -32,6 +34,8 @@ class Place(NamedTuple):
 
 def place(topic: str, ids: tuple[Template, Template]) -> Place:
     """What a topic means, by the `templates` of ids. Raises ValueError for one that is not of Sparkplug B."""
+    if len(topic) > TOPIC_CHARS_MAX:
+        raise ValueError(f"a topic of {len(topic)} characters, at most {TOPIC_CHARS_MAX} are read")
     levels = topic.split("/")
     if len(levels) < 3 or levels[0] != NAMESPACE:
         raise ValueError(f"the topic does not begin with {NAMESPACE}/GROUP/TYPE")
