@@ -90,8 +90,12 @@ def used_readings(message: Int64, left_out: Sequence[Drops]) -> Bool | None:
 
 
 def without_idle_doubts(drops: Sequence[Drops], used: Sequence[int]) -> list[Drops]:
-    """Without doubts of messages of which nothing is used: what became of them has been said."""
-    return [group if not REASONS[group.reason].is_used else group.only(np.isin(group.message, used)) for group in drops]
+    """Without doubts of messages of which nothing is used, but those of devices: what became of them has been said."""
+    is_of_message = [REASONS[group.reason].is_used and not REASONS[group.reason].of_device for group in drops]
+    return [
+        group.only(np.isin(group.message, used)) if of_message else group
+        for group, of_message in zip(drops, is_of_message, strict=True)
+    ]
 
 
 def count_drops(

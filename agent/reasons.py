@@ -20,13 +20,15 @@ ReasonName = Literal[
 class Reason:
     """What a reason means, and what a person can do about it: sentences in Markdown.
 
-    is_used  the reading is used all the same; it was doubtful
+    is_used    the reading is used all the same; it was doubtful
+    of_device  it says something of the device, whatever becomes of the reading that shows it
     """
 
     name: ReasonName
     means: str
     next_step: str
     is_used: bool = False
+    of_device: bool = False
 
 
 _ALL = (
@@ -187,6 +189,7 @@ _ALL = (
         "The clock is off by steady whole quarter hours, as local times are. Counted once, before it is re-based.",
         "Name the zone in `time.zone`, or let the device send UTC.",
         is_used=True,
+        of_device=True,
     ),
     Reason(
         "clock_unsteady",
@@ -205,6 +208,7 @@ _ALL = (
         "Late or repeated rows come between new ones again and again.",
         "Do two machines use one id? Is every row sent twice, by a bridge for one?",
         is_used=True,
+        of_device=True,
     ),
     Reason(
         "reorder_full",

@@ -50,7 +50,8 @@ class Layout:
 def brings_parts(source: Source, owner: Source) -> bool:
     """Whether a reading that lacks channels is an update of the others, and nothing is wrong with it."""
     rules = (source.align, owner.align)
-    return bool(source.channel) or any(rule.every_s or rule.max_age_s for rule in rules)
+    ages_s = [channel.max_age_s for channel in (*source.channels, *owner.channels)]
+    return bool(source.channel) or any(ages_s) or any(rule.every_s or rule.max_age_s for rule in rules)
 
 
 def _columns(source: Source) -> list[int]:

@@ -25,8 +25,8 @@ def source(rule: AlignRule, *ages_s: float | None, **others):
         SourceChannel(name, max_age_s=age_s)
         for name, age_s in zip(FIELDS, ages_s or (None,) * len(FIELDS), strict=True)
     )
-    clock = {"time_field": "ts", "time_unit": "s", "future_max_s": 1e6, "past_max_s": 1e6}
-    return replace(SOURCE, channels=channels, align=rule, **(clock | others))
+    usual = {"channels": channels, "time_field": "ts", "time_unit": "s", "future_max_s": 1e6, "past_max_s": 1e6}
+    return replace(SOURCE, align=rule, **(usual | others))
 
 
 def core_of(*sources, bounds: Bounds | None = None) -> Core:

@@ -277,3 +277,46 @@ def test_an_offset_is_not_taken_from_times_of_arrival():
     after.restore(before.snapshot())
     scores = take(after, rows("p1", [0], arrived_s=[NOW_S + 100])).scores[0]
     assert scores.t_ns.tolist() == [(NOW_S + 100) * 10**9]
+
+
+def zoned(hours, n=40, every_s=10, jitter_s=0.4):
+    """Rows each `every_s` seconds of a device that tells local times, which take a varying moment to arrive."""
+    arrived = [NOW_S + index * every_s + 0.1 + jitter_s * (index % 3) for index in range(n)]
+    return rows("p1", [NOW_S + index * every_s + round(hours * HOUR_S) for index in range(n)], arrived_s=arrived)
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"),
+    [(2, "steady 2 h ahead"), (-7, "steady 7 h behind"), (5.75, "steady 5 h 45 min ahead"), (-1, "steady 1 h behind")],
+)
+def test_a_clock_that_is_off_by_whole_quarter_hours_is_called_a_time_zone_at_once(hours, text):
+    """Three readings show it. It is re-based when any other clock would be, and rows until then say `gap`."""
+    into = core(WALL)
+    first = take(into, zoned(hours)[:3])
+    assert into.counts["press", "time_zone"] == 1
+    (said,) = [drop.detail for drop in first.drops if drop.reason == "time_zone"]
+    assert said == f"{text}: local times? set the device's clock to UTC"
+    scores = take(into, zoned(hours)[3:]).scores[0]
+    assert into.counts["press", "time_zone"] == 1
+    assert into.counts["press", "clock_rebased"] == 1
+    assert into.view().clock_offset_ns.tolist() == [round(hours * HOUR_S) * 10**9]
+    is_right = scores.t_ns >= (NOW_S + 10 * (WRONG_ROWS - 1)) * 10**9 if hours < 0 else scores.t_ns > 0
+    assert scores.t_ns[is_right].tolist() == [(NOW_S + 10 * index) * 10**9 for index in range(WRONG_ROWS - 1, 40)]
+    assert set(scores.quality[~is_right]) <= {Quality.GAP}
+
+
+def test_a_time_zone_of_texts_is_to_be_named():
+    into = core(replace(WALL, time_unit="iso8601"))
+    payloads = [json.dumps({"ts": f"2027-01-15T10:0{minute}:00", "wear": 1.0}).encode() for minute in range(3)]
+    arrived = [(NOW_S + 60 * minute) * 10**9 for minute in range(3)]  # NOW_S is 08:00 UTC
+    taken = into.apply(Messages(["plant/p1/cycle"] * 3, payloads, arrived))
+    details = [drop.detail for drop in taken.drops if drop.reason == "time_zone"]
+    assert details == ["steady 2 h ahead: local times? give time.zone"]
+
+
+@pytest.mark.parametrize("ahead_s", [HOUR_S + 400, 15 * HOUR_S, -40 * 24 * HOUR_S])
+def test_another_offset_is_no_time_zone(ahead_s):
+    into = core(WALL)
+    take(into, rows("p1", shifted(right(30), ahead_s)))
+    assert ("press", "time_zone") not in into.counts
+    assert into.counts["press", "clock_rebased"] == 1
