@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from agent.core import Bounds
 from agent.step.engine import Engine
-from agent.words import Quality
+from agent.words import AlignRule, Quality
 from tests.small_bundle import small_manifest
-from tests.streams import MODEL, SOURCE, Message, bytes_of, core, interleaved, life, states_of, take
+from tests.streams import MODEL, SOURCE, Message, bytes_of, core, interleaved, life, message, states_of, take
 
 HOSTILE_PAYLOADS = [
     b"", b"{", b"null", b"[1,2]", b"\xff\xfe", b"\0" * 100, b"[" * 5000, b'{"cycle": NaN}', b'{"cycle": 1e400}',
@@ -129,3 +129,29 @@ def test_two_sources_that_use_one_id_are_two_machines():
     assert (taken.alerts[0].t_ns, taken.alerts[0].outputs) == (wanted.t_ns, wanted.outputs)
     assert taken.alerts[0].alert != wanted.alert, "the id names the source"
     assert into.counts == {}
+
+
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from([AlignRule(max_age_s=3.0), AlignRule(every_s=2.0, max_age_s=5.0, lateness_s=4.0)]),
+    st.lists(st.tuples(st.sampled_from(["h1", "h2"]), st.sampled_from(HOSTILE_PAYLOADS)), max_size=40),
+    st.lists(st.tuples(st.sampled_from(["h1", "h2", "h3"]), st.integers(0, 2**40), st.integers(1, 4)), max_size=40),
+    st.randoms(use_true_random=False),
+)
+def test_a_device_whose_rows_are_aligned_is_told_the_same_beside_hostile_ones(rule, junk, jumps, random):
+    """Neighbours jump about in time, which makes rows of the grid and fills the room for what waits; compare bytes."""
+    own = replace(SOURCE, align=rule)
+    healthy = [
+        (topic, json.dumps({"cycle": values["cycle"] + index / 4, name: values[name]}).encode())
+        for topic, payload in life("p1", 40, wear_from=10)
+        for values in [json.loads(payload)]
+        for index, name in enumerate(("temp", "load", "wear"))
+    ]
+    noise = [(f"plant/{device}/cycle", payload) for device, payload in junk]
+    noise += [message(device, cycle, wear=9.0) for device, cycle, times in jumps for _ in range(times)]
+    positions = sorted(random.sample(range(len(healthy) + len(noise)), len(noise)))
+    mixed = list(healthy)
+    for position, one in zip(positions, noise, strict=True):
+        mixed.insert(position, one)
+    assert bytes_of(take(core(own), mixed), "p1") == bytes_of(take(core(own), healthy), "p1")

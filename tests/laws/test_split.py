@@ -1,6 +1,7 @@
 """Law 1, the part that the core alone can break: any split of the input gives the same result, and a snapshot at any
 point is the same core again. (Evaluate = inline = through a broker is in test_parity.py.)"""
 
+import json
 from dataclasses import replace
 from functools import cache
 from itertools import chain, pairwise
@@ -11,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core import Bounds
+from agent.core import Bounds, Core
 from agent.core.entries import Heartbeat, Messages
-from agent.words import Quality, Taken
+from agent.words import AlignRule, Quality, Taken
 from tests.streams import SOURCE, Message, core, in_bursts, interleaved, life, message, take
 
 pytestmark = pytest.mark.slow
@@ -147,3 +148,82 @@ def test_arrival_times_that_step_back_do_not_move_log_time_back():
     take(into, life("p1", 2), arrived_ns=5 * 10**9)
     take(into, life("p1", 2, start=3), arrived_ns=10**9)
     assert into.log_time_ns == 5 * 10**9 + 10**7
+
+
+def in_parts(messages: list[Message]) -> list[Message]:
+    """A message a channel, as many publishers send them."""
+    found = []
+    for topic, payload in messages:
+        if not payload.startswith(b'{"'):
+            found.append((topic, payload))
+            continue
+        values = json.loads(payload)
+        cycle = values.pop("cycle")
+        for index, (name, value) in enumerate(values.items()):
+            found.append((topic, json.dumps({"cycle": cycle + index / 4, name: value}).encode()))
+    return found
+
+
+def shuffled(messages: list[Message], seed: int) -> list[Message]:
+    """The messages, each up to five places from where it was."""
+    rng = np.random.default_rng(seed)
+    return [messages[index] for index in np.argsort(np.arange(len(messages)) + rng.uniform(0, 5, len(messages)))]
+
+
+ALIGNED = {
+    "held": AlignRule(max_age_s=2.0),
+    "grid": AlignRule(every_s=1.0, max_age_s=2.0),
+    "grid and lateness": AlignRule(every_s=1.0, max_age_s=2.0, quorum=0.6, lateness_s=3.0),
+    "lateness": AlignRule(lateness_s=2.0),
+}
+PARTS = shuffled(in_parts(STREAM), seed=1)
+PARTS_ARRIVED_NS = [10**12 + 13_000_000 * index for index in range(len(PARTS))]
+
+
+def aligned(rule: AlignRule):
+    return core(replace(SOURCE, align=rule), replace(BENCH, align=rule), bounds=BOUNDS)
+
+
+def told_of(into: Core, at: list[int]) -> list[Taken]:
+    return [
+        into.apply(Messages([t for t, _ in PARTS[part]], [p for _, p in PARTS[part]], PARTS_ARRIVED_NS[part]))
+        for part in cut(PARTS, at)
+    ]
+
+
+@cache
+def aligned_once(name: str) -> tuple[bytes, list[object], object, bytes]:
+    into = aligned(ALIGNED[name])
+    return *whole(told_of(into, [])), into.counts, into.snapshot()
+
+
+@pytest.mark.parametrize("name", ALIGNED)
+def test_streams_of_parts_raise_and_have_rows_that_are_late(name):
+    """The tests below prove nothing of alignment unless its streams have in them what can go wrong."""
+    _, alerts, counts, _ = aligned_once(name)
+    assert {reason for _, reason in counts} >= {"late", "malformed", "forgotten"}
+    assert {event.kind for event in alerts} >= {"raised"} or name == "lateness"
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from([*ALIGNED]), st.lists(st.integers(0, len(PARTS)), max_size=12))
+def test_any_split_of_parts_of_rows_gives_the_same(name, at):
+    """Held values, grids and readings that wait: where a read is cut they must not show it."""
+    into = aligned(ALIGNED[name])
+    assert (*whole(told_of(into, at)), into.counts, into.snapshot()) == aligned_once(name)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.sampled_from([*ALIGNED]), st.integers(0, len(PARTS)))
+def test_a_core_restored_among_parts_of_rows_goes_on_to_the_bit(name, at):
+    """What is held and what waits comes back with the snapshot."""
+    first, second = aligned(ALIGNED[name]), aligned(ALIGNED[name])
+    before, after = cut(PARTS, [at])
+    told = []
+    for into, part in ((first, before), (second, after)):
+        if into is second:
+            second.restore(first.snapshot())
+        messages = Messages([t for t, _ in PARTS[part]], [p for _, p in PARTS[part]], PARTS_ARRIVED_NS[part])
+        told.append(into.apply(messages))
+    assert whole(told) == aligned_once(name)[:2]
+    assert second.snapshot() == aligned_once(name)[3]
