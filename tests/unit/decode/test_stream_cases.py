@@ -5,11 +5,13 @@ Two machines of one name are in test_two_topics.py; a retained message is droppe
 
 import json
 from collections import Counter
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from agent.core import Bounds
-from agent.words import Source, plain_channels
+from agent.core import Bounds, Core
+from agent.words import AlignRule, Source, plain_channels
 from tests.small_bundle import CHANNELS
 from tests.streams import bytes_of, core, life, take
 
@@ -25,6 +27,25 @@ def said(*payloads, source=CLOCKED, at_ns=NOW_NS):
     taken = take(agent, messages, arrived_ns=at_ns, step_ns=10**9)
     counts = {reason: count for (_, reason), count in agent.counts.items()}
     return counts, {drop.reason: drop.detail for drop in taken.drops}, len(taken.scores[0].entry)
+
+
+def test_one_value_per_topic_makes_rows_on_a_grid_and_an_old_channel_is_missing():
+    """Case S1. A vibration each second, a temperature once."""
+    rule = AlignRule(every_s=10, max_age_s=25)
+    source = Source("plant", ("plant/{device}/{channel}",), "", "arrival", plain_channels("temp", "vib"))
+    source = replace(source, channel="{channel}", codec="text", align=rule)
+    agent = Core([source], (), Bounds(), keeps_rows=True)
+    values = [("temp", b"55.1"), *[("vib", b"%d" % second) for second in range(1, 60)]]
+    start_ns = NOW_NS // 10**10 * 10**10
+    messages = [(f"plant/pump7/{channel}", payload) for channel, payload in values]
+    taken = take(agent, messages, arrived_ns=start_ns, step_ns=10**9)
+    t_ns = np.concatenate([rows.t_ns for rows in taken.rows])
+    x = np.concatenate([rows.x for rows in taken.rows])
+    assert ((t_ns - start_ns) // 10**9).tolist() == [0, 10, 20, 30, 40, 50]
+    temp, nan = np.float32(55.1), np.nan
+    np.testing.assert_array_equal(x[:, 0], [temp, temp, temp, nan, nan, nan])
+    np.testing.assert_array_equal(x[:, 1], [nan, 10, 20, 30, 40, 50])
+    assert agent.counts == {("plant", "missing_channel"): 4}, "of a row, not of a message that is a part of one"
 
 
 def test_a_named_level_that_is_no_part_of_the_device_is_a_tag():
