@@ -10,6 +10,7 @@ from agent.decode.msgpack import MsgpackCodec
 from agent.decode.packed_float32 import PackedFloat32Codec
 from agent.decode.readings import Batch, Decoded
 from agent.decode.senml import SenmlCodec
+from agent.decode.senml_cbor import SenmlCborCodec
 from agent.decode.sparkplug import SparkplugCodec
 from agent.decode.text_value import TextValueCodec
 from agent.words import Source
@@ -60,6 +61,7 @@ CODECS: dict[str, type[Codec]] = {
     "json": JsonCodec,
     "msgpack": MsgpackCodec,
     "senml": SenmlCodec,
+    "senml_cbor": SenmlCborCodec,
     "text": TextValueCodec,
     "sparkplug": SparkplugCodec,
 }

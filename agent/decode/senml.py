@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -26,6 +26,8 @@ from agent.reasons import ReasonName
 from agent.values.times import IMPOSSIBLE_NS, T_NS_MAX
 from agent.values.value import BadValue, shown, value_of
 from agent.words import Source
+
+T = TypeVar("T")
 
 TIME_FIELD: Final = "t"
 NAME: Final = "n"
@@ -132,10 +134,9 @@ class SenmlCodec:
             try:
                 if not payload:
                     raise Unread("empty", "no list")
-                records = self._records(payload)
-                if len(records) > RECORDS_MAX:
-                    raise Unread("too_large", f"{len(records)} records; at most {RECORDS_MAX} fit")
-                cells = self._cells(records, batch.addresses[row].tags, int(batch.arrived_ns[row]), doubts)
+                cells = self._cells(
+                    self._records(payload), batch.addresses[row].tags, int(batch.arrived_ns[row]), doubts
+                )
                 readings.take(row, cells)
             except Unread as error:
                 faults.append(Fault(row, error.reason, str(error)))
@@ -146,7 +147,7 @@ class SenmlCodec:
     def _records(self, payload: bytes) -> Sequence[Record]:
         """The records of a payload. Raises Unread."""
         try:
-            return _json_records(payload)
+            return _bounded(_json_records(payload))
         except Unreadable as error:
             why = error
         if isinstance(why, msgspec.ValidationError) and not any(lenient in str(why) for lenient in _LENIENT):
@@ -222,7 +223,7 @@ def records_of(tree: object) -> Sequence[Record]:
     if not isinstance(tree, list):
         raise Unread("wrong_type", f"{shown(tree)} stands where a list of records must be")
     records: list[dict[str, object]] = []
-    for given in tree:
+    for given in _bounded(tree):
         if not isinstance(given, dict):
             raise Unread("wrong_type", f"{shown(given)} stands where a record must be")
         record: dict[str, object] = {}
@@ -237,6 +238,13 @@ def records_of(tree: object) -> Sequence[Record]:
         return msgspec.convert(records, list[Record])
     except (msgspec.ValidationError, ValueError) as error:  # ValueError: an integer of 4,300 digits
         raise Unread("wrong_type", str(error)) from None
+
+
+def _bounded(pack: list[T]) -> list[T]:
+    """The pack itself. Raises Unread for one of too many records."""
+    if len(pack) > RECORDS_MAX:
+        raise Unread("too_large", f"{len(pack)} records; at most {RECORDS_MAX} fit")
+    return pack
 
 
 def _take_over(base: Record, record: Record) -> None:

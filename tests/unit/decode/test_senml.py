@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import cbor2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from agent.decode import senml
 from agent.decode.readings import Address, Batch
 from agent.decode.senml import SenmlCodec
+from agent.decode.senml_cbor import SenmlCborCodec
 from agent.words import PayloadForm, Source, SourceChannel, plain_channels
 
 THINGS = Source(
@@ -92,6 +94,8 @@ def test_what_a_pack_may_bring_is_bounded(monkeypatch):
     for source, pack in ((THINGS, [record] * (senml.RECORDS_MAX + 1)), (THINGS, long_name), (wide, times)):
         decoded = decode(source, pack)
         assert ([fault.reason for fault in decoded.faults], len(decoded.x)) == (["too_large"], 0)
+    bomb = b"\x9f" + b"\xa0" * 60_000 + b"\xff"
+    assert [fault.reason for fault in decode(THINGS, bomb, codec=SenmlCborCodec(THINGS)).faults] == ["too_large"]
     monkeypatch.setattr(senml, "NAMES_MAX", 3)
     codec = SenmlCodec(THINGS)
     names = [{"n": f"m{number}:temp", "v": 1} for number in range(20)]
@@ -136,6 +140,18 @@ def test_a_pack_means_what_its_resolved_form_means(pack):
     assert [fault.reason for fault in whole.faults] == [fault.reason for fault in other.faults]
 
 
+@given(st.lists(RECORD, max_size=8))
+def test_a_pack_means_the_same_as_cbor(pack):
+    """Section 6: labels may be numbers."""
+    numbers = {label: number for number, label in senml.CBOR_LABELS.items()}
+    as_json = decode(THINGS, pack)
+    for records in (pack, [{numbers[label]: value for label, value in record.items()} for record in pack]):
+        as_cbor = decode(THINGS, cbor2.dumps(records), codec=SenmlCborCodec(THINGS))
+        assert as_cbor.x.tobytes() == as_json.x.tobytes()
+        assert (as_cbor.t_ns.tolist(), as_cbor.device.tolist()) == (as_json.t_ns.tolist(), as_json.device.tolist())
+        assert as_cbor.faults == as_json.faults
+
+
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.sampled_from(["m1:temp", "x_", "NaN", "\ud800"]),
     lambda inner: (
@@ -146,10 +162,13 @@ ANYTHING = st.recursive(
 )
 
 
-@given(st.lists(ANYTHING, max_size=4) | ANYTHING)
-def test_no_payload_raises(pack):
-    decoded = decode(THINGS, pack)
-    assert len(decoded.x) or [fault.reason for fault in decoded.faults]
+@given(st.lists(ANYTHING, max_size=4) | ANYTHING, st.binary(max_size=3))
+def test_no_payload_raises(pack, more):
+    payloads = [decode(THINGS, pack), decode(THINGS, more), decode(THINGS, more, codec=SenmlCborCodec(THINGS))]
+    if "\\ud800" not in json.dumps(pack):  # no text of CBOR
+        payloads.append(decode(THINGS, cbor2.dumps(pack), codec=SenmlCborCodec(THINGS)))
+    for decoded in payloads:
+        assert len(decoded.x) or [fault.reason for fault in decoded.faults]
 
 
 @pytest.mark.parametrize(
