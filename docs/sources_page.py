@@ -1,23 +1,39 @@
-"""The reasons of agent/reasons.py in docs, made by `make docs`.
+"""The reasons of agent/reasons.py and the recipes of tests/data/recipes in docs, made by `make docs`.
 
-The table between `<!-- reasons -->` and `<!-- end -->` in docs/sources.md, and in the status schema the names that may
-stand under `drops` and its description.
+In docs/sources.md the tables between `<!-- reasons -->` or `<!-- recipes -->` and `<!-- end -->`, and in the status
+schema the names that may stand under `drops` and its description.
 """
 
 import json
 import re
+from pathlib import Path
 
 from agent.reasons import REASONS
 
-BLOCK = re.compile(r"(<!-- reasons -->\n).*?(<!-- end -->)", re.DOTALL)
+RECIPES = Path(__file__).parents[1] / "tests" / "data" / "recipes"
+BLOCK = re.compile(r"(<!-- (reasons|recipes) -->\n).*?(<!-- end -->)", re.DOTALL)
+TITLE = re.compile(r"# (.+): (https://\S+)")
 
 
 def page(text: str) -> str:
-    """The page `text` with the table as the code has it."""
-    return BLOCK.sub(lambda found: f"{found[1]}{table()}{found[2]}", text)
+    """The page `text` with the tables as code and recipes have them."""
+    tables = {"reasons": reasons, "recipes": recipes}
+    return BLOCK.sub(lambda found: f"{found[1]}{tables[found[2]]()}{found[3]}", text)
 
 
-def table() -> str:
+def recipes() -> str:
+    """A line a recipe: the publisher, the lines of the source but for its name, and its first channel."""
+    rows = ""
+    for path in sorted(RECIPES.glob("*/source.toml")):
+        title, _, _, *lines = path.read_text().splitlines()
+        publisher, url = TITLE.fullmatch(title).groups()  # type: ignore[union-attr]  # the test of recipes holds it
+        at = lines.index("[source.channels]")
+        needs = "<br>".join(f"`{line}`" for line in lines[:at] if not line.startswith("report_extra"))
+        rows += f"| [{publisher}]({url}) | {needs} | `{lines[at + 1]}` |\n"
+    return f"| publisher | what its source needs | a channel |\n|---|---|---|\n{rows}"
+
+
+def reasons() -> str:
     """A line a reason."""
     rows = "".join(
         f"| `{reason.name}` | {'yes' if reason.is_used else 'no'} | {reason.means} | {reason.next_step} |\n"
