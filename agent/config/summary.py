@@ -172,10 +172,10 @@ def _source(read: Subscribes, *, of_several: bool) -> str:
     """A source in one line: codec, device, channels, rows."""
     channels = [name if name == field else f"{name} from {field}" for name, field in read.channels.items()]
     more = f" and {len(channels) - CHANNELS_SHOWN} more" if len(channels) > CHANNELS_SHOWN else ""
-    device = f"device {read.device}" + (f" of {read.joins}" if read.joins else "")
     read_from = f" from {read.broker}" if of_several else ""
     what = ", ".join(channels[:CHANNELS_SHOWN]) + more or "no channel"
-    return f"{read.source}: {read.codec}{read_from}, {device}: {what}; {read.rows}"
+    rows = f"into the rows of {read.joins}" if read.joins else read.rows
+    return f"{read.source}: {read.codec}{read_from}, device {read.device}: {what}; {rows}"
 
 
 def _rows(align: AlignRule) -> str:

@@ -124,6 +124,6 @@ def test_a_configuration_without_a_model_is_for_record_and_sample(tmp_path):
     assert (result.exit_code, result.stderr) == (0, "")
     said = "there is no [[model]], so `forewarn record` and `forewarn sample` can run, and `forewarn run` cannot"
     assert said in result.stdout
-    assert "  flow: json, device {device} of press: flow from q; a row a reading" in result.stdout.splitlines()
+    assert "  flow: json, device {device}: flow from q; into the rows of press" in result.stdout.splitlines()
     ran = CliRunner().invoke(main, ["run", "--config", str(path)], env={})
     assert (ran.exit_code, ran.stderr.partition("\n")[0]) == (2, f"{path}: there is no [[model]], so nothing to run")
