@@ -65,8 +65,9 @@ def check(file: Path, as_json: bool) -> None:
     Print every problem of a configuration at once and exit 2, or what would run and exit 0. FILE is the main file,
     read together with conf.d/*.toml beside it and the environment; or the folder of a forewarn.toml. The bundle's model
     is loaded and verified as `forewarn run` does it; no broker is asked. What is allowed but doubtful is printed too:
-    a wildcard by which two machines may become one, a source that no model reads, a budget too fine for its bundle, and
-    what the state folder holds of sources and models that are gone.
+    topics by which two machines may become one, rows unlike those of the training, a source that no model reads, a
+    budget too fine for its bundle, and what the state folder holds of sources and models that are gone. Without a
+    [[model]] it says that `forewarn record` and `forewarn sample` can run, and `forewarn run` cannot.
     """
     examined = config.check(file, os.environ)
     result = report(examined)

@@ -100,6 +100,9 @@ def page() -> str:
             parts.append("\n".join([HEAD, *_rows(_model(field), name)]) + "\n")
     example = (ROOT / "configs" / "forewarn.example.toml").read_text()
     parts.append(f"## Example\n\n`configs/forewarn.example.toml`:\n\n```toml\n{example}```\n")
+    parts.append("For each kind of publisher:\n")
+    for path in sorted((ROOT / "configs" / "sources").glob("*.toml")):
+        parts.append(f"`configs/sources/{path.name}`:\n\n```toml\n{path.read_text()}```\n")
     return "\n".join(parts)
 
 

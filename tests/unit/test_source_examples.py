@@ -91,3 +91,15 @@ def test_two_plants(tmp_path):
     messages = [("hall-1/p1/telemetry", reading, T_NS), ("pumps/p2", reading, T_NS)]
     values = list(range(10, 19))
     assert rows_of(tmp_path, "several-brokers", *messages) == [("north", "p1", values), ("south", "p2", values)]
+
+
+def test_objects_in_objects_that_name_their_device(tmp_path):
+    """And a local time, an hour ahead of UTC."""
+    told = {
+        "deviceInfo": {"name": "pump-7", "tenant": "x"},
+        "time": "2025-11-24T17:00:00",
+        "object": {"speed": 10, "suction": {"value": 11}, "discharge": {"value": 12}, "flow": 13, "power": 14,
+                   "bearings": {"de": 15, "nde": 16}, "oil": {"value": 17}, "ambient": 18},
+    }  # fmt: skip
+    rows = rows_of(tmp_path, "nested-json", ("application/7/device/a4/event/up", json.dumps(told), T_NS))
+    assert rows == [("pumps", "pump-7", list(range(10, 19)))]

@@ -3,16 +3,17 @@
 import re
 from pathlib import Path
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent.config.load import examine, load, problems
+from agent.config.plan import bounds
+from agent.core import Core
+from agent.decode.codec import CODECS
 from agent.errors import ConfigurationRefused
 from tests.bundles import write_small_bundle
 from tests.configurations import SOURCE, VALID, write_configuration
-from tests.small_bundle import small_manifest
 
 pytestmark = pytest.mark.slow
 
@@ -176,16 +177,6 @@ def test_a_codec_that_is_not_one_is_refused_with_those_there_are(tmp_path):
     assert re.fullmatch(r"forewarn.toml:13: source\[press\].codec: must be .*'json'.*, not 'xml'", found)
 
 
-def test_a_sparkplug_source_names_its_devices_by_itself(tmp_path):
-    source = '[[source]]\nname = "plant"\ncodec = "sparkplug"\ntopic = "spBv1.0/#"\n'
-    text = VALID.replace("[[model]]", '[[model]]\nbudget = "1 per device per 30d"') + source
-    write_small_bundle(tmp_path / "small.fwb", msgspec.structs.replace(small_manifest(), time_unit="s"))
-    assert found_in(tmp_path, text) == []
-    assert found_in(tmp_path, text + 'device = "{node}/{device}"\n') == []
-    (only,) = found_in(tmp_path, text + 'time = { unit = "s" , field = "ts" }\n')
-    assert only.startswith("forewarn.toml:13: source[plant].time: Sparkplug says itself where its times are")
-
-
 def test_sources_without_a_name_are_not_of_one_name(tmp_path):
     text = VALID + SOURCE.replace('name = "press"', "") + SOURCE.replace('name = "press"', "").replace("plant", "x")
     assert [line.partition(" ")[2] for line in found_in(tmp_path, text)] == [
@@ -325,15 +316,23 @@ LEAVES = st.sampled_from(["true", "-1", "1e400", "nan", '""', '"\\u0000"', "[]",
 KEYS = st.sampled_from([
     "agent.node", "agent.state_dir", "agent.delay_max", "agent.payload_bytes_max", "broker.host", "broker.port",
     "broker.tls", "broker.password_file", "broker", "output", "model", "model.bundle", "model.budget",
-    "model.fleet_size", "publish.prefix", "source", "sources", "''",
+    "model.fleet_size", "publish.prefix", "brokers", "brokers.x", "brokers.x.host", "source", "sources", "''",
 ])  # fmt: skip
-SOURCE_KEYS = st.sampled_from(
-    ["name", "topic", "qos", "time", "time.unit", "channels", "channels.temp", "future_max", "''"]
-)
+SOURCE_KEYS = st.sampled_from([
+    "name", "topic", "qos", "time", "time.unit", "time.field", "time.zone", "channels", "channels.temp",
+    "channels.temp.field", "channels.temp.scale", "channels.temp.words", "future_max", "device", "channel", "tags.a",
+    "payload.readings", "payload.form", "payload.value", "align.every", "align.max_age", "interventions.words", "joins",
+    "broker", "codec", "compression", "rate_max", "''",
+])  # fmt: skip
+SOURCE_LEAVES = LEAVES | st.sampled_from([
+    '"press"', '"{device}"', '"a/{device}"', '"{a}"', '"x.y"', '"$.x"', '"a[]"', '"{device}[]"', '"10s"', '"0s"',
+    '"cycle"', '"iso8601"', '"UTC"', '"pairs"', '"columns"', '"value"', '{ on = "repaired" }', "{ on = 1, off = nan }",
+    '["a/{device}", "b/#"]', '"gzip"', *(f'"{codec}"' for codec in CODECS), '{ field = "t", offset = 3 }', "2",
+])  # fmt: skip
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
-@given(st.dictionaries(KEYS, LEAVES, max_size=3), st.dictionaries(SOURCE_KEYS, LEAVES, max_size=4))
+@given(st.dictionaries(KEYS, LEAVES, max_size=3), st.dictionaries(SOURCE_KEYS, SOURCE_LEAVES, max_size=5))
 def test_any_value_of_any_key_ends_in_problems_or_a_plan(tmp_path, keys, source_keys):
     text = "\n".join(f"{key} = {value}" for key, value in keys.items())
     text += "\n[[source]]\n" + "\n".join(f"{key} = {value}" for key, value in source_keys.items())
@@ -356,12 +355,15 @@ def test_a_host_that_no_resolver_takes_is_a_problem(tmp_path, host):
         load(path, {})
 
 
-def test_a_compression_whose_package_is_missing_is_told(tmp_path, monkeypatch):
-    text = VALID + SOURCE + 'compression = "zstd"\n'
-    assert found_in(tmp_path, text) == []
-    monkeypatch.setattr("agent.decode.expand.find_spec", lambda name: None)
-    (found,) = found_in(tmp_path, text)
-    assert (
-        found
-        == 'forewarn.toml:13: source[press].compression: zstd needs the package zstandard: install "forewarn[zstd]"'
-    )
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@given(st.dictionaries(SOURCE_KEYS.filter(lambda key: key not in ("name", "''")), SOURCE_LEAVES, max_size=4))
+def test_what_is_accepted_of_a_source_can_be_built(tmp_path, keys):
+    """Of any values of its keys: `check` says what is wrong before `run` could find out (the codec's part too)."""
+    given = {"topic": '"plant/{device}/cycle"', "time.field": '"cycle"', "time.unit": '"cycle"'} | keys
+    if "time" in keys:
+        given = {key: value for key, value in given.items() if not key.startswith("time.")}
+    text = VALID + '[[source]]\nname = "press"\n' + "\n".join(f"{key} = {value}" for key, value in given.items())
+    examined = examine(write_configuration(tmp_path, text), {})
+    assert all(problem.what for problem in examined.problems)
+    if examined.plan is not None and examined.settings is not None:
+        Core(examined.plan.sources, [], bounds(examined.settings.agent))
