@@ -163,7 +163,7 @@ class _Walk:
     def _any_value(self, leaf: Leaf, found: object) -> object:
         """A value whose channel is known later."""
         if isinstance(found, int) and abs(found) >= _BEYOND:
-            self._doubt("out_of_range", f"{leaf.path} is beyond what a double holds")
+            self._doubt("out_of_range", f"{leaf.path or 'the value'} is beyond what a double holds")
             return None
         return found if found is None or isinstance(found, int | float | str) else shown(found)
 

@@ -119,6 +119,9 @@ class TreeCodec:
             if (of, doubt.reason) not in doubted:
                 doubted.add((of, doubt.reason))
                 faults.append(Fault(of, doubt.reason, doubt.detail))
+        unread = {fault.row for fault in faults if fault.reason == "extra_topic"}
+        if unread:  # then nothing else is said of the payload
+            faults = [fault for fault in faults if fault.row not in unread or fault.reason == "extra_topic"]
         if made.item is not None:
             row, device = made.item if row is None else row[made.item], None if device is None else device[made.item]
         if self._intervention:
