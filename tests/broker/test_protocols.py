@@ -14,7 +14,7 @@ MESSAGES = life("p1", 60)
 def check_the_way(agent, protocol: str) -> None:
     """Scores, events, and what stands."""
     status = agent.feed(MESSAGES)
-    assert {link["protocol"] for link in status["broker"].values()} == {protocol}
+    assert {status["broker"][name]["protocol"] for name in ("input", "output")} == {protocol}
     assert agent.scores("p1") == scores_inline(MESSAGES, "p1")
     said = [one.payload for one in agent.listener.heard if one.topic == f"{ROOT}/event"]
     assert said == events_inline(MESSAGES, agent.folder / "small.fwb")
