@@ -100,6 +100,16 @@ def test_a_message_that_comes_late_takes_its_place():
     assert (host.values[-1], host.reasons, host.asked) == (5, [], [])
 
 
+def test_data_of_a_known_form_take_their_place_too_and_let_those_behind_them_go():
+    host, node = Host(), EdgeNode()
+    born(host, node)
+    host.hear(*(data(node, value) for value in range(4)))
+    missing, early = data(node, 4), data(node, 5)
+    host.hear(early, missing, data(node, 6))
+    assert host.values == [*range(7)]
+    assert (host.reasons, host.asked) == ([], [])
+
+
 def test_a_message_that_does_not_come_is_missed_and_nothing_is_believed_until_the_birth():
     host, node = Host(), EdgeNode()
     born(host, node)
