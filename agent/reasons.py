@@ -232,7 +232,8 @@ _ALL = (
     ),
     Reason(
         "too_many_readings",
-        "A message brings more than 4,096 readings, or fewer that have more than 65,536 channels in all.",
+        "A message brings more than 4,096 readings, more than 1,000 of one device, or fewer that have more than 65,536 "
+        "channels in all.",
         "Send them in several messages.",
     ),
 )

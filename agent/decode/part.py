@@ -5,13 +5,15 @@ first, and then what is to be said. A doubt about a value tells more than that a
 than that a field is not read (`_RANK`).
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from itertools import compress
+from itertools import compress, repeat
 from operator import itemgetter
 from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from agent.decode.codec import CODECS, Codec
 from agent.decode.compressed import Compressed
@@ -26,6 +28,7 @@ from agent.reasons import REASONS, ReasonName
 from agent.values.numbers import engineering_units
 from agent.words import Bool, Devices, Float32, Int64, Source
 
+READINGS_MAX = 1000  # of one device in one payload: each is a step of its own, and others wait for all of them
 DEVICES_MAX = 100_000  # ids of payloads remembered as fine; beyond it the memory starts anew
 FIELDS_SAID = 5  # of those that a reading has none of
 _DEVICE = itemgetter(1)  # of an Address
@@ -78,7 +81,7 @@ class Reader:
 
     def read(self, batch: Batch, message: Int64) -> Part:
         """The readings of a batch; message int64 [n] is the place of each payload among the messages of the read."""
-        decoded = self._decode(batch)
+        decoded = _bounded(self._decode(batch))
         row, device = decoded.row, decoded.device
         has_ids = device is None and self._is_in_topic  # which were checked with the topic
         if device is None:
@@ -115,6 +118,9 @@ class Reader:
         used_rows[[row for row, *_ in interventions]] = True
         bad_rows[row] = True
         bad_rows[[fault.row for fault in faults]] = True
+        nothing = {one.row: one for one in decoded.faults if not (bad_rows[one.row] or used_rows[one.row])}
+        faults += [doubt._replace(reason="no_channels") for doubt in nothing.values()]  # none is lost without a word
+        bad_rows[[*nothing]] = True
         self.undecodable.add(len(batch.payloads), np.flatnonzero(bad_rows & ~used_rows).tolist())
 
         doubts = _doubts(fault for fault in decoded.faults if REASONS[fault.reason].is_used and used_rows[fault.row])
@@ -185,6 +191,29 @@ class Reader:
     def _missing_text(self, first: int, n_missing: int) -> str:
         others = f", nor have {n_missing - 1} more" if n_missing > 1 else ""
         return f"{self._fields[first]} has no value{others}"
+
+
+def _bounded(decoded: Decoded) -> Decoded:
+    """Without payloads that have more than READINGS_MAX readings of one device."""
+    row = decoded.row
+    if row is None or len(row) <= READINGS_MAX or np.bincount(row).max() <= READINGS_MAX:
+        return decoded
+    device = repeat("") if decoded.device is None else decoded.device.tolist()
+    n_readings = Counter(zip(row.tolist(), device, strict=False))
+    crowded = {of: n for (of, _), n in n_readings.items() if n > READINGS_MAX}
+    kept = ~np.isin(row, [*crowded])
+    text = f"{{}} readings of one device; at most {READINGS_MAX} are taken"
+    return replace(
+        decoded,
+        row=row[kept],
+        t_ns=decoded.t_ns[kept],
+        x=decoded.x[kept],
+        device=None if decoded.device is None else decoded.device[kept],
+        faults=[
+            *(fault for fault in decoded.faults if fault.row not in crowded),
+            *(Fault(of, "too_many_readings", text.format(n)) for of, n in crowded.items()),
+        ],
+    )
 
 
 def _doubts(faults: Iterable[Fault]) -> dict[int, Fault]:

@@ -84,6 +84,7 @@ def reasons(readings):
         ([("", 1, (1, nan)), ("", 2, (1, nan))], 2, ["missing_channel"]),
         ([("", 1, (1, nan)), ("clock_unsteady", "any doubt that tells more")], 1, ["clock_unsteady"]),
         ([("malformed", "cut off")], 0, ["malformed"]),
+        ([("extra_channel", "a doubt without a reading")], 0, ["no_channels"]),
     ],
 )
 def test_a_message_counts_one_reason(payload, n_readings, reason):
@@ -103,6 +104,24 @@ def test_an_id_that_a_payload_names_is_looked_at(device, why):
     assert reasons(readings) == [(1, "device_id")]
     (group,) = readings.drops
     assert why in group.sample(0, ["s/all"] * 3, ["s"]).detail
+
+
+@pytest.mark.parametrize(
+    ("source", "devices", "n_used"),
+    [
+        (BY_TOPIC, [""] * 5, 0),
+        (BY_TOPIC, [""] * 4, 4),
+        (BY_PAYLOAD, ["p", "q"] * 4, 8),
+        (BY_PAYLOAD, ["p"] * 5 + ["q"], 0),
+    ],
+)
+def test_a_payload_with_too_many_readings_of_one_device_is_dropped(monkeypatch, source, devices, n_used):
+    """Each is a step of its own, for which all other devices wait."""
+    monkeypatch.setattr(part_module, "READINGS_MAX", 4)
+    good = [("p", 1, (1, 2))]
+    readings = read(good, [(device, 1, (1, 2)) for device in devices], good, source=source)
+    assert readings.message.tolist() == [0, *[1] * n_used, 2]
+    assert reasons(readings) == ([] if n_used else [(1, "too_many_readings")])
 
 
 def test_ids_of_payloads_are_remembered_within_a_bound(monkeypatch):
