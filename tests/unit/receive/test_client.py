@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import paho.mqtt.client as paho
 import pytest
@@ -125,6 +126,29 @@ def test_a_refused_subscription_names_its_source_and_the_others_run(broker, rece
     assert (line["source"], line["why"]) == ("press", "Not authorized")
     session.publish(b"pumps/p1", b"a")
     assert pump(one, taken(1)).payloads == [b"a"]
+
+
+@pytest.mark.parametrize(
+    ("reasons", "comes"),
+    [((1, 1), "granted"), ((0x87, 1), "refused: Not authorized"), ((1, 0x87), "refused: Not authorized")],
+)
+def test_a_source_of_several_topics_is_granted_when_all_of_them_are(broker, receiver, reasons, comes):
+    one = receiver(replace(PRESS, topics=("plant/{device}/cycle", "yard/{device}/cycle")))
+    session = knocking(broker, one)
+    session.accept()
+    pump(one, lambda _: one.link.is_connected)
+    one.read(0.01)
+    asks = [session.read()[1] for _ in reasons]
+    assert [name in body for name, body in zip((b"plant/+/cycle", b"yard/+/cycle"), asks, strict=True)] == [True] * 2
+    session.grant(asks[0], reasons[0])
+    one.read(0.1)
+    assert one.subscriptions.of_source["press"] == ("pending" if reasons[0] == 1 else comes)
+    assert one.subscriptions.unanswered == ["press"]
+    session.grant(asks[1], reasons[1])
+    pump(one, lambda _: one.subscriptions.unanswered == [])
+    assert one.subscriptions.of_source == {"press": comes}
+    session.publish(b"yard/p1/cycle", b"a")
+    assert pump(one, taken(1)).topics == ["yard/p1/cycle"]
 
 
 def test_a_start_that_brings_nothing_is_told_of_once(broker, receiver, monkeypatch):
