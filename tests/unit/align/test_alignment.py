@@ -86,3 +86,16 @@ def test_the_readings_of_the_neighbours_change_nothing(rule):
     others = [(device, 7 * index % 60, {"wear": 9.0}) for index in range(40) for device in "bc"]
     mixed = [one for index, reading in enumerate(own) for one in (*others[6 * index : 6 * index + 6], reading)]
     assert of_device(take(core_of(source(rule)), mixed), "a") == take(core_of(source(rule)), own)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_readings_in_order_after_a_late_one_are_noted_as_if_they_came_one_by_one(rule):
+    """What is known of a device's late rows goes on counting in a call that has none."""
+    calls = [[("a", t_s, {"temp": 1.0}) for t_s in times] for times in ((0, 50, 1), (60, 70, 80, 90), (100, 110))]
+    in_calls, one_by_one = core_of(source(rule)), core_of(source(rule))
+    for call in calls:
+        take(in_calls, call)
+        for reading in call:
+            take(one_by_one, [reading])
+    assert in_calls.counts["press", "late"] == 1 or rule.lateness_s
+    assert in_calls.snapshot() == one_by_one.snapshot()

@@ -96,3 +96,9 @@ def test_points_are_exact_for_any_step(every_s):
     times = [t_ns for part in taken.rows for t_ns in part.t_ns.tolist()]
     assert len(times) >= 7
     assert all(t_ns % step_ns == 0 for t_ns in times)
+
+
+def test_a_value_that_comes_after_a_newer_one_of_its_point_does_not_replace_it():
+    into = core_of(source(GRID))
+    rows = take(into, [("a", 7, {"temp": 1}), ("a", 5, {"temp": 2, "load": 3}), ("a", 11, {"wear": 4})])
+    assert rows == [("a", 10, (1, 3, None))]
