@@ -69,8 +69,8 @@ def _gzip_part(payload: bytes, bytes_max: int) -> tuple[bytes, bytes]:
     decompressor = zlib.decompressobj(_GZIP_WBITS)
     try:
         held = decompressor.decompress(payload, bytes_max + 1)  # one more than may be, so that more is seen
-    except zlib.error as error:
-        raise Unread("malformed", f"gzip: {error}") from None
+    except zlib.error:
+        raise Unread("malformed", "gzip: it is damaged, or not gzip") from None
     if len(held) > bytes_max:
         raise _too_large(bytes_max)
     if not decompressor.eof:
@@ -89,8 +89,9 @@ def _zstd_part() -> Callable[[bytes, int], tuple[bytes, bytes]]:
         for start, piece in _pieces(payload):
             try:
                 held += decompressor.decompress(piece)
-            except ZstdError as error:
-                raise Unread("malformed", f"zstd: {error}") from None
+            except ZstdError:
+                what = f"zstd: it is damaged, not zstd, or has a window above {WINDOW_BYTES_MAX} bytes"
+                raise Unread("malformed", what) from None
             if len(held) > bytes_max:
                 raise _too_large(bytes_max)
             if decompressor.eof:

@@ -99,8 +99,8 @@ def parse(data: bytes) -> Payload:
         raise Malformed("no bytes")
     try:
         payload = _parse(data)
-    except DecodeError as error:
-        raise Malformed(f"no Sparkplug B payload: {error}") from None
+    except DecodeError:
+        raise Malformed("it is cut off, damaged, or no Sparkplug B payload") from None
     if len(payload.metrics) > METRICS_MAX:
         raise Malformed(f"{len(payload.metrics)} metrics, at most {METRICS_MAX} are read")
     if SEQ_MAX < payload.seq < ABSENT:
