@@ -16,7 +16,8 @@ from agent.decode.readings import Address, Batch, Decoded, Fault, Intervened
 from agent.decode.topic_channel import NO_CHANNEL, TAGS_MAX, TopicChannel
 from agent.decode.unread import Unread
 from agent.decode.unused_settings import unused_settings
-from agent.values.value import NUMBER_CHARS_MAX, BadValue, shown, value_of
+from agent.values.numbers import NUMBER_CHARS_MAX
+from agent.values.value import BadValue, shown, value_of
 from agent.words import Int64, InterventionKind, Source
 
 _TAGS = itemgetter(2)  # of an Address

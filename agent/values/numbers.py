@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from agent.words import Float32, SourceChannel
 
-NUMBER_CHARS_MAX: Final = 400
+NUMBER_CHARS_MAX: Final = 400  # a double has 309 digits before its point
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
@@ -18,10 +18,9 @@ def number_of(text: str) -> float:
 
     Infinite for one beyond float64. Raises ValueError for anything else: `1_000`, `0x1F`, `55,1`, `nan`, `inf`.
     """
-    stripped = text.strip()
-    if len(stripped) > NUMBER_CHARS_MAX or _NUMBER.fullmatch(stripped) is None:
+    if len(text) > NUMBER_CHARS_MAX or _NUMBER.fullmatch(text.strip()) is None:
         raise ValueError(f"{text[:40]!r} is no number")
-    return float(stripped)
+    return float(text)
 
 
 def engineering_units(x: npt.NDArray[np.floating], channels: Sequence[SourceChannel]) -> Float32:

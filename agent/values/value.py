@@ -6,14 +6,12 @@ the reading is doubted, and no other value of it is lost.
 """
 
 import math
-import re
 from typing import Final
 
 from agent.reasons import ReasonName
+from agent.values.numbers import NUMBER_CHARS_MAX, number_of
 from agent.words import SourceChannel
 
-NUMBER_CHARS_MAX: Final = 400  # longer texts are no numbers: a double has 309 digits before its point
-_NUMBER: Final = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _JSON_WORDS: Final = {"true": 1.0, "false": 0.0, "null": math.nan}
 _TEXT_CHARS_SHOWN: Final = 40
 _KINDS: Final[dict[type, str]] = {dict: "an object", list: "an array", tuple: "an array", bytes: "bytes"}
@@ -52,10 +50,10 @@ def value_of(found: object, channel: SourceChannel, *, numbers_as_text: bool = F
 
 def number_of_text(text: str, field: str) -> float | None:
     """The number that a text writes, NaN for `null`, None for a text that writes none. Raises BadValue for 1e400."""
-    stripped = text.strip() if len(text) <= NUMBER_CHARS_MAX else ""
-    if not _NUMBER.fullmatch(stripped):
-        return _JSON_WORDS.get(stripped.lower())
-    number = float(stripped)
+    try:
+        number = number_of(text)
+    except ValueError:
+        return _JSON_WORDS.get(text.strip().lower()) if len(text) <= NUMBER_CHARS_MAX else None
     if math.isinf(number):
         raise BadValue(field, "beyond what a double holds", "out_of_range")
     return number
