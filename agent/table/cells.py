@@ -44,8 +44,12 @@ def cell_numbers(cells: Cells, channel: SourceChannel) -> Float64:
     """float64 [n], NaN where there is no value, not yet in engineering units. Raises BadCell for another text."""
     if isinstance(cells, Moments):
         raise BadCell(0)
-    if isinstance(cells, np.ndarray):
-        return cells.astype(np.float64)
+    values = cells.astype(np.float64) if isinstance(cells, np.ndarray) else _of_texts(cells, channel)
+    values[np.isnan(values)] = np.nan  # one NaN for all, bit for bit, where a file has -nan
+    return values
+
+
+def _of_texts(cells: Sequence[str], channel: SourceChannel) -> Float64:
     words = EMPTY | BOOLEANS | dict(channel.words)
     try:
         values = np.array([words[text] if text in words else float(text) for text in cells], np.float64)
@@ -67,7 +71,7 @@ def _one_by_one(cells: Sequence[str], words: Mapping[str, float]) -> Float64:
         try:
             number = words.get(stripped)
             if number is None:
-                number = math.nan if stripped.lower() == "nan" else number_of(stripped)
+                number = math.nan if stripped.lower().lstrip("+-") == "nan" else number_of(stripped)
         except ValueError:
             raise BadCell(index) from None
         values[index] = number

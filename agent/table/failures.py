@@ -42,21 +42,19 @@ def read_failures(file: TableFile, form: TableForm, devices: Collection[str]) ->
     of: dict[str, Failure] = {}
     for row, name, t_ns in _lines(file, form):
         if name in of:
-            what, next_step = (
-                f"device {name!r} fails again",
-                "A device fails once: give its rows after the repair another name.",
-            )
-            refuse_row(file, row, what, next_step)
+            next_step = "A device fails once: give its rows after the repair another name."
+            refuse_row(file, row, f"device {name!r} fails again", next_step)
         of[name] = Failure(row, t_ns)
-    meant = {name.strip().casefold(): name for name in devices}
-    unknown = [name for name in of if name not in devices]
+    recorded = set(devices)
+    meant = {name.strip().casefold(): name for name in recorded}
+    unknown = [name for name in of if name not in recorded]
     for name in unknown:
         if (near := meant.get(name.strip().casefold())) is not None:
             refuse_row(file, of[name].row, f"device {name!r} has no rows; nearest {near!r}", "Write it as the rows do.")
-    silent = sorted(name for name in devices if name not in of)
+    silent = sorted(recorded - set(of))
     doubts = [f"{len(unknown):,} device(s) without rows are left out: {_some(unknown)}"] if unknown else []
     doubts += [f"{len(silent):,} device(s) have no line and count as not failed: {_some(silent)}"] if silent else []
-    known = {name: failure for name, failure in of.items() if name in devices}
+    known = {name: failure for name, failure in of.items() if name in recorded}
     return Failures(file, known, tuple(f"{file.path}: {doubt}" for doubt in doubts))
 
 

@@ -18,7 +18,8 @@ STATE = SourceChannel("state", words=(("ON", 1.0), ("OFF", 0.0), ("Bad", NAN), (
     ("text", "number"),
     [
         ("55.1", 55.1), (" 5 ", 5.0), ("1e3", 1000.0), ("", NAN), ("  ", NAN), ("nan", NAN), ("NaN", NAN),
-        ("true", 1.0), ("False", 0.0), ("ON", 1.0), (" OFF ", 0.0), ("Bad", NAN), ("I/O Timeout", NAN),
+        ("-nan", NAN), ("true", 1.0), ("False", 0.0), ("ON", 1.0), (" OFF ", 0.0), ("Bad", NAN),
+        ("I/O Timeout", NAN),
     ],
 )  # fmt: skip
 def test_a_text_is_a_number_or_none(text, number):
@@ -34,6 +35,7 @@ def test_any_other_text_is_refused_with_its_place(text):
 
 
 def test_numbers_of_a_typed_file_are_taken_as_they_are():
+    assert cell_numbers(np.array([-np.nan]), STATE).tobytes() == np.array([np.nan]).tobytes()
     assert cell_numbers(np.array([1, 2]), STATE).tolist() == [1.0, 2.0]
     with pytest.raises(BadCell):
         cell_numbers(Moments(np.array([0]), is_local=True), STATE)
