@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
 from agent.bundle.manifest import Manifest
 from agent.score.early_warning import Float64
 from agent.score.time_unit import seconds
@@ -77,17 +75,8 @@ def read_recorded(places: Sequence[str], manifest: Manifest, layout: Layout | No
     """
     form = form_for(manifest, layout or Layout())
     rows = read_rows(table_files(places, Path(), next_step="Is --data right?"), form)
-    has_value = np.logical_or.reduce(~np.isnan(rows.x), axis=1)
-    rows_of = rows.by_device()
-    devices = []
-    for name in sorted(rows_of):
-        rows.check_order(name, rows_of[name], form.time)
-        at = rows_of[name][has_value[rows_of[name]]]
-        if not len(at):
-            what = f"device {name!r} has no value of any channel from here on"
-            rows.refuse(int(rows_of[name][0]), what, "Leave the device out.")
-        devices.append(Recorded(name, rows.t_ns[at], rows.x[at]))
-    n_empty = len(has_value) - np.count_nonzero(has_value)
+    devices = [Recorded(name, rows.t_ns[at], rows.x[at]) for name, at in rows.with_values(rows.by_device(form.time))]
+    n_empty = len(rows.t_ns) - sum(len(one.t_ns) for one in devices)
     doubts = [doubt_of(rows, form)]
     doubts += [f"{n_empty:,} rows hold no value of any channel and are left out, as live"] if n_empty else []
     return Recordings(tuple(devices), tuple(filter(None, doubts)))

@@ -2,7 +2,7 @@
 
 Whatever cannot be read is refused with file, line and column; a figure over half-read data would be worse than none.
 Rows in which none of the named columns holds anything are left out. A device may come in any number of stretches and
-files; its own times must rise in the order in which they are read (`check_order`).
+files; its own times must rise in the order in which they are read.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -66,19 +66,30 @@ class Rows:
     def refuse(self, index: int, what: str, next_step: str) -> NoReturn:
         refuse_row(self._file_of(index), int(self.row[index]), what, next_step)
 
-    def by_device(self) -> dict[str, Int64]:
-        """Indexes of the rows of each device, in the order read."""
+    def by_device(self, time: str) -> dict[str, Int64]:
+        """Indexes of the rows of each device. Raises DataRefused unless its times, in the column `time`, rise."""
         order = np.argsort(self.device, kind="stable")
         ends = np.cumsum(np.bincount(self.device, minlength=len(self.names)))
-        return dict(zip(self.names, np.split(order, ends[:-1]), strict=True))
+        rows_of = dict(zip(self.names, np.split(order, ends[:-1]), strict=True))
+        for name, at in rows_of.items():
+            for later in np.flatnonzero(np.diff(self.t_ns[at]) <= 0) + 1:
+                before, after = int(at[later - 1]), int(at[later])
+                follows = f"{self.cell(after, time)} follows {self.cell(before, time)} in {self.place(before)}"
+                next_step = (
+                    "Sort each device's rows by time, one row a time. Two machines need two names, local times UTC."
+                )
+                self.refuse(after, f"device {name!r} at {follows}", next_step)
+        return rows_of
 
-    def check_order(self, name: str, at: Int64, column: str) -> None:
-        """Raise DataRefused unless the times of a device rise over its rows `at`."""
-        for later in np.flatnonzero(np.diff(self.t_ns[at]) <= 0) + 1:
-            before, after = int(at[later - 1]), int(at[later])
-            follows = f"{self.cell(after, column)} follows {self.cell(before, column)} in {self.place(before)}"
-            next_step = "Sort each device's rows by time, one row a time. Two machines need two names, local times UTC."
-            self.refuse(after, f"device {name!r} at {follows}", next_step)
+    def with_values(self, rows_of: Mapping[str, Int64]) -> Iterator[tuple[str, Int64]]:
+        """Devices by name, and their rows with a value: an agent drops others. Raises DataRefused for one without."""
+        has_value = np.logical_or.reduce(~np.isnan(self.x), axis=1)
+        for name in sorted(rows_of):
+            at = rows_of[name][has_value[rows_of[name]]]
+            if not len(at):
+                what = f"device {name!r} has no value of any channel from here on"
+                self.refuse(int(rows_of[name][0]), what, "Leave the device out.")
+            yield name, at
 
     def _file_of(self, index: int) -> TableFile:
         return self.files[int(np.searchsorted(self.starts, index, side="right")) - 1]

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NoReturn, Self
 
 import click
 import numpy as np
@@ -21,9 +21,9 @@ from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
 from agent.errors import DataRefused
 from agent.score.time_unit import seconds
 from agent.table.early_times import doubt_of
-from agent.table.failures import read_failures
+from agent.table.failures import Failure, read_failures
 from agent.table.files import table_file, table_files
-from agent.table.form import FileUnit, TableForm
+from agent.table.form import FileUnit, TableFile, TableForm
 from agent.table.rows import Rows, read_rows, refuse_row, shown
 from agent.values.numbers import number_of
 from agent.values.times import time_zone
@@ -201,16 +201,10 @@ def read_table(of: Table, channels: Sequence[str], folder: Path) -> list[History
     columns = [channel.field for channel in form.channels]
     if of.outliers == "refuse":
         check_outliers(rows, columns)
-    rows_of = rows.by_device()
-    for name, at in rows_of.items():
-        rows.check_order(name, at, of.time)
+    rows_of = rows.by_device(of.time)
     failures = {} if of.run_to_failure else failures_of(of, form, folder, rows, rows_of)
     histories = []
-    for name in sorted(rows_of):
-        at = rows_of[name][~np.isnan(rows.x[rows_of[name]]).all(axis=1)]
-        if not len(at):
-            what = f"device {name!r} has no value of any channel from here on"
-            rows.refuse(int(rows_of[name][0]), what, "Leave the device out.")
+    for name, at in rows.with_values(rows_of):
         t_s = seconds(rows.t_ns[at])
         t_fail = float(t_s[-1]) if of.run_to_failure else failures.get(name)
         histories.append(History(name, t_s, rows.x[at], t_fail, rows.t_ns[at]))
@@ -253,17 +247,23 @@ def failures_of(of: Table, form: TableForm, folder: Path, rows: Rows, rows_of: M
         if failure.t_ns is None:
             continue
         late_ns = failure.t_ns - int(rows.t_ns[last[name]])
-        failed_at, ended_at = shown(file.cell(failure.row, "t_fail")), rows.cell(last[name], of.time)
-        if late_ns < 0:
-            what = f"device {name!r} fails at {failed_at}, but has rows up to {ended_at}, {rows.place(last[name])}"
-            refuse_row(
-                file, failure.row, what, "Cut the rows after the failure, or give them to a device of another name."
-            )
-        if late_ns > LATE_FAILURE * max(longest_ns, 10**9):
-            what = f"device {name!r} fails at {failed_at}, far from its last row at {ended_at}"
-            refuse_row(file, failure.row, what, "Are t_fail and the times of the rows in the same unit?")
+        if late_ns < 0 or late_ns > LATE_FAILURE * max(longest_ns, 10**9):
+            refuse_failure(of, file, failure, rows, last[name], is_early=late_ns < 0)
         failures[name] = failure.t_ns / 1e9
     return failures
+
+
+def refuse_failure(of: Table, file: TableFile, failure: Failure, rows: Rows, last: int, *, is_early: bool) -> NoReturn:
+    """Raise DataRefused for a failure before the device's last row, or too far after it."""
+    failed_at, ended_at = shown(file.cell(failure.row, "t_fail")), rows.cell(last, of.time)
+    what = f"device {rows.names[rows.device[last]]!r} fails at {failed_at}, "
+    if is_early:
+        what += f"but has rows up to {ended_at}, {rows.place(last)}"
+        next_step = "Cut the rows after the failure, or give them to a device of another name."
+    else:
+        what += f"far from its last row at {ended_at}"
+        next_step = "Are t_fail and the times of the rows in the same unit?"
+    refuse_row(file, failure.row, what, next_step)
 
 
 def write_table(histories: Sequence[History], channels: Sequence[str], rows: Path, failures: Path) -> None:
