@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from agent.bundle.manifest import Channel
 from agent.config.source_settings import SourceSettings
 from agent.config.source_tables import AlignSettings, ChannelSettings, InterventionSettings
+from agent.decode.codec import TREES
+from agent.decode.paths import path_of
 from agent.words import AlignRule, InterventionRule, PayloadForm, Source, SourceChannel
 
 UNMAPPED = ChannelSettings()
@@ -47,9 +49,10 @@ def plain_channel(source: SourceSettings, name: str, of_bundle: Channel | None =
     """
     given = source.channels.get(name, UNMAPPED)
     recorded = of_bundle.recorded if of_bundle is not None else SourceChannel(name)
+    has_paths = source.codec in TREES and source.payload.form in ("fields", "columns")
     takes_over = {key for key in ("missing", "words") if key not in given.model_fields_set and not given.is_scaled}
     return SourceChannel(
-        field=given.field or recorded.field,
+        field=given.field or (path_of(recorded.field) if has_paths else recorded.field),
         missing=recorded.missing if "missing" in takes_over else given.missing,
         words=recorded.words if "words" in takes_over else tuple((k, _number(v)) for k, v in given.words.items()),
         scale=given.scale,

@@ -65,4 +65,5 @@ CODECS: dict[str, type[Codec]] = {
     "text": TextValueCodec,
     "sparkplug": SparkplugCodec,
 }
+TREES = frozenset({"json", "cbor", "msgpack"})  # codecs whose fields are paths
 SEVERAL_TOPICS = frozenset({"sparkplug"})  # codecs whose devices send on several topics, one a kind of message

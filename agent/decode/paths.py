@@ -94,3 +94,8 @@ def _segments(text: str) -> Iterator[tuple[str, bool]]:
             raise ValueError(f"{text!r} is more than {LEVELS_MAX} levels deep")
         yield name, found["plain"] is None
         at = found.end() + 1
+
+
+def path_of(name: str) -> str:
+    """The path of a field of this name: in quotes where a character of it would mean something in a path."""
+    return f'"{name}"' if set(name) & set(".[]{}") or name.startswith("$") else name

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from agent.bundle.manifest import Cadence, Manifest
+from agent.decode.paths import path_of
 from agent.decode.topic import DEVICE
 from agent.replay.recorded import Recorded
 from agent.score.early_warning import Float64
@@ -66,14 +67,9 @@ def source_for(manifest: Manifest, topic: str, *, first_seen: FirstSeen = "unkno
         topics=(topic,),
         time_field="cycle" if cycles else "t",
         time_unit="cycle" if cycles else "ns",
-        channels=plain_channels(*(payload_path(channel.name) for channel in manifest.channels)),
+        channels=plain_channels(*(path_of(channel.name) for channel in manifest.channels)),
         first_seen=first_seen,
     )
-
-
-def payload_path(name: str) -> str:
-    """The path of a field of this name: in quotes where a character of it would mean something in a path."""
-    return f'"{name}"' if set(name) & set(".[]{}") or name.startswith("$") else name
 
 
 def without_rows_too_soon(recorded: Sequence[Recorded], cadence: Cadence) -> tuple[list[Recorded], int]:

@@ -103,6 +103,17 @@ def test_what_the_recording_knew_holds_where_a_source_is_silent(tmp_path):
         assert planned.names == (("temp", "load", "wear"),)
 
 
+def test_a_channel_that_is_not_mapped_is_a_field_of_its_own_name_whatever_characters_that_has(tmp_path):
+    """`motor.temp` of a bundle is a field "motor.temp" of flat payloads, not a field `temp` of an object."""
+    small = small_manifest()
+    first, *others = small.channels
+    dotted = msgspec.structs.replace(small, channels=(msgspec.structs.replace(first, name="motor.temp"), *others))
+    write_small_bundle(tmp_path / "small.fwb", dotted)
+    settings = load(write_configuration(tmp_path, VALID + SOURCE), {})
+    (source,) = plan(settings, {"main": file.read(settings.model[0].bundle)}).sources
+    assert source.fields == ('"motor.temp"', "load", "wear")
+
+
 def test_a_model_reads_the_owner_whose_rows_have_the_columns_of_all_that_join_it(tmp_path):
     """Columns are the owner's own first; the model's channels stand in another order."""
     align = {"max_age": timedelta(seconds=5)}
