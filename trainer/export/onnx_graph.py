@@ -49,7 +49,7 @@ def export(model: Streaming, form: Form) -> bytes:
 def group(builder: GraphBuilder, groups: Groups, settings: str, last: str) -> tuple[str, str]:
     """One-hot [b, G] of the nearest centre, and the settings [b, S] within +-1, the last ones where missing."""
     u = builder.affine(bounded(builder, settings), groups.scale, groups.offset)
-    u = builder.op("Clip", u, builder.constant(-1.0), builder.constant(1.0))
+    u = builder.op("Clip", u, builder.scalar(-1.0), builder.scalar(1.0))
     u = builder.op("Where", builder.op("IsNaN", settings), last, u)
     distance = builder.linear(u, Linear(-2 * groups.centres.T.copy(), (groups.centres**2).sum(axis=1)))
     least = builder.op("Min", *builder.split(distance, [1] * len(groups.centres)))
@@ -58,7 +58,7 @@ def group(builder: GraphBuilder, groups: Groups, settings: str, last: str) -> tu
 
 
 def bounded(builder: GraphBuilder, x: str) -> str:
-    return builder.op("Clip", x, builder.constant(-X_MAX), builder.constant(X_MAX))
+    return builder.op("Clip", x, builder.scalar(-X_MAX), builder.scalar(X_MAX))
 
 
 def scaled(builder: GraphBuilder, model: Streaming, x: str, one_hots: list[str], kept: dict[str, str]) -> str:
@@ -71,7 +71,7 @@ def scaled(builder: GraphBuilder, model: Streaming, x: str, one_hots: list[str],
         scale = builder.op("MatMul", one_hots[0], builder.constant(model.scale))
         offset = builder.op("MatMul", one_hots[0], builder.constant(model.offset))
         y = builder.op("Add", builder.op("Mul", present, scale), offset)
-    y = builder.op("Clip", y, builder.constant(-1.0), builder.constant(1.0))
+    y = builder.op("Clip", y, builder.scalar(-1.0), builder.scalar(1.0))
     mean = builder.op("Div", kept["sum1"], builder.op("Max", kept["weight1"], builder.constant(WEIGHT_MIN)))
     return builder.op("Where", missing, mean, y)
 
@@ -112,7 +112,7 @@ def rul(builder: GraphBuilder, h: str, model: Streaming) -> str:
     low, high = builder.split(distance, [1, 1])
     three = builder.op("Concat", builder.op("Sub", centre, low), centre, builder.op("Add", centre, high), axis=1)
     return builder.op(
-        "Mul", builder.op("Clip", three, builder.constant(0.0), builder.constant(1.0)), builder.constant(model.cap_s)
+        "Mul", builder.op("Clip", three, builder.scalar(0.0), builder.scalar(1.0)), builder.constant(model.cap_s)
     )
 
 

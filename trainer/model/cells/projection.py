@@ -72,5 +72,5 @@ class Projection(Cell):
         gates = product(builder, builder.op("Concat", x, r, axis=1), layer(*weights_of(self.fused)))  # [b, 4H]
         h, c = lstm_nodes(builder, gates, c)
         free = product(builder, h, layer(self.project(), torch.zeros(self.width)))
-        r = builder.op("Clip", free, builder.constant(-1.0), builder.constant(1.0))
+        r = builder.op("Clip", free, builder.scalar(-1.0), builder.scalar(1.0))
         return r, [r, c]
