@@ -30,11 +30,14 @@ def channels_of(owner: Owner, models: Sequence[Reader]) -> dict[int, dict[str, S
 def codec_faults(index: int, source: SourceSettings, channels: Mapping[str, SourceChannel]) -> Iterator[Fault]:
     """What the codec of a source cannot use; what is wrong with one channel is told at that channel.
 
+    That two channels are of one field, or one of the field of the time, is for `field_faults`: two models may do so.
+
     channels  those that it reads, by their names
     """
     if missing := compression_problem(source.compression):
         yield ("source", index, "compression"), missing
-    wrong, always = _problems(source, *channels.values()), _problems(source)
+    apart = {channel.field: channel for channel in channels.values() if channel.field != source.time.field}
+    wrong, always = _problems(source, *apart.values()), _problems(source)
     of_one = wrong.keys() - always.keys()
     told: set[tuple[str, str]] = set()
     for name, channel in channels.items() if of_one else ():
@@ -67,8 +70,14 @@ def age_faults(owner: Owner) -> Iterator[Fault]:
 
 
 def field_faults(owner: Owner, read_by: Sequence[Reader]) -> Iterator[Fault]:
-    """No two channels of one model are of one payload field, none is the time, and models agree how to read a field."""
-    yield from dict.fromkeys(fault for model in read_by for fault in _twice(owner, model))
+    """No two channels of one model are of one payload field, none is the time, and models agree how to read a field.
+
+    read_by  the models of the owner; () where there is no model at all, and what the sources map is all that counts
+    """
+    if not read_by:
+        for index, source in owner.parts:
+            yield from _twice(index, source, [plain_channel(source, name) for name in source.channels])
+    yield from dict.fromkeys(fault for model in read_by for fault in _twice_in_model(owner, model))
     first: dict[tuple[int, str], tuple[Reader, SourceChannel]] = {}
     for model in read_by:
         for channel in model.manifest.channels:
@@ -81,13 +90,16 @@ def field_faults(owner: Owner, read_by: Sequence[Reader]) -> Iterator[Fault]:
                 yield ("source", index, "channels", channel.name), f"{what}and what its `words` mean"
 
 
-def _twice(owner: Owner, model: Reader) -> Iterator[Fault]:
+def _twice_in_model(owner: Owner, model: Reader) -> Iterator[Fault]:
     for index, source in owner.parts:
-        key: Key = ("source", index, "channels")
         own = [channel for channel in model.manifest.channels if owner.part_of(channel.name)[0] == index]
-        fields = Counter(plain_channel(source, channel.name, channel).field for channel in own)
-        for field, n_channels in fields.items():
-            if n_channels > 1:
-                yield key, f"{n_channels} channels would be read from the payload field {field!r}"
-            if field == source.time.field:
-                yield key, f"the payload field {field!r} would be read as a channel and as the time"
+        yield from _twice(index, source, [plain_channel(source, channel.name, channel) for channel in own])
+
+
+def _twice(index: int, source: SourceSettings, channels: Sequence[SourceChannel]) -> Iterator[Fault]:
+    key: Key = ("source", index, "channels")
+    for field, n_channels in Counter(channel.field for channel in channels).items():
+        if n_channels > 1:
+            yield key, f"{n_channels} channels would be read from the payload field {field!r}"
+        if field == source.time.field:
+            yield key, f"the payload field {field!r} would be read as a channel and as the time"

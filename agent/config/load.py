@@ -12,7 +12,7 @@ from agent.bundle.file import Bundle
 from agent.config import agree, fit, topics
 from agent.config.agree import Fault
 from agent.config.broker_settings import Broker
-from agent.config.fields import age_faults, channels_of, codec_faults
+from agent.config.fields import age_faults, channels_of, codec_faults, field_faults
 from agent.config.gather import LISTS, Gathered, gather
 from agent.config.lines import Key
 from agent.config.plan import Plan, build, plan
@@ -173,6 +173,8 @@ def _check_models(gathered: Gathered, sources: Sources, bundles: dict[str, Bundl
             yield from codec_faults(index, source, channels[index])
         if models and has_all_models:  # else nobody knows what a source lacks
             yield from fit.channel_faults(owner, models)
+        elif not given:
+            yield from field_faults(owner, ())
     if models and has_all_models and sources and has_all_sources and not torn:
         yield from fit.no_source_faults(all_owners, models)
 

@@ -21,8 +21,6 @@ def name_faults(index: int, source: SourceSettings) -> Iterator[Fault]:
     device, channel = Template.parse(source.device).names, Template.parse(source.channel).names
     of_payload = (*source.tags, *braced_names(source.payload.readings))
     of_codec = LEVELS_OF.get(source.codec, ())
-    if source.payload.form == "value" and not channel:
-        yield ("source", index, "payload", "form"), 'needs a channel that the topic names: channel = "{channel}"'
     for topic in source.topic:
         pattern = Pattern.parse(topic)
         if not device and (pattern.names or not {"+", "#"}.isdisjoint(pattern.levels)):

@@ -217,8 +217,10 @@ def tree_problems(source: Source) -> Iterator[tuple[str, str]]:
             Shape(source)
         except ShapeProblem as problem:
             yield _key(source, problem.leaf), str(problem)
-    if (form.form == "value") != bool(source.channel):
-        yield "channel", 'names the channel of the one value of a payload; it and payload.form = "value" go together'
+    if form.form == "value" and not source.channel:
+        yield "payload.form", 'needs a channel that the topic names: channel = "{channel}"'
+    if source.channel and form.form != "value":
+        yield "channel", 'names the channel of the one value of a payload: payload.form = "value"'
     if source.interventions and form.form in ("pairs", "columns"):
         yield "interventions.field", f"form {form.form!r} has no place for it; give interventions a source of their own"
 

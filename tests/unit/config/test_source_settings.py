@@ -17,7 +17,8 @@ from tests.lab import MODEL, N_LINES, TWO, check, checked_source
         ('device = "{device"', "3 source[press].device: '{device' has a brace without its partner: "),
         ('tags = { device = "id" }', "3 source[press].tags: a level of 'plant/{device}' and a payload field are both"),
         ('tags = { "a b" = "id" }', "3 source[press].tags: {a b} is no name: "),
-        ('channel = "{name}"', "3 source[press].channel: no level of 'plant/{device}' is called {name}"),
+        ('channel = "{name}"\npayload = { form = "value" }', "3 source[press].channel: no level of"
+         " 'plant/{device}' is called {name}"),
         ('joins = "press"', "0 source[press]: joins itself"),
         ('joins = "mill"\nchannels = { temp = "t" }', "3 source[press].joins: there is no source 'mill'"),
         ('joins = "mill"\nalign = { lateness = "5s" }', "0 source[press]: align is the business of the source that it"
@@ -127,3 +128,6 @@ def test_a_configuration_without_a_model_is_for_record_and_sample(tmp_path):
     assert "  flow: json, device {device}: flow from q; into the rows of press" in result.stdout.splitlines()
     ran = CliRunner().invoke(main, ["run", "--config", str(path)], env={})
     assert (ran.exit_code, ran.stderr.partition("\n")[0]) == (2, f"{path}: there is no [[model]], so nothing to run")
+    path.write_text(path.read_text().replace('flow = "q"', 'flow = "q", level = "q"'))
+    (twice,) = CliRunner().invoke(main, ["check", str(path)], env={}).stderr.splitlines()
+    assert twice.endswith("source[flow].channels: 2 channels would be read from the payload field 'q'")

@@ -31,8 +31,8 @@ RULE = InterventionRule("event", (("fixed", "repaired"),))
         ({"payload": PayloadForm(form="pairs"), "interventions": RULE}, "interventions.field", "no place for it"),
         ({"payload": PayloadForm(form="columns"), "interventions": RULE}, "interventions.field", "no place for it"),
         ({"interventions": replace(RULE, field="")}, "interventions.field", "needs a path"),
-        ({"channel": "{field}"}, "channel", "go together"),
-        ({"payload": PayloadForm(form="value")}, "channel", "go together"),
+        ({"channel": "{field}"}, "channel", 'payload.form = "value"'),
+        ({"payload": PayloadForm(form="value")}, "payload.form", "needs a channel"),
         ({**VALUE, "payload": PayloadForm(form="value", value="")}, "payload.value", "has no time"),
     ],
 )
