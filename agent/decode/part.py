@@ -69,7 +69,7 @@ class Reader:
         self.undecodable = Undecodable()
         self._index, self._owner = index, owner
         self._channels, self._fields = source.channels, source.fields
-        self._may_lack = brings_parts(source, sources[owner])
+        self._may_lack = not source.channels or brings_parts(source, sources[owner])
         self._device_id_bytes_max = device_id_bytes_max
         self._is_in_topic = DeviceName(source).is_in_topic
         self._fine_ids: set[str] = set()

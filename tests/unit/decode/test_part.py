@@ -10,7 +10,7 @@ from agent.decode import part as part_module
 from agent.decode.codec import CODECS
 from agent.decode.intake import Intake
 from agent.decode.readings import Decoded, Fault, Intervened
-from agent.words import AlignRule, Source, plain_channels
+from agent.words import AlignRule, InterventionRule, Source, plain_channels
 
 NAN = float("nan")
 BY_TOPIC = Source("s", ("s/{device}",), "", "arrival", plain_channels("a", "b"), codec="toy")
@@ -206,3 +206,11 @@ def test_the_share_of_messages_of_which_nothing_could_be_read_is_counted_by_sour
     payloads = [repr(one).encode() for one in (bad, empty, doubtful, [], [("", 1, "repaired")])]
     into.read([f"s/d{number}" for number in range(5)], payloads, np.arange(5))
     assert into.undecodable() == [0.02, 0.0]
+
+
+def test_a_source_without_channels_brings_interventions_alone():
+    rule = InterventionRule("", (("fixed", "repaired"),))
+    work = replace(BY_TOPIC, name="w", topics=("w/{device}",), codec="text", channels=(), interventions=rule, joins="s")
+    readings = intake(BY_TOPIC, work).read(["w/d0", "w/d1"], [b"fixed", b"what"], np.array([5, 6]))
+    assert [tuple(one) for one in readings.interventions] == [(0, 0, "d0", 5, "repaired")]
+    assert reasons(readings) == [(1, "extra_topic")]
