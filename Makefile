@@ -7,9 +7,11 @@ PY := $(VENV)/bin/python
 CURRENT := $(VENV)/.current
 ROUNDS ?= 50
 SEED ?= 0
+SECONDS ?= 60
+TARGETS ?=
 DEMO := build/demo/$(DATA)
 
-.PHONY: setup mosquitto lint test test-fast docs crash demo clean
+.PHONY: setup mosquitto lint test test-fast docs crash fuzz demo clean
 
 setup: $(CURRENT)
 
@@ -46,6 +48,12 @@ docs: setup
 crash: setup mosquitto
 	$(PY) -m tests.broker.crash_campaign --rounds $(ROUNDS) --seed $(SEED)
 	$(PY) -m tests.broker.twin_campaign --kills $(ROUNDS) --seed $(SEED)
+
+# Hostile and broken payloads, made by atheris from those of tests/data: for SECONDS in all, all targets or those of
+# TARGETS. An input that shows a fault is kept in tests/data/fuzz, others in build/fuzz, from where the next run goes on.
+fuzz: setup
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[fuzz]'
+	$(PY) -m tests.fuzz.campaign --seconds $(SECONDS) $(TARGETS)
 
 # A simulated pump fleet, or what another file of configs/train names.
 demo: setup mosquitto

@@ -1,0 +1,89 @@
+"""The targets of the codecs. The first byte of an input chooses the variant that reads its messages."""
+
+from functools import cache, partial
+
+from agent.decode.codec import CODECS
+from agent.decode.intake import Intake
+from tests.fuzz.costs import Costs
+from tests.fuzz.reads import Outcome, check_remembering, check_stateless, new_intake, read
+from tests.fuzz.target import FIRST_NS, Message, Target, input_of, messages_of
+from tests.fuzz.variants import SPARKPLUG_TOPICS, Variant, neighbour_of_sparkplug, variants_of
+from tests.hostile import FOLDERS, cases_of, source_of
+from tests.unit.decode.test_codec_contract import cases, source, topic
+
+REMEMBERS = "sparkplug"  # its messages mean something in their order only
+
+
+@cache
+def all_variants(codec: str) -> tuple[Variant, ...]:
+    """Those of the target, that of the codec's cases, and that of hostile payloads."""
+    if codec == REMEMBERS:
+        return tuple(variants_of(codec))
+    whole = next(one.payload for one in cases(codec) if one.readings and not one.drops)
+    of_cases = Variant(source(codec), tuple(topic(codec, device) for device in ("p1", "p2", "n1")), whole)
+    found = [of_cases, *variants_of(codec)]
+    for folder in FOLDERS:
+        hostile = source_of(folder)
+        used = [case.payload for case in cases_of(folder) if not case.counts]
+        if hostile.codec == codec and used and folder != "topics":
+            pattern = hostile.topics[0]
+            topics = tuple(pattern.replace("{device}", device) for device in ("p1", "p2", "n1"))
+            found.append(Variant(hostile, topics, used[0]))
+    return tuple(found)
+
+
+@cache
+def stateless(codec: str, index: int) -> tuple[Intake, tuple[Message, Outcome]]:
+    """The intake of a variant, which all inputs share, and its healthy neighbour."""
+    variant = all_variants(codec)[index]
+    intake = new_intake([variant.source])
+    neighbour = Message(variant.topics[-1], variant.healthy, FIRST_NS)
+    ((outcome,), _) = read(intake, [neighbour])
+    assert outcome.rows, f"the healthy payload of variant {index} of {codec} is not used: {outcome.drops}"
+    return intake, (neighbour, outcome)
+
+
+def check_codec(codec: str, data: bytes, costs: Costs) -> None:
+    variants = all_variants(codec)
+    index = (data[0] if data else 0) % len(variants)
+    messages = messages_of(data[1:], variants[index].topics)
+    if codec == REMEMBERS:
+        neighbour = [Message(*one, FIRST_NS + 10**9 * at) for at, one in enumerate(neighbour_of_sparkplug())]
+        check_remembering([variants[index].source], messages, neighbour, costs)
+    else:
+        intake, healthy = stateless(codec, index)
+        check_stateless(intake, messages, healthy, costs)
+
+
+def seeds(codec: str) -> list[bytes]:
+    """Healthy payloads, the codec's cases and hostile ones, one a message, and some joined to one input."""
+    if codec == REMEMBERS:
+        return _sparkplug_seeds()
+    n_variants = len(all_variants(codec))
+    found = [bytes([at]) + input_of((0, variant.healthy)) for at, variant in enumerate(all_variants(codec))]
+    of_cases = [one.payload for one in cases(codec)]
+    found += [b"\0" + input_of((0, payload)) for payload in of_cases]
+    found.append(b"\0" + input_of(*((at, payload) for at, payload in enumerate(of_cases[:8]))))
+    for folder in FOLDERS:
+        if source_of(folder).codec == codec and source_of(folder).compression == "none" and folder != "topics":
+            for at, case in enumerate(cases_of(folder)):
+                found.append(bytes([at % n_variants]) + input_of((0, case.payload)))
+    return found
+
+
+def _sparkplug_seeds() -> list[bytes]:
+    """A session, the codec's cases as births, and each hostile payload after a birth."""
+    session = neighbour_of_sparkplug()
+    of_session = [(SPARKPLUG_TOPICS.index(place.replace("healthy", "n1").replace("h1", "p1")), payload)
+                  for place, payload in session]  # fmt: skip
+    hostile = [case for folder in FOLDERS if source_of(folder).codec == REMEMBERS for case in cases_of(folder)]
+    births = of_session[:2]
+    return [
+        b"\0" + input_of(*of_session),
+        b"\1" + input_of(*of_session[:3], (2, b""), *births),
+        *(b"\0" + input_of((0, one.payload)) for one in cases(REMEMBERS)),
+        *(b"\0" + input_of(*births, (kind, case.payload)) for case in hostile for kind in (0, 4)),
+    ]
+
+
+TARGETS = {codec: Target(partial(check_codec, codec), partial(seeds, codec)) for codec in CODECS}
