@@ -25,12 +25,16 @@ from agent.store.orphans import orphans
 
 
 class Commands(click.Group):
-    """A group whose commands may raise ForewarnError. The daemon does not load what only a replay needs."""
+    """A group whose commands may raise ForewarnError. The daemon does not load what only others need."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "replay"])
+        return sorted([*super().list_commands(ctx), "record", "replay"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "record":
+            from agent.record.command import record
+
+            return record
         if cmd_name != "replay":
             return super().get_command(ctx, cmd_name)
         from agent.replay.command import replay

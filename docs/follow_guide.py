@@ -1,4 +1,5 @@
-"""docs/guide.md, followed: its configuration and commands, with the demo's bundle, a private mosquitto and an agent.
+"""docs/guide.md, followed: its configuration and commands, with the demo's bundle, a private mosquitto and an agent;
+beside that agent the recording of docs/record.md.
 
 `follow` gives what the commands print. It takes the guide's text from the page, so that a command that does not run
 there is found here. Only the port differs, which the clients' own configuration names; the pumps are simulated anew.
@@ -82,6 +83,26 @@ class Reader:
             process.wait(TIMEOUT_S)
 
     @contextmanager
+    def recording(self) -> Iterator[Callable[[], str]]:
+        """Gives `stop()`, which ends `forewarn record` and returns what it prints."""
+        command = [sys.executable, "-m", "agent.cli", "record", "--config", "forewarn.toml", "--out", "recording"]
+        environ = self._environ() | {"FOREWARN_BROKER__PORT": str(self.port)}
+        with subprocess.Popen(
+            command, cwd=self.folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None
+
+            def stop() -> str:
+                process.terminate()
+                return process.communicate(timeout=TIMEOUT_S)[0]
+
+            try:
+                next(line for line in process.stderr if '"pumps": "granted"' in line)
+                yield stop
+            finally:
+                process.terminate()
+
+    @contextmanager
     def listening(self) -> Iterator[Callable[[str, str], str]]:
         """Gives `wait(topic, part)`: the next payload of a topic that holds `part`, from the moment of listening on."""
         who = ["stdbuf", "-oL", "mosquitto_sub", "-d", "-v", "-t", "forewarn/#", "-W", str(TIMEOUT_S)]
@@ -142,8 +163,8 @@ def before_the_agent(who: Reader) -> dict[str, str]:
 
 
 def with_the_agent(who: Reader) -> dict[str, str]:
-    """Sections 5 to 7, and the event that README shows."""
-    with who.listening() as wait, who.agent():
+    """Sections 5 to 7, the event that README shows, and the recording."""
+    with who.listening() as wait, who.agent(), who.recording() as stop:
         status = json.loads(wait("forewarn/gateway-1/status", '"pumps":"granted"'))
         who.shell(command("plant/pump-1/telemetry -m"))
         score = wait("forewarn/gateway-1/score/pumps/pump-1", "")
@@ -153,6 +174,7 @@ def with_the_agent(who: Reader) -> dict[str, str]:
         wait("forewarn/gateway-1/score/pumps/pump-0022", f'"t_ns":{int(last)}000000000')
         topic_and_alert = who.shell(command("forewarn/+/alert/#"))
         alerts = who.shell(command("forewarn alerts"))
+        recorded = stop()
     kept = {key: status[key] for key in ("taken", "devices", "drops")}
     kept["subscriptions"] = status["broker"]["input"]["subscriptions"]
     return {
@@ -161,6 +183,7 @@ def with_the_agent(who: Reader) -> dict[str, str]:
         "readme_event": fenced(packed(event), "json"),
         "guide_alert": fenced(packed(topic_and_alert.split(" ", 1)[1].splitlines()[0]), "json"),
         "guide_alerts": fenced(alerts.strip()),
+        "guide_record": fenced(recorded.strip()),
     }
 
 

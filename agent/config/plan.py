@@ -54,7 +54,8 @@ class Subscription:
 class Plan:
     """What would run.
 
-    sources        those that a model reads, and those that join one of them; all where there is no model
+    sources        those that a model reads, and those that join one of them; all where there is no model, or all are
+                   asked for
     subscriptions  of each source
     names          of each source: the names of its channels
     """
@@ -83,13 +84,16 @@ class _Rows:
         return [channel for of, channel in self.columns if of == index]
 
 
-def plan(settings: Settings, bundles: Mapping[str, Bundle]) -> Plan:
-    """Settings that `load` has accepted, with the bundle of each model by the model's name."""
+def plan(settings: Settings, bundles: Mapping[str, Bundle], *, reads_all: bool = False) -> Plan:
+    """Settings that `load` has accepted, with the bundle of each model by the model's name.
+
+    reads_all  with the sources that no model reads, by the channels that they map
+    """
     every = [Reader(index, model, bundles[model.name].manifest) for index, model in enumerate(settings.model)]
     read = [
         _rows(owner, of_it)
         for owner in owners([*enumerate(settings.source)])
-        if (of_it := readers(every, owner)) or not every
+        if (of_it := readers(every, owner)) or not every or (reads_all and owner.mapped)
     ]
     parts = sorted((index, source, rows) for rows in read for index, source in rows.owner.parts)
     place = {index: place for place, (index, _, _) in enumerate(parts)}

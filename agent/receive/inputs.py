@@ -76,10 +76,13 @@ class Inputs:
         return sum(one.inbox.overload.backlog.n_rows for one in self.receivers)
 
 
-def open_inputs(settings: Settings, plan: Plan, log: FilteringBoundLogger, *, not_before_ns: int) -> Inputs:
+def open_inputs(
+    settings: Settings, plan: Plan, log: FilteringBoundLogger, *, not_before_ns: int, role: str = "in"
+) -> Inputs:
     """A receiver for each broker that the sources of a plan name, that of [broker] first; none is connected yet.
 
     not_before_ns  where the clock of arrival begins
+    role           end of the client ids: those of two programs with one configuration must differ
     """
     agent = settings.agent
     counts: DropCounts = Counter()
@@ -88,7 +91,7 @@ def open_inputs(settings: Settings, plan: Plan, log: FilteringBoundLogger, *, no
     receivers = {}
     for name in sorted(dict.fromkeys(one.broker for one in plan.subscriptions), key=lambda name: name != MAIN):
         broker = settings.broker_of(name)
-        client_id = f"{broker.client_id or f'forewarn-{agent.node}'}-in"
+        client_id = f"{broker.client_id or f'forewarn-{agent.node}'}-{role}"
         options = InputOptions(
             client_id if name == MAIN else f"{client_id}-{name}",
             plan.sources,

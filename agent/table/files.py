@@ -8,6 +8,7 @@ from pathlib import Path
 from agent.errors import DataRefused
 from agent.table.csv_file import CsvFile
 from agent.table.form import TableFile
+from agent.table.recording import INTERVENTIONS, contained
 
 BYTES_MAX = 2**30
 ENDINGS = (".csv", ".csv.gz", ".csv.xz", ".parquet")
@@ -15,6 +16,8 @@ ENDINGS = (".csv", ".csv.gz", ".csv.xz", ".parquet")
 
 def table_files(places: Sequence[str], folder: Path, *, next_step: str) -> list[TableFile]:
     """The files of each place in turn, relative to `folder`: all tables in a folder, all that match a pattern, by name.
+
+    Of a recording's files those that another one contains are left out, and of a folder its interventions.
 
     Raises DataRefused for a place without a file, and for a file that is no table.
 
@@ -51,9 +54,10 @@ def _paths(place: str, folder: Path, next_step: str) -> list[Path]:
         if not paths:
             raise DataRefused(path, "finds no file", next_step=next_step)
     elif path.is_dir():
-        paths = sorted(one for one in path.rglob("*") if one.name.endswith(ENDINGS))
+        paths = sorted(one for one in path.rglob("*") if one.name.endswith(ENDINGS) and one.name != INTERVENTIONS)
         if not paths:
             raise DataRefused(path, f"holds no table ({', '.join(ENDINGS)})", next_step=next_step)
     else:
         paths = [path]
-    return paths
+    twice = contained(paths)
+    return [one for one in paths if one not in twice]

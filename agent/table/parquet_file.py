@@ -1,16 +1,18 @@
-"""A Parquet file as typed columns, read by polars: the extra `tables`, imported nowhere else."""
+"""Parquet files as typed columns, read and written by polars: the extra `tables`, imported nowhere else."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from agent.errors import DataRefused
-from agent.table.form import Cells, Moments
+from agent.table.form import Cells, Float64, Moments
 from agent.values.times import IMPOSSIBLE_NS
+from agent.words import Float32, Int64
 
 WHOLE = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32)
 
@@ -39,6 +41,10 @@ class ParquetFile:
     def place(self, row: int) -> str:
         return f"row {row + 1}"
 
+    def n_rows(self) -> int:
+        with self._errors():
+            return int(pl.scan_parquet(self.path).select(pl.len()).collect().item())
+
     def _cells(self, column: pl.Series) -> Cells:
         of = column.dtype
         if of in (pl.String, pl.Categorical, pl.Enum):
@@ -63,3 +69,36 @@ class ParquetFile:
         except OSError as error:
             what = error.strerror or str(error).splitlines()[0]
             raise DataRefused(self.path, what, next_step="Give the path of a CSV or Parquet file.") from error
+
+
+def packed(device: Sequence[str], time: Int64 | Float64, channels: Mapping[str, Float32]) -> bytes:
+    """A file of n rows with the columns `device`, `t` and the channels.
+
+    time      int64 [n] ns since 1970, written as dates of UTC, or float64 [n] cycles
+    channels  float32 [n] each, NaN where there is no value
+    """
+    t = pl.Series("t", time)
+    if time.dtype == np.int64:
+        t = t.cast(pl.Datetime("ns", "UTC"))
+    columns = [pl.Series(name, values).fill_nan(None) for name, values in channels.items()]
+    return _packed(pl.DataFrame([pl.Series("device", device, pl.String), t, *columns]))
+
+
+def joined(paths: Sequence[Path]) -> bytes:
+    """A file with the rows of several, one after the other; a column that one of them lacks is empty there.
+
+    Raises DataRefused that names the first file which cannot be read, or whose columns are of another kind.
+    """
+    frames: list[pl.DataFrame] = []
+    for path in paths:
+        with ParquetFile(path)._errors():
+            frames.append(pl.read_parquet(path))
+            if frames[-1].schema != frames[0].schema:  # it is tried here, where the file is known
+                pl.concat([frames[0].clear(), frames[-1].clear()], how="diagonal")
+    return _packed(pl.concat(frames, how="diagonal"))
+
+
+def _packed(frame: pl.DataFrame) -> bytes:
+    buffer = BytesIO()
+    frame.write_parquet(buffer, compression="zstd")
+    return buffer.getvalue()

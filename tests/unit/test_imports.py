@@ -79,6 +79,9 @@ IN_ONE_FILE = {
 }
 NEEDS_EXTRAS = {
     "agent.table.parquet_file",
+    "agent.record.source_folder",
+    "agent.record.recorder",
+    "agent.record.session",
     "agent.replay.report.plot",
     "agent.replay.report.html",
     "agent.replay.broker.embedded",
@@ -226,7 +229,7 @@ def test_a_bench_imports_no_test(path):
 
 
 @pytest.mark.slow
-def test_a_gateways_install_imports_everything_but_report_and_embedded_broker():
+def test_a_gateways_install_imports_everything_but_what_extras_are_for():
     """With the packages of the extras hidden, in a fresh interpreter."""
     modules = [path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in FILES]
     wanted = [name for name in modules if name.startswith("agent") and name not in NEEDS_EXTRAS]
@@ -240,8 +243,10 @@ def test_a_gateways_install_imports_everything_but_report_and_embedded_broker():
 @pytest.mark.slow
 def test_the_daemon_does_not_load_what_only_a_replay_needs():
     """A gateway's start and memory; the command is listed all the same."""
-    code = "import sys, agent.cli\nprint([name for name in sys.modules if name.startswith('agent.replay')])\n"
+    code = "import sys, agent.cli\nwanted = ('agent.replay', 'agent.record')\n"
+    code += "print([name for name in sys.modules if name.startswith(wanted)])\n"
     code += "sys.argv[1:] = ['--help']\nagent.cli.main()\n"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("[]\n")
     assert "replay" in done.stdout
+    assert "record" in done.stdout
