@@ -28,18 +28,22 @@ class Commands(click.Group):
     """A group whose commands may raise ForewarnError. The daemon does not load what only others need."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "record", "replay"])
+        return sorted([*super().list_commands(ctx), "record", "replay", "sample"])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name == "record":
             from agent.record.command import record
 
             return record
-        if cmd_name != "replay":
-            return super().get_command(ctx, cmd_name)
-        from agent.replay.command import replay
+        if cmd_name == "replay":
+            from agent.replay.command import replay
 
-        return replay
+            return replay
+        if cmd_name == "sample":
+            from agent.sample.command import sample
+
+            return sample
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
