@@ -4,6 +4,7 @@ It is written anew as a whole, since interventions are few, so nobody ever reads
 """
 
 import csv
+import errno
 from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
@@ -15,7 +16,7 @@ from agent.table.recording import INTERVENTIONS
 from agent.words import InterventionLabel
 
 HEADER = ("device", "t", "kind", "source")
-BYTES_MAX = 2**26
+BYTES_MAX, WAITING_MAX = 2**26, 10_000
 
 
 class Labels:
@@ -26,14 +27,13 @@ class Labels:
         self._counts_cycles = counts_cycles
         self._waiting: list[InterventionLabel] = []
         self.n_written = 0
-        self.n_lost = 0  # the file was full
 
     def hear(self, labels: Sequence[InterventionLabel], name_of: Callable[[str, str], str]) -> None:
         """name_of: the name in the recording of a source's device, at this moment."""
         self._waiting += [label._replace(device=name_of(label.source, label.device)) for label in labels]
 
     def flush(self) -> None:
-        """Raises OSError; they wait then."""
+        """Raises OSError; they wait then. The file takes BYTES_MAX."""
         if not self._waiting:
             return
         before = self._path.read_bytes() if self._path.exists() else b""
@@ -44,11 +44,11 @@ class Labels:
         for source, device, t_ns, kind, _ in self._waiting:
             writer.writerow((device, self._time(source, t_ns), kind, source))
         whole = before + text.getvalue().encode()
-        if len(whole) <= BYTES_MAX:
-            whole_file.write(self._path, whole)
-            self.n_written += len(self._waiting)
-        else:
-            self.n_lost += len(self._waiting)
+        if len(whole) > BYTES_MAX:
+            del self._waiting[WAITING_MAX:]
+            raise OSError(errno.EFBIG, "is full: move it elsewhere", str(self._path))
+        whole_file.write(self._path, whole)
+        self.n_written += len(self._waiting)
         self._waiting = []
 
     def _time(self, source: str, t_ns: int) -> str:

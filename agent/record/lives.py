@@ -48,8 +48,9 @@ class Lives:
         return len(self._lives)
 
     def name(self, device: str) -> str:
-        """Of the device's life now."""
-        return self._life(written(device)).name
+        """Of the device's life now, also of one that has no row."""
+        life = self._lives.get(written(device))
+        return life.name if life else written(device)
 
     def names(self, devices: Sequence[str], t_ns: Int64) -> tuple[list[str], Bool]:
         """Under which names rows are recorded, and which of them are, bool [n]; rows come in the order of the core."""

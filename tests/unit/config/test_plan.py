@@ -139,6 +139,25 @@ def test_a_model_reads_the_owner_whose_rows_have_the_columns_of_all_that_join_it
     assert planned.subscriptions[:2] == (Subscription("two", 1, "newest", 0), Subscription("", 0, "oldest", 9))
 
 
+def test_a_recording_reads_the_sources_too_that_no_model_reads(tmp_path):
+    """By what they map; one that maps nothing has nothing to be recorded."""
+    sources = [
+        {"name": "press", "topic": "a/{device}"},
+        {"name": "mill", "topic": "b/{device}", "channels": {"speed": "n"}},
+        {"name": "hall", "topic": "c/{device}"},
+    ]
+    models = [{"bundle": write_small_bundle(tmp_path / "small.fwb"), "sources": ["press"]}]
+    settings = Settings.model_validate({"source": sources, "model": models})
+    bundles = {"main": file.read(tmp_path / "small.fwb")}
+    assert plan(settings, bundles).names == (("temp", "load", "wear"),)
+    planned = plan(settings, bundles, reads_all=True)
+    assert [(one.name, one.fields) for one in planned.sources] == [
+        ("press", ("temp", "load", "wear")),
+        ("mill", ("n",)),
+    ]
+    assert planned.models == plan(settings, bundles).models
+
+
 def test_without_a_model_all_sources_are_planned_with_what_they_map():
     sources = [
         {"name": "press", "topic": "a/{device}", "channels": {"temp": {"field": "t", "scale": 2.0}}},
