@@ -231,7 +231,7 @@ def test_a_state_directory_that_cannot_be_used_is_named(broker, tmp_path):
 def test_whatever_names_check_accepts_an_agent_runs_with(make_agent, broker):
     """Odd ones, as far as a broker takes them: in the client's name, the prefix, the topic and the payload's fields."""
     named = SOURCE.replace("plant/", "ä b//+/").replace('time = { field = "cycle"', 'time = { field = "z\'\\u007f"')
-    text = configuration(broker.port).replace(SOURCE, f'{named}channels = {{ temp = , load = "é\\u2028" }}}}\n')
+    text = configuration(broker.port).replace(SOURCE, f'{named}channels = {{ temp = \'""\', load = "é\\u2028" }}\n')
     text = text.replace("[broker]", '[broker]\nclient_id = "ü {1}"\nusername = "ö"')
     agent = make_agent(text)
     command = [sys.executable, "-m", "agent.cli", "check", str(agent.file)]
