@@ -11,7 +11,7 @@ from agent.config.source_settings import SourceSettings
 from agent.decode.codec import SEVERAL_TOPICS
 from agent.decode.sparkplug_topic import LEVELS_OF
 from agent.decode.template import Template, braced_names
-from agent.decode.topic import DEVICE, Pattern
+from agent.decode.topic import DEVICE, Pattern, is_named
 
 Brokers = Mapping[str, Broker]  # by the `broker` of sources, "" for [broker]
 
@@ -57,13 +57,24 @@ def topic_faults(sources: Sources, publish: Publish | None, brokers: Brokers, ou
         if of_one_broker and overlap(topics, others):
             of = "this source" if first is source else f"the source {first.name!r}"
             yield ("source", index, "topic"), f"overlaps with {topic!r} of {of}"
-    for index, source, topic, topics in filters:
+    for index, source, topic, _ in filters:
         if not topic.isprintable():
             what = f"{topic!r} holds a control character: a broker closes the connection for it"
             yield ("source", index, "topic"), what
         is_output = output is not None and addresses.get(source.broker) == output.address
-        if publish is not None and is_output and overlap(topics, f"{publish.prefix}/#"):
-            yield ("source", index, "topic"), f"would read what forewarn itself publishes under {publish.prefix}/"
+        if publish is not None and is_output and _reads_output(Pattern.parse(topic), publish.prefix):
+            what = f"would read what forewarn itself publishes under {publish.prefix}/"
+            yield ("source", index, "topic"), what
+
+
+def _reads_output(pattern: Pattern, prefix: str) -> bool:
+    """Whether a pattern is made to bring what forewarn publishes.
+
+    A maker's topics often begin with the device, as `{device}/events/rpc`. What forewarn publishes is passed over there
+    when it comes (`agent.receive.inbox`). With a `#` at the end it would all come, each score once more.
+    """
+    begins_with_name = any(map(is_named, pattern.levels[: prefix.count("/") + 1]))
+    return (not begins_with_name or pattern.levels[-1] == "#") and overlap(pattern.filter, f"{prefix}/#")
 
 
 def topic_doubts(sources: Sources) -> Iterator[Fault]:

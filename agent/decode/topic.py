@@ -33,9 +33,9 @@ class Pattern:
             raise ValueError("a topic has a character at least, and no NUL")
         if "#" in levels[:-1]:
             raise ValueError("`#` may only be the last level")
-        names = tuple(level[1:-1] for level in levels if _is_named(level))
+        names = tuple(level[1:-1] for level in levels if is_named(level))
         for level in levels:
-            if _is_named(level):
+            if is_named(level):
                 Template.parse(level)
             elif level not in ("+", "#") and any(char in level for char in "+#{}"):
                 what = f"level {level!r} mixes a wildcard or a name with text"
@@ -47,7 +47,7 @@ class Pattern:
     @property
     def filter(self) -> str:
         """The MQTT topic filter to subscribe to."""
-        return "/".join("+" if _is_named(level) else level for level in self.levels)
+        return "/".join("+" if is_named(level) else level for level in self.levels)
 
     def may_merge(self, device: str, channel: str = "") -> bool:
         """Whether two topics may name one device, by the templates of a source for its devices and its fields."""
@@ -69,7 +69,7 @@ class Pattern:
             return None  # a wildcard at the first level leaves the broker's own topics out
         tags = []
         for level, text in zip(levels[:n_levels], texts, strict=False):
-            if _is_named(level):
+            if is_named(level):
                 tags.append(text)
             elif level not in ("+", text):
                 return None
@@ -92,5 +92,6 @@ def device_id_problem(device: str, bytes_max: int) -> str:
     return ""
 
 
-def _is_named(level: str) -> bool:
+def is_named(level: str) -> bool:
+    """Whether a level of a pattern is a name in braces."""
     return level.startswith("{") and level.endswith("}") and "{" not in level[1:] and "}" not in level[:-1]

@@ -51,15 +51,16 @@ RETRY_MIN_S = 0.5
 class InputOptions:
     """What an input is, beside its broker.
 
-    client_id  as the broker knows it
-    sources    all that there are
-    qos        0 or 1, of each source
-    bounds     of what is taken
-    path       `paho`: plain paho parses, also where the fast path would work
-    now_ns     the clock of arrival, one for all inputs
-    policies   by source, of those that are no default
-    reads      names of the sources that are read from this broker, None for all
-    counts     of what is dropped, the same for all inputs; None for an input that is alone
+    client_id    as the broker knows it
+    sources      all that there are
+    qos          0 or 1, of each source
+    bounds       of what is taken
+    path         `paho`: plain paho parses, also where the fast path would work
+    now_ns       the clock of arrival, one for all inputs
+    policies     by source, of those that are no default
+    reads        names of the sources that are read from this broker, None for all
+    counts       of what is dropped, the same for all inputs; None for an input that is alone
+    passes_over  topics that begin so are not read, "" for none: what the agent itself publishes there
     """
 
     client_id: str
@@ -71,6 +72,7 @@ class InputOptions:
     policies: Mapping[str, Policy] = field(default_factory=dict)
     reads: Collection[str] | None = None
     counts: DropCounts | None = None
+    passes_over: str = ""
 
 
 class Receiver:
@@ -100,6 +102,7 @@ class Receiver:
             reads=self.sources,
             counts=options.counts,
             stop_s_max=broker.keepalive.total_seconds() / 2,
+            passes_over=options.passes_over,
         )
         self.subscriptions = Subscriptions([source for source, _ in reads], [qos for _, qos in reads])
         answer_within_s = broker.connect_timeout.total_seconds()

@@ -46,19 +46,22 @@ class Inbox:
         reads: Collection[str] | None = None,
         counts: DropCounts | None = None,
         stop_s_max: float = 0.0,
+        passes_over: str = "",
     ) -> None:
         """What is read, and by which rules.
 
-        sources     all that there are; `reads` names those that messages may be of, None for all
-        policies    by source, for those that are no default
-        counts      to be added to, where several inboxes have the same
-        stop_s_max  how long reading may stop by `block`
+        sources      all that there are; `reads` names those that messages may be of, None for all
+        policies     by source, for those that are no default
+        counts       to be added to, where several inboxes have the same
+        stop_s_max   how long reading may stop by `block`
+        passes_over  topics that begin so are neither taken nor counted, "" for none: what the agent itself publishes
         """
         self.counts: DropCounts = Counter() if counts is None else counts
         self.received = Received()
         self.bounds = bounds
         self.topic_texts: dict[bytes, str] = {}
         self._now_ns = now_ns
+        self._passes_over = passes_over
         self._sources = sources
         self._ways = Ways(sources, reads)
         self._means: dict[str, tuple[Source, str] | None] = {}  # topic -> source and device
@@ -140,11 +143,13 @@ class Inbox:
         received.n_bytes += sum(map(len, received.payloads[n_stamped:]))
 
     def _topic(self, topic: bytes) -> str | None:
-        """Its text, None when it was dropped for what it is."""
+        """Its text, None when it is passed over or was dropped for what it is."""
         try:
             text = topic.decode()
         except UnicodeDecodeError:
             self._drop(topic.decode("ascii", "backslashreplace"), "topic", "is not UTF-8")
+            return None
+        if self._passes_over and text.startswith(self._passes_over):
             return None
         if not _NOT_IN_A_TOPIC.isdisjoint(text):
             self._drop(text, "topic", "holds a wildcard or NUL")

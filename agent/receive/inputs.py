@@ -88,6 +88,7 @@ def open_inputs(
     counts: DropCounts = Counter()
     now_ns = ArrivalClock(log, not_before_ns).now_ns
     of_source = dict(zip([source.name for source in plan.sources], plan.subscriptions, strict=True))
+    own = f"{settings.publish.prefix}/"
     receivers = {}
     for name in sorted(dict.fromkeys(one.broker for one in plan.subscriptions), key=lambda name: name != MAIN):
         broker = settings.broker_of(name)
@@ -102,6 +103,7 @@ def open_inputs(
             policies={source: Policy(one.overload, one.rate_max) for source, one in of_source.items()},
             reads=[source for source, one in of_source.items() if one.broker == name],
             counts=counts,
+            passes_over=own if broker.address == settings.output_broker.address else "",
         )
         receivers[name] = Receiver(broker, options, log)
     return Inputs(receivers, now_ns, counts)

@@ -67,6 +67,33 @@ def test_overlapping_sources_and_fed_back_output_are_refused():
     assert len(list(topic_faults(sources, Publish(prefix="plant"), {"": broker}, broker))) == 3
 
 
+@pytest.mark.parametrize(
+    ("topic", "is_refused"),
+    [
+        ("{device}/events/rpc", False),  # makers' own: Shelly, then ESPHome
+        ("{device}/sensor/{channel}/state", False),
+        ("{line}/{device}/{channel}", False),  # matches forewarn/NODE/status, which is passed over
+        ("+/{device}/tele", True),
+        ("{device}/#", True),  # every score would come back
+        ("#", True),
+        ("forewarn/{device}/tele", True),
+        ("plant/{device}/#", False),
+    ],
+)
+def test_a_topic_that_begins_with_a_name_is_taken_as_makers_have_it(topic, is_refused):
+    broker = Broker()
+    found = list(topic_faults([(0, source(topic=topic))], Publish(), {"": broker}, broker))
+    what = "would read what forewarn itself publishes under forewarn/"
+    assert found == ([(("source", 0, "topic"), what)] if is_refused else [])
+
+
+def test_a_prefix_of_several_levels_may_begin_as_topics_do():
+    broker = Broker()
+    sources = [(0, source(topic="plant/{device}/tele")), (1, source("other", "plant/out/{device}/tele"))]
+    ((key, _),) = topic_faults(sources, Publish(prefix="plant/out"), {"": broker}, broker)
+    assert key == ("source", 1, "topic")
+
+
 def test_a_topic_that_a_broker_would_close_the_connection_for_is_named():
     ((key, what),) = topic_faults([(3, source(topic="a\x01b/{device}"))], Publish(), {}, None)
     assert key == ("source", 3, "topic")

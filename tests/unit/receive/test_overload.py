@@ -139,6 +139,18 @@ def test_inboxes_that_are_given_the_same_counts_count_together():
     assert counts == {("", "topic"): 2}
 
 
+def test_what_the_agent_itself_publishes_is_neither_taken_nor_counted():
+    """Where a source's topic begins with a name, the broker sends that back, too."""
+    everything = replace(PRESS, topics=("{device}/{line}/cycle",))
+    one = Inbox([everything], ReadBounds(1000), lambda: 10**9, passes_over="forewarn/")
+    one.begin(0.0)
+    for topic in (b"forewarn/n/cycle", b"forewarned/n/cycle", b"forewarn/n/cycle"):
+        one.take(Message(topic, b"{}", 0, 7, False, False, ()))
+    one.drop_large(b"forewarn/n/cycle", 8, 10**6)
+    assert (one.received.topics, one.received.packet_ids) == (["forewarned/n/cycle"], [7, 7, 7, 8])
+    assert (one.received.drops, one.counts, [*one.topic_texts]) == ([], {}, [b"forewarned/n/cycle"])
+
+
 def test_without_a_policy_nothing_but_the_share_counts():
     one = Inbox([PRESS], ReadBounds(1000), lambda: 10**9)
     assert len(read(one, 0.0, *(f"p{number}" for number in range(3000))).topics) == 3000
