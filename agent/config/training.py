@@ -1,6 +1,7 @@
 """What is allowed but unlike the training: a row of a source then says something else than the model learnt."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from agent.bundle.manifest import DUE, Channel
 from agent.config.agree import Fault
@@ -17,7 +18,7 @@ def training_doubts(owner: Owner, read_by: Sequence[Reader]) -> Iterator[Fault]:
     align = owner.source.align
     if owner.joined and read_by and not align.every and not align.max_age:
         names = " and ".join(repr(source.name) for _, source in owner.parts)
-        what = f"a row would have the channels of one message alone, of {names}: give align.max_age, or align.every too"
+        what = f"a row would have the channels of one message alone, of {names}: give align.every and align.max_age"
         yield ("source", owner.index), what
     for model in read_by:
         yield from _pace_doubts(owner, model)
@@ -39,6 +40,10 @@ def _pace_doubts(owner: Owner, model: Reader) -> Iterator[Fault]:
             f"a row each {format_duration(align.every)}, and {_bundle(model)} learnt rows each {cadence.every_s:g} s"
         )
         yield (*key, "every"), f"{given}: they are not scored as in training"
+    is_held = align.max_age or any(channel.max_age for _, source in owner.parts for channel in source.channels.values())
+    if is_held and not every_s and not model.counts_cycles:
+        what = f"rows that come sooner than each {cadence.every_s:g} s, as {_bundle(model)} learnt them, are `too_fast`"
+        yield key, f'a row is made for each message, and {what}: every = "{_step(cadence.every_s)}" makes them in time'
     if lateness_s > cadence.dt_max_s:
         given = f"readings wait {format_duration(align.lateness)}, and {_bundle(model)} takes {cadence.dt_max_s:g} s"
         yield (*key, "lateness"), f"{given} without a row for lost history: warnings come late by as much"
@@ -60,6 +65,11 @@ def _channel_doubts(index: int, source: SourceSettings, channel: Channel) -> Ite
     for name in unused if given.is_scaled else ():
         if name not in given.model_fields_set:
             yield key, f"the bundle's {name} are of its own unit, not of this scale: give those of the payloads here"
+
+
+def _step(every_s: float) -> str:
+    """A cadence as `align.every` is written."""
+    return format_duration(timedelta(seconds=round(every_s, 3)))
 
 
 def _bundle(model: Reader) -> str:

@@ -88,12 +88,12 @@ def test_a_topic_is_refused_with_its_line(tmp_path, topic, problem):
 
 def test_a_source_that_joins_another_brings_what_it_lists(tmp_path):
     joined = TWO + 'joins = "press"\nchannels = { flow = "q" }\n'
-    held = joined.replace('"a/{device}"\n', '"a/{device}"\nalign = { max_age = "1m" }\n')
+    held = joined.replace('"a/{device}"\n', '"a/{device}"\nalign = { every = "10s", max_age = "1m" }\n')
     assert check(tmp_path, MODEL + held) == []
     found = check(tmp_path, MODEL + joined)
     assert found == [
         f"doubtful: forewarn.toml:{N_LINES + 1}: source[press]: a row would have the channels of one message alone, of "
-        "'press' and 'flow': give align.max_age, or align.every too"
+        "'press' and 'flow': give align.every and align.max_age"
     ]
 
 

@@ -14,6 +14,12 @@ from tests.lab import checked_source, write_lab
          " model 'main' takes 60 s without a row for lost history: warnings come late by as much"),
         ('[source.channels]\ntemp = { unit = "degF" }', "4 source[press].channels.temp: is in 'degF' here and in 'degC'"
          " in the bundle: give scale and offset"),
+        ('[source.align]\nmax_age = "1m"', "3 source[press].align: a row is made for each message, and rows that come"
+         " sooner than each 10 s, as the bundle of the model 'main' learnt them, are `too_fast`: every = \"10s\" makes"
+         " them in time"),
+        ('[source.channels]\ntemp = { max_age = "1m" }', "0 source[press].align: a row is made for each message, and"
+         " rows that come sooner than each 10 s, as the bundle of the model 'main' learnt them, are `too_fast`: every ="
+         ' "10s" makes them in time'),
         ('[source.align]\nevery = "10s"\nmax_age = "1m"', None),
         ('[source.align]\nevery = "10300ms"\nmax_age = "1m"', None),
         ('[source.channels]\ntemp = { unit = "degF", scale = 0.5555, offset = -17.78 }', None),
