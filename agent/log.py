@@ -89,7 +89,10 @@ def say_threshold(log: FilteringBoundLogger, model: str, budget: str, chosen: Ch
 
 
 class DropLog:
-    """At most one line a source and reason in DROP_EVERY_S, with how many there were since the last one."""
+    """At most one line a source and reason in DROP_EVERY_S, with how many there were since the last one.
+
+    The count may be of many devices, so the newest one is called an example; `detail` is of that one.
+    """
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
@@ -110,11 +113,11 @@ class DropLog:
             self._log.warning(
                 "reading_doubtful" if reason.is_used else "reading_dropped",
                 source=drop.source,
-                device=_escaped(drop.device),
-                topic=_escaped(drop.topic),
                 reason=drop.reason,
-                detail=_escaped(drop.detail),
                 count=counts[key] - self._logged[key],
+                example_device=_escaped(drop.device),
+                example_topic=_escaped(drop.topic),
+                detail=_escaped(drop.detail),
                 next_step=reason.next_step,
             )
             self._logged[key] = counts[key]

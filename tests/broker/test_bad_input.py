@@ -59,7 +59,7 @@ def test_a_reason_is_logged_once_and_names_the_culprit(agent):
     lines = agent.log("reading_dropped")
     assert Counter(line["reason"] for line in lines) == Counter({reason for _, reason in DROPPED.values()})
     for line in lines:
-        assert (line["source"], line["device"], line["topic"]) == ("press", "bad", TOPIC)
+        assert (line["source"], line["example_device"], line["example_topic"]) == ("press", "bad", TOPIC)
         assert line["count"] >= 1
         assert line["detail"]
         assert len(json.dumps(line)) < 1000
@@ -132,7 +132,7 @@ def test_a_retained_reading_is_not_taken_as_fresh(broker, make_agent):
     status = agent.feed(life("p1", 10))
     assert status["drops"] == {"press": {"retained": 1}}
     (line,) = agent.log("reading_dropped")
-    assert (line["source"], line["device"], line["reason"]) == ("press", "p1", "retained")
+    assert (line["source"], line["example_device"], line["reason"]) == ("press", "p1", "retained")
     assert agent.scores("p1") == scores_inline(life("p1", 10), "p1")
 
 
@@ -146,4 +146,4 @@ def test_a_device_over_the_bound_is_refused_and_counted(broker, make_agent):
     assert sum(status["devices"].values()) == 2
     for number in range(2):
         assert agent.scores(f"p{number}") == scores_inline(streams[number], f"p{number}")
-    assert agent.log("reading_dropped")[0]["device"] == "p2"
+    assert agent.log("reading_dropped")[0]["example_device"] == "p2"

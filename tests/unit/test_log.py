@@ -44,7 +44,7 @@ def test_one_line_a_source_and_reason_in_ten_seconds_with_the_count_since():
         counts["press", "malformed"] += 4
         drop_log.hear([Drop("press", f"p{turn}", "t", "malformed", "why")], counts)
         drop_log.say(turn / 100)
-    assert [(line["device"], line["count"]) for line in lines] == [("p0", 4), ("p1000", 4000), ("p2000", 4000)]
+    assert [(line["example_device"], line["count"]) for line in lines] == [("p0", 4), ("p1000", 4000), ("p2000", 4000)]
     drop_log.say(2000 / 100 + DROP_EVERY_S)
     assert sum(line["count"] for line in lines) == counts["press", "malformed"], "the last ones are said, too"
     drop_log.say(1000.0)
@@ -88,7 +88,7 @@ def test_what_a_device_sends_cannot_forge_a_line_or_fill_the_disk():
     drop_log.hear([Drop("press", evil, evil, "late", evil)], Counter({("press", "late"): 1}))
     drop_log.say(0.0)
     (line,) = lines
-    for name in ("device", "topic", "detail"):
+    for name in ("example_device", "example_topic", "detail"):
         assert str(line[name]).isprintable()
         assert str(line[name]).isascii()
         assert len(str(line[name])) <= TEXT_MAX
