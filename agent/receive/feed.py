@@ -21,6 +21,7 @@ from agent.receive.received import Received
 from agent.words import Taken
 
 PORTION_MESSAGES = 2048
+PORTION_BYTES = 2**20  # of payloads: what they ask for in rows of many channels is held at once
 TAKE_S_MAX = 0.25  # of a turn; the portion that is begun then is the last one
 
 
@@ -114,7 +115,7 @@ class Feed:
             if line.received.is_taken:
                 continue
             begun_s = time.monotonic()
-            topics, payloads, arrived_ns = line.received.portion(PORTION_MESSAGES)
+            topics, payloads, arrived_ns = line.received.portion(PORTION_MESSAGES, PORTION_BYTES)
             self._finish(self._core.apply(Messages(topics, payloads, arrived_ns, self._inputs.among(line.receiver))))
             self.lag_s = (self._inputs.now_ns() - arrived_ns[-1]) / 1e9
             if line.received.is_taken:

@@ -1,8 +1,9 @@
 """What one read brings, as columns."""
 
+from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from itertools import compress
+from itertools import accumulate, compress
 
 from agent.receive.backlog import Device, Row
 from agent.words import Drop, Shed
@@ -18,7 +19,7 @@ class Received:
     packet_ids      those of QoS 1, dropped ones too, to be acknowledged in this order after the step
     shed            what was left out of each device that had more rows than could wait
     gaps            (source, device): whose history is lost right before these messages, device "" for all of a source
-    n_bytes         of the payloads that were read
+    n_bytes         of the payloads, or more
     is_cut          there was more to read than one read may bring
     broker_dropped  the payload of BROKER_DROPPED, empty where it has not come
     history_lost    messages may have been missed before these
@@ -43,9 +44,15 @@ class Received:
         """Whether no message is left."""
         return self.n_taken == len(self.topics)
 
-    def portion(self, n_messages: int) -> tuple[list[str], list[bytes], list[int]]:
-        """The next topics, payloads and times of arrival, at most `n_messages`; they count as taken from now on."""
+    def portion(self, n_messages: int, n_bytes: int) -> tuple[list[str], list[bytes], list[int]]:
+        """The next topics, payloads and times of arrival; they count as taken from now on.
+
+        At most `n_messages`, and payloads of at most `n_bytes`; but one message at least.
+        """
         part = slice(self.n_taken, self.n_taken + n_messages)
+        if self.n_bytes > n_bytes:
+            ends = [*accumulate(map(len, self.payloads[part]))]
+            part = slice(self.n_taken, self.n_taken + max(1, bisect_right(ends, n_bytes)))
         topics = self.topics[part]
         self.n_taken += len(topics)
         return topics, self.payloads[part], self.arrived_ns[part]
@@ -55,6 +62,7 @@ class Received:
         self.topics[:0] = [row.topic for row in rows]
         self.payloads[:0] = [row.payload for row in rows]
         self.arrived_ns[:0] = [row.arrived_ns for row in rows]
+        self.n_bytes += sum(len(row.payload) for row in rows)
 
     def leave_out(self, places: Collection[int]) -> None:
         """Take the messages at these places out."""

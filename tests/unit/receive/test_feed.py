@@ -83,6 +83,28 @@ def test_a_turn_that_has_lasted_too_long_leaves_the_rest_to_the_next_ones(monkey
     assert b"".join(part.scores[0].outputs["risk"].tobytes() for part in taken[:3]) == scores.outputs["risk"].tobytes()
 
 
+@pytest.mark.parametrize(
+    ("sizes", "taken"),
+    [([30, 30, 40, 1], [3, 1]), ([101, 1, 100, 99], [1, 1, 1, 1]), ([1] * 9, [4, 4, 1]), ([0, 100, 0, 1], [3, 1])],
+)
+def test_a_portion_is_cut_by_bytes_too(sizes, taken):
+    """Many payloads that each ask for a lot of rows are not held at once; each message is given once, in order."""
+    received = of([(f"t{number}", b"x" * size) for number, size in enumerate(sizes)])
+    received.n_bytes = sum(sizes)
+    portions = []
+    while not received.is_taken:
+        portions.append(received.portion(4, 100))
+    assert [len(topics) for topics, _, _ in portions] == taken
+    assert [topic for topics, _, _ in portions for topic in topics] == [f"t{number}" for number in range(len(sizes))]
+    assert all(len(one) == len(two) == len(three) for one, two, three in portions)
+
+
+def test_rows_that_waited_count_in_a_portion():
+    received = Received()
+    received.prepend([Row("t", b"x" * 60, 1), Row("t", b"x" * 60, 1)])
+    assert len(received.portion(4, 100)[0]) == 1
+
+
 def test_within_its_time_a_turn_takes_all_that_was_read():
     reads = Reads(of(MESSAGES, 7))
     one, into, _ = fed(reads)
