@@ -82,7 +82,12 @@ _ALL = (
         "It comes sooner after the row before it than rows ever came in training.",
         "Nothing: one row a cadence is stepped. Or train with rows that come as fast.",
     ),
-    Reason("device_id", "The device's id is empty, too long or holds control characters.", "Mend the topic."),
+    Reason(
+        "device_id",
+        "The device's id is empty, too long or holds control characters; or a pack of SenML names two machines where "
+        "the topic names one.",
+        "Mend the topic, or the payload's field that names the device. `detail` says what is wrong.",
+    ),
     Reason(
         "devices_max",
         "The device is new, and `agent.devices_max` are known.",
@@ -232,7 +237,7 @@ _ALL = (
     ),
     Reason(
         "too_many_readings",
-        "A message brings more than 4,096 readings, more than 1,000 of one device, or fewer that have more than 65,536 "
+        "A message brings more than 4,096 readings, more than 300 of one device, or fewer that have more than 65,536 "
         "channels in all.",
         "Send them in several messages.",
     ),

@@ -1,19 +1,17 @@
 """Single values, each of a device, a time and a channel, to readings: those of one payload, device and time are one.
 
 For codecs whose payloads name each value apart. Readings of a payload come out in the order of their times, since such
-payloads often are by channel. What a payload brings is bounded: a few bytes can ask for a row of 1,024 channels.
+payloads often are by channel.
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from agent.decode.readings import Decoded, Fault
+from agent.decode.readings import Decoded, Fault, readings_max
 from agent.decode.unread import Unread
 from agent.words import Source
-
-CELLS_MAX: Final = 2**20  # readings times channels of one payload
 
 
 class Cells(NamedTuple):
@@ -30,7 +28,7 @@ class CellReadings:
     def __init__(self, source: Source, *, names_devices: bool) -> None:
         self._n_channels = len(source.channels)
         self._names_devices = names_devices
-        self._readings_max = max(CELLS_MAX // max(self._n_channels, 1), 1)
+        self._readings_max = readings_max(self._n_channels)
         self._row: list[int] = []  # of each reading, as the next two
         self._t_ns: list[int] = []
         self._device: list[str] = []
@@ -46,8 +44,7 @@ class CellReadings:
             for column, value in found:
                 values[first + column] = value
         if len(readings) > self._readings_max:
-            what = f"{len(readings)} readings of {self._n_channels} channels; at most {self._readings_max} fit"
-            raise Unread("too_large", what)
+            raise Unread("too_many_readings", f"{len(readings)} readings, at most {self._readings_max} are read")
         self._values |= values
         for device, t_ns in readings:
             self._row.append(row)

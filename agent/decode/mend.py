@@ -10,8 +10,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Final
 
-from agent.decode.readings import Fault
-from agent.decode.shape import READINGS_MAX, Leaf, Many, Node, Shape, Tree, has_time
+from agent.decode.readings import READINGS_MAX, Fault
+from agent.decode.shape import Leaf, Many, Node, Shape, Tree, has_time
 from agent.decode.unread import Unread
 from agent.reasons import ReasonName
 from agent.values.value import BadValue, number_of_text, shown, value_of

@@ -28,7 +28,7 @@ from agent.reasons import REASONS, ReasonName
 from agent.values.numbers import engineering_units
 from agent.words import Bool, Devices, Float32, Int64, Source
 
-READINGS_MAX = 1000  # of one device in one payload: each is a step of its own, and others wait for all of them
+OF_ONE_DEVICE_MAX = 300  # readings of a payload: each is a step of its own, all of them about 45 ms, and others wait
 DEVICES_MAX = 100_000  # ids of payloads remembered as fine; beyond it the memory starts anew
 FIELDS_SAID = 5  # of those that a reading has none of
 _DEVICE = itemgetter(1)  # of an Address
@@ -121,6 +121,7 @@ class Reader:
         nothing = {one.row: one for one in decoded.faults if not (bad_rows[one.row] or used_rows[one.row])}
         faults += [doubt._replace(reason="no_channels") for doubt in nothing.values()]  # none is lost without a word
         bad_rows[[*nothing]] = True
+        bad_rows[[fault.row for fault in faults if fault.reason == "extra_topic"]] = False  # which nobody wants to read
         self.undecodable.add(len(batch.payloads), np.flatnonzero(bad_rows & ~used_rows).tolist())
 
         doubts = _doubts(fault for fault in decoded.faults if REASONS[fault.reason].is_used and used_rows[fault.row])
@@ -194,15 +195,15 @@ class Reader:
 
 
 def _bounded(decoded: Decoded) -> Decoded:
-    """Without payloads that have more than READINGS_MAX readings of one device."""
+    """Without payloads that have more than OF_ONE_DEVICE_MAX readings of one device."""
     row = decoded.row
-    if row is None or len(row) <= READINGS_MAX or np.bincount(row).max() <= READINGS_MAX:
+    if row is None or len(row) <= OF_ONE_DEVICE_MAX or np.bincount(row).max() <= OF_ONE_DEVICE_MAX:
         return decoded
     device = repeat("") if decoded.device is None else decoded.device.tolist()
     n_readings = Counter(zip(row.tolist(), device, strict=False))
-    crowded = {of: n for (of, _), n in n_readings.items() if n > READINGS_MAX}
+    crowded = {of: n for (of, _), n in n_readings.items() if n > OF_ONE_DEVICE_MAX}
     kept = ~np.isin(row, [*crowded])
-    text = f"{{}} readings of one device; at most {READINGS_MAX} are taken"
+    text = f"{{}} readings of one device; at most {OF_ONE_DEVICE_MAX} are taken"
     return replace(
         decoded,
         row=row[kept],

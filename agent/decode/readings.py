@@ -1,7 +1,7 @@
 """What a codec makes of the payloads of one source, and what all sources' messages of a read become: columns."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -10,6 +10,14 @@ import numpy.typing as npt
 from agent.drops import Drops
 from agent.reasons import ReasonName
 from agent.words import Bool, Devices, Float32, Int64, InterventionKind
+
+READINGS_MAX: Final = 4096  # of one payload
+CELLS_MAX: Final = 2**16  # its readings times channels: twice the numbers that 64 KiB can hold
+
+
+def readings_max(n_channels: int) -> int:
+    """So many readings may a payload bring: a few bytes can ask for a row of 1,024 channels."""
+    return max(1, min(READINGS_MAX, CELLS_MAX // max(1, n_channels)))
 
 
 class Address(NamedTuple):

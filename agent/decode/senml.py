@@ -45,6 +45,7 @@ CBOR_LABELS: Final = {
     0: "n", 1: "u", 2: "v", 3: "vs", 4: "vb", 5: "s", 6: "t", 7: "ut", 8: "vd",
 }  # fmt: skip
 Doubts = dict[ReasonName, str]  # one of a kind a payload, of its first value that is doubted
+Things = dict[int | None, str]  # what a pack's names call the machine; by column where the whole name may be a sensor's
 
 
 class Record(msgspec.Struct, forbid_unknown_fields=True):
@@ -162,6 +163,7 @@ class SenmlCodec:
     ) -> list[Cells]:
         """The values of a pack that channels name. Raises Unread where there is none."""
         cells: list[Cells] = []
+        things: Things = {}
         base = Record()
         for record in records:
             _take_over(base, record)
@@ -181,7 +183,11 @@ class SenmlCodec:
                     rest = rest_of_sum
             if found:
                 t_ns = self._t_ns((base.bt or 0.0) + (record.t or 0.0), arrived_ns)
-                device = "" if self._device.is_in_topic else self._device.of(topic_tags, (rest,) * self._n_tags)
+                if self._device.is_in_topic:
+                    _hear(things, found[-1][0] if rest == name else None, rest)
+                    device = ""
+                else:
+                    device = self._device.of(topic_tags, (rest,) * self._n_tags)
                 cells.append(Cells(device, t_ns, found))
             elif has_value and self._source.report_extra:
                 doubts.setdefault("extra_channel", f"no channel is the end of the name {shown(name)}")
@@ -243,8 +249,17 @@ def records_of(tree: object) -> Sequence[Record]:
 def _bounded(pack: list[T]) -> list[T]:
     """The pack itself. Raises Unread for one of too many records."""
     if len(pack) > RECORDS_MAX:
-        raise Unread("too_large", f"{len(pack)} records; at most {RECORDS_MAX} fit")
+        raise Unread("too_many_readings", f"{len(pack)} records, at most {RECORDS_MAX} are read")
     return pack
+
+
+def _hear(things: Things, column: int | None, thing: str) -> None:
+    """The topic names the machine, so a pack is of one. Raises Unread where it names two; they would be one reading."""
+    first = things.setdefault(column, thing) if thing else ""
+    if first != thing:
+        both = f"{shown(first)} and {shown(thing)}"
+        next_step = 'say device = "{thing}" and tags = { thing = "n" }, or give a channel its longer name'
+        raise Unread("device_id", f"the pack names two things, {both}: {next_step}")
 
 
 def _take_over(base: Record, record: Record) -> None:

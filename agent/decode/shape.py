@@ -8,13 +8,11 @@ along it through one that is not ordinary.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Literal
 
 from agent.decode.paths import Each, Keys, Path, Step, readings_steps
+from agent.decode.readings import readings_max
 from agent.words import PayloadForm, Source
-
-READINGS_MAX: Final = 4096  # readings of one payload
-CELLS_MAX: Final = 2**16  # its readings times channels: twice the numbers that 64 KiB can hold
 
 Kind = Literal["time", "channel", "tag", "intervention", "name", "value"]
 
@@ -85,7 +83,7 @@ class Shape:
             self._add(leaf)
         _mark(self.payload, is_reading=False)
         _mark(self.reading, is_reading=True)
-        self.readings_max = max(1, min(READINGS_MAX, CELLS_MAX // max(1, len(source.channels))))
+        self.readings_max = readings_max(len(source.channels))
 
     def of(self, kind: Kind) -> list[Place]:
         """Where the leaves of a kind are, by index."""

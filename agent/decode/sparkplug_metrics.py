@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from agent.decode.readings import Decoded, Fault, Intervened
+from agent.decode.readings import Decoded, Fault, Intervened, readings_max
 from agent.decode.sparkplug_layout import Layout, layout_of
 from agent.decode.sparkplug_nodes import AMBIGUOUS, UNKNOWN, UNUSED, Birth
 from agent.decode.sparkplug_payload import ABSENT, BOOLEAN, Metric, Payload, value
@@ -21,7 +21,6 @@ from agent.values.times import IMPOSSIBLE_NS, T_NS_MAX
 from agent.values.value import BadValue, value_of
 from agent.words import Source
 
-CELLS_MAX = 2**20  # of the readings of a payload
 LAYOUT_BYTES_MAX = 4096  # longer payloads are read metric by metric
 LAYOUTS_BYTES_MAX = 64 * 2**20  # about so much memory have all layouts; beyond it they are made anew
 _HEAD: Final = slice(7, 12)  # of a payload, behind its time in ms: tag, length and alias of the first metric
@@ -76,6 +75,7 @@ class Metrics:
         self._channels, self._rule = source.channels, source.interventions
         self._numbers_as_text = source.payload.numbers_as_text
         self._width = len(source.channels)
+        self._readings_max = readings_max(self._width)
         fields = [field.encode() for field in source.fields]
         firsts = enumerate(map(fields.index, fields))
         self._twice = [(column, first) for column, first in firsts if column != first]  # two channels, one metric
@@ -155,8 +155,8 @@ class Metrics:
                 found.setdefault(time_ms, {})[column] = metric
         if 0 in found:
             out.drop(row, "no_time", "neither the metric nor the payload has a timestamp")
-        elif len(found) * self._width > CELLS_MAX:
-            out.drop(row, "malformed", f"values at {len(found)} times, too many for {self._width} channels")
+        elif len(found) > self._readings_max:
+            out.drop(row, "too_many_readings", f"{len(found)} readings, at most {self._readings_max} are read")
         else:
             self._put(row, at, birth, found, doubts, out)
         return is_strange

@@ -13,7 +13,8 @@ from typing import Annotated, Any, Final
 import msgspec
 import numpy as np
 
-from agent.decode.shape import READINGS_MAX, Leaf, Many, Shape, Tree, attribute, has_required
+from agent.decode.readings import READINGS_MAX
+from agent.decode.shape import Leaf, Many, Shape, Tree, attribute, has_required
 from agent.words import Source, TimeUnit
 
 ABSENT: Final = float(np.array([0x7FF8_0000_0000_F0E1], np.uint64).view(np.float64)[0])

@@ -77,11 +77,11 @@ def test_what_a_payload_may_bring_is_bounded():
     too_many = "m " + ",".join(["a=1"] * (influx.PAIRS_MAX + 1))
     wrong = "m temp=1 1\n" + "m\n" * (influx.WRONG_LINES_MAX + 1)
     wide = replace(PLANT, channels=plain_channels("temp", *(f"c{number}" for number in range(1023))))
-    rows = "\n".join(f"m temp=1 {number}" for number in range(1025))
+    rows = "\n".join(f"m temp=1 {number}" for number in range(65))
     for source, payload, reason in (
         (PLANT, too_many, "too_large"),
         (PLANT, wrong, "malformed"),
-        (wide, rows, "too_large"),
+        (wide, rows, "too_many_readings"),
     ):
         decoded = decode(source, payload)
         assert ([fault.reason for fault in decoded.faults], len(decoded.x)) == ([reason], 0)

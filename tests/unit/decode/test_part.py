@@ -117,7 +117,7 @@ def test_an_id_that_a_payload_names_is_looked_at(device, why):
 )
 def test_a_payload_with_too_many_readings_of_one_device_is_dropped(monkeypatch, source, devices, n_used):
     """Each is a step of its own, for which all other devices wait."""
-    monkeypatch.setattr(part_module, "READINGS_MAX", 4)
+    monkeypatch.setattr(part_module, "OF_ONE_DEVICE_MAX", 4)
     good = [("p", 1, (1, 2))]
     readings = read(good, [(device, 1, (1, 2)) for device in devices], good, source=source)
     assert readings.message.tolist() == [0, *[1] * n_used, 2]
@@ -202,9 +202,10 @@ def test_compressed_payloads_are_expanded_and_one_that_cannot_be_is_dropped_alon
 def test_the_share_of_messages_of_which_nothing_could_be_read_is_counted_by_source():
     other = replace(BY_TOPIC, name="o", topics=("o/{device}",))
     into = intake(BY_TOPIC, other)
+    unread = [("extra_topic", "")]  # a wildcard wider than the channels brings these, and nobody wants to read them
     bad, empty, doubtful = [("malformed", "")], [("", 1, (NAN, NAN))], [("", 1, (1, NAN)), ("", -1, (1, 2))]
-    payloads = [repr(one).encode() for one in (bad, empty, doubtful, [], [("", 1, "repaired")])]
-    into.read([f"s/d{number}" for number in range(5)], payloads, np.arange(5))
+    payloads = [repr(one).encode() for one in (bad, empty, doubtful, [], [("", 1, "repaired")], unread)]
+    into.read([f"s/d{number}" for number in range(6)], payloads, np.arange(6))
     assert into.undecodable() == [0.02, 0.0]
 
 

@@ -48,6 +48,27 @@ def test_what_stands_before_the_channel_may_name_the_device():
     assert decoded.x[1:, 0].tolist() == [5, 6]
 
 
+@pytest.mark.parametrize(
+    ("second", "is_one"),
+    [
+        ({"n": "m1:motor:temp", "v": 2}, True),  # the longest field, so m1 as well
+        ({"n": "temp", "v": 2}, True),  # names no thing
+        ({"n": "rh-1", "u": "%RH", "v": 2}, True),  # the whole name may be that of a sensor in it
+        ({"n": "m2:motor:temp", "v": 2}, False),
+        ({"n": "m2:temp", "v": 2, "t": -5}, False),
+    ],
+)
+def test_a_pack_of_two_machines_is_dropped_where_the_topic_names_one(second, is_one):
+    source = replace(THINGS, topics=("senml/{device}",), device="{device}", tags=())
+    good = [{"n": "m2:temp", "v": 3}]
+    decoded = decode(source, good, [{"n": "m1:temp", "v": 1}, second], good)
+    assert decoded.row.tolist() == [0, *[1] * is_one, 2]
+    assert [(fault.row, fault.reason) for fault in decoded.faults] == ([] if is_one else [(1, "device_id")])
+    sensors = [{"n": "rh-1", "u": "%RH", "v": 1}, {"n": "rh-2", "u": "%RH", "v": 2}]
+    (fault,) = decode(source, sensors).faults
+    assert fault.detail.startswith("the pack names two things, 'rh-1' and 'rh-2': say device =")
+
+
 def test_a_sum_is_a_channel_of_its_own():
     pack = [{"bn": "m1:", "n": "energy", "u": "J", "v": 40.5, "s": 7}, {"n": "heat", "u": "J", "bs": 100}]
     decoded = decode(THINGS, pack)
@@ -90,12 +111,18 @@ def test_what_a_pack_may_bring_is_bounded(monkeypatch):
     record = {"n": "m1:temp", "v": 1}
     wide = replace(THINGS, channels=plain_channels("temp", *(f"c{number}" for number in range(1023))))
     long_name = [{"bn": "x" * 40_000}, {"n": "m1:temp", "v": 1}]
-    times = [{"n": "m1:temp", "v": 1, "t": -number} for number in range(1025)]
-    for source, pack in ((THINGS, [record] * (senml.RECORDS_MAX + 1)), (THINGS, long_name), (wide, times)):
+    times = [{"n": "m1:temp", "v": 1, "t": -number} for number in range(65)]
+    for source, pack, reason in (
+        (THINGS, [record] * (senml.RECORDS_MAX + 1), "too_many_readings"),
+        (THINGS, long_name, "too_large"),
+        (wide, times, "too_many_readings"),
+    ):
         decoded = decode(source, pack)
-        assert ([fault.reason for fault in decoded.faults], len(decoded.x)) == (["too_large"], 0)
+        assert ([fault.reason for fault in decoded.faults], len(decoded.x)) == ([reason], 0)
     bomb = b"\x9f" + b"\xa0" * 60_000 + b"\xff"
-    assert [fault.reason for fault in decode(THINGS, bomb, codec=SenmlCborCodec(THINGS)).faults] == ["too_large"]
+    assert [fault.reason for fault in decode(THINGS, bomb, codec=SenmlCborCodec(THINGS)).faults] == [
+        "too_many_readings"
+    ]
     monkeypatch.setattr(senml, "NAMES_MAX", 3)
     codec = SenmlCodec(THINGS)
     names = [{"n": f"m{number}:temp", "v": 1} for number in range(20)]
