@@ -4,8 +4,10 @@ import re
 import socket
 from contextlib import suppress
 
+import pytest
+
 from bench.fake_broker import CONNECT, SUBSCRIBE, FakeBroker, Session, packet, text
-from tests.broker.running_agent import ROOT, wait_until, with_output
+from tests.broker.running_agent import ROOT, configuration, wait_until, with_output
 from tests.broker.told import scores_inline
 from tests.streams import life, message
 
@@ -99,3 +101,16 @@ def test_what_mosquitto_lets_through_harms_nobody(agent):
     assert agent.log("broker_lost") == []
     assert agent.stop() == 0
     assert_nothing_leaked(agent)
+
+
+@pytest.mark.parametrize("receiver", ["auto", "paho"])
+def test_what_the_agent_says_is_not_read_back(broker, make_agent, receiver):
+    """A topic of three named levels matches `PREFIX/NODE/status` and the like: they are neither taken nor counted."""
+    text = configuration(broker.port).replace('"plant/{device}/cycle"', '"{line}/{device}/{kind}"')
+    agent = make_agent(text.replace("[broker]", f'receiver = "{receiver}"\n[broker]'))
+    agent.go()
+    worn = life("p1", 60, wear_from=35)
+    status = agent.feed(worn)
+    assert (status["drops"], sum(status["devices"].values())) == ({}, 1)
+    assert agent.scores("p1") == scores_inline(worn, "p1")
+    assert agent.events()
