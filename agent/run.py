@@ -158,8 +158,10 @@ class Daemon:
 
     def reload(self, examined: Examined) -> None:
         """Take over what may change while it runs, name what needs a restart; problems change nothing."""
-        for one in examined.problems:
-            self._log.error("configuration_refused", file=one.file, line=one.line, key=one.key, why=one.what)
+        for problem in examined.problems:
+            self._log.error(
+                "configuration_refused", file=problem.file, line=problem.line, key=problem.key, why=problem.what
+            )
         if examined.settings is None or examined.plan is None:
             return
         self._settings, live, left = reload.apply(self._settings, examined.settings)
@@ -255,15 +257,15 @@ class Daemon:
             (
                 name,
                 LinkStatus.of(
-                    one.link,
-                    path=one.path,
-                    subscriptions=one.subscriptions.of_source,
-                    limits=one.link.limits,
-                    other_agent=one.link.other_client,
-                    requests=one.n_published,
+                    receiver.link,
+                    path=receiver.path,
+                    subscriptions=receiver.subscriptions.of_source,
+                    limits=receiver.link.limits,
+                    other_agent=receiver.link.other_client,
+                    requests=receiver.n_published,
                 ),
             )
-            for name, one in self._inputs.by_broker.items()
+            for name, receiver in self._inputs.by_broker.items()
         )
         output = LinkStatus.of(
             self._output.link,

@@ -50,7 +50,7 @@ def noop(messages: Path, n_messages: int) -> Taken:
     return timed(PahoNoop(sender.port, n_messages), partial(sender.send, messages), n_messages)
 
 
-def written(chosen: argparse.Namespace, folder: Path) -> dict[str, tuple[Shape, Path, Written]]:
+def write_shapes(chosen: argparse.Namespace, folder: Path) -> dict[str, tuple[Shape, Path, Written]]:
     """The messages of every shape that is asked for, in files; each shape has about as many rows to be stepped."""
     files = {}
     for name, shape in shapes(untrained.CHANNELS).items():
@@ -66,7 +66,7 @@ def written(chosen: argparse.Namespace, folder: Path) -> dict[str, tuple[Shape, 
 def rounds(chosen: argparse.Namespace, folder: Path) -> list[Row]:
     """A row a round and shape, and one of paho's no-op, which begins every other round."""
     bundle = untrained.write(folder / "untrained.fwb")
-    files = written(chosen, folder)
+    files = write_shapes(chosen, folder)
     rows: list[Row] = []
 
     def add(name: str, number: int, taken: Taken, n_rows: float) -> None:
@@ -105,11 +105,11 @@ def ratios_of(rows: Sequence[Row]) -> dict[str, Ratio]:
         return ratio([float(str(of[above, n][figure])) / float(str(of[below, n][of_below or figure])) for n in numbers])
 
     names = [name for name in dict.fromkeys(str(row["shape"]) for row in rows) if name != PAHO]
-    found = {f"{name} messages": quotients(name, PAHO, "rate_per_s") for name in names}
-    found |= {f"{name} rows": quotients(name, PAHO, "rows_per_s", "rate_per_s") for name in names}
-    found["grid_cost"] = quotients("grid", "json_flat", "cpu_us")
-    found["bad_cost"] = quotients("one_bad_in_100", "json_flat", "cpu_us")
-    return found
+    ratios = {f"{name} messages": quotients(name, PAHO, "rate_per_s") for name in names}
+    ratios |= {f"{name} rows": quotients(name, PAHO, "rows_per_s", "rate_per_s") for name in names}
+    ratios["grid_cost"] = quotients("grid", "json_flat", "cpu_us")
+    ratios["bad_cost"] = quotients("one_bad_in_100", "json_flat", "cpu_us")
+    return ratios
 
 
 def table(rows: Sequence[Row], ratios: Mapping[str, Ratio]) -> str:

@@ -53,7 +53,7 @@ class Reorder:
         newest_ns = running_max(self._after_foremost(runs), runs.start, runs.run)
         is_late = runs.t_ns < newest_ns - lateness_ns[runs.run]
         n_readings = np.diff(runs.start, append=len(runs.run))
-        n_waiting = [len(one.t_ns) if (one := self._waiting.get(slot)) else 0 for slot in runs.slot.tolist()]
+        n_waiting = [len(own.t_ns) if (own := self._waiting.get(slot)) else 0 for slot in runs.slot.tolist()]
         orderly: Bool = n_readings + np.array(n_waiting) <= self._waiting_max
         orderly[runs.run[is_late]] = False
         return orderly
@@ -105,14 +105,14 @@ class Reorder:
         """
         self._waiting = {}
         lost = []
-        for slot, one in kept.waiting.items():
+        for slot, kept_of_slot in kept.waiting.items():
             name = source_of[slot] if slot < len(source_of) else ""
             means_the_same = name in layouts and kept.layouts.get(name) == layouts[name]
-            n_readings, width = one.x.shape
+            n_readings, width = kept_of_slot.x.shape
             if means_the_same and n_readings <= self._waiting_max and width <= self._width:
                 x = np.full((n_readings, self._width), np.nan, np.float32)
-                x[:, :width] = one.x
-                self._waiting[slot] = Waiting(one.t_ns, x)
+                x[:, :width] = kept_of_slot.x
+                self._waiting[slot] = Waiting(kept_of_slot.t_ns, x)
             elif name:
                 lost.append(slot)
         return lost
@@ -126,11 +126,11 @@ class Reorder:
     def _with_waiting(self, runs: Runs) -> tuple[Int64, Int64, Float32]:
         """The readings and those of their devices that wait: run, t_ns and x, by device and time, a time once."""
         waiting = [*map(self._waiting.get, runs.slot.tolist())]
-        found = [one for one in waiting if one is not None]
-        n_waiting = [0 if one is None else len(one.t_ns) for one in waiting]
+        some = [of_device for of_device in waiting if of_device is not None]
+        n_waiting = [0 if of_device is None else len(of_device.t_ns) for of_device in waiting]
         run = np.concatenate([np.repeat(np.arange(len(waiting)), n_waiting), runs.run])
-        t_ns = np.concatenate([*(one.t_ns for one in found), runs.t_ns])
-        x = np.concatenate([*(one.x for one in found), runs.x])
+        t_ns = np.concatenate([*(of_device.t_ns for of_device in some), runs.t_ns])
+        x = np.concatenate([*(of_device.x for of_device in some), runs.x])
         order = np.lexsort((t_ns, run))
         run, t_ns, x = run[order], t_ns[order], x[order]
         is_first = np.ones(len(run), np.bool_)
@@ -142,12 +142,12 @@ class Reorder:
     def _keep(self, slot: Int64, run: Int64, t_ns: Int64, x: Float32) -> None:
         """What waits of these devices, slot int64 [d], is now this. Copies, as a view would hold the whole call."""
         bounds = np.searchsorted(run, np.arange(len(slot) + 1)).tolist()
-        for index, one in enumerate(slot.tolist()):
+        for index, slot_number in enumerate(slot.tolist()):
             start, end = bounds[index], bounds[index + 1]
             if end > start:
-                self._waiting[one] = Waiting(t_ns[start:end].copy(), x[start:end].copy())
+                self._waiting[slot_number] = Waiting(t_ns[start:end].copy(), x[start:end].copy())
             else:
-                self._waiting.pop(one, None)
+                self._waiting.pop(slot_number, None)
 
 
 def _first_above(limit_ns: Int64, run: Int64, t_ns: Int64, run_of: Int64) -> Int64:

@@ -39,17 +39,17 @@ def codec_faults(index: int, source: SourceSettings, channels: Mapping[str, Sour
     apart = {channel.field: channel for channel in channels.values() if channel.field != source.time.field}
     wrong, always = _problems(source, *apart.values()), _problems(source)
     of_one = wrong.keys() - always.keys()
-    told: set[tuple[str, str]] = set()
+    of_channels: set[tuple[str, str]] = set()
     for name, channel in channels.items() if of_one else ():
         for problem in [one for one in _problems(source, channel) if one in of_one]:
-            told.add(problem)
+            of_channels.add(problem)
             if name in source.channels:
                 yield ("source", index, "channels", name), problem[1]
             else:
                 what = f"must name a payload field for the bundle's channel {name!r}: {problem[1]}"
                 yield ("source", index, "channels"), what
     for dotted, what in wrong:
-        if (dotted, what) not in told:
+        if (dotted, what) not in of_channels:
             yield ("source", index, *dotted.split(".")), what
 
 

@@ -81,10 +81,10 @@ def topic_doubts(sources: Sources) -> Iterator[Fault]:
     """Patterns by which two machines of one name become one."""
     for index, source in sources:
         device = Template.parse(source.device).names
-        told = {*device, *Template.parse(source.channel).names}
+        named = {*device, *Template.parse(source.channel).names}
         for topic in source.topic if source.codec not in SEVERAL_TOPICS else ():
             pattern = Pattern.parse(topic)
-            loose = next((name for name in pattern.names if name not in told), "")
+            loose = next((name for name in pattern.names if name not in named), "")
             if not {*device} & {*pattern.names}:
                 continue  # payloads name the device, whatever topic brings it
             if loose:

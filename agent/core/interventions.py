@@ -7,7 +7,7 @@ One that was inspected and found good goes on as it is, without its alert. Each 
 
 import numpy as np
 
-from agent.core.stepped import Stepped, joined
+from agent.core.stepped import Stepped, merged
 from agent.core.stepper import Stepper
 from agent.decode.readings import Intervention, Readings
 from agent.words import Int64, InterventionLabel
@@ -28,7 +28,7 @@ def step(stepper: Stepper, readings: Readings, log_times: Int64, first_entry: in
         parts.append(_intervene(stepper, intervention, first_entry + intervention.message))
         start = end
     parts.append(stepper.step(readings.only(slice(start, None)), log_times, first_entry))
-    return joined(parts)
+    return merged(parts)
 
 
 def _intervene(stepper: Stepper, intervention: Intervention, entry: int) -> Stepped:

@@ -23,7 +23,7 @@ class Stepped:
     rows: Sequence[Rows] = ()
 
 
-def joined(parts: Sequence[Stepped]) -> Stepped:
+def merged(parts: Sequence[Stepped]) -> Stepped:
     """All parts of one call, in their order; at least one."""
     if len(parts) == 1:
         return parts[0]

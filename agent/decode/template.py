@@ -32,7 +32,7 @@ class Template:
                 raise ValueError(f"{what}, as in {{{before}}}/{{{after}}}: else two machines could get one name")
         return cls(names, texts)
 
-    def joined(self, values: Sequence[str]) -> str:
+    def composed(self, values: Sequence[str]) -> str:
         """The text with k values as they are."""
         return "".join((self.texts[0], *(one for pair in zip(values, self.texts[1:], strict=True) for one in pair)))
 
@@ -43,9 +43,9 @@ class Template:
         are not `a` and `b/c`: by `{line}/{device}` they are `a%2Fb/c` and `a/b/c`.
         """
         if len(values) < 2:
-            return self.joined(values)
+            return self.composed(values)
         ends = [text[0] for text in self.texts[1:-1]]
-        return self.joined([*map(_escaped, values, ends), values[-1]])
+        return self.composed([*map(_escaped, values, ends), values[-1]])
 
 
 def braced_names(text: str) -> tuple[str, ...]:

@@ -34,4 +34,4 @@ class TopicChannel:
 
     def field(self, tags: tuple[str, ...]) -> str:
         """The name that the topic gives."""
-        return self._template.joined([tags[place] for place in self._places])
+        return self._template.composed([tags[place] for place in self._places])

@@ -98,15 +98,15 @@ def take_plain(
     add_topic, add_payload, head_of = into.topics.append, into.payloads.append, heads.get
     for _ in range(room):
         key = data[at : at + HEAD_KEY]
-        known = head_of(key)
-        if known is None:
-            known = _plain_head(key)
-            if known is None:
+        plain = head_of(key)
+        if plain is None:
+            plain = _plain_head(key)
+            if plain is None:
                 break
             if len(heads) >= HEADS_MAX:
                 heads.clear()
-            heads[key] = known
-        topic_at, payload, end, has_id = known
+            heads[key] = plain
+        topic_at, payload, end, has_id = plain
         payload += at
         end += at
         if end > size:

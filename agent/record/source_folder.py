@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from agent import whole_file
 from agent.errors import DataRefused
-from agent.table.parquet_file import ParquetFile, joined
+from agent.table.parquet_file import ParquetFile, whole
 from agent.table.recording import Part, contained
 
 JOINED_N = 8
@@ -111,7 +111,7 @@ class SourceFolder:
             return
         into = Part(group[0].day, group[0].first, group[-1].last)
         try:
-            data = joined([self.path / part.name for part in group])
+            data = whole([self.path / part.name for part in group])
         except DataRefused as error:
             next_step = (
                 "The files stay as they are. Were channels or the unit of time changed? Record into another folder."

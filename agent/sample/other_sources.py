@@ -74,7 +74,7 @@ def _field_of(topic: str, pattern: Pattern, template: Template) -> str | None:
     tags = pattern.tags(topic)
     if tags is None:
         return None
-    return template.joined([tags[pattern.names.index(name)] for name in template.names])
+    return template.composed([tags[pattern.names.index(name)] for name in template.names])
 
 
 def senml_settings(group: Group, span_s: float) -> Settings:

@@ -42,7 +42,7 @@ class CsvFile:
     def chunks(self, columns: Sequence[str]) -> Iterator[list[Cells]]:
         with self._records() as records:
             header = next(records)
-            wanted = [header.index(name) for name in columns]
+            places = [header.index(name) for name in columns]
             first = 0
             while rows := list(islice(records, CHUNK_ROWS)):
                 if set(map(len, rows)) != {len(header)}:
@@ -51,7 +51,7 @@ class CsvFile:
                 first += len(rows)
                 by_column = list(zip(*rows, strict=True))
                 if rows:
-                    yield [by_column[column] for column in wanted]
+                    yield [by_column[column] for column in places]
 
     def cell(self, row: int, column: str) -> str | None:
         with self._records() as records:

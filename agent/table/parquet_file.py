@@ -84,7 +84,7 @@ def packed(device: Sequence[str], time: Int64 | Float64, channels: Mapping[str, 
     return _packed(pl.DataFrame([pl.Series("device", device, pl.String), t, *columns]))
 
 
-def joined(paths: Sequence[Path]) -> bytes:
+def whole(paths: Sequence[Path]) -> bytes:
     """A file with the rows of several, one after the other; a column that one of them lacks is empty there.
 
     Raises DataRefused that names the first file which cannot be read, or whose columns are of another kind.

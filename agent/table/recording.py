@@ -39,11 +39,11 @@ def contained(paths: Sequence[Path]) -> set[Path]:
     for path in paths:
         if part := Part.of(path.name):
             parts[path.parent, part.day].append((part, path))
-    found = set()
+    files = set()
     for of_day in parts.values():
         last = 0
         for part, path in sorted(of_day, key=lambda one: (one[0].first, -one[0].last)):
             if part.last <= last:
-                found.add(path)
+                files.add(path)
             last = max(last, part.last)
-    return found
+    return files

@@ -139,10 +139,10 @@ class _Part(NamedTuple):
 def _parts(file: TableFile, form: TableForm, number: dict[str, int]) -> Iterator[_Part]:
     """The rows of a file, and the devices in `number` that are new with it."""
     device, time, *channels = columns_in(file, form)
-    wanted = list(dict.fromkeys(filter(None, (device, time, *channels))))
+    columns = list(dict.fromkeys(filter(None, (device, time, *channels))))
     first, are_texts = 0, form.unit == "iso8601"
-    for chunk in file.chunks(wanted):
-        cells = dict(zip(wanted, chunk, strict=True))
+    for chunk in file.chunks(columns):
+        cells = dict(zip(columns, chunk, strict=True))
         names = cell_texts(cells[device])
         if not first and form.unit != "cycle":
             are_texts |= is_text(cells[time])

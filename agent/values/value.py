@@ -28,24 +28,24 @@ class BadValue(ValueError):
         self.reason: ReasonName = reason
 
 
-def value_of(found: object, channel: SourceChannel, *, numbers_as_text: bool = False) -> float:
-    """The number that `found` means as a value of `channel`, NaN for none. Raises BadValue."""
-    if isinstance(found, int | float):
+def value_of(content: object, channel: SourceChannel, *, numbers_as_text: bool = False) -> float:
+    """The number that `content` means as a value of `channel`, NaN for none. Raises BadValue."""
+    if isinstance(content, int | float):
         try:
-            number = float(found)
+            number = float(content)
         except OverflowError:
             raise BadValue(channel.field, "beyond what a double holds", "out_of_range") from None
         if math.isfinite(number):
             return number
-    elif found is None:
+    elif content is None:
         return math.nan
-    elif isinstance(found, str):
+    elif isinstance(content, str):
         for word, number in channel.words:
-            if word == found:
+            if word == content:
                 return number
-        if numbers_as_text and (as_number := number_of_text(found, channel.field)) is not None:
+        if numbers_as_text and (as_number := number_of_text(content, channel.field)) is not None:
             return as_number
-    raise BadValue(channel.field, shown(found), "bad_value")
+    raise BadValue(channel.field, shown(content), "bad_value")
 
 
 def number_of_text(text: str, field: str) -> float | None:
@@ -59,10 +59,10 @@ def number_of_text(text: str, field: str) -> float | None:
     return number
 
 
-def shown(found: object) -> str:
+def shown(content: object) -> str:
     """A value of a payload, short enough for a log line."""
-    if isinstance(found, str):
-        return repr(found if len(found) <= _TEXT_CHARS_SHOWN else found[:_TEXT_CHARS_SHOWN] + "...")
-    if isinstance(found, float) or (isinstance(found, int) and abs(found) < 2**64):
-        return str(found)
-    return _KINDS.get(type(found), "no number")
+    if isinstance(content, str):
+        return repr(content if len(content) <= _TEXT_CHARS_SHOWN else content[:_TEXT_CHARS_SHOWN] + "...")
+    if isinstance(content, float) or (isinstance(content, int) and abs(content) < 2**64):
+        return str(content)
+    return _KINDS.get(type(content), "no number")

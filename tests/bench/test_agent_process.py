@@ -54,10 +54,12 @@ def test_an_agent_connects_logs_and_ends(tmp_path: Path, bundle: Path) -> None:
 
 @pytest.mark.slow
 def test_an_agent_that_ends_by_itself_shows_its_log(tmp_path: Path, bundle: Path) -> None:
-    path = write_configuration(tmp_path / "agent", bundle, 1883, "plant/{devise}", {})
+    path = write_configuration(tmp_path / "agent", bundle, 1883, "plant/#/{device}", {})
     with (
         running_agent(path) as agent,
-        pytest.raises(RuntimeError, match=r"the agent has not connected: its log ends\n(?s:.*)one level must be"),
+        pytest.raises(
+            RuntimeError, match=r"the agent has not connected: its log ends\n(?s:.*)may only be the last level"
+        ),
     ):
         agent.wait_until(lambda: False, "connected")
 

@@ -52,7 +52,7 @@ class History:
         if len(self.t_ns) != len(t_ns) or (np.abs(self.t_ns - t_ns) > OF_FLOAT64_NS).any():  # of other times, or unsaid
             object.__setattr__(self, "t_ns", t_ns)
 
-    def part(self, rows: slice) -> Self:
+    def only(self, rows: slice) -> Self:
         """The same history with these rows alone."""
         return replace(self, t_s=self.t_s[rows], x=self.x[rows], t_ns=self.t_ns[rows])
 

@@ -237,13 +237,13 @@ def check_outliers(rows: Rows, channels: Sequence[str]) -> None:
 def failures_of(of: Table, form: TableForm, folder: Path, rows: Rows, rows_of: Mapping[str, Int64]) -> dict[str, float]:
     """When the devices failed that did, in seconds. Raises DataRefused for a failure that the rows contradict."""
     file = table_file(folder / of.failures, WHERE)
-    found = read_failures(file, replace(form, time="t_fail", channels=()), rows_of.keys())
-    for doubt in found.doubts:
+    in_file = read_failures(file, replace(form, time="t_fail", channels=()), rows_of.keys())
+    for doubt in in_file.doubts:
         click.echo(doubt, err=True)
     last = {name: int(at[-1]) for name, at in rows_of.items()}
     longest_ns = int(max(rows.t_ns[at] for at in last.values()) - rows.t_ns.min())
     failures: dict[str, float] = {}
-    for name, failure in found.of.items():
+    for name, failure in in_file.of.items():
         if failure.t_ns is None:
             continue
         late_ns = failure.t_ns - int(rows.t_ns[last[name]])

@@ -64,7 +64,7 @@ def left_out(starts: Sequence[StreamStart]) -> list[int]:
 
 def later(history: History, unseen: int) -> History:
     """The same history without its first rows."""
-    return history.part(slice(unseen, None))
+    return history.only(slice(unseen, None))
 
 
 def stream_start(

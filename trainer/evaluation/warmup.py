@@ -40,7 +40,7 @@ def late_starts(bundle: Bundle, histories: Sequence[History]) -> list[LateStart]
     judged = slice(bundle.manifest.judge.horizon, None)
     horizons_s = np.array(bundle.manifest.risk.horizons_s[judged])
     late = [
-        (number, replace(history.part(slice(first, None)), device=f"{number}@{first}"))
+        (number, replace(history.only(slice(first, None)), device=f"{number}@{first}"))
         for number, history in enumerate(histories)
         for first in range(STARTS_EVERY, len(history.t_s), STARTS_EVERY)
     ]

@@ -36,6 +36,6 @@ def test_exact_times_are_kept_and_follow_the_rows() -> None:
     t_ns = np.array([1_795_814_694_123_456_789, 1_795_814_704_123_456_789])
     one = History("p1", seconds(t_ns), np.zeros((2, 1), np.float32), None, t_ns)
     assert one.t_ns.tolist() == t_ns.tolist()
-    assert one.part(slice(1, None)).t_ns.tolist() == t_ns[1:].tolist()
+    assert one.only(slice(1, None)).t_ns.tolist() == t_ns[1:].tolist()
     assert replace(one, t_s=one.t_s + 60).t_ns.tolist() == nanoseconds(one.t_s + 60).tolist()
     assert replace(one, t_s=one.t_s[:1], x=one.x[:1]).t_ns.tolist() == nanoseconds(one.t_s[:1]).tolist()

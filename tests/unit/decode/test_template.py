@@ -11,7 +11,7 @@ VALUE = st.text("a-/.%2F·5B7C\0", max_size=4)
 def test_a_template_is_filled_with_values_in_its_order():
     template = Template.parse("hall-{line}/{device}!")
     assert template.names == ("line", "device")
-    assert template.joined(["l1", "p7"]) == template.told_apart(["l1", "p7"]) == "hall-l1/p7!"
+    assert template.composed(["l1", "p7"]) == template.told_apart(["l1", "p7"]) == "hall-l1/p7!"
 
 
 def test_a_value_that_holds_the_character_between_two_does_not_merge_two_machines():
