@@ -17,6 +17,7 @@ from agent.bundle import file as bundle_file
 from agent.config.plan import Plan, bounds, plan
 from agent.config.settings import Settings
 from agent.core import Core
+from agent.errors import ForewarnError
 from agent.log import DropLog, ShedLog, UndecodableLog
 from agent.publish.status import by_source
 from agent.receive.feed import Feed
@@ -99,13 +100,7 @@ class Session:
         self._plan: Plan = plan(settings, bundles, reads_all=True)
         self._wanted, self._log = wanted, log
         self._delay_max_s = settings.agent.delay_max.total_seconds()
-        self.recorder = Recorder(
-            recorded_sources(self._plan),
-            wanted.folder,
-            log,
-            flush_every_s=wanted.flush_every_s,
-            size_max=wanted.size_max,
-        )
+        self.recorder = _recorder(self._plan, wanted, log)
         self._owner_of = {source.name: source.joins or source.name for source in self._plan.sources}
         self._core = Core(self._plan.sources, (), bounds(settings.agent), keeps_rows=True)
         self._inputs = open_inputs(settings, self._plan, log, not_before_ns=self._core.log_time_ns, role="record")
@@ -193,3 +188,12 @@ def recorded_sources(planned: Plan) -> list[Recorded]:
         Recorded(index, planned.sources[index].name, of, planned.sources[index].time_unit == "cycle")
         for index, of in columns.items()
     ]
+
+
+def _recorder(planned: Plan, wanted: Wanted, log: FilteringBoundLogger) -> Recorder:
+    sources = recorded_sources(planned)
+    try:
+        return Recorder(sources, wanted.folder, log, flush_every_s=wanted.flush_every_s, size_max=wanted.size_max)
+    except OSError as error:
+        what = error.strerror or str(error)
+        raise ForewarnError(error.filename or wanted.folder, what, next_step="Name another folder: --out.") from None

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from agent.errors import DataRefused
@@ -43,6 +44,26 @@ topic = "plant/{device}/cycle"
 qos = 1
 time = { field = "cycle", unit = "cycle" }
 channels = { temp = "temp", load = "load", wear = "wear" }
+"""
+YARD = """
+[brokers.yard]
+host = "127.0.0.1"
+port = {port}
+[[source]]
+name = "yard"
+topic = "plant/{{device}}/cycle"
+broker = "yard"
+qos = 1
+time = {{ field = "cycle", unit = "cycle" }}
+channels = {{ wear = "wear" }}
+[[source]]
+name = "oil"
+topic = "yard/{{device}}"
+broker = "yard"
+joins = "press"
+qos = 1
+time = {{ field = "cycle", unit = "cycle" }}
+channels = {{ oil = "oil" }}
 """
 
 
@@ -82,16 +103,16 @@ class Recording:
             self.process.kill()
         self.process.communicate()
 
-    def rows(self, source: str = "press") -> dict[str, list[float]]:
+    def rows(self) -> dict[str, list[float]]:
         """Cycles of each device, in the order in which a reader of the folder meets them."""
-        if not list(self.out.glob(f"{source}/*.parquet")):
+        if not list(self.out.glob("press/*.parquet")):
             return {}
         try:
-            rows = read_rows(table_files([str(self.out / source / "*.parquet")], Path(), next_step="?"), FORM)
+            rows = read_rows(table_files([str(self.out / "press" / "*.parquet")], Path(), next_step="?"), FORM)
         except DataRefused as error:
             if "No such file" not in error.what:
                 raise
-            return self.rows(source)  # files were joined after the folder was listed
+            return self.rows()  # files were joined after the folder was listed
         return {name: (rows.t_ns[at] / 1e9).tolist() for name, at in rows.by_device("t").items()}
 
 
@@ -106,8 +127,8 @@ def recording(tmp_path: Path, broker: PrivateBroker) -> Iterator[Recording]:
 def test_what_arrives_is_recorded_until_the_end_and_told(recording, broker):
     sent = interleaved(life("p1", 60), life("line 2", 40, seed=2))
     recording.start("--json")
-    broker.publish_all([*sent, ("plant/p1/cycle", b"{")])
-    wait_until(lambda: sum(map(len, recording.rows().values())) > 0, "a first flush")
+    broker.publish_all([("plant/p1/cycle", b"{"), *sent])
+    wait_until(lambda: sum(map(len, recording.rows().values())) == 100, "all rows are flushed")
     told = json.loads(recording.stop())
     assert recording.process.returncode == 0
     assert recording.rows() == {"p1": [*range(1, 61)], "line 2": [*range(1, 41)]}
@@ -174,12 +195,42 @@ def test_it_runs_beside_the_agent_and_reads_what_its_models_read(agent, broker, 
     beside.start()
     try:
         agent.feed(life("p1", 30))
+        wait_until(lambda: len(beside.rows().get("p1", [])) == 30, "its rows are flushed")
         beside.stop()
     finally:
         beside.end()
     assert beside.rows() == {"p1": [*range(1, 31)]}
     assert agent.status()["broker"]["input"]["connected"]
     assert len(agent.scores("p1")) == 30
+
+
+@pytest.mark.slow
+def test_it_reads_every_broker_and_only_the_sources_that_are_wanted(tmp_path, broker, output_broker):
+    """Sources of two brokers, and columns of a source that joins one of them from the other broker."""
+    text = WITHOUT_MODEL.format(port=broker.port) + PRESS + YARD.format(port=output_broker.port)
+    both = Recording(tmp_path, text)
+    both.start()
+    try:
+        wait_until(lambda: '"yard": "granted"' in both.log(), "the yard is subscribed to")
+        broker.publish_all(life("p1", 20))
+        wait_until(lambda: both.rows() == {"p1": [*range(1, 21)]}, "its rows are flushed, so that oil comes after them")
+        output_broker.publish_all([*life("p1", 30, seed=1), ("yard/p1", b'{"cycle": 21, "oil": 7.5}')])
+        wait_until(lambda: len(both.rows()["p1"]) == 21, "the oil is flushed")
+        both.stop()
+        (path,) = (both.out / "press").iterdir()
+        assert pl.read_parquet(path).columns == ["device", "t", "temp", "load", "wear", "oil"]
+        assert pl.read_parquet(path)["oil"].to_list() == [*[None] * 20, 7.5]
+        assert both.rows() == {"p1": [*range(1, 22)]}
+        assert [*pl.read_parquet(both.out / "yard" / "*.parquet")["t"]] == [*range(1, 31)]
+        both.start("--source", "press")
+        broker.publish_all([message("p1", 22)])
+        output_broker.publish_all([message("p1", 31)])
+        wait_until(lambda: len(both.rows()["p1"]) == 22, "its row is flushed")
+        both.stop()
+    finally:
+        both.end()
+    assert both.rows() == {"p1": [*range(1, 23)]}
+    assert len(pl.read_parquet(both.out / "yard" / "*.parquet")) == 30
 
 
 @pytest.mark.slow
