@@ -238,7 +238,7 @@ _ALL = (
     Reason(
         "too_many_readings",
         "A message brings more than 4,096 readings, more than 300 of one device, or fewer that have more than 65,536 "
-        "channels in all.",
+        "channels in all; or more than 256 interventions.",
         "Send them in several messages.",
     ),
 )

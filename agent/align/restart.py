@@ -22,7 +22,7 @@ RESTART_ROWS = 5
 
 @dataclass(slots=True)
 class RestartColumns(Columns):
-    """restart_rows int64: late readings in a row that rise; restart_t_ns int64: event time of the newest of them."""
+    """restart_rows int64: late readings in a row that rise; restart_t_ns int64: event time of the newest, or 0."""
 
     restart_rows: Int64 = column(np.int64, 0)
     restart_t_ns: Int64 = column(np.int64, 0)
@@ -63,6 +63,6 @@ class Restart:
         begins = is_old & ~goes_on & (t_ns <= newest_ns // 2)
         rows = np.where(goes_on, before + (t_ns > last), np.where(begins, 1, 0))
         restarted = (rows >= RESTART_ROWS) & may_begin
-        columns.restart_rows[slots] = np.where(restarted, 0, rows)
-        columns.restart_t_ns[slots] = t_ns
+        columns.restart_rows[slots] = rows = np.where(restarted, 0, rows)
+        columns.restart_t_ns[slots] = np.where(rows > 0, t_ns, 0)  # the same bytes whoever else is in the call (law 2)
         return restarted, (before >= RESTART_ROWS) & ~is_old

@@ -29,6 +29,7 @@ from agent.values.numbers import engineering_units
 from agent.words import Bool, Devices, Float32, Int64, Source
 
 OF_ONE_DEVICE_MAX = 300  # readings of a payload: each is a step of its own, all of them about 45 ms, and others wait
+INTERVENTIONS_MAX = 256  # in one payload: what comes between two of them is stepped by itself
 DEVICES_MAX = 100_000  # ids of payloads remembered as fine; beyond it the memory starts anew
 FIELDS_SAID = 5  # of those that a reading has none of
 _DEVICE = itemgetter(1)  # of an Address
@@ -112,6 +113,8 @@ class Reader:
             self._group(part, is_empty, "no_channels", self._empty_text),
         ]
         interventions, faults = self._interventions(batch, decoded, message)
+        misnamed = {*row[is_misnamed].tolist()}  # of the same device; its reading says so
+        faults = [fault for fault in faults if fault.row not in misnamed]
         faults += [fault for fault in decoded.faults if not REASONS[fault.reason].is_used]
         used_rows, bad_rows = (np.zeros(len(batch.payloads), np.bool_) for _ in range(2))
         used_rows[row[is_used]] = True
@@ -195,15 +198,12 @@ class Reader:
 
 
 def _bounded(decoded: Decoded) -> Decoded:
-    """Without payloads that have more than OF_ONE_DEVICE_MAX readings of one device."""
-    row = decoded.row
-    if row is None or len(row) <= OF_ONE_DEVICE_MAX or np.bincount(row).max() <= OF_ONE_DEVICE_MAX:
+    """Without payloads that bring too much, as `_crowded` says."""
+    fates = _crowded(decoded)
+    if not fates:
         return decoded
-    device = repeat("") if decoded.device is None else decoded.device.tolist()
-    n_readings = Counter(zip(row.tolist(), device, strict=False))
-    crowded = {of: n for (of, _), n in n_readings.items() if n > OF_ONE_DEVICE_MAX}
-    kept = ~np.isin(row, [*crowded])
-    text = f"{{}} readings of one device; at most {OF_ONE_DEVICE_MAX} are taken"
+    row = np.arange(len(decoded.t_ns)) if decoded.row is None else decoded.row
+    kept = ~np.isin(row, [*fates])
     return replace(
         decoded,
         row=row[kept],
@@ -211,10 +211,27 @@ def _bounded(decoded: Decoded) -> Decoded:
         x=decoded.x[kept],
         device=None if decoded.device is None else decoded.device[kept],
         faults=[
-            *(fault for fault in decoded.faults if fault.row not in crowded),
-            *(Fault(of, "too_many_readings", text.format(n)) for of, n in crowded.items()),
+            *(fault for fault in decoded.faults if fault.row not in fates),
+            *(Fault(of, "too_many_readings", detail) for of, detail in fates.items()),
         ],
+        interventions=[one for one in decoded.interventions if one.row not in fates],
     )
+
+
+def _crowded(decoded: Decoded) -> dict[int, str]:
+    """Rows of payloads that bring too much, and how much."""
+    fates: dict[int, str] = {}
+    if len(decoded.interventions) > INTERVENTIONS_MAX:
+        n_interventions = Counter(one.row for one in decoded.interventions)
+        text = f"{{}} interventions; at most {INTERVENTIONS_MAX} are taken"
+        fates = {of: text.format(n) for of, n in n_interventions.items() if n > INTERVENTIONS_MAX}
+    row = decoded.row
+    if row is None or len(row) <= OF_ONE_DEVICE_MAX or np.bincount(row).max() <= OF_ONE_DEVICE_MAX:
+        return fates
+    device = repeat("") if decoded.device is None else decoded.device.tolist()
+    n_readings = Counter(zip(row.tolist(), device, strict=False))
+    text = f"{{}} readings of one device; at most {OF_ONE_DEVICE_MAX} are taken"
+    return fates | {of: text.format(n) for (of, _), n in n_readings.items() if n > OF_ONE_DEVICE_MAX}
 
 
 def _doubts(faults: Iterable[Fault]) -> dict[int, Fault]:

@@ -189,3 +189,15 @@ def test_a_device_that_is_refused_hides_no_new_life_of_another():
 
     assert scored(True, 1) == scored(True, 40) == scored(False, 1) == scored(False, 20)
     assert len(scored(True, 1)) == 16
+
+
+def test_a_snapshot_has_the_same_bytes_however_the_rows_were_split():
+    """What is kept of a device that is not late does not depend on late rows of another one in its call."""
+    whole, cut = core(), core()
+    for one in (whole, cut):
+        take(one, [*life("p1", 20), *life("p2", 20)])
+    last = [message("p1", 2), message("p2", 21)]
+    take(whole, last, arrived_ns=HOUR)
+    for index, one_message in enumerate(last):
+        take(cut, [one_message], arrived_ns=HOUR + 10**7 * index)
+    assert whole.snapshot() == cut.snapshot()
