@@ -59,7 +59,9 @@ def _filters(_: click.Context, __: click.Parameter, topics: tuple[str, ...]) -> 
 )
 @click.option("--for", "span_s", default="20s", callback=_span_s, show_default=True, help="How long to listen.")
 @click.option("--config", "file", type=click.Path(path_type=Path), help="Take [broker] from this file.")
-@click.option("--rebirth", is_flag=True, help="Ask Sparkplug edge nodes for their births: this publishes NCMD.")
+@click.option(
+    "--ask", "asks", is_flag=True, help="Ask Sparkplug edge nodes for their births. Nothing else is ever published."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: what arrives, and the configuration.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the configuration to a new file.")
 def sample(
@@ -67,7 +69,7 @@ def sample(
     topics: tuple[str, ...],
     span_s: float,
     file: Path | None,
-    rebirth: bool,
+    asks: bool,
     as_json: bool,
     out: Path | None,
 ) -> None:
@@ -77,13 +79,13 @@ def sample(
     Listen to BROKER for a while, show what arrives, and print a configuration that reads it: topics, the form of
     payloads, devices, channels, times and how often they come, each with the reason. `forewarn check` accepts it as
     it is. What cannot be read is listed with its reason. BROKER is a name, an address or a URL (mqtt://, mqtts://);
-    user name, password and certificates stand in the [broker] of a file. Nothing is published but with --rebirth.
+    user name, password and certificates stand in the [broker] of a file. Nothing is published but with --ask.
     Exit code 1 where nothing was heard, or nothing of it can be read.
     """  # fmt: skip
     settings = _broker(broker, file)
     if out is not None and out.exists():
         raise click.UsageError(f"{out} is there already: it is not overwritten")
-    listener = Listener(settings, topics, asks_for_births=rebirth)
+    listener = Listener(settings, topics, asks_for_births=asks)
     where = f"{settings.host}:{settings.port}"
     click.echo(f"listening to {where} for {span_s:g} s; Ctrl-C ends it sooner", err=True)
     heard_s = listener.listen(span_s)

@@ -15,7 +15,9 @@ from agent.sample.trees import VALUES, form_of, leaves, number_of, readings_of
 from agent.words import PayloadForm
 
 GROUPS_MAX: Final = 50  # that are told apart; more are listed as unread
+LOOKS_MAX: Final = 8_000  # payloads that are parsed
 MESSAGES_MAX: Final = 2_000  # of a group that are looked at
+LEVELS_MAX: Final = 32  # of a topic
 PATHS_MAX: Final = 256  # of a topic, by which it is compared
 ALIKE: Final = 0.25  # share of the fields that two topics of one source have in common
 OWN: Final = "forewarn/"  # what an agent writes, by its default
@@ -65,8 +67,9 @@ def groups_of(heard: Heard) -> tuple[list[Group], list[Unread]]:
     unread: dict[str, list[Seen]] = defaultdict(list)
     groups: list[Group] = []
     crowd: list[Seen] = []
+    n_looks = max(1, LOOKS_MAX // max(1, len(heard.topics)))
     for name in sorted(heard.topics):
-        looks = [seen(one) for one in heard.topics[name].kept]
+        looks = [seen(one) for one in heard.topics[name].kept[:n_looks]]
         one = _of_topic(name, looks)
         if isinstance(one, str):
             if looks:
@@ -101,6 +104,8 @@ def _of_topic(name: str, looks: list[Seen]) -> Group | str:
         return "its topic holds control characters"
     if any(char in level for level in name.split("/") for char in "{}+#") or not name:
         return "its topic has characters that stand for patterns"
+    if name.count("/") >= LEVELS_MAX:
+        return f"its topic has more than {LEVELS_MAX} levels"
     kinds = Counter((one.codec, one.compression) for one in looks if one.codec)
     if not kinds:
         return looks[0].why if looks else "larger than 64 KiB"

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from agent.sample.channels import CHANNELS_MAX
 from agent.sample.groups import Group, Unread, filters, groups_of
-from agent.sample.heard import Heard
+from agent.sample.heard import PAYLOADS_MAX, Heard
 from agent.sample.kinds import Seen
 from agent.sample.other_sources import KINDS, value_settings
 from agent.sample.trees_source import tree_settings
@@ -72,8 +72,8 @@ def _guess(group: Group, heard: Heard, span_s: float, taken: set[str]) -> Guess:
     settings: dict[str, Any] = {"name": _name(group, taken), "topic": topics[0] if len(topics) == 1 else topics}
     settings |= {"codec": group.codec} | ({"compression": group.compression} if group.compression != "none" else {})
     settings |= {key: value for key, value in found.items() if (key, value) != ("device", "{device}")}
-    outcome = trial(source_of(settings), group.messages)
-    if not outcome.n_devices:
+    outcome = trial(source_of(settings), _unbroken(group, heard))
+    if not outcome.devices:
         reasons = ", ".join(f"{reason} {count}" for reason, count in outcome.reasons.items())
         raise ValueError(f"looks like {group.codec}, and no message of the sample could be read as such: {reasons}")
     counts = [heard.topics[one] for one in group.topics]
@@ -88,6 +88,15 @@ def _guess(group: Group, heard: Heard, span_s: float, taken: set[str]) -> Guess:
         example=group.messages[0],
         trial=outcome,
     )
+
+
+def _unbroken(group: Group, heard: Heard) -> Sequence[Seen]:
+    """The messages of a group to be tried: of Sparkplug, whose messages are numbered, those before the first gap."""
+    if group.codec != "sparkplug":
+        return group.messages
+    last_kept: dict[str, int] = {one.message.topic: one.message.arrived_ns for one in group.messages}
+    full = [last for topic, last in last_kept.items() if heard.topics[topic].n_live > PAYLOADS_MAX]
+    return [one for one in group.messages if one.message.arrived_ns <= min(full, default=one.message.arrived_ns)]
 
 
 def _name(group: Group, taken: set[str]) -> str:

@@ -7,7 +7,7 @@ TOPICS_MAX: Final = 5_000  # topics beyond are counted
 MESSAGES_MAX: Final = 1_000_000
 PAYLOADS_MAX: Final = 20  # kept of a topic
 PAYLOAD_BYTES_MAX: Final = 2**16  # larger ones are counted: the agent drops them too, by its default
-KEPT_BYTES_MAX: Final = 32 * 2**20  # of all payloads and topics
+KEPT_BYTES_MAX: Final = 4 * 2**20  # of all payloads and topics: as plain objects they are ten times as large
 TOPIC_CHARS_MAX: Final = 1024  # a source takes no longer ones
 TIMES_MAX: Final = 200  # arrivals kept of a topic
 

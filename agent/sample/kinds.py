@@ -16,6 +16,7 @@ _SENML_NUMBERS: Final = {-1: "bver", -2: "bn", -3: "bt", -4: "bu", -5: "bv", -6:
                          4: "vb", 5: "s", 6: "t", 7: "ut", 8: "vd"}  # fmt: skip
 _WORD: Final = r"(?:[^\s,=\\]|\\.)++"
 _INFLUX: Final = re.compile(rf"{_WORD}(?:,{_WORD}={_WORD})*+ {_WORD}=\S")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _EXPANDER: Final = Expander("auto", PAYLOAD_BYTES_MAX)
 
 
@@ -55,7 +56,7 @@ def _kind(payload: bytes) -> tuple[str, object]:
         text = payload.decode("utf-8-sig").strip()
     except UnicodeDecodeError:
         return _binary(payload)
-    if any(char < " " and char not in "\t\r\n" for char in text):
+    if _CONTROL.search(text):
         return _binary(payload)
     if text[:1] in ("{", "["):
         tree = _parsed(json.ENCODING, payload)

@@ -67,14 +67,17 @@ def levels_of(topics: Sequence[str], *, has_channel: bool) -> Levels:
 
 
 def _counted(columns: Sequence[Sequence[str]], devices: Collection[int], fields: Collection[int]) -> list[int]:
-    """Levels that are the same in all topics and look like a name: of a word and a number, or the last that counts."""
-    places = [
-        place
-        for place, texts in enumerate(columns)
-        if place not in fields and (place or len(columns) == 1) and len(set(texts)) == 1 and is_id(texts[0])
-    ]
-    last = [] if devices else places[-1:]
-    return [place for place in places if place in last or _stem(columns[place])]
+    """Levels that are the same in all topics and look like a name: of a word and a number, or the last that counts.
+
+    The first level mostly is the plant's or the program's, such as `zigbee2mqtt`, so it must be the only one.
+    """
+    fixed = [place for place, texts in enumerate(columns) if place not in fields and len(set(texts)) == 1]
+    places = [place for place in fixed if is_id(columns[place][0])]
+    inner = [place for place in places if place]
+    if not inner and not devices and (len(columns) == 1 or _stem(columns[0])):
+        return places
+    last = [] if devices else inner[-1:]
+    return [place for place in inner if place in last or _stem(columns[place])]
 
 
 def _channel_place(columns: Sequence[Sequence[str]], varying: Sequence[int]) -> int:

@@ -218,9 +218,7 @@ def sparkplug_settings(group: Group, span_s: float) -> Settings:
     good = {name: one for name, one in fields.items() if one.is_channel}
     if not good:
         what = f"{len(aliases)} metrics come by number, and no birth that names them was heard"
-        raise ValueError(
-            f"{what}: start an edge node again, or ask for births with --rebirth" if aliases else "no metric"
-        )
+        raise ValueError(f"{what}: start an edge node again, or ask for births with --ask" if aliases else "no metric")
     patterns = sorted({f"{one.split('/')[0]}/{one.split('/')[1]}/#" for one in group.topics if one.count("/") > 1})
     settings: dict[str, Any] = {"topic": [one for one in patterns if not overlap(one, "spBv1.0/STATE/#")] or patterns}
     settings["device"] = "{group}/{node}/{device}"

@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from agent.config.topics import overlap
-from agent.decode.topic import Pattern
 from agent.sample import toml
 from agent.sample.groups import Unread
 from agent.sample.guess import SURE, Guess, Guesses
@@ -13,7 +11,6 @@ from agent.sample.kinds import printable, shown
 
 TOPICS_SHOWN: Final = 3
 UNREAD_SHOWN: Final = 20
-PREFIX: Final = "forewarn"  # publish.prefix by its default
 _HEAD: Final = ("topic", "payload", "topics", "messages/s", "example")
 
 
@@ -29,29 +26,21 @@ def configuration(broker: Mapping[str, Any], guesses: Guesses, about: str) -> st
         "",
         *toml.table("[broker]", broker, {}),
     ]
-    for guess in guesses.sources:
-        lines += ["", *map(_comment, heard_of(guess)), *toml.table("[[source]]", guess.settings, guess.why)]
-    if prefix := _prefix(guesses):
-        why = "so that no topic above matches what forewarn writes"
-        lines += ["", "[publish]", toml.line(f"prefix = {toml.quoted(prefix)}", why)]
+    for place, guess in enumerate(guesses.sources):
+        others = (one for one in guesses.sources[:place] if one.trial.devices & guess.trial.devices)
+        twin = next((str(one.settings["name"]) for one in others), "")
+        lines += ["", *map(_comment, heard_of(guess, twin)), *toml.table("[[source]]", guess.settings, guess.why)]
     if guesses.unread:
         lines += ["", "# No source reads:", *map(_comment, unread_lines(guesses))]
     return "\n".join(lines) + "\n"
-
-
-def _prefix(guesses: Guesses) -> str:
-    """Where forewarn must write, "" for where it does by itself: deeper than any topic that begins with a wildcard."""
-    topics = [one for guess in guesses.sources for one in guess.topics]
-    wide = [one.count("/") + 2 for one in topics if overlap(Pattern.parse(one).filter, f"{PREFIX}/#")]
-    return "/".join([PREFIX] * max(wide)) if wide else ""
 
 
 def _comment(text: str) -> str:
     return f"# {printable(text, 400)}"
 
 
-def heard_of(guess: Guess) -> Iterator[str]:
-    """What a source was made of, and how much of it that reads."""
+def heard_of(guess: Guess, twin: str = "") -> Iterator[str]:
+    """What a source was made of, and how much of it that reads. twin: name of a source before it with its devices"""
     few = "" if guess.n_live else ", all retained"
     many = f"{guess.n_topics:,} topic{'' if guess.n_topics == 1 else 's'}, {guess.n_live + guess.n_retained:,} messages"
     yield f"{many}{few}, as {printable(guess.example.message.topic)} {shown(guess.example.message, 80)}"
@@ -61,6 +50,8 @@ def heard_of(guess: Guess) -> Iterator[str]:
         yield f"Reads {trial.n_read} of {trial.n} messages of the sample only ({reasons}): look at it closely."
     elif reasons:
         yield f"Reads {trial.n_read} of {trial.n} messages of the sample, with {reasons}."
+    if twin:
+        yield f'Has devices of {twin}, too: joins = "{twin}" makes one machine of both, in place of device and align.'
 
 
 def unread_lines(guesses: Guesses) -> Iterator[str]:
@@ -132,7 +123,7 @@ def as_object(heard: Heard, guesses: Guesses, span_s: float, text: str) -> dict[
                 "retained": guess.n_retained,
                 "sampled": guess.trial.n,
                 "read": guess.trial.n_read,
-                "devices": guess.trial.n_devices,
+                "devices": len(guess.trial.devices),
                 "reasons": dict(guess.trial.reasons),
                 "example": shown(guess.example.message, 200),
             }

@@ -1,6 +1,7 @@
 """Payloads that are trees: their leaves by path, and where in them the readings stand."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -12,6 +13,8 @@ from agent.values.numbers import NUMBER_CHARS_MAX
 from agent.values.value import BadValue, number_of_text
 from agent.words import PayloadForm
 
+_BARE: Final = re.compile(r"[\w :/@%+*-]+")  # stands in a path as it is
+_UNNAMED: Final = re.compile(r'["\\\x00-\x1f]')  # in no name of a path
 LEAVES_MAX: Final = 2_048  # of one tree
 READINGS_MAX: Final = 50  # of one payload that are looked at
 NAMES: Final = ("name", "n", "id", "key", "tag", "metric", "channel", "sensor", "signal", "point", "variable", "field")
@@ -47,13 +50,9 @@ def _walk(tree: object, names: tuple[str, ...], path: str) -> Iterator[tuple[str
 
 def _segment(name: str) -> str:
     """A name as it stands in a path, "" for one that cannot."""
-    for segment in (name, f'"{name}"'):
-        try:
-            if name and Path.parse(segment) == Path((name,)):
-                return segment
-        except ValueError:
-            continue
-    return ""
+    if _BARE.fullmatch(name):
+        return name
+    return f'"{name}"' if name and not _UNNAMED.search(name) else ""
 
 
 def number_of(value: object, *, as_text: bool = True) -> float | None:

@@ -23,11 +23,11 @@ DEVICE_ID_BYTES_MAX = 128  # the agent's default
 
 
 class Trial(NamedTuple):
-    """n_read of n messages were not dropped, and gave so many devices; reasons: of those that were, and of doubts."""
+    """n_read of n messages were not dropped, and gave these devices; reasons: of those that were, and of doubts."""
 
     n: int
     n_read: int
-    n_devices: int
+    devices: frozenset[str]
     reasons: Mapping[str, int]
 
 
@@ -62,4 +62,6 @@ def trial(source: Source, messages: Sequence[Seen]) -> Trial:
         reasons[group.reason] += len(group.message)
         if not REASONS[group.reason].is_used:
             dropped.update(group.message.tolist())
-    return Trial(len(given), len(given) - len(dropped), len({*readings.device}), dict(sorted(reasons.items())))
+    return Trial(
+        len(given), len(given) - len(dropped), frozenset(readings.device.tolist()), dict(sorted(reasons.items()))
+    )

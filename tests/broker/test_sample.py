@@ -1,4 +1,4 @@
-"""From a broker that nobody has described to a running agent: sample, check, run, and no line edited between."""
+"""From a broker that nobody has described to a running agent: sample, check, record, run, and no line edited."""
 
 import json
 import subprocess
@@ -78,14 +78,18 @@ def publishers(broker):
         yield running
 
 
-def test_a_newcomer_comes_from_three_publishers_to_scores(broker, publishers, tmp_path):
-    """`sample` writes a file, `check` accepts it, and `run` scores every device by it, with a bundle in conf.d."""
+def test_a_newcomer_comes_from_three_publishers_to_recordings_and_scores(broker, publishers, tmp_path):
+    """`sample` writes a file, `check` accepts it, `record` records by it, and `run` scores, with a bundle in conf.d."""
     sampled = forewarn("sample", f"127.0.0.1:{broker.port}", "--for", "4s", "--out", "forewarn.toml", folder=tmp_path)
     assert sampled.returncode == 0, sampled.stderr
     assert "unread" not in sampled.stderr
     text = (tmp_path / "forewarn.toml").read_text()
     checked = forewarn("check", "forewarn.toml", folder=tmp_path)
     assert (checked.returncode, checked.stderr) == (0, ""), text + checked.stderr
+
+    recorded = forewarn("record", "--config", "forewarn.toml", "--out", "rec", "--for", "4s", "--json", folder=tmp_path)
+    assert recorded.returncode == 0, recorded.stderr
+    assert {path.name for path in (tmp_path / "rec").iterdir() if path.is_dir()} == {source for source, _ in EXPECTED}
 
     (tmp_path / "conf.d").mkdir()
     (tmp_path / "conf.d" / "model.toml").write_text(BESIDE.replace("small.fwb", str(tmp_path / "small.fwb")))

@@ -137,7 +137,7 @@ def test_sparkplug_needs_a_birth():
     assert (found["codec"], found["topic"]) == ("sparkplug", "spBv1.0/G/#")
     assert found["channels"] == {"Temp": "Inputs/Temp"}
     (unread,) = guessed(data).unread
-    assert "--rebirth" in unread.why
+    assert "--ask" in unread.why
 
 
 def test_parts_of_a_row_are_held():
