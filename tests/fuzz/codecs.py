@@ -4,13 +4,15 @@ from functools import cache, partial
 
 from agent.decode.codec import CODECS
 from agent.decode.intake import Intake
+from tests.edge_node import EdgeNode
 from tests.fuzz.costs import Costs
 from tests.fuzz.reads import Outcome, check_remembering, check_stateless, new_intake, read
 from tests.fuzz.target import FIRST_NS, Message, Target, input_of, messages_of
-from tests.fuzz.variants import SPARKPLUG_TOPICS, Variant, neighbour_of_sparkplug, variants_of
+from tests.fuzz.variants import SPARKPLUG_TOPICS, T_S, Variant, neighbour_of_sparkplug, variants_of
 from tests.hostile import FOLDERS, cases_of, source_of
 from tests.unit.decode.test_codec_contract import cases, source, topic
 
+LONG_GAP = 4 * len(SPARKPLUG_TOPICS)  # in the first byte of a message: it comes an hour later
 REMEMBERS = "sparkplug"  # its messages mean something in their order only
 
 
@@ -72,18 +74,35 @@ def seeds(codec: str) -> list[bytes]:
 
 
 def _sparkplug_seeds() -> list[bytes]:
-    """A session, the codec's cases as births, and each hostile payload after a birth."""
-    session = neighbour_of_sparkplug()
-    of_session = [(SPARKPLUG_TOPICS.index(place.replace("healthy", "n1").replace("h1", "p1")), payload)
-                  for place, payload in session]  # fmt: skip
-    hostile = [case for folder in FOLDERS if source_of(folder).codec == REMEMBERS for case in cases_of(folder)]
-    births = of_session[:2]
-    return [
-        b"\0" + input_of(*of_session),
-        b"\1" + input_of(*of_session[:3], (2, b""), *births),
-        *(b"\0" + input_of((0, one.payload)) for one in cases(REMEMBERS)),
-        *(b"\0" + input_of(*births, (kind, case.payload)) for case in hostile for kind in (0, 4)),
+    """Sessions, the codec's cases as births, and each hostile payload after a birth."""
+    node, t_ms = EdgeNode(), T_S * 1000
+    births = [node.birth(t_ms), node.device_birth("p1", t_ms, {"temp": ("Float", 1.0), "vib": ("Int32", 3)})]
+    alike = [node.data("p1", t_ms + 1000 * at, {"temp": ("Float", at), "vib": ("Int32", 3)}) for at in range(1, 8)]
+    parts = [node.data("p1", t_ms + 9000 + at, {("temp", "vib")[at % 2]: ("Int32", at)}) for at in range(3)]
+    ends = [node.device_death("p1", t_ms + 10_000), node.death()]
+    swapped = [*births, alike[1], alike[0], alike[2], alike[2]]
+    missing = [*births, alike[0], *alike[2:5]]
+    sessions = [[*births, *alike], [*births, *alike[:2], *parts, *ends, *births], swapped, missing, [*missing, *births]]
+    told = EdgeNode()
+    work = [told.birth(t_ms), told.device_birth("p1", t_ms, {"event": ("String", "fixed"), "temp": ("Double", 1e300)})]
+    work += [
+        told.data("p1", t_ms + at, {"event": ("String", word)}) for at, word in enumerate(("new", "what", "fixed"))
     ]
+    work += [told.data("p1", t_ms + 9, {"event": ("String", "new"), "temp": ("Double", 2.5)})]
+    hostile = [case for folder in FOLDERS if source_of(folder).codec == REMEMBERS for case in cases_of(folder)]
+    late = input_of(*map(_on_topic, missing[:-1]), (_on_topic(missing[-1])[0] + LONG_GAP, missing[-1][1]))
+    return [
+        *(bytes([variant]) + input_of(*map(_on_topic, session)) for session in sessions for variant in (0, 1)),
+        b"\0" + late,
+        b"\2" + input_of(*map(_on_topic, work)),
+        *(b"\0" + input_of((0, one.payload)) for one in cases(REMEMBERS)),
+        *(b"\0" + input_of(*map(_on_topic, births), (kind, case.payload)) for case in hostile for kind in (0, 4)),
+    ]
+
+
+def _on_topic(message: tuple[str, bytes]) -> tuple[int, bytes]:
+    place, payload = message
+    return SPARKPLUG_TOPICS.index(place), payload
 
 
 TARGETS = {codec: Target(partial(check_codec, codec), partial(seeds, codec)) for codec in CODECS}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from tests.fuzz.costs import Costs
 
 SEPARATOR = b"\xfe\xf0\xfe"  # between the messages of an input
-MESSAGES_MAX = 8
+MESSAGES_MAX = 16
 FIRST_NS = 1_700_000_000 * 10**9
 GAPS_NS = (10**9, 0, 10**7, 3 * 10**9, 3600 * 10**9)  # between the arrivals of two messages
 
@@ -39,5 +39,5 @@ def messages_of(data: bytes, topics: Sequence[str]) -> list[Message]:
 
 
 def input_of(*messages: tuple[int, bytes]) -> bytes:
-    """The bytes that `messages_of` makes messages of: index of the topic, payload."""
+    """The bytes that `messages_of` makes messages of: the first byte, such as the index of a topic, and the payload."""
     return SEPARATOR.join(bytes([topic]) + payload for topic, payload in messages)

@@ -67,7 +67,7 @@ USED, DROPPED, DOUBTED = (0, "p1", 1, b""), (0, "p1", "malformed", ""), (0, "p1"
 )
 def test_a_fate_that_must_not_be_is_seen(outcome, what):
     with pytest.raises(AssertionError, match=what):
-        check_fate(outcome, may_be_silent=False)
+        check_fate(outcome, of_others=False)
 
 
 class Neighbourly(JsonCodec):

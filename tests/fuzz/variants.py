@@ -200,7 +200,8 @@ def _sparkplug() -> list[Variant]:
     cases = source_of_cases("sparkplug")
     of_device = replace(cases, device="{group}/{node}/{device}")
     held = replace(of_device, payload=PayloadForm(numbers_as_text=True), channels=(*_RULED, *cases.channels))
-    return [Variant(one, SPARKPLUG_TOPICS, neighbour_of_sparkplug()[0][1]) for one in (of_device, held)]
+    worked_on = replace(of_device, interventions=_REPAIRED, channels=cases.channels[:1])
+    return [Variant(one, SPARKPLUG_TOPICS, neighbour_of_sparkplug()[0][1]) for one in (of_device, held, worked_on)]
 
 
 _MADE: Final[Mapping[str, Callable[[], list[Variant]]]] = {
