@@ -11,7 +11,6 @@ from agent.config.load import load
 from agent.config.plan import plan
 from agent.core import Bounds, Core
 from agent.core.entries import Messages
-from agent.core.model import Model
 from agent.decode.intake import Intake
 from agent.reasons import REASONS
 from agent.words import AlignRule, InterventionRule, PayloadForm, Source, Taken
@@ -120,15 +119,13 @@ HEALTHY = life("healthy", 8)
 OF_DEVICES = {"forgotten"}  # counted without a message
 
 
-def new_core() -> Core:
+@cache
+def _new_core(number: int) -> tuple[Core, bytes]:
+    """A core, another one for another number, and its snapshot."""
     reads = [index for index, source in enumerate(CORE_SOURCES) if source.channels]
     bounds = Bounds(stale_after_s=60.0, forget_after_s=3000.0, devices_max=8)
-    return Core(CORE_SOURCES, (_model(*reads),), bounds)
-
-
-@cache
-def _model(*reads: int) -> Model:
-    return model(*CORE_SOURCES, reads=reads)
+    made = Core(CORE_SOURCES, (model(*CORE_SOURCES, reads=reads),), bounds)
+    return made, made.snapshot()
 
 
 def check_core(data: bytes, costs: Costs) -> None:
@@ -138,24 +135,30 @@ def check_core(data: bytes, costs: Costs) -> None:
     what it is told alone.
     """
     messages = _with_healthy(named(messages_of(data, CORE_TOPICS)))
-    singly = new_core()
+    singly, at_once = _begun(0), _begun(1)
     parts = []
     for at, one in enumerate(messages):
         if at == len(messages) // 2:
-            saved = singly.snapshot()
-            singly, before = new_core(), singly.counts
-            singly.restore(saved)
-            singly.counts = before
+            after = _begun(2)
+            after.restore(singly.snapshot())
+            singly, after.counts = after, singly.counts
         counts = Counter(singly.counts)
         parts.append(singly.apply(_entry([one])))
         _check_counts(one, parts[-1], singly.counts - counts)
-    at_once = new_core()
     whole = at_once.apply(_entry(messages))
     assert at_once.counts == singly.counts
     assert _told([whole]) == _told(parts)
     assert at_once.snapshot() == singly.snapshot()
-    alone = new_core().apply(_entry([one for one in messages if one.topic == HEALTHY[0][0]]))
+    alone = _begun(1).apply(_entry([one for one in messages if one.topic == HEALTHY[0][0]]))
     assert bytes_of(whole, "healthy") == bytes_of(alone, "healthy")
+
+
+def _begun(number: int) -> Core:
+    """One of a few cores, as it was when it was new; to make one takes as long as a whole input."""
+    core, empty = _new_core(number)
+    core.restore(empty)
+    core.counts = Counter()
+    return core
 
 
 def _check_counts(one: Message, taken: Taken, counted: Counter[tuple[str, str]]) -> None:
