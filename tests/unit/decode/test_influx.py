@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from agent.decode import influx
@@ -112,6 +112,7 @@ def written(text: str) -> str:
 
 @given(st.data(), st.dictionaries(NAME, VALUE, min_size=1, max_size=4), st.dictionaries(NAME, NAME, max_size=3), NAME)
 def test_what_is_written_is_read_back(data, fields, tags, measurement):
+    assume(not any(f"{measurement}.{name}" in fields for name in fields))  # `7.7` is the field 7 of a measurement 7
     time = data.draw(st.integers(0, 2**62 - 1))
     source = replace(
         PLANT,
