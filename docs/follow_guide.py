@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "guide.md"
 TIMEOUT_S = 120
 LINE_CHARS = 120
+PORT = "1883"  # of the guide
 MISTAKES = (("host =", "hots ="), ("thrust_bearing =", "thrust_baring ="), ('unit = "s"', 'unit = "cycle"'))
 
 
@@ -152,10 +153,13 @@ def follow() -> dict[str, str]:
 
 
 def before_the_agent(who: Reader) -> dict[str, str]:
-    """Sections 3 and 4."""
+    """Sections 2 to 4."""
     table, *_ = (text := who.shell(command("forewarn replay --bundle"))).split("pumps 0.1.0, lenient")
     met = next(line for line in text.splitlines() if line.startswith("met"))
+    port = str(who.port)
+    sampled = who.shell(f"({command('forewarn sample').replace(PORT, port)}) 2>&1").replace(port, PORT)
     return {
+        "guide_sample": fenced(sampled.strip()),
         "guide_check": fenced(who.shell(command("forewarn check")).strip()),
         "guide_check_bad": fenced(who.shell("forewarn check bad.toml").strip()),
         "guide_replay": fenced(f"{table.rstrip()}\n...\n{met}"),

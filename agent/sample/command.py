@@ -97,7 +97,7 @@ def sample(
         click.echo(_nothing(where, topics), err=True)
         sys.exit(FAILED)
     guesses = guesses_of(listener.heard, heard_s)
-    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    date = datetime.now(UTC).isoformat(timespec="seconds")
     about = f"Made by `forewarn sample` from {heard_s:.0f} s of {where}, {date}."
     text = configuration(_set_keys(settings), guesses, about) if guesses.sources else ""
     if as_json:

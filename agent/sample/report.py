@@ -42,7 +42,10 @@ def _comment(text: str) -> str:
 def heard_of(guess: Guess, twin: str = "") -> Iterator[str]:
     """What a source was made of, and how much of it that reads. twin: name of a source before it with its devices"""
     few = "" if guess.n_live else ", all retained"
-    many = f"{guess.n_topics:,} topic{'' if guess.n_topics == 1 else 's'}, {guess.n_live + guess.n_retained:,} messages"
+    n_messages = guess.n_live + guess.n_retained
+    many = ", ".join(
+        f"{n:,} {word}{'' if n == 1 else 's'}" for n, word in ((guess.n_topics, "topic"), (n_messages, "message"))
+    )
     yield f"{many}{few}, as {printable(guess.example.message.topic)} {shown(guess.example.message, 80)}"
     trial = guess.trial
     reasons = ", ".join(f"{reason} {count}" for reason, count in trial.reasons.items())
