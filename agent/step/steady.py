@@ -68,7 +68,7 @@ class Steady:
         columns.value_bits[slots] = np.where(has_value, bits, before)
         columns.unchanged_since_ns[slots] = since
         columns.valued_ns[slots] = valued
-        is_stuck = has_value & (t_ns - since > self._steady_max_ns)
+        is_stuck = (since != NEVER) & (valued - since > self._steady_max_ns)  # until it moves, also without a value
         is_absent = ~has_value & (t_ns - valued > self._absent_max_ns)
         return np.asarray(is_stuck.any(axis=1)), np.asarray(is_absent.any(axis=1))
 

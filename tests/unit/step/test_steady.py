@@ -60,6 +60,13 @@ def test_rows_without_a_value_do_not_end_a_run():
     assert qualities(stream)[14:17] == [Quality.OK, Quality.STUCK, Quality.STUCK]
 
 
+def test_a_channel_that_stands_still_is_stuck_until_it_moves_also_in_rows_without_it():
+    stream = [message("p1", n, temp=n % 7 / 9, wear=n % 5 / 9, load=0.5 if n % 2 else None) for n in range(1, 31)]
+    assert set(qualities(stream)[16:]) == {Quality.STUCK}
+    gone = [message("p1", n, temp=n % 7 / 9, wear=n % 5 / 9, load=0.5 if n < 4 else None) for n in range(1, 20)]
+    assert set(qualities(gone)[2:]) == {Quality.OK}, "no value is no value that stands still"
+
+
 def test_a_silence_beyond_dt_max_begins_the_run_anew():
     stream = [*moving(14, temp=0.5), *(message("p1", 14 + 21 + n, temp=0.5, load=n / 9, wear=n / 9) for n in range(10))]
     assert Quality.STUCK not in qualities(stream)
