@@ -109,12 +109,9 @@ def _of_topic(name: str, looks: list[Seen]) -> Group | str:
     kinds = Counter((one.codec, one.compression) for one in looks if one.codec)
     if not kinds:
         return looks[0].why if looks else "larger than 64 KiB"
-    (codec, compression), n_of_it = kinds.most_common(1)[0]
-    if {*kinds} >= {("text", "none"), ("json", "none")} and codec == "json":
-        looks = [one for one in looks if one.codec == "json"]  # such as a last will beside them
-    compression = (
-        compression if n_of_it == len(looks) else ("auto" if len({one[1] for one in kinds}) > 1 else compression)
-    )
+    codec, compression = kinds.most_common(1)[0][0]
+    if any(one[1] != compression for one in kinds):
+        compression = "auto"
     own = [one for one in looks if one.codec == codec]
     if codec not in TREES:
         return Group(codec, compression, None, [name], own)

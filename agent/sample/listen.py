@@ -20,7 +20,6 @@ from agent.sample.heard import Heard, Message
 
 PACKET_BYTES_MAX = 2**20  # a broker of MQTT 5 keeps larger ones to itself
 LOOP_S = 0.2
-TOO_MANY_LOST = 2  # connections, before an answer of any kind
 
 
 class Listener:

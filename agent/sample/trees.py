@@ -178,6 +178,6 @@ def _into(reading: Reading, step: str) -> Iterator[Reading]:
 
 
 def _of_pairs(pairs: Sequence[Any], form: PayloadForm) -> dict[str, Any]:
-    """Name -> value; the other fields of the first pair stand under their own names with a blank before them."""
+    """Name -> value."""
     rows = [one for one in pairs[:LEAVES_MAX] if isinstance(one, dict) and isinstance(one.get(form.name), str)]
     return {one[form.name]: one.get(form.value) for one in rows}

@@ -8,7 +8,9 @@ import time
 from datetime import UTC, datetime
 
 import msgspec
+import paho.mqtt.client as paho
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.broker.listener import Listener
 from tests.broker.running_agent import wait_until
@@ -142,3 +144,42 @@ def test_retained_messages_are_looked_at_and_told(broker, tmp_path):
         ("plant/{device}/{channel}", 0, 2)
     ]
     assert "all retained" in told["configuration"]
+
+
+def test_a_node_that_was_born_before_is_asked_on_demand_alone(broker, tmp_path):
+    """Its data come by number. With --ask it gives birth again; without, nothing is published and the way is told."""
+    node, asked = EdgeNode(), threading.Event()
+    client = paho.Client(CallbackAPIVersion.VERSION2)
+    client.on_message = lambda *_: asked.set()
+    client.connect("127.0.0.1", broker.port)
+    client.subscribe(node.topic("NCMD"), qos=1)
+    client.loop_start()
+    is_over = threading.Event()
+
+    def run():
+        births = []
+        while not is_over.wait(EVERY_S):
+            now_ms = round(time.time() * 1000)
+            values = dict.fromkeys(CHANNELS, ("Float", 0.25))
+            if not births or asked.is_set():
+                births = [node.birth(now_ms), node.device_birth("d1", now_ms, values)]
+                if asked.is_set():
+                    broker.publish_all(births)
+                    asked.clear()
+            broker.publish_all([node.data("d1", now_ms, values)])
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        silent = forewarn("sample", f"127.0.0.1:{broker.port}", "--for", "2s", folder=tmp_path)
+        assert silent.returncode == 1
+        assert "ask for births with --ask" in silent.stderr
+        assert not asked.is_set()
+        spoken = forewarn("sample", f"127.0.0.1:{broker.port}", "--for", "4s", "--ask", folder=tmp_path)
+        assert spoken.returncode == 0, spoken.stderr
+        assert 'codec = "sparkplug"' in spoken.stdout
+    finally:
+        is_over.set()
+        thread.join()
+        client.disconnect()
+        client.loop_stop()
