@@ -18,11 +18,19 @@ from agent.log import DropLog, ShedLog
 from agent.receive.client import Receiver
 from agent.receive.inputs import Inputs
 from agent.receive.received import Received
-from agent.words import Taken
+from agent.words import Source, Taken
 
 PORTION_MESSAGES = 2048
 PORTION_BYTES = 2**20  # of payloads: what they ask for in rows of many channels is held at once
+FEWER_MESSAGES = 256  # where few bytes may ask for much: a payload may bring 2^16 numbers
+MANY_CHANNELS = 128  # a reading is some bytes at least, so that with fewer channels PORTION_BYTES bounds it
 TAKE_S_MAX = 0.25  # of a turn; the portion that is begun then is the last one
+
+
+def portion_messages(source: Source) -> int:
+    """How many messages of a source are decoded at once at most, so that their numbers take some 100 MB."""
+    is_dense = source.compression == "none" and len(source.channels) <= MANY_CHANNELS
+    return PORTION_MESSAGES if is_dense else FEWER_MESSAGES
 
 
 @dataclass(slots=True)
@@ -51,6 +59,7 @@ class Feed:
         self._finish = finish
         self._drop_log = drop_log
         self._shed_log = shed_log
+        self._portion_messages = min(map(portion_messages, core.sources), default=PORTION_MESSAGES)
         self._lines = deque(map(_Line, inputs.receivers))  # the one whose turn is next comes first
 
     def turn(self, wait_s: float) -> None:
@@ -115,7 +124,7 @@ class Feed:
             if line.received.is_taken:
                 continue
             begun_s = time.monotonic()
-            topics, payloads, arrived_ns = line.received.portion(PORTION_MESSAGES, PORTION_BYTES)
+            topics, payloads, arrived_ns = line.received.portion(self._portion_messages, PORTION_BYTES)
             self._finish(self._core.apply(Messages(topics, payloads, arrived_ns, self._inputs.among(line.receiver))))
             self.lag_s = (self._inputs.now_ns() - arrived_ns[-1]) / 1e9
             if line.received.is_taken:

@@ -17,7 +17,7 @@ from agent.receive.inbox import Inbox, ReadBounds
 from agent.receive.inputs import Inputs
 from agent.receive.publish_frame import Message
 from agent.receive.received import Received
-from agent.words import Quality
+from agent.words import Quality, plain_channels
 from tests.streams import SOURCE, core, interleaved, life, states_of
 
 ROWS_MAX = 64
@@ -97,6 +97,14 @@ def test_a_portion_is_cut_by_bytes_too(sizes, taken):
     assert [len(topics) for topics, _, _ in portions] == taken
     assert [topic for topics, _, _ in portions for topic in topics] == [f"t{number}" for number in range(len(sizes))]
     assert all(len(one) == len(two) == len(three) for one, two, three in portions)
+
+
+@pytest.mark.parametrize(
+    ("changes", "n_messages"),
+    [({}, 2048), ({"compression": "gzip"}, 256), ({"channels": plain_channels(*map(str, range(129)))}, 256)],
+)
+def test_where_few_bytes_may_ask_for_many_numbers_a_portion_has_fewer_messages(changes, n_messages):
+    assert feed.portion_messages(replace(SOURCE, **changes)) == n_messages
 
 
 def test_rows_that_waited_count_in_a_portion():
