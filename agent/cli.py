@@ -18,7 +18,9 @@ from agent.config.problem import Problem
 from agent.config.settings import Settings
 from agent.config.summary import report, text
 from agent.errors import ConfigurationRefused, ForewarnError, StateRefused
+from agent.intervene import intervene
 from agent.list_alerts import alerts
+from agent.list_interventions import interventions
 from agent.log import configure
 from agent.run import run as run_agent
 from agent.store.orphans import orphans
@@ -132,6 +134,8 @@ def run(file: Path) -> None:
 
 
 main.add_command(alerts)
+main.add_command(intervene)
+main.add_command(interventions)
 
 if __name__ == "__main__":
     main()

@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from agent.judge.threshold import Chosen, verdict
 from agent.reasons import REASONS, ReasonName
-from agent.words import Drop, DropCounts, Request, Shed
+from agent.words import Drop, DropCounts, Request, Shed, Taken
 
 READER_PATIENCE_S = 0.1
 PIPE_BYTES = select.PIPE_BUF  # so much can be written without waiting, when anything can
@@ -22,6 +22,7 @@ DROP_EVERY_S = 10.0
 SHED_AFTER_S = 1.0
 SHED_DEVICES_MAX, SHED_SAID_MAX = 1000, 5
 TEXT_MAX = 120
+LABELS_SAID = 20
 
 
 def configure() -> FilteringBoundLogger:
@@ -205,6 +206,42 @@ class RequestLog:
             next_step = "Nothing, at a start or after a loss. If it goes on: may the agent publish there?"
             self._log.info("rebirth_requested", source=source, topic=_escaped(topic), count=count, next_step=next_step)
             self._due_s[source] = now_s + DROP_EVERY_S
+
+
+class InterventionLog:
+    """One line for each thing that was done to a machine, at most LABELS_SAID in DROP_EVERY_S; then how many more.
+
+    n  taken since the start
+    """
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self.n = 0
+        self._log = log
+        self._since_s = -math.inf
+        self._n_said = self._n_unsaid = 0
+
+    def hear(self, taken: Taken, now_s: float) -> None:
+        """Log what was done; now_s is monotonic."""
+        ended = Counter((event.source, event.device, event.entry, event.cause) for event in taken.alerts)
+        for one in taken.labels:
+            self.n += 1
+            if now_s - self._since_s >= DROP_EVERY_S:
+                if self._n_unsaid:
+                    self._log.warning("interventions_not_logged", count=self._n_unsaid)
+                self._since_s, self._n_said, self._n_unsaid = now_s, 0, 0
+            if self._n_said == LABELS_SAID:
+                self._n_unsaid += 1
+                continue
+            self._n_said += 1
+            self._log.info(
+                "intervention_applied",
+                source=one.source,
+                device=_escaped(one.device),
+                kind=one.kind,
+                alerts_ended=ended[one.source, one.device, one.entry, one.kind],
+                is_known=one.is_known,
+                note=_escaped(one.note),
+            )
 
 
 def _n_shed(item: tuple[tuple[str, str], tuple[str, int, int]]) -> int:

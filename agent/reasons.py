@@ -12,7 +12,7 @@ ReasonName = Literal[
     "duplicate_delivery", "topic", "shed", "rate", "request_not_sent", "broker_dropped", "protocol_error", "forgotten",
     "outbox_full", "score_not_sent", "packet_too_large", "no_birth", "births_max", "missing_channel", "extra_channel",
     "extra_topic", "clock_rebased", "time_zone", "clock_unsteady", "two_topics", "mixed_rows", "reorder_full",
-    "new_life", "bad_value", "too_many_readings",
+    "new_life", "bad_value", "too_many_readings", "unknown_intervention",
 ]  # fmt: skip
 
 
@@ -240,6 +240,13 @@ _ALL = (
         "A message brings more than 4,096 readings, more than 300 of one device, or fewer that have more than 65,536 "
         "channels in all; or more than 256 interventions.",
         "Send them in several messages.",
+    ),
+    Reason(
+        "unknown_intervention",
+        "The field of `[source.interventions]` holds a text that is none of its words, so nothing was done to the "
+        "machine.",
+        "`detail` has the text. Add it to `words`, or set `report_extra = false` when that is as it should be.",
+        is_used=True,
     ),
 )
 REASONS: dict[ReasonName, Reason] = {reason.name: reason for reason in _ALL}

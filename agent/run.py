@@ -23,7 +23,8 @@ from agent.config.load import Examined
 from agent.config.plan import Plan, build, plan
 from agent.config.settings import Settings
 from agent.errors import ForewarnError
-from agent.log import STDERR, DropLog, RequestLog, ShedLog, UndecodableLog, say_threshold
+from agent.log import STDERR, DropLog, InterventionLog, RequestLog, ShedLog, UndecodableLog, say_threshold
+from agent.publish.intervention import intervention_message
 from agent.publish.message import score_messages
 from agent.publish.mqtt import Output
 from agent.publish.sinks import SINKS, Opening, Sinks
@@ -115,6 +116,7 @@ class Daemon:
         self._drop_log = DropLog(log)
         self._shed_log = ShedLog(log)
         self._request_log = RequestLog(log)
+        self._intervention_log = InterventionLog(log)
         self._undecodable_log = UndecodableLog(log, settings.agent.undecodable_max)
         self._feed = Feed(self._inputs, self._core, self._finish, drop_log=self._drop_log, shed_log=self._shed_log)
         now_s = time.monotonic()
@@ -197,6 +199,10 @@ class Daemon:
         self._drop_log.hear(taken.drops, self._core.counts)
         self._inputs.publish(taken.requests)
         self._request_log.hear(taken.requests)
+        self._intervention_log.hear(taken, time.monotonic())
+        for label in taken.labels:
+            payload = msgspec.json.encode(intervention_message(label))
+            self._output.publish(self._topics.intervention, payload, retain=False)
         if self._settings.publish.scores == "all":
             for model, scores in zip(self._plan.models, taken.scores, strict=True):
                 manifest = model.bundle.manifest
@@ -239,6 +245,7 @@ class Daemon:
             },
             devices=view.devices_by_quality(),
             alerts={"standing": view.n_standing()},
+            interventions=self._intervention_log.n,
             drops=by_source([self._core.counts, self._inputs.counts, +own]),
             undecodable=self._undecodable_log.hear(self._core.undecodable()),
             shed=by_source([dict(self._inputs.shed.most_common(SHED_MAX))]),

@@ -266,13 +266,22 @@ class Shed:
 
 
 class InterventionLabel(NamedTuple):
-    """Somebody worked on a machine, at event time `t_ns` by the message `entry`: a label for the trainer."""
+    """Somebody worked on a machine, at event time `t_ns` by the message `entry`: a label for the trainer.
+
+    source     the one whose device it is
+    time_unit  what `t_ns` counts
+    note       what was said about it
+    is_known   the agent had heard of the device
+    """
 
     source: str
     device: str
     t_ns: int
     kind: InterventionKind
     entry: int
+    time_unit: Literal["s", "cycle"] = "s"
+    note: str = ""
+    is_known: bool = True
 
 
 class Request(NamedTuple):

@@ -18,7 +18,7 @@ from agent.config.lines import Key
 from agent.config.plan import Plan, build, plan
 from agent.config.problem import Problem
 from agent.config.readers import Reader, Sources, owners, readers
-from agent.config.settings import Agent, Model, Publish, Settings
+from agent.config.settings import Agent, Commands, Model, Publish, Settings
 from agent.config.source_settings import SourceSettings
 from agent.config.training import training_doubts
 from agent.config.wording import what_is_wrong
@@ -126,6 +126,12 @@ def _check_tables(gathered: Gathered) -> dict[str, Bundle]:
     if output is not None and "output" in values:
         faults += agree.broker_faults(("output",), output)
     faults += topics.topic_faults(sources, publish, brokers, output)
+    if (
+        agent is not None
+        and publish is not None
+        and _valid(Commands, values.get("commands", {})) == Commands(interventions=True)
+    ):
+        faults += topics.command_faults(sources, publish, agent)
     for index, source in sources:
         faults += topics.name_faults(index, source)
         if not gathered.is_partial:

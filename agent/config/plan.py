@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest
+from agent.config.commands import COMMAND_QOS, command_source
 from agent.config.plain import plain_channel, plain_source
 from agent.config.readers import Owner, Reader, owners, readers
 from agent.config.settings import Agent, Model, Settings
@@ -55,7 +56,7 @@ class Plan:
     """What would run.
 
     sources        those that a model reads, and those that join one of them; all where there is no model, or all are
-                   asked for
+                   asked for. Behind them those that bring commands, where these are taken
     subscriptions  of each source
     names          of each source: the names of its channels
     """
@@ -97,13 +98,21 @@ def plan(settings: Settings, bundles: Mapping[str, Bundle], *, reads_all: bool =
     ]
     parts = sorted((index, source, rows) for rows in read for index, source in rows.owner.parts)
     place = {index: place for place, (index, _, _) in enumerate(parts)}
+    told = [rows.owner.source for rows in read] if settings.commands.interventions else []
     return Plan(
         models=tuple(_model(model, bundles[model.settings.name], read, place) for model in every),
-        sources=tuple(_source(index, source, rows) for index, source, rows in parts),
-        subscriptions=tuple(
-            Subscription(source.broker, source.qos, source.overload, source.rate_max) for _, source, _ in parts
+        sources=(
+            *(_source(index, source, rows) for index, source, rows in parts),
+            *(command_source(settings, owner) for owner in told),
         ),
-        names=tuple(tuple(name for (of, _), name in rows.columns.items() if of == index) for index, _, rows in parts),
+        subscriptions=(
+            *(Subscription(source.broker, source.qos, source.overload, source.rate_max) for _, source, _ in parts),
+            *(Subscription(owner.broker, COMMAND_QOS, owner.overload, 0) for owner in told),
+        ),
+        names=(
+            *(tuple(name for (of, _), name in rows.columns.items() if of == index) for index, _, rows in parts),
+            *(() for _ in told),
+        ),
     )
 
 

@@ -152,6 +152,16 @@ class Publish(Table):
         return prefix
 
 
+class Commands(Table):
+    """What the agent may be told to do over its broker."""
+
+    interventions: bool = Field(
+        default=False,
+        description="Whether it takes interventions from `PREFIX/NODE/cmd/intervention/SOURCE`, as `forewarn "
+        "intervene` sends them. Whoever may publish there can end alerts: see [interventions](interventions.md).",
+    )
+
+
 class Settings(BaseSettings):
     """The whole configuration: of its arguments alone, or by `read` of files and environment."""
 
@@ -181,6 +191,7 @@ class Settings(BaseSettings):
         description="A topic pattern and how to read its messages; one table for each.",
     )
     publish: Publish = Field(default=Publish(), description="What goes out.")
+    commands: Commands = Field(default=Commands(), description="What the agent may be told to do over its broker.")
 
     @classmethod
     def read(cls, files: Gathered, environ: Mapping[str, str]) -> Self:

@@ -5,8 +5,9 @@ from itertools import combinations
 
 from agent.config.agree import Fault
 from agent.config.broker_settings import Broker
+from agent.config.commands import command_root
 from agent.config.readers import Sources
-from agent.config.settings import Publish
+from agent.config.settings import Agent, Publish
 from agent.config.source_settings import SourceSettings
 from agent.decode.codec import SEVERAL_TOPICS
 from agent.decode.sparkplug_topic import LEVELS_OF
@@ -75,6 +76,15 @@ def _reads_output(pattern: Pattern, prefix: str) -> bool:
     """
     begins_with_name = any(map(is_named, pattern.levels[: prefix.count("/") + 1]))
     return (not begins_with_name or pattern.levels[-1] == "#") and overlap(pattern.filter, f"{prefix}/#")
+
+
+def command_faults(sources: Sources, publish: Publish, agent: Agent) -> Iterator[Fault]:
+    """No source reads the commands that the agent takes."""
+    commands = f"{command_root(publish, agent)}/#"
+    for index, source in sources:
+        for topic in source.topic:
+            if overlap(Pattern.parse(topic).filter, commands):
+                yield ("source", index, "topic"), f"would read the commands to this agent, below {commands[:-2]}"
 
 
 def topic_doubts(sources: Sources) -> Iterator[Fault]:

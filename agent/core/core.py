@@ -37,7 +37,7 @@ from agent.align.waiting import KeptWaiting, read_waiting
 from agent.core import interventions, snapshot
 from agent.core.adoption import adopt
 from agent.core.bounds import Bounds
-from agent.core.entries import AlertsKept, Entry, Heartbeat, HistoryLost, Messages, StateBehind
+from agent.core.entries import AlertsKept, Entry, Heartbeat, HistoryLost, InterventionsKept, Messages, StateBehind
 from agent.core.marks import Key
 from agent.core.model import Model
 from agent.core.scores import concatenated
@@ -102,6 +102,9 @@ class Core:
                 alerts, forgotten = adopt(entry, self._stepper, self._names, self._bounds.devices_max, self.entry)
             case HistoryLost():
                 alerts, forgotten = self._lose_history(entry)
+            case InterventionsKept():
+                interventions.repeat(self._stepper, entry.labels)
+                alerts, forgotten = [], []
             case StateBehind():
                 alerts, forgotten = self._fall_behind()
         self.entry += 1

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.core.marks import Key, Mark
-from agent.words import AlertEvent
+from agent.words import AlertEvent, InterventionLabel
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,4 +63,11 @@ class AlertsKept:
     newest: Mapping[Key, Mark]
 
 
-Entry = Messages | Heartbeat | HistoryLost | StateBehind | AlertsKept
+@dataclass(frozen=True, slots=True)
+class InterventionsKept:
+    """What was done to machines after the snapshot that was restored, by the labels that were kept meanwhile."""
+
+    labels: Sequence[InterventionLabel]
+
+
+Entry = Messages | Heartbeat | HistoryLost | StateBehind | AlertsKept | InterventionsKept

@@ -94,7 +94,7 @@ class Stepper:
             predictor.states.begin_life(slot)
             predictor.steady.start_again(slots)
             predictor.evidence.clear(slot)
-        if self._aligner.restart.counts(int(self.slots.source[slot])):  # the counter may start again with it, or go on
+        if self.counts_cycles(int(self.slots.source[slot])):  # the counter may start again with it, or go on
             self.clock.begin_epoch(slots, np.ones(1, np.bool_))
             self.spacing.forget(slots)
             for predictor in self.predictors:
@@ -126,6 +126,10 @@ class Stepper:
             predictor.states.notice_silence(is_known, tick_ns, self.silence.stale_after_ns)
             if was_away(passed_ns):
                 predictor.states.skip(is_known, passed_ns, tick_ns)
+
+    def counts_cycles(self, source: int) -> bool:
+        """Whether a source's time is a counter."""
+        return self._aligner.restart.counts(source)
 
     def source_of(self, slot: int) -> str:
         """Name of the source that a slot's device belongs to, "" when the configuration no longer has it."""

@@ -9,17 +9,21 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agent.decode.readings import Decoded, Fault, readings_max
+from agent.decode.readings import Decoded, Fault, Intervened, readings_max
 from agent.decode.unread import Unread
-from agent.words import Source
+from agent.words import InterventionKind, Source
 
 
 class Cells(NamedTuple):
-    """Values of one device and time: the device, "" where the topic names it, and (column, value), NaN for no value."""
+    """Values of one device and time: the device, "" where the topic names it, and (column, value), NaN for no value.
+
+    kind  what was done to the machine
+    """
 
     device: str
     t_ns: int
     values: list[tuple[int, float]]
+    kind: InterventionKind | None = None
 
 
 class CellReadings:
@@ -33,13 +37,16 @@ class CellReadings:
         self._t_ns: list[int] = []
         self._device: list[str] = []
         self._values: dict[int, float] = {}  # by place in all readings, one after the other
+        self._interventions: list[Intervened] = []
 
     def take(self, row: int, cells: Sequence[Cells]) -> None:
         """Add what the payload `row` brings. Raises Unread, and adds nothing, for too many readings."""
         start = len(self._row)
         readings: dict[tuple[str, int], int] = {}
         values: dict[int, float] = {}
-        for device, t_ns, found in cells:
+        for device, t_ns, found, _ in cells:
+            if not found:
+                continue
             first = (start + readings.setdefault((device, t_ns), len(readings))) * self._n_channels
             for column, value in found:
                 values[first + column] = value
@@ -50,6 +57,11 @@ class CellReadings:
             self._row.append(row)
             self._t_ns.append(t_ns)
             self._device.append(device)
+        self._interventions += [
+            Intervened(row, device if self._names_devices else None, t_ns, kind)
+            for device, t_ns, _, kind in cells
+            if kind is not None
+        ]
 
     def decoded(self, faults: Sequence[Fault]) -> Decoded:
         """The readings of all payloads."""
@@ -59,4 +71,5 @@ class CellReadings:
         x[np.fromiter(self._values, np.int64, n_values)] = np.fromiter(self._values.values(), np.float64, n_values)
         order = np.lexsort((t_ns, row))  # stable, so devices of one time keep their order
         device = np.array(self._device, np.object_)[order] if self._names_devices else None
-        return Decoded(row[order], t_ns[order], x.reshape(len(row), self._n_channels)[order], faults, device)
+        x = x.reshape(len(row), self._n_channels)[order]
+        return Decoded(row[order], t_ns[order], x, faults, device, self._interventions)

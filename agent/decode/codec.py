@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
 from agent.decode.cbor import CborCodec
+from agent.decode.command import COMMAND, CommandCodec
 from agent.decode.influx import InfluxCodec
 from agent.decode.json import JsonCodec
 from agent.decode.msgpack import MsgpackCodec
@@ -16,15 +17,8 @@ from agent.decode.text_value import TextValueCodec
 from agent.words import Source
 
 
-class Codec(Protocol):
-    """Decodes the payloads of one source.
-
-    A payload is data, whatever is in it: `decode` raises nothing for one. A bad payload is a fault with a reason of
-    `agent.reasons` and changes no other reading, so a read may be cut or joined anywhere. A payload that is dropped has
-    one fault, and no doubts beside it.
-    """
-
-    def __init__(self, source: Source) -> None: ...
+class Decoder(Protocol):
+    """Makes readings of payloads."""
 
     def decode(self, batch: Batch) -> Decoded:
         """The readings of payloads, none longer than the configured bound.
@@ -33,6 +27,17 @@ class Codec(Protocol):
         notes missing channels, and makes engineering units of numbers.
         """
         ...
+
+
+class Codec(Decoder, Protocol):
+    """Decodes the payloads of one source.
+
+    A payload is data, whatever is in it: `decode` raises nothing for one. A bad payload is a fault with a reason of
+    `agent.reasons` and changes no other reading, so a read may be cut or joined anywhere. A payload that is dropped has
+    one fault, and no doubts beside it.
+    """
+
+    def __init__(self, source: Source) -> None: ...
 
     @staticmethod
     def problems(source: Source) -> Iterator[tuple[str, str]]:
@@ -67,3 +72,8 @@ CODECS: dict[str, type[Codec]] = {
 }
 TREES = frozenset({"json", "cbor", "msgpack"})  # codecs whose fields are paths
 SEVERAL_TOPICS = frozenset({"sparkplug"})  # codecs whose devices send on several topics, one a kind of message
+
+
+def codec_of(source: Source) -> Decoder:
+    """What reads the source's payloads: one of CODECS, or that of commands, which no configuration names."""
+    return CommandCodec(source) if source.codec == COMMAND else CODECS[source.codec](source)

@@ -3,7 +3,7 @@
 import numpy as np
 from msgspec.structs import replace
 
-from agent.decode.codec import Codec
+from agent.decode.codec import Decoder
 from agent.decode.expand import Expander
 from agent.decode.readings import Batch, Decoded, Fault
 from agent.decode.unread import Unread
@@ -12,7 +12,7 @@ from agent.decode.unread import Unread
 class Compressed:
     """Expands payloads and hands them to another codec."""
 
-    def __init__(self, codec: Codec, expander: Expander) -> None:
+    def __init__(self, codec: Decoder, expander: Expander) -> None:
         self._codec = codec
         self._expander = expander
 

@@ -14,13 +14,14 @@ from typing import Final, NamedTuple
 
 from agent.decode.cells import CellReadings, Cells
 from agent.decode.device_name import DeviceName
+from agent.decode.intervention_words import InterventionWords, word_problems
 from agent.decode.readings import Batch, Decoded, Fault
 from agent.decode.unread import Unread
 from agent.decode.unused_settings import unused_settings
 from agent.reasons import ReasonName
 from agent.values.times import IMPOSSIBLE_NS, NS_PER, T_NS_MAX
 from agent.values.value import BadValue, number_of_text, shown, value_of
-from agent.words import Source
+from agent.words import InterventionKind, Source
 
 TIME_FIELD: Final = "timestamp"
 MEASUREMENT: Final = "measurement"
@@ -61,13 +62,17 @@ class InfluxCodec:
         self._device = DeviceName(source)
         self._tag_names = [path for _, path in source.tags]
         self._columns = {field: column for column, field in enumerate(source.fields)}
+        self._words = InterventionWords(source)
+        if self._words.field:
+            self._columns.setdefault(self._words.field, len(source.fields))  # no channel's
         self._ns_per = 1 if source.time_unit == "ns" else NS_PER.get(source.time_unit, 0)
         self._series: dict[str, Series] = {}
 
     @staticmethod
     def problems(source: Source) -> Iterator[tuple[str, str]]:
         """Settings of a source that the codec cannot use; see `agent.decode.codec`."""
-        yield from unused_settings(source, "time", "tags")
+        yield from unused_settings(source, "time", "tags", "interventions")
+        yield from word_problems(source)
         if source.time_unit == "iso8601":
             yield "time.unit", "line protocol has numbers: ns, where its sender was not told otherwise; s, ms or us"
         if source.time_unit != "arrival" and source.time_field != TIME_FIELD:
@@ -113,7 +118,7 @@ class InfluxCodec:
                 if n_wrong > WRONG_LINES_MAX:
                     raise Unread("malformed", wrong) from None
             else:
-                if one.values:
+                if one.values or one.kind:
                     cells.append(one)
         if not n_lines:
             raise Unread("empty", "no line")
@@ -131,6 +136,7 @@ class InfluxCodec:
             raise Unread("malformed", "no fields")
         series = self._series.get(head[1]) or self._remember(head[1])
         found: list[tuple[int, float]] = []
+        kind = None
         end, separator = head.end(), ","
         while separator == ",":
             field = _FIELD.match(line, end)
@@ -141,7 +147,9 @@ class InfluxCodec:
             if "\\" in name:
                 name = _ESCAPED.sub(r"\1", name)
             column = self._columns.get(f"{series.measurement}.{name}", self._columns.get(name))
-            if column is not None:
+            if column == len(self._source.channels):
+                kind = self._kind(text, doubts)
+            elif column is not None:
                 found.append((column, float(text) if _PLAIN.fullmatch(text) else self._value(text, column, doubts)))
             elif self._source.report_extra:
                 doubts.setdefault(
@@ -149,7 +157,20 @@ class InfluxCodec:
                 )
         t_ns = self._t_ns(line[end:], arrived_ns)
         device = "" if self._device.is_in_topic else self._device.of(topic_tags, series.tags)
-        return Cells(device, t_ns, found)
+        return Cells(device, t_ns, found, kind)
+
+    def _kind(self, text: str, doubts: Doubts) -> InterventionKind | None:
+        """What a field says was done to the machine, None, and perhaps a doubt, for nothing."""
+        if text.startswith('"'):
+            found: str | bool | float = _ESCAPED_IN_TEXT.sub(r"\1", text[1:-1])
+        elif text in _BOOLEANS:
+            found = bool(_BOOLEANS[text])
+        else:
+            found = text.rstrip("iu")
+        kind = self._words.kind(found)
+        if kind is None and text.startswith('"') and (doubt := self._words.doubt(found)):
+            doubts.setdefault("unknown_intervention", doubt)
+        return kind
 
     def _value(self, text: str, column: int, doubts: Doubts) -> float:
         """The number of a field's value; NaN, and a doubt, for one that is none."""

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from agent.decode.address import Addresses
-from agent.decode.codec import CODECS, Remembers
+from agent.decode.codec import Remembers, codec_of
 from agent.decode.layout import Layout
 from agent.decode.part import Part, Reader
 from agent.decode.readings import Address, Batch, Readings
@@ -68,7 +68,7 @@ class Intake:
 
         Raises ValueError, changing nothing, for what a codec does not take.
         """
-        codecs = [CODECS[source.codec](source) for source in self._sources]
+        codecs = [codec_of(source) for source in self._sources]
         for source, codec in zip(self._sources, codecs, strict=True):
             if isinstance(codec, Remembers) and source.name in kept:
                 codec.restore(kept[source.name])

@@ -25,7 +25,7 @@ class Layout:
         self._columns = [_columns(source) for source in sources]
         widths = [sources[owner].width or len(sources[owner].channels) for owner in self.owner]
         for source, columns, width in zip(sources, self._columns, widths, strict=True):
-            if len(columns) != len(source.channels) or max(columns, default=0) >= width:
+            if len(columns) != len(source.channels) or max(columns, default=-1) >= width:
                 what = f"{len(source.channels)} channels in the columns {columns} of {width}"
                 raise ValueError(f"source {source.name!r} has {what}")
         self.n_columns = max(widths)

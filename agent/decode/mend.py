@@ -140,7 +140,7 @@ class _Walk:
         if leaf.kind == "value":
             return self._any_value(leaf, found)
         if leaf.kind == "intervention":
-            return found if isinstance(found, str) else None
+            return found if isinstance(found, str) or (isinstance(found, int | float) and abs(found) < 2**53) else None
         return _name(found) if not isinstance(found, bool) else None
 
     def _column(self, index: int, found: object) -> object:

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from agent.decode.codec import CODECS, Codec
+from agent.decode.codec import Decoder, codec_of
 from agent.decode.compressed import Compressed
 from agent.decode.device_name import DeviceName
 from agent.decode.expand import Expander
@@ -66,7 +66,7 @@ class Reader:
         source = sources[index]
         self._is_compressed = source.compression != "none"
         self._expander = Expander(source.compression, payload_bytes_max)
-        self.use(CODECS[source.codec](source))
+        self.use(codec_of(source))
         self.undecodable = Undecodable()
         self._index, self._owner = index, owner
         self._channels, self._fields = source.channels, source.fields
@@ -75,7 +75,7 @@ class Reader:
         self._is_in_topic = DeviceName(source).is_in_topic
         self._fine_ids: set[str] = set()
 
-    def use(self, codec: Codec) -> None:
+    def use(self, codec: Decoder) -> None:
         """From now on this one decodes."""
         self.codec = codec
         self._decode = Compressed(codec, self._expander).decode if self._is_compressed else codec.decode
@@ -167,14 +167,14 @@ class Reader:
     ) -> tuple[list[tuple[int, Intervention]], list[Fault]]:
         """The rows of those that can be used and they themselves, and why others cannot."""
         found, faults = [], []
-        for row, device, t_ns, kind in decoded.interventions:
+        for row, device, t_ns, kind, note in decoded.interventions:
             name = device or batch.addresses[row].device
             if self._problem(name):
                 faults.append(Fault(row, "device_id", self._misnamed_text(name)))
             elif t_ns < 0:
                 faults.append(Fault(row, "impossible_time", _impossible_text()))
             else:
-                found.append((row, Intervention(int(message[row]), self._owner, name, t_ns, kind)))
+                found.append((row, Intervention(int(message[row]), self._owner, name, t_ns, kind, note)))
         return found, faults
 
     def _group(

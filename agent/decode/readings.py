@@ -51,6 +51,7 @@ class Intervened(NamedTuple):
     device: str | None
     t_ns: int
     kind: InterventionKind
+    note: str = ""
 
 
 class Fault(NamedTuple):
@@ -91,6 +92,7 @@ class Intervention(NamedTuple):
     device: str
     t_ns: int
     kind: InterventionKind
+    note: str = ""
 
 
 class Readings(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ import msgspec
 
 from agent.decode.cells import CellReadings, Cells
 from agent.decode.device_name import DeviceName
+from agent.decode.intervention_words import InterventionWords, word_problems
 from agent.decode.readings import Batch, Decoded, Fault
 from agent.decode.unread import Unread
 from agent.decode.unused_settings import unused_settings
@@ -25,7 +26,7 @@ from agent.errors import Unreadable
 from agent.reasons import ReasonName
 from agent.values.times import IMPOSSIBLE_NS, T_NS_MAX
 from agent.values.value import BadValue, shown, value_of
-from agent.words import Source
+from agent.words import InterventionKind, Source
 
 T = TypeVar("T")
 
@@ -112,14 +113,16 @@ class SenmlCodec:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._device = DeviceName(source)
-        self._names = Names(source.fields)
+        self._words = InterventionWords(source)
+        self._names = Names((*source.fields, *filter(None, [self._words.field])))
         self._n_tags = len(source.tags)
         self._has_time = source.time_unit != "arrival"
 
     @staticmethod
     def problems(source: Source) -> Iterator[tuple[str, str]]:
         """Settings of a source that the codec cannot use; see `agent.decode.codec`."""
-        yield from unused_settings(source, "time", "tags")
+        yield from unused_settings(source, "time", "tags", "interventions")
+        yield from word_problems(source)
         if (source.time_unit, source.time_field) not in (("arrival", ""), ("s", TIME_FIELD)):
             yield "time", f'records have their time in seconds as "{TIME_FIELD}": field = "{TIME_FIELD}", unit = "s"'
         for name, path in source.tags:
@@ -171,9 +174,12 @@ class SenmlCodec:
             if len(name) > NAME_CHARS_MAX:
                 raise Unread("too_large", f"a name of {len(name)} characters; at most {NAME_CHARS_MAX} are read")
             found: list[tuple[int, float]] = []
+            kind = None
             column, rest = self._names.find(name, unit)
             has_value = record.has_value or (record.n is not None and base.bv is not None)
-            if column is not None and has_value:
+            if column == len(self._source.channels):
+                kind = self._kind(record, doubts)
+            elif column is not None and has_value:
                 found.append((column, self._value(record, base, column, doubts)))
             if record.s is not None or base.bs is not None:
                 of_sum, rest_of_sum = self._names.find(name, unit, SUM)
@@ -181,19 +187,27 @@ class SenmlCodec:
                     total = Record(v=(base.bs or 0.0) + (record.s or 0.0))
                     found.append((of_sum, self._value(total, _NO_BASE, of_sum, doubts)))
                     rest = rest_of_sum
-            if found:
+            if found or kind:
                 t_ns = self._t_ns((base.bt or 0.0) + (record.t or 0.0), arrived_ns)
                 if self._device.is_in_topic:
-                    _hear(things, found[-1][0] if rest == name else None, rest)
+                    _hear(things, found[-1][0] if found and rest == name else None, rest)
                     device = ""
                 else:
                     device = self._device.of(topic_tags, (rest,) * self._n_tags)
-                cells.append(Cells(device, t_ns, found))
-            elif has_value and self._source.report_extra:
+                cells.append(Cells(device, t_ns, found, kind))
+            elif column is None and has_value and self._source.report_extra:
                 doubts.setdefault("extra_channel", f"no channel is the end of the name {shown(name)}")
         if not cells:
             raise Unread("no_channels", f"no record's name ends with one of {', '.join(self._source.fields)}")
         return cells
+
+    def _kind(self, record: Record, doubts: Doubts) -> InterventionKind | None:
+        """What a record says was done to the machine, None, and perhaps a doubt, for nothing."""
+        found = next((one for one in (record.vs, record.vb, record.v) if one is not None), None)
+        kind = self._words.kind(found)
+        if kind is None and (doubt := self._words.doubt(found)):
+            doubts.setdefault("unknown_intervention", doubt)
+        return kind
 
     def _value(self, record: Record, base: Record, column: int, doubts: Doubts) -> float:
         """The number of a record; NaN, and a doubt, for one that has none."""

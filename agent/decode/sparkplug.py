@@ -8,6 +8,7 @@ messages count, and in which order, is decided in `sparkplug_nodes`.
 from collections.abc import Iterator
 from typing import Final
 
+from agent.decode.intervention_words import word_problems
 from agent.decode.readings import Batch, Decoded
 from agent.decode.sparkplug_memory import keep, restored
 from agent.decode.sparkplug_metrics import Metrics, Output
@@ -44,6 +45,7 @@ class SparkplugCodec:
             yield "tags", "a Sparkplug payload has no fields beside its metrics"
         if source.payload != PayloadForm(numbers_as_text=source.payload.numbers_as_text):
             yield "payload", "the form of a Sparkplug payload is fixed; of these keys only numbers_as_text is used"
+        yield from word_problems(source)
 
     def keep(self) -> bytes:
         """See `agent.decode.codec.Remembers`."""

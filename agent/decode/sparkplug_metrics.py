@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from agent.decode.intervention_words import InterventionWords
 from agent.decode.readings import Decoded, Fault, Intervened, readings_max
 from agent.decode.sparkplug_layout import Layout, layout_of
 from agent.decode.sparkplug_nodes import AMBIGUOUS, UNKNOWN, UNUSED, Birth
@@ -72,7 +73,7 @@ class Metrics:
     """
 
     def __init__(self, source: Source) -> None:
-        self._channels, self._rule = source.channels, source.interventions
+        self._channels, self._words = source.channels, InterventionWords(source)
         self._numbers_as_text = source.payload.numbers_as_text
         self._width = len(source.channels)
         self._readings_max = readings_max(self._width)
@@ -80,11 +81,11 @@ class Metrics:
         firsts = enumerate(map(fields.index, fields))
         self._twice = [(column, first) for column, first in firsts if column != first]  # two channels, one metric
         self._column_of = {field: fields.index(field) for field in fields}
-        if self._rule is not None:
-            self._column_of.setdefault(self._rule.field.encode(), self._width)
+        if self._words.field:
+            self._column_of.setdefault(self._words.field.encode(), self._width)
         self._layouts: dict[tuple[object, int, bytes], Layout | None] = {}  # None: one payload came, or none can be
         self._layouts_bytes = 0
-        self._n_columns = self._width + (self._rule is not None)
+        self._n_columns = self._width + bool(self._words.field)
         self.fields = (*fields, *(field for field, column in self._column_of.items() if column == self._width))
 
     def decoded(self, out: Output, requests: Sequence[tuple[str, bytes]]) -> Decoded:
@@ -175,7 +176,7 @@ class Metrics:
             of_time = found[time_ms]
             told = of_time.pop(self._width, None)
             if told is not None and not is_birth:
-                self._intervene(row, at, told, birth, time_ms, out)
+                self._intervene(row, at, told, birth, time_ms, doubts, out)
             if of_time:
                 has_readings = True
                 values = [self._number(metric, birth, column, doubts) for column, metric in of_time.items()]
@@ -198,17 +199,19 @@ class Metrics:
             doubts.append(("bad_value", f"{channel.field} is {error}"))
         return math.nan
 
-    def _intervene(self, row: int, at: Place, metric: Metric, birth: Birth, time_ms: int, out: Output) -> None:
-        assert self._rule is not None  # or no metric would have this column
+    def _intervene(
+        self, row: int, at: Place, metric: Metric, birth: Birth, time_ms: int, doubts: list[Doubt], out: Output
+    ) -> None:
         datatype = birth.datatype(self._width) or metric.datatype
         try:
             found = value(metric, datatype)
         except ValueError:
             return
-        text = str(bool(found)).lower() if datatype == BOOLEAN else f"{found:g}" if isinstance(found, float) else found
-        for word, kind in self._rule.words:
-            if word == str(text):
-                out.interventions.append(Intervened(row, at.id, _ns(time_ms), kind))
+        kind = self._words.kind(bool(found) if datatype == BOOLEAN else found)
+        if kind is not None:
+            out.interventions.append(Intervened(row, at.id, _ns(time_ms), kind))
+        elif doubt := self._words.doubt(found):
+            doubts.append(("unknown_intervention", doubt))
 
 
 def _ns(time_ms: int) -> int:

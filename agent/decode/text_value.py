@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.decode.device_name import payload_names
+from agent.decode.intervention_words import InterventionWords
 from agent.decode.readings import Address, Batch, Decoded, Fault, Intervened
 from agent.decode.topic_channel import NO_CHANNEL, TAGS_MAX, TopicChannel
 from agent.decode.unread import Unread
 from agent.decode.unused_settings import unused_settings
 from agent.values.numbers import NUMBER_CHARS_MAX
 from agent.values.value import BadValue, shown, value_of
-from agent.words import Int64, InterventionKind, Source
+from agent.words import Int64, Source
 
 _TAGS = itemgetter(2)  # of an Address
 _ONLY: Final = 0  # the column of a source's one channel, where its topics name none
@@ -30,7 +31,7 @@ class TextValueCodec:
     def __init__(self, source: Source) -> None:
         self._channels = source.channels
         self._topic_channel = TopicChannel(source) if source.channel else None
-        self._kinds: dict[str, InterventionKind] = dict(source.interventions.words) if source.interventions else {}
+        self._words = InterventionWords(source)
         self._report_extra = source.report_extra
         self._why_unread: dict[tuple[str, ...], str] = {}  # by the tags of an Address
 
@@ -53,13 +54,15 @@ class TextValueCodec:
         interventions: list[Intervened] = []
         for row in np.flatnonzero(np.isnan(values) | (columns == NO_CHANNEL)).tolist():
             payload, column = batch.payloads[row], int(columns[row])
-            kind = self._kinds.get(_text(payload)) if self._kinds else None
+            kind = self._words.kind(_text(payload))
             try:
                 if kind is not None:
                     interventions.append(Intervened(row, None, int(batch.arrived_ns[row]), kind))
                 elif column != NO_CHANNEL or not payload:
                     values[row] = self._value(payload, column)
                     continue
+                elif self._topic_channel is None:
+                    faults.append(Fault(row, "no_channels", self._words.no_word(_text(payload))))
                 elif self._report_extra:
                     faults.append(Fault(row, "extra_topic", self._unread(batch.addresses[row])))
             except Unread as error:
@@ -92,8 +95,7 @@ class TextValueCodec:
 
     def _unread(self, address: Address) -> str:
         """Why a message is of no channel. Half of a tree's topics may be, so the text is remembered."""
-        if self._topic_channel is None:
-            return "the source has no channels, and it is no word of `interventions`"
+        assert self._topic_channel is not None
         why = self._why_unread.get(address.tags)
         if why is None:
             why = f"no channel has the field {shown(self._topic_channel.field(address.tags))}, which the topic names"

@@ -16,6 +16,7 @@ import numpy as np
 from agent.decode.device_name import DeviceName, payload_names
 from agent.decode.flat import Found, readings_of, text_of
 from agent.decode.forms import FORMS
+from agent.decode.intervention_words import InterventionWords
 from agent.decode.mend import mended
 from agent.decode.paths import Keys, Path, readings_steps
 from agent.decode.readings import Batch, Decoded, Fault, Intervened
@@ -23,7 +24,7 @@ from agent.decode.shape import Leaf, Shape, ShapeProblem, leaves
 from agent.decode.typed import payload_type
 from agent.decode.unread import Unread
 from agent.values.times import IMPOSSIBLE_NS
-from agent.words import Devices, Int64, Source
+from agent.words import Devices, Int64, InterventionKind, Source
 
 WIDE: Final = 64  # leaves; with fewer of them no payload takes long
 COMPARISONS_MAX: Final = 2**21  # of fields with leaves, about 10 ms: msgspec goes through the leaves for each field
@@ -67,7 +68,7 @@ class TreeCodec:
         key_names = [step.name for step in self._shape.steps if isinstance(step, Keys)]
         self._keys = [key_names.index(name) for name in payload_names(source)[len(self._tags) :]]
         self._intervention = self._shape.places.get(("intervention", 0))
-        self._kinds = dict(source.interventions.words) if source.interventions else {}
+        self._words = InterventionWords(source)
 
     def decode(self, batch: Batch) -> Decoded:
         """The readings of payloads; see `agent.decode.codec`."""
@@ -165,10 +166,13 @@ class TreeCodec:
 
     def _with_interventions(self, texts: Sequence[Any], decoded: Decoded) -> Decoded:
         """With what readings say of work on the machine, a text each. One that says nothing else is no reading."""
-        kinds = list(map(self._kinds.get, texts))
-        if not any(kinds):
-            return decoded
+        kinds = list(map(self._words.kind, texts))
         row = np.arange(len(kinds)) if decoded.row is None else decoded.row
+        faults = [*decoded.faults, *self._strange_words(texts, kinds, row)]
+        if not self._source.channels:
+            faults += self._silent(texts, kinds, row, faults)
+        elif not any(kinds):
+            return msgspec.structs.replace(decoded, faults=faults)
         interventions = [
             Intervened(int(row[item]), None if decoded.device is None else decoded.device[item], int(t_ns), kind)
             for item, (kind, t_ns) in enumerate(zip(kinds, decoded.t_ns, strict=True))
@@ -176,8 +180,28 @@ class TreeCodec:
         ]
         is_told = np.array([kind is not None for kind in kinds]) & (decoded.t_ns != IMPOSSIBLE_NS)
         kept = ~(is_told & np.isnan(decoded.x).all(axis=1))
+        if not self._source.channels:
+            kept = decoded.t_ns == IMPOSSIBLE_NS  # no reading, but something to be said
         device = None if decoded.device is None else decoded.device[kept]
-        return Decoded(row[kept], decoded.t_ns[kept], decoded.x[kept], decoded.faults, device, interventions)
+        return Decoded(row[kept], decoded.t_ns[kept], decoded.x[kept], faults, device, interventions)
+
+    def _silent(
+        self, texts: Sequence[Any], kinds: Sequence[InterventionKind | None], row: Int64, faults: Sequence[Fault]
+    ) -> list[Fault]:
+        """Payloads of which nothing is said yet and that tell of no work: of a source that reads nothing else."""
+        found = dict(zip(row.tolist(), texts, strict=True))
+        said = {of for of, kind in zip(row.tolist(), kinds, strict=True) if kind} | {fault.row for fault in faults}
+        return [Fault(of, "no_channels", self._words.no_word(text)) for of, text in found.items() if of not in said]
+
+    def _strange_words(
+        self, texts: Sequence[Any], kinds: Sequence[InterventionKind | None], row: Int64
+    ) -> Iterator[Fault]:
+        """One doubt of each payload that has a text which is no word."""
+        last = -1
+        for of, text, kind in zip(row.tolist(), texts, kinds, strict=True):
+            if kind is None and of != last and (doubt := self._words.doubt(text)):
+                last = of
+                yield Fault(of, "unknown_intervention", doubt)
 
 
 def _for_few_fields(

@@ -115,6 +115,7 @@ class Status(msgspec.Struct, frozen=True):
     lag_s          age of the newest message when it was stepped, null when none has come
     devices        by quality; `stale` ones have fallen silent
     drops          source -> reason -> count since the agent started, doubts such as `missing_channel` included
+    interventions  what was done to machines, as taken since the agent started
     queues         `outbox` and `parked` messages; `waiting_rows` of devices that are beyond their share
     undecodable    source -> share of its newest messages that could not be read, of sources above
                    `agent.undecodable_max`
@@ -132,6 +133,7 @@ class Status(msgspec.Struct, frozen=True):
     queues: dict[str, int]
     devices: dict[str, int]
     alerts: dict[str, int]
+    interventions: int
     drops: dict[str, dict[str, int]]
     undecodable: dict[str, float]
     shed: dict[str, dict[str, int]]

@@ -35,6 +35,10 @@ class Topics:
         return f"{self.root}/event"
 
     @property
+    def intervention(self) -> str:
+        return f"{self.root}/intervention"
+
+    @property
     def alerts(self) -> str:
         """The filter of every standing alert."""
         return f"{self.root}/alert/#"

@@ -54,7 +54,8 @@ class Inbox:
         policies     by source, for those that are no default
         counts       to be added to, where several inboxes have the same
         stop_s_max   how long reading may stop by `block`
-        passes_over  topics that begin so are neither taken nor counted, "" for none: what the agent itself publishes
+        passes_over  topics that begin so are neither taken nor counted, "" for none: what the agent itself publishes.
+                     Those that a source names in full are read: commands
         """
         self.counts: DropCounts = Counter() if counts is None else counts
         self.received = Received()
@@ -62,6 +63,7 @@ class Inbox:
         self.topic_texts: dict[bytes, str] = {}
         self._now_ns = now_ns
         self._passes_over = passes_over
+        self._commands = {topic for source in sources for topic in source.topics if topic.startswith(passes_over)}
         self._sources = sources
         self._ways = Ways(sources, reads)
         self._means: dict[str, tuple[Source, str] | None] = {}  # topic -> source and device
@@ -149,7 +151,7 @@ class Inbox:
         except UnicodeDecodeError:
             self._drop(topic.decode("ascii", "backslashreplace"), "topic", "is not UTF-8")
             return None
-        if self._passes_over and text.startswith(self._passes_over):
+        if self._passes_over and text.startswith(self._passes_over) and text not in self._commands:
             return None
         if not _NOT_IN_A_TOPIC.isdisjoint(text):
             self._drop(text, "topic", "holds a wildcard or NUL")
@@ -177,7 +179,8 @@ class Inbox:
         """
         source, device = self._whose(topic)
         if source and not device:
-            self._is_named_by_payload.add(source)
+            if self._brings_readings(topic):
+                self._is_named_by_payload.add(source)
             return source, topic
         return ("", "") if device_id_problem(device, self.bounds.device_id_bytes_max) else (source, device)
 
@@ -194,6 +197,11 @@ class Inbox:
         """A repeated delivery cannot be known by its event time when that is the time of arrival."""
         found = self._find(topic)
         return found is not None and found[0].time_unit == "arrival"
+
+    def _brings_readings(self, topic: str) -> bool:
+        """What brings nothing but interventions loses no rows of its source."""
+        found = self._find(topic)
+        return found is not None and bool(found[0].channels)
 
     def _find(self, topic: str) -> tuple[Source, str] | None:
         """The source that a topic matches, and the device that it names; remembered, since patterns may be many."""

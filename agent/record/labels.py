@@ -41,8 +41,8 @@ class Labels:
         writer = csv.writer(text, lineterminator="\n")
         if not before:
             writer.writerow(HEADER)
-        for source, device, t_ns, kind, _ in self._waiting:
-            writer.writerow((device, self._time(source, t_ns), kind, source))
+        for one in self._waiting:
+            writer.writerow((one.device, self._time(one.source, one.t_ns), one.kind, one.source))
         whole = before + text.getvalue().encode()
         if len(whole) > BYTES_MAX:
             del self._waiting[WAITING_MAX:]

@@ -11,7 +11,7 @@ from pathlib import Path
 from agent.errors import StateRefused
 from agent.store.database import BUSY_TIMEOUT_S
 from agent.store.migration import with_outputs
-from agent.store.schema import ALERTS, ALERTS_OF_OLDER, SCHEMA_VERSION, Unusable, read_alert
+from agent.store.schema import ALERTS, ALERTS_OF_OLDER, FIRST_WITH_MODELS, Unusable, read_alert
 from agent.words import AlertEvent
 
 
@@ -66,7 +66,7 @@ class AlertTable:
         version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
         if version == self._version:
             return None
-        is_older = 0 < self._db.execute("PRAGMA user_version").fetchone()[0] < SCHEMA_VERSION
+        is_older = 0 < self._db.execute("PRAGMA user_version").fetchone()[0] < FIRST_WITH_MODELS
         query = ALERTS_OF_OLDER if is_older else ALERTS  # until the agent of this version has started
         events = self._db.execute(f"{query} ORDER BY source, device, model, head").fetchall()
         if is_older:

@@ -3,6 +3,7 @@
 Version 1 had a row a device and head, whatever its source. Version 2 named the source, and said of each row of the
 outbox in which chain it was and whether the broker had refused it. Both kept the messages of MQTT, the one sink of
 their time. Version 3 keeps events, and the alert's key has the model: a message becomes the event that gives it.
+Version 4 also keeps interventions.
 """
 
 import sqlite3
@@ -13,10 +14,10 @@ from urllib.parse import unquote
 import msgspec
 
 from agent.errors import Unreadable
-from agent.store.schema import SCHEMA_VERSION, TABLES, Unusable, chain_of, check_rows
+from agent.store.schema import INTERVENTION_TABLE, SCHEMA_VERSION, TABLES, Unusable, chain_of, check_rows
 from agent.words import MAIN_MODEL, AlertEvent, AlertKey, BundleLabel, Severity
 
-OLDER = (1, 2)
+OLDER = (1, 2, 3)
 _SINK = "mqtt"
 _TO_3 = """
 ALTER TABLE alert RENAME TO old_alert;
@@ -106,16 +107,10 @@ def migrate(db: sqlite3.Connection, version: int) -> None:
     """From one of the OLDER versions. Raises Unusable when a row is not as it was written: nothing has then changed."""
     db.execute("BEGIN IMMEDIATE")
     try:
-        _run(db, _TO_3)
-        _run(db, TABLES)
-        alerts = db.execute("SELECT source, device, head, stands, t_ns, event FROM old_alert").fetchall()
-        for source, device, head, stands, t_ns, event in alerts:
-            row = (source, device, MAIN_MODEL, head, stands, t_ns, with_outputs(event))
-            db.execute("INSERT INTO alert VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-        parked = "parked" if version > 1 else "0"
-        rows = f"SELECT number, topic, payload, retain, {parked} FROM old_outbox ORDER BY number"
-        _take_outbox(db, db.execute(rows).fetchall())
-        _run(db, _DONE)
+        if version < 3:
+            _to_events(db, version)
+        else:
+            _run(db, INTERVENTION_TABLE)
         check_rows(db)
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     except BaseException as error:
@@ -124,6 +119,20 @@ def migrate(db: sqlite3.Connection, version: int) -> None:
             raise Unusable(f"an event in its outbox cannot be read ({error})") from None
         raise
     db.execute("COMMIT")
+
+
+def _to_events(db: sqlite3.Connection, version: int) -> None:
+    """From version 1 or 2, which kept messages of MQTT."""
+    _run(db, _TO_3)
+    _run(db, TABLES)
+    alerts = db.execute("SELECT source, device, head, stands, t_ns, event FROM old_alert").fetchall()
+    for source, device, head, stands, t_ns, event in alerts:
+        row = (source, device, MAIN_MODEL, head, stands, t_ns, with_outputs(event))
+        db.execute("INSERT INTO alert VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    parked = "parked" if version > 1 else "0"
+    rows = f"SELECT number, topic, payload, retain, {parked} FROM old_outbox ORDER BY number"
+    _take_outbox(db, db.execute(rows).fetchall())
+    _run(db, _DONE)
 
 
 def with_outputs(event: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
+from agent.config.commands import COMMANDS
 from agent.core.snapshot import OF_MODELS, Header, read_header
 from agent.errors import SnapshotRefused
 from agent.store import file, snapshot
@@ -46,7 +47,7 @@ def _lost(
     except (OSError, file.Corrupt, SnapshotRefused):  # `run` sets such a file aside and says so
         return
     for source in header.sources:
-        if source not in sources:
+        if source not in sources and not source.startswith(COMMANDS):
             what = "its devices keep their states until a row of another source names them, or they are forgotten"
             yield "source", source, what
     for model in _models(header):

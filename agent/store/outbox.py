@@ -9,10 +9,11 @@ from pathlib import Path
 
 import msgspec
 
+from agent.store import interventions
 from agent.store.cursor import Cursor
 from agent.store.database import Database
-from agent.store.schema import ALERTS, read_alert
-from agent.words import AlertEvent
+from agent.store.schema import ALERTS, INTERVENTIONS, read_alert, read_intervention
+from agent.words import AlertEvent, InterventionLabel
 
 ALERT_TABLE = "alerts.db"  # in the state directory
 _ENDS_THE_KEY = ("forgotten", "source_removed", "model_removed")  # it starts as one never heard
@@ -54,10 +55,11 @@ class Outbox:
         """Events that the bound pushed out, added up over the sinks."""
         return sum(cursor.dropped for cursor in self._cursors.values())
 
-    def commit(self, events: Sequence[AlertEvent]) -> None:
-        """Apply alert events to the table and make them due to every sink, in one transaction."""
+    def commit(self, events: Sequence[AlertEvent], labels: Sequence[InterventionLabel] = ()) -> None:
+        """Apply alert events to the table and make them due to every sink, and keep labels, in one transaction."""
         with self._database.transaction() as db:
             stored = []
+            interventions.add(db, labels)
             for event in events:
                 data = msgspec.json.encode(event)
                 if event.cause in _ENDS_THE_KEY:
@@ -78,6 +80,16 @@ class Outbox:
         """Nobody needs the ended alerts of these (source, device) any more."""
         with self._database.transaction() as db:
             db.executemany("DELETE FROM alert WHERE source = ? AND device = ? AND NOT stands", devices)
+
+    def interventions_from(self, entry: int) -> list[InterventionLabel]:
+        """Those of messages from this entry on, in their order."""
+        query = f"{INTERVENTIONS} WHERE entry >= ? ORDER BY entry, number"
+        return [read_intervention(row) for row in self._database.read(query, entry)]
+
+    def renumber_interventions(self, entry: int) -> None:
+        """Those of later entries are repeated by the entry of this number, in another run of the input log."""
+        with self._database.transaction() as db:
+            db.execute("UPDATE intervention SET entry = ? WHERE entry > ?", (entry, entry))
 
     def standing(self) -> list[AlertEvent]:
         """The last event of each standing alert."""

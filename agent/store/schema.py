@@ -3,7 +3,7 @@
 `alert` has a row a key (source, device, model, head): its standing alert, or the last one that ended. `event` keeps
 what some sink has not told yet, once for all sinks. `due` says what each sink is still to tell: an event, or, where
 `event` is NULL, what stands of a key now, as the table has it then. `chain` is the key as JSON: the events of one key
-leave in their order.
+leave in their order. `intervention` has what was done to machines, each once.
 
 SQLite has no checksum: a bit that flips within a value leaves a database that is whole for SQLite. So each event is
 held against the columns beside it, and what is due against the events.
@@ -14,10 +14,17 @@ import sqlite3
 import msgspec
 
 from agent.errors import Unreadable
-from agent.words import MAIN_MODEL, AlertEvent, AlertKey
+from agent.words import MAIN_MODEL, AlertEvent, AlertKey, InterventionLabel
 
-SCHEMA_VERSION = 3
-TABLES = """
+SCHEMA_VERSION = 4
+FIRST_WITH_MODELS = 3  # version whose alerts have the model in their key
+INTERVENTION_TABLE = """CREATE TABLE intervention (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, device TEXT NOT NULL, kind TEXT NOT NULL,
+    t_ns INTEGER NOT NULL, time_unit TEXT NOT NULL, note TEXT NOT NULL, entry INTEGER NOT NULL,
+    UNIQUE (source, device, kind, t_ns)
+);
+CREATE INDEX intervention_entry ON intervention (entry)"""
+TABLES = f"""
 CREATE TABLE alert (
     source TEXT NOT NULL, device TEXT NOT NULL, model TEXT NOT NULL, head TEXT NOT NULL, stands INTEGER NOT NULL,
     t_ns INTEGER NOT NULL, event BLOB NOT NULL, PRIMARY KEY (source, device, model, head)
@@ -30,9 +37,11 @@ CREATE TABLE due (
 CREATE INDEX due_event ON due (event);
 CREATE INDEX due_chain ON due (sink, chain, number);
 CREATE INDEX due_parked ON due (sink, parked, number);
+{INTERVENTION_TABLE};
 """
 ALERTS = "SELECT source, device, model, head, stands, t_ns, event FROM alert"
 ALERTS_OF_OLDER = f"SELECT source, device, '{MAIN_MODEL}' AS model, head, stands, t_ns, event FROM alert"
+INTERVENTIONS = "SELECT source, device, t_ns, kind, entry, time_unit, note FROM intervention"
 _COLUMNS = ("source", "device", "model", "head", "stands", "t_ns")
 
 
@@ -70,6 +79,14 @@ def read_alert(row: tuple[str, str, str, str, int, int, bytes]) -> AlertEvent:
     return event
 
 
+def read_intervention(row: tuple[str, str, int, str, int, str, str]) -> InterventionLabel:
+    """The label of a row of INTERVENTIONS. Raises Unusable when it is none."""
+    try:
+        return msgspec.convert(row, InterventionLabel)
+    except msgspec.ValidationError as error:
+        raise Unusable(f"the intervention in {row[1]!r} of {row[0]!r} is broken: {error}") from None
+
+
 def create(db: sqlite3.Connection) -> None:
     """The tables of a new database."""
     db.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
@@ -88,6 +105,8 @@ def check_rows(db: sqlite3.Connection) -> None:
     for number, sink, event_number, chain in db.execute("SELECT number, sink, event, chain FROM due"):
         if not isinstance(sink, str) or chain != (_own(chain) if event_number is None else chains.get(event_number)):
             raise Unusable(f"row {number} of its outbox is broken: {sink!r}, event {event_number}, {chain!r}")
+    for row in db.execute(f"{INTERVENTIONS} ORDER BY number"):
+        read_intervention(row)
     db.execute("SAVEPOINT before")  # and a new one can be added
     db.execute("INSERT INTO event (kind, event) VALUES ('', x'')")
     db.execute("INSERT INTO due (sink, event, chain) VALUES ('', last_insert_rowid(), '')")

@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from agent.core import Core
 from agent.core.core import NO_SUCH_MODEL
-from agent.core.entries import AlertsKept, HistoryLost, StateBehind
+from agent.core.entries import AlertsKept, HistoryLost, InterventionsKept, StateBehind
 from agent.errors import StateRefused
 from agent.store import snapshot
 from agent.store.outbox import ALERT_TABLE, Outbox
@@ -44,6 +44,7 @@ class SnapshotDurability:
             self._log.error("snapshot_set_aside", kept=str(one.aside), why=one.why, next_step=next_step)
         last = snapshot.take_last(self._folder)
         is_clean = restored is not None and not refused and restored.name == last
+        self._repeat_interventions()
         if not is_clean:
             self._core.apply(StateBehind())
         ended = self._adopt()
@@ -59,9 +60,9 @@ class SnapshotDurability:
             self._write()  # else the next start finds alerts in the old one that the table knows no more
 
     def before_acknowledge(self, taken: Taken) -> None:
-        """Alerts only: states may be lost up to the last snapshot, and then say `gap`."""
-        if taken.alerts:
-            self._outbox.commit(taken.alerts)
+        """Alerts, and what was done to machines: states may be lost up to the last snapshot, and then say `gap`."""
+        if taken.alerts or taken.labels:
+            self._outbox.commit(taken.alerts, taken.labels)
         if taken.forgotten:
             self._outbox.forget(taken.forgotten)
 
@@ -101,6 +102,14 @@ class SnapshotDurability:
         except OSError as error:
             self._log.error("snapshot_failed", why=str(error), next_step="The older one is kept; tried again later.")
         self._n_messages = n_messages
+
+    def _repeat_interventions(self) -> None:
+        """What was done to machines after the snapshot is in the table with the ends of their alerts: do it again."""
+        entry = self._core.entry
+        labels = self._outbox.interventions_from(entry)
+        if labels:
+            self._core.apply(InterventionsKept(labels))
+            self._outbox.renumber_interventions(entry)
 
     def _adopt(self) -> bool:
         """Take life cycles from the table; True when alerts were ended by that."""

@@ -128,6 +128,10 @@ class RunningAgent:
         assert status["taken"] == self._due
         return status
 
+    def expect(self, n_messages: int) -> None:
+        """Somebody else has published so many."""
+        self._due += n_messages
+
     def status(self) -> Json:
         """The newest status of this process."""
         return json.loads(self._heard(f"{ROOT}/status")[-1].payload)

@@ -11,7 +11,7 @@ from tests.broker.listener import Heard
 from tests.broker.running_agent import ROOT
 
 FOLDER = Path(__file__).parents[2] / "docs" / "schemas"
-KINDS = ("available", "instance", "status", "alert", "event", "score")
+KINDS = ("available", "instance", "status", "alert", "event", "score", "intervention", "cmd")
 _FORMATS = FormatChecker([])
 
 
@@ -45,4 +45,4 @@ def faults(topic: str, payload: bytes) -> list[str]:
 def check(heard: Iterable[Heard]) -> None:
     """Every message of the agent fits the schema of its topic."""
     found = [fault for one in heard if one.topic.startswith(f"{ROOT}/") for fault in faults(one.topic, one.payload)]
-    assert found == []
+    assert found == [], found[:5]

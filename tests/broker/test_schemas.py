@@ -17,7 +17,16 @@ from tests.bundles import write_small_bundle
 from tests.small_bundle import small_manifest
 from tests.streams import life
 
+INSPECTED = (f"{ROOT}/cmd/intervention/press", b'{"device":"p9","kind":"inspected","t":100}')
 TOPICS = (FOLDER.parent / "topics.md").read_text()
+
+
+@pytest.fixture
+def commanded(broker, make_agent):
+    """An agent that takes commands."""
+    one = make_agent(configuration(broker.port) + "[commands]\ninterventions = true\n")
+    one.go()
+    return one
 
 
 def test_the_schemas_are_schemas_and_closed():
@@ -43,21 +52,24 @@ def test_every_property_is_described():
             assert len(described["description"]) > 10, f"{kind}: {name}"
 
 
-def test_all_kinds_of_real_traffic_fit(agent):
-    """A machine that wears out, is mended and clears; a clean stop. The fixture checks it all."""
+def test_all_kinds_of_real_traffic_fit(commanded):
+    """A machine that wears out, is mended and clears, and is inspected; a clean stop. The fixture checks it all."""
+    agent = commanded
     agent.feed(life("p1", 60) + life("p1", 40, start=61, wear_from=1000))
+    agent.feed([INSPECTED])
     agent.stop()
     agent.listener.wait_for(lambda one: one.payload == b"stopped", "stopped")
     assert {kind_of(one.topic) for one in agent.listener.heard} == set(KINDS)
     assert {event["event"] for event in agent.events()} == {"raised", "updated", "cleared"}
 
 
-def test_the_page_says_what_is_retained_and_at_which_qos(agent):
-    """Every topic that is heard is in the table, and as it is there."""
-    agent.feed(life("p1", 60))
+def test_the_page_says_what_is_retained_and_at_which_qos(commanded):
+    """Every topic that is heard is in the table, and as it is there; the agent says all but commands."""
+    agent = commanded
+    agent.feed([*life("p1", 60), INSPECTED])
     rows = re.findall(r"^\| `forewarn/NODE/(\w+)[^`]*` \| (yes|no) \| (\d) \|", TOPICS, re.MULTILINE)
     held = {kind_of(topic) for topic in agent.broker.retained(f"{ROOT}/#")}
-    said = {kind_of(one.topic): one.qos for one in agent.listener.heard}
+    said = {kind: one.qos for one in agent.listener.heard if (kind := kind_of(one.topic)) != "cmd"}
     assert {(kind, "yes" if kind in held else "no", str(qos)) for kind, qos in said.items()} == set(rows)
 
 

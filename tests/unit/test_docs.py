@@ -252,7 +252,14 @@ def test_each_command_and_option_says_what_it_does():
 
 def test_the_page_of_topics_has_every_field():
     text = (DOCS / "topics.md").read_text()
-    assert re.findall(r"<!-- fields of (\w+) -->", text) == ["instance", "status", "event", "score"]
+    assert re.findall(r"<!-- fields of (\w+) -->", text) == [
+        "instance",
+        "status",
+        "event",
+        "score",
+        "intervention",
+        "cmd",
+    ]
     for field in ("node", "broker.input.path", "time_to_fault.at_most", "rul"):
         assert f"| `{field}` |" in text
 

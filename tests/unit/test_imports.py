@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = [
     {"cli"},
-    {"list_alerts", "run", "record", "sample", "command", "doctor", "replay"},
+    {"list_alerts", "list_interventions", "intervene", "run", "record", "sample", "command", "doctor", "replay"},
     {"receive", "store", "publish"},
     {"mqtt", "log", "signals", "service_manager", "table"},
     {"config"},

@@ -39,7 +39,7 @@ def test_a_repair_ends_the_alert_with_its_cause_and_the_machine_begins_a_life():
     assert take(into, life("p1", 60)).alerts[0].kind == "raised"
     taken = take(into, [("plant/p1/cycle", b"repaired")])
     assert [(event.kind, event.cause, event.device) for event in taken.alerts] == [("cleared", "repaired", "p1")]
-    assert taken.labels == [InterventionLabel("press", "p1", 5 * 10**9, "repaired", 60)]
+    assert taken.labels == [InterventionLabel("press", "p1", 5 * 10**9, "repaired", 60, "cycle")]
     begun = take(core(replace(JSON, first_seen="new")), life("p1", 15))
     assert bytes_of(take(into, life("p1", 15)), "p1") == bytes_of(begun, "p1")
 

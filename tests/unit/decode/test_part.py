@@ -135,7 +135,7 @@ def test_ids_of_payloads_are_remembered_within_a_bound(monkeypatch):
 
 def test_interventions_name_their_device_and_a_message_that_brings_one_is_used():
     readings = read([("", 5, "repaired"), ("extra_channel", "c")], [("malformed", "")])
-    assert [tuple(one) for one in readings.interventions] == [(0, 0, "d0", 5, "repaired")]
+    assert [tuple(one) for one in readings.interventions] == [(0, 0, "d0", 5, "repaired", "")]
     assert reasons(readings) == [(0, "extra_channel"), (1, "malformed")]
 
 
@@ -226,5 +226,5 @@ def test_a_source_without_channels_brings_interventions_alone():
     rule = InterventionRule("", (("fixed", "repaired"),))
     work = replace(BY_TOPIC, name="w", topics=("w/{device}",), codec="text", channels=(), interventions=rule, joins="s")
     readings = intake(BY_TOPIC, work).read(["w/d0", "w/d1"], [b"fixed", b"what"], np.array([5, 6]))
-    assert [tuple(one) for one in readings.interventions] == [(0, 0, "d0", 5, "repaired")]
-    assert reasons(readings) == [(1, "extra_topic")]
+    assert [tuple(one) for one in readings.interventions] == [(0, 0, "d0", 5, "repaired", "")]
+    assert reasons(readings) == [(1, "no_channels")]

@@ -75,7 +75,7 @@ def test_a_source_of_interventions_alone_has_no_channels():
     source = replace(TREE, channel="", channels=(), topics=("plant/{device}/service",), interventions=RULE)
     decoded = decode(source, ("p1", b"fixed"), ("p1", b"seen"))
     assert [one.kind for one in decoded.interventions] == ["repaired"]
-    assert [(fault.row, fault.reason) for fault in decoded.faults] == [(1, "extra_topic")]
+    assert [(fault.row, fault.reason) for fault in decoded.faults] == [(1, "no_channels")]
     assert list(TextValueCodec.problems(source)) == []
 
 

@@ -232,7 +232,7 @@ def test_a_payload_may_be_the_value_itself(encoding):
 
 @encodings
 def test_a_payload_tells_of_work_on_the_machine(encoding):
-    """Beside a reading, or instead of one; other words are of no interest."""
+    """Beside a reading, or instead of one; a text that is no word is doubted."""
     rule = InterventionRule("event.kind", (("fixed", "repaired"), ("new", "replaced")))
     readings = decode(
         encoding,
@@ -248,7 +248,7 @@ def test_a_payload_tells_of_work_on_the_machine(encoding):
         Intervened(1, None, 2 * 10**9, "replaced"),
     ]
     assert [row for row, *_ in rows(readings)] == [0, 2, 3, 4]
-    assert faults(readings) == [(4, "bad_value")]
+    assert faults(readings) == [(2, "unknown_intervention"), (4, "bad_value")]
 
 
 @encodings

@@ -151,6 +151,16 @@ def test_what_the_agent_itself_publishes_is_neither_taken_nor_counted():
     assert (one.received.drops, one.counts, [*one.topic_texts]) == ([], {}, [b"forewarned/n/cycle"])
 
 
+def test_commands_are_read_where_the_agent_publishes():
+    """They are sources whose topics have no names; another node's commands are passed over."""
+    commands = replace(PRESS, name="cmd/press", device="all", topics=("forewarn/n/cmd/intervention/press",))
+    one = Inbox([commands], ReadBounds(1000), lambda: 10**9, passes_over="forewarn/")
+    one.begin(0.0)
+    for topic in (b"forewarn/n/cmd/intervention/press", b"forewarn/m/cmd/intervention/press", b"forewarn/n/status"):
+        one.take(Message(topic, b"{}", 0, 7, False, False, ()))
+    assert one.received.topics == ["forewarn/n/cmd/intervention/press"]
+
+
 def test_without_a_policy_nothing_but_the_share_counts():
     one = Inbox([PRESS], ReadBounds(1000), lambda: 10**9)
     assert len(read(one, 0.0, *(f"p{number}" for number in range(3000))).topics) == 3000

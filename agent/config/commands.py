@@ -1,0 +1,39 @@
+"""Commands to the agent as sources: what comes on their topics is input like any other, and has its place in the log.
+
+Each source with devices of its own has one for its commands, read from the same broker. Its name holds a `/`, which no
+name of a configuration does.
+"""
+
+from typing import Final
+
+from agent.config.settings import Agent, Publish, Settings
+from agent.config.source_settings import SourceSettings
+from agent.decode.command import COMMAND
+from agent.words import Source
+
+COMMANDS: Final = "cmd/"  # the names of these sources begin with it
+COMMAND_QOS: Final = 1
+
+
+def command_topic(publish: Publish, agent: Agent, source: str) -> str:
+    """Where interventions in devices of a source are told."""
+    return f"{command_root(publish, agent)}/intervention/{source}"
+
+
+def command_root(publish: Publish, agent: Agent) -> str:
+    """What the topics of all commands begin with."""
+    return f"{publish.prefix}/{agent.node}/cmd"
+
+
+def command_source(settings: Settings, owner: SourceSettings) -> Source:
+    """What brings commands to the devices of `owner`."""
+    return Source(
+        name=f"{COMMANDS}{owner.name}",
+        topics=(command_topic(settings.publish, settings.agent, owner.name),),
+        time_field="t",
+        time_unit="cycle" if owner.time.unit == "cycle" else "iso8601",
+        channels=(),
+        tags=(("device", "device"),),
+        codec=COMMAND,
+        joins=owner.name,
+    )
