@@ -64,7 +64,8 @@ def check(path: Path, environ: Mapping[str, str]) -> Examined:
     if examined.settings is None or examined.plan is None:
         return examined
     try:
-        build(examined.settings, examined.plan)
+        if all(one.channels or one.width or one.joins for one in examined.plan.sources):  # else nothing runs yet
+            build(examined.settings, examined.plan)
     except BundleRefused as error:
         paths: list[Path | str] = [model.bundle.path for model in examined.plan.models]
         gathered.report(*_bundle_fault(paths.index(error.where), error))

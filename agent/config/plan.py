@@ -55,8 +55,9 @@ class Subscription:
 class Plan:
     """What would run.
 
-    sources        those that a model reads, and those that join one of them; all where there is no model, or all are
-                   asked for. Behind them those that bring commands, where these are taken
+    sources        those that a model reads, and those that join one of them; all where there is no model, or those
+                   that map a channel where all are asked for. Behind them those that bring commands, where these are
+                   taken
     subscriptions  of each source
     names          of each source: the names of its channels
     """
@@ -94,7 +95,7 @@ def plan(settings: Settings, bundles: Mapping[str, Bundle], *, reads_all: bool =
     read = [
         _rows(owner, of_it)
         for owner in owners([*enumerate(settings.source)])
-        if (of_it := readers(every, owner)) or not every or (reads_all and owner.mapped)
+        if (of_it := readers(every, owner)) or (owner.mapped if reads_all else not every)
     ]
     parts = sorted((index, source, rows) for rows in read for index, source in rows.owner.parts)
     place = {index: place for place, (index, _, _) in enumerate(parts)}

@@ -73,55 +73,59 @@ class _SourceWriter:
         self.of = of
         self.files = SourceFolder(folder / of.name, 2 + len(of.columns), log)
         self.lives = Lives(_newest_ns(self.files.paths, of), counts_cycles=of.counts_cycles)
-        self.rows: list[_Rows] = []
-        self.tables: deque[_Table] = deque()
-        self.written_s = dict.fromkeys(self.files.days, time.monotonic())  # of a day whose files are to be joined
+        self._rows: list[_Rows] = []
+        self._rows_bytes = 0
+        self._tables: deque[_Table] = deque()
+        self._written_s = dict.fromkeys(self.files.days, time.monotonic())  # of a day whose files are to be joined
         self.n_rows = 0  # in files, since the start
         self.left_out: Counter[str] = Counter()
 
     @property
     def waiting_bytes(self) -> int:
-        return sum(one.size_bytes for one in self.rows) + sum(len(one.data) for one in self.tables)
+        return self._rows_bytes + sum(len(one.data) for one in self._tables)
 
     def hear(self, rows: Rows) -> None:
         n_columns = len(self.of.columns)
-        self.rows.append(_Rows(rows.device, rows.heard_ns, rows.t_ns, rows.x[:, :n_columns]))
+        self._rows.append(_Rows(rows.device, rows.heard_ns, rows.t_ns, rows.x[:, :n_columns]))
+        self._rows_bytes += self._rows[-1].size_bytes
 
     def flush(self, now_s: float) -> None:
         """Raises OSError; what was not written waits then."""
-        self.tables += self._tables()
-        while self.tables:
-            day, data, n_rows = self.tables[0]
+        self._tables += self._new_tables()
+        while self._tables:
+            day, data, n_rows = self._tables[0]
             self.files.write(day, data, n_rows)
-            self.tables.popleft()
+            self._tables.popleft()
             self.n_rows += n_rows
-            self.written_s[day] = now_s
+            self._written_s[day] = now_s
             self.files.join_some(day)
         self.join(now_s)
 
     def join(self, now_s: float, *, all_days: bool = False) -> None:
         """Join the files of one day that is over, or of all. Raises OSError; the files stay as they are then."""
         today = datetime.now(UTC).date().isoformat()
-        for day in sorted(self.written_s):
-            if all_days or (day < today and now_s - self.written_s[day] >= DAY_ENDS_AFTER_S):
+        for day in sorted(self._written_s):
+            if all_days or (day < today and now_s - self._written_s[day] >= DAY_ENDS_AFTER_S):
                 self.files.join_all(day)
-                del self.written_s[day]
+                del self._written_s[day]
                 if not all_days:
                     return
 
     def give_up_oldest(self) -> None:
         """Of what waits."""
-        if self.tables:
-            self.left_out["disk_full"] += self.tables.popleft().n_rows
-        elif self.rows:
-            self.left_out["disk_full"] += len(self.rows.pop(0).t_ns)
+        if self._tables:
+            self.left_out["disk_full"] += self._tables.popleft().n_rows
+        elif self._rows:
+            oldest = self._rows.pop(0)
+            self._rows_bytes -= oldest.size_bytes
+            self.left_out["disk_full"] += len(oldest.t_ns)
 
-    def _tables(self) -> list[_Table]:
+    def _new_tables(self) -> list[_Table]:
         """The rows that wait, by day, under the names that they are recorded by."""
-        if not self.rows:
+        if not self._rows:
             return []
-        rows = _Rows(*(np.concatenate(column) for column in zip(*self.rows, strict=True)))
-        self.rows = []
+        rows = _Rows(*(np.concatenate(column) for column in zip(*self._rows, strict=True)))
+        self._rows, self._rows_bytes = [], 0
         if refused := set(unreadable(rows.device.tolist())):
             is_readable = np.array([device not in refused for device in rows.device.tolist()])
             self.left_out["device_name"] += int(np.count_nonzero(~is_readable))

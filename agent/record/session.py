@@ -17,7 +17,7 @@ from agent.bundle import file as bundle_file
 from agent.config.plan import Plan, bounds, plan
 from agent.config.settings import Settings
 from agent.core import Core
-from agent.errors import ForewarnError
+from agent.errors import ConfigurationRefused, ForewarnError
 from agent.log import DropLog, ShedLog, UndecodableLog
 from agent.publish.status import by_source
 from agent.receive.feed import Feed
@@ -192,6 +192,11 @@ def recorded_sources(planned: Plan) -> list[Recorded]:
 
 def _recorder(planned: Plan, wanted: Wanted, log: FilteringBoundLogger) -> Recorder:
     sources = recorded_sources(planned)
+    if not sources:
+        next_step = "Write them in [source.channels], or name a [[model]] that has them."
+        raise ConfigurationRefused(
+            "record", "no source has a channel, so there is nothing to record", next_step=next_step
+        )
     try:
         return Recorder(sources, wanted.folder, log, flush_every_s=wanted.flush_every_s, size_max=wanted.size_max)
     except OSError as error:

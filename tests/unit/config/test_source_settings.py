@@ -118,6 +118,15 @@ def test_sources_that_do_not_go_together_are_refused(tmp_path, press, flow, mode
     assert any(line.startswith(problem) for line in found), found
 
 
+def test_a_source_without_a_channel_is_fine_as_long_as_there_is_no_model(tmp_path):
+    """So somebody begins who does not know yet what arrives."""
+    path = tmp_path / "forewarn.toml"
+    path.write_text('[[source]]\nname = "press"\ntopic = "a/{device}"\n')
+    result = CliRunner().invoke(main, ["check", str(path)], env={})
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "no channel" in result.stdout
+
+
 def test_a_configuration_without_a_model_is_for_record_and_sample(tmp_path):
     path = tmp_path / "forewarn.toml"
     path.write_text('[agent]\nnode = "g"\nstate_dir = "s"\n' + TWO + 'joins = "press"\nchannels = { flow = "q" }\n')

@@ -51,3 +51,9 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path):
     assert result.exit_code == 1
     assert f"{tmp_path}/out/press: File exists" in result.stderr
     assert "--out" in result.stderr
+
+
+def test_sources_without_a_channel_are_nothing_to_record(tmp_path):
+    result = run(tmp_path, text=SOURCE)
+    assert result.exit_code == 2
+    assert "no source has a channel" in result.stderr

@@ -205,3 +205,22 @@ def test_started_again_it_leaves_out_what_it_has_and_goes_on(tmp_path):
     (frame,) = frames(tmp_path).values()
     assert frame["temp"].to_list() == [0, 1, 2, 3, 4, 5]
     assert recording.recorder.left_out == {"press": {"recorded_before": 2}}
+
+
+def test_when_a_day_is_over_its_files_become_one(tmp_path):
+    """Ten minutes after its last row; those of today are left to grow."""
+    today_s = int(time.time()) // DAY_S * DAY_S
+    recording = Recording(tmp_path, PRESS)
+    for second in range(2):
+        for begin_s in (START_S, today_s):
+            row = ("press/" + str(begin_s), {"t": begin_s + second, "temp": second})
+            recording.take(row, arrived_s=begin_s + second)
+        recording.recorder.flush(second)
+    recording.recorder.flush(600)
+    assert recording.recorder.n_files == 4
+    recording.recorder.flush(601)
+    assert [name.split(".", 1)[1] for name in frames(tmp_path)] == [
+        "000001-000002.parquet",
+        "000001-000001.parquet",
+        "000002-000002.parquet",
+    ]
