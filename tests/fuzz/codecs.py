@@ -6,6 +6,7 @@ from agent.decode.codec import CODECS
 from agent.decode.intake import Intake
 from tests.edge_node import EdgeNode
 from tests.fuzz.costs import Costs
+from tests.fuzz.large import LARGE
 from tests.fuzz.reads import Outcome, check_remembering, check_stateless, new_intake, read
 from tests.fuzz.target import FIRST_NS, Message, Target, input_of, messages_of
 from tests.fuzz.variants import SPARKPLUG_TOPICS, T_S, Variant, neighbour_of_sparkplug, variants_of
@@ -58,11 +59,12 @@ def check_codec(codec: str, data: bytes, costs: Costs) -> None:
 
 
 def seeds(codec: str) -> list[bytes]:
-    """Healthy payloads, the codec's cases and hostile ones, one a message, and some joined to one input."""
+    """Healthy payloads, large ones, the codec's cases and hostile ones, one a message, and some joined to one input."""
     if codec == REMEMBERS:
         return _sparkplug_seeds()
     n_variants = len(all_variants(codec))
     found = [bytes([at]) + input_of((0, variant.healthy)) for at, variant in enumerate(all_variants(codec))]
+    found += [bytes([at % n_variants]) + input_of((0, payload)) for at, payload in enumerate(LARGE[codec]())]
     of_cases = [one.payload for one in cases(codec)]
     found += [b"\0" + input_of((0, payload)) for payload in of_cases]
     found.append(b"\0" + input_of(*((at, payload) for at, payload in enumerate(of_cases[:8]))))
@@ -95,6 +97,7 @@ def _sparkplug_seeds() -> list[bytes]:
         *(bytes([variant]) + input_of(*map(_on_topic, session)) for session in sessions for variant in (0, 1)),
         b"\0" + late,
         b"\2" + input_of(*map(_on_topic, work)),
+        *(b"\0" + input_of(_on_topic(births[0]), (kind, payload)) for payload in LARGE[REMEMBERS]() for kind in (0, 3)),
         *(b"\0" + input_of((0, one.payload)) for one in cases(REMEMBERS)),
         *(b"\0" + input_of(*map(_on_topic, births), (kind, case.payload)) for case in hostile for kind in (0, 4)),
     ]

@@ -11,7 +11,7 @@ from agent.decode.codec import CODECS
 from agent.decode.json import JsonCodec
 from agent.decode.readings import Fault
 from tests.fuzz.codecs import all_variants
-from tests.fuzz.costs import Costs
+from tests.fuzz.costs import TRIES, Costs
 from tests.fuzz.reads import Outcome, check_fate, check_stateless, new_intake, read
 from tests.fuzz.target import FIRST_NS, MESSAGES_MAX, SEPARATOR, Message, input_of, messages_of
 from tests.fuzz.targets import MODULES, target_of
@@ -107,7 +107,7 @@ def test_a_call_that_costs_too_much_is_seen():
     calls = []
     with pytest.raises(AssertionError, match="it took"):
         Costs(seconds_max=-1.0).of(lambda: lambda: calls.append(1))
-    assert len(calls) == 3
+    assert len(calls) == TRIES
     tracemalloc.start()
     try:
         with pytest.raises(AssertionError, match="it held"):
