@@ -13,6 +13,7 @@ ReasonName = Literal[
     "outbox_full", "score_not_sent", "packet_too_large", "no_birth", "births_max", "missing_channel", "extra_channel",
     "extra_topic", "clock_rebased", "time_zone", "clock_unsteady", "two_topics", "mixed_rows", "reorder_full",
     "new_life", "bad_value", "too_many_readings", "unknown_intervention",
+    "wait_ended",
 ]  # fmt: skip
 
 
@@ -220,6 +221,11 @@ _ALL = (
         "More readings of the device wait for older ones than there is room for; the oldest of them went on early.",
         "Make the source's `lateness` shorter, or the rows fewer.",
         is_used=True,
+    ),
+    Reason(
+        "wait_ended",
+        "Readings waited for older ones when their device was forgotten or began another life.",
+        "Nothing; where machines are repaired often, make the source's `lateness` shorter.",
     ),
     Reason(
         "new_life",

@@ -8,6 +8,7 @@ lacks (`hold.py`), or passes points of a grid that make rows (`grid.py`), or is 
 same, at the price of a call instead of a round. All of it depends on the device's own readings only (law 2).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -33,6 +34,7 @@ class Alignment:
     def __init__(self, sources: Sequence[Source], slots: Slots) -> None:
         self._rules = rules = Rules(sources)
         self._slots = slots
+        self.lost: Counter[str] = Counter()  # readings that waited in vain, by source
         self._names = [source.name for source in sources]
         self._reorder = Reorder(slots, REORDER, rules.width) if rules.waits.any() else None
         makes_rows = rules.holds | rules.grids
@@ -126,11 +128,20 @@ class Alignment:
             if part is not None:
                 part.move(slots, by_ns)
 
+    def reaches_ns(self, slot: int) -> int:
+        """Event time of the newest reading that waits of a device, or is held; NEVER for none."""
+        ends = [] if self._reorder is None else [int(self._reorder.foremost_ns[slot])]
+        ends += [] if self._held is None else [int(self._held.columns.front_ns[slot])]
+        return max(ends, default=NEVER)
+
     def forget(self, slots: Int64) -> None:
-        """Nothing is held of these devices any more, and nothing of them waits."""
-        for part in (self._reorder, self._held):
-            if part is not None:
-                part.forget(slots)
+        """Nothing is held of these devices any more, and nothing of them waits: `lost` counts that by source."""
+        if self._reorder is not None:
+            for slot, n_readings in self._reorder.forget(slots):
+                source = int(self._slots.source[slot])
+                self.lost[self._names[source] if source >= 0 else ""] += n_readings
+        if self._held is not None:
+            self._held.forget(slots)
 
     def keep(self) -> bytes:
         """What waits, for a snapshot."""

@@ -12,7 +12,7 @@ Room is bounded by device (`waiting_max`), so that no device can take another's.
 oldest goes on early, and is doubted (`reorder_full`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ from agent.devices.slots import NEVER, Slots
 from agent.words import Bool, Float32, Int64
 
 WAITING_BYTES_MAX = 256 * 1024**2  # of all devices together, if `devices_max` of them used all their room
-WAITING_MIN, WAITING_MAX = 16, 1024  # readings of one device
+WAITING_MIN, WAITING_MAX = 16, 256  # readings of one device; one message may end the waiting of all of them
 
 
 @dataclass(slots=True)
@@ -88,11 +88,17 @@ class Reorder:
             if by and waiting is not None:
                 self._waiting[slot] = Waiting(waiting.t_ns + by, waiting.x)
 
-    def forget(self, slots: Int64) -> None:
-        """Nothing of these devices waits any more."""
+    @property
+    def foremost_ns(self) -> Int64:
+        """int64 [capacity]: event time of each device's newest reading, NEVER for none."""
+        return self._columns.foremost_ns
+
+    def forget(self, slots: Int64) -> Iterator[tuple[int, int]]:
+        """Nothing of these devices waits any more; gives the slot of each that had some, and how many."""
         self._columns.foremost_ns[slots] = NEVER
         for slot in slots.tolist():
-            self._waiting.pop(slot, None)
+            if (waiting := self._waiting.pop(slot, None)) is not None:
+                yield slot, len(waiting.t_ns)
 
     def keep(self, layouts: Mapping[str, str]) -> bytes:
         """What waits, for a snapshot; `layouts` says by source what its columns mean."""

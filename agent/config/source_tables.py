@@ -116,6 +116,9 @@ class PayloadSettings(Table):
     numbers_as_text: bool = Field(default=False, description='Whether a text such as "55.1" is a number.')
 
 
+STEPS_MAX = 300  # of a grid that readings may wait: what they make when they go on is stepped at once
+
+
 class AlignSettings(Table):
     """Readings to rows, in event time; of a source that counts cycles, one second is one cycle."""
 
@@ -139,6 +142,11 @@ class AlignSettings(Table):
         if self.max_age < self.every:
             what = f"max_age ({format_duration(self.max_age)}) is below every ({format_duration(self.every)})"
             raise ValueError(f"{what}: a value would be gone before the next row. Give max_age, longer than every")
+        if self.every and self.lateness > STEPS_MAX * self.every:
+            longest = format_duration(STEPS_MAX * self.every)
+            raise ValueError(
+                f"lateness is above {longest}, {STEPS_MAX} steps of every: one reading could make more rows"
+            )
         if self.quorum and not self.every:
             raise ValueError('quorum is for rows of a grid: give every too, such as every = "10s"')
         return self

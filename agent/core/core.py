@@ -303,6 +303,9 @@ class Core:
         for source, n_evicted in self._stepper.evicted.items():
             self.counts[source, "forgotten"] += n_evicted
         self._stepper.evicted.clear()
+        for source, n_readings in self._stepper.alignment.lost.items():
+            self.counts[source, "wait_ended"] += n_readings
+        self._stepper.alignment.lost.clear()
 
     def _by_source(self, times: Int64) -> dict[str, int]:
         return dict(zip(self._names, times.tolist(), strict=True))

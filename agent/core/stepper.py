@@ -88,8 +88,10 @@ class Stepper:
     def begin_life(self, slot: int) -> None:
         """The device is a new or overhauled machine from now on."""
         slots = np.array([slot])
+        reaches_ns = max(self.alignment.reaches_ns(slot), int(self.spacing.newest_ns[slot]))
         self.predictors.start_again(slots)
         self.alignment.forget(slots)
+        self.spacing.take(slots, np.array([reaches_ns]))  # what was on its way is of the life before
         for predictor in self.predictors:
             predictor.states.begin_life(slot)
             predictor.steady.start_again(slots)

@@ -29,7 +29,8 @@ from agent.values.numbers import engineering_units
 from agent.words import Bool, Devices, Float32, Int64, Source
 
 OF_ONE_DEVICE_MAX = 300  # readings of a payload: each is a step of its own, all of them about 45 ms, and others wait
-INTERVENTIONS_MAX = 256  # in one payload: what comes between two of them is stepped by itself
+POINTS_MAX = OF_ONE_DEVICE_MAX  # of a grid that the readings of a payload pass: each is a row
+INTERVENTIONS_MAX = 50  # in one payload: what comes between two of them is stepped by itself
 DEVICES_MAX = 100_000  # ids of payloads remembered as fine; beyond it the memory starts anew
 FIELDS_SAID = 5  # of those that a reading has none of
 _DEVICE = itemgetter(1)  # of an Address
@@ -74,6 +75,7 @@ class Reader:
         self._device_id_bytes_max = device_id_bytes_max
         self._is_in_topic = DeviceName(source).is_in_topic
         self._fine_ids: set[str] = set()
+        self._every_ns = round(sources[owner].align.every_s * 1e9)
 
     def use(self, codec: Decoder) -> None:
         """From now on this one decodes."""
@@ -82,7 +84,7 @@ class Reader:
 
     def read(self, batch: Batch, message: Int64) -> Part:
         """The readings of a batch; message int64 [n] is the place of each payload among the messages of the read."""
-        decoded = _bounded(self._decode(batch))
+        decoded = _bounded(self._decode(batch), self._every_ns)
         row, device = decoded.row, decoded.device
         has_ids = device is None and self._is_in_topic  # which were checked with the topic
         if device is None:
@@ -197,9 +199,11 @@ class Reader:
         return f"{self._fields[first]} has no value{others}"
 
 
-def _bounded(decoded: Decoded) -> Decoded:
-    """Without payloads that bring too much, as `_crowded` says."""
+def _bounded(decoded: Decoded, every_ns: int) -> Decoded:
+    """Without payloads that bring too much, as `_crowded` says; every_ns of the source's grid, 0 for none."""
     fates = _crowded(decoded)
+    if every_ns and decoded.row is not None and len(decoded.row):
+        fates |= _far_apart(decoded, every_ns)
     if not fates:
         return decoded
     row = np.arange(len(decoded.t_ns)) if decoded.row is None else decoded.row
@@ -232,6 +236,20 @@ def _crowded(decoded: Decoded) -> dict[int, str]:
     n_readings = Counter(zip(row.tolist(), device, strict=False))
     text = f"{{}} readings of one device; at most {OF_ONE_DEVICE_MAX} are taken"
     return fates | {of: text.format(n) for (of, _), n in n_readings.items() if n > OF_ONE_DEVICE_MAX}
+
+
+def _far_apart(decoded: Decoded, every_ns: int) -> dict[int, str]:
+    """Rows of payloads whose readings of one device pass too many points of a grid, and how many."""
+    row, point = decoded.row, decoded.t_ns // every_ns
+    if row is None or np.ptp(point) <= POINTS_MAX:
+        return {}
+    device = repeat("") if decoded.device is None else decoded.device.tolist()
+    points: dict[tuple[int, str], list[int]] = {}
+    for of, name, at in zip(row.tolist(), device, point.tolist(), strict=False):
+        points.setdefault((of, name), []).append(at)
+    text = f"readings over {{}} steps of align.every; at most {POINTS_MAX} are taken"
+    spans = {key: max(at) - min(at) for key, at in points.items()}
+    return {of: text.format(span) for (of, _), span in spans.items() if span > POINTS_MAX}
 
 
 def _doubts(faults: Iterable[Fault]) -> dict[int, Fault]:

@@ -33,6 +33,8 @@ from tests.lab import MODEL, N_LINES, TWO, check, checked_source
         ('[source.time]\nfield = "ts"\nunit = "s"\nzone = "Europe/Berlin"', "3 source[press].time: zone is for texts"),
         ('[source.align]\nevery = "10s"', "3 source[press].align: max_age (0s) is below every (10s): a value would be"),
         ('[source.align]\nevery = "10s"\nmax_age = "5s"', "3 source[press].align: max_age (5s) is below every (10s)"),
+        ('[source.align]\nevery = "1s"\nmax_age = "5s"\nlateness = "6m"', "3 source[press].align: lateness is above 5m,"
+         " 300 steps"),
         ("[source.align]\nquorum = 0.5", "3 source[press].align: quorum is for rows of a grid: give every too"),
         ('[source.align]\nevery = "10s"\nmax_age = "1m"\nquorum = 2', "6 source[press].align.quorum: must be less than"
          " or equal to 1, not 2"),

@@ -228,3 +228,16 @@ def test_a_source_without_channels_brings_interventions_alone():
     readings = intake(BY_TOPIC, work).read(["w/d0", "w/d1"], [b"fixed", b"what"], np.array([5, 6]))
     assert [tuple(one) for one in readings.interventions] == [(0, 0, "d0", 5, "repaired", "")]
     assert reasons(readings) == [(1, "no_channels")]
+
+
+def test_a_payload_whose_readings_pass_too_many_points_of_a_grid_is_dropped(monkeypatch):
+    """Each point is a row; how far readings lie apart must not decide how long one payload takes."""
+    monkeypatch.setitem(CODECS, "toy", Toy)
+    source = replace(BY_TOPIC, align=AlignRule(every_s=1.0, max_age_s=5.0))
+    for span_s, n_readings in ((300, 2), (301, 0)):
+        payload = repr([("", t_s * 10**9, (1, 2)) for t_s in (1000, 1000 + span_s)]).encode()
+        readings = Intake([source], payload_bytes_max=1000, device_id_bytes_max=20).read(
+            ["s/p1"], [payload], np.int64([0])
+        )
+        assert len(readings.message) == n_readings
+        assert [group.reason for group in readings.drops] == ["too_many_readings"] * (n_readings == 0)

@@ -113,7 +113,8 @@ def test_rows_that_waited_count_in_a_portion():
     assert len(received.portion(4, 100)[0]) == 1
 
 
-def test_within_its_time_a_turn_takes_all_that_was_read():
+def test_within_its_time_a_turn_takes_all_that_was_read(monkeypatch):
+    monkeypatch.setattr(feed, "TAKE_S_MAX", math.inf)
     reads = Reads(of(MESSAGES, 7))
     one, into, _ = fed(reads)
     one.turn(0.0)
