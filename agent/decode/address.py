@@ -91,11 +91,11 @@ class Addresses:
         return addresses
 
     def _find(self, message: int, topic: str, drops: list[SingleDrop]) -> Address | None:
-        found = self._ways.find(topic)
-        if found is None:
+        match = self._ways.find(topic)
+        if match is None:
             drops.append(SingleDrop("no_source", message, NO_SOURCE, "", "no source's topic matches"))
             return None
-        way, address = found
+        way, address = match
         if way.names_device and (problem := device_id_problem(address.device, self._device_id_bytes_max)):
             drops.append(SingleDrop("device_id", message, way.source, "", f"the device id in the topic {problem}"))
             return None

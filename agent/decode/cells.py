@@ -44,11 +44,11 @@ class CellReadings:
         start = len(self._row)
         readings: dict[tuple[str, int], int] = {}
         values: dict[int, float] = {}
-        for device, t_ns, found, _ in cells:
-            if not found:
+        for device, t_ns, pairs, _ in cells:
+            if not pairs:
                 continue
             first = (start + readings.setdefault((device, t_ns), len(readings))) * self._n_channels
-            for column, value in found:
+            for column, value in pairs:
                 values[first + column] = value
         if len(readings) > self._readings_max:
             raise Unread("too_many_readings", f"{len(readings)} readings, at most {self._readings_max} are read")

@@ -38,11 +38,11 @@ class Form(Protocol):
 
     def __init__(self, source: Source, shape: Shape, *, checks_numbers: bool) -> None: ...
 
-    def sizes(self, found: Found) -> Int64 | None:
+    def sizes(self, flat: Found) -> Int64 | None:
         """int64 [r]: rows that each reading brings, None for at most one each."""
         ...
 
-    def rows(self, found: Found, row: Int64 | None, batch: Batch, devices: Devices | None) -> Rows:
+    def rows(self, flat: Found, row: Int64 | None, batch: Batch, devices: Devices | None) -> Rows:
         """The rows of r readings.
 
         row      int64 [r]  index of the payload of each in `batch`, None where each payload has brought one
@@ -70,23 +70,23 @@ class Fields:
         self._of_reading = number_getter(inside, n_members)
         self._of_payload = number_getter([places[column] for column in self._outside], 0)
 
-    def sizes(self, found: Found) -> Int64 | None:
+    def sizes(self, flat: Found) -> Int64 | None:
         """See `Form`."""
         return None
 
-    def rows(self, found: Found, row: Int64 | None, batch: Batch, devices: Devices | None) -> Rows:
+    def rows(self, flat: Found, row: Int64 | None, batch: Batch, devices: Devices | None) -> Rows:
         """See `Form`."""
         tells_null = bool(self._fields)
-        numbers = matrix(self._of_reading, found.readings, self._n_inside, tells_null=tells_null)
+        numbers = matrix(self._of_reading, flat.readings, self._n_inside, tells_null=tells_null)
         if self._scale:
             t_ns, x = scaled_ns(numbers[:, 0], self._scale), numbers[:, 1:]
         else:
-            t_ns, x = self._times.of(found, row, batch), numbers
+            t_ns, x = self._times.of(flat, row, batch), numbers
         if self._outside:
             x, inside = np.empty((len(x), len(self._inside) + len(self._outside))), x
             x[:, self._inside] = inside
-            outside = matrix(self._of_payload, found.payloads, len(self._outside), tells_null=tells_null)
-            x[:, self._outside] = found.of_payloads(outside)
+            outside = matrix(self._of_payload, flat.payloads, len(self._outside), tells_null=tells_null)
+            x[:, self._outside] = flat.of_payloads(outside)
         return Rows(None, t_ns, x, odd_numbers(x, self._fields))
 
 
@@ -99,16 +99,16 @@ class Value:
         self._place = shape.places["value", 0]
         self._channel = TopicChannel(source)
 
-    def sizes(self, found: Found) -> Int64 | None:
+    def sizes(self, flat: Found) -> Int64 | None:
         """See `Form`."""
         return None
 
-    def rows(self, found: Found, row: Int64 | None, batch: Batch, devices: Devices | None) -> Rows:
+    def rows(self, flat: Found, row: Int64 | None, batch: Batch, devices: Devices | None) -> Rows:
         """See `Form`."""
         addresses = batch.addresses if row is None else [batch.addresses[of] for of in row.tolist()]
         columns = [self._channel.column(address.tags) for address in addresses]
-        x, doubts = cells(self._source, np.arange(len(columns)), columns, found.values(self._place), len(columns))
-        t_ns = self._times.of(found, row, batch)
+        x, doubts = cells(self._source, np.arange(len(columns)), columns, flat.values(self._place), len(columns))
+        t_ns = self._times.of(flat, row, batch)
         if NO_CHANNEL not in columns:
             return Rows(None, t_ns, x, doubts)
         if self._source.report_extra:
@@ -130,21 +130,21 @@ class Pairs:
         self._name, self._value = shape.places["name", 0], shape.places["value", 0]
         self._column = {field: column for column, field in enumerate(source.fields)}
 
-    def sizes(self, found: Found) -> Int64 | None:
+    def sizes(self, flat: Found) -> Int64 | None:
         """See `Form`."""
         return None
 
-    def rows(self, found: Found, row: Int64 | None, batch: Batch, devices: Devices | None) -> Rows:
+    def rows(self, flat: Found, row: Int64 | None, batch: Batch, devices: Devices | None) -> Rows:
         """See `Form`."""
-        t_ns = self._times.of(found, row, batch)
-        owner = found.owner if found.owner is not None else np.arange(len(t_ns))
+        t_ns = self._times.of(flat, row, batch)
+        owner = flat.owner if flat.owner is not None else np.arange(len(t_ns))
         groups: dict[tuple[object, ...], int] = {}
         keys = zip(owner.tolist(), t_ns.tolist(), *([] if devices is None else [devices]), strict=True)
         group = np.array([groups.setdefault(key, len(groups)) for key in keys], np.int64)
         first = np.unique(group, return_index=True)[1]
-        names = list(map(text_of, found.values(self._name)))
+        names = list(map(text_of, flat.values(self._name)))
         columns = [self._column.get(name, -1) for name in names]
-        x, doubts = cells(self._source, group, columns, found.values(self._value), len(groups))
+        x, doubts = cells(self._source, group, columns, flat.values(self._value), len(groups))
         if self._source.report_extra and -1 in columns:
             doubts += [
                 Doubt(item, "extra_channel", f"no channel is named {name[:40]!r}")
@@ -164,30 +164,30 @@ class Columns:
         self._time = shape.places.get(("time", 0))
         self._channels = shape.of("channel")
 
-    def sizes(self, found: Found) -> Int64 | None:
+    def sizes(self, flat: Found) -> Int64 | None:
         """See `Form`."""
-        return self._counts(found)
+        return self._counts(flat)
 
-    def _counts(self, found: Found) -> Int64:
+    def _counts(self, flat: Found) -> Int64:
         if self._time:
-            return np.fromiter(map(len, found.values(self._time)), np.int64, len(found.readings))
-        longest: Int64 = self._lengths(found).max(axis=0, initial=0)
+            return np.fromiter(map(len, flat.values(self._time)), np.int64, len(flat.readings))
+        longest: Int64 = self._lengths(flat).max(axis=0, initial=0)
         return longest
 
-    def _lengths(self, found: Found) -> Int64:
+    def _lengths(self, flat: Found) -> Int64:
         """int64 [F, r]: values of each channel in each reading, -1 where it is absent."""
-        values = (found.values(place) for place in self._channels)
+        values = (flat.values(place) for place in self._channels)
         lengths = [[-1 if one is None else len(one) for one in column] for column in values]
-        return np.array(lengths, np.int64).reshape(len(self._channels), len(found.readings))
+        return np.array(lengths, np.int64).reshape(len(self._channels), len(flat.readings))
 
-    def rows(self, found: Found, row: Int64 | None, batch: Batch, devices: Devices | None) -> Rows:
+    def rows(self, flat: Found, row: Int64 | None, batch: Batch, devices: Devices | None) -> Rows:
         """See `Form`."""
-        counts, lengths = self._counts(found), self._lengths(found)
+        counts, lengths = self._counts(flat), self._lengths(flat)
         item = np.arange(len(counts)).repeat(counts)
         x = np.full((len(item), len(lengths)), ABSENT)
         doubts: list[Doubt] = []
         for column, (place, length) in enumerate(zip(self._channels, lengths, strict=True)):
-            arrays, is_whole = found.values(place), length == counts
+            arrays, is_whole = flat.values(place), length == counts
             if is_whole.all():
                 x[:, column] = floats(_joined(arrays), len(item), tells_null=self._checks_numbers)
                 continue
@@ -200,7 +200,7 @@ class Columns:
         if self._checks_numbers:
             doubts += (Doubt(int(item[one.item]), one.reason, one.detail) for one in odd_numbers(x, self._fields))
         if self._time:
-            t_ns = self._times.of_values([*chain.from_iterable(found.values(self._time))])
+            t_ns = self._times.of_values([*chain.from_iterable(flat.values(self._time))])
         else:
             t_ns = batch.arrived_ns[item if row is None else row[item]]
         return Rows(item, t_ns, x, doubts)
@@ -218,11 +218,11 @@ class Times:
         self._zone = source.zone
         self._place = shape.places.get(("time", 0))
 
-    def of(self, found: Found, row: Int64 | None, batch: Batch) -> Int64:
+    def of(self, flat: Found, row: Int64 | None, batch: Batch) -> Int64:
         """int64 [r]: the time of each reading; see `Form.rows`."""
         if self._place is None:
             return batch.arrived_ns if row is None else batch.arrived_ns[row]
-        return self.of_values(found.values(self._place))
+        return self.of_values(flat.values(self._place))
 
     def of_values(self, values: list[Any]) -> Int64:
         """int64 [n] of times as payloads have them, IMPOSSIBLE_NS for those that cannot be."""

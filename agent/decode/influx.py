@@ -111,15 +111,15 @@ class InfluxCodec:
                 continue
             n_lines += 1
             try:
-                one = self._line(line, topic_tags, arrived_ns, doubts)
+                line_cells = self._line(line, topic_tags, arrived_ns, doubts)
             except Unread as error:
                 wrong = wrong or f"line {number}: {error}"
                 n_wrong += 1
                 if n_wrong > WRONG_LINES_MAX:
                     raise Unread("malformed", wrong) from None
             else:
-                if one.values or one.kind:
-                    cells.append(one)
+                if line_cells.values or line_cells.kind:
+                    cells.append(line_cells)
         if not n_lines:
             raise Unread("empty", "no line")
         if not cells:
@@ -135,7 +135,7 @@ class InfluxCodec:
         if head is None:
             raise Unread("malformed", "no fields")
         series = self._series.get(head[1]) or self._remember(head[1])
-        found: list[tuple[int, float]] = []
+        values: list[tuple[int, float]] = []
         kind = None
         end, separator = head.end(), ","
         while separator == ",":
@@ -150,25 +150,25 @@ class InfluxCodec:
             if column == len(self._source.channels):
                 kind = self._kind(text, doubts)
             elif column is not None:
-                found.append((column, float(text) if _PLAIN.fullmatch(text) else self._value(text, column, doubts)))
+                values.append((column, float(text) if _PLAIN.fullmatch(text) else self._value(text, column, doubts)))
             elif self._source.report_extra:
                 doubts.setdefault(
                     "extra_channel", f"no channel has the field {shown(name)} of {shown(series.measurement)}"
                 )
         t_ns = self._t_ns(line[end:], arrived_ns)
         device = "" if self._device.is_in_topic else self._device.of(topic_tags, series.tags)
-        return Cells(device, t_ns, found, kind)
+        return Cells(device, t_ns, values, kind)
 
     def _kind(self, text: str, doubts: Doubts) -> InterventionKind | None:
         """What a field says was done to the machine, None, and perhaps a doubt, for nothing."""
         if text.startswith('"'):
-            found: str | bool | float = _ESCAPED_IN_TEXT.sub(r"\1", text[1:-1])
+            value: str | bool | float = _ESCAPED_IN_TEXT.sub(r"\1", text[1:-1])
         elif text in _BOOLEANS:
-            found = bool(_BOOLEANS[text])
+            value = bool(_BOOLEANS[text])
         else:
-            found = text.rstrip("iu")
-        kind = self._words.kind(found)
-        if kind is None and text.startswith('"') and (doubt := self._words.doubt(found)):
+            value = text.rstrip("iu")
+        kind = self._words.kind(value)
+        if kind is None and text.startswith('"') and (doubt := self._words.doubt(value)):
             doubts.setdefault("unknown_intervention", doubt)
         return kind
 

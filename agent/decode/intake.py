@@ -121,14 +121,14 @@ class Intake:
         """The messages by source: its index, what its codec is given, and their places int64 in the read."""
         if among not in self._addresses:
             self._addresses[among] = Addresses(self._sources, self._device_id_bytes_max, among)
-        found = self._addresses[among].find(topics, drops)
+        address_of = self._addresses[among].find(topics, drops)
         if max(map(len, payloads), default=0) > self._payload_bytes_max:
-            self._leave_out_large(payloads, found, drops)
+            self._leave_out_large(payloads, address_of, drops)
         message = np.arange(len(topics))
-        addresses = [*filter(None, found)]
+        addresses = [*filter(None, address_of)]
         if len(addresses) < len(topics):
-            message = message[np.fromiter(map(bool, found), np.bool_, len(found))]
-            payloads, log_times_ns = [*compress(payloads, found)], log_times_ns[message]
+            message = message[np.fromiter(map(bool, address_of), np.bool_, len(address_of))]
+            payloads, log_times_ns = [*compress(payloads, address_of)], log_times_ns[message]
         if not addresses:
             return
         of = [0] if len(self._readers) == 1 else [*map(_SOURCE, addresses)]

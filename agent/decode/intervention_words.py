@@ -21,20 +21,20 @@ class InterventionWords:
         known = ", ".join(shown(word) for word in [*self._kinds][:WORDS_SAID])
         self._known = f"{known}, ..." if len(self._kinds) > WORDS_SAID else known
 
-    def kind(self, found: object) -> InterventionKind | None:
+    def kind(self, value: object) -> InterventionKind | None:
         """What a value says was done, None for nothing. true is the word `true`, and 1 or 1.0 the word `1`."""
-        if isinstance(found, bool):
-            found = "true" if found else "false"
-        elif isinstance(found, int | float) and abs(found) < NUMBER_MAX:
-            found = f"{found:.16g}"
-        return self._kinds.get(found) if isinstance(found, str) else None
+        if isinstance(value, bool):
+            value = "true" if value else "false"
+        elif isinstance(value, int | float) and abs(value) < NUMBER_MAX:
+            value = f"{value:.16g}"
+        return self._kinds.get(value) if isinstance(value, str) else None
 
-    def doubt(self, found: object) -> str:
+    def doubt(self, value: object) -> str:
         """What is doubtful about a value that says nothing, "" for one that is no text: many fields rest at a number.
 
         Neither is anything where the source does not report what it does not read.
         """
-        return self.no_word(found) if isinstance(found, str) and found and self._doubts_others else ""
+        return self.no_word(value) if isinstance(value, str) and value and self._doubts_others else ""
 
     def no_word(self, found: object) -> str:
         """That a value says nothing."""

@@ -50,10 +50,10 @@ def parse(payload: bytes) -> object:
         return _PATIENT(_NEARLY.sub(_as_json, payload))
 
 
-def _as_json(found: re.Match[bytes]) -> bytes:
-    if found["word"] is not None:
-        return b'"' + found["word"] + b'"'
-    return b"1e999" if found["digits"] is not None else found[0]
+def _as_json(match: re.Match[bytes]) -> bytes:
+    if match["word"] is not None:
+        return b'"' + match["word"] + b'"'
+    return b"1e999" if match["digits"] is not None else match[0]
 
 
 def _float(text: str) -> float | int:

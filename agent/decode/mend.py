@@ -63,34 +63,34 @@ class _Walk:
         self.n_readings = 0
         self.extra = ""
 
-    def tree(self, tree: Tree, found: object) -> object:
-        """A copy of what `tree` reads of `found`. Raises Unread."""
+    def tree(self, tree: Tree, value: object) -> object:
+        """A copy of what `tree` reads of `value`. Raises Unread."""
         if isinstance(tree, Leaf):
-            return self._leaf(tree, found)
+            return self._leaf(tree, value)
         if isinstance(tree, Many):
-            return self._many(tree, found)
-        if not isinstance(found, dict):
-            raise Unread("wrong_type", f"{shown(found)} stands where an object is read")
-        return self._object(tree, found)
+            return self._many(tree, value)
+        if not isinstance(value, dict):
+            raise Unread("wrong_type", f"{shown(value)} stands where an object is read")
+        return self._object(tree, value)
 
-    def _many(self, tree: Many, found: object) -> object:
+    def _many(self, tree: Many, value: object) -> object:
         if tree.keys:
-            if not isinstance(found, dict):
-                raise Unread("wrong_type", f"{shown(found)} stands where an object of readings is read")
-            items = self._items(tree, [*found.values()])
-            return {_name(key): item for key, item in zip(found, items, strict=True) if item is not None}
-        if not isinstance(found, list):
-            raise Unread("wrong_type", f"{shown(found)} stands where an array of readings is read")
-        return [item for item in self._items(tree, found) if item is not None]
+            if not isinstance(value, dict):
+                raise Unread("wrong_type", f"{shown(value)} stands where an object of readings is read")
+            items = self._items(tree, [*value.values()])
+            return {_name(key): item for key, item in zip(value, items, strict=True) if item is not None}
+        if not isinstance(value, list):
+            raise Unread("wrong_type", f"{shown(value)} stands where an array of readings is read")
+        return [item for item in self._items(tree, value) if item is not None]
 
-    def _items(self, tree: Many, found: list[object]) -> list[object]:
+    def _items(self, tree: Many, values: list[object]) -> list[object]:
         """A copy of each, None for one that is left out."""
         is_reading = tree.item is self._shape.reading
-        self.n_readings += len(found) * is_reading
-        if max(self.n_readings, len(found)) > self._shape.readings_max:
-            raise Unread("too_many_readings", f"{len(found)} readings, at most {self._shape.readings_max} are read")
+        self.n_readings += len(values) * is_reading
+        if max(self.n_readings, len(values)) > self._shape.readings_max:
+            raise Unread("too_many_readings", f"{len(values)} readings, at most {self._shape.readings_max} are read")
         items: list[object] = []
-        for one in found:
+        for one in values:
             try:
                 items.append(self.tree(tree.item, one))
             except Unread as unread:
@@ -126,81 +126,81 @@ class _Walk:
             return {name: good[name] for name in node.members if name in good}
         return good
 
-    def _leaf(self, leaf: Leaf, found: object) -> object:
+    def _leaf(self, leaf: Leaf, value: object) -> object:
         if leaf.kind == "time":
             if not self._is_columns:
-                return self._time(found)
-            if not isinstance(found, list):
-                raise Unread("no_time", f"{leaf.path} is {shown(found)} and no array")
-            if len(found) > READINGS_MAX:
-                raise Unread("too_many_readings", f"{len(found)} readings, at most {READINGS_MAX} are read")
-            return [self._time_or_impossible(one) for one in found]
+                return self._time(value)
+            if not isinstance(value, list):
+                raise Unread("no_time", f"{leaf.path} is {shown(value)} and no array")
+            if len(value) > READINGS_MAX:
+                raise Unread("too_many_readings", f"{len(value)} readings, at most {READINGS_MAX} are read")
+            return [self._time_or_impossible(one) for one in value]
         if leaf.kind == "channel":
-            return self._column(leaf.index, found)
+            return self._column(leaf.index, value)
         if leaf.kind == "value":
-            return self._any_value(leaf, found)
+            return self._any_value(leaf, value)
         if leaf.kind == "intervention":
-            return found if isinstance(found, str) or (isinstance(found, int | float) and abs(found) < 2**53) else None
-        return _name(found) if not isinstance(found, bool) else None
+            return value if isinstance(value, str) or (isinstance(value, int | float) and abs(value) < 2**53) else None
+        return _name(value) if not isinstance(value, bool) else None
 
-    def _column(self, index: int, found: object) -> object:
+    def _column(self, index: int, value: object) -> object:
         """An array of one channel, None for what is no array."""
-        if isinstance(found, list):
-            return [self._number(index, one) for one in found]
-        if found is not None:
-            self._doubt("bad_value", f"{self._source.channels[index].field} is {shown(found)} and no array")
+        if isinstance(value, list):
+            return [self._number(index, one) for one in value]
+        if value is not None:
+            self._doubt("bad_value", f"{self._source.channels[index].field} is {shown(value)} and no array")
         return None
 
-    def _number(self, index: int, found: object) -> float | None:
+    def _number(self, index: int, value: object) -> float | None:
         """A value of a channel, None for none."""
         try:
-            number = value_of(found, self._source.channels[index], numbers_as_text=self._as_text)
+            number = value_of(value, self._source.channels[index], numbers_as_text=self._as_text)
         except BadValue as error:
             self._doubt(error.reason, str(error))
             return None
         return number if number == number else None  # NaN is no value here
 
-    def _any_value(self, leaf: Leaf, found: object) -> object:
+    def _any_value(self, leaf: Leaf, value: object) -> object:
         """A value whose channel is known later."""
-        if isinstance(found, int) and abs(found) >= _BEYOND:
+        if isinstance(value, int) and abs(value) >= _BEYOND:
             self._doubt("out_of_range", f"{leaf.path or 'the value'} is beyond what a double holds")
             return None
-        return found if found is None or isinstance(found, int | float | str) else shown(found)
+        return value if value is None or isinstance(value, int | float | str) else shown(value)
 
-    def _time_or_impossible(self, found: object) -> object:
+    def _time_or_impossible(self, value: object) -> object:
         """One time of a column: a text or number that no time is, where it is none."""
         try:
-            return self._time(found)
+            return self._time(value)
         except Unread:
             return "" if self._source.time_unit == "iso8601" else -1
 
-    def _time(self, found: object) -> object:
+    def _time(self, value: object) -> object:
         """What the type of the source's time takes. Raises Unread."""
         unit = self._source.time_unit
-        if found is None:
+        if value is None:
             raise Unread("no_time", f"{self._source.time_field} is null")
-        if isinstance(found, datetime):
-            since = (found if found.tzinfo else found.replace(tzinfo=UTC)) - _EPOCH
+        if isinstance(value, datetime):
+            since = (value if value.tzinfo else value.replace(tzinfo=UTC)) - _EPOCH
             us = (since.days * 86_400 + since.seconds) * 10**6 + since.microseconds
-            return found.isoformat() if unit == "iso8601" else us * _UNITS_PER_S[unit] // 10**6
-        if unit == "iso8601" and isinstance(found, str):
-            return found
-        if unit != "iso8601" and (number := self._time_number(found)) is not None:
+            return value.isoformat() if unit == "iso8601" else us * _UNITS_PER_S[unit] // 10**6
+        if unit == "iso8601" and isinstance(value, str):
+            return value
+        if unit != "iso8601" and (number := self._time_number(value)) is not None:
             return number
-        raise Unread("impossible_time", f"{self._source.time_field} is {shown(found)}: no time of the unit {unit}")
+        raise Unread("impossible_time", f"{self._source.time_field} is {shown(value)}: no time of the unit {unit}")
 
-    def _time_number(self, found: object) -> float | None:
+    def _time_number(self, value: object) -> float | None:
         """The number, an int for ns; None for what is no number."""
-        if isinstance(found, str) and self._as_text:
-            if self._source.time_unit == "ns" and found.isascii() and found.isdigit() and len(found) < 20:
-                return int(found)
+        if isinstance(value, str) and self._as_text:
+            if self._source.time_unit == "ns" and value.isascii() and value.isdigit() and len(value) < 20:
+                return int(value)
             try:
-                found = number_of_text(found, self._source.time_field)
+                value = number_of_text(value, self._source.time_field)
             except BadValue:
                 return None
-        if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found < 2**63:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**63:
             return None
-        return int(found) if self._source.time_unit == "ns" else float(found)
+        return int(value) if self._source.time_unit == "ns" else float(value)
 
     def _doubt(self, reason: ReasonName, text: str) -> None:
         self.doubts.setdefault(reason, text)

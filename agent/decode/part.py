@@ -168,7 +168,7 @@ class Reader:
         self, batch: Batch, decoded: Decoded, message: Int64
     ) -> tuple[list[tuple[int, Intervention]], list[Fault]]:
         """The rows of those that can be used and they themselves, and why others cannot."""
-        found, faults = [], []
+        interventions, faults = [], []
         for row, device, t_ns, kind, note in decoded.interventions:
             name = device or batch.addresses[row].device
             if self._problem(name):
@@ -176,8 +176,8 @@ class Reader:
             elif t_ns < 0:
                 faults.append(Fault(row, "impossible_time", _impossible_text()))
             else:
-                found.append((row, Intervention(int(message[row]), self._owner, name, t_ns, kind, note)))
-        return found, faults
+                interventions.append((row, Intervention(int(message[row]), self._owner, name, t_ns, kind, note)))
+        return interventions, faults
 
     def _group(
         self, part: Part, which: Bool | Int64, reason: ReasonName, text: Callable[..., str], *values: Any

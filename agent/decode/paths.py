@@ -82,18 +82,18 @@ def _segments(text: str) -> Iterator[tuple[str, bool]]:
     """The names of a path, and whether they stood in quotes."""
     at, n_levels = 0, 0
     while at < len(text):
-        found = _SEGMENT.match(text, at)
-        if found is None or text[found.end() : found.end() + 1] not in ("", ".") or text.endswith("."):
+        match = _SEGMENT.match(text, at)
+        if match is None or text[match.end() : match.end() + 1] not in ("", ".") or text.endswith("."):
             what = "names with dots between them, as in values.temp; a name that holds a dot stands in quotes"
             raise ValueError(f"{text!r} is no path: {what}")
-        name = found["quoted"] if found["plain"] is None else found["plain"]
+        name = match["quoted"] if match["plain"] is None else match["plain"]
         if any(char in '"\\' or char < " " for char in name):
             raise ValueError(f"{name!r} holds a quote, a backslash or a control character, which cannot be read")
         n_levels += 1
         if n_levels > LEVELS_MAX:
             raise ValueError(f"{text!r} is more than {LEVELS_MAX} levels deep")
-        yield name, found["plain"] is None
-        at = found.end() + 1
+        yield name, match["plain"] is None
+        at = match.end() + 1
 
 
 def path_of(name: str) -> str:

@@ -90,13 +90,13 @@ class Names:
     def find(self, name: str, unit: str, suffix: str = "") -> tuple[int | None, str]:
         """Column of the field that ends `name`, or is `unit` in brackets, with `suffix`; and the name before it."""
         key = name, unit, suffix
-        found = self._known.get(key)
-        if found is None:
-            found = self._find(name, unit, suffix)
+        meaning = self._known.get(key)
+        if meaning is None:
+            meaning = self._find(name, unit, suffix)
             if len(self._known) >= NAMES_MAX:
                 self._known.clear()
-            self._known[key] = found
-        return found
+            self._known[key] = meaning
+        return meaning
 
     def _find(self, name: str, unit: str, suffix: str) -> tuple[int | None, str]:
         for start in range(max(0, len(name) - self._chars_max), len(name)):  # so the longest field comes first
@@ -173,28 +173,28 @@ class SenmlCodec:
             name, unit = (base.bn or "") + (record.n or ""), (record.u or base.bu or "")[:UNIT_CHARS_MAX]
             if len(name) > NAME_CHARS_MAX:
                 raise Unread("too_large", f"a name of {len(name)} characters; at most {NAME_CHARS_MAX} are read")
-            found: list[tuple[int, float]] = []
+            values: list[tuple[int, float]] = []
             kind = None
             column, rest = self._names.find(name, unit)
             has_value = record.has_value or (record.n is not None and base.bv is not None)
             if column == len(self._source.channels):
                 kind = self._kind(record, doubts)
             elif column is not None and has_value:
-                found.append((column, self._value(record, base, column, doubts)))
+                values.append((column, self._value(record, base, column, doubts)))
             if record.s is not None or base.bs is not None:
                 of_sum, rest_of_sum = self._names.find(name, unit, SUM)
                 if of_sum is not None:
                     total = Record(v=(base.bs or 0.0) + (record.s or 0.0))
-                    found.append((of_sum, self._value(total, _NO_BASE, of_sum, doubts)))
+                    values.append((of_sum, self._value(total, _NO_BASE, of_sum, doubts)))
                     rest = rest_of_sum
-            if found or kind:
+            if values or kind:
                 t_ns = self._t_ns((base.bt or 0.0) + (record.t or 0.0), arrived_ns)
                 if self._device.is_in_topic:
-                    _hear(things, found[-1][0] if found and rest == name else None, rest)
+                    _hear(things, values[-1][0] if values and rest == name else None, rest)
                     device = ""
                 else:
                     device = self._device.of(topic_tags, (rest,) * self._n_tags)
-                cells.append(Cells(device, t_ns, found, kind))
+                cells.append(Cells(device, t_ns, values, kind))
             elif column is None and has_value and self._source.report_extra:
                 doubts.setdefault("extra_channel", f"no channel is the end of the name {shown(name)}")
         if not cells:
@@ -247,10 +247,10 @@ def records_of(tree: object) -> Sequence[Record]:
         if not isinstance(given, dict):
             raise Unread("wrong_type", f"{shown(given)} stands where a record must be")
         record: dict[str, object] = {}
-        for key, found in given.items():
+        for key, value in given.items():
             label = CBOR_LABELS.get(key, "") if isinstance(key, int) else key
             if label in _LABELS:
-                record[label] = float(found) if isinstance(found, Decimal) else found  # CBOR may have tens as its base
+                record[label] = float(value) if isinstance(value, Decimal) else value  # CBOR may have tens as its base
             elif isinstance(label, str) and label.endswith("_"):
                 raise Unread("wrong_type", f"the label {shown(label)} must be understood, and is not")
         records.append(record)

@@ -106,11 +106,11 @@ class SparkplugCodec:
         return True
 
     def _place(self, topic: str) -> Place:
-        found = place(topic, self._ids)
+        at = place(topic, self._ids)
         if len(self._places) >= PLACES_MAX:
             self._places.clear()
-        self._places[topic] = found
-        return found
+        self._places[topic] = at
+        return at
 
     # Sessions and order -------------------------------------------------------------------------------------------
 

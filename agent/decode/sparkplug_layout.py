@@ -132,12 +132,12 @@ def _resolved(data: bytes, metric: dict[int, Field], resolve: Resolve) -> tuple[
 
 def _only_once(fields: Iterator[tuple[int, Field]]) -> dict[int, Field]:
     """By number. Raises ValueError where one comes again."""
-    found: dict[int, Field] = {}
-    for number, one in fields:
-        if number in found:
+    by_number: dict[int, Field] = {}
+    for number, field in fields:
+        if number in by_number:
             raise ValueError
-        found[number] = one
-    return found
+        by_number[number] = field
+    return by_number
 
 
 def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, Field]]:

@@ -69,21 +69,21 @@ def keep(nodes: Nodes, fields: tuple[bytes, ...]) -> bytes:
 def restored(kept: bytes, fields: tuple[bytes, ...]) -> Nodes:
     """Raises ValueError for what `keep` did not give, or gave for other `fields`."""
     try:
-        found = msgspec.msgpack.decode(kept, type=_Kept)
+        memory = msgspec.msgpack.decode(kept, type=_Kept)
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(f"it is no memory of Sparkplug nodes: {error}") from None
-    if found.version != VERSION:
-        raise ValueError(f"it is of version {found.version}, this forewarn reads version {VERSION}")
-    if found.fields != fields:
+    if memory.version != VERSION:
+        raise ValueError(f"it is of version {memory.version}, this forewarn reads version {VERSION}")
+    if memory.fields != fields:
         raise ValueError("the source had other channels, so the births have to be heard again")
     nodes = Nodes()
-    nodes.born = {name: _node(name, node, len(fields)) for name, node in found.born.items()}
+    nodes.born = {name: _node(name, node, len(fields)) for name, node in memory.born.items()}
     waiting = {name for name, node in nodes.born.items() if node.waiting}
-    if len(nodes.born) > NODES_MAX or waiting != set(found.late) or len(waiting) != len(found.late):
+    if len(nodes.born) > NODES_MAX or waiting != set(memory.late) or len(waiting) != len(memory.late):
         raise ValueError("its nodes do not belong together")
-    nodes.late = {name: nodes.born[name] for name in found.late}
-    nodes.asked, nodes.swept_ns = found.asked, found.swept_ns
-    if not all(map(_is_node, found.asked)):
+    nodes.late = {name: nodes.born[name] for name in memory.late}
+    nodes.asked, nodes.swept_ns = memory.asked, memory.swept_ns
+    if not all(map(_is_node, memory.asked)):
         raise ValueError("it names a node that cannot be")
     if sum(node.size for node in nodes.born.values()) > DEFINITIONS_MAX:
         raise ValueError(f"it has more than {DEFINITIONS_MAX} definitions")

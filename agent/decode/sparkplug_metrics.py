@@ -141,7 +141,7 @@ class Metrics:
         is_birth = at.kind in BIRTHS
         doubts: list[Doubt] = []
         is_strange = False
-        found: dict[int, dict[int, Metric]] = {}  # ms -> column -> metric
+        times: dict[int, dict[int, Metric]] = {}  # ms -> column -> metric
         for metric in payload.metrics:
             if is_birth:
                 column = self._column_of.get(metric.name, UNUSED)
@@ -153,13 +153,13 @@ class Metrics:
                 doubts = doubts or [("bad_value", f"alias {metric.alias} is given to two metrics")]
             elif column != UNUSED:
                 time_ms = (0 if is_birth else metric.timestamp) or payload.timestamp
-                found.setdefault(time_ms, {})[column] = metric
-        if 0 in found:
+                times.setdefault(time_ms, {})[column] = metric
+        if 0 in times:
             out.drop(row, "no_time", "neither the metric nor the payload has a timestamp")
-        elif len(found) > self._readings_max:
-            out.drop(row, "too_many_readings", f"{len(found)} readings, at most {self._readings_max} are read")
+        elif len(times) > self._readings_max:
+            out.drop(row, "too_many_readings", f"{len(times)} readings, at most {self._readings_max} are read")
         else:
-            self._put(row, at, birth, found, doubts, out)
+            self._put(row, at, birth, times, doubts, out)
         return is_strange
 
     def _column(self, alias: int, name: bytes, birth: Birth) -> int:
@@ -168,12 +168,12 @@ class Metrics:
         return self._column_of.get(name, UNUSED) if column == UNKNOWN and name else column
 
     def _put(
-        self, row: int, at: Place, birth: Birth, found: dict[int, dict[int, Metric]], doubts: list[Doubt], out: Output
+        self, row: int, at: Place, birth: Birth, times: dict[int, dict[int, Metric]], doubts: list[Doubt], out: Output
     ) -> None:
-        """The readings of metrics that were `found`, and what is said of the payload."""
+        """The readings of the metrics of each of `times`, and what is said of the payload."""
         is_birth, has_readings = at.kind in BIRTHS, False
-        for time_ms in sorted(found):
-            of_time = found[time_ms]
+        for time_ms in sorted(times):
+            of_time = times[time_ms]
             told = of_time.pop(self._width, None)
             if told is not None and not is_birth:
                 self._intervene(row, at, told, birth, time_ms, doubts, out)
@@ -185,7 +185,7 @@ class Metrics:
             out.drop(row, *doubts[0])
         elif doubts:
             out.drop(row, "no_channels", doubts[0][1])
-        elif not (found or is_birth or birth.has_channels):
+        elif not (times or is_birth or birth.has_channels):
             out.drop(row, "no_channels", f"the birth of {at.id} has none of the source's channels")
 
     def _number(self, metric: Metric, birth: Birth, column: int, doubts: list[Doubt]) -> float:
@@ -204,13 +204,13 @@ class Metrics:
     ) -> None:
         datatype = birth.datatype(self._width) or metric.datatype
         try:
-            found = value(metric, datatype)
+            given = value(metric, datatype)
         except ValueError:
             return
-        kind = self._words.kind(bool(found) if datatype == BOOLEAN else found)
+        kind = self._words.kind(bool(given) if datatype == BOOLEAN else given)
         if kind is not None:
             out.interventions.append(Intervened(row, at.id, _ns(time_ms), kind))
-        elif doubt := self._words.doubt(found):
+        elif doubt := self._words.doubt(given):
             doubts.append(("unknown_intervention", doubt))
 
 

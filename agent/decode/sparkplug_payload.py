@@ -125,15 +125,15 @@ def value(metric: Metric, datatype: int) -> object:
     which = metric.WhichOneof("value")
     if metric.is_null or which is None:
         return None
-    found = getattr(metric, which)
+    content = getattr(metric, which)
     if which in _INTEGERS.values():
-        exact = integer(found, datatype)
+        exact = integer(content, datatype)
         if exact != exact:
-            raise ValueError(f"{found}, which is none of datatype {datatype}")
+            raise ValueError(f"{content}, which is none of datatype {datatype}")
         return exact
     if which == "string_value":
-        return bytes(found).decode(errors="replace")
-    return found
+        return bytes(content).decode(errors="replace")
+    return content
 
 
 def integer(stored: int, datatype: int) -> float:

@@ -109,11 +109,11 @@ class TreeCodec:
 
     def _decoded(self, payloads: list[Any], rows: Int64 | None, batch: Batch, faults: list[Fault]) -> Decoded:
         """Structs to columns; rows int64 [n] are the indexes of their payloads, None for all of them."""
-        found = readings_of(payloads, self._shape.steps)
-        found = self._without_too_many_or_none(found, rows, faults)
-        row = rows if found.owner is None else found.owner if rows is None else rows[found.owner]
-        device = self._devices(found, row, batch)
-        made = self._form.rows(found, row, batch, device)
+        flat = readings_of(payloads, self._shape.steps)
+        flat = self._without_too_many_or_none(flat, rows, faults)
+        row = rows if flat.owner is None else flat.owner if rows is None else rows[flat.owner]
+        device = self._devices(flat, row, batch)
+        made = self._form.rows(flat, row, batch, device)
         doubted = {(fault.row, fault.reason) for fault in faults}
         for doubt in made.doubts:
             of = doubt.item if row is None else int(row[doubt.item])
@@ -126,21 +126,21 @@ class TreeCodec:
         if made.item is not None:
             row, device = made.item if row is None else row[made.item], None if device is None else device[made.item]
         if self._intervention:
-            texts = found.values(self._intervention)
+            texts = flat.values(self._intervention)
             said = texts if made.item is None else [texts[item] for item in made.item.tolist()]
             return self._with_interventions(said, Decoded(row, made.t_ns, made.x, faults, device))
         return Decoded(row, made.t_ns, made.x, faults, device)
 
-    def _without_too_many_or_none(self, found: Found, rows: Int64 | None, faults: list[Fault]) -> Found:
+    def _without_too_many_or_none(self, flat: Found, rows: Int64 | None, faults: list[Fault]) -> Found:
         """The readings of payloads that bring some, and not more than one payload may; `faults` gets the others."""
-        sizes = self._form.sizes(found)
-        if sizes is None and found.owner is None:
-            return found
-        owner = np.arange(len(found.readings)) if found.owner is None else found.owner
-        n_rows = np.bincount(owner, sizes, minlength=len(found.payloads)).astype(np.int64)
+        sizes = self._form.sizes(flat)
+        if sizes is None and flat.owner is None:
+            return flat
+        owner = np.arange(len(flat.readings)) if flat.owner is None else flat.owner
+        n_rows = np.bincount(owner, sizes, minlength=len(flat.payloads)).astype(np.int64)
         is_wrong = (n_rows == 0) | (n_rows > self._shape.readings_max)
         if not is_wrong.any():
-            return found
+            return flat
         fates: dict[int, Fault] = {}
         for of in is_wrong.nonzero()[0].tolist():
             row = of if rows is None else int(rows[of])
@@ -152,17 +152,17 @@ class TreeCodec:
             )
         faults[:] = [fault for fault in faults if fault.row not in fates]
         faults += fates.values()
-        return found.only(~is_wrong[owner])
+        return flat.only(~is_wrong[owner])
 
-    def _devices(self, found: Found, row: Int64 | None, batch: Batch) -> Devices | None:
+    def _devices(self, flat: Found, row: Int64 | None, batch: Batch) -> Devices | None:
         """Ids that payloads name, one a reading; None where the topics name them."""
         if self._device.is_in_topic:
             return None
-        texts: list[Iterable[str]] = [map(text_of, found.values(place)) for place in self._tags]
-        texts += [found.keys[index] for index in self._keys]
+        texts: list[Iterable[str]] = [map(text_of, flat.values(place)) for place in self._tags]
+        texts += [flat.keys[index] for index in self._keys]
         addresses = batch.addresses if row is None else [batch.addresses[of] for of in row.tolist()]
         ids = map(self._device.of, [address.tags for address in addresses], zip(*texts, strict=True))
-        return np.fromiter(ids, np.object_, len(found.readings))
+        return np.fromiter(ids, np.object_, len(flat.readings))
 
     def _with_interventions(self, texts: Sequence[Any], decoded: Decoded) -> Decoded:
         """With what readings say of work on the machine, a text each. One that says nothing else is no reading."""

@@ -1,4 +1,4 @@
-"""Devices that one source hears from two topics: perhaps two machines of one name.
+"""Devices that come to one source from two topics: perhaps two machines of one name.
 
 That is looked for where the topics of a pattern do not tell devices apart, as those of `plant/+/{device}` do not. A
 second topic is told once, of the next reading of the device that is used. So a message that is dropped has one reason,
@@ -49,7 +49,7 @@ class TwoTopics:
         is_known = not pairs and self._new.keys().isdisjoint(of_reading)
         if is_known and self._untold.keys().isdisjoint(zip(source, device, strict=True)):
             return []
-        found = []
+        drops = []
         used_or_not = [True] * len(message) if is_used is None else is_used.tolist()
         for at, topic, of, name, used in zip(message, of_reading, source, device, used_or_not, strict=True):
             origin = self._new.pop(topic, None)
@@ -60,5 +60,5 @@ class TwoTopics:
             if origin is not None and (first := self._first.setdefault((*origin, name), topic)) != topic:
                 self._untold[of, name] = f"the device comes from {first} and from {topic}"
             if used and (of, name) in self._untold:
-                found.append(SingleDrop("two_topics", at, of, name, self._untold.pop((of, name))))
-        return found
+                drops.append(SingleDrop("two_topics", at, of, name, self._untold.pop((of, name))))
+        return drops

@@ -208,9 +208,9 @@ class Inbox:
         if topic in self._means:
             return self._means[topic]
         way = self._ways.find(topic)
-        found = (self._sources[way[1].source], way[1].device) if way else None
+        meaning = (self._sources[way[1].source], way[1].device) if way else None
         if len(topic) <= TOPIC_TEXT_BYTES_MAX:
             if len(self._means) >= TOPIC_TEXTS_MAX:
                 self._means.clear()
-            self._means[topic] = found
-        return found
+            self._means[topic] = meaning
+        return meaning
