@@ -66,7 +66,7 @@ def intervene(device: str, kind: InterventionKind, file: Path, source: str, at: 
         what = f"no agent has confirmed it within {ANSWER_S:g} s"
         next_step = "Is the agent running, and may this user publish the command? Its status and log say what came."
         raise ForewarnError(command_topic(settings.publish, settings.agent, owner.name), what, next_step=next_step)
-    unheard = "" if answer.known else "; the agent has not heard of this device, and keeps it as a label"
+    unheard = "" if answer.is_known else "; the agent has not heard of this device, and keeps it as a label"
     click.echo(f"{owner.name}/{device} {kind} at {answer.t}{unheard}")
 
 
@@ -105,15 +105,15 @@ def _tell(
 
     def hear(_client: paho.Client, _data: Any, message: paho.MQTTMessage) -> None:
         try:
-            said = msgspec.json.decode(message.payload, type=InterventionMessage)
+            answer = msgspec.json.decode(message.payload, type=InterventionMessage)
         except Unreadable:
             return  # of another agent version, or of somebody else: no answer to us
-        if (said.source, said.device, said.kind, said.t_ns) == (owner.name, command.device, command.kind, t_ns):
-            answers.append(said)
+        if (answer.source, answer.device, answer.kind, answer.t_ns) == (owner.name, command.device, command.kind, t_ns):
+            answers.append(answer)
             has_answer.set()
 
     name = settings.agent.node
-    listener = _client(settings.output_broker, f"forewarn-{name}-{os.getpid()}-hears")
+    listener = _client(settings.output_broker, f"forewarn-{name}-{os.getpid()}-listens")
     listener.on_message = hear
     listener.on_subscribe = lambda *_: is_heard.set()
     topic = Topics.of(settings.publish.prefix, name).intervention

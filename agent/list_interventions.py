@@ -38,17 +38,17 @@ def interventions(file: Path, as_json: bool, as_csv: bool) -> None:
         raise click.UsageError("--json and --csv are two forms of one list: give one of them")
     labels = read_interventions(config.load(file, os.environ).agent.state_dir / ALERT_TABLE)
     kept = [msgspec.to_builtins(intervention_message(label)) for label in labels]
-    for one in kept:
-        del one["known"]  # when it was taken; nobody keeps that
+    for label in kept:
+        del label["known"]  # when it was taken; nobody keeps that
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(kept)))
         return
     if as_csv:
         table = csv.writer(sys.stdout, lineterminator="\n")
         table.writerow(FIELDS)
-        table.writerows([one[field] for field in FIELDS] for one in kept)
+        table.writerows([label[field] for field in FIELDS] for label in kept)
         return
-    for one in kept:
-        note = one["note"].encode("unicode_escape").decode("ascii")  # it comes over the network
-        click.echo(f"{one['kind']:<10}{one['device']:<24} {one['source']:<12} {one['t']}  {note}".rstrip())
+    for label in kept:
+        note = label["note"].encode("unicode_escape").decode("ascii")  # it comes over the network
+        click.echo(f"{label['kind']:<10}{label['device']:<24} {label['source']:<12} {label['t']}  {note}".rstrip())
     click.echo(f"{len(kept)} kept", err=True)

@@ -223,7 +223,7 @@ class InterventionLog:
     def hear(self, taken: Taken, now_s: float) -> None:
         """Log what was done; now_s is monotonic."""
         ended = Counter((event.source, event.device, event.entry, event.cause) for event in taken.alerts)
-        for one in taken.labels:
+        for label in taken.labels:
             self.n += 1
             if now_s - self._since_s >= DROP_EVERY_S:
                 if self._n_unsaid:
@@ -235,12 +235,12 @@ class InterventionLog:
             self._n_said += 1
             self._log.info(
                 "intervention_applied",
-                source=one.source,
-                device=_escaped(one.device),
-                kind=one.kind,
-                alerts_ended=ended[one.source, one.device, one.entry, one.kind],
-                is_known=one.is_known,
-                note=_escaped(one.note),
+                source=label.source,
+                device=_escaped(label.device),
+                kind=label.kind,
+                alerts_ended=ended[label.source, label.device, label.entry, label.kind],
+                is_known=label.is_known,
+                note=_escaped(label.note),
             )
 
 

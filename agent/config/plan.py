@@ -99,20 +99,20 @@ def plan(settings: Settings, bundles: Mapping[str, Bundle], *, reads_all: bool =
     ]
     parts = sorted((index, source, rows) for rows in read for index, source in rows.owner.parts)
     place = {index: place for place, (index, _, _) in enumerate(parts)}
-    told = [rows.owner.source for rows in read] if settings.commands.interventions else []
+    targets = [rows.owner.source for rows in read] if settings.commands.interventions else []
     return Plan(
         models=tuple(_model(model, bundles[model.settings.name], read, place) for model in every),
         sources=(
             *(_source(index, source, rows) for index, source, rows in parts),
-            *(command_source(settings, owner) for owner in told),
+            *(command_source(settings, owner) for owner in targets),
         ),
         subscriptions=(
             *(Subscription(source.broker, source.qos, source.overload, source.rate_max) for _, source, _ in parts),
-            *(Subscription(owner.broker, COMMAND_QOS, owner.overload, 0) for owner in told),
+            *(Subscription(owner.broker, COMMAND_QOS, owner.overload, 0) for owner in targets),
         ),
         names=(
             *(tuple(name for (of, _), name in rows.columns.items() if of == index) for index, _, rows in parts),
-            *(() for _ in told),
+            *(() for _ in targets),
         ),
     )
 

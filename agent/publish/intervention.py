@@ -9,7 +9,7 @@ from agent.words import InterventionKind, InterventionLabel
 
 
 class InterventionMessage(msgspec.Struct, frozen=True):
-    """The payload of the intervention topic. `known`: the agent had heard of the device."""
+    """The payload of the intervention topic. `is_known`: the agent had heard of the device."""
 
     source: str
     device: str
@@ -18,7 +18,7 @@ class InterventionMessage(msgspec.Struct, frozen=True):
     t_ns: int
     unit: Literal["s", "cycles"]
     note: str
-    known: bool
+    is_known: bool = msgspec.field(name="known")
 
 
 def intervention_message(label: InterventionLabel) -> InterventionMessage:
@@ -30,5 +30,5 @@ def intervention_message(label: InterventionLabel) -> InterventionMessage:
         t_ns=label.t_ns,
         unit="cycles" if label.time_unit == "cycle" else "s",
         note=label.note,
-        known=label.is_known,
+        is_known=label.is_known,
     )

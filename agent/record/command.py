@@ -86,12 +86,12 @@ def record(
     if find_spec("polars") is None:
         what = "Parquet files are written by polars, which is not installed"
         raise ForewarnError("record", what, next_step="pip install 'forewarn[tables]'")
-    from agent.record.session import Wanted, record  # needs the extra `tables`
+    from agent.record.session import Options, record  # needs the extra `tables`
 
     flush_every_s = _parsed(parse_duration, flush_every, "--flush-every").total_seconds()
     if not 1 <= flush_every_s <= 3600:
         raise click.BadParameter("must be from 1s to 1h", param_hint="--flush-every")
-    wanted = Wanted(
+    options = Options(
         folder=out,
         for_s=_parsed(parse_duration, for_, "--for").total_seconds() if for_ else 0.0,
         flush_every_s=flush_every_s,
@@ -105,7 +105,7 @@ def record(
         what = error.what.replace("another agent", "another `forewarn record`")
         raise ForewarnError(out, what, next_step="Name another folder: --out.") from None
     with held:
-        summary = record(settings, wanted, configure())
+        summary = record(settings, options, configure())
     click.echo(msgspec.json.format(msgspec.json.encode(summary)) if as_json else summary)
     sys.exit(1 if summary.not_written else 0)
 

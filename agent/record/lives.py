@@ -49,8 +49,8 @@ class Lives:
 
     def name(self, device: str) -> str:
         """Of the device's life now, also of one that has no row."""
-        life = self._lives.get(written(device))
-        return life.name if life else written(device)
+        life = self._lives.get(readable_name(device))
+        return life.name if life else readable_name(device)
 
     def names(self, devices: Sequence[str], t_ns: Int64) -> tuple[list[str], Bool]:
         """Under which names rows are recorded, and which of them are, bool [n]; rows come in the order of the core."""
@@ -60,7 +60,7 @@ class Lives:
         for row, (device, t) in enumerate(zip(devices, t_ns.tolist(), strict=True)):
             life = of_device.get(device)
             if life is None:
-                life = of_device[device] = self._life(written(device))
+                life = of_device[device] = self._life(readable_name(device))
             if t <= life.newest_ns:
                 if life.is_new and not self._counts_cycles:
                     is_kept[row] = False
@@ -78,11 +78,11 @@ class Lives:
         return life
 
 
-def written(device: str) -> str:
+def readable_name(device: str) -> str:
     """The device's name as one that a reader takes."""
     return escape(device).replace("~", "%7E") if set(device) & set("/+#%~") else device
 
 
 def unreadable(devices: Sequence[str]) -> Iterator[str]:
     """Those that no reader would take, even so."""
-    return (device for device in dict.fromkeys(devices) if device_problem(written(device)))
+    return (device for device in dict.fromkeys(devices) if device_problem(readable_name(device)))

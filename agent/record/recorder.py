@@ -248,10 +248,10 @@ class Recorder:
     def _make_room(self) -> None:
         """Remove the oldest files until what is there fits."""
         while self.size_bytes > self._size_max:
-            found = [(oldest, one) for one in self._writers.values() if (oldest := one.files.oldest())]
-            if not found:
+            candidates = [(oldest, one) for one in self._writers.values() if (oldest := one.files.oldest())]
+            if not candidates:
                 return
-            oldest, writer = min(found, key=lambda one: one[0])
+            oldest, writer = min(candidates, key=lambda one: one[0])
             writer.files.remove(oldest)
             self._log.warning(
                 "recording_removed",

@@ -32,7 +32,7 @@ SAID_EVERY_S, SHOWN_EVERY_S = 60.0, 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Options:
     """What a user asked for. for_s: 0 for until a signal; asks: Sparkplug edge nodes are asked for what they said."""
 
     folder: Path
@@ -75,16 +75,16 @@ class Summary(msgspec.Struct, frozen=True):
         return "\n".join([*lines, *([f"  not written: {self.not_written}"] if self.not_written else [])])
 
 
-def record(settings: Settings, wanted: Wanted, log: FilteringBoundLogger) -> Summary:
+def record(settings: Settings, options: Options, log: FilteringBoundLogger) -> Summary:
     """Record until SIGTERM, SIGINT or SIGHUP, or for so long as was asked for."""
     signals = Signals()
     signals.catch()
-    session = Session(settings, wanted, log)
+    session = Session(settings, options, log)
     begun_s = time.monotonic()
     try:
         while not (signals.stop or signals.reload):
             session.turn()
-            if wanted.for_s and time.monotonic() - begun_s >= wanted.for_s:
+            if options.for_s and time.monotonic() - begun_s >= options.for_s:
                 break
         session.end()
     finally:
@@ -95,12 +95,12 @@ def record(settings: Settings, wanted: Wanted, log: FilteringBoundLogger) -> Sum
 class Session:
     """Everything that runs, wired together."""
 
-    def __init__(self, settings: Settings, wanted: Wanted, log: FilteringBoundLogger) -> None:
+    def __init__(self, settings: Settings, options: Options, log: FilteringBoundLogger) -> None:
         bundles = {model.name: bundle_file.read(model.bundle) for model in settings.model}
         self._plan: Plan = plan(settings, bundles, reads_all=True)
-        self._wanted, self._log = wanted, log
+        self._options, self._log = options, log
         self._delay_max_s = settings.agent.delay_max.total_seconds()
-        self.recorder = _recorder(self._plan, wanted, log)
+        self.recorder = _recorder(self._plan, options, log)
         self._owner_of = {source.name: source.joins or source.name for source in self._plan.sources}
         self._core = Core(self._plan.sources, (), bounds(settings.agent), keeps_rows=True)
         self._inputs = open_inputs(settings, self._plan, log, not_before_ns=self._core.log_time_ns, role="record")
@@ -115,7 +115,7 @@ class Session:
         log.info(
             "recording_started",
             version=version("forewarn"),
-            folder=str(wanted.folder),
+            folder=str(options.folder),
             sources=[one.name for one in self._plan.sources],
             files=self.recorder.n_files,
             bytes=self.recorder.size_bytes,
@@ -143,7 +143,7 @@ class Session:
     def summary(self) -> Summary:
         recorder = self.recorder
         return Summary(
-            folder=str(self._wanted.folder),
+            folder=str(self._options.folder),
             seconds=round(time.monotonic() - self._begun_s, 1),
             messages=self._core.n_messages,
             rows=recorder.n_rows,
@@ -160,7 +160,7 @@ class Session:
         self.recorder.hear(taken, self._owner_of)
         self._n_rows += sum(map(len, taken.rows))
         self._drop_log.hear(taken.drops, self._core.counts)
-        if self._wanted.asks:
+        if self._options.asks:
             self._inputs.publish(taken.requests)
 
     def _say(self, now_s: float) -> None:
@@ -190,7 +190,7 @@ def recorded_sources(planned: Plan) -> list[Recorded]:
     ]
 
 
-def _recorder(planned: Plan, wanted: Wanted, log: FilteringBoundLogger) -> Recorder:
+def _recorder(planned: Plan, options: Options, log: FilteringBoundLogger) -> Recorder:
     sources = recorded_sources(planned)
     if not sources:
         next_step = "Write them in [source.channels], or name a [[model]] that has them."
@@ -198,7 +198,7 @@ def _recorder(planned: Plan, wanted: Wanted, log: FilteringBoundLogger) -> Recor
             "record", "no source has a channel, so there is nothing to record", next_step=next_step
         )
     try:
-        return Recorder(sources, wanted.folder, log, flush_every_s=wanted.flush_every_s, size_max=wanted.size_max)
+        return Recorder(sources, options.folder, log, flush_every_s=options.flush_every_s, size_max=options.size_max)
     except OSError as error:
         what = error.strerror or str(error)
-        raise ForewarnError(error.filename or wanted.folder, what, next_step="Name another folder: --out.") from None
+        raise ForewarnError(error.filename or options.folder, what, next_step="Name another folder: --out.") from None

@@ -90,7 +90,7 @@ def fields_of(
 
     are_paths  dots part a field from what it is in, so that `temp.unit` says the unit of `temp.value`
     """
-    found: dict[str, Field] = {}
+    fields: dict[str, Field] = {}
     units: dict[str, str] = {}
     for reading in leaves:
         for path, value in reading.items():
@@ -98,15 +98,15 @@ def fields_of(
             if last in UNITS and isinstance(value, str) and are_paths:
                 units.setdefault(parent, value)
             else:
-                found.setdefault(path, Field()).add(value)
+                fields.setdefault(path, Field()).add(value)
     kept = {}
-    for path, one in found.items():
+    for path, of_path in fields.items():
         parent = path.rpartition(".")[0] if are_paths else ""
-        is_clock = looks_like_time(path) and one.largest >= _CLOCK_MIN
-        if one.is_channel and path not in left_out and not is_clock:
+        is_clock = looks_like_time(path) and of_path.largest >= _CLOCK_MIN
+        if of_path.is_channel and path not in left_out and not is_clock:
             has_unit = units.get(parent, "") and last_name(path) in VALUES
-            one.unit = units[parent][:32] if has_unit and units[parent].isprintable() else ""
-            kept[path] = one
+            of_path.unit = units[parent][:32] if has_unit and units[parent].isprintable() else ""
+            kept[path] = of_path
     return _without_conflicts(kept, left_out) if are_paths else kept
 
 
@@ -140,13 +140,13 @@ def last_name(path: str) -> str:
 def settings_of(fields: Mapping[str, Field], *, are_paths: bool = True) -> dict[str, Setting]:
     """`channels` of a source: name -> its field, or a table where it has words or a unit."""
     named: dict[str, Setting] = {}
-    for path, one in [*fields.items()][:CHANNELS_MAX]:
+    for path, of_path in [*fields.items()][:CHANNELS_MAX]:
         name = _name(path, named, are_paths=are_paths)
         table: dict[str, Any] = {"field": path}
-        if one.unit:
-            table["unit"] = one.unit
-        if one.words:
-            table["words"] = one.words
+        if of_path.unit:
+            table["unit"] = of_path.unit
+        if of_path.words:
+            table["words"] = of_path.words
         named[name] = path if len(table) == 1 else table
     return named
 

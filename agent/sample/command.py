@@ -93,17 +93,17 @@ def sample(
         click.echo(f"{topic}: the broker refuses the subscription: {why}. Its ACL must allow it.", err=True)
     if listener.ended:
         click.echo(f"{listener.ended}; what came before is used", err=True)
-    if not listener.heard.n_messages:
+    if not listener.traffic.n_messages:
         click.echo(_nothing(where, topics), err=True)
         sys.exit(FAILED)
-    guesses = guesses_of(listener.heard, heard_s)
+    guesses = guesses_of(listener.traffic, heard_s)
     date = datetime.now(UTC).isoformat(timespec="seconds")
     about = f"Made by `forewarn sample` from {heard_s:.0f} s of {where}, {date}."
     text = configuration(_set_keys(settings), guesses, about) if guesses.sources else ""
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(as_object(listener.heard, guesses, heard_s, text))))
+        click.echo(msgspec.json.format(msgspec.json.encode(as_object(listener.traffic, guesses, heard_s, text))))
     else:
-        _show(guesses, totals(listener.heard, heard_s), heard_s)
+        _show(guesses, totals(listener.traffic, heard_s), heard_s)
     if out is not None and text:
         whole_file.write(out, text.encode())
         click.echo(f"{out} is written: `forewarn check {out}`", err=True)

@@ -7,10 +7,10 @@ from typing import Final
 
 from agent.config.topics import overlap
 from agent.decode.topic import Pattern
-from agent.sample.heard import Heard
 from agent.sample.kinds import Seen, seen
 from agent.sample.levels import RESERVED, Levels, is_id, is_kind, levels_of
 from agent.sample.moments import looks_like_time
+from agent.sample.traffic import Traffic
 from agent.sample.trees import VALUES, form_of, leaves, number_of, readings_of
 from agent.words import PayloadForm
 
@@ -62,24 +62,24 @@ class Unread:
     example: Seen
 
 
-def groups_of(heard: Heard) -> tuple[list[Group], list[Unread]]:
+def groups_of(traffic: Traffic) -> tuple[list[Group], list[Unread]]:
     """All topics as groups, in the order of their first topics, and those that no codec reads."""
     unread: dict[str, list[Seen]] = defaultdict(list)
     groups: list[Group] = []
     crowd: list[Seen] = []
-    n_looks = max(1, LOOKS_MAX // max(1, len(heard.topics)))
-    for name in sorted(heard.topics):
-        looks = [seen(one) for one in heard.topics[name].kept[:n_looks]]
-        one = _of_topic(name, looks)
-        if isinstance(one, str):
+    n_looks = max(1, LOOKS_MAX // max(1, len(traffic.topics)))
+    for name in sorted(traffic.topics):
+        looks = [seen(one) for one in traffic.topics[name].kept[:n_looks]]
+        of_topic = _of_topic(name, looks)
+        if isinstance(of_topic, str):
             if looks:
-                unread[one].append(looks[0])
+                unread[of_topic].append(looks[0])
             continue
-        home = next((group for group in groups if _belongs(group, one)), None)
+        home = next((group for group in groups if _belongs(group, of_topic)), None)
         if home is not None:
-            _join(home, one)
+            _join(home, of_topic)
         elif len(groups) < GROUPS_MAX:
-            groups.append(one)
+            groups.append(of_topic)
         else:
             crowd.append(looks[0])
     for group in groups:
@@ -87,12 +87,12 @@ def groups_of(heard: Heard) -> tuple[list[Group], list[Unread]]:
     groups = _without_overlap(groups, unread)
     if crowd:
         unread[f"more than {GROUPS_MAX} kinds of messages: name some topics by --topic"] = crowd
-    return groups, [_unread(heard, why, looks) for why, looks in unread.items()]
+    return groups, [_unread(traffic, why, looks) for why, looks in unread.items()]
 
 
-def _unread(heard: Heard, why: str, looks: Sequence[Seen]) -> Unread:
+def _unread(traffic: Traffic, why: str, looks: Sequence[Seen]) -> Unread:
     topics = tuple(dict.fromkeys(one.message.topic for one in looks))
-    n_messages = sum(heard.topics[topic].n_live + heard.topics[topic].n_retained for topic in topics)
+    n_messages = sum(traffic.topics[topic].n_live + traffic.topics[topic].n_retained for topic in topics)
     return Unread(topics, n_messages, why, looks[0])
 
 
@@ -116,10 +116,10 @@ def _of_topic(name: str, looks: list[Seen]) -> Group | str:
     if codec not in TREES:
         return Group(codec, compression, None, [name], own)
     forms = [_single_value(one.content) or form_of(one.content) for one in own]
-    known = Counter(form for form in forms if form is not None)
-    if not known:
+    counts = Counter(form for form in forms if form is not None)
+    if not counts:
         return "no number in it"
-    form = known.most_common(1)[0][0]
+    form = counts.most_common(1)[0][0]
     trees = (reading.tree for one in own for reading in readings_of(one.content, form)[:1])
     paths = {path for tree in trees for path in [*leaves(tree)][:PATHS_MAX]}
     return Group(codec, compression, form, [name], own, paths)
@@ -129,34 +129,34 @@ def _single_value(tree: object) -> PayloadForm | None:
     """The form of a payload that is one value, with no more than a time and texts beside it."""
     if not isinstance(tree, dict):
         return None if isinstance(tree, list) else PayloadForm(form="value", value="")
-    found = leaves(tree)
-    numbers = [path for path, value in found.items() if number_of(value) is not None and not looks_like_time(path)]
-    is_value = len(numbers) == 1 and numbers[0] in VALUES and not any(isinstance(one, list) for one in found.values())
-    return PayloadForm(form="value", value=numbers[0]) if is_value and len(found) <= 6 else None
+    values = leaves(tree)
+    numbers = [path for path, value in values.items() if number_of(value) is not None and not looks_like_time(path)]
+    is_value = len(numbers) == 1 and numbers[0] in VALUES and not any(isinstance(one, list) for one in values.values())
+    return PayloadForm(form="value", value=numbers[0]) if is_value and len(values) <= 6 else None
 
 
-def _belongs(group: Group, one: Group) -> bool:
+def _belongs(group: Group, of_topic: Group) -> bool:
     """Whether a topic is of a group: alike in kind, depth and root, in what kind of message it says, and in fields."""
-    if group.kind != one.kind:
+    if group.kind != of_topic.kind:
         return False
     if group.codec == "sparkplug":
         return True
-    first, other = group.topics[0].split("/"), one.topics[0].split("/")
+    first, other = group.topics[0].split("/"), of_topic.topics[0].split("/")
     if len(first) != len(other) or (first[0] != other[0] and not (is_id(first[0]) and is_id(other[0]))):
         return False
     if group.has_one_value:
         return True
     if any(a != b and is_kind(a) and is_kind(b) for a, b in zip(first, other, strict=True)):
         return False
-    common = len(group.paths & one.paths)
-    return not group.paths or not one.paths or common >= ALIKE * min(len(group.paths), len(one.paths))
+    common = len(group.paths & of_topic.paths)
+    return not group.paths or not of_topic.paths or common >= ALIKE * min(len(group.paths), len(of_topic.paths))
 
 
-def _join(group: Group, one: Group) -> None:
-    group.topics += one.topics
-    group.paths |= one.paths
+def _join(group: Group, of_topic: Group) -> None:
+    group.topics += of_topic.topics
+    group.paths |= of_topic.paths
     if len(group.messages) < MESSAGES_MAX:
-        group.messages += one.messages
+        group.messages += of_topic.messages
 
 
 def _find_levels(group: Group) -> None:

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from agent.sample.channels import CHANNELS_MAX
 from agent.sample.groups import Group, Unread, filters, groups_of
-from agent.sample.heard import PAYLOADS_MAX, Heard
 from agent.sample.kinds import Seen
 from agent.sample.other_sources import KINDS, value_settings
+from agent.sample.traffic import PAYLOADS_MAX, Traffic
 from agent.sample.trees_source import tree_settings
 from agent.sample.trial import Trial, source_of, trial
 
@@ -49,34 +49,34 @@ class Guesses:
     unread: tuple[Unread, ...]
 
 
-def guesses_of(heard: Heard, span_s: float) -> Guesses:
+def guesses_of(traffic: Traffic, span_s: float) -> Guesses:
     """Sources for what was heard in `span_s` seconds."""
-    groups, unread = groups_of(heard)
+    groups, unread = groups_of(traffic)
     sources: list[Guess] = []
     for group in groups:
         try:
-            sources.append(_guess(group, heard, span_s, {str(one.settings["name"]) for one in sources}))
+            sources.append(_guess(group, traffic, span_s, {str(one.settings["name"]) for one in sources}))
         except ValueError as error:
-            n_messages = sum(heard.topics[one].n_live + heard.topics[one].n_retained for one in group.topics)
+            n_messages = sum(traffic.topics[one].n_live + traffic.topics[one].n_retained for one in group.topics)
             unread.append(Unread(tuple(group.topics), n_messages, str(error), group.messages[0]))
     return Guesses(tuple(sources), tuple(unread))
 
 
-def _guess(group: Group, heard: Heard, span_s: float, taken: set[str]) -> Guess:
+def _guess(group: Group, traffic: Traffic, span_s: float, taken: set[str]) -> Guess:
     """The source of a group. Raises ValueError where there is none."""
     if group.codec in KINDS:
-        found, why = KINDS[group.codec](group, span_s)
+        keys, why = KINDS[group.codec](group, span_s)
     else:
-        found, why = (value_settings if group.has_one_value else tree_settings)(group, span_s)
-    topics = found.pop("topic")
+        keys, why = (value_settings if group.has_one_value else tree_settings)(group, span_s)
+    topics = keys.pop("topic")
     settings: dict[str, Any] = {"name": _name(group, taken), "topic": topics[0] if len(topics) == 1 else topics}
     settings |= {"codec": group.codec} | ({"compression": group.compression} if group.compression != "none" else {})
-    settings |= {key: value for key, value in found.items() if (key, value) != ("device", "{device}")}
-    outcome = trial(source_of(settings), _unbroken(group, heard))
+    settings |= {key: value for key, value in keys.items() if (key, value) != ("device", "{device}")}
+    outcome = trial(source_of(settings), _unbroken(group, traffic))
     if not outcome.devices:
         reasons = ", ".join(f"{reason} {count}" for reason, count in outcome.reasons.items())
         raise ValueError(f"looks like {group.codec}, and no message of the sample could be read as such: {reasons}")
-    counts = [heard.topics[one] for one in group.topics]
+    counts = [traffic.topics[one] for one in group.topics]
     if len(settings["channels"]) >= CHANNELS_MAX:
         why["channels"] = f"the first {CHANNELS_MAX} that were seen"
     return Guess(
@@ -90,12 +90,12 @@ def _guess(group: Group, heard: Heard, span_s: float, taken: set[str]) -> Guess:
     )
 
 
-def _unbroken(group: Group, heard: Heard) -> Sequence[Seen]:
+def _unbroken(group: Group, traffic: Traffic) -> Sequence[Seen]:
     """The messages of a group to be tried: of Sparkplug, whose messages are numbered, those before the first gap."""
     if group.codec != "sparkplug":
         return group.messages
     last_kept: dict[str, int] = {one.message.topic: one.message.arrived_ns for one in group.messages}
-    full = [last for topic, last in last_kept.items() if heard.topics[topic].n_live > PAYLOADS_MAX]
+    full = [last for topic, last in last_kept.items() if traffic.topics[topic].n_live > PAYLOADS_MAX]
     return [one for one in group.messages if one.message.arrived_ns <= min(full, default=one.message.arrived_ns)]
 
 

@@ -8,7 +8,7 @@ from agent.decode.expand import GZIP_MAGIC, ZSTD_MAGIC, Expander
 from agent.decode.sparkplug_topic import NAMESPACE
 from agent.decode.tree_codec import Encoding
 from agent.decode.unread import Unread
-from agent.sample.heard import PAYLOAD_BYTES_MAX, Message
+from agent.sample.traffic import PAYLOAD_BYTES_MAX, Message
 
 TEXT_CHARS_MAX: Final = 64  # of a value that a topic names
 _SENML: Final = {"bn", "bt", "bu", "bv", "bs", "bver", "n", "u", "v", "vs", "vb", "vd", "s", "t", "ut"}

@@ -16,7 +16,7 @@ from agent.decode.sparkplug_payload import rebirth_command
 from agent.decode.sparkplug_topic import BIRTHS, DATA, place, templates
 from agent.errors import ForewarnError
 from agent.mqtt.client import make_client, seconds
-from agent.sample.heard import Heard, Message
+from agent.sample.traffic import Message, Traffic
 
 PACKET_BYTES_MAX = 2**20  # a broker of MQTT 5 keeps larger ones to itself
 LOOP_S = 0.2
@@ -25,13 +25,13 @@ LOOP_S = 0.2
 class Listener:
     """One connection, from its beginning to its end.
 
-    heard    what came
+    traffic  what came
     refused  filters that the broker refused, with its reason
     ended    why the connection ended before its time, "" where it did not
     """
 
     def __init__(self, broker: Broker, topics: Sequence[str], *, asks_for_births: bool = False) -> None:
-        self.heard = Heard()
+        self.traffic = Traffic()
         self.refused: dict[str, str] = {}
         self.ended = ""
         self._broker, self._topics = broker, topics
@@ -76,7 +76,7 @@ class Listener:
         patience_s = self._broker.connect_timeout.total_seconds()
         began_s = time.monotonic()
         with suppress(KeyboardInterrupt):  # who has seen enough still gets the guess
-            while not self.heard.is_full:
+            while not self.traffic.is_full:
                 if client.loop(LOOP_S) != MQTTErrorCode.MQTT_ERR_SUCCESS:
                     self.ended = self.ended or "the connection was lost"
                     break
@@ -114,9 +114,9 @@ class Listener:
         try:
             topic = message.topic
         except UnicodeDecodeError:  # no topic that anybody can name
-            self.heard.n_unlisted += 1
+            self.traffic.n_unlisted += 1
             return
-        self.heard.add(Message(topic, bytes(message.payload), time.time_ns(), message.retain))
+        self.traffic.add(Message(topic, bytes(message.payload), time.time_ns(), message.retain))
         if self._asks and topic.startswith("spBv1.0/"):
             self._ask_for_births(client, topic)
 

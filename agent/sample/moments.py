@@ -114,11 +114,11 @@ def _zone(given: list[tuple[object, int]], unit: TimeUnit, lags_s: list[float]) 
     if not off_s or abs(off_s) > FAR_S or any(abs(one - off_s) > _STEADY_S for one in lags_s):
         return "", ""
     hours, minutes = divmod(abs(int(off_s)) // 60, 60)
-    said = f"UTC{'+' if off_s > 0 else '-'}{hours}" + (f":{minutes:02}" if minutes else "")
+    offset = f"UTC{'+' if off_s > 0 else '-'}{hours}" + (f":{minutes:02}" if minutes else "")
     if minutes or hours > 14 or (off_s < 0 and hours > 12):
         return "", ""
     zone = f"Etc/GMT{'-' if off_s > 0 else '+'}{hours}"
-    return zone, f"texts have no offset and are {said}: write your zone, as Europe/Berlin, for summer time"
+    return zone, f"texts have no offset and are {offset}: write your zone, as Europe/Berlin, for summer time"
 
 
 def _has_offset(text: str) -> bool:

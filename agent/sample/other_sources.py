@@ -37,17 +37,17 @@ def value_settings(group: Group, span_s: float) -> Settings:
     fields: dict[str, Field] = defaultdict(Field)
     series: dict[object, list[int]] = defaultdict(list)
     trees, at_ns = [], []
-    for one in group.messages:
-        topic = one.message.topic
+    for seen in group.messages:
+        topic = seen.message.topic
         field = next(f for pattern, template in patterns if (f := _field_of(topic, pattern, template)) is not None)
-        content = one.content
+        content = seen.content
         if group.form is not None and isinstance(content, dict):
             trees.append(leaves(content))
-            at_ns.append(one.message.arrived_ns)
+            at_ns.append(seen.message.arrived_ns)
             content = content.get(group.form.value)
         fields[field].add(content, is_text_codec=group.codec == "text")
-        if not one.message.is_retained:
-            series[topic].append(one.message.arrived_ns)
+        if not seen.message.is_retained:
+            series[topic].append(seen.message.arrived_ns)
     good = {field: one for field, one in sorted(fields.items()) if one.is_channel}
     if not good:
         raise ValueError("texts that are neither numbers nor words for them")
@@ -84,9 +84,9 @@ def senml_settings(group: Group, span_s: float) -> Settings:
     rows: dict[object, list[set[str]]] = defaultdict(list)
     series: dict[object, list[int]] = defaultdict(list)
     has_time = False
-    for one in group.messages:
+    for seen in group.messages:
         try:
-            records = records_of(one.content)
+            records = records_of(seen.content)
         except Unread as error:
             raise ValueError(str(error)) from None
         base, own = "", set()
@@ -95,16 +95,16 @@ def senml_settings(group: Group, span_s: float) -> Settings:
             full = base + (record.n if isinstance(record.n, str) else "")
             prefix, channel = _split(full, base)
             has_time |= isinstance(record.t, int | float) or isinstance(record.bt, int | float)
-            found = next((x for x in (record.v, record.vb, record.vs) if isinstance(x, int | float | str | bool)), None)
-            if found is None or not channel:
+            given = next((x for x in (record.v, record.vb, record.vs) if isinstance(x, int | float | str | bool)), None)
+            if given is None or not channel:
                 continue
-            names.setdefault(channel, Field()).add(found)
+            names.setdefault(channel, Field()).add(given)
             unit = record.u if isinstance(record.u, str) else ""
             names[channel].unit = names[channel].unit or (unit if unit.isprintable() else "")
             prefixes.add(prefix)
             own.add(channel)
-            series[one.message.topic, channel].append(one.message.arrived_ns)
-        rows[one.message.topic].append(own)
+            series[seen.message.topic, channel].append(seen.message.arrived_ns)
+        rows[seen.message.topic].append(own)
     good = {name: field for name, field in names.items() if field.is_channel}
     if not good:
         raise ValueError("no record with a number")
@@ -141,8 +141,8 @@ def influx_settings(group: Group, span_s: float) -> Settings:
     times, at_ns, n_lines = [], [], 0
     rows: dict[object, dict[object, set[str]]] = defaultdict(lambda: defaultdict(set))
     series: dict[object, list[int]] = defaultdict(list)
-    for one in group.messages:
-        for line in str(one.content).splitlines()[:1000]:
+    for seen in group.messages:
+        for line in str(seen.content).splitlines()[:1000]:
             match = _LINE.fullmatch(line.strip())
             if match is None:
                 continue
@@ -154,12 +154,12 @@ def influx_settings(group: Group, span_s: float) -> Settings:
                 n_tags[name] += 1
             if match["time"]:
                 times.append({"timestamp": int(match["time"])})
-                at_ns.append(one.message.arrived_ns)
+                at_ns.append(seen.message.arrived_ns)
             for name, text in _FIELD.findall(match["fields"]):
                 field = f"{measurement}.{name}"
                 fields.setdefault(field, Field()).add(_influx_value(text))
                 rows[tuple(own.items())][match["time"]].add(field)
-                series[measurement, name, match["series"]].append(one.message.arrived_ns)
+                series[measurement, name, match["series"]].append(seen.message.arrived_ns)
     good = {name: field for name, field in fields.items() if field.is_channel}
     if not good:
         raise ValueError("no field with numbers in its lines")
@@ -204,17 +204,17 @@ def sparkplug_settings(group: Group, span_s: float) -> Settings:
     fields: dict[str, Field] = {}
     aliases: set[int] = set()
     series: dict[object, list[int]] = defaultdict(list)
-    for one in group.messages:
-        for metric, name in _metrics(one):
+    for seen in group.messages:
+        for metric, name in _metrics(seen):
             if name and not name.startswith(_OWN_METRICS):
                 try:
-                    found = value(metric, metric.datatype)
+                    content = value(metric, metric.datatype)
                 except ValueError:
                     continue
-                fields.setdefault(name, Field()).add(found)
+                fields.setdefault(name, Field()).add(content)
             elif not name:
                 aliases.add(metric.alias)
-            series[one.message.topic, metric.alias if metric.alias != ABSENT else name].append(one.message.arrived_ns)
+            series[seen.message.topic, metric.alias if metric.alias != ABSENT else name].append(seen.message.arrived_ns)
     good = {name: one for name, one in fields.items() if one.is_channel}
     if not good:
         what = f"{len(aliases)} metrics come by number, and no birth that names them was heard"
@@ -230,12 +230,12 @@ def sparkplug_settings(group: Group, span_s: float) -> Settings:
     return settings, why
 
 
-def _metrics(one: Seen) -> Sequence[tuple[Any, str]]:
+def _metrics(seen: Seen) -> Sequence[tuple[Any, str]]:
     """The metrics of a birth or of data, with their names."""
     try:
-        if place(one.message.topic, templates("{device}")).kind not in (*BIRTHS, *DATA):
+        if place(seen.message.topic, templates("{device}")).kind not in (*BIRTHS, *DATA):
             return ()
-        metrics = parse(one.message.payload).metrics
+        metrics = parse(seen.message.payload).metrics
     except (ValueError, Malformed):
         return ()
     return [(metric, bytes(metric.name).decode(errors="replace")) for metric in metrics]

@@ -6,8 +6,8 @@ from typing import Any, Final
 from agent.sample import toml
 from agent.sample.groups import Unread
 from agent.sample.guess import SURE, Guess, Guesses
-from agent.sample.heard import Heard
 from agent.sample.kinds import printable, shown
+from agent.sample.traffic import Traffic
 
 TOPICS_SHOWN: Final = 3
 UNREAD_SHOWN: Final = 20
@@ -102,19 +102,19 @@ def payload_of(guess: Guess) -> str:
     return " ".join(filter(None, parts))
 
 
-def totals(heard: Heard, span_s: float) -> str:
+def totals(traffic: Traffic, span_s: float) -> str:
     """One line on all that was heard."""
-    retained = sum(one.n_retained for one in heard.topics.values())
-    text = f"{heard.n_messages:,} messages on {len(heard.topics):,} topics in {span_s:.3g} s, {retained:,} retained"
-    if heard.n_unlisted:
-        text += f"; {heard.n_unlisted:,} on further topics were only counted: --topic takes a part of them"
+    retained = sum(one.n_retained for one in traffic.topics.values())
+    text = f"{traffic.n_messages:,} messages on {len(traffic.topics):,} topics in {span_s:.3g} s, {retained:,} retained"
+    if traffic.n_unlisted:
+        text += f"; {traffic.n_unlisted:,} on further topics were only counted: --topic takes a part of them"
     return text
 
 
-def as_object(heard: Heard, guesses: Guesses, span_s: float, text: str) -> dict[str, Any]:
+def as_object(traffic: Traffic, guesses: Guesses, span_s: float, text: str) -> dict[str, Any]:
     """All of it for a program; `configuration` is the text."""
     return {
-        "messages": heard.n_messages,
+        "messages": traffic.n_messages,
         "seconds": round(span_s, 3),
         "sources": [
             {
@@ -134,13 +134,13 @@ def as_object(heard: Heard, guesses: Guesses, span_s: float, text: str) -> dict[
         ],
         "unread": [
             {
-                "topics": [*one.topics[:TOPICS_SHOWN]],
-                "n_topics": len(one.topics),
-                "messages": one.n_messages,
-                "why": one.why,
-                "example": shown(one.example.message, 200),
+                "topics": [*unread.topics[:TOPICS_SHOWN]],
+                "n_topics": len(unread.topics),
+                "messages": unread.n_messages,
+                "why": unread.why,
+                "example": shown(unread.example.message, 200),
             }
-            for one in guesses.unread
+            for unread in guesses.unread
         ],
         "configuration": text,
     }

@@ -28,31 +28,31 @@ def key(name: str) -> str:
     return name if _BARE.fullmatch(name) else quoted(name)
 
 
-def value(found: object) -> str:
+def value(setting: object) -> str:
     """A value in one line. Raises TypeError for what has no form."""
-    if isinstance(found, bool):
-        return str(found).lower()
-    if isinstance(found, str):
-        return quoted(found)
-    if isinstance(found, int | float):
-        return "nan" if math.isnan(found) else f"{found:g}"
-    if isinstance(found, Mapping):
-        return "{ " + ", ".join(f"{key(name)} = {value(one)}" for name, one in found.items()) + " }"
-    if isinstance(found, Sequence):
-        return "[" + ", ".join(map(value, found)) + "]"
-    raise TypeError(f"{type(found).__name__} has no form in TOML")
+    if isinstance(setting, bool):
+        return str(setting).lower()
+    if isinstance(setting, str):
+        return quoted(setting)
+    if isinstance(setting, int | float):
+        return "nan" if math.isnan(setting) else f"{setting:g}"
+    if isinstance(setting, Mapping):
+        return "{ " + ", ".join(f"{key(name)} = {value(one)}" for name, one in setting.items()) + " }"
+    if isinstance(setting, Sequence):
+        return "[" + ", ".join(map(value, setting)) + "]"
+    raise TypeError(f"{type(setting).__name__} has no form in TOML")
 
 
 def table(header: str, settings: Mapping[str, Any], why: Mapping[str, str]) -> Iterator[str]:
     """The lines of a table, its channels as a table of its own at the end; `why`: key -> comment."""
     yield header
-    for name, found in settings.items():
+    for name, setting in settings.items():
         if name != "channels":
-            yield line(f"{key(name)} = {value(found)}", why.get(name, ""))
+            yield line(f"{key(name)} = {value(setting)}", why.get(name, ""))
     if "channels" in settings:
         yield line("[source.channels]", why.get("channels", ""))
-        for name, found in settings["channels"].items():
-            yield f"{key(name)} = {value(found)}"
+        for name, setting in settings["channels"].items():
+            yield f"{key(name)} = {value(setting)}"
 
 
 def line(text: str, comment: str) -> str:

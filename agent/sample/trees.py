@@ -141,18 +141,18 @@ def _has_numbers(tree: object) -> bool:
 
 def readings_of(tree: object, form: PayloadForm) -> list[Reading]:
     """The readings of a payload, READINGS_MAX at most; those of pairs and columns as one tree of fields."""
-    found = [Reading(tree, tree)]
+    readings = [Reading(tree, tree)]
     for step in _steps(form.readings):
-        found = [one for reading in found for one in islice(_into(reading, step), READINGS_MAX)][:READINGS_MAX]
+        readings = [one for reading in readings for one in islice(_into(reading, step), READINGS_MAX)][:READINGS_MAX]
     if form.form == "pairs":
-        return [Reading(_of_pairs(one.tree, form), one.payload) for one in found if isinstance(one.tree, list)]
+        return [Reading(_of_pairs(one.tree, form), one.payload) for one in readings if isinstance(one.tree, list)]
     if form.form == "columns":
         return [
             Reading({key: value[0] if isinstance(value, list) and value else value for key, value in one.tree.items()},
                     one.payload)
-            for one in found if isinstance(one.tree, dict)
+            for one in readings if isinstance(one.tree, dict)
         ]  # fmt: skip
-    return [one for one in found if isinstance(one.tree, dict)]
+    return [one for one in readings if isinstance(one.tree, dict)]
 
 
 def _steps(readings: str) -> list[str]:

@@ -21,7 +21,7 @@ TAG = "machine"
 class Row(NamedTuple):
     """A reading that was seen: its leaves, those of the payload around it with `$.` before, its message, its key."""
 
-    found: Mapping[str, Any]
+    leaves: Mapping[str, Any]
     around: Mapping[str, Any]
     message: Seen
     reading: Reading
@@ -43,8 +43,8 @@ def rows_of(group: Group, form: PayloadForm) -> list[Row]:
         for reading in readings_of(message.content, form):
             is_whole = reading.tree is reading.payload
             around = {} if is_whole else {f"$.{path}": value for path, value in leaves(reading.payload).items()}
-            found = reading.tree if form.form == "pairs" else leaves(reading.tree)
-            rows.append(Row(found, around, message, reading))
+            own = reading.tree if form.form == "pairs" else leaves(reading.tree)
+            rows.append(Row(own, around, message, reading))
     return rows
 
 
@@ -58,7 +58,7 @@ def tree_settings(group: Group, span_s: float) -> tuple[dict[str, Any], dict[str
     moment = _moment(rows, form, group)
     naming = _naming(rows, form, group)
     left_out = {moment.field, naming.tag}
-    fields = fields_of([row.found for row in rows], left_out, are_paths=form.form != "pairs")
+    fields = fields_of([row.leaves for row in rows], left_out, are_paths=form.form != "pairs")
     fields = {path: one for path, one in fields.items() if not _is_of_device(path, one)}
     if not fields:
         raise ValueError("no field with numbers in it")
@@ -107,7 +107,7 @@ def _moment(rows: Sequence[Row], form: PayloadForm, group: Group) -> Moment:
     arrived = [row.message.message.arrived_ns for row in rows]
     around = moment_of([row.around for row in rows], arrived)
     if form.form != "pairs":
-        own = moment_of([row.found for row in rows], arrived)
+        own = moment_of([row.leaves for row in rows], arrived)
         return own if own.field else around
     if around.field:
         return around
@@ -124,7 +124,7 @@ def _naming(rows: Sequence[Row], form: PayloadForm, group: Group) -> Naming:
     levels = group.levels[0]
     if "{device}" in form.readings:
         return Naming([unnamed(group.topics, ())], "{device}", "", "keys of the payload name the devices")
-    seen = [{**row.around, **({} if form.form == "pairs" else row.found)} for row in rows]
+    seen = [{**row.around, **({} if form.form == "pairs" else row.leaves)} for row in rows]
     tag, is_several = device_field(seen, [row.message.message.topic for row in rows])
     if tag and (is_several or not levels.is_sure):
         why = "one topic brings several devices" if is_several else "no level of the topic is sure to name the device"
@@ -145,9 +145,9 @@ def _align(
     sets: dict[object, list[set[str]]] = defaultdict(list)
     series: dict[object, list[int]] = defaultdict(list)
     for row in rows:
-        own = fields.keys() & row.found.keys()
+        own = fields.keys() & row.leaves.keys()
         topic = row.message.message.topic
-        device = (topic, row.found.get(naming.tag, row.around.get(naming.tag, "")), row.reading.key)
+        device = (topic, row.leaves.get(naming.tag, row.around.get(naming.tag, "")), row.reading.key)
         sets[device].append(own)
         if not row.message.message.is_retained:
             for path in own:

@@ -15,8 +15,8 @@ from agent.decode.codec import CODECS
 from agent.decode.expand import compression_problem
 from agent.decode.intake import Intake
 from agent.reasons import REASONS
-from agent.sample.heard import PAYLOAD_BYTES_MAX
 from agent.sample.kinds import Seen
+from agent.sample.traffic import PAYLOAD_BYTES_MAX
 from agent.words import Source
 
 DEVICE_ID_BYTES_MAX = 128  # the agent's default

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from agent.record.lives import Lives, unreadable, written
+from agent.record.lives import Lives, readable_name, unreadable
 
 
 def named(lives: Lives, *rows: tuple[str, int]) -> list[str]:
@@ -39,7 +39,7 @@ def test_after_a_restart_a_lower_counter_is_another_life():
 
 def test_names_are_written_so_that_a_reader_takes_them_and_none_means_two_devices():
     devices = ["p1", "line1/p1", "a b", "p1~2", "p%2F1", "ü", "ü/1", "a+b"]
-    names = [written(device) for device in devices]
+    names = [readable_name(device) for device in devices]
     assert names == ["p1", "line1%2Fp1", "a b", "p1%7E2", "p%252F1", "ü", "%C3%BC%2F1", "a%2Bb"]
     assert list(unreadable(devices)) == []
     long = "x" * 120 + "/////"

@@ -3,15 +3,15 @@
 import json
 
 from agent.sample.guess import Guesses, guesses_of
-from agent.sample.heard import Heard, Message
+from agent.sample.traffic import Message, Traffic
 
 NOW_S = 1_795_814_330
 SPAN_S = 20.0
 
 
-def heard(*messages: tuple[str, object], every_s: float = 1.0) -> Heard:
+def traffic(*messages: tuple[str, object], every_s: float = 1.0) -> Traffic:
     """Each (topic, payload) `every_s` after the one before; what is neither bytes nor text becomes JSON."""
-    all_of_it = Heard()
+    all_of_it = Traffic()
     for number, (topic, payload) in enumerate(messages):
         if not isinstance(payload, bytes):
             payload = (payload if isinstance(payload, str) else json.dumps(payload)).encode()
@@ -20,7 +20,7 @@ def heard(*messages: tuple[str, object], every_s: float = 1.0) -> Heard:
 
 
 def guessed(*messages: tuple[str, object], every_s: float = 1.0) -> Guesses:
-    return guesses_of(heard(*messages, every_s=every_s), SPAN_S)
+    return guesses_of(traffic(*messages, every_s=every_s), SPAN_S)
 
 
 def source(*messages: tuple[str, object], every_s: float = 1.0) -> dict[str, object]:

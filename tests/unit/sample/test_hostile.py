@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.sample.guess import guesses_of
-from agent.sample.heard import KEPT_BYTES_MAX, PAYLOADS_MAX, TOPICS_MAX, Heard, Message
 from agent.sample.report import configuration, table, unread_lines
-from tests.unit.sample.sampled import SPAN_S, guessed, heard
+from agent.sample.traffic import KEPT_BYTES_MAX, PAYLOADS_MAX, TOPICS_MAX, Message, Traffic
+from tests.unit.sample.sampled import SPAN_S, guessed, traffic
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=12)
 TREE = st.recursive(
@@ -44,7 +44,7 @@ def test_random_bytes():
 
 
 def test_a_hundred_thousand_topics_keep_a_bounded_part():
-    everything = Heard()
+    everything = Traffic()
     for at in range(100_000):
         everything.add(Message(f"plant/p{at}/temp", b"21.5", at * 10**6, False))
     assert (len(everything.topics), everything.n_unlisted) == (TOPICS_MAX, 100_000 - TOPICS_MAX)
@@ -53,7 +53,7 @@ def test_a_hundred_thousand_topics_keep_a_bounded_part():
 
 
 def test_large_payloads_are_kept_up_to_a_bound():
-    everything = Heard()
+    everything = Traffic()
     payload = b"x" * 65_536
     for at in range(2 * KEPT_BYTES_MAX // len(payload)):
         everything.add(Message(f"t/{at}", payload, at, False))
@@ -64,7 +64,7 @@ def test_large_payloads_are_kept_up_to_a_bound():
 
 
 def test_a_topic_keeps_its_first_payloads():
-    everything = heard(*[("plant/p1/temp", str(at)) for at in range(100)])
+    everything = traffic(*[("plant/p1/temp", str(at)) for at in range(100)])
     assert len(everything.topics["plant/p1/temp"].kept) == PAYLOADS_MAX
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from agent.decode.intake import Intake
 from agent.sample.guess import guesses_of
-from agent.sample.heard import Heard, Message
+from agent.sample.traffic import Message, Traffic
 from agent.sample.trial import source_of
 from agent.values.times import text_time_ns
 from tests.unit.config.test_recipes import ARRIVED_NS, RECIPES, payload_of
@@ -27,11 +27,11 @@ def outcome(recipe: Path) -> dict[str, bool]:
     """Whether the readings that the recipe wants come of the guess: their times, values and devices."""
     messages = json.loads((recipe / "messages.json").read_text())
     fields = recipe_fields((recipe / "source.toml").read_text())
-    heard = Heard()
+    traffic = Traffic()
     for message in messages:
         times = [text_time_ns(one["time"]) for one in message["readings"] if one["time"]]
-        heard.add(Message(message["topic"], payload_of(message), max(times, default=ARRIVED_NS), False))
-    sources = [source_of(one.settings) for one in guesses_of(heard, 20.0).sources]
+        traffic.add(Message(message["topic"], payload_of(message), max(times, default=ARRIVED_NS), False))
+    sources = [source_of(one.settings) for one in guesses_of(traffic, 20.0).sources]
     result = {"times": True, "values": True, "devices": True}
     for message in messages:
         intake = Intake(sources, payload_bytes_max=65_536, device_id_bytes_max=128)

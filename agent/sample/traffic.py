@@ -32,7 +32,7 @@ class Topic:
     times_ns: list[int] = field(default_factory=list)
 
 
-class Heard:
+class Traffic:
     """All that was heard.
 
     topics       by their names, in the order of their first messages
