@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, Strict, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from agent.config.broker_settings import Broker as Broker
+from agent.config.broker_settings import Broker
 from agent.config.gather import Gathered
 from agent.config.quantity import Duration, Size
 from agent.config.settings_sources import settings_sources

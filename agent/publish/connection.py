@@ -18,7 +18,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from agent.config.settings import Broker
+from agent.config.broker_settings import Broker
 from agent.mqtt.client import make_client, seconds
 from agent.mqtt.connecting import Attempt
 from agent.mqtt.limits import Limits

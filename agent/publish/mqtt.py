@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from structlog.typing import FilteringBoundLogger
 
-from agent.config.settings import Broker
+from agent.config.broker_settings import Broker
 from agent.errors import ConfigurationRefused
 from agent.mqtt.limits import Limits
 from agent.mqtt.link_events import (

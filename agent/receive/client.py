@@ -20,7 +20,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.typing import FilteringBoundLogger
 
-from agent.config.settings import Broker
+from agent.config.broker_settings import Broker
 from agent.errors import ConfigurationRefused
 from agent.mqtt.client import make_client, seconds
 from agent.mqtt.connecting import Attempt

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
-from agent.config.settings import Broker
+from agent.config.broker_settings import Broker
 from agent.mqtt.client import make_client
 from agent.receive.fast_client import FastClient, packet_bytes_max
 from agent.receive.inbox import Inbox, ReadBounds

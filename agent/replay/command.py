@@ -15,7 +15,7 @@ import click
 from agent import whole_file
 from agent.bundle import file
 from agent.bundle.manifest import Manifest
-from agent.config.settings import Broker
+from agent.config.broker_settings import Broker
 from agent.core.model import load_engine
 from agent.errors import ForewarnError
 from agent.judge.threshold import choose, parse_budget

@@ -11,8 +11,9 @@ from pydantic import ValidationError
 
 from agent.bundle.manifest import Manifest
 from agent.config.agree import broker_faults
+from agent.config.broker_settings import Broker
 from agent.config.fit import budget_faults
-from agent.config.settings import Broker, Model
+from agent.config.settings import Model
 from agent.decode.topic import DEVICE, Pattern
 from agent.judge.threshold import default_budget
 from agent.replay.pace import AT_ONCE

@@ -13,7 +13,7 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from agent.bundle import file
-from agent.config.settings import Broker
+from agent.config.broker_settings import Broker
 from agent.errors import ForewarnError
 from agent.replay.broker import own_broker as brokers
 from agent.replay.broker.own_broker import embedded, free_port, own_broker

@@ -8,7 +8,7 @@ import structlog
 from paho.mqtt.enums import CallbackAPIVersion
 from structlog.testing import LogCapture
 
-from agent.config.settings import Broker
+from agent.config.broker_settings import Broker
 from agent.receive.client import InputOptions, Receiver
 from agent.receive.inbox import ReadBounds
 from agent.receive.received import Received

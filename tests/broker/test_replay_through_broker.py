@@ -14,7 +14,7 @@ import pytest
 
 from agent.bundle import file
 from agent.bundle.manifest import Cadence
-from agent.config.settings import Broker
+from agent.config.broker_settings import Broker
 from agent.errors import ForewarnError
 from agent.replay.broker import player
 from agent.replay.broker.own_broker import find_mosquitto, free_port, mosquitto

@@ -11,7 +11,7 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from agent.config.settings import Broker
+from agent.config.broker_settings import Broker
 from agent.receive.client import InputOptions, Receiver
 from agent.receive.inbox import ReadBounds
 from agent.replay.broker.own_broker import free_port

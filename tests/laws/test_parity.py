@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from agent.bundle import file
-from agent.config.settings import Broker
+from agent.config.broker_settings import Broker
 from agent.replay.broker import player
 from agent.replay.broker.own_broker import find_mosquitto, free_port, mosquitto
 from agent.replay.broker.player import play_through_broker

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.bundle.file import Bundle
-from agent.config.settings import Broker
+from agent.config.broker_settings import Broker
 from agent.errors import ForewarnError
 from agent.words import Source
 

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from agent.config.settings import Broker
+from agent.config.broker_settings import Broker
 from agent.errors import ForewarnError
 
 START_TIMEOUT_S = 10.0

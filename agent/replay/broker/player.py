@@ -20,7 +20,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.bundle.file import Bundle
 from agent.bundle.label import label_of
-from agent.config.settings import Broker
+from agent.config.broker_settings import Broker
 from agent.decode.topic import DEVICE
 from agent.errors import ForewarnError
 from agent.mqtt.client import make_client

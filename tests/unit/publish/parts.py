@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 from structlog.testing import LogCapture
 
-from agent.config.settings import Broker
+from agent.config.broker_settings import Broker
 from agent.publish.mqtt import Output
 from agent.publish.topic import Topics
 from agent.store.outbox import Outbox

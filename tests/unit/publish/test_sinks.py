@@ -10,7 +10,7 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from agent.config.settings import Broker
+from agent.config.broker_settings import Broker
 from agent.publish import mqtt
 from agent.publish.sinks import RETRY_S, SINKS, Opening, Sink, SinkKind, Sinks
 from agent.publish.topic import Topics

@@ -9,7 +9,7 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
-from agent.config.settings import Broker
+from agent.config.broker_settings import Broker
 from agent.mqtt import protocol as link_protocol
 from agent.mqtt import retry
 from agent.receive import client as receive

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import pytest
 
-from agent.config.settings import Broker
+from agent.config.broker_settings import Broker
 from agent.replay.options import broker_at
 
 CERTIFICATE = """
