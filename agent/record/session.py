@@ -1,11 +1,15 @@
 """A recording from its start to its end: the receivers and the core of `forewarn run`, without models, and a recorder.
 
-It publishes nothing, keeps no state but its files, and may run beside the agent: its client ids end in `-record`.
+It publishes nothing, keeps no state but its files, and may run beside the agent and beside other recordings: its client
+ids have `-record-` and a hash of its folder's path.
 """
 
+import os
 import sys
 import time
+from collections import defaultdict
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +27,7 @@ from agent.publish.status import by_source
 from agent.receive.feed import Feed
 from agent.receive.inputs import open_inputs
 from agent.record.columns import columns_of
+from agent.record.doubts import Doubts, unborn
 from agent.record.recorder import Recorded, Recorder
 from agent.signals import Signals
 from agent.words import Taken
@@ -47,6 +52,8 @@ class Summary(msgspec.Struct, frozen=True):
 
     rows, devices  of each source: rows that are in files since the start, devices in the folder
     left_out       rows that were not recorded, by source and reason; drops: messages, likewise
+    lost_s         seconds without a connection that stood before, by the broker's name; those that lost none are absent
+    doubts         what cannot be right, or what to do about no rows, by source
     """
 
     folder: str
@@ -59,6 +66,8 @@ class Summary(msgspec.Struct, frozen=True):
     bytes: int
     left_out: dict[str, dict[str, int]]
     drops: dict[str, dict[str, int]]
+    lost_s: dict[str, float]
+    doubts: dict[str, str]
     not_written: str
 
     def __str__(self) -> str:
@@ -72,6 +81,9 @@ class Summary(msgspec.Struct, frozen=True):
             for name, reasons in by_name.items():
                 listed = ", ".join(f"{reason} {count:,}" for reason, count in reasons.items())
                 lines.append(f"  {name or 'no source'}: {what}: {listed}")
+        for name, lost_s in self.lost_s.items():
+            lines.append(f"  {name}: the connection was lost for {lost_s:,.1f} s; what was published then is missing")
+        lines += [f"  {name}: {doubt}" for name, doubt in self.doubts.items()]
         return "\n".join([*lines, *([f"  not written: {self.not_written}"] if self.not_written else [])])
 
 
@@ -103,13 +115,16 @@ class Session:
         self.recorder = _recorder(self._plan, options, log)
         self._owner_of = {source.name: source.joins or source.name for source in self._plan.sources}
         self._core = Core(self._plan.sources, (), bounds(settings.agent), keeps_rows=True)
-        self._inputs = open_inputs(settings, self._plan, log, not_before_ns=self._core.log_time_ns, role="record")
+        role = f"record-{sha256(os.fsencode(options.folder.resolve())).hexdigest()[:8]}"
+        self._inputs = open_inputs(settings, self._plan, log, not_before_ns=self._core.log_time_ns, role=role)
+        self._lost_s: defaultdict[str, float] = defaultdict(float)  # by the name of the broker's table
+        self._doubts = Doubts(self._plan.sources, log)
         self._drop_log, self._shed_log = DropLog(log), ShedLog(log)
         self._undecodable_log = UndecodableLog(log, settings.agent.undecodable_max)
         self._feed = Feed(self._inputs, self._core, self._finish, drop_log=self._drop_log, shed_log=self._shed_log)
         self._granted: dict[str, str] = {}
         self._n_rows = 0
-        self._begun_s = self._said_s = time.monotonic()
+        self._begun_s = self._said_s = self._turned_s = time.monotonic()
         self._said_rows = 0
         self._said_every_s = SHOWN_EVERY_S if sys.stderr.isatty() else SAID_EVERY_S
         log.info(
@@ -125,6 +140,7 @@ class Session:
         """Once around."""
         self._feed.turn(TURN_S)
         now_s = time.monotonic()
+        self._count_lost(now_s)
         self.recorder.turn(now_s)
         self._drop_log.say(now_s)
         self._shed_log.say(now_s)
@@ -142,6 +158,8 @@ class Session:
 
     def summary(self) -> Summary:
         recorder = self.recorder
+        drops = by_source([self._core.counts, self._inputs.counts])
+        asks = self._options.asks
         return Summary(
             folder=str(self._options.folder),
             seconds=round(time.monotonic() - self._begun_s, 1),
@@ -152,12 +170,22 @@ class Session:
             files=recorder.n_files,
             bytes=recorder.size_bytes,
             left_out=recorder.left_out,
-            drops=by_source([self._core.counts, self._inputs.counts]),
+            drops=drops,
+            lost_s={name or "broker": round(lost_s, 1) for name, lost_s in self._lost_s.items()},
+            doubts=self._doubts.of_source | unborn(self._plan.sources, recorder.n_rows, drops, asks=asks),
             not_written=recorder.what_failed,
         )
 
+    def _count_lost(self, now_s: float) -> None:
+        """Time since the last turn, for each broker whose connection stood before and does not."""
+        for name, one in self._inputs.by_broker.items():
+            if one.link.n_connections and not one.link.is_connected:
+                self._lost_s[name] += now_s - self._turned_s
+        self._turned_s = now_s
+
     def _finish(self, taken: Taken) -> None:
         self.recorder.hear(taken, self._owner_of)
+        self._doubts.hear(taken.rows)
         self._n_rows += sum(map(len, taken.rows))
         self._drop_log.hear(taken.drops, self._core.counts)
         if self._options.asks:

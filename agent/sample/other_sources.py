@@ -222,7 +222,7 @@ def sparkplug_settings(group: Group, span_s: float) -> Settings:
     patterns = sorted({f"{one.split('/')[0]}/{one.split('/')[1]}/#" for one in group.topics if one.count("/") > 1})
     settings: dict[str, Any] = {"topic": [one for one in patterns if not overlap(one, "spBv1.0/STATE/#")] or patterns}
     settings["device"] = "{group}/{node}/{device}"
-    why = {"device": "levels of Sparkplug topics"}
+    why = {"device": "levels of Sparkplug topics", "codec": "`forewarn record` needs --ask: it asks for births"}
     settings["align"], why["align"] = align_of({key: own for key, own in series.items() if len(own) > 1}, span_s)
     why["align"] = f"messages have what has changed; {why['align']}"
     settings["report_extra"] = False

@@ -135,7 +135,7 @@ def test_what_arrives_is_recorded_until_the_end_and_told(recording, broker):
     assert told | {"seconds": 0, "bytes": 0, "folder": ""} == {
         "folder": "", "seconds": 0, "messages": 101, "rows": {"press": 100}, "devices": {"press": 2},
         "interventions": 0, "files": 1, "bytes": 0, "left_out": {}, "drops": {"press": {"malformed": 1}},
-        "not_written": "",
+        "lost_s": {}, "doubts": {}, "not_written": "",
     }  # fmt: skip
     (one,) = (recording.out / "press").iterdir()
     assert one.name.endswith(".parquet")
@@ -202,6 +202,32 @@ def test_it_runs_beside_the_agent_and_reads_what_its_models_read(agent, broker, 
     assert beside.rows() == {"p1": [*range(1, 31)]}
     assert agent.status()["broker"]["input"]["connected"]
     assert len(agent.scores("p1")) == 30
+
+
+def test_two_recordings_of_one_host_hear_all_each(recording, broker, tmp_path):
+    (tmp_path / "second").mkdir()
+    second = Recording(tmp_path / "second", WITHOUT_MODEL.format(port=broker.port) + PRESS)
+    recording.start()
+    second.start()
+    try:
+        broker.publish_all(life("p1", 30))
+        for one in (recording, second):
+            wait_until(lambda one=one: len(one.rows().get("p1", [])) == 30, "its rows are flushed")
+        assert "lost" not in second.stop() + recording.stop()
+    finally:
+        second.end()
+    assert "client_id_taken" not in recording.log() + second.log()
+
+
+def test_a_connection_that_was_lost_is_told_with_how_long(recording, broker):
+    recording.start("--json")
+    broker.kill()
+    wait_until(lambda: "broker_lost" in recording.log(), "it is noticed")
+    broker.start()
+    wait_until(lambda: recording.log().count("broker_connected") == 2, "it is connected again")
+    told = json.loads(recording.stop())
+    assert [*told["lost_s"]] == ["broker"]
+    assert told["lost_s"]["broker"] > 0
 
 
 @pytest.mark.slow

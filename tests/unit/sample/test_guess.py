@@ -136,6 +136,8 @@ def test_sparkplug_needs_a_birth():
     found = source(*birth, data)
     assert (found["codec"], found["topic"]) == ("sparkplug", "spBv1.0/G/#")
     assert found["channels"] == {"Temp": "Inputs/Temp"}
+    (of_it,) = guessed(*birth, data).sources
+    assert "--ask" in of_it.why["codec"]
     (unread,) = guessed(data).unread
     assert "--ask" in unread.why
 
