@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from agent.errors import DataRefused
 from agent.words import Bool, Float32
@@ -16,12 +17,19 @@ from trainer.config import Config, Model
 from trainer.data.history import History
 from trainer.model.regimes import Groups, fit_groups, one_hot
 
+ROUNDING = 1e-3
+"""Two values that are closer than this share of themselves are one value and its last digit (P15 of C-MAPSS)."""
+HANDFUL_ROWS = 5
+HANDFUL_SHARE = 0.01
+"""A channel that has its second value in so few rows has no second value to learn from."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
     """z = x * scale + offset by the row's regime, clipped at +-clip.
 
-    scale, offset  float32 [R, F] over the rows of the fit devices; 0 for a channel that a regime holds still
+    scale, offset  float32 [R, F] over the rows of the fit devices; 0 for a channel that a regime holds still. A channel
+                   of two values, such as on and off, becomes 0 and 1
     regimes, types None where the config names none; then R is 1
     """
 
@@ -91,7 +99,7 @@ def n_inputs(config: Config) -> int:
 def fit_scaling(histories: Sequence[History], config: Config) -> Scaling:
     """Regimes and types, then mean and standard deviation a channel and regime, over all rows.
 
-    Raises DataRefused for a channel that takes at most two values in most regimes.
+    Raises DataRefused for a channel that does not vary in most regimes.
     """
     names = config.data.channels
     rows = np.concatenate([history.x for history in histories])
@@ -104,17 +112,39 @@ def fit_scaling(histories: Sequence[History], config: Config) -> Scaling:
     measured = rows[:, :n].astype(np.float64)
     scale, offset = np.zeros((2, regime.max() + 1, n), np.float32)
     for column, name in enumerate(names):
+        still = _stillness(measured[:, column])
         for row in range(len(scale)):
             values = measured[regime == row, column]
             values = values[~np.isnan(values)]
-            if len(np.unique(values)) > 2:
+            n_values = len(np.unique(values))
+            if n_values > 2:
                 scale[row, column] = 1 / values.std()
                 offset[row, column] = -values.mean() / values.std()
+            elif n_values == 2 and not still:  # of a channel that has more values elsewhere they are one and its noise
+                low, high = np.nanmin(measured[:, column]), np.nanmax(measured[:, column])
+                scale[row, column], offset[row, column] = 1 / (high - low), -low / (high - low)
         if (scale[:, column] == 0).sum() > len(scale) / 2:
-            what = f"channel {name!r} takes at most two values over the fit devices"
-            what += " in most of their regimes" if len(scale) > 1 else ""
+            if len(scale) > 1:
+                still = "takes at most two values over the fit devices in most of their regimes"
+            what = f"channel {name!r} {still}"
             raise DataRefused("data.channels", what, next_step="Leave it out: a scaled constant is noise.")
     return Scaling(scale, offset, config.model.clip_sigma, regimes, types)
+
+
+def _stillness(values: npt.NDArray[np.float64]) -> str:
+    """Why a channel, float64 [rows], is no channel of two values such as on and off; "" where it is one."""
+    found, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+    if len(found) < 2:
+        return f"has {'one' if len(found) else 'no'} value over the fit devices"
+    if len(found) > 2:
+        return "takes more than two values over the fit devices"
+    low, high = found.tolist()
+    if high - low < ROUNDING * max(abs(low), abs(high)):
+        return f"takes two values over the fit devices, {low:.7g} and {high:.7g}, which differ by rounding alone"
+    rare, n = int(counts.min()), int(counts.sum())
+    if rare < max(HANDFUL_ROWS, HANDFUL_SHARE * n):
+        return f"takes two values over the fit devices, one of them in {rare} of {n} rows only"
+    return ""
 
 
 def features_of(history: History, scaling: Scaling, model: Model) -> Features:

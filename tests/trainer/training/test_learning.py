@@ -1,15 +1,18 @@
 """What is asked of the network: targets, losses, weights of rows, and what augmentation may change."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
 from agent.errors import DataRefused, ForewarnError
-from agent.words import Float32
+from agent.words import Float32, Int64
 from tests.trainer.fleet import fleet, small_config
 from trainer.config import Augment, Model, Rul
+from trainer.data.history import History
 from trainer.data.split import Split, split
 from trainer.model.features import Features, batch_of, features_of, fit_scaling, imputed, running_mean
 from trainer.model.heads import Heads, Outputs, risk_of
@@ -51,9 +54,37 @@ def test_split_deals_devices_once_and_by_seed_whatever_their_order() -> None:
 
 
 def test_a_channel_that_says_nothing_is_refused_by_name() -> None:
-    histories = [replace(history, x=np.where([0, 1, 0], np.float32(3), history.x)) for history in fleet(3)]
-    with pytest.raises(DataRefused, match="channel 'T30' takes at most two values"):
-        fit_scaling(histories, CONFIG)
+    with pytest.raises(DataRefused, match="channel 'T30' has one value over the fit devices"):
+        fit_scaling(with_t30(lambda row: np.full(len(row), 3.0)), CONFIG)
+
+
+def with_t30(values: Callable[[Int64], npt.NDArray[np.float64]]) -> list[History]:
+    """Three devices whose channel T30 has these values; what they are made from is the number of the row."""
+    histories = fleet(3)
+    for index, history in enumerate(histories):
+        x = history.x.copy()
+        x[:, 1] = values(np.arange(len(x)))
+        histories[index] = replace(history, x=x)
+    return histories
+
+
+def test_a_channel_that_is_on_and_off_becomes_1_and_0() -> None:
+    switched = with_t30(lambda row: np.where(row % 5 == 0, np.nan, np.where(row % 3 == 0, 40.0, 60.0)))
+    scaling = fit_scaling(switched, CONFIG)
+    life = features_of(switched[0], scaling, CONFIG.model)
+    assert life.z[[1, 2, 3, 4], 1] == pytest.approx([1, 1, 0, 1], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        (lambda row: np.where(row % 2, 21.60, 21.61), "takes two values .* 21.6 and 21.61, which differ by rounding"),
+        (lambda row: np.where(row == 7, 1.0, 0.0), r"takes two values .*, one of them in 3 of \d+ rows only"),
+    ],
+)
+def test_two_values_that_say_nothing_are_refused(values: Callable[[Int64], npt.NDArray[np.float64]], why: str) -> None:
+    with pytest.raises(DataRefused, match=f"channel 'T30' {why}"):
+        fit_scaling(with_t30(values), CONFIG)
 
 
 def test_missing_values_take_the_mean_so_far_and_first_ones_zero() -> None:
