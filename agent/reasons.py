@@ -43,7 +43,8 @@ _ALL = (
     Reason(
         "wrong_type",
         "It is not what the codec reads, such as an array where the source says that an object stands.",
-        "`detail` says what stands where. See `payload.readings` and `payload.form`.",
+        "`detail` says what stands where. See `payload.readings` and `payload.form`; with the codec `text`, give the "
+        "text in the channel's `words`.",
     ),
     Reason(
         "out_of_range",
@@ -60,7 +61,8 @@ _ALL = (
     Reason(
         "impossible_time",
         "Its time is before 1970 or after 2116.",
-        "Is `time.unit` right? Milliseconds that are read as seconds are far in the future.",
+        "Is `time.unit` right? Milliseconds that are read as seconds are far in the future; texts have the unit "
+        "`iso8601`.",
     ),
     Reason(
         "future",
@@ -251,7 +253,8 @@ _ALL = (
         "unknown_intervention",
         "The field of `[source.interventions]` holds a text that is none of its words, so nothing was done to the "
         "machine.",
-        "`detail` has the text. Add it to `words`, or set `report_extra = false` when that is as it should be.",
+        "`detail` has the text and the words that are known. Add it to `words`, or set `report_extra = false` when "
+        "that is as it should be.",
         is_used=True,
     ),
 )

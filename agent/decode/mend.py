@@ -14,6 +14,7 @@ from agent.decode.readings import READINGS_MAX, Fault
 from agent.decode.shape import Leaf, Many, Node, Shape, Tree, has_time
 from agent.decode.unread import Unread
 from agent.reasons import ReasonName
+from agent.values.numbers import number_of
 from agent.values.value import BadValue, number_of_text, shown, value_of
 from agent.words import Source, TimeUnit
 
@@ -187,7 +188,16 @@ class _Walk:
             return value
         if unit != "iso8601" and (number := self._time_number(value)) is not None:
             return number
-        raise Unread("impossible_time", f"{self._source.time_field} is {shown(value)}: no time of the unit {unit}")
+        raise Unread("impossible_time", f"{self._source.time_field} is {shown(value)}: {self._why_no_time(value)}")
+
+    def _why_no_time(self, value: object) -> str:
+        if isinstance(value, str) and not self._as_text:
+            try:
+                number_of(value)
+            except ValueError:
+                return "a text: unit iso8601?"
+            return "a number as a text: payload.numbers_as_text?"
+        return f"no time of the unit {self._source.time_unit}"
 
     def _time_number(self, value: object) -> float | None:
         """The number, an int for ns; None for what is no number."""

@@ -91,7 +91,8 @@ class TextValueCodec:
             return value_of(text, self._channels[column], numbers_as_text=True)
         except BadValue as error:
             # The value is all that there is, so it is not a doubt beside a reading.
-            raise Unread("wrong_type", str(error)) from None
+            cure = f"; if it means no value: words = {{ {shown(text)} = nan }}" if error.reason == "bad_value" else ""
+            raise Unread("wrong_type", f"{error}{cure}") from None
 
     def _unread(self, address: Address) -> str:
         """Why a message is of no channel. Half of a tree's topics may be, so the text is remembered."""

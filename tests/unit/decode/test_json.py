@@ -72,6 +72,18 @@ def test_what_cannot_be_read_is_named_by_a_reason(payload, reason, report_extra)
     assert decoded(payload, report_extra=report_extra) == ([], [], [reason])
 
 
+@pytest.mark.parametrize(
+    ("time", "why"),
+    [
+        ("2026-11-28T06:30:00Z", "is '2026-11-28T06:30:00Z': a text: unit iso8601?"),
+        ("1795814327", "is '1795814327': a number as a text: payload.numbers_as_text?"),
+    ],
+)
+def test_a_time_as_text_is_told_with_the_setting_that_reads_it(time, why):
+    (fault,) = decode(f'{{"ts": "{time}", "temp": 1, "load": 2}}'.encode()).faults
+    assert (fault.reason, fault.detail) == ("impossible_time", f"ts {why}")
+
+
 def test_an_extra_field_is_doubtful_and_the_reading_is_used():
     payload = b'{"ts": 5, "temp": 1, "load": 2, "fan": 3}'
     (doubt,) = decode(payload).faults

@@ -60,7 +60,7 @@ def test_words_are_of_the_channel_that_the_topic_names():
     decoded = decode(source, ("p1/motor/temp", b" ON\n"), ("p1/motor/temp", b"unavailable"), ("p1/motor/vib", b"ON"))
     np.testing.assert_array_equal(decoded.x, [[1, np.nan, np.nan], [np.nan] * 3])
     assert [(fault.row, fault.reason) for fault in decoded.faults] == [(2, "wrong_type")]
-    assert decoded.faults[0].detail == "motor/vib is 'ON'"
+    assert decoded.faults[0].detail == "motor/vib is 'ON'; if it means no value: words = { 'ON' = nan }"
 
 
 def test_a_payload_may_be_an_intervention_whatever_the_topic_names():
