@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.publish.topic import escape
+from agent.table.recording import readable_name
 from agent.table.rows import device_problem
 from agent.words import Bool, Int64
 
@@ -76,11 +76,6 @@ class Lives:
         if life is None:
             life = self._lives[name] = _Life(name)
         return life
-
-
-def readable_name(device: str) -> str:
-    """The device's name as one that a reader takes."""
-    return escape(device).replace("~", "%7E") if set(device) & set("/+#%~") else device
 
 
 def unreadable(devices: Sequence[str]) -> Iterator[str]:

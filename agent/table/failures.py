@@ -2,7 +2,7 @@
 
 A device without a time, or without a line, did not fail while it was recorded. Lines of devices without rows are left
 out, since one list may serve several recordings; both are told, and a name that differs from a device's only by its
-case or by blanks is refused as misspelt.
+case or by blanks is refused as misspelt. One recorded as `line1%2Fp7` may be called `line1/p7`.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from agent.table.cells import cell_texts, cell_times
 from agent.table.form import Cells, Moments, TableFile, TableForm
+from agent.table.recording import readable_name
 from agent.table.rows import columns_in, is_text, refuse_row, refuse_time
 from agent.values.times import IMPOSSIBLE_NS
 
@@ -40,12 +41,13 @@ def read_failures(file: TableFile, form: TableForm, devices: Collection[str]) ->
     Raises DataRefused: a device twice, a misspelt one, a cell that is no time.
     """
     of: dict[str, Failure] = {}
-    for row, name, t_ns in _lines(file, form):
+    recorded = set(devices)
+    for row, written, t_ns in _lines(file, form):
+        name = written if written in recorded or readable_name(written) not in recorded else readable_name(written)
         if name in of:
             next_step = "A device fails once: give its rows after the repair another name."
-            refuse_row(file, row, f"device {name!r} fails again", next_step)
+            refuse_row(file, row, f"device {written!r} fails again", next_step)
         of[name] = Failure(row, t_ns)
-    recorded = set(devices)
     meant = {name.strip().casefold(): name for name in recorded}
     unknown = [name for name in of if name not in recorded]
     for name in unknown:

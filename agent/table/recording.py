@@ -1,4 +1,4 @@
-"""Names of the files of a recording, which `forewarn record` writes and every reader of a folder meets.
+"""Names of files and devices in a recording, which `forewarn record` writes and every reader of a folder meets.
 
 A file is named after the day and the flushes whose rows it holds: `2026-11-28.000001-000057.parquet`. Small files are
 joined into a larger one, which is there before they go; whoever dies or reads in between finds rows twice. So a file
@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 INTERVENTIONS = "interventions.csv"
 _NAME = re.compile(r"(\d{4}-\d\d-\d\d)\.(\d{6,18})-(\d{6,18})\.parquet")
@@ -47,3 +48,8 @@ def contained(paths: Sequence[Path]) -> set[Path]:
                 files.add(path)
             last = max(last, part.last)
     return files
+
+
+def readable_name(device: str) -> str:
+    """The device's name as one that a reader takes; `/ + # % ~` cannot be in it."""
+    return quote(device, safe="").replace("~", "%7E") if set(device) & set("/+#%~") else device

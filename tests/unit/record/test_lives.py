@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from agent.record.lives import Lives, readable_name, unreadable
+from agent.record.lives import Lives, unreadable
+from agent.table.recording import readable_name
 
 
 def named(lives: Lives, *rows: tuple[str, int]) -> list[str]:

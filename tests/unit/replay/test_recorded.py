@@ -130,6 +130,15 @@ def test_truth_names_when_a_device_failed_or_that_it_did_not(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("written", ["line1/p7", "line1%2Fp7"])
+def test_truth_may_name_a_recorded_device_as_the_machine_is_called_or_as_the_recording_does(tmp_path, written):
+    found, doubts = truth(tmp_path, f"device,t_fail\n{written},192\n", "line1%2Fp7")
+    assert found == {"line1%2Fp7": 192.0}
+    assert not doubts
+    with pytest.raises(DataRefused, match="line 3: device 'line1/p7' fails again"):
+        truth(tmp_path, f"device,t_fail\n{written},192\nline1/p7,9\n", "line1%2Fp7")
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [
