@@ -61,6 +61,15 @@ one that no model reads, with the reason: the agent does not subscribe to it. A 
 another's is taken for one of the same machine. What a model loses with its name:
 [operations](operations.md#add-rename-or-remove-a-model).
 
+**A single model** that names no `sources` reads the source of the file where there is one. Of several it reads those
+that count its kind of time and whose `channels` maps one of its channels or nothing; `forewarn check` names the others.
+
+**Channels that no model reads** are recorded by `forewarn record`, and `forewarn run` leaves them out: it counts their
+payload fields as `extra_channel` unless `report_extra` is false. `forewarn check` names them. So a configuration that
+`forewarn sample` has written takes a `[[model]]` as it is. A name that looks like that of a channel of the bundle which
+the source does not map is taken for a typing error and refused; so is a source that maps no channel of its models at
+all. A source of `float32` maps the channels of its models alone, since its channels say how long a row is.
+
 Each model has a `budget` of its own: two models that watch the same devices may cost twice as many false alarms.
 
 **Several sources for one machine.** A source with `joins = "press"` brings channels to the devices of the source

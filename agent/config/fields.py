@@ -7,20 +7,20 @@ from agent.config.agree import Fault
 from agent.config.lines import Key
 from agent.config.plain import plain_channel, plain_source
 from agent.config.quantity import format_duration
-from agent.config.readers import Owner, Reader, readers
+from agent.config.readers import Owner, Reader
 from agent.config.source_settings import SourceSettings
 from agent.decode.codec import CODECS
 from agent.decode.expand import compression_problem
 from agent.words import SourceChannel
 
 
-def channels_of(owner: Owner, models: Sequence[Reader]) -> dict[int, dict[str, SourceChannel]]:
+def channels_of(owner: Owner, read_by: Sequence[Reader]) -> dict[int, dict[str, SourceChannel]]:
     """How each source of an owner, by its place, reads the channels that it maps or that a model of it has.
 
-    models  all there are
+    read_by  the models of the owner
     """
     channels = {index: {name: plain_channel(source, name) for name in source.channels} for index, source in owner.parts}
-    for model in readers(models, owner):
+    for model in read_by:
         for channel in model.manifest.channels:
             index, source = owner.part_of(channel.name)
             channels[index][channel.name] = plain_channel(source, channel.name, channel)
@@ -77,7 +77,8 @@ def field_faults(owner: Owner, read_by: Sequence[Reader]) -> Iterator[Fault]:
     if not read_by:
         for index, source in owner.parts:
             yield from _twice(index, source, [plain_channel(source, name) for name in source.channels])
-    yield from dict.fromkeys(fault for model in read_by for fault in _twice_in_model(owner, model))
+    in_models = [fault for model in read_by for fault in _twice_in_model(owner, model)]
+    yield from dict.fromkeys((*in_models, *_twice_unread(owner, read_by)))
     first: dict[tuple[int, str], tuple[Reader, SourceChannel]] = {}
     for model in read_by:
         for channel in model.manifest.channels:
@@ -90,10 +91,31 @@ def field_faults(owner: Owner, read_by: Sequence[Reader]) -> Iterator[Fault]:
                 yield ("source", index, "channels", channel.name), f"{what}and what its `words` mean"
 
 
+def row_doubts(owner: Owner, read_by: Sequence[Reader]) -> Iterator[Fault]:
+    """Payloads of one value each that nothing puts together. read_by: the models of the owner"""
+    channels, align = channels_of(owner, read_by), owner.source.align
+    is_held = align.max_age or any(channel.max_age_s for of in channels.values() for channel in of.values())
+    for index, source in owner.parts if not align.every and not is_held else ():
+        if len(channels[index]) > 1 and (source.codec == "text" or source.payload.form == "value"):
+            what = "each row would have one channel, that of one message: give align.every and align.max_age"
+            yield ("source", index), what
+
+
 def _twice_in_model(owner: Owner, model: Reader) -> Iterator[Fault]:
     for index, source in owner.parts:
         own = [channel for channel in model.manifest.channels if owner.part_of(channel.name)[0] == index]
         yield from _twice(index, source, [plain_channel(source, channel.name, channel) for channel in own])
+
+
+def _twice_unread(owner: Owner, read_by: Sequence[Reader]) -> Iterator[Fault]:
+    """A channel that no model reads is recorded beside those of the models: its payload field is its own, too."""
+    ways = channels_of(owner, read_by) if read_by else {}
+    names = {name for model in read_by for name in model.channels}
+    for index, source in owner.parts if read_by else ():
+        unread = [way for name, way in ways[index].items() if name not in names]
+        read = {way.field: way for name, way in ways[index].items() if name in names}
+        if unread:
+            yield from _twice(index, source, [*read.values(), *unread])
 
 
 def _twice(index: int, source: SourceSettings, channels: Sequence[SourceChannel]) -> Iterator[Fault]:

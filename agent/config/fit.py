@@ -15,6 +15,7 @@ from agent.near import nearest
 NAMES_SHOWN = 20
 SOURCES_SHOWN = 3
 MODELS_SHOWN = 3
+BY_PLACE = ("float32",)  # codecs in which the channels of a source say how long a row is: none can be left out
 COUNTS = {True: "cycles", False: "time"}
 
 
@@ -72,20 +73,27 @@ def joins_faults(sources: Sources) -> Iterator[Fault]:
 
 
 def channel_faults(owner: Owner, models: Sequence[Reader]) -> Iterator[Fault]:
-    """What sources map are channels of a model that reads them, each is read once, and all count the same time.
+    """What sources map fits the models that read them, each channel is read once, and all count the same time.
+
+    A channel that no model has is recorded only, and no fault (`channel_doubts`), unless it looks like a typing error
+    or the source maps no channel of a model at all.
 
     models  all there are
     """
     read_by = readers(models, owner)
-    names = list(dict.fromkeys(name for model in read_by or models for name in model.channels))
+    names = _names(read_by or [model for model in models if _may_be_meant(owner, model)])
+    unmapped = [name for name in names if name not in owner.mapped]
+    has_none = bool(read_by) and owner.mapped.keys().isdisjoint(names)
     has, they = ("the bundle has", "it has") if len(models) == 1 else ("the bundles have", "they have")
     for index, source in owner.parts:
         for name in source.channels:
             first, of = owner.part_of(name)
-            if name not in names:
-                meant = nearest(name, names)
-                what = f"the nearest is {meant}" if meant else f"{they} {', '.join(names[:NAMES_SHOWN])}"
-                yield ("source", index, "channels", name), f"{has} no channel {name!r}; {what}"
+            meant = "" if name in names else nearest(name, unmapped)
+            if meant:
+                yield ("source", index, "channels", name), f"{has} no channel {name!r}; the nearest is {meant}"
+            elif name not in names and (has_none or (read_by and source.codec in BY_PLACE)):
+                what = f"{has} no channel {name!r}; {they} {', '.join(names[:NAMES_SHOWN])}"
+                yield ("source", index, "channels", name), what
             elif first != index:
                 what = f"is read from the source {of.name!r}, too: leave it out of one of them"
                 yield ("source", index, "channels", name), what
@@ -96,6 +104,25 @@ def channel_faults(owner: Owner, models: Sequence[Reader]) -> Iterator[Fault]:
             right = 'unit = "cycle"' if model.counts_cycles else "a unit of time, or arrival"
             what = f"{bundle} counts {COUNTS[model.counts_cycles]}, so this must be {right}"
             yield ("source", owner.index, "time"), what
+
+
+def _names(models: Sequence[Reader]) -> list[str]:
+    """The channels of some models, each once."""
+    return list(dict.fromkeys(name for model in models for name in model.channels))
+
+
+def _may_be_meant(owner: Owner, model: Reader) -> bool:
+    """Whether a typing error may be why a model does not read a source."""
+    return not model.settings.sources and counts_cycles(owner.source) == model.counts_cycles
+
+
+def channel_doubts(owner: Owner, read_by: Sequence[Reader]) -> Iterator[Fault]:
+    """Channels that a source maps and no model of it has. read_by: the models of the owner"""
+    names = _names(read_by)
+    for index, source in owner.parts if read_by else ():
+        for name in source.channels:
+            if name not in names:
+                yield ("source", index, "channels", name), f"no model reads the channel {name!r}"
 
 
 def no_source_faults(all_owners: Sequence[Owner], models: Sequence[Reader]) -> Iterator[Fault]:
@@ -109,9 +136,9 @@ def no_source_faults(all_owners: Sequence[Owner], models: Sequence[Reader]) -> I
 
 def _misfit(owner: Owner, model: Reader) -> str:
     """Why a model does not read a source that nobody told it to read."""
-    strange = _strange(owner, model)
-    if not strange:
+    if counts_cycles(owner.source) != model.counts_cycles:
         return f"counts {COUNTS[counts_cycles(owner.source)]}, the bundle {COUNTS[model.counts_cycles]}"
+    strange = _strange(owner, model)
     meant = nearest(strange, model.channels)
     return f"maps a channel {strange!r}" + (f", the nearest of the bundle is {meant}" if meant else "")
 
@@ -122,13 +149,13 @@ def _strange(owner: Owner, model: Reader) -> str:
 
 
 def _why_not(model: Reader, owner: Owner) -> str:
-    """Why one of several models does not read a source."""
+    """Why a model does not read a source."""
     name = repr(model.settings.name)
     if model.settings.sources:
         return f"{name} names other sources"
-    if strange := _strange(owner, model):
-        return f"{name} has no channel {strange!r}"
-    return f"{name} counts {COUNTS[model.counts_cycles]}, this source counts {COUNTS[counts_cycles(owner.source)]}"
+    if counts_cycles(owner.source) != model.counts_cycles:
+        return f"{name} counts {COUNTS[model.counts_cycles]}, this source counts {COUNTS[counts_cycles(owner.source)]}"
+    return f"{name} has no channel {_strange(owner, model)!r}"
 
 
 def budget_doubts(index: int, budget: str, chosen: Chosen) -> Iterator[Fault]:

@@ -12,7 +12,7 @@ from agent.bundle.file import Bundle
 from agent.config import agree, fit, topics
 from agent.config.agree import Fault
 from agent.config.broker_settings import Broker
-from agent.config.fields import age_faults, channels_of, codec_faults, field_faults
+from agent.config.fields import age_faults, channels_of, codec_faults, field_faults, row_doubts
 from agent.config.gather import LISTS, Gathered, gather
 from agent.config.lines import Key
 from agent.config.plan import Plan, build, plan
@@ -78,7 +78,9 @@ def check(path: Path, environ: Mapping[str, str]) -> Examined:
     every = [Reader(index, model, models[index].bundle.manifest) for index, model in enumerate(settings.model)]
     faults += fit.reader_doubts(owners(sources), every)
     for owner in owners(sources):
-        faults += training_doubts(owner, readers(every, owner))
+        read_by = readers(every, owner)
+        faults += [*fit.channel_doubts(owner, read_by), *row_doubts(owner, read_by)]
+        faults += training_doubts(owner, read_by)
     return replace(examined, doubts=tuple(gathered.problem(key, what) for key, what in faults))
 
 
@@ -175,7 +177,7 @@ def _check_models(gathered: Gathered, sources: Sources, bundles: dict[str, Bundl
     all_owners = owners(sources)
     for owner in all_owners:
         yield from age_faults(owner)
-        channels = channels_of(owner, models if has_all_models else ())
+        channels = channels_of(owner, readers(models, owner) if has_all_models else ())
         for index, source in owner.parts:
             yield from codec_faults(index, source, channels[index])
         if models and has_all_models:  # else nobody knows what a source lacks

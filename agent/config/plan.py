@@ -7,7 +7,7 @@ from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest
 from agent.config.commands import COMMAND_QOS, command_source
 from agent.config.plain import plain_channel, plain_source
-from agent.config.readers import Owner, Reader, owners, readers
+from agent.config.readers import Owner, Reader, Sources, owners, readers
 from agent.config.settings import Agent, Model, Settings
 from agent.config.source_settings import Overload, SourceSettings
 from agent.core import Core
@@ -81,6 +81,15 @@ class _Rows:
     models: Sequence[Reader]
     columns: Mapping[Column, str]
 
+    @property
+    def parts(self) -> Sources:
+        """The owner, and those that join it and bring something."""
+        return [
+            (index, source)
+            for index, source in self.owner.parts
+            if not source.joins or source.interventions or self.of_part(index)
+        ]
+
     def of_part(self, index: int) -> list[SourceChannel]:
         """The columns of one source in it."""
         return [channel for of, channel in self.columns if of == index]
@@ -89,15 +98,15 @@ class _Rows:
 def plan(settings: Settings, bundles: Mapping[str, Bundle], *, reads_all: bool = False) -> Plan:
     """Settings that `load` has accepted, with the bundle of each model by the model's name.
 
-    reads_all  with the sources that no model reads, by the channels that they map
+    reads_all  with the channels that sources map and no model reads
     """
     every = [Reader(index, model, bundles[model.name].manifest) for index, model in enumerate(settings.model)]
     read = [
-        _rows(owner, of_it)
+        _rows(owner, of_it, reads_all=reads_all)
         for owner in owners([*enumerate(settings.source)])
         if (of_it := readers(every, owner)) or (owner.mapped if reads_all else not every)
     ]
-    parts = sorted((index, source, rows) for rows in read for index, source in rows.owner.parts)
+    parts = sorted((index, source, rows) for rows in read for index, source in rows.parts)
     place = {index: place for place, (index, _, _) in enumerate(parts)}
     targets = [rows.owner.source for rows in read] if settings.commands.interventions else []
     return Plan(
@@ -136,16 +145,17 @@ def build(settings: Settings, plan: Plan) -> Core:
     return Core(plan.sources, models, bounds(settings.agent))
 
 
-def _rows(owner: Owner, models: Sequence[Reader]) -> _Rows:
-    """Each column once, whatever number of models reads it; without a model, what the sources map."""
+def _rows(owner: Owner, models: Sequence[Reader], *, reads_all: bool) -> _Rows:
+    """Each column once, whatever number of models reads it; without a model, or for all, what the sources map."""
+    names = {name for model in models for name in model.channels}
     columns: dict[Column, str] = {}
     for index, source in owner.parts:
         for model in models:
             for channel in model.manifest.channels:
                 if owner.part_of(channel.name)[0] == index:
                     columns.setdefault((index, plain_channel(source, channel.name, channel)), channel.name)
-        if not models:
-            columns |= {(index, plain_channel(source, name)): name for name in source.channels}
+        if reads_all or not models:
+            columns |= {(index, plain_channel(source, name)): name for name in source.channels if name not in names}
     return _Rows(owner, models, columns)
 
 

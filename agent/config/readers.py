@@ -17,11 +17,15 @@ Sources = Sequence[tuple[int, SourceSettings]]  # with the place of each in the 
 
 @dataclass(frozen=True)
 class Owner:
-    """A source whose devices are its own, its place in the configuration, and the sources that join it."""
+    """A source whose devices are its own, its place in the configuration, and the sources that join it.
+
+    is_only  whether there is no other owner
+    """
 
     index: int
     source: SourceSettings
     joined: Sources
+    is_only: bool = True
 
     @property
     def parts(self) -> Sources:
@@ -58,18 +62,19 @@ class Reader:
 
 def owners(sources: Sources) -> list[Owner]:
     """The sources that join none, each with those that join it."""
+    own = [(index, source) for index, source in sources if not source.joins]
     return [
-        Owner(index, source, [one for one in sources if one[1].joins == source.name])
-        for index, source in sources
-        if not source.joins
+        Owner(index, source, [one for one in sources if one[1].joins == source.name], is_only=len(own) == 1)
+        for index, source in own
     ]
 
 
 def readers(models: Iterable[Reader], owner: Owner) -> list[Reader]:
     """The models that read an owner: those that name it, and those that name none and find their channels in it.
 
-    A model alone reads all sources, and what does not fit is an error. Among several, one that names no source leaves
-    out those of another kind of time, and those that map a channel which it does not have: another kind of machine.
+    One model and one source belong together, and what does not fit is an error. Else a model that names no source
+    leaves out those of another kind of time, and of another kind of machine. For one of several models that is a source
+    that maps a channel which it does not have; for a single model, one that maps channels and none of its own.
     """
     models = list(models)
     return [model for model in models if _reads(model, owner, is_alone=len(models) == 1)]
@@ -78,7 +83,11 @@ def readers(models: Iterable[Reader], owner: Owner) -> list[Reader]:
 def _reads(model: Reader, owner: Owner, *, is_alone: bool) -> bool:
     if model.settings.sources:
         return owner.source.name in model.settings.sources
-    return is_alone or (counts_cycles(owner.source) == model.counts_cycles and owner.mapped.keys() <= {*model.channels})
+    if is_alone and owner.is_only:
+        return True
+    mapped, own = owner.mapped.keys(), {*model.channels}
+    is_its_machine = not mapped or bool(mapped & own) if is_alone else mapped <= own
+    return is_its_machine and counts_cycles(owner.source) == model.counts_cycles
 
 
 def counts_cycles(source: SourceSettings) -> bool:

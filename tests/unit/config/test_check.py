@@ -194,3 +194,39 @@ def test_a_bundle_whose_golden_rows_differ_is_told_at_the_model_that_names_it(tm
     file.write(tmp_path / "wrong.fwb", manifest, {**members, "golden.npz": wrong})
     (problem,) = told(checked(tmp_path, VALID + '[[model]]\nname = "b"\nbundle = "wrong.fwb"\n' + SOURCE))
     assert problem.startswith(f"forewarn.toml:10: model[b].bundle: {tmp_path}/wrong.fwb: golden row 0 gives risk[0] = ")
+
+
+def test_a_file_for_recording_to_which_a_model_is_added_runs(tmp_path):
+    """Its channels that the model does not have, and its other source, are doubtful."""
+    mapped = SOURCE + 'channels = { temp = "T", load = "L", wear = "W", speed = "n" }\n'
+    other = SOURCE.replace("press", "mill").replace("plant", "mill") + 'channels = { humidity = "h" }\n'
+    examined = checked(tmp_path, VALID + mapped + other)
+    assert told(examined) == []
+    doubts = [(doubt.key, doubt.what) for doubt in examined.doubts if "budget" not in doubt.key]
+    assert doubts == [
+        ("source[mill]", "is read by no model, and not subscribed to: 'main' has no channel 'humidity'"),
+        ("source[press].channels.speed", "no model reads the channel 'speed'"),
+    ]
+    takes_rows(examined)
+
+
+@pytest.mark.parametrize("model", ["", '[[model]]\nbundle = "small.fwb"\n'])
+@pytest.mark.parametrize(
+    ("keys", "is_doubtful"),
+    [
+        ('codec = "text"', True),
+        ('payload = { form = "value" }', True),
+        ('codec = "text"\nalign = { max_age = "5s" }', False),
+        ('codec = "text"\nalign = { every = "5s", max_age = "10s" }', False),
+        ('codec = "text"\nchannels = { temp = { field = "temp", max_age = "5s" }, load = "load" }', False),
+    ],
+)
+def test_one_value_a_payload_with_nothing_that_makes_rows_of_them_is_doubtful(tmp_path, model, keys, is_doubtful):
+    write_small_bundle(tmp_path / "small.fwb", msgspec.structs.replace(small_manifest(), time_unit="s"))
+    head = '[agent]\nnode = "n"\nstate_dir = "state"\n' + model.replace('"\n', '"\nbudget = "1 per device per 30d"\n')
+    source = f'[[source]]\nname = "press"\ntopic = "a/{{device}}/{{channel}}"\nchannel = "{{channel}}"\n{keys}\n'
+    source += "" if "channels =" in keys else 'channels = { temp = "temp", load = "load" }\n'
+    examined = checked(tmp_path, head + source)
+    assert told(examined) == []
+    what = "each row would have one channel, that of one message: give align.every and align.max_age"
+    assert [one.what for one in examined.doubts if "one channel" in one.what] == ([what] if is_doubtful else [])

@@ -6,7 +6,14 @@ import msgspec
 import pytest
 
 from agent.bundle.manifest import Manifest
-from agent.config.fit import budget_doubts, budget_faults, channel_faults, no_source_faults, reader_doubts
+from agent.config.fit import (
+    budget_doubts,
+    budget_faults,
+    channel_doubts,
+    channel_faults,
+    no_source_faults,
+    reader_doubts,
+)
 from agent.config.readers import Owner, Reader, owners, readers
 from agent.config.settings import Model
 from agent.config.source_settings import SourceSettings
@@ -146,9 +153,75 @@ def test_what_a_source_maps_is_a_channel_of_a_model_that_reads_it():
     assert list(channel_faults(owner(source("pump", channels={"force": "F"}), 1), models)) == [
         (("source", 1, "channels", "force"), "the bundles have no channel 'force'; they have temp, flow")
     ]
-    assert list(channel_faults(owner(source("mill", channels={"forge": "F"}), 2), models)) == [
+    mill = owner(source("mill", channels={"forge": "F"}), 2)
+    assert list(channel_faults(mill, [reader(PRESS, name="a"), models[1]])) == [
         (("source", 2, "channels", "forge"), "the bundles have no channel 'forge'; the nearest is force")
-    ], "of a source that none reads too"
+    ], "of a source that a model would read but for it"
+    assert list(channel_faults(mill, models)) == [], "nobody means to read it"
+
+
+def test_a_channel_that_no_model_reads_is_doubtful_unless_it_looks_like_a_typing_error():
+    press = reader(PRESS, name="a")
+    of = owner(source(channels={"temp": "T", "load": "L"}), 0, source("flow", joins="press", channels={"flow": "Q"}))
+    assert list(channel_faults(of, [press])) == []
+    assert list(channel_doubts(of, readers([press], of))) == [
+        (("source", 0, "channels", "load"), "no model reads the channel 'load'"),
+        (("source", 1, "channels", "flow"), "no model reads the channel 'flow'"),
+    ]
+    of = owner(source(channels={"temp": "T", "forge": "F"}))
+    assert list(channel_faults(of, [press])) == [
+        (("source", 0, "channels", "forge"), "the bundle has no channel 'forge'; the nearest is force")
+    ]
+    of = owner(source(channels={"temp": "T", "force": "F", "forge": "G"}))
+    assert list(channel_faults(of, [press])) == [], "force is mapped itself"
+    assert list(channel_doubts(of, [])) == [], "a source that no model reads is one doubt"
+
+
+def test_a_channel_that_no_model_reads_has_a_payload_field_of_its_own():
+    """For it is recorded beside the others."""
+    for channels, field in (({"temp": "T", "load": "T"}, "T"), ({"temp": "T", "load": "x", "speed": "x"}, "x")):
+        assert list(channel_faults(owner(source(channels=channels)), [reader(PRESS)])) == [
+            (("source", 0, "channels"), f"2 channels would be read from the payload field {field!r}")
+        ]
+    both = owner(source(channels={"temp": "T", "load": "L"}), 0, source("b", joins="press", channels={"load": "L"}))
+    assert list(channel_faults(both, [reader(PRESS)])) == [
+        (("source", 1, "channels", "load"), "is read from the source 'press', too: leave it out of one of them")
+    ]
+
+
+def test_a_row_of_packed_numbers_has_no_channel_that_is_left_out():
+    """The places of its channels say how long a row is."""
+    packed = source(codec="float32", time=Time(field="int64", unit="ns"), channels={"temp": "0", "load": "3"})
+    zoned = reader(msgspec.structs.replace(with_channels("temp", "zz"), time_unit="s"))
+    assert list(channel_faults(owner(packed), [zoned])) == [
+        (("source", 0, "channels", "load"), "the bundle has no channel 'load'; it has temp, zz")
+    ]
+
+
+def test_a_single_model_reads_those_of_several_sources_that_map_a_channel_of_it_or_none():
+    press = reader(PRESS, name="a")
+    sources = [
+        source("press", channels={"temp": "T", "load": "L"}),
+        source("plain"),
+        source("pump", channels={"flow": "Q"}),
+        source("clock", channels={"temp": "T"}, time=Time()),
+    ]
+    all_owners = owners([*enumerate(sources)])
+    assert [one.source.name for one in all_owners if readers([press], one)] == ["press", "plain"]
+    assert [fault for one in all_owners for fault in channel_faults(one, [press])] == []
+    unread = "is read by no model, and not subscribed to"
+    assert list(reader_doubts(all_owners, [press])) == [
+        (("source", 2), f"{unread}: 'a' has no channel 'flow'"),
+        (("source", 3), f"{unread}: 'a' counts cycles, this source counts time"),
+    ]
+    assert list(no_source_faults(all_owners, [press])) == []
+    assert list(no_source_faults(owners([*enumerate(sources)][2:]), [press])) == [
+        (
+            ("model", 0),
+            "no source has its channels: the source 'pump' maps a channel 'flow'; "
+            "the source 'clock' counts time, the bundle cycles",
+        )
+    ]
 
 
 def test_what_is_wrong_for_two_models_in_the_same_way_is_told_once():

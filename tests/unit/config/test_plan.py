@@ -158,6 +158,28 @@ def test_a_recording_reads_the_sources_too_that_no_model_reads(tmp_path):
     assert planned.models == plan(settings, bundles).models
 
 
+def test_channels_that_no_model_reads_are_columns_of_a_recording_alone(tmp_path):
+    """What joins with nothing else is not subscribed to when a model runs."""
+    sources = [
+        {"name": "press", "topic": "a/{device}", "channels": {"speed": "n", "temp": "t"}},
+        {"name": "flow", "topic": "b/{device}", "joins": "press", "channels": {"flow": "q", "load": "l"}},
+        {"name": "hall", "topic": "c/{device}", "joins": "press", "channels": {"damp": "d"}},
+    ]
+    models = [{"bundle": write_small_bundle(tmp_path / "small.fwb")}]
+    settings = Settings.model_validate({"source": sources, "model": models})
+    bundles = {"main": file.read(tmp_path / "small.fwb")}
+    planned, recorded = plan(settings, bundles), plan(settings, bundles, reads_all=True)
+    assert [(one.name, one.fields, one.columns, one.width) for one in planned.sources] == [
+        ("press", ("t", "wear"), (), 3),
+        ("flow", ("l",), (2,), 0),
+    ]
+    assert planned.models[0].channels == ((0, 2, 1),)
+    assert recorded.names == (("temp", "wear", "speed"), ("load", "flow"), ("damp",))
+    assert [one.fields for one in recorded.sources] == [("t", "wear", "n"), ("l", "q"), ("d",)]
+    assert [(one.columns, one.width) for one in recorded.sources] == [((), 6), ((3, 4), 0), ((5,), 0)]
+    assert recorded.models[0].channels == ((0, 3, 1),)
+
+
 def test_without_a_model_all_sources_are_planned_with_what_they_map():
     sources = [
         {"name": "press", "topic": "a/{device}", "channels": {"temp": {"field": "t", "scale": 2.0}}},
