@@ -159,7 +159,7 @@ def _name(path: str, taken: Mapping[str, Setting], *, are_paths: bool) -> str:
     except ValueError:
         names = ()
     names = names or tuple(part for part in re.split(r"[./]", path) if part) or (path,)
-    if len(names) > 1 and names[-1] in VALUES:
+    if len(names) > 1 and names[-1].lower() in VALUES:
         names = names[:-1]
     for n_names in range(1, len(names) + 1):
         name = "_".join(names[-n_names:])

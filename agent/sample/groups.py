@@ -11,7 +11,7 @@ from agent.sample.kinds import Seen, seen
 from agent.sample.levels import RESERVED, Levels, is_id, is_kind, levels_of
 from agent.sample.moments import looks_like_time
 from agent.sample.traffic import Traffic
-from agent.sample.trees import VALUES, form_of, leaves, number_of, readings_of
+from agent.sample.trees import VALUES, form_of, has_array_of_numbers, leaves, number_of, readings_of
 from agent.words import PayloadForm
 
 GROUPS_MAX: Final = 50  # that are told apart; more are listed as unread
@@ -118,7 +118,8 @@ def _of_topic(name: str, looks: list[Seen]) -> Group | str:
     forms = [_single_value(one.content) or form_of(one.content) for one in own]
     counts = Counter(form for form in forms if form is not None)
     if not counts:
-        return "no number in it"
+        is_array = any(has_array_of_numbers(one.content) for one in own)
+        return "an array of numbers without names, which no codec reads" if is_array else "no number in it"
     form = counts.most_common(1)[0][0]
     trees = (reading.tree for one in own for reading in readings_of(one.content, form)[:1])
     paths = {path for tree in trees for path in [*leaves(tree)][:PATHS_MAX]}
@@ -177,9 +178,14 @@ def _without_overlap(groups: list[Group], unread: dict[str, list[Seen]]) -> list
             _join(other, group)
             _find_levels(other)
         else:
-            pattern = other.levels[0].pattern if other.levels else "spBv1.0/#"
-            unread[f"another form of payload within {pattern}, which a source above reads"] += group.messages[:1]
+            unread[beside(other)] += group.messages[:1]
     return sorted(_with_depths(kept), key=groups.index)
+
+
+def beside(group: Group) -> str:
+    """Why there is no source for topics within those of this group."""
+    pattern = group.levels[0].pattern if group.levels else "spBv1.0/#"
+    return f"another form of payload within {pattern}, which a source above reads"
 
 
 def _with_depths(groups: list[Group]) -> Iterator[Group]:

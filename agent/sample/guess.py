@@ -7,11 +7,11 @@ said. The same sample gives the same guess.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from agent.sample.channels import CHANNELS_MAX
-from agent.sample.groups import Group, Unread, filters, groups_of
+from agent.sample.groups import Group, Unread, beside, filters, groups_of
 from agent.sample.kinds import Seen
 from agent.sample.other_sources import KINDS, value_settings
 from agent.sample.traffic import PAYLOADS_MAX, Traffic
@@ -53,13 +53,15 @@ def guesses_of(traffic: Traffic, span_s: float) -> Guesses:
     """Sources for what was heard in `span_s` seconds."""
     groups, unread = groups_of(traffic)
     sources: list[Guess] = []
+    failed: dict[str, str] = {}  # why topics within those of a group have no source -> why there is none, in truth
     for group in groups:
         try:
             sources.append(_guess(group, traffic, span_s, {str(one.settings["name"]) for one in sources}))
         except ValueError as error:
             n_messages = sum(traffic.topics[one].n_live + traffic.topics[one].n_retained for one in group.topics)
             unread.append(Unread(tuple(group.topics), n_messages, str(error), group.messages[0]))
-    return Guesses(tuple(sources), tuple(unread))
+            failed[beside(group)] = f"among topics that could not be read ({error}): name its own by --topic"
+    return Guesses(tuple(sources), tuple(replace(one, why=failed.get(one.why, one.why)) for one in unread))
 
 
 def _guess(group: Group, traffic: Traffic, span_s: float, taken: set[str]) -> Guess:

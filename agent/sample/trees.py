@@ -82,7 +82,7 @@ def form_of(tree: object) -> PayloadForm | None:
         return PayloadForm(readings=keyed)
     if _are_columns(tree):
         return PayloadForm(form="columns")
-    if _has_numbers(tree):
+    if _has_numbers(tree, as_text=False):
         return PayloadForm()
     for key, value in tree.items():
         segment = _segment(str(key))
@@ -90,7 +90,7 @@ def form_of(tree: object) -> PayloadForm | None:
             return form
         if segment and isinstance(value, dict) and (keyed := _keyed(value)) is not None:
             return PayloadForm(readings=f"{segment}.{keyed}")
-    return None
+    return PayloadForm() if _has_numbers(tree) else None
 
 
 def _form_of_array(array: Sequence[object], path: str) -> PayloadForm | None:
@@ -133,10 +133,17 @@ def _are_columns(tree: dict[Any, Any]) -> bool:
     return all(not isinstance(item, dict | list) for one in arrays for item in one[:READINGS_MAX])
 
 
-def _has_numbers(tree: object) -> bool:
-    """Whether it has a number that is no time."""
-    found = leaves(tree)
-    return any(number_of(value) is not None and not looks_like_time(path) for path, value in found.items())
+def _has_numbers(tree: object, *, as_text: bool = True) -> bool:
+    """Whether it has a number that is no time; as_text: a text may be one, as many a serial number is."""
+    found = leaves(tree).items()
+    return any(number_of(value, as_text=as_text) is not None and not looks_like_time(path) for path, value in found)
+
+
+def has_array_of_numbers(tree: object) -> bool:
+    """Whether it, or one of its fields, is an array with a number, or an array with such an array."""
+    arrays = [one for one in ([tree] if isinstance(tree, list) else leaves(tree).values()) if isinstance(one, list)]
+    inner = [one for array in arrays for one in array[:READINGS_MAX] if isinstance(one, list)]
+    return any(number_of(one) is not None for array in (*arrays, *inner) for one in array[:READINGS_MAX])
 
 
 def readings_of(tree: object, form: PayloadForm) -> list[Reading]:

@@ -168,6 +168,31 @@ def test_what_no_source_reads_is_listed_with_its_reason():
     assert why["forewarn/g/status"] == "of forewarn itself"
 
 
+@pytest.mark.parametrize("payload", [[NOW_S * 1000, 19.9, 2.82], {"ts": NOW_S, "d": [[1, 2], [3, 4]]}])
+def test_arrays_of_numbers_are_told_as_such(payload):
+    (unread,) = guessed(("plant/p1/data", payload)).unread
+    assert unread.why == "an array of numbers without names, which no codec reads"
+
+
+def test_no_source_is_spoken_of_that_is_not_there():
+    messages = [(f"plant/p{p}/{name}", f"a text, {p}") for p in range(3) for name in ("x", "y")]
+    found = guessed(*messages, ("plant/p1/data", {"temp": 1.5, "vib": 2}))
+    assert not found.sources
+    why = {one.topics[0]: one.why for one in found.unread}
+    assert "--topic" in why["plant/p1/data"]
+    assert "a source above" not in "".join(why.values())
+
+
+def test_numbers_in_an_array_of_objects_are_found_beside_a_number_that_is_a_text():
+    """As publishers of OPC UA have it."""
+    found = source(*[
+        ("opc/press", {"MessageId": str(at), "Messages": [{"Timestamp": ISO.format(50 + at), "Payload":
+         {"Temp": {"Value": 20 + at}, "Vib": {"Value": 2.5}}}]}) for at in range(4)
+    ])  # fmt: skip
+    assert found["payload"] == {"readings": "Messages[]"}
+    assert found["channels"] == {"Temp": "Payload.Temp.Value", "Vib": "Payload.Vib.Value"}
+
+
 def test_float32_is_never_guessed():
     assert not guessed(("plant/p1/raw", struct.pack("<4f", 1.5, 2.5, 3.5, 4.5))).sources
 
