@@ -18,6 +18,7 @@ _UNNAMED: Final = re.compile(r'["\\\x00-\x1f]')  # in no name of a path
 LEAVES_MAX: Final = 2_048  # of one tree
 READINGS_MAX: Final = 50  # of one payload that are looked at
 NAMES: Final = ("name", "n", "id", "key", "tag", "metric", "channel", "sensor", "signal", "point", "variable", "field")
+MACHINES: Final = ("device", "machine", "asset", "equipment", "host", "serial", "state", "status", "unit")
 VALUES: Final = ("value", "v", "val", "reading", "raw_value", "y")
 
 
@@ -103,7 +104,28 @@ def _form_of_array(array: Sequence[object], path: str) -> PayloadForm | None:
                 number_of(one[value]) is not None for one in items
             ):
                 return PayloadForm(readings=path, form="pairs", name=name, value=value)
+    if (found := _pair_fields(items)) is not None:
+        return PayloadForm(readings=path, form="pairs", name=found[0], value=found[1])
     return PayloadForm(readings=f"{path}[]") if any(map(_has_numbers, items)) else None
+
+
+def _pair_fields(items: Sequence[dict[Any, Any]]) -> tuple[str, str] | None:
+    """Other names for name and value: the one text that each item has another of, the one number that all have.
+
+    Not where the texts look like ids, or each item has its own time: those are readings of machines, or a history.
+    """
+    fields = [{path: one[path] for path in one if isinstance(path, str) and _BARE.fullmatch(path)} for one in items]
+    common = [path for path in fields[0] if all(path in one for one in fields)]
+    timed = [path for path in common if looks_like_time(path)]
+    texts = [path for path in common if all(isinstance(one[path], str) for one in fields)]
+    names = [path for path in texts if path not in timed and len({one[path] for one in fields}) == len(fields) > 1]
+    numbers = {path for one in fields for path, value in one.items() if number_of(value, as_text=False) is not None}
+    values = numbers.difference(timed)
+    if len(names) != 1 or len(values) != 1 or not values <= set(common) or names[0].lower() in MACHINES:
+        return None
+    if any(is_id(one[names[0]]) for one in fields) or any(len({repr(one[t]) for one in fields}) > 1 for t in timed):
+        return None
+    return names[0], values.pop()
 
 
 def _keyed(tree: dict[Any, Any]) -> str | None:

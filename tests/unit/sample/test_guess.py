@@ -174,6 +174,16 @@ def test_arrays_of_numbers_are_told_as_such(payload):
     assert unread.why == "an array of numbers without names, which no codec reads"
 
 
+def test_pairs_by_other_names_are_found_and_machines_are_no_pairs():
+    pairs = [{"label": "Temp", "num": 20.5}, {"label": "Vib", "num": 1}]
+    found = source(("plant/p1/data", {"ts": NOW_S, "d": pairs}))
+    assert found["payload"] == {"readings": "d", "form": "pairs", "name": "label", "value": "num"}
+    assert found["channels"] == {"Temp": "Temp", "Vib": "Vib"}
+    for name, texts in (("machine", ("mill", "press")), ("label", ("mill-1", "mill-2"))):
+        of_machines = [{name: text, "temp": 20.5} for text in texts]
+        assert source(("plant/all", {"ts": NOW_S, "d": of_machines}))["payload"] == {"readings": "d[]"}
+
+
 def test_no_source_is_spoken_of_that_is_not_there():
     messages = [(f"plant/p{p}/{name}", f"a text, {p}") for p in range(3) for name in ("x", "y")]
     found = guessed(*messages, ("plant/p1/data", {"temp": 1.5, "vib": 2}))
