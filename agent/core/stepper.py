@@ -210,7 +210,11 @@ def _in_order(parts: Sequence[Scores]) -> Scores:
     if np.all(entry[1:] > entry[:-1]):
         return scores
     order = np.argsort(entry, kind="stable")
-    if np.count_nonzero(entry[order[1:]] == entry[order[:-1]]):
+    of_one_message = (entry[order[1:]] == entry[order[:-1]]).nonzero()[0]
+    devices, source = scores.device[order], scores.source[order]
+    are_several = devices[of_one_message + 1] != devices[of_one_message]
+    are_several |= source[of_one_message + 1] != source[of_one_message]
+    if np.count_nonzero(are_several):
         keys = [*zip(entry.tolist(), scores.source.tolist(), scores.device.tolist(), strict=True)]
         order = np.array(sorted(range(len(keys)), key=keys.__getitem__))
     return selected(scores, order)
