@@ -1,6 +1,7 @@
 """The targets of the whole way: all sources of the recipes in one intake, and a core with a model."""
 
 import json
+import re
 import tempfile
 from collections import Counter
 from dataclasses import replace
@@ -40,7 +41,7 @@ def named(messages: list[Message]) -> list[Message]:
 @cache
 def recipe_sources() -> tuple[Source, ...]:
     """The sources of all recipes, which say what they do not read, and one that joins the first."""
-    text = '[agent]\nnode = "n"\n' + "".join(_text(recipe, "source.toml") for recipe in RECIPES)
+    text = '[agent]\nnode = "n"\n' + "".join(map(_source_text, RECIPES))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "forewarn.toml"
         path.write_text(text)
@@ -51,17 +52,23 @@ def recipe_sources() -> tuple[Source, ...]:
     return (owner, *planned[1:], joint)
 
 
-def _text(recipe: Path, file: str) -> str:
-    """Of a file of a recipe; the two of Telegraf, on the same topics, get their own."""
-    return (recipe / file).read_text().replace('"telegraf/', f'"{recipe.name}/')
+def _source_text(recipe: Path) -> str:
+    """A recipe's source, its topics below a level of the recipe's own: those of some makers overlap."""
+    lines = (recipe / "source.toml").read_text().splitlines(keepends=True)
+    return "".join(
+        re.sub(r'"(?=[^",\]]+")', f'"{recipe.name}/', line) if line.startswith("topic") else line for line in lines
+    )
 
 
 @cache
 def recipe_messages() -> tuple[tuple[str, bytes], ...]:
-    listed = [one for recipe in RECIPES for one in json.loads(_text(recipe, "messages.json"))]
+    listed = [(recipe.name, one) for recipe in RECIPES for one in json.loads((recipe / "messages.json").read_text())]
     return tuple(
-        (one["topic"], (one["payload"] if isinstance(one["payload"], str) else json.dumps(one["payload"])).encode())
-        for one in listed
+        (
+            f"{name}/{one['topic']}",
+            (one["payload"] if isinstance(one["payload"], str) else json.dumps(one["payload"])).encode(),
+        )
+        for name, one in listed
     )
 
 

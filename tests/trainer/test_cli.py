@@ -16,7 +16,7 @@ def run_without(*hidden: str, arguments: tuple[str, ...]) -> subprocess.Complete
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["torch", "polars", "onnx"])
+@pytest.mark.parametrize("name", ["torch", "onnx"])  # polars: for Parquet only, tests/unit/table
 def test_without_the_extra_it_says_what_to_install(name: str) -> None:
     done = run_without(name, arguments=("fit", CONFIG, "--out", "nowhere"))
     assert done.returncode == 1
