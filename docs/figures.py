@@ -154,6 +154,33 @@ def throughput(content: Json) -> str:
     return markdown(("", "median", "min", "max"), rows)
 
 
+def codecs(content: Json) -> str:
+    """What each shape of payload costs the whole agent, beside paho's own loop."""
+    ratios = content["ratios"]
+    shapes = {
+        row["shape"]: row for row in content["rows"] if row["shape"] not in ("paho_noop", "grid", "one_bad_in_100")
+    }
+    rows = [
+        (
+            name.replace("_", " "),
+            *(
+                f"{of['median']:.2f} [{of['min']:.2f}-{of['max']:.2f}]" if of["median"] is not None else "-"
+                for of in (ratios[f"{name} messages"], ratios[f"{name} rows"])
+            ),
+        )
+        for name in shapes
+    ]
+    costs = [
+        (label, *(f"{ratios[name][part]:.2f}" for part in ("median", "min", "max")))
+        for label, name in (
+            ("a message with one of eight channels, on a grid", "grid_cost"),
+            ("a message where one in a hundred is cut off", "bad_cost"),
+        )
+    ]
+    beside = markdown(("shape", "messages", "rows of eight channels"), rows)
+    return f"{beside}\n\n{markdown(('CPU, where a flat JSON row is 1', 'median', 'min', 'max'), costs)}"
+
+
 def at_rest(content: Json) -> str:
     """Memory and CPU of an agent that nothing is sent to, beside what it imports."""
     rows = [
@@ -213,6 +240,7 @@ BLOCKS: dict[str, Block] = {
         FD001, "python -m bench.early_warning --sets fd001 [--first-seen new] --json", early_warning
     ),
     "early_warning_ahead": Block(FD001, "python -m bench.early_warning --sets fd001 --json", early_warning_ahead),
+    "codecs": Block(("codecs.json",), "python -m bench.codecs --json", codecs),
     "throughput": Block(("throughput.json",), "python -m bench.throughput --json", throughput),
     "at_rest": Block(("footprint.json",), "python -m bench.footprint --json", at_rest),
     "gateway": Block(("gateway.json",), "python -m bench.gateway --short --json", gateway),
