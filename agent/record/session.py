@@ -171,7 +171,7 @@ class Session:
             bytes=recorder.size_bytes,
             left_out=recorder.left_out,
             drops=drops,
-            lost_s={name or "broker": round(lost_s, 1) for name, lost_s in self._lost_s.items()},
+            lost_s={name or "broker": round(lost_s, 3) for name, lost_s in self._lost_s.items()},
             doubts=self._doubts.of_source | unborn(self._plan.sources, recorder.n_rows, drops, asks=asks),
             not_written=recorder.what_failed,
         )

@@ -65,7 +65,7 @@ def test_content_is_synced_before_the_name_and_the_name_before_it_returns(tmp_pa
 
 
 def test_nobody_else_writes_a_file_in_one_step():
-    """Whoever syncs a file or renames one does it here; `set_aside` renames what must not be read again."""
+    """Whoever syncs a file or renames one does it here; others rename what must not be read again."""
     root = Path(__file__).parents[2]
     by_hand = {
         str(path.relative_to(root))
@@ -73,4 +73,4 @@ def test_nobody_else_writes_a_file_in_one_step():
         for path in (root / part).rglob("*.py")
         if any(call in path.read_text() for call in ("fsync(", ".rename(", "os.replace("))
     }
-    assert by_hand == {"agent/whole_file.py", "agent/store/file.py"}
+    assert by_hand == {"agent/whole_file.py", "agent/store/file.py", "agent/record/source_folder.py"}
