@@ -11,7 +11,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from tests.broker.listener import Heard, Listener
 from tests.broker.private_broker import PrivateBroker
-from tests.broker.running_agent import ROOT, RunningAgent, configuration
+from tests.broker.running_agent import ROOT, RunningAgent, configuration, wait_until
 from tests.bundles import write_small_bundle
 from tests.configurations import SOURCE
 from tests.edge_node import EdgeNode, Message, metric, payload
@@ -121,6 +121,7 @@ def test_an_agent_that_starts_after_the_births_asks_for_them_and_scores(live, ag
     assert (score["device"], score["quality"]) == (ID, "ok")
     live.publish(live.data(1.0))
     wait_for_score(listener, live.second)
+    wait_until(lambda: "plant" in agent.status()["drops"], "the status counts what was dropped")
     status = agent.status()
     assert status["drops"]["plant"]["no_birth"] == 1
     assert status["broker"]["input"]["requests"] == 1
