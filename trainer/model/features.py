@@ -133,12 +133,12 @@ def fit_scaling(histories: Sequence[History], config: Config) -> Scaling:
 
 def _stillness(values: npt.NDArray[np.float64]) -> str:
     """Why a channel, float64 [rows], is no channel of two values such as on and off; "" where it is one."""
-    found, counts = np.unique(values[~np.isnan(values)], return_counts=True)
-    if len(found) < 2:
-        return f"has {'one' if len(found) else 'no'} value over the fit devices"
-    if len(found) > 2:
+    levels, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+    if len(levels) < 2:
+        return f"has {'one' if len(levels) else 'no'} value over the fit devices"
+    if len(levels) > 2:
         return "takes more than two values over the fit devices"
-    low, high = found.tolist()
+    low, high = levels.tolist()
     if high - low < ROUNDING * max(abs(low), abs(high)):
         return f"takes two values over the fit devices, {low:.7g} and {high:.7g}, which differ by rounding alone"
     rare, n = int(counts.min()), int(counts.sum())
