@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from agent.config import load as config
+from agent.config.option import config_option
 from agent.config.plan import Plan
 from agent.config.problem import Problem
 from agent.config.settings import Settings
@@ -110,14 +111,7 @@ def _orphans(file: Path, settings: Settings, plan: Plan) -> Iterator[Problem]:
 
 
 @main.command(short_help="Run the agent until SIGTERM.")
-@click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    default=Path("/etc/forewarn/forewarn.toml"),
-    show_default=True,
-    help="The main file, or the folder of a forewarn.toml.",
-)
+@config_option("The main file, or the folder of a forewarn.toml.")
 def run(file: Path) -> None:
     """\b
     forewarn run --config /etc/forewarn/forewarn.toml

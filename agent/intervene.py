@@ -15,6 +15,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.config import load as config
 from agent.config.broker_settings import Broker
 from agent.config.commands import COMMAND_QOS, command_topic
+from agent.config.option import config_option
 from agent.config.settings import Settings
 from agent.config.source_settings import SourceSettings
 from agent.decode.command import NOTE_CHARS_MAX, InterventionCommand
@@ -33,14 +34,7 @@ COMMAND_TOPIC_HINT: Final = "[commands] interventions = true"
 @click.command(short_help="Tell the agent that a machine was repaired, replaced or inspected.")
 @click.argument("device")
 @click.argument("kind", type=click.Choice(KINDS))
-@click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    default=Path("/etc/forewarn/forewarn.toml"),
-    show_default=True,
-    help="The agent's main file, or the folder of a forewarn.toml: it says which broker, node and user.",
-)
+@config_option("The agent's main file, or the folder of a forewarn.toml: it says which broker, node and user.")
 @click.option("--source", default="", help="Source of the device; needed where there are several.")
 @click.option("--at", default="", help="When: an ISO 8601 time (default: now), or the number of a cycle.")
 @click.option("--note", default="", help=f"What to keep with it, at most {NOTE_CHARS_MAX} characters.")

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from agent.config import load as config
+from agent.config.option import config_option
 from agent.publish.intervention import intervention_message
 from agent.store.interventions import read_interventions
 from agent.store.outbox import ALERT_TABLE
@@ -17,14 +18,7 @@ FIELDS = ("device", "t", "kind", "source", "note")
 
 
 @click.command(short_help="List what was done to machines: repairs, replacements, inspections.")
-@click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    default=Path("/etc/forewarn/forewarn.toml"),
-    show_default=True,
-    help="The agent's main file, or the folder of a forewarn.toml.",
-)
+@config_option("The agent's main file, or the folder of a forewarn.toml.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 @click.option("--csv", "as_csv", is_flag=True, help="A table with a header, for the trainer.")
 def interventions(file: Path, as_json: bool, as_csv: bool) -> None:

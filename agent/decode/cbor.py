@@ -7,29 +7,15 @@ first data item are not read.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
 import cbor2
 import msgspec
 
-from agent.decode.tree_codec import Encoding, TreeCodec, tree_problems
+from agent.decode.tree_codec import Encoding, TreeCodec
 from agent.errors import Unreadable
-from agent.words import Source
-
-
-class CborCodec(TreeCodec):
-    """Decodes the payloads of one source."""
-
-    def __init__(self, source: Source) -> None:
-        super().__init__(source, ENCODING)
-
-    @staticmethod
-    def problems(source: Source) -> Iterator[tuple[str, str]]:
-        """See `agent.decode.codec`."""
-        return tree_problems(source)
-
 
 _REFUSED_TAGS: Final = (25, 28, 29, 30, 35, 36, 37, 256, 258, 260, 261, 43000)
 _SELF_DESCRIBED: Final = b"\xd9\xd9\xf7"  # the tag 55799, which says that CBOR follows
@@ -86,3 +72,9 @@ def _decoder(kind: Any, is_strict: bool) -> Callable[[bytes], Any]:
 
 
 ENCODING: Final = Encoding(_decoder, parse, _ERRORS, fields_max=lambda payload: len(payload) // 2, checks_numbers=True)
+
+
+class CborCodec(TreeCodec):
+    """Decodes the payloads of one source."""
+
+    encoding = ENCODING

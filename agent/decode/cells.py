@@ -4,14 +4,17 @@ For codecs whose payloads name each value apart. Readings of a payload come out 
 payloads often are by channel.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from agent.decode.readings import Decoded, Fault, Intervened, readings_max
+from agent.decode.readings import Batch, Decoded, Fault, Intervened, readings_max
 from agent.decode.unread import Unread
+from agent.reasons import ReasonName
 from agent.words import InterventionKind, Source
+
+Doubts = dict[ReasonName, str]  # one of a kind a payload, of its first value that is doubted
 
 
 class Cells(NamedTuple):
@@ -24,6 +27,25 @@ class Cells(NamedTuple):
     t_ns: int
     values: list[tuple[int, float]]
     kind: InterventionKind | None = None
+
+
+CellsOf = Callable[[bytes, tuple[str, ...], int, Doubts], Sequence[Cells]]
+"""Payload, tags of its topic and time of arrival in ns -> its values; adds to the doubts. Raises Unread."""
+
+
+def decode_cells(batch: Batch, source: Source, cells_of: CellsOf, *, names_devices: bool) -> Decoded:
+    """A reading of each device and time in a payload; names_devices: by the payload, not by the topic."""
+    readings = CellReadings(source, names_devices=names_devices)
+    faults: list[Fault] = []
+    for row, payload in enumerate(batch.payloads):
+        doubts: Doubts = {}
+        try:
+            readings.take(row, cells_of(payload, batch.addresses[row].tags, int(batch.arrived_ns[row]), doubts))
+        except Unread as error:
+            faults.append(Fault(row, error.reason, str(error)))
+        else:
+            faults += [Fault(row, reason, detail) for reason, detail in doubts.items()]
+    return readings.decoded(faults)
 
 
 class CellReadings:

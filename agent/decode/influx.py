@@ -12,13 +12,12 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from agent.decode.cells import CellReadings, Cells
+from agent.decode.cells import Cells, Doubts, decode_cells
 from agent.decode.device_name import DeviceName
 from agent.decode.intervention_words import InterventionWords, word_problems
-from agent.decode.readings import Batch, Decoded, Fault
+from agent.decode.readings import Batch, Decoded
 from agent.decode.unread import Unread
 from agent.decode.unused_settings import unused_settings
-from agent.reasons import ReasonName
 from agent.values.times import IMPOSSIBLE_NS, NS_PER, T_NS_MAX
 from agent.values.value import BadValue, number_of_text, shown, value_of
 from agent.words import InterventionKind, Source
@@ -44,7 +43,6 @@ _BOOLEANS: Final = {
     **dict.fromkeys(("t", "T", "true", "True", "TRUE"), 1.0),
     **dict.fromkeys(("f", "F", "false", "False", "FALSE"), 0.0),
 }
-Doubts = dict[ReasonName, str]  # one of a kind a payload, of its first value that is doubted
 
 
 class Series(NamedTuple):
@@ -80,18 +78,7 @@ class InfluxCodec:
 
     def decode(self, batch: Batch) -> Decoded:
         """A reading of each device and time in a payload; see `agent.decode.codec`."""
-        readings = CellReadings(self._source, names_devices=not self._device.is_in_topic)
-        faults: list[Fault] = []
-        for row, payload in enumerate(batch.payloads):
-            doubts: Doubts = {}
-            try:
-                cells = self._cells(payload, batch.addresses[row].tags, int(batch.arrived_ns[row]), doubts)
-                readings.take(row, cells)
-            except Unread as error:
-                faults.append(Fault(row, error.reason, str(error)))
-            else:
-                faults += [Fault(row, reason, detail) for reason, detail in doubts.items()]
-        return readings.decoded(faults)
+        return decode_cells(batch, self._source, self._cells, names_devices=not self._device.is_in_topic)
 
     def _cells(self, payload: bytes, topic_tags: tuple[str, ...], arrived_ns: int, doubts: Doubts) -> list[Cells]:
         """The values of a payload that channels name. Raises Unread where there is none."""

@@ -5,14 +5,13 @@ that they cost their channel and not the reading; so are numbers of more digits 
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
-from agent.decode.tree_codec import Encoding, TreeCodec, tree_problems
+from agent.decode.tree_codec import Encoding, TreeCodec
 from agent.errors import Unreadable
-from agent.words import Source
 
 _BOM: Final = b"\xef\xbb\xbf"
 _BEYOND: Final = 10**400  # beyond any double, as an int can be
@@ -23,18 +22,6 @@ _NEARLY: Final = re.compile(
     rb"|(?P<digits>-?[0-9]{400,}+(?:\.[0-9]++)?(?:e[-+]?[0-9]++)?)",
     re.IGNORECASE | re.DOTALL,
 )
-
-
-class JsonCodec(TreeCodec):
-    """Decodes the payloads of one source."""
-
-    def __init__(self, source: Source) -> None:
-        super().__init__(source, ENCODING)
-
-    @staticmethod
-    def problems(source: Source) -> Iterator[tuple[str, str]]:
-        """See `agent.decode.codec`."""
-        return tree_problems(source)
 
 
 def _decoder(kind: Any, is_strict: bool) -> Callable[[bytes], Any]:
@@ -65,3 +52,9 @@ _PATIENT: Final = msgspec.json.Decoder(float_hook=_float).decode
 ENCODING: Final = Encoding(
     _decoder, parse, Unreadable, fields_max=lambda payload: payload.count(b":"), checks_numbers=False
 )
+
+
+class JsonCodec(TreeCodec):
+    """Decodes the payloads of one source."""
+
+    encoding = ENCODING

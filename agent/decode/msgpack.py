@@ -1,25 +1,12 @@
 """The codec `msgpack`: MessagePack. Its timestamp extension is read as a time; other extensions are no values."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
-from agent.decode.tree_codec import Encoding, TreeCodec, tree_problems
+from agent.decode.tree_codec import Encoding, TreeCodec
 from agent.errors import Unreadable
-from agent.words import Source
-
-
-class MsgpackCodec(TreeCodec):
-    """Decodes the payloads of one source."""
-
-    def __init__(self, source: Source) -> None:
-        super().__init__(source, ENCODING)
-
-    @staticmethod
-    def problems(source: Source) -> Iterator[tuple[str, str]]:
-        """See `agent.decode.codec`."""
-        return tree_problems(source)
 
 
 def _decoder(kind: Any, is_strict: bool) -> Callable[[bytes], Any]:
@@ -29,3 +16,9 @@ def _decoder(kind: Any, is_strict: bool) -> Callable[[bytes], Any]:
 ENCODING: Final = Encoding(
     _decoder, msgspec.msgpack.decode, Unreadable, fields_max=lambda payload: len(payload) // 2, checks_numbers=True
 )
+
+
+class MsgpackCodec(TreeCodec):
+    """Decodes the payloads of one source."""
+
+    encoding = ENCODING

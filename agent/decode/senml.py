@@ -16,14 +16,13 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from agent.decode.cells import CellReadings, Cells
+from agent.decode.cells import Cells, Doubts, decode_cells
 from agent.decode.device_name import DeviceName
 from agent.decode.intervention_words import InterventionWords, word_problems
-from agent.decode.readings import Batch, Decoded, Fault
+from agent.decode.readings import Batch, Decoded
 from agent.decode.unread import Unread
 from agent.decode.unused_settings import unused_settings
 from agent.errors import Unreadable
-from agent.reasons import ReasonName
 from agent.values.times import IMPOSSIBLE_NS, T_NS_MAX
 from agent.values.value import BadValue, shown, value_of
 from agent.words import InterventionKind, Source
@@ -45,7 +44,6 @@ CBOR_LABELS: Final = {
     -6: "bs", -5: "bv", -4: "bu", -3: "bt", -2: "bn", -1: "bver",
     0: "n", 1: "u", 2: "v", 3: "vs", 4: "vb", 5: "s", 6: "t", 7: "ut", 8: "vd",
 }  # fmt: skip
-Doubts = dict[ReasonName, str]  # one of a kind a payload, of its first value that is doubted
 Things = dict[int | None, str]  # what a pack's names call the machine; by column where the whole name may be a sensor's
 
 
@@ -131,22 +129,7 @@ class SenmlCodec:
 
     def decode(self, batch: Batch) -> Decoded:
         """A reading of each device and time in a payload; see `agent.decode.codec`."""
-        readings = CellReadings(self._source, names_devices=not self._device.is_in_topic)
-        faults: list[Fault] = []
-        for row, payload in enumerate(batch.payloads):
-            doubts: Doubts = {}
-            try:
-                if not payload:
-                    raise Unread("empty", "no list")
-                cells = self._cells(
-                    self._records(payload), batch.addresses[row].tags, int(batch.arrived_ns[row]), doubts
-                )
-                readings.take(row, cells)
-            except Unread as error:
-                faults.append(Fault(row, error.reason, str(error)))
-            else:
-                faults += [Fault(row, reason, detail) for reason, detail in doubts.items()]
-        return readings.decoded(faults)
+        return decode_cells(batch, self._source, self._cells, names_devices=not self._device.is_in_topic)
 
     def _records(self, payload: bytes) -> Sequence[Record]:
         """The records of a payload. Raises Unread."""
@@ -161,14 +144,14 @@ class SenmlCodec:
         except (ValueError, RecursionError) as error:
             raise Unread("malformed", str(error)) from None
 
-    def _cells(
-        self, records: Sequence[Record], topic_tags: tuple[str, ...], arrived_ns: int, doubts: Doubts
-    ) -> list[Cells]:
+    def _cells(self, payload: bytes, topic_tags: tuple[str, ...], arrived_ns: int, doubts: Doubts) -> list[Cells]:
         """The values of a pack that channels name. Raises Unread where there is none."""
+        if not payload:
+            raise Unread("empty", "no list")
         cells: list[Cells] = []
         things: Things = {}
         base = Record()
-        for record in records:
+        for record in self._records(payload):
             _take_over(base, record)
             name, unit = (base.bn or "") + (record.n or ""), (record.u or base.bu or "")[:UNIT_CHARS_MAX]
             if len(name) > NAME_CHARS_MAX:

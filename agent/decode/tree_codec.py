@@ -8,7 +8,7 @@ finds a field sooner than a struct does.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -48,9 +48,12 @@ class Encoding(NamedTuple):
 
 
 class TreeCodec:
-    """Decodes the payloads of one source that are trees in one encoding."""
+    """Decodes the payloads of one source that are trees in one encoding, which a subclass names."""
 
-    def __init__(self, source: Source, encoding: Encoding) -> None:
+    encoding: ClassVar[Encoding]
+
+    def __init__(self, source: Source) -> None:
+        encoding = self.encoding
         self._source = source
         self._shape = Shape(source)
         self._errors = encoding.errors
@@ -69,6 +72,11 @@ class TreeCodec:
         self._keys = [key_names.index(name) for name in payload_names(source)[len(self._tags) :]]
         self._intervention = self._shape.places.get(("intervention", 0))
         self._words = InterventionWords(source)
+
+    @staticmethod
+    def problems(source: Source) -> Iterator[tuple[str, str]]:
+        """Settings of a source that no codec of trees can use; see `agent.decode.codec`."""
+        return _problems(source)
 
     def decode(self, batch: Batch) -> Decoded:
         """The readings of payloads; see `agent.decode.codec`."""
@@ -217,8 +225,7 @@ def _for_few_fields(
     return decode_few
 
 
-def tree_problems(source: Source) -> Iterator[tuple[str, str]]:
-    """Settings of a source that no codec of trees can use; see `agent.decode.codec`."""
+def _problems(source: Source) -> Iterator[tuple[str, str]]:
     form = source.payload
     try:
         readings_steps(form.readings)

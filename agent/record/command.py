@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from agent.config import load as config
+from agent.config.option import config_option
 from agent.config.quantity import parse_duration, parse_size
 from agent.config.settings import Settings
 from agent.errors import ForewarnError, StateRefused
@@ -22,14 +23,7 @@ Quantity = TypeVar("Quantity")
 
 
 @click.command(short_help="Write what arrives to Parquet files.")
-@click.option(
-    "--config",
-    "file",
-    type=click.Path(path_type=Path),
-    default=Path("/etc/forewarn/forewarn.toml"),
-    show_default=True,
-    help="The main file, or the folder of a forewarn.toml. It needs no [[model]].",
-)
+@config_option("The main file, or the folder of a forewarn.toml. It needs no [[model]].")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the recording; it is made.")
 @click.option(
     "--for", "for_", default="", metavar="DURATION", help='How long, as "10m". [default: until it is stopped]'
