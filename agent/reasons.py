@@ -13,7 +13,7 @@ ReasonName = Literal[
     "outbox_full", "score_not_sent", "packet_too_large", "no_birth", "births_max", "missing_channel", "extra_channel",
     "extra_topic", "clock_rebased", "time_zone", "clock_unsteady", "two_topics", "mixed_rows", "reorder_full",
     "new_life", "bad_value", "too_many_readings", "unknown_intervention",
-    "wait_ended",
+    "wait_ended", "stuck",
 ]  # fmt: skip
 
 
@@ -215,6 +215,13 @@ _ALL = (
         "mixed_rows",
         "Late or repeated rows come between new ones again and again.",
         "Do two machines use one id? Is every row sent twice, by a bridge for one?",
+        is_used=True,
+        of_device=True,
+    ),
+    Reason(
+        "stuck",
+        "A channel stands still for far longer than in training, from this row on; the rows say so until it moves.",
+        "`detail` names it. Is the sensor alive? Does the machine stand still?",
         is_used=True,
         of_device=True,
     ),

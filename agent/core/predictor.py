@@ -76,9 +76,10 @@ class Predictor:
         x = self._x(rows)
         outputs, sound = self.states.step(self.model.engine, slots, x, dt, self._max_batch)
         is_gap = is_gap | columns.history_lost[slots]
-        is_stuck, is_absent = self.steady.read(slots, rows.t_ns, x, is_lost)
+        runs = self.steady.read(slots, rows.t_ns, x, is_lost)
+        self._say_stuck(rows, runs.became_stuck, drops)
         of_state = columns.rows[slots], columns.is_new[slots]
-        quality = self._quality_rule.quality(x, *of_state, is_gap, is_stuck, is_absent)
+        quality = self._quality_rule.quality(x, *of_state, is_gap, runs.is_stuck, runs.is_absent)
         self.states.stepped(rows, quality, sound)
         scores = Scores(self.model.name, rows.entry, rows.source, rows.device, rows.t_ns, quality, outputs)
         if np.count_nonzero(sound) < len(sound):  # a device that the model cannot follow starts again, the others go on
@@ -92,6 +93,14 @@ class Predictor:
         every = f"{self.model.bundle.manifest.cadence.every_s:g} {self.unit}"
         text = f"{{:g}} {self.unit} after the row before it; this bundle steps a row each {every}"
         return rows.dropped(which, "too_fast", text.format, span_s)
+
+    def _say_stuck(self, rows: Rows, channel: Int64, drops: list[Drops]) -> None:
+        """Name the channel, int64 [b], that stands still for too long from a row on; -1 for none."""
+        becomes = channel >= 0
+        if np.count_nonzero(becomes):
+            names = self.model.bundle.manifest.channels
+            text = "{} has stood still for more than three times as long as in training".format
+            drops.append(rows.dropped(becomes, "stuck", lambda column: text(names[column].name), channel))
 
     def adopt(self, slot: int, event: AlertEvent) -> None:
         """An alert of this model stands; `event` is its newest one in the alert table."""

@@ -9,6 +9,7 @@ channel did meanwhile.
 
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from agent.bundle.manifest import Manifest
@@ -34,6 +35,18 @@ class SteadyColumns(Columns):
     valued_ns: Int64 = column(np.int64, NEVER)
 
 
+class Runs(msgspec.Struct, frozen=True):
+    """What the runs of the channels say of b rows.
+
+    is_stuck, is_absent  bool [b]   a channel stands still for too long; one has had no value for too long
+    became_stuck         int64 [b]  the first channel that stands still for too long with this row on, -1 for none
+    """
+
+    is_stuck: Bool
+    is_absent: Bool
+    became_stuck: Int64
+
+
 class Steady:
     """The runs of all devices' channels, for one model; it alone writes them."""
 
@@ -48,14 +61,15 @@ class Steady:
         self._absent_max_ns = _bounds_ns([None if one is None else FAR * one for one in absent_s])
         self._is_measured = any(one is not None for one in (*steady_s, *absent_s))  # older bundles do not say
 
-    def read(self, slots: Int64, t_ns: Int64, x: Float32, is_lost: Bool) -> tuple[Bool, Bool]:
+    def read(self, slots: Int64, t_ns: Int64, x: Float32, is_lost: Bool) -> Runs:
         """Take the rows of distinct devices; element i depends on elements i only (law 2).
 
-        slots, t_ns int64 [b]; x float32 [b, F]; is_lost bool [b] the row comes after a silence beyond `dt_max`. Returns
-        two bool [b]: a channel stands still for too long, and one has had no value for too long.
+        slots, t_ns int64 [b]; x float32 [b, F]; is_lost bool [b] the row comes after a silence beyond `dt_max`.
         """
+        nobody = np.zeros(len(x), np.bool_)
+        became_stuck = np.full(len(x), -1)
         if not self._is_measured:
-            return np.zeros(len(x), np.bool_), np.zeros(len(x), np.bool_)
+            return Runs(nobody, nobody, became_stuck)
         columns, t_ns = self._columns, t_ns[:, None]
         has_value = ~np.isnan(x)
         before, since, valued = columns.value_bits[slots], columns.unchanged_since_ns[slots], columns.valued_ns[slots]
@@ -63,14 +77,23 @@ class Steady:
             since[is_lost], valued[is_lost] = NEVER, NEVER
         bits = (x + np.float32(0)).view(np.uint32)  # -0.0 + 0.0 is 0.0
         begins = has_value & ((bits != before) | (since == NEVER))
+        was_stuck = self._is_stuck(since, valued)
         since = np.where(begins, t_ns, since)
         valued = np.where(has_value | (valued == NEVER), t_ns, valued)
         columns.value_bits[slots] = np.where(has_value, bits, before)
         columns.unchanged_since_ns[slots] = since
         columns.valued_ns[slots] = valued
-        is_stuck = (since != NEVER) & (valued - since > self._steady_max_ns)  # until it moves, also without a value
+        is_stuck = self._is_stuck(since, valued)
+        if np.count_nonzero(is_stuck):
+            becomes = is_stuck & ~was_stuck
+            became_stuck = np.where(becomes.any(axis=1), becomes.argmax(axis=1), became_stuck)
         is_absent = ~has_value & (t_ns - valued > self._absent_max_ns)
-        return np.asarray(is_stuck.any(axis=1)), np.asarray(is_absent.any(axis=1))
+        return Runs(np.asarray(is_stuck.any(axis=1)), np.asarray(is_absent.any(axis=1)), became_stuck)
+
+    def _is_stuck(self, since: Int64, valued: Int64) -> Bool:
+        """bool [b, F]: until a channel moves, also in rows without a value of it."""
+        is_stuck: Bool = (since != NEVER) & (valued - since > self._steady_max_ns)
+        return is_stuck
 
     def move(self, slots: Int64, by_ns: Int64) -> None:
         """The clocks of these devices were set anew: what is kept of their rows lies by_ns int64 [b] later."""

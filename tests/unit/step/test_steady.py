@@ -36,6 +36,17 @@ def test_no_row_is_ok_after_three_times_the_longest_run_of_training():
     assert qualities(moving(30)) == [Quality.WARMING_UP] * 2 + [Quality.OK] * 28
 
 
+def test_the_channel_is_named_once_with_the_first_row_that_says_so():
+    into = core(manifest=measured())
+    taken = take(into, [*moving(30, load=0.5), message("p1", 31, temp=0.9, load=0.6, wear=0.9)])
+    assert dict(into.counts) == {("press", "stuck"): 1}
+    (drop,) = taken.drops
+    assert (drop.device, drop.detail.split()[0]) == ("p1", "load")
+    again = [message("p1", 31 + n, temp=n / 9, load=0.6, wear=n / 9) for n in range(1, 20)]
+    take(into, again)
+    assert into.counts["press", "stuck"] == 2
+
+
 def test_a_dead_machine_whose_gateway_repeats_its_last_row_is_stuck():
     living = life("p1", 30)
     taken = take(
