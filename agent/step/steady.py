@@ -66,29 +66,36 @@ class Steady:
 
         slots, t_ns int64 [b]; x float32 [b, F]; is_lost bool [b] the row comes after a silence beyond `dt_max`.
         """
-        nobody = np.zeros(len(x), np.bool_)
-        became_stuck = np.full(len(x), -1)
+        nobody, never = np.zeros(len(x), np.bool_), np.full(len(x), -1)
         if not self._is_measured:
-            return Runs(nobody, nobody, became_stuck)
+            return Runs(nobody, nobody, never)
         columns, t_ns = self._columns, t_ns[:, None]
         has_value = ~np.isnan(x)
-        before, since, valued = columns.value_bits[slots], columns.unchanged_since_ns[slots], columns.valued_ns[slots]
+        bits, before = (x + np.float32(0)).view(np.uint32), columns.value_bits[slots]  # -0.0 + 0.0 is 0.0
+        since_before, valued_before = columns.unchanged_since_ns[slots], columns.valued_ns[slots]
         if np.count_nonzero(is_lost):
-            since[is_lost], valued[is_lost] = NEVER, NEVER
-        bits = (x + np.float32(0)).view(np.uint32)  # -0.0 + 0.0 is 0.0
-        begins = has_value & ((bits != before) | (since == NEVER))
-        was_stuck = self._is_stuck(since, valued)
-        since = np.where(begins, t_ns, since)
-        valued = np.where(has_value | (valued == NEVER), t_ns, valued)
-        columns.value_bits[slots] = np.where(has_value, bits, before)
+            since_before[is_lost], valued_before[is_lost] = NEVER, NEVER
+        begins = (bits != before) | (since_before == NEVER)
+        has_all = np.count_nonzero(has_value) == has_value.size
+        if has_all:  # nearly always
+            valued = np.broadcast_to(t_ns, x.shape)
+        else:
+            begins &= has_value
+            bits = np.where(has_value, bits, before)
+            valued = np.where(has_value | (valued_before == NEVER), t_ns, valued_before)
+        since = np.where(begins, t_ns, since_before)
+        columns.value_bits[slots] = bits
         columns.unchanged_since_ns[slots] = since
         columns.valued_ns[slots] = valued
+        is_absent = nobody
+        if not has_all:
+            is_absent = np.asarray((~has_value & (t_ns - valued > self._absent_max_ns)).any(axis=1))
         is_stuck = self._is_stuck(since, valued)
-        if np.count_nonzero(is_stuck):
-            becomes = is_stuck & ~was_stuck
-            became_stuck = np.where(becomes.any(axis=1), becomes.argmax(axis=1), became_stuck)
-        is_absent = ~has_value & (t_ns - valued > self._absent_max_ns)
-        return Runs(np.asarray(is_stuck.any(axis=1)), np.asarray(is_absent.any(axis=1)), became_stuck)
+        if not np.count_nonzero(is_stuck):
+            return Runs(nobody, is_absent, never)
+        becomes = is_stuck & ~self._is_stuck(since_before, valued_before)
+        became_stuck = np.where(becomes.any(axis=1), becomes.argmax(axis=1), never)
+        return Runs(np.asarray(is_stuck.any(axis=1)), is_absent, became_stuck)
 
     def _is_stuck(self, since: Int64, valued: Int64) -> Bool:
         """bool [b, F]: until a channel moves, also in rows without a value of it."""
