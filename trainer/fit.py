@@ -23,9 +23,9 @@ from trainer.bundle.assemble import (
 from trainer.bundle.model_card import model_card
 from trainer.config import Config
 from trainer.data.check import check_parts
-from trainer.data.dataset import histories_of
+from trainer.data.dataset import histories_of, parts_of
 from trainer.data.history import History, digest_of
-from trainer.data.split import Parts, split
+from trainer.data.split import Parts
 from trainer.data.table import write_table
 from trainer.evaluation.metrics import Figures, figures
 from trainer.evaluation.playback import NEVER, play
@@ -66,7 +66,7 @@ def prepare(config: Config, data: Path | None) -> tuple[Parts, str]:
     Raises ForewarnError for whatever in data or configuration would end the fit after its training.
     """
     histories = histories_of(config, data)
-    parts, data_sha256 = split(histories, config.split), digest_of(histories)
+    parts, data_sha256 = parts_of(config, histories), digest_of(histories)
     check_parts(parts, config.requirements)
     rehearse(config, parts, data_sha256)
     return parts, data_sha256

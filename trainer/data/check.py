@@ -20,8 +20,8 @@ from trainer.data.split import Parts
 
 ROWS_MIN = 8
 """Fewer rows of a device teach nothing; late starts are tried from the 7th on."""
-ROWS_MAX = 10_000
-"""A whole life is trained at once, and the smoother of the augmentation takes memory with its square."""
+ROWS_MAX = 1_000_000
+"""Of a life: three weeks at two rows a second, two years at a row a minute."""
 
 
 CLOSER = "or record closer to the failures"
@@ -38,6 +38,7 @@ class Requirements:
     cap_s             `rul.cap`
     judged_horizon_s  `judge.horizon`
     h_max_s, h_min_s  `judge.h_max`, `judge.h_min`
+    needs_failures    risk is learnt, which takes recorded failures
     """
 
     channels: tuple[str, ...]
@@ -49,6 +50,7 @@ class Requirements:
     judged_horizon_s: float
     h_max_s: float
     h_min_s: float
+    needs_failures: bool = True
 
     def text(self, span_s: float) -> str:
         """A time as the configuration's keys take it: 20 where it counts cycles, else "4h" in its quotes."""

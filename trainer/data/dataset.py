@@ -4,6 +4,7 @@ The class is the table `[data]` of a training TOML, and it reads what that table
 knows which data set it has. `tests/trainer/data/test_dataset_contract.py` loops over the dict.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -12,6 +13,7 @@ from trainer.data.cmapss import Cmapss
 from trainer.data.history import ChannelInfo, History
 from trainer.data.pumps.fleet import Pumps
 from trainer.data.section import Channels, Margin, Subject
+from trainer.data.split import Parts, Split, split
 from trainer.data.table import Table
 
 
@@ -68,6 +70,9 @@ class Recipe(Protocol):
     def data(self) -> DataSet: ...
 
     @property
+    def split(self) -> Split: ...
+
+    @property
     def requirements(self) -> Requirements: ...
 
 
@@ -77,3 +82,9 @@ def histories_of(recipe: Recipe, folder: Path | None) -> list[History]:
     histories = recipe.data.read(requirements.channels, requirements.n_devices, folder)
     check_histories(histories, requirements)
     return histories
+
+
+def parts_of(recipe: Recipe, histories: Sequence[History]) -> Parts:
+    """The histories dealt out as the recipe asks. Raises DataRefused."""
+    asks = recipe.requirements
+    return split(histories, recipe.split, embargo_s=asks.h_max_s, needs_failures=asks.needs_failures)

@@ -32,13 +32,19 @@ class ChannelInfo:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All rows of one device in time order.
+    """All rows of one life in time order: it is played as one device.
 
-    t_s     float64 [T]     event time in seconds (one second a cycle), rising
-    x       float32 [T, F]  raw engineering values, NaN where one is missing
-    t_fail  when it failed, or None when it did not within the recording or nobody knows
-    t_ns    int64 [T]       event time in nanoseconds, at which it is played: a recording that has it exactly gives it,
-                            else it is that of `t_s`
+    A machine that failed, was repaired or replaced lives anew: its lives are called `p7`, `p7~2`, `p7~3`, as
+    `forewarn record` calls them, and `machine` is `p7` for each.
+
+    t_s      float64 [T]     event time in seconds (one second a cycle), rising
+    x        float32 [T, F]  raw engineering values, NaN where one is missing
+    t_fail   when it failed, or None when it did not within the recording or nobody knows
+    t_ns     int64 [T]       event time in nanoseconds, at which it is played: a recording that has it exactly gives
+                             it, else it is that of `t_s`
+    machine  whose life it is, "" where the device has one life
+    faults   float64 [n, 2]  seconds [start, end) of the labelled faults, during which it was not normal; they rise and
+                             do not overlap, and the last may end at infinity
     """
 
     device: str
@@ -46,6 +52,8 @@ class History:
     x: Float32
     t_fail: float | None
     t_ns: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    machine: str = ""
+    faults: Float64 = field(default_factory=lambda: np.empty((0, 2)))
 
     def __post_init__(self) -> None:
         t_ns = nanoseconds(self.t_s)
@@ -56,9 +64,27 @@ class History:
         """The same history with these rows alone."""
         return replace(self, t_s=self.t_s[rows], x=self.x[rows], t_ns=self.t_ns[rows])
 
+    def between(self, start_s: float, end_s: float) -> Self:
+        """The rows from `start_s` to before `end_s`, and what was known of them then: later labels are left out."""
+        rows = slice(*np.searchsorted(self.t_s, (start_s, end_s)))
+        t_fail = self.t_fail if self.t_fail is not None and self.t_fail < end_s else None
+        known = self.faults[(self.faults[:, 0] < end_s) & (self.faults[:, 1] > start_s)]
+        return replace(self.only(rows), t_fail=t_fail, faults=np.minimum(known, end_s))
+
+    @property
+    def owner(self) -> str:
+        """The machine; no two parts of a split hold lives of the same one."""
+        return self.machine or self.device
+
     @property
     def failed(self) -> bool:
         return self.t_fail is not None
+
+    def in_fault(self) -> Bool:
+        """Bool [T]: is the row within a labelled fault?"""
+        starts, ends = self.faults[:, 0], self.faults[:, 1]
+        n_begun = np.searchsorted(starts, self.t_s, side="right")
+        return n_begun > np.searchsorted(ends, self.t_s, side="right")
 
     def observed_left(self) -> Float64:
         """float64 [T]: seconds from each row to the failure, or to the last row of a device that did not fail: its
@@ -76,11 +102,25 @@ class History:
         return (within, np.ones_like(within)) if self.failed else (np.zeros_like(within), left >= horizons)
 
 
+def normal_rows(history: History, h_max_s: float) -> Bool:
+    """Bool [T]: rows outside of the labelled faults, and more than twice `h_max_s` before a failure that is known."""
+    normal = ~history.in_fault()
+    return normal if history.t_fail is None else normal & (history.t_fail - history.t_s > 2 * h_max_s)
+
+
 def failure_time(history: History) -> float:
     """When a device failed. Raises ValueError for one that did not."""
     if history.t_fail is None:
         raise ValueError(f"device {history.device} did not fail")
     return history.t_fail
+
+
+def numbered(machine: str, lives: Sequence[History]) -> list[History]:
+    """The lives of a machine in their order, under the names of its first, second, ... life."""
+    if len(lives) == 1:
+        return [replace(lives[0], machine="" if lives[0].device == machine else machine)]
+    names = (machine, *(f"{machine}~{number}" for number in range(2, len(lives) + 1)))
+    return [replace(life, device=name, machine=machine) for name, life in zip(names, lives, strict=True)]
 
 
 def columns_of(names: Sequence[str], known: Sequence[ChannelInfo]) -> list[int]:
@@ -97,4 +137,6 @@ def digest_of(histories: Sequence[History]) -> str:
     for history in histories:
         digest.update(history.device.encode() + b"\0" + history.t_s.tobytes() + history.x.tobytes())
         digest.update(repr(history.t_fail).encode())
+        if history.machine or len(history.faults):
+            digest.update(history.machine.encode() + b"\0" + history.faults.tobytes())
     return digest.hexdigest()

@@ -18,7 +18,7 @@ from agent.replay.inline import PlayedDevice
 from agent.replay.result import Replay, assess
 from agent.score.time_unit import Unit, unit_of
 from trainer.config import Config
-from trainer.data.dataset import histories_of
+from trainer.data.dataset import histories_of, parts_of
 from trainer.data.history import Float64, History, digest_of, failure_time
 from trainer.evaluation.compare import RIVALS, MethodResult, bundle_result, rival_result
 from trainer.evaluation.interval_coverage import IntervalCoverage, coverage_of
@@ -78,9 +78,10 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
         what = f"is not the data that {manifest.name} {manifest.version} was made from"
         raise DataRefused(data or "data", what, next_step="Its play devices would not be the ones it has never seen.")
     tests = config.data.read_tests(config.channels, data)
-    origin = manifest.created_from
-    kept = [history for history in recorded if history.device in origin.play_devices]
-    tuning = [history for history in recorded if history.device in (*origin.fit_devices, *origin.calibrate_devices)]
+    parts = parts_of(config, recorded)
+    order = {history.owner: place for place, history in enumerate(recorded)}  # that of the files, as ever
+    kept = sorted(parts.play, key=lambda history: order[history.owner])
+    tuning = sorted((*parts.fit, *parts.calibrate), key=lambda history: order[history.owner])
     try:
         allowed = parse_budget(budget or default_budget(manifest.time_unit), fleet_size=len(kept))
     except ValueError as error:
