@@ -10,7 +10,7 @@ from tests.unit.test_imports import ROOT, imported
 
 ROOMS = {
     "cli", "config", "config_file", "fit", "distill",
-    "data", "graph", "model", "training", "export", "evaluation", "bundle", "baselines",
+    "anomaly", "data", "graph", "model", "training", "export", "evaluation", "bundle", "baselines",
 }  # fmt: skip
 IMPORTS_MAX = 40
 
