@@ -83,7 +83,7 @@ def switches(config: Config) -> dict[str, Switch]:
         "early_stopping_20": Switch(("train.patience=20",)),
         "epochs_halved": Switch((f"train.epochs={config.train.epochs // 2}",)),
         "regime_scaling_off": Switch((f"data.channels={plain}", "regimes.by=[]")),
-        "means_unread": Switch(unread=("means",)),
+        "means_unread": Switch(("model.reads_means=false",)),
         "age_unread": Switch(unread=("age",)),
         "newness_unread": Switch(unread=("new",)),
         "regime_unread": Switch(unread=("regime",)),
@@ -91,6 +91,7 @@ def switches(config: Config) -> dict[str, Switch]:
         **{f"cell_{name}": Switch((f"model.cell={name}",)) for name in CELLS},
     }
     same = {f"init_{config.train.init}", f"cell_{config.model.cell}"}
+    same |= set() if config.model.reads_means else {"means_unread"}
     same |= set() if config.regimes.by else {"regime_scaling_off", "regime_unread"}
     same |= set() if config.types.by else {"type_unread"}
     return {DEFAULT: Switch()} | {name: switch for name, switch in every.items() if name not in same}
@@ -102,11 +103,11 @@ class Blind(Network):
     def __init__(self, config: Config, unread: Sequence[str]) -> None:
         super().__init__(config)
         n, n_regimes = len(config.data.channels), config.regimes.count if config.regimes.by else 0
-        regime = slice(3 * n + 2, 3 * n + 2 + n_regimes)
+        age = (1 + len(config.model.mean_rates) * config.model.reads_means) * n
+        regime = slice(age + 2, age + 2 + n_regimes)
         columns = {
-            "means": slice(n, 3 * n),
-            "age": slice(3 * n, 3 * n + 1),
-            "new": slice(3 * n + 1, 3 * n + 2),
+            "age": slice(age, age + 1),
+            "new": slice(age + 1, age + 2),
             "regime": regime,
             "type": slice(regime.stop, None),
         }

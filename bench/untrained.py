@@ -72,6 +72,7 @@ def untrained(hidden: int, layers: int, seed: int) -> Streaming:
         regimes=None,
         types=None,
         mean_rates=(0.05, 0.02),
+        reads_means=True,
         age_scale=1 / 800,
         cadence_s=1.0,
         flag=0.25,

@@ -30,6 +30,7 @@ class Model(Section):
     layers: int = Field(default=2, ge=1, le=4)
     clip_sigma: float = Field(default=4.0, gt=0, description="A scaled channel is clipped here.")
     mean_rates: tuple[float, float] = Field(default=(0.05, 0.02), description="Rates of the two running means.")
+    reads_means: bool = Field(default=True, description="The network reads the two means beside the row itself.")
     age_unit: float = Field(default=200.0, gt=0, description="Rows' worth of time seen are divided by this.")
     cadence: Span = Field(default=1.0, gt=0, description="Time between rows.")
     dt_max: Span = Field(default=60.0, gt=0, description="A longer silence is lost history.")

@@ -113,7 +113,7 @@ def read_teacher(
 
 def inputs_key(config: Config, settings: Distill, parts: Parts) -> str:
     """What a teacher and its students must have alike: the fitted devices, what a row is made of, and its size."""
-    model = config.model.model_dump_json(include={"clip_sigma", "mean_rates", "age_unit", "cadence"})
+    model = config.model.model_dump_json(include={"clip_sigma", "mean_rates", "reads_means", "age_unit", "cadence"})
     of = (config.data, config.regimes, config.types, config.risk, config.rul)
     size = f"{settings.teacher_layers}x{settings.teacher_hidden}"
     return " ".join((digest_of(parts.fit), size, model, *(section.model_dump_json() for section in of)))

@@ -28,13 +28,14 @@ def export(model: Streaming, form: Form) -> bytes:
     means = []
     for index, rate in enumerate(model.mean_rates):
         total, weight = f"sum{index}", f"weight{index}"
-        kept[total], kept[weight], mean = running_mean(builder, y, kept[total], kept[weight], rate)
-        means.append(mean)
+        kept[total], kept[weight] = running_sum(builder, y, kept[total], kept[weight], rate)
+        if model.reads_means:
+            means.append(builder.op("Div", kept[total], kept[weight]))
     kept["age"] = time_seen(builder, kept["age"], model.cadence_s)
     seen = builder.op("Min", builder.op("Mul", kept["age"], builder.constant(model.age_scale)), builder.constant(1.0))
     new = builder.affine(kept["new"], 0.0, 1.0) if model.all_new else kept["new"]
     flags = [builder.op("Mul", columns, builder.constant(model.flag)) for columns in (new, *one_hots)]
-    h = builder.op("Concat", y, *means, seen, *flags, axis=1)  # [b, 3F + 2 + G]
+    h = builder.op("Concat", y, *(means if model.reads_means else ()), seen, *flags, axis=1)  # [b, 3F + 2 + G]
     after: list[str] = []
     for layer, cell in enumerate(model.cells):
         h, blocks = cell.export(builder, product, h, [kept.pop(f"{name}{layer}") for name, _ in cell.blocks])
@@ -72,17 +73,19 @@ def scaled(builder: GraphBuilder, model: Streaming, x: str, one_hots: list[str],
         offset = builder.op("MatMul", one_hots[0], builder.constant(model.offset))
         y = builder.op("Add", builder.op("Mul", present, scale), offset)
     y = builder.op("Clip", y, builder.scalar(-1.0), builder.scalar(1.0))
-    mean = builder.op("Div", kept["sum1"], builder.op("Max", kept["weight1"], builder.constant(WEIGHT_MIN)))
+    slowest = len(model.mean_rates) - 1
+    total, weight = kept[f"sum{slowest}"], kept[f"weight{slowest}"]
+    mean = builder.op("Div", total, builder.op("Max", weight, builder.constant(WEIGHT_MIN)))
     return builder.op("Where", missing, mean, y)
 
 
-def running_mean(builder: GraphBuilder, y: str, total: str, weight: str, rate: float) -> tuple[str, str, str]:
-    """Sum, weight and mean after `y`; the weight makes up for the zeros that the sum started from."""
+def running_sum(builder: GraphBuilder, y: str, total: str, weight: str, rate: float) -> tuple[str, str]:
+    """Sum and weight after `y`, whose quotient is the mean: the weight makes up for the zeros the sum started from."""
     total = builder.op(
         "Add", builder.op("Mul", total, builder.constant(1 - rate)), builder.op("Mul", y, builder.constant(rate))
     )
     weight = builder.affine(weight, 1 - rate, rate)
-    return total, weight, builder.op("Div", total, weight)
+    return total, weight
 
 
 def time_seen(builder: GraphBuilder, age: str, cadence_s: float) -> str:

@@ -35,7 +35,8 @@ class Streaming:
 
     scale, offset  float32 [R, F], a regime a row; y = clip(x * scale + offset, -1, 1)
     regimes, types None where there are none; `x` has their settings after the F channels, in this order
-    mean_rates     of the running means; the last one also fills missing channels
+    mean_rates     of the running means; the last one fills missing channels
+    reads_means    the cells read them; where they do not, one is left, which fills
     age_scale      reading of one row's worth of time, so that age reaches 1 where it is clipped
     cadence_s      seconds between rows
     flag           reading of a flag that is set: the device was new, the row is of this regime or type
@@ -51,7 +52,8 @@ class Streaming:
     offset: Float32
     regimes: Groups | None
     types: Groups | None
-    mean_rates: tuple[float, float]
+    mean_rates: tuple[float, ...]
+    reads_means: bool
     age_scale: float
     cadence_s: float
     flag: float
@@ -102,7 +104,8 @@ def streaming_of(network: Network, scaling: Scaling, config: Config) -> Streamin
         offset=scaling.offset / clip,
         regimes=scaling.regimes,
         types=scaling.types,
-        mean_rates=model.mean_rates,
+        mean_rates=model.mean_rates if model.reads_means else model.mean_rates[-1:],
+        reads_means=model.reads_means,
         age_scale=1 / (model.age_unit * scaling.clip),
         cadence_s=model.cadence,
         flag=1 / scaling.clip,
@@ -136,7 +139,9 @@ def step(model: Streaming, x: Tensor, dt: Tensor, state: Tensor) -> tuple[Tensor
         scale, offset = one_hots[0] @ scale, one_hots[0] @ offset  # each [b, F]
     missing = x.isnan()
     y = torch.where(missing, 0, bounded(x)) * scale + offset
-    y = torch.where(missing, kept["sum1"] / kept["weight1"].clamp(min=WEIGHT_MIN), y.clamp(-1, 1))  # [b, F]
+    slowest = len(model.mean_rates) - 1
+    mean = kept[f"sum{slowest}"] / kept[f"weight{slowest}"].clamp(min=WEIGHT_MIN)
+    y = torch.where(missing, mean, y.clamp(-1, 1))  # [b, F]
     means = []
     for index, rate in enumerate(model.mean_rates):
         total, weight = kept[f"sum{index}"], kept[f"weight{index}"]
@@ -146,7 +151,7 @@ def step(model: Streaming, x: Tensor, dt: Tensor, state: Tensor) -> tuple[Tensor
     seen = (kept["age"] * model.age_scale).clamp(max=1)
     new = torch.ones_like(kept["new"]) if model.all_new else kept["new"]
     flags = [model.flag * columns for columns in (new, *one_hots)]
-    h = torch.cat((y, *means, seen, *flags), dim=1)  # [b, 3F + 2 + G]
+    h = torch.cat((y, *(means if model.reads_means else ()), seen, *flags), dim=1)  # [b, 3F + 2 + G]
     after = []
     for layer, cell in enumerate(model.cells):
         h, now = cell.step(h, torch.cat([kept.pop(f"{name}{layer}") for name, _ in cell.blocks], dim=1))

@@ -81,7 +81,8 @@ class Features:
 class Batch:
     """Lives side by side, padded at their ends.
 
-    inputs float32 [T, n, 3F + 2 + G]; left float32 [T, n]; real bool [T, n], False where padded; failed bool [n]
+    inputs float32 [T, n, 3F + 2 + G], or [T, n, F + 2 + G] where the means are not read; left float32 [T, n];
+    real bool [T, n], False where padded; failed bool [n]
     """
 
     inputs: Float32
@@ -93,7 +94,8 @@ class Batch:
 def n_inputs(config: Config) -> int:
     """Columns of `Batch.inputs`."""
     n_groups = sum(grouping.count for grouping in (config.regimes, config.types) if grouping.by)
-    return 3 * len(config.data.channels) + 2 + n_groups
+    n_means = len(config.model.mean_rates) if config.model.reads_means else 0
+    return (1 + n_means) * len(config.data.channels) + 2 + n_groups
 
 
 def fit_scaling(histories: Sequence[History], config: Config) -> Scaling:
@@ -195,7 +197,7 @@ def batch_of(lives: Sequence[Features], model: Model) -> Batch:
         z[:rows, column], age[:rows, column], left[:rows, column] = life.z, life.age, life.left
         facts[:rows, column, 0], facts[:rows, column, 1:] = life.new, life.groups
         real[:rows, column] = True
-    means = [running_mean(z, rate) for rate in model.mean_rates]
+    means = [running_mean(z, rate) for rate in model.mean_rates] if model.reads_means else []
     seen = np.minimum(age / np.float32(model.age_unit), np.float32(model.clip_sigma))
     inputs = np.concatenate([z, *means, seen[:, :, None], facts], axis=2)  # [T, n, 3F + 2 + G]
     return Batch(inputs, left, real, np.array([life.failed for life in lives]))

@@ -95,7 +95,8 @@ PLAIN = make(CONFIG, HISTORIES)
 GROUPED = make(
     CONFIG.model_copy(update={"regimes": Grouping(by=BY, count=4), "types": Grouping(by=("part",), count=2)}), FLYING
 )
-BOTH = pytest.mark.parametrize("made", [PLAIN, GROUPED], ids=["plain", "grouped"])
+NO_MEANS = make(CONFIG.model_copy(update={"model": Model(hidden=8, age_unit=5, reads_means=False)}), HISTORIES)
+EACH = pytest.mark.parametrize("made", [PLAIN, GROUPED, NO_MEANS], ids=["plain", "grouped", "no means"])
 
 
 def raw(made: Made, z: Float32) -> Float32:
@@ -109,7 +110,7 @@ def raw(made: Made, z: Float32) -> Float32:
     return ((z[:, :n] - np.concatenate(offset)) / np.concatenate(scale)).astype(np.float32)
 
 
-@BOTH
+@EACH
 def test_fp32_graph_is_the_torch_reference_row_by_row(made: Made) -> None:
     """Four whole histories with missing and hostile values and uneven steps, state carried by each side itself."""
     rows = min(len(history.x) for history in made.histories)
@@ -128,7 +129,7 @@ def test_fp32_graph_is_the_torch_reference_row_by_row(made: Made) -> None:
     assert age == [rows, 1 + 2 * (rows - 1), 1 + 0.5 * (rows - 1), rows]
 
 
-@BOTH
+@EACH
 @pytest.mark.parametrize("new", [False, True])
 def test_streaming_row_by_row_is_training_over_the_whole_history(made: Made, new: bool) -> None:
     """With values and settings missing, rows beyond the age where it is clipped, and devices known to be new or not."""
@@ -174,7 +175,7 @@ def test_a_model_of_new_devices_alone_takes_every_device_for_one() -> None:
         np.testing.assert_allclose(risk, reference.numpy(), atol=1e-5)
 
 
-@BOTH
+@EACH
 def test_int8_follows_fp32(made: Made) -> None:
     state = {form: made.zeros(4) for form in made.sessions}
     for t in range(50):
@@ -191,7 +192,7 @@ HOSTILE = st.sampled_from(np.float32([np.nan, np.inf, -np.inf, 1e30, -1e30]).tol
 
 
 @pytest.mark.slow
-@BOTH
+@EACH
 @settings(max_examples=60, deadline=None)
 @given(
     arrays(np.float32, (6, 3, 7), elements=ORDINARY),
@@ -218,7 +219,7 @@ def test_a_device_has_the_same_bits_alone_and_among_hostile_neighbours(
 
 
 @pytest.mark.slow
-@BOTH
+@EACH
 @settings(max_examples=50, deadline=None)
 @given(arrays(np.float32, (12, 5, 7), elements=ORDINARY | HOSTILE), st.sampled_from(["int8", "fp32"]))
 def test_hostile_rows_leave_finite_ordered_answers(made: Made, rows: Float32, form: Form) -> None:
@@ -232,7 +233,7 @@ def test_hostile_rows_leave_finite_ordered_answers(made: Made, rows: Float32, fo
         assert ((rul >= 0) & (rul <= 40)).all()
 
 
-@BOTH
+@EACH
 def test_the_agent_accepts_the_graph(made: Made) -> None:
     """As it does before a session is made: operators, types, shapes, and that rows are kept apart."""
     parts = Parts(tuple(made.histories), tuple(made.histories), tuple(made.histories))
