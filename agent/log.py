@@ -77,8 +77,8 @@ STDERR = Sink(2)
 
 
 def say_threshold(log: FilteringBoundLogger, model: str, budget: str, chosen: Chosen) -> None:
-    """What the budget comes to: a warning where no calibration failure was warned of, since none may ever be."""
-    say = log.warning if chosen.warned_of == 0 and chosen.failures != 0 else log.info
+    """What the budget comes to: a warning where nothing recorded was warned of, since nothing may ever be."""
+    say = log.warning if chosen.warns_of_nothing or chosen.stands_too_long else log.info
     say(
         "threshold_chosen",
         model=model,

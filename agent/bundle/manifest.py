@@ -158,6 +158,7 @@ class ThresholdTable(Closed, frozen=True):
     n_devices: int
     rows: tuple[ThresholdRow, ...]
     failures: int | None = None
+    basis: Literal["failures", "intervals", "normal"] = "failures"
 
 
 class Member(Closed, frozen=True):

@@ -159,11 +159,15 @@ def _why_not(model: Reader, owner: Owner) -> str:
 
 
 def budget_doubts(index: int, budget: str, chosen: Chosen) -> Iterator[Fault]:
-    """A budget that the calibration devices cannot vouch for, or a threshold that would have warned of nothing."""
+    """A budget that the calibration devices cannot vouch for, alarms that stand too long at every threshold, or a
+    threshold that would have warned of nothing.
+    """
     key: Key = ("model", index, "budget")
     if chosen.extrapolated:
         yield key, f'"{budget}" is too fine for this bundle: {verdict(chosen)}'
-    elif chosen.failures and not chosen.warned_of:
+    elif chosen.stands_too_long:
+        yield ("model", index, "time_in_alarm_max"), f"is too low for this bundle: {verdict(chosen)}"
+    elif chosen.warns_of_nothing:
         next_step = "allow more false alarms, or train on more devices"
         yield key, f'"{budget}" buys no warning with this bundle: {verdict(chosen)}; {next_step}'
 

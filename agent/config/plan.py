@@ -189,7 +189,8 @@ def _columns(model: Reader, rows: _Rows) -> tuple[int, ...]:
 
 def threshold(model: Model, manifest: Manifest) -> Chosen:
     """The threshold for the budget. Raises ValueError when the budget is not one."""
-    return choose(manifest.thresholds, parse_budget(model.budget, fleet_size=model.fleet_size))
+    budget = parse_budget(model.budget, fleet_size=model.fleet_size)
+    return choose(manifest.thresholds, budget, model.time_in_alarm_max)
 
 
 def bounds(agent: Agent) -> Bounds:

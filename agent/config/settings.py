@@ -18,6 +18,7 @@ from agent.config.quantity import Duration, Size
 from agent.config.settings_sources import settings_sources
 from agent.config.source_settings import SourceSettings
 from agent.config.table import DAY, HOUR, MINUTE, MS, NAME, SECOND, Table
+from agent.judge.threshold import TIME_IN_ALARM_MAX
 from agent.words import MAIN_MODEL
 
 SOURCES_MAX = 1000
@@ -109,6 +110,12 @@ class Model(Table):
     budget: str = Field(
         default="1 per 1000 cycles",
         description='False alarms allowed: "1 per device per 30d", "1 per 1000 cycles", or for the fleet "6 per day".',
+    )
+    time_in_alarm_max: float = Field(
+        default=TIME_IN_ALARM_MAX,
+        gt=0,
+        le=1,
+        description="Share of the calibration time that false alarms may stand at the threshold; 1 = no bound.",
     )
     fleet_size: int = Field(
         default=0, ge=0, le=10_000_000, description="Devices that share a budget for the whole fleet; 0 = not given."

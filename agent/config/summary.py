@@ -13,7 +13,7 @@ from agent.config.problem import Problem
 from agent.config.quantity import format_duration
 from agent.decode.command import COMMAND
 from agent.decode.topic import Pattern
-from agent.judge.threshold import Chosen, verdict
+from agent.judge.threshold import Basis, Chosen, verdict
 from agent.words import AlignRule
 
 NAMES_SHOWN = 3
@@ -54,6 +54,8 @@ class Budgeted(msgspec.Struct, frozen=True):
     warned_of: int
     failures: int | None
     alarm_share: float | None
+    time_in_alarm_max: float
+    basis: Basis
     verdict: str
 
     @classmethod
@@ -67,6 +69,8 @@ class Budgeted(msgspec.Struct, frozen=True):
             warned_of=chosen.warned_of,
             failures=chosen.failures,
             alarm_share=chosen.alarm_share,
+            time_in_alarm_max=chosen.time_in_alarm_max,
+            basis=chosen.basis,
             verdict=verdict(chosen),
         )
 

@@ -8,8 +8,13 @@ from typing import Literal, NamedTuple
 
 from agent.bundle.manifest import ThresholdTable
 
+Basis = Literal["failures", "intervals", "normal"]
+"""What a table of thresholds was measured on, as `ThresholdTable.basis` has it."""
+
 ALARMS_UNSEEN = 3
 """False alarms that the same devices might have given, at 95 %, though none was seen (the rule of three)."""
+TIME_IN_ALARM_MAX = 0.1
+"""Share of the calibration time that false alarms may stand, where nobody said: one that never ends is not "one"."""
 ROUNDING = 1e-9  # what a rate in float64 may be off by, as a share
 
 _UNIT_S = {
@@ -50,6 +55,8 @@ class Chosen:
     warned_of      failures of theirs that were warned of in time
     failures       failures of theirs that could be judged; None where an older bundle does not say
     alarm_share    share of their time that a false alarm stood; None where an older bundle does not say
+    time_in_alarm_max  share of it that was allowed
+    basis          what the threshold was chosen from
     """
 
     threshold: float
@@ -59,6 +66,18 @@ class Chosen:
     warned_of: int
     failures: int | None
     alarm_share: float | None
+    time_in_alarm_max: float
+    basis: Basis
+
+    @property
+    def stands_too_long(self) -> bool:
+        """At every threshold of the table false alarms stood for longer than was allowed."""
+        return self.alarm_share is not None and not _allows(self.time_in_alarm_max, self.alarm_share)
+
+    @property
+    def warns_of_nothing(self) -> bool:
+        """There were failures or fault intervals to warn of, and none was warned of."""
+        return self.basis != "normal" and self.failures != 0 and not self.warned_of
 
 
 def default_budget(time_unit: Literal["s", "cycle"]) -> str:
@@ -85,28 +104,43 @@ def parse_budget(text: str, *, fleet_size: int) -> Budget:
     return Budget(text, alarms / span_s / devices, "cycle" if match["unit"] == "cycle" else "s")
 
 
-def choose(table: ThresholdTable, budget: Budget) -> Chosen:
+def choose(table: ThresholdTable, budget: Budget, time_in_alarm_max: float = TIME_IN_ALARM_MAX) -> Chosen:
     """The threshold of a bundle's table for the budget, as `chosen_of` has it."""
     candidates = [
         Candidate(row.threshold, row.false_alarms, row.detected, row.mean_lead_s, row.false_alarm_s)
         for row in table.rows
     ]
-    return chosen_of(candidates, table.exposure_s, table.failures, budget)
+    return chosen_of(
+        candidates, table.exposure_s, table.failures, budget, time_in_alarm_max=time_in_alarm_max, basis=table.basis
+    )
 
 
-def chosen_of(candidates: Sequence[Candidate], exposure_s: float, failures: int | None, budget: Budget) -> Chosen:
-    """The threshold with the longest mean lead of those that, like all above them, kept to the budget.
+def chosen_of(
+    candidates: Sequence[Candidate],
+    exposure_s: float,
+    failures: int | None,
+    budget: Budget,
+    *,
+    time_in_alarm_max: float = TIME_IN_ALARM_MAX,
+    basis: Basis = "failures",
+) -> Chosen:
+    """The threshold with the longest mean lead of those that, like all above them, kept to the budget and the bound.
 
-    candidates  thresholds, rising, over devices watched for exposure_s > 0 in all
+    candidates         thresholds, rising, over devices watched for exposure_s > 0 in all
+    failures           what there was to warn of: failures, or labelled fault intervals; None where nobody counted
+    time_in_alarm_max  share of the exposure that false alarms may stand; no bound where their time was not measured
 
     Lower is not always earlier: an alert raised before the window is a false alarm and warns of nothing. Of equal leads
-    the higher threshold wins. When not even the highest keeps to the budget, it is that one, marked `extrapolated`.
+    the higher threshold wins; from normal time alone, where no lead is known, the lowest. When not even the highest
+    keeps to the budget, it is that one, marked `extrapolated`, or `stands_too_long` where only its time is too long.
     """
     best = candidates[-1]
     for row in reversed(candidates):
         if not _allows(budget.rate_per_s, row.false_alarms / exposure_s):
             break
-        if row.mean_lead_s > best.mean_lead_s:
+        if not _allows(time_in_alarm_max, (row.false_alarm_s or 0.0) / exposure_s):
+            break
+        if basis == "normal" or row.mean_lead_s > best.mean_lead_s:
             best = row
     finest_per_s = max(ALARMS_UNSEEN, candidates[-1].false_alarms) / exposure_s
     return Chosen(
@@ -117,6 +151,8 @@ def chosen_of(candidates: Sequence[Candidate], exposure_s: float, failures: int 
         warned_of=best.detected,
         failures=failures,
         alarm_share=None if best.false_alarm_s is None else best.false_alarm_s / exposure_s,
+        time_in_alarm_max=time_in_alarm_max,
+        basis=basis,
     )
 
 
@@ -137,22 +173,38 @@ def finest_budget(rate_per_s: float, time_unit: Literal["s", "cycle"]) -> str:
 
 
 def verdict(chosen: Chosen) -> str:
-    """What the calibration devices say of the threshold, in words: what it warned of, and whether they vouch for it."""
+    """What the calibration devices say of the threshold, in words: what it was chosen from, what it warned of, how long
+    false alarms stood, and whether they vouch for the budget.
+    """
+    parts = [_warned(chosen), _stood(chosen)]
+    if chosen.extrapolated:
+        parts.append(f'the finest budget that the calibration devices can vouch for is "{chosen.finest_budget}"')
+    return "; ".join(parts)
+
+
+def _warned(chosen: Chosen) -> str:
+    if chosen.basis == "normal":
+        return "this threshold is chosen from normal time alone: nothing is known of what it warns of"
+    events = "calibration failures" if chosen.basis == "failures" else "labelled fault intervals"
     n, are = chosen.warned_of or "none", "were" if chosen.warned_of > 1 else "was"
     if chosen.failures is None:
-        text = (
-            f"{n} of the calibration failures {are} warned of, and this older bundle does not say how many there were"
-        )
+        text = f"{n} of the {events} {are} warned of, and this older bundle does not say how many there were"
     elif chosen.failures:
-        text = f"{n} of the {chosen.failures} calibration failures {are} warned of"
+        text = f"{n} of the {chosen.failures} {events} {are} warned of"
     else:
         text = "nothing is known of what is warned of, since no calibration device failed"
-    text = f"at this threshold {text}"
-    stood = "not measured in this older bundle" if chosen.alarm_share is None else f"{chosen.alarm_share:.1%}"
-    text += f"; time in false alarm: {stood}"
-    if chosen.extrapolated:
-        text += f'; the finest budget that the calibration devices can vouch for is "{chosen.finest_budget}"'
-    return text
+    return f"at this threshold {text}"
+
+
+def _stood(chosen: Chosen) -> str:
+    if chosen.alarm_share is None:
+        return "time in false alarm: not measured in this older bundle"
+    text = f"time in false alarm: {chosen.alarm_share:.1%} of at most {_percent(chosen.time_in_alarm_max)}"
+    return f"{text}, and longer at every lower threshold" if chosen.stands_too_long else text
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.4g}%"
 
 
 def _allows(budget_per_s: float, rate_per_s: float) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from agent.bundle.file import Bundle
-from agent.judge.threshold import Budget, Chosen, verdict
+from agent.judge.threshold import Basis, Budget, Chosen, verdict
 from agent.replay.inline import PlayedDevice
 from agent.score.age_only import choose_age, warned_by_age
 from agent.score.early_warning import EarlyWarning, measure, observed_device, spells_of
@@ -40,6 +40,8 @@ class Limit(msgspec.Struct, frozen=True):
     finest_budget          the finest one that they can vouch for
     warned_of, failures    of their failures so many were warned of at the threshold; failures null: an older bundle
     alarm_share            share of their time that a false alarm stood; null: an older bundle
+    time_in_alarm_max      share of it that was allowed
+    basis                  what the threshold was chosen from
     verdict                all that in words
     """
 
@@ -52,6 +54,8 @@ class Limit(msgspec.Struct, frozen=True):
     warned_of: int
     failures: int | None
     alarm_share: float | None
+    time_in_alarm_max: float
+    basis: Basis
     verdict: str
 
     @classmethod
@@ -66,6 +70,8 @@ class Limit(msgspec.Struct, frozen=True):
             warned_of=chosen.warned_of,
             failures=chosen.failures,
             alarm_share=chosen.alarm_share,
+            time_in_alarm_max=chosen.time_in_alarm_max,
+            basis=chosen.basis,
             verdict=verdict(chosen),
         )
 

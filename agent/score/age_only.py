@@ -24,7 +24,8 @@ def choose_age(
     unfailed_s  > 0, how long the others were observed
 
     `threshold` is the age in seconds; infinite, it never warns. Only ages at which a life's window opens, or just above
-    the age that a device reached without failing, can be best: in between, leads shrink and no false alarm goes.
+    the age that a device reached without failing, can be best: in between, leads shrink and no false alarm goes. Its
+    alarms end by themselves after h_max, so that the budget alone bounds their time.
     """
     lives, observed = np.array(lives_s, np.float64), np.array(unfailed_s, np.float64)
     exposure_s = math.fsum((*lives_s, *unfailed_s)) or h_max_s  # of no device at all any will do: it never warns
@@ -44,7 +45,7 @@ def choose_age(
                 false_alarm_s=float(np.minimum(stood_s, h_max_s).sum()),
             )
         )
-    return chosen_of(candidates, exposure_s, n_failures, budget)
+    return chosen_of(candidates, exposure_s, n_failures, budget, time_in_alarm_max=1.0)
 
 
 def warned_by_age(fleet: Sequence[ObservedDevice], age_s: float, h_max_s: float) -> list[ObservedDevice]:

@@ -87,6 +87,8 @@ def _limits(replay: Replay, unit: Unit) -> str:
         notes.append("<b>No recorded failure could be judged</b>, so nothing is said of detection.")
     if replay.limit.extrapolated:
         notes.append(f"<b>The threshold is extrapolated:</b> {escape(replay.limit.verdict, quote=False)}.")
+    elif replay.limit.basis == "normal":
+        notes.append(f"<b>The threshold is chosen blind:</b> {escape(replay.limit.verdict, quote=False)}.")
     rate = score.false_alarms_per_s_upper95
     if not math.isnan(rate) and rate > replay.limit.rate_per_s:
         notes.append(

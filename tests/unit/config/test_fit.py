@@ -101,10 +101,17 @@ def test_a_fleet_budget_with_its_size_is_fine():
 def test_a_budget_that_is_vouched_for_and_buys_nothing_is_told_another_way_out(
     extrapolated, warned_of, failures, words
 ):
-    chosen = Chosen(0.9, 0.0, extrapolated, "1 per device per 18d", warned_of, failures, 0.0)
+    chosen = Chosen(0.9, 0.0, extrapolated, "1 per device per 18d", warned_of, failures, 0.0, 0.1, "failures")
     said = [what for _, what in budget_doubts(0, "1 per device per 18d", chosen)]
     assert [what.startswith(words) for what in said] == ([] if words is None else [True])
     assert any("or train on more devices" in what for what in said) == (words is not None and not extrapolated)
+
+
+def test_alarms_that_stand_too_long_at_every_threshold_are_said_at_the_key_that_bounds_them():
+    chosen = Chosen(0.9, 0.0, False, "1 per device per 18d", 6, 6, 0.2, 0.1, "failures")
+    ((key, what),) = budget_doubts(0, "1 per device per 18d", chosen)
+    assert key == ("model", 0, "time_in_alarm_max")
+    assert "time in false alarm: 20.0% of at most 10%, and longer at every lower threshold" in what
 
 
 PRESS = with_channels("temp", "force")

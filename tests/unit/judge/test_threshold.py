@@ -100,11 +100,11 @@ def said(table: ThresholdTable, budget: str) -> str:
 def test_a_threshold_that_would_have_warned_of_nothing_says_so_and_what_can_be_vouched_for():
     table = short_lives()
     assert said(table, "1 per device per 30d") == (
-        "at this threshold none of the 6 calibration failures was warned of; time in false alarm: 0.0%; "
+        "at this threshold none of the 6 calibration failures was warned of; time in false alarm: 0.0% of at most 10%; "
         'the finest budget that the calibration devices can vouch for is "1 per device per 6h"'
     )
     assert said(table, "1 per device per 6h") == (
-        "at this threshold 4 of the 6 calibration failures were warned of; time in false alarm: 0.5%"
+        "at this threshold 4 of the 6 calibration failures were warned of; time in false alarm: 0.5% of at most 10%"
     )
 
 
@@ -133,6 +133,51 @@ def test_one_alarm_that_never_ends_is_not_within_the_budget_by_being_one():
     stood = msgspec.structs.replace(short_lives().rows[1], false_alarms=7, false_alarm_s=16.5 * HOUR)
     table = short_lives(rows=(short_lives().rows[0], stood, short_lives().rows[2]))
     assert choose(table, parse_budget("1 per device per 6h", fleet_size=1)).threshold == 0.9975
+
+
+@pytest.mark.parametrize(("share", "threshold"), [(1.0, 0.2), (0.1, 0.6), (0.01, 0.9975)])
+def test_a_few_alarms_that_stand_for_long_are_not_within_the_bound_on_time(share, threshold):
+    """At 0.2 they stand for 18 % of the time, at 0.6 for 2 %; the budget allows the count at each."""
+    stood_s = (0.18 * 18 * HOUR, 0.02 * 18 * HOUR, 0.0)
+    rows = tuple(
+        msgspec.structs.replace(row, false_alarms=0, false_alarm_s=one)
+        for row, one in zip(short_lives().rows, stood_s, strict=True)
+    )
+    chosen = choose(short_lives(rows=rows), parse_budget("1 per device per 6h", fleet_size=0), share)
+    assert (chosen.threshold, chosen.stands_too_long) == (threshold, False)
+
+
+def test_alarms_that_stand_too_long_at_every_threshold_are_said():
+    rows = tuple(msgspec.structs.replace(row, false_alarm_s=9 * HOUR) for row in short_lives().rows)
+    chosen = choose(short_lives(rows=rows), parse_budget("1 per device per 6h", fleet_size=0))
+    assert (chosen.threshold, chosen.stands_too_long) == (0.9975, True)
+    assert "time in false alarm: 50.0% of at most 10%, and longer at every lower threshold" in verdict(chosen)
+
+
+def normal_time() -> ThresholdTable:
+    """Nobody knows of a fault: raises count, and no lead is known."""
+    rows = tuple(msgspec.structs.replace(row, detected=0, mean_lead_s=0.0) for row in short_lives().rows)
+    return short_lives(rows=rows, failures=0, basis="normal")
+
+
+@pytest.mark.parametrize(("hours", "threshold"), [(3, 0.2), (6, 0.6), (720, 0.9975)])
+def test_from_normal_time_alone_the_lowest_threshold_within_the_budget_is_chosen(hours, threshold):
+    assert choose(normal_time(), parse_budget(f"1 per device per {hours}h", fleet_size=0)).threshold == threshold
+
+
+def test_from_normal_time_alone_nothing_is_known_of_warnings():
+    chosen = choose(normal_time(), parse_budget("1 per device per 30d", fleet_size=0))
+    assert verdict(chosen) == (
+        "this threshold is chosen from normal time alone: nothing is known of what it warns of; "
+        "time in false alarm: 0.0% of at most 10%; "
+        'the finest budget that the calibration devices can vouch for is "1 per device per 6h"'
+    )
+    assert not chosen.warns_of_nothing, "nobody knows"
+
+
+def test_fault_intervals_are_named_as_such():
+    words = "at this threshold 4 of the 6 labelled fault intervals were warned of"
+    assert words in said(short_lives(basis="intervals"), "1 per device per 6h")
 
 
 @pytest.mark.parametrize(

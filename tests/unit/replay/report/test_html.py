@@ -107,7 +107,8 @@ def test_an_extrapolated_threshold_is_marked(bundle):
     html = render(fine, unit_of(bundle.manifest))
     assert (
         "<b>The threshold is extrapolated:</b> at this threshold 9 of the 10 calibration failures were warned of; "
-        'time in false alarm: 0.0%; the finest budget that the calibration devices can vouch for is "1 per 660 cycles".'
+        "time in false alarm: 0.0% of at most 10%; the finest budget that the calibration devices can vouch for "
+        'is "1 per 660 cycles".'
     ) in html
     assert "1 per 100000 cycles = 0.01 per 1000 cycles, extrapolated" in html
 
