@@ -1,5 +1,6 @@
 """How a table of recordings is to be read, and what its files give: columns of cells."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,38 @@ class Moments(NamedTuple):
     is_local: bool
 
 
+class CsvForm(NamedTuple):
+    """How a CSV file is written, where it differs from commas under a line of names.
+
+    separator  one character; a blank stands for any number of blanks or tabs
+    header     names of the columns, () where the first line has them
+    """
+
+    separator: str = ","
+    header: tuple[str, ...] = ()
+
+
+PLAIN_CSV = CsvForm()
+
+
+class FileName(NamedTuple):
+    """A device that the file is named after: `{}` in the pattern is the device, * any part of a name.
+
+    The pattern is the end of the path, with or without the file's ending. Several `{}` are joined by "-": `{}/{}` of
+    `valve1/0.csv` is `valve1-0`.
+    """
+
+    pattern: str
+
+    def device(self, path: Path) -> str:
+        """ "" for a path that the pattern does not meet."""
+        parts = (_NAME_PARTS.get(part, re.escape(part)) for part in re.split(r"({}|\*)", self.pattern))
+        match = re.search(rf"(?:^|/){''.join(parts)}(?:\.[^/]*)?$", path.as_posix())
+        return "-".join(match.groups()) if match else ""
+
+
+_NAME_PARTS = {"{}": "([^/]+?)", "*": "[^/]*"}
+
 Cells = Sequence[str] | Float64 | Int64 | Moments
 """Cells of a column: texts, "" where empty, as CSV has them; numbers, NaN where empty; whole numbers; dates."""
 
@@ -29,6 +62,8 @@ Cells = Sequence[str] | Float64 | Int64 | Moments
 class TableForm:
     """Columns by name; a file may have others, which are not read.
 
+    device          the column, or how the files are named after their devices
+    time            the column, "" where rows come `every_ns` from 0 on in each device
     unit            of the time: numbers of a clock unit may as well be ISO 8601 texts; `iso8601` is texts alone
     zone            IANA time zone of texts and dates without an offset, "" for UTC
     channels        `field` is the column
@@ -37,7 +72,7 @@ class TableForm:
     asked_by        column to the key or option that names it, for messages; `unit_asked_by` likewise
     """
 
-    device: str
+    device: str | FileName
     time: str
     unit: FileUnit
     channels: tuple[SourceChannel, ...]
@@ -46,6 +81,7 @@ class TableForm:
     may_be_absent: frozenset[str] = frozenset()
     asked_by: Mapping[str, str] = field(default_factory=dict)
     unit_asked_by: str = ""
+    every_ns: int = 0
 
 
 class TableFile(Protocol):
@@ -53,6 +89,10 @@ class TableFile(Protocol):
 
     @property
     def path(self) -> Path: ...
+
+    @property
+    def has_names(self) -> bool:
+        """Is its first line the names of its columns?"""
 
     def names(self) -> list[str]:
         """Its columns."""

@@ -23,6 +23,10 @@ class ParquetFile:
 
     path: Path
 
+    @property
+    def has_names(self) -> bool:
+        return False
+
     def names(self) -> list[str]:
         with self._errors():
             return list(pl.read_parquet_schema(self.path))

@@ -17,7 +17,7 @@ from agent.decode.topic import device_id_problem
 from agent.errors import DataRefused
 from agent.table.cells import BadCell, cell_numbers, cell_texts, cell_times
 from agent.table.csv_file import LINES_MAX
-from agent.table.form import Cells, Float64, Moments, TableFile, TableForm
+from agent.table.form import Cells, FileName, Float64, Moments, TableFile, TableForm
 from agent.table.times_meant import meant
 from agent.values.numbers import engineering_units, number_of
 from agent.values.times import IMPOSSIBLE_NS
@@ -112,6 +112,8 @@ def read_rows(files: Sequence[TableFile], form: TableForm) -> Rows:
     if not starts.pop():
         raise DataRefused(files[0].path, "holds no rows", next_step="A row is a device, a time and its channels.")
     row, device, t_ns, x = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    if not form.time:
+        t_ns = form.every_ns * rank_in_group(device)
     rows = Rows(tuple(files), tuple(starts), row, tuple(number), device, t_ns, x)
     for name, index in number.items():
         if problem := device_problem(name):
@@ -127,6 +129,15 @@ def device_problem(device: str) -> str:
     return problem
 
 
+def rank_in_group(group: Int64) -> Int64:
+    """int64 [n]: how many earlier elements have the same value."""
+    order = np.argsort(group, kind="stable")
+    starts = np.searchsorted(group[order], group[order])
+    rank = np.empty(len(group), np.int64)
+    rank[order] = np.arange(len(group)) - starts
+    return rank
+
+
 class _Part(NamedTuple):
     """Rows of a file: columns as in `Rows`."""
 
@@ -140,14 +151,18 @@ def _parts(file: TableFile, form: TableForm, number: dict[str, int]) -> Iterator
     """The rows of a file, and the devices in `number` that are new with it."""
     device, time, *channels = columns_in(file, form)
     columns = list(dict.fromkeys(filter(None, (device, time, *channels))))
+    name = _device_of(file, form.device) if isinstance(form.device, FileName) else ""
     first, are_texts = 0, form.unit == "iso8601"
     for chunk in file.chunks(columns):
         cells = dict(zip(columns, chunk, strict=True))
-        names = cell_texts(cells[device])
-        if not first and form.unit != "cycle":
+        n_rows = max(len(of.ns) if isinstance(of, Moments) else len(of) for of in chunk)
+        names = [name] * n_rows if name else cell_texts(cells[device])
+        if time and not first and form.unit != "cycle":
             are_texts |= is_text(cells[time])
         of_chunk = _Chunk(file, form, first)
-        t_ns = cell_times(cells[time], form.unit, form.zone, are_texts=are_texts)
+        t_ns = np.zeros(n_rows, np.int64)
+        if time:
+            t_ns = cell_times(cells[time], form.unit, form.zone, are_texts=are_texts)
         x = of_chunk.values(cells, channels, len(names))
         kept = np.array([bool(name) for name in names])
         if not kept.all():
@@ -162,6 +177,13 @@ def _parts(file: TableFile, form: TableForm, number: dict[str, int]) -> Iterator
             of_chunk.refuse(above, f"is of device number {len(number):,}", "Take fewer devices at a time.")
         yield _Part(first + np.flatnonzero(kept), owner[kept], t_ns[kept], x[kept])
         first += len(names)
+
+
+def _device_of(file: TableFile, name: FileName) -> str:
+    if device := name.device(file.path):
+        return device
+    next_step = "In the pattern {} stands for the device, and * for any part of a name."
+    raise DataRefused(file.path, f"is not named like {name.pattern!r} (data.device)", next_step=next_step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +222,18 @@ class _Chunk:
 def columns_in(file: TableFile, form: TableForm) -> list[str]:
     """The file's columns of device, time and each channel, "" for one that it need not have and has not.
 
+    Those of a device that the file is named after, and of a time that rows have by their place, are "".
+
     Raises DataRefused with every column that is missing or there twice.
     """
     names = file.names()
     faults: list[str] = []
     columns: list[str] = []
-    for column in (form.device, form.time, *(channel.field for channel in form.channels)):
+    device = "" if isinstance(form.device, FileName) else form.device
+    for column in (device, form.time, *(channel.field for channel in form.channels)):
+        if not column:
+            columns.append("")
+            continue
         name = column if column in names else form.other_names.get(column, column)
         if names.count(name) > 1:
             faults.insert(0, f"column {name!r} is there twice")
@@ -220,7 +248,7 @@ def columns_in(file: TableFile, form: TableForm) -> list[str]:
         columns.append(name if name in names else "")
     if faults:
         there = ", ".join(names[:SHOWN_MAX]) + (", ..." if len(names) > SHOWN_MAX else "")
-        line = "" if file.path.suffix == ".parquet" else "line 1: "
+        line = "" if not file.has_names else "line 1: "
         raise DataRefused(file.path, line + "; ".join(faults), next_step=f"These are its columns: {there}.")
     return columns
 
