@@ -11,7 +11,6 @@ import click
 import msgspec
 
 from agent.bundle.head_risk import risk_by_horizon
-from agent.bundle.heads import HEADS
 from agent.errors import StateRefused
 from agent.publish import message
 from agent.store.alert_table import AlertTable, Rows
@@ -134,7 +133,7 @@ def _json_line(change: str, event: AlertEvent) -> str:
 def _as_object(event: AlertEvent) -> dict[str, Any]:
     """The event, with its times and horizons as people read them."""
     shown: dict[str, Any] = msgspec.to_builtins(event)
-    shown |= dict.fromkeys(HEADS, ()) | shown.pop("outputs")
+    shown |= dict.fromkeys(("risk", "rul"), ()) | shown.pop("outputs")
     shown["horizons"] = list(_risk(event))
     shown["raised_t"] = message.time(event.raised_t_ns, event.bundle.time_unit)
     return shown

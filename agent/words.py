@@ -175,7 +175,7 @@ class Scores:
     outputs: Mapping[str, Float32]
 
 
-class BundleLabel(msgspec.Struct, frozen=True):
+class BundleLabel(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a reader of an alert must know of a bundle, which may be gone by then.
 
     digest     SHA-256 of its manifest
@@ -183,6 +183,7 @@ class BundleLabel(msgspec.Struct, frozen=True):
     horizons   of `risk`, as texts: "15 cycles", "6 h"
     quantiles  of `rul`, lowest first; none where the bundle has no `rul`
     cap_s      the longest that its `rul` was taught to say, in seconds or cycles
+    channels   of `contribution`, by name; none where the bundle has no `anomaly`
     """
 
     name: str
@@ -192,6 +193,7 @@ class BundleLabel(msgspec.Struct, frozen=True):
     horizons: tuple[str, ...]
     quantiles: tuple[float, ...]
     cap_s: float
+    channels: tuple[str, ...] = ()
 
 
 MAIN_MODEL = "main"  # name of a model that is given none, and of the one model of older forewarns

@@ -91,7 +91,7 @@ def one_fold(config: Config, parts: Parts, budget: str) -> dict[str, Row]:
         bundle = train_bundle(config, parts, sha256, teacher=of)[0]
         train_s, manifest = time.monotonic() - began, bundle.manifest
         allowed = allowed_by(budget, manifest, len(parts.play))
-        chosen = choose(manifest.thresholds, allowed)
+        chosen = choose(manifest.judging["risk"].thresholds, allowed)
         played = play(bundle, bundle.model, parts.play, chosen.threshold)
         rmse_s = figures(played, parts.play, manifest).rmse_s
         result = bundle_result(manifest, chosen, played, parts.play)

@@ -56,7 +56,7 @@ def one_fold(
     bundle = train_bundle(config, parts, digest_of([*parts.fit, *parts.calibrate]))[0]
     manifest = bundle.manifest
     allowed = allowed_by(budget, manifest, len(parts.play))
-    chosen = choose(manifest.thresholds, allowed)
+    chosen = choose(manifest.judging["risk"].thresholds, allowed)
     played = play(bundle, bundle.model, parts.play, chosen.threshold, first_seen=first_seen)
     taught = (*parts.fit, *parts.calibrate)
     results = {LSTM: bundle_result(manifest, chosen, played, parts.play)}

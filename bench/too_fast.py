@@ -51,13 +51,15 @@ def early_warning(
     """The early-warning score of a bundle at the threshold of a budget."""
     manifest = bundle.manifest
     kept, _ = without_rows_too_soon(recorded, manifest.cadence)
-    chosen = choose(manifest.thresholds, parse_budget(budget, fleet_size=len(recorded)))
+    chosen = choose(manifest.judging["risk"].thresholds, parse_budget(budget, fleet_size=len(recorded)))
     played = play_inline(bundle, bundle.model, stream(kept, source_for(manifest, "r/{device}")), chosen.threshold)
     every_s = manifest.cadence.every_s
     fleet = [
         observed_device(one.device, one.t_ns / 1e9, every_s, truth[one.device], spells_of(one.events)) for one in played
     ]
-    return measure(fleet, h_max_s=manifest.thresholds.h_max_s, h_min_s=manifest.thresholds.h_min_s)
+    return measure(
+        fleet, h_max_s=manifest.judging["risk"].thresholds.h_max_s, h_min_s=manifest.judging["risk"].thresholds.h_min_s
+    )
 
 
 def main() -> None:

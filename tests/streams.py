@@ -59,7 +59,7 @@ def model(
     reads = tuple(range(len(sources)) if reads is None else reads)
     channels = tuple(tuple(sources[index].fields.index(channel) for channel in CHANNELS) for index in reads)
     bundle = CoreBundle(manifest, digest)
-    return Model(name, bundle, Engine(MODEL, manifest), threshold, reads, channels)  # type: ignore[arg-type]
+    return Model(name, bundle, Engine(MODEL, manifest), dict.fromkeys(manifest.judging, threshold), reads, channels)  # type: ignore[arg-type]
 
 
 def states_of(core: Core) -> StateColumns:

@@ -4,6 +4,9 @@ from collections.abc import Iterator, Sequence
 
 HORIZONS_MAX = 64
 QUANTILES_MAX = 64
+CHARTS_MAX = 16
+FORECAST_ROWS_MAX = 1024
+WARMUP_ROWS_MAX = 1_000_000
 TIME_S_MIN, TIME_S_MAX = 1e-9, 1e10
 
 

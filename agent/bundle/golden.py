@@ -36,12 +36,11 @@ class Golden:
     outputs: dict[str, Float32]
 
     def pack(self) -> bytes:
-        """The bytes of `golden.npz`, the same for the same rows; a head that the model has not is an array [T, 0]."""
+        """The bytes of `golden.npz`, the same for the same rows."""
         return stored_zip.pack({f"{name}.npy": _pack_array(array) for name, array in self._arrays().items()})
 
     def _arrays(self) -> dict[str, Float32]:
-        none = np.empty((len(self.x), 0), np.float32)
-        heads = {name: self.outputs.get(name, none) for name in HEADS}
+        heads = {name: self.outputs[name] for name in HEADS if name in self.outputs}
         return {name: getattr(self, name) for name in _INPUTS} | {"state_out": self.state_out} | heads
 
     def check_shapes(self, manifest: Manifest) -> None:
@@ -51,6 +50,8 @@ class Golden:
         wide |= dict.fromkeys(HEADS, 0) | widths(manifest)
         if not 1 <= n_rows <= ROWS_MAX:
             raise ValueError(f"it has {n_rows} rows, must be 1 to {ROWS_MAX}")
+        if missing := widths(manifest).keys() - self.outputs.keys():
+            raise ValueError(f"it has no {', '.join(sorted(missing))}")
         for name, array in self._arrays().items():
             want = (n_rows, wide[name]) if name in wide else (n_rows,)
             if array.shape != want or array.dtype != np.float32:

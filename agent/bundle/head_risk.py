@@ -11,7 +11,7 @@ from agent.bundle.manifest import JudgePolicy, Manifest
 from agent.words import SEVERITIES, BundleLabel, Float32, UInt8
 
 
-def severity_level(risk: Float32, policy: JudgePolicy) -> UInt8:
+def severity_level(risk: Float32, policy: JudgePolicy, threshold: float) -> UInt8:
     """uint8 [b], index into SEVERITIES: the shorter the horizon whose risk reaches `severity_risk`, the higher.
 
     risk float32 [b, K]. Shortest horizon: critical; second: major; third: minor; later ones or none: warning.
@@ -35,16 +35,19 @@ def _members(risk: tuple[float, ...], label: BundleLabel) -> dict[str, Any]:
 
 
 def _faults(manifest: Manifest) -> Iterator[str]:
+    given = [manifest.risk is None, manifest.judge is None, manifest.thresholds is None]
+    if any(given) != all(given):
+        yield "risk, judge and thresholds are there together, or none of them is"
+    if manifest.risk is None or manifest.judge is None:
+        return
     yield from rising_faults("risk.horizons_s", manifest.risk.horizons_s, HORIZONS_MAX, TIME_S_MAX)
     judge, n_horizons = manifest.judge, len(manifest.risk.horizons_s)
     if not 0 <= judge.horizon < n_horizons:
         yield f"judge.horizon is {judge.horizon}, must be an index into {n_horizons} horizons"
-    if not 0 < judge.severity_risk <= 1:
-        yield f"judge.severity_risk is {judge.severity_risk}, must be above 0 and at most 1"
 
 
 RISK = Head(
-    width=lambda manifest: len(manifest.risk.horizons_s),
+    width=lambda manifest: len(manifest.horizons_s),
     faults=_faults,
     members=_members,
     judged=Judged(value=lambda risk, policy: risk[:, policy.horizon], level=severity_level),

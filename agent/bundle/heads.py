@@ -1,9 +1,12 @@
 """Every head that a model may have, by the name of its output. A new one is a file and a line here.
 
-docs/ARCHITECTURE.md says what else a head may need.
+docs/heads.md says what else a head may need.
 """
 
 from agent.bundle.head import Head, Judged
+from agent.bundle.head_anomaly import ANOMALY
+from agent.bundle.head_contribution import CONTRIBUTION
+from agent.bundle.head_learned import LEARNED
 from agent.bundle.head_risk import RISK
 from agent.bundle.head_rul import RUL
 from agent.bundle.manifest import Manifest
@@ -11,6 +14,9 @@ from agent.bundle.manifest import Manifest
 HEADS: dict[str, Head] = {
     "risk": RISK,
     "rul": RUL,
+    "anomaly": ANOMALY,
+    "contribution": CONTRIBUTION,
+    "learned": LEARNED,
 }
 
 
@@ -19,6 +25,6 @@ def widths(manifest: Manifest) -> dict[str, int]:
     return {name: width for name, head in HEADS.items() if (width := head.width(manifest))}
 
 
-def judged_head(manifest: Manifest) -> tuple[str, Judged]:
-    """The head whose alerts are raised: the first that is judged of those that the model has."""
-    return next((name, judged) for name in widths(manifest) if (judged := HEADS[name].judged) is not None)
+def judged_heads(manifest: Manifest) -> dict[str, Judged]:
+    """The heads that raise alerts, of those that the model has; each has its policy in `manifest.judging`."""
+    return {name: judged for name in manifest.judging if (judged := HEADS[name].judged) is not None}

@@ -11,9 +11,10 @@ def label_of(manifest: Manifest, digest: str) -> BundleLabel:
         version=manifest.version,
         digest=digest,
         time_unit=manifest.time_unit,
-        horizons=tuple(duration(horizon_s, manifest) for horizon_s in manifest.risk.horizons_s),
+        horizons=tuple(duration(horizon_s, manifest) for horizon_s in manifest.horizons_s),
         quantiles=manifest.rul.quantiles if manifest.rul else (),
         cap_s=manifest.rul.cap_s if manifest.rul else 0.0,
+        channels=tuple(channel.name for channel in manifest.channels) if manifest.anomaly else (),
     )
 
 

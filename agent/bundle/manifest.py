@@ -4,7 +4,7 @@ Times are seconds; a bundle with `time_unit = "cycle"` counts one second a cycle
 """
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -42,6 +42,7 @@ class Channel(Closed, frozen=True):
     steady_max_s   longest that one value stood unchanged on a fit or calibration device, from its first to its last row
     absent_max_s   longest from a row with a value, or a device's first, to a row without one; None in a bundle made
                    before these two were measured
+    event          its value counts events since the row before, such as error codes; none is 0, and nothing is missing
     """
 
     name: str
@@ -56,6 +57,7 @@ class Channel(Closed, frozen=True):
     column: str = ""
     steady_max_s: float | None = None
     absent_max_s: float | None = None
+    event: bool = False
 
     @property
     def recorded(self) -> SourceChannel:
@@ -86,11 +88,15 @@ class Cadence(Closed, frozen=True):
 
 
 class StateBlock(Closed, frozen=True):
-    """One named run of columns in `state`: zeros for a device of unknown age, `new` for one that is known to be new."""
+    """One named run of columns in `state`: zeros for a device of unknown age, `new` for one that is known to be new.
+
+    kept  it outlasts lost history, as what was learnt of the device's own normal does; a new life ends it
+    """
 
     name: str
     size: int
     new: float = 0.0
+    kept: bool = False
 
 
 class Numerics(Closed, frozen=True):
@@ -116,11 +122,11 @@ class RulHead(Closed, frozen=True):
 class JudgePolicy(Closed, frozen=True):
     """How scores become alerts. Fixed with the bundle, since the threshold table was measured under it.
 
-    horizon         index into `risk.horizons_s` of the probability that is compared with the threshold
+    horizon         index into `risk.horizons_s` of the probability that is compared with the threshold; 0 for `anomaly`
     m, n            raise after m of the last n `ok` rows over the threshold
     clear_ratio     clear under threshold * clear_ratio ...
     clear_after_s   ... for this long in event time
-    severity_risk   risk at a shorter horizon from which severity rises
+    severity_risk   risk at a shorter horizon from which severity rises; `anomaly` does not use it
     """
 
     horizon: int
@@ -149,7 +155,10 @@ class ThresholdRow(Closed, frozen=True):
 class ThresholdTable(Closed, frozen=True):
     """One row a threshold, rising. True alerts fall in [t_fail - h_max_s, t_fail - h_min_s].
 
-    failures  of the calibration devices that could be judged; None in a bundle made before they were counted
+    failures  of the calibration devices that could be judged, or labelled fault intervals; None in a bundle made before
+              they were counted
+    basis     what thresholds were measured on: lives that end in failures, labelled fault intervals, or nothing but
+              time that is taken for normal, where nobody knows what is warned of and `detected` is 0
     """
 
     h_max_s: float
@@ -161,6 +170,44 @@ class ThresholdTable(Closed, frozen=True):
     basis: Literal["failures", "intervals", "normal"] = "failures"
 
 
+class Chart(Closed, frozen=True):
+    """A control chart in the graph: a residual a channel, smoothed and squared over its own variance on the device.
+
+    residual  of the channel's level; of its exponential smoothing; of a forecast by the net; or of events
+    ahead     rows that the forecast looks ahead, 0 for the others
+    rate      of the smoothing, above 0 and at most 1, which smooths nothing
+    mix       over the channels
+    scale     99 % quantile of the chart on normal rows, over all devices
+    share     of the raises on calibration devices, or of the rows over `scale` where there is none: how often it leads
+    """
+
+    residual: Literal["level", "smoothing", "forecast", "event"]
+    ahead: int
+    rate: float
+    mix: Literal["max", "mean"]
+    scale: float
+    share: float
+
+
+class AnomalyHead(Closed, frozen=True):
+    """`anomaly` float32 [b, 1]: the greatest of the charts, each over its own scale; negative while it learns.
+
+    learning_rows  from which a device's own normal is learnt
+    """
+
+    charts: tuple[Chart, ...]
+    learning_rows: int
+    policy: JudgePolicy
+    thresholds: ThresholdTable
+
+
+class Judging(NamedTuple):
+    """How a head's values become alerts, and what that was measured to give."""
+
+    policy: JudgePolicy
+    thresholds: ThresholdTable
+
+
 class Member(Closed, frozen=True):
     """Size and digest of another file in the bundle."""
 
@@ -169,7 +216,7 @@ class Member(Closed, frozen=True):
 
 
 class Manifest(Closed, frozen=True):
-    """The whole of `manifest.json`.
+    """The whole of `manifest.json`. It has `risk`, `anomaly` or both; `judge` and `thresholds` are those of `risk`.
 
     lives_s     lives of the fit and calibration devices that failed
     unfailed_s  how long those that did not fail were watched; empty in a bundle made before that was kept
@@ -187,14 +234,30 @@ class Manifest(Closed, frozen=True):
     state: tuple[StateBlock, ...]
     warmup_rows: int
     numerics: Numerics
-    risk: RiskHead
+    risk: RiskHead | None
     rul: RulHead | None
-    judge: JudgePolicy
-    thresholds: ThresholdTable
+    judge: JudgePolicy | None
+    thresholds: ThresholdTable | None
     lives_s: tuple[float, ...]
     metrics: dict[str, float]
     members: dict[str, Member]
     unfailed_s: tuple[float, ...] = ()
+    anomaly: AnomalyHead | None = None
+
+    @property
+    def judging(self) -> dict[str, Judging]:
+        """Of each head that raises alerts, `risk` first."""
+        heads = {}
+        if self.judge is not None and self.thresholds is not None:
+            heads["risk"] = Judging(self.judge, self.thresholds)
+        if self.anomaly is not None:
+            heads["anomaly"] = Judging(self.anomaly.policy, self.anomaly.thresholds)
+        return heads
+
+    @property
+    def horizons_s(self) -> tuple[float, ...]:
+        """Of `risk`, none where it has none."""
+        return self.risk.horizons_s if self.risk is not None else ()
 
     @property
     def n_channels(self) -> int:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from agent.bundle.bounds import TIME_S_MAX, TIME_S_MIN, rising_faults
+from agent.bundle.bounds import TIME_S_MAX, TIME_S_MIN, WARMUP_ROWS_MAX, rising_faults
 from agent.bundle.heads import HEADS
 from agent.bundle.manifest import Channel, JudgePolicy, Manifest, ThresholdTable
 
@@ -14,7 +14,7 @@ CHANNELS_MAX = 1024
 STATE_SIZE_MAX = 65_536
 WINDOW_MAX = 32  # `judge` keeps the last n rows as bits of a uint32
 THRESHOLDS_MAX = 10_000
-WARMUP_ROWS_MAX = 1_000_000
+ANOMALY_MAX = 1e12  # of a threshold
 FALSE_ALARMS_MAX = 10**12
 SPAN_S_MAX = 1e9  # of what is reckoned with in int64 nanoseconds, beside event times: some 30 years
 STATE_VALUE_MAX = 3e38  # a float32 can hold it
@@ -50,8 +50,12 @@ def _faults(manifest: Manifest) -> Iterator[str]:
         yield f"numerics.tolerance is {manifest.numerics.tolerance}, must be 0 to 1"
     for head in HEADS.values():
         yield from head.faults(manifest)
-    yield from _judge_faults(manifest.judge)
-    yield from _table_faults(manifest.thresholds)
+    if manifest.risk is None and not manifest.judging:
+        yield "it has no head that raises alerts: neither risk nor anomaly"
+    for head_name, (policy, thresholds) in manifest.judging.items():
+        at = "" if head_name == "risk" else f"{head_name}: "
+        below = 1.0 if head_name == "risk" else ANOMALY_MAX
+        yield from (at + fault for fault in (*_judge_faults(policy), *_table_faults(thresholds, below)))
     for what, lives_s in (("lives_s", manifest.lives_s), ("unfailed_s", manifest.unfailed_s)):
         if not all(_is_positive(life) for life in lives_s):
             yield f"{what} holds a life that is not > 0"
@@ -110,6 +114,8 @@ def _state_faults(manifest: Manifest) -> Iterator[str]:
 
 
 def _judge_faults(judge: JudgePolicy) -> Iterator[str]:
+    if not 0 < judge.severity_risk <= 1:
+        yield f"judge.severity_risk is {judge.severity_risk}, must be above 0 and at most 1"
     if not 1 <= judge.m <= judge.n <= WINDOW_MAX:
         yield f"judge: m {judge.m} of n {judge.n} must be 1 <= m <= n <= {WINDOW_MAX}"
     if not 0 < judge.clear_ratio <= 1:
@@ -118,17 +124,18 @@ def _judge_faults(judge: JudgePolicy) -> Iterator[str]:
         yield f"judge.clear_after_s is {judge.clear_after_s}, must be 0 to {SPAN_S_MAX:g}"
 
 
-def _table_faults(table: ThresholdTable) -> Iterator[str]:
-    yield from rising_faults("thresholds", [row.threshold for row in table.rows], THRESHOLDS_MAX, 1.0)
+def _table_faults(table: ThresholdTable, below: float) -> Iterator[str]:
+    yield from rising_faults("thresholds", [row.threshold for row in table.rows], THRESHOLDS_MAX, below)
     if not 0 <= table.h_min_s < table.h_max_s <= TIME_S_MAX:
         yield f"thresholds: h_min_s {table.h_min_s} must be >= 0 and below h_max_s {table.h_max_s}"
     stood_s_max = table.exposure_s
     if not (TIME_S_MIN <= table.exposure_s <= TIME_S_MAX and table.n_devices >= 1):
         stood_s_max = math.inf
         yield f"thresholds: {table.exposure_s} s of {table.n_devices} devices is no exposure"
-    failures = table.n_devices if table.failures is None else table.failures
-    if not 0 <= failures <= table.n_devices:
-        yield f"thresholds: {failures} failures of {table.n_devices} devices cannot be"
+    failures_max = {"failures": table.n_devices, "intervals": FALSE_ALARMS_MAX, "normal": 0}[table.basis]
+    failures = failures_max if table.failures is None else table.failures
+    if not 0 <= failures <= failures_max:
+        yield f"thresholds: {failures} failures of {table.n_devices} devices cannot be, on the basis of {table.basis}"
     for row in table.rows:
         lead, stood_s = row.mean_lead_s, row.false_alarm_s or 0.0
         counts = 0 <= row.false_alarms <= FALSE_ALARMS_MAX and 0 <= row.detected <= max(failures, 0)

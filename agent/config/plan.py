@@ -136,7 +136,7 @@ def build(settings: Settings, plan: Plan) -> Core:
             name=model.name,
             bundle=model.bundle,
             engine=load_engine(model.bundle),
-            threshold=model.chosen.threshold,
+            thresholds=dict.fromkeys(model.bundle.manifest.judging, model.chosen.threshold),
             sources=model.sources,
             channels=model.channels,
         )
@@ -189,8 +189,9 @@ def _columns(model: Reader, rows: _Rows) -> tuple[int, ...]:
 
 def threshold(model: Model, manifest: Manifest) -> Chosen:
     """The threshold for the budget. Raises ValueError when the budget is not one."""
+    (_, thresholds), *_ = manifest.judging.values()
     budget = parse_budget(model.budget, fleet_size=model.fleet_size)
-    return choose(manifest.thresholds, budget, model.time_in_alarm_max)
+    return choose(thresholds, budget, model.time_in_alarm_max)
 
 
 def bounds(agent: Agent) -> Bounds:

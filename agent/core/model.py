@@ -1,5 +1,6 @@
 """A model: a loaded bundle and how it is used. The core has one or several."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.bundle.file import ANEW, Bundle
@@ -12,16 +13,16 @@ from agent.step.engine import Engine, ModelFailed
 class Model:
     """Immutable.
 
-    name       of the configuration's `[[model]]`
-    threshold  of the head that is judged
-    sources    indexes of the core's sources which it reads
-    channels   for each of `sources`: where each of the model's channels is among the source's
+    name        of the configuration's `[[model]]`
+    thresholds  by head, of each that is judged
+    sources     indexes of the core's sources which it reads
+    channels    for each of `sources`: where each of the model's channels is among the source's
     """
 
     name: str
     bundle: Bundle
     engine: Engine
-    threshold: float
+    thresholds: Mapping[str, float]
     sources: tuple[int, ...]
     channels: tuple[tuple[int, ...], ...]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent.bundle.heads import judged_head
+from agent.bundle.heads import judged_heads
 from agent.bundle.label import label_of
 from agent.core.model import Model
 from agent.core.scores import no_scores, selected
@@ -33,7 +33,7 @@ class Predictor:
         self.steady = Steady(manifest, slots, self.groups[2])
         self.label = label_of(manifest, model.bundle.digest)
         self.unit = "cycles" if manifest.time_unit == "cycle" else "s"
-        self._head, self._judged = judged_head(manifest)
+        (self._head, self._judged), *_ = judged_heads(manifest).items()
         self._alerts = AlertEvents(model.name, self._head, self.label, sources, slots, self.evidence)
         self.nothing = no_scores(model.name, manifest)
         self._quality_rule = QualityRule(manifest)
@@ -143,9 +143,9 @@ class Predictor:
         return np.take_along_axis(rows.x, self._channels[rows.source], axis=1)
 
     def _judge(self, scores: Scores, slots: Int64, epochs: Int64) -> list[AlertEvent]:
-        policy, output = self.model.bundle.manifest.judge, scores.outputs[self._head]
-        value, level = self._judged.value(output, policy), self._judged.level(output, policy)
-        threshold = self.model.threshold
+        policy, output = self.model.bundle.manifest.judging[self._head].policy, scores.outputs[self._head]
+        threshold = self.model.thresholds[self._head]
+        value, level = self._judged.value(output, policy), self._judged.level(output, policy, threshold)
         verdict = judge(self.evidence, slots, scores.t_ns, scores.quality, value, level, threshold, policy)
         if not len(verdict.rows):
             return []

@@ -63,7 +63,8 @@ def play_inline(
     """
     observer = observer or Observer()
     channels = tuple(range(bundle.manifest.n_channels))
-    own = Model(MAIN_MODEL, bundle, Engine(model, bundle.manifest), threshold, (0,), (channels,))
+    thresholds = dict.fromkeys(bundle.manifest.judging, threshold)
+    own = Model(MAIN_MODEL, bundle, Engine(model, bundle.manifest), thresholds, (0,), (channels,))
     core = Core((stream.source,), (own,), Bounds())
     begin_ns = int(stream.t_ns.max())  # no row comes before its own time
     scores: list[Scores] = []

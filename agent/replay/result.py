@@ -126,7 +126,7 @@ def assess(
 ) -> Replay:
     """Measure what was played, with devices `first_seen` so, against the truth, which has an entry for every device."""
     manifest = bundle.manifest
-    table = manifest.thresholds
+    (policy, table), *_ = manifest.judging.values()
     fleet = [
         observed_device(one.device, one.t_ns / 1e9, manifest.cadence.every_s, truth[one.device], spells_of(one.events))
         for one in played
@@ -141,8 +141,8 @@ def assess(
         first_seen=first_seen,
         time_unit=manifest.time_unit,
         limit=Limit.of(budget, chosen),
-        horizons_s=manifest.risk.horizons_s,
-        judged_horizon_s=manifest.risk.horizons_s[manifest.judge.horizon],
+        horizons_s=manifest.horizons_s,
+        judged_horizon_s=manifest.horizons_s[policy.horizon] if manifest.horizons_s else 0.0,
         quantiles=manifest.rul.quantiles if manifest.rul else (),
         rows=sum(len(one.t_ns) for one in played),
         rows_by_quality={quality.name.lower(): qualities[quality.name.lower()] for quality in Quality},

@@ -59,7 +59,7 @@ def warning(event: AlertEvent, manifest: Manifest, t_fail_s: float | None, unit:
     parts = [_when(event.t_ns, manifest), f"{event.device:<8}", f"{event.severity:<8}"]
     risk, rul = event.outputs.get("risk"), event.outputs.get("rul")
     if risk:
-        risks = zip(risk, manifest.risk.horizons_s, strict=True)
+        risks = zip(risk, manifest.horizons_s, strict=True)
         each = ", ".join(f"{value:.0%} in {unit.of(horizon_s):g}" for value, horizon_s in risks)
         parts.append(f"risk {each} {unit.plural}")
     if rul and manifest.rul:

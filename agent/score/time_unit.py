@@ -50,7 +50,8 @@ def unit_of(manifest: Manifest) -> Unit:
     """Cycles where it counts them, else the unit that suits its longest true warning."""
     if manifest.time_unit == "cycle":
         return Unit("cycle", 1.0, "1000 cycles", 1000.0)
-    return next(unit for h_max_s, unit in _CLOCK if manifest.thresholds.h_max_s >= h_max_s)
+    longest_s = max(thresholds.h_max_s for _, thresholds in manifest.judging.values())
+    return next(unit for h_max_s, unit in _CLOCK if longest_s >= h_max_s)
 
 
 def nanoseconds(t_s: npt.NDArray[np.float64]) -> Int64:

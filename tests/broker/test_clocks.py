@@ -103,7 +103,7 @@ def test_a_gateway_whose_clock_was_set_back_goes_on_hearing_its_devices(broker, 
     assert agent.stop() == 0
     bundle = file.read(agent.folder / "small.fwb")
     source = replace(SOURCE, time_field="", time_unit="arrival")
-    own = Model("main", bundle, Engine(bundle.model, bundle.manifest), 0.5, (0,), ((0, 1, 2),))
+    own = Model("main", bundle, Engine(bundle.model, bundle.manifest), {"risk": 0.5}, (0,), ((0, 1, 2),))
     into = Core([source], [own], Bounds())
     snapshot.restore(agent.state, into.restore)
     into.apply(Heartbeat(time.time_ns() + 3600 * 10**9))

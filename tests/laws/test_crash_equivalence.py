@@ -114,7 +114,7 @@ class CrashedAtAnyTime(RuleBasedStateMachine):
             assert quality != Quality.GAP, "history that is not lost is called so"
         self.known[device] = t_ns
         if quality == Quality.OK:
-            self.over[device].append(bool(risk[small_manifest().judge.horizon] >= THRESHOLD))
+            self.over[device].append(bool(risk[small_manifest().judging["risk"].policy.horizon] >= THRESHOLD))
 
     def commit(self, event: AlertEvent) -> None:
         before = self.table.get(event.device)

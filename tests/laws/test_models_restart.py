@@ -71,7 +71,7 @@ def test_a_row_without_any_channel_of_a_model_is_none_for_it():
 
     def of(name, prefix, src):
         channels = tuple(src.fields.index(f"{prefix}_{c}") for c in CHANNELS)
-        return Model(name, CoreBundle(manifest, "d" * 64), engine_of(core()), 0.5, (0,), (channels,))
+        return Model(name, CoreBundle(manifest, "d" * 64), engine_of(core()), {"risk": 0.5}, (0,), (channels,))
 
     def payloads():
         rng = np.random.default_rng(0)

@@ -83,7 +83,7 @@ def fleet_manifest() -> Manifest:
     return msgspec.structs.replace(
         manifest,
         judge=JudgePolicy(horizon=1, m=2, n=3, clear_ratio=0.8, clear_after_s=3.0, severity_risk=0.5),
-        thresholds=msgspec.structs.replace(manifest.thresholds, h_max_s=20.0, h_min_s=2.0),
+        thresholds=msgspec.structs.replace(manifest.judging["risk"].thresholds, h_max_s=20.0, h_min_s=2.0),
     )
 
 

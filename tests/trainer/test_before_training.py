@@ -98,7 +98,7 @@ def test_failures_in_the_afternoon_of_daily_rows_and_a_narrow_h_min(tmp_path: Pa
     assert told.next_step == 'Set judge.h_min = "14h": then 3 of them count; or record closer to the failures.'
     mended = with_key(daily(), "judge.h_min='14h'")
     manifest = read(fit(mended, tmp_path, tmp_path / "out")).manifest
-    assert all(row.mean_lead_s >= 0 for row in manifest.thresholds.rows)
+    assert all(row.mean_lead_s >= 0 for row in manifest.judging["risk"].thresholds.rows)
 
 
 def test_h_min_that_no_recording_allows_says_what_would() -> None:
@@ -169,7 +169,7 @@ def test_few_and_short_lives_are_trained_and_evaluated(n_rows: int, every_s: flo
         judge=daily().judge.model_copy(update={"horizon": 4 * every_s, "h_max": 5 * every_s, "h_min": scale}),
     )
     bundle = read(fit(config, written(tmp_path, machines(6, n_rows, every_s, 0.0)), tmp_path / "out"))
-    assert bundle.manifest.thresholds.n_devices == 2, name
+    assert bundle.manifest.judging["risk"].thresholds.n_devices == 2, name
     text = as_text(evaluate(bundle, tmp_path))
     assert f"{'25 / 50 / 75' if n_rows == 8 else '50 / 75'} rows unseen: left out" in text
     assert "nan" not in text

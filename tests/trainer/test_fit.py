@@ -73,7 +73,7 @@ def test_bundle_is_whole_and_computes_what_it_promises(made: tuple[Path, Path]) 
     assert Config.model_validate_json(manifest.created_from.config) == trained_longer(CONFIG)
     of = manifest.created_from
     assert [len(part) for part in (of.fit_devices, of.calibrate_devices, of.play_devices)] == [8, 3, 3]
-    assert manifest.judge.horizon == 2
+    assert manifest.judging["risk"].policy.horizon == 2
     assert np.isnan(bundle.golden.x).any()
     assert np.isinf(bundle.golden.x).any()
 
@@ -115,7 +115,7 @@ def test_played_devices_are_written_as_recorded_data(made: tuple[Path, Path]) ->
 def test_table_is_the_agents_own_alerts(made: tuple[Path, Path]) -> None:
     """A row of the table is what the core raises at that threshold with the bundle's own warm-up and policy."""
     bundle = bundle_of(made)
-    table = bundle.manifest.thresholds
+    table = bundle.manifest.judging["risk"].thresholds
     kept = [history for history in fleet() if history.device in bundle.manifest.created_from.calibrate_devices]
     assert table.exposure_s == sum(len(history.t_s) for history in kept)
     assert (table.n_devices, table.failures) == (3, 3)
@@ -149,11 +149,11 @@ def test_warm_up_is_measured_against_the_whole_stream(made: tuple[Path, Path]) -
     assert bundle.manifest.warmup_rows == warmup_rows(found)
     late = replace(kept[0], t_s=kept[0].t_s[6:], x=kept[0].x[6:])
     mine, whole = play(bundle, bundle.model, [late], 1.0)[0], play(bundle, bundle.model, kept[:1], 1.0)[0]
-    judged = bundle.manifest.judge.horizon
+    judged = bundle.manifest.judging["risk"].policy.horizon
     assert judged > 0, "shorter horizons are to be left out"
     risk = whole.risk[6:, judged:].astype(np.float64)
     assert found[0].difference.tolist() == ((mine.risk[:, judged:] - risk) ** 2).tolist()
-    fault = np.stack([failure_time(kept[0]) - late.t_s <= h for h in bundle.manifest.risk.horizons_s[judged:]], axis=1)
+    fault = np.stack([failure_time(kept[0]) - late.t_s <= h for h in bundle.manifest.horizons_s[judged:]], axis=1)
     assert found[0].whole_error.tolist() == ((risk - fault) ** 2).tolist()
     assert found[0].error.tolist() == ((mine.risk[:, judged:].astype(np.float64) - fault) ** 2).tolist()
     late_brier, whole_brier = brier_after(found, bundle.manifest.warmup_rows)
@@ -265,8 +265,10 @@ def test_fit_says_what_its_threshold_is_worth_and_which_budget_it_can_vouch_for(
     """Three calibration engines of 50 to 90 cycles are too few for one false alarm in 1,000 cycles."""
     manifest = bundle_of(made).manifest
     default, finest, advice = budget_as_text(manifest).splitlines()
-    budget = choose(manifest.thresholds, parse_budget("1 per 1000 cycles", fleet_size=0)).finest_budget
-    assert parse_budget(budget, fleet_size=0).rate_per_s == pytest.approx(3 / manifest.thresholds.exposure_s, rel=0.1)
+    budget = choose(manifest.judging["risk"].thresholds, parse_budget("1 per 1000 cycles", fleet_size=0)).finest_budget
+    assert parse_budget(budget, fleet_size=0).rate_per_s == pytest.approx(
+        3 / manifest.judging["risk"].thresholds.exposure_s, rel=0.1
+    )
     assert default.startswith('budget "1 per 1000 cycles": threshold 0.')
     assert "of the 3 calibration failures w" in default
     assert default.endswith(f'can vouch for is "{budget}"')

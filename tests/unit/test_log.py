@@ -56,7 +56,7 @@ def test_one_line_a_source_and_reason_in_ten_seconds_with_the_count_since():
 )
 def test_a_threshold_that_warns_of_nothing_is_a_warning_at_the_start(detected, failures, level):
     """Not where no device failed: such a bundle cannot know."""
-    whole = small_manifest().thresholds
+    whole = small_manifest().judging["risk"].thresholds
     row = msgspec.structs.replace(whole.rows[1], detected=detected)
     chosen = choose(
         msgspec.structs.replace(whole, rows=(row,), failures=failures), parse_budget("1 per 900 cycles", fleet_size=0)

@@ -178,6 +178,6 @@ def report_json(manifest: Manifest, course: dict[str, list[float]], held_out: ob
         "held_out": held_out,
         "distilled": distilled,
         "curves": course,
-        "thresholds": manifest.thresholds,
+        "thresholds": manifest.judging["risk"].thresholds,
     }
     return msgspec.json.format(msgspec.json.encode(content)) + b"\n"

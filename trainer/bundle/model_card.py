@@ -91,7 +91,7 @@ The last column is the mean distance, over tenths of the risk, of what came true
 def late_start_section(manifest: Manifest, config: Config) -> str:
     """What a stream that starts in mid-life gets, and from which row on."""
     about, unit, rows = config.data.subject, unit_of(manifest), manifest.warmup_rows
-    judged = unit.of(manifest.risk.horizons_s[manifest.judge.horizon])
+    judged = unit.of(manifest.horizons_s[manifest.judging["risk"].policy.horizon])
     late, whole = manifest.metrics["late_start_brier"], manifest.metrics["whole_stream_brier"]
     after = "From the first row on" if rows == 1 else f"After {rows} rows"
     return f"""## Streams that start in mid-life
@@ -107,8 +107,8 @@ def not_for_section(manifest: Manifest, config: Config) -> str:
     """Where the bundle must not be relied on."""
     about, unit = config.data.subject, unit_of(manifest)
     budget = parse_budget(default_budget(manifest.time_unit), fleet_size=0)
-    finest = choose(manifest.thresholds, budget).finest_budget
-    exposure = f"{unit.of(manifest.thresholds.exposure_s):.0f}"
+    finest = choose(manifest.judging["risk"].thresholds, budget).finest_budget
+    exposure = f"{unit.of(manifest.judging['risk'].thresholds.exposure_s):.0f}"
     return f"""## Not for
 - {about.not_for}
 - {about.reset}

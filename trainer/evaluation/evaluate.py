@@ -86,7 +86,7 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
         allowed = parse_budget(budget or default_budget(manifest.time_unit), fleet_size=len(kept))
     except ValueError as error:
         raise ConfigurationRefused("--budget", str(error), next_step="Give one of these forms.") from error
-    chosen = choose(manifest.thresholds, allowed)
+    chosen = choose(manifest.judging["risk"].thresholds, allowed)
     truth = {history.device: history.t_fail for history in kept}
     models = {"int8": bundle.model, "fp32": bundle.model_fp32}
     played = {form: play(bundle, models[form], kept, chosen.threshold) for form in FORMS}

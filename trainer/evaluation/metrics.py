@@ -58,14 +58,14 @@ def figures(played: Sequence[PlayedDevice], histories: Sequence[History], manife
     left = np.concatenate([history.observed_left() for history in histories])
     of_device = np.repeat(np.arange(len(histories)), [len(history.t_s) for history in histories])
     failed = np.array([history.failed for history in histories])[of_device]
-    faults = [history.faults_within(manifest.risk.horizons_s) for history in histories]
+    faults = [history.faults_within(manifest.horizons_s) for history in histories]
     within_horizon, is_known = (np.concatenate(parts) for parts in zip(*faults, strict=True))  # [rows, horizons] each
     risk = np.concatenate([device.risk for device in played])
     rul = np.concatenate([device.rul for device in played])
     is_measured, within = failed | (left >= cap_s), failed & (left <= cap_s)
     capped = np.minimum(left, cap_s)[is_measured]
     horizons = []
-    for column, horizon_s in enumerate(manifest.risk.horizons_s):
+    for column, horizon_s in enumerate(manifest.horizons_s):
         rows = is_known[:, column]
         faulty = within_horizon[rows, column]
         base = mean([faulty])

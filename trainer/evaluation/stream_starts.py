@@ -78,8 +78,10 @@ def stream_start(
     failed = np.repeat([history.failed for history in histories], [len(history.t_s) for history in histories])
     near = failed & (left <= NEAR * manifest.rul.cap_s)
     low, centre, high = np.concatenate([device.rul for device in played])[near].T
-    risk = np.concatenate([device.risk[:, manifest.judge.horizon] for device in played])[near].astype(np.float64)
-    left, horizon_s = left[near], manifest.risk.horizons_s[manifest.judge.horizon]
+    risk = np.concatenate([device.risk[:, manifest.judging["risk"].policy.horizon] for device in played])[near].astype(
+        np.float64
+    )
+    left, horizon_s = left[near], manifest.horizons_s[manifest.judging["risk"].policy.horizon]
     return StreamStart(
         first_seen=first_seen,
         unseen_rows=unseen,

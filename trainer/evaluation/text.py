@@ -40,10 +40,10 @@ def beside_constant(rmse_s: float, constant_s: float, unit: Unit) -> str:
 def budget_as_text(manifest: Manifest) -> str:
     """What the default budget comes to with this bundle, and the finest one that its devices can vouch for."""
     default = default_budget(manifest.time_unit)
-    chosen = choose(manifest.thresholds, parse_budget(default, fleet_size=0))
+    chosen = choose(manifest.judging["risk"].thresholds, parse_budget(default, fleet_size=0))
     lines = [budget_line(manifest, default)]
     if chosen.extrapolated:
-        finest = choose(manifest.thresholds, parse_budget(chosen.finest_budget, fleet_size=0))
+        finest = choose(manifest.judging["risk"].thresholds, parse_budget(chosen.finest_budget, fleet_size=0))
         advice = f'Set budget = "{chosen.finest_budget}" in the agent, or train' if finest.warned_of else "Train"
         lines += [budget_line(manifest, chosen.finest_budget), f"{advice} on more devices."]
     return "\n".join(lines)
@@ -51,7 +51,7 @@ def budget_as_text(manifest: Manifest) -> str:
 
 def budget_line(manifest: Manifest, budget: str) -> str:
     """The threshold that the budget chooses, and what warnings at it gave the calibration devices."""
-    table = manifest.thresholds
+    table = manifest.judging["risk"].thresholds
     chosen = choose(table, parse_budget(budget, fleet_size=0))
     lead_s = next(row.mean_lead_s for row in table.rows if row.threshold == chosen.threshold)
     lead = f"mean lead {unit_of(manifest).text(lead_s)}"

@@ -46,8 +46,10 @@ class Rules:
 
 def rules_of(manifest: Manifest) -> Rules:
     """The rules that a bundle was measured by."""
-    table = manifest.thresholds
-    return Rules(manifest.judge, manifest.cadence.every_s, table.h_max_s, table.h_min_s, len(table.rows))
+    table = manifest.judging["risk"].thresholds
+    return Rules(
+        manifest.judging["risk"].policy, manifest.cadence.every_s, table.h_max_s, table.h_min_s, len(table.rows)
+    )
 
 
 def early_warning(fleet: Sequence[ObservedDevice], rules: Rules) -> EarlyWarning:
@@ -58,7 +60,7 @@ def early_warning(fleet: Sequence[ObservedDevice], rules: Rules) -> EarlyWarning
 def threshold_table(bundle: Bundle, histories: Sequence[History], n: int) -> ThresholdTable:
     """Play `histories` through the core once, and judge at n thresholds under the bundle's policy and windows."""
     played = play(bundle, bundle.model, histories, NEVER)
-    scores = [judged_scores(one, bundle.manifest.judge) for one in played]
+    scores = [judged_scores(one, bundle.manifest.judging["risk"].policy) for one in played]
     return table_at(thresholds_even_in_log_odds(n), scores, histories, rules_of(bundle.manifest))
 
 

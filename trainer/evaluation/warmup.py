@@ -37,8 +37,8 @@ class LateStart:
 
 def late_starts(bundle: Bundle, histories: Sequence[History]) -> list[LateStart]:
     """Play every late start and every whole stream, up to the last row that knows what followed."""
-    judged = slice(bundle.manifest.judge.horizon, None)
-    horizons_s = np.array(bundle.manifest.risk.horizons_s[judged])
+    judged = slice(bundle.manifest.judging["risk"].policy.horizon, None)
+    horizons_s = np.array(bundle.manifest.horizons_s[judged])
     late = [
         (number, replace(history.only(slice(first, None)), device=f"{number}@{first}"))
         for number, history in enumerate(histories)

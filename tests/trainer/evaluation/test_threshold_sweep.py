@@ -40,9 +40,9 @@ def test_scores_of_a_bundle_raise_and_clear_where_the_core_raised_and_cleared(tm
         histories.append(History(one.device, one.t_s, one.x, float(one.t_s[-1])))
     played = play(bundle, bundle.model, histories, 0.5)
     core = bundle_result(
-        bundle.manifest, choose(bundle.manifest.thresholds, Budget("", 1.0, "cycle")), played, histories
+        bundle.manifest, choose(bundle.manifest.judging["risk"].thresholds, Budget("", 1.0, "cycle")), played, histories
     )
-    scores = [judged_scores(one, bundle.manifest.judge) for one in played]
+    scores = [judged_scores(one, bundle.manifest.judging["risk"].policy) for one in played]
     (fleet,) = alerts_at([0.5], scores, histories, rules_of(bundle.manifest))
     assert fleet == core.fleet
     assert sum(len(one.spells) for one in fleet) >= 12
@@ -67,7 +67,7 @@ def test_each_threshold_is_judged_as_if_it_were_alone() -> None:
     raised = 0
     for threshold, told in zip(tried, found, strict=True):
         for history, score, one in zip(histories, scores, told, strict=True):
-            assert one.spells == alone(history, score.astype(np.float32), threshold, manifest.judge)
+            assert one.spells == alone(history, score.astype(np.float32), threshold, manifest.judging["risk"].policy)
             raised += len(one.spells)
     assert raised > 20
 

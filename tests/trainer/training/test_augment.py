@@ -43,7 +43,13 @@ def test_a_history_that_is_scored_can_meet_no_augmentation() -> None:
 def outcome(config: Config, parts: Parts) -> tuple[bytes, bytes, list[float], int, object]:
     bundle, curves, starts = train_bundle(config, parts, "0" * 64)
     manifest = bundle.manifest
-    return bundle.model, bundle.model_fp32, curves.rmse, len(starts), (manifest.warmup_rows, manifest.thresholds)
+    return (
+        bundle.model,
+        bundle.model_fp32,
+        curves.rmse,
+        len(starts),
+        (manifest.warmup_rows, manifest.judging["risk"].thresholds),
+    )
 
 
 @pytest.mark.slow

@@ -86,7 +86,7 @@ def test_a_bundle_is_stopped_by_its_calibration_devices() -> None:
     parts = split(fleet(), CONFIG.split)
     bundle, curves, _ = train_bundle(CONFIG, parts, "0" * 64)
     assert len(curves.mean_lead) == len(curves.loss) > 0
-    assert max(curves.mean_lead) <= bundle.manifest.thresholds.h_max_s
+    assert max(curves.mean_lead) <= bundle.manifest.judging["risk"].thresholds.h_max_s
 
 
 @pytest.mark.parametrize(

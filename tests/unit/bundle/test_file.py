@@ -203,8 +203,8 @@ def test_a_table_without_failures_and_time_in_alarm_is_read_as_not_measured(tmp_
         del row["false_alarm_s"]
     (tmp_path / "older.fwb").write_bytes(packed(manifest))
     older = file.read(tmp_path / "older.fwb").manifest
-    assert (older.thresholds.failures, older.unfailed_s) == (None, ())
-    assert {row.false_alarm_s for row in older.thresholds.rows} == {None}
+    assert (older.judging["risk"].thresholds.failures, older.unfailed_s) == (None, ())
+    assert {row.false_alarm_s for row in older.judging["risk"].thresholds.rows} == {None}
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def toy(monkeypatch):
 
 def played(model: bytes):
     manifest = small_manifest()
-    own = Model("main", CoreBundle(manifest, "d" * 64), Engine(model, manifest), 0.5, (0,), ((0, 1, 2),))
+    own = Model("main", CoreBundle(manifest, "d" * 64), Engine(model, manifest), {"risk": 0.5}, (0,), ((0, 1, 2),))
     core = Core((SOURCE,), (own,), Bounds())
     rows = life("p1", 60)
     arrived_ns = [10**9 + 10**7 * index for index in range(len(rows))]

@@ -18,6 +18,7 @@ from agent.bundle.manifest import (
     ThresholdRow,
 )
 from agent.words import SourceChannel
+from tests.small_anomaly import HEAD, anomaly_manifest
 from tests.small_bundle import small_manifest
 
 SMALL = small_manifest()
@@ -28,15 +29,32 @@ def channel(**changes: object) -> tuple[Channel, ...]:
 
 
 def judge(**changes: object) -> JudgePolicy:
-    return msgspec.structs.replace(SMALL.judge, **changes)
+    return msgspec.structs.replace(SMALL.judging["risk"].policy, **changes)
 
 
 def table(*rows: ThresholdRow, **changes: object) -> dict[str, object]:
-    return {"thresholds": msgspec.structs.replace(SMALL.thresholds, **({"rows": rows} if rows else {}), **changes)}
+    return {
+        "thresholds": msgspec.structs.replace(
+            SMALL.judging["risk"].thresholds, **({"rows": rows} if rows else {}), **changes
+        )
+    }
 
 
 def row(threshold: float, **changes: object) -> ThresholdRow:
-    return msgspec.structs.replace(SMALL.thresholds.rows[0], threshold=threshold, **changes)
+    return msgspec.structs.replace(SMALL.judging["risk"].thresholds.rows[0], threshold=threshold, **changes)
+
+
+def head(**changes: object) -> dict[str, object]:
+    return {"anomaly": msgspec.structs.replace(HEAD, **changes)}
+
+
+def chart(**changes: object) -> dict[str, object]:
+    return head(charts=(msgspec.structs.replace(HEAD.charts[0], **changes),))
+
+
+def table_of_anomaly(*rows: ThresholdRow, **changes: object) -> dict[str, object]:
+    changes |= {"rows": rows} if rows else {}
+    return head(thresholds=msgspec.structs.replace(HEAD.thresholds, **changes))
 
 
 NAN, INF = float("nan"), float("inf")
@@ -104,6 +122,22 @@ WRONG: list[tuple[dict[str, object], str]] = [
     (table(exposure_s=1e-300), "is no exposure"),
     (table(h_min_s=60.0), "below h_max_s"),
     (table(exposure_s=0.0), "is no exposure"),
+    ({"risk": None}, "risk, judge and thresholds are there together"),
+    ({"judge": None}, "risk, judge and thresholds are there together"),
+    ({"risk": None, "judge": None, "thresholds": None}, "neither risk nor anomaly"),
+    (head(charts=()), "anomaly.charts has 0 charts, must be 1 to 16"),
+    (head(charts=HEAD.charts * 17), "anomaly.charts has 17 charts"),
+    (head(learning_rows=0), "anomaly.learning_rows is 0"),
+    (head(policy=msgspec.structs.replace(HEAD.policy, horizon=1)), "anomaly.policy.horizon is 1, must be 0"),
+    (head(policy=msgspec.structs.replace(HEAD.policy, n=33)), "anomaly: judge: m 2 of n 33"),
+    (chart(ahead=1), "anomaly.charts[0].ahead is 1, must be 0 to 0 for 'level'"),
+    (chart(residual="forecast"), "anomaly.charts[0].ahead is 0, must be 1 to 1024 for 'forecast'"),
+    (chart(rate=0.0), "anomaly.charts[0].rate is 0.0"),
+    (chart(scale=INF), "anomaly.charts[0].scale is inf"),
+    (chart(share=1.5), "anomaly.charts[0].share is 1.5"),
+    (table_of_anomaly(row(2.0, detected=1)), "anomaly: thresholds: the row at 2.0"),
+    (table_of_anomaly(row(2.0, detected=0), failures=1), "1 failures of 10 devices cannot be, on the basis of normal"),
+    (table_of_anomaly(row(1e12, detected=0)), "anomaly: thresholds must rise strictly, within 0 and 1e+12"),
     ({"lives_s": (100.0, -1.0)}, "lives_s"),
     ({"unfailed_s": (0.0,)}, "unfailed_s"),
     ({"metrics": {"rmse": NAN}}, "metrics.rmse"),
@@ -117,6 +151,18 @@ def changed(changes: dict[str, object]) -> Manifest:
 def test_the_small_manifest_makes_sense():
     assert manifest_rules.faults(SMALL) == []
     assert manifest_rules.faults(changed({"rul": None})) == []
+
+
+@pytest.mark.parametrize("with_risk", [False, True])
+def test_a_manifest_with_the_head_anomaly_makes_sense(with_risk):
+    manifest = anomaly_manifest(with_risk=with_risk)
+    assert manifest_rules.faults(manifest) == []
+    assert [*manifest.judging] == (["risk", "anomaly"] if with_risk else ["anomaly"])
+
+
+def test_more_fault_intervals_than_devices_may_have_been_warned_of():
+    of_intervals = table_of_anomaly(row(2.0, detected=30), failures=48, basis="intervals")
+    assert manifest_rules.faults(changed(of_intervals)) == []
 
 
 @pytest.mark.parametrize(("changes", "words"), WRONG, ids=[words for _, words in WRONG])

@@ -138,7 +138,7 @@ def test_the_extremes_that_are_accepted_run(tmp_path, tables, source):
     manifest = small_manifest()
     if source in CLOCK_SOURCES:
         spans = {"cadence": Cadence(SPAN_S_MAX, SPAN_S_MAX), "time_unit": "s"}
-        judge = msgspec.structs.replace(manifest.judge, clear_after_s=SPAN_S_MAX)
+        judge = msgspec.structs.replace(manifest.judging["risk"].policy, clear_after_s=SPAN_S_MAX)
         manifest = msgspec.structs.replace(manifest, judge=judge, **spans)
     write_small_bundle(tmp_path / "small.fwb", manifest)
     table, _, keys = tables.partition("\n")

@@ -16,7 +16,7 @@ OVER, BETWEEN, UNDER = 0.6, 0.45, 0.1  # threshold 0.5, clears under 0.4
 
 def judge(evidence, slots, t_ns, quality, risk, threshold, policy):
     """As a predictor does for the head `risk`."""
-    value, level = risk[:, policy.horizon], severity_level(risk, policy)
+    value, level = risk[:, policy.horizon], severity_level(risk, policy, 0.5)
     return judge_values(evidence, slots, t_ns, quality, value, level, threshold, policy)
 
 
@@ -71,7 +71,7 @@ def test_a_row_that_is_not_ok_interrupts_clearing():
 
 def test_severity_is_the_shortest_horizon_that_is_more_likely_than_not():
     risk = np.float32([[0.6, 0.7, 0.8], [0.1, 0.7, 0.8], [0.1, 0.2, 0.8], [0.1, 0.2, 0.3]])
-    assert severity_level(risk, POLICY).tolist() == [3, 2, 1, 0]
+    assert severity_level(risk, POLICY, 0.5).tolist() == [3, 2, 1, 0]
 
 
 def test_severity_rises_only_when_two_rows_agree_and_never_falls():

@@ -7,7 +7,7 @@ from agent.bundle.manifest import ThresholdRow, ThresholdTable
 from agent.judge.threshold import choose, finest_budget, parse_budget, verdict
 from tests.small_bundle import small_manifest
 
-TABLE = small_manifest().thresholds  # 0.2: 9 false alarms, 0.5: 2, 0.8: none, over 2000 cycles
+TABLE = small_manifest().judging["risk"].thresholds  # 0.2: 9 false alarms, 0.5: 2, 0.8: none, over 2000 cycles
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def assessed(tmp_path_factory):
 
     def of(budget: str = "1 per 1000 cycles", recorded=FLEET, truth=TRUTH) -> Replay:
         allowed = parse_budget(budget, fleet_size=len(recorded))
-        chosen = choose(bundle.manifest.thresholds, allowed)
+        chosen = choose(bundle.manifest.judging["risk"].thresholds, allowed)
         rows = stream(recorded, source_for(bundle.manifest, "rig/{device}/cycle"))
         return assess(
             bundle, "inline", allowed, chosen, play_inline(bundle, bundle.model, rows, chosen.threshold), truth

@@ -9,7 +9,7 @@ from tests.small_bundle import small_manifest
 
 def unit(time_unit: str, h_max_s: float):
     manifest = small_manifest()
-    thresholds = msgspec.structs.replace(manifest.thresholds, h_max_s=h_max_s)
+    thresholds = msgspec.structs.replace(manifest.judging["risk"].thresholds, h_max_s=h_max_s)
     return unit_of(msgspec.structs.replace(manifest, time_unit=time_unit, thresholds=thresholds))
 
 

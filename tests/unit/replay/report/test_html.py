@@ -30,7 +30,7 @@ def bundle(tmp_path_factory):
 
 def found(bundle, recorded, truth, budget: str = "1 per 1000 cycles") -> Replay:
     allowed = parse_budget(budget, fleet_size=len(recorded))
-    chosen = choose(bundle.manifest.thresholds, allowed)
+    chosen = choose(bundle.manifest.judging["risk"].thresholds, allowed)
     played = play_inline(bundle, bundle.model, stream(recorded, SOURCE), chosen.threshold)
     return assess(bundle, "inline", allowed, chosen, played, truth)
 

@@ -27,7 +27,7 @@ def replay(tmp_path_factory) -> Replay:
     bundle = file.read(write_small_bundle(tmp_path_factory.mktemp("bundle") / "small.fwb"))
     recorded = [worn("cut", 20), worn("p10", 90), worn("p9", 90, wear_from=900), worn("sound", 60, wear_from=900)]
     allowed = parse_budget(BUDGET, fleet_size=len(recorded))
-    chosen = choose(bundle.manifest.thresholds, allowed)
+    chosen = choose(bundle.manifest.judging["risk"].thresholds, allowed)
     rows = stream(recorded, source_for(bundle.manifest, "rig/{device}/cycle"))
     played = play_inline(bundle, bundle.model, rows, chosen.threshold)
     truth = {"cut": 400.0, "p10": 90.0, "p9": 90.0, "sound": None}
