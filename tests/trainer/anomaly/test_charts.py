@@ -90,7 +90,7 @@ def by_rows(of: Bank, x, forecasts, lost):
     return np.array(found), np.array(waits)
 
 
-@settings(max_examples=12)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0, 0.4), st.sampled_from([1.0, 0.3]))
 def test_whole_histories_give_what_the_equations_give_row_by_row(seed, share_missing, own):
     draw = np.random.default_rng(seed)
