@@ -20,6 +20,7 @@ from agent.config.settings import Settings
 from agent.config.summary import report, text
 from agent.errors import ConfigurationRefused, ForewarnError, StateRefused
 from agent.intervene import intervene
+from agent.label_alerts import export, label
 from agent.list_alerts import alerts
 from agent.list_interventions import interventions
 from agent.log import configure
@@ -127,6 +128,8 @@ def run(file: Path) -> None:
     sys.exit(run_agent(settings, partial(config.examine, file, os.environ), configure()))
 
 
+alerts.add_command(label)
+alerts.add_command(export)
 main.add_command(alerts)
 main.add_command(intervene)
 main.add_command(interventions)

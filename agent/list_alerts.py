@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from agent.words import MAIN_MODEL, AlertEvent, AlertKey
 POLL_S = 0.2
 
 
-@click.command(short_help="List the standing alerts, or watch them change.")
+@click.group(short_help="List the standing alerts, or watch them change.", invoke_without_command=True)
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path),
@@ -30,13 +30,17 @@ POLL_S = 0.2
 )
 @click.option("--watch", is_flag=True, help="Go on with each change as it happens, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of alerts; with --watch one object a line.")
-def alerts(state_dir: Path, watch: bool, as_json: bool) -> None:
+@click.pass_context
+def alerts(context: click.Context, state_dir: Path, watch: bool, as_json: bool) -> None:
     """\b
     forewarn alerts --watch
 
     List the standing alerts from the agent's state directory, beside a running agent or without one. With --watch a
-    terminal shows the list anew with each change; elsewhere each change is a line.
+    terminal shows the list anew with each change; elsewhere each change is a line. An alert that was labelled good or
+    bad says so.
     """
+    if context.invoked_subcommand:
+        return
     with closing(AlertTable(state_dir / ALERT_TABLE)) as table:
         if watch:
             with suppress(KeyboardInterrupt):
@@ -47,10 +51,11 @@ def alerts(state_dir: Path, watch: bool, as_json: bool) -> None:
         return
     standing = rows.standing()
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode([_as_object(event) for event in standing])))
+        listed = [_as_object(event) | {"label": rows.verdicts.get(event.alert, "")} for event in standing]
+        click.echo(msgspec.json.format(msgspec.json.encode(listed)))
         return
     for event in standing:
-        click.echo(_line(event))
+        click.echo(_line(event, rows.verdicts))
     click.echo(f"{len(standing)} standing", err=True)
 
 
@@ -95,7 +100,7 @@ def _watch(table: AlertTable, *, as_json: bool) -> None:
             _show(rows)
         elif rows is not None:
             for change, event in changes(before, rows):
-                click.echo(_json_line(change, event) if as_json else f"{change:<10}{_line(event)}")
+                click.echo(_json_line(change, event) if as_json else f"{change:<10}{_line(event, rows.verdicts)}")
             before = by_key(rows)
         time.sleep(POLL_S)
 
@@ -104,15 +109,16 @@ def _show(rows: Rows) -> None:
     standing = rows.standing()
     click.clear()
     for event in standing:
-        click.echo(_line(event))
+        click.echo(_line(event, rows.verdicts))
     click.echo(f"{len(standing)} standing; Ctrl-C ends")
 
 
-def _line(event: AlertEvent) -> str:
+def _line(event: AlertEvent, verdicts: Mapping[str, str]) -> str:
     risk = ", ".join(f"{horizon} {value:.2f}" for horizon, value in _risk(event).items())
     by = "" if event.model == MAIN_MODEL else f"  model {event.model}"
+    label = f"  {verdicts[event.alert]}" if event.alert in verdicts else ""
     whose = f"{event.severity:<9}{event.device:<24} {event.source:<12}"
-    return f"{whose} risk {risk}  since {_since(event)}  {event.alert}{by}"
+    return f"{whose} risk {risk}  since {_since(event)}  {event.alert}{by}{label}"
 
 
 def _since(event: AlertEvent) -> str:

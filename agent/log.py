@@ -14,7 +14,7 @@ from structlog.typing import FilteringBoundLogger
 
 from agent.judge.threshold import Chosen, verdict
 from agent.reasons import REASONS, ReasonName
-from agent.words import Drop, DropCounts, Request, Shed, Taken
+from agent.words import AlertLabel, Drop, DropCounts, Request, Shed, Taken
 
 READER_PATIENCE_S = 0.1
 PIPE_BYTES = select.PIPE_BUF  # so much can be written without waiting, when anything can
@@ -217,31 +217,63 @@ class InterventionLog:
     def __init__(self, log: FilteringBoundLogger) -> None:
         self.n = 0
         self._log = log
-        self._since_s = -math.inf
-        self._n_said = self._n_unsaid = 0
+        self._ration = _Ration(log, "interventions_not_logged")
 
     def hear(self, taken: Taken, now_s: float) -> None:
         """Log what was done; now_s is monotonic."""
         ended = Counter((event.source, event.device, event.entry, event.cause) for event in taken.alerts)
         for label in taken.labels:
             self.n += 1
-            if now_s - self._since_s >= DROP_EVERY_S:
-                if self._n_unsaid:
-                    self._log.warning("interventions_not_logged", count=self._n_unsaid)
-                self._since_s, self._n_said, self._n_unsaid = now_s, 0, 0
-            if self._n_said == LABELS_SAID:
-                self._n_unsaid += 1
-                continue
-            self._n_said += 1
-            self._log.info(
-                "intervention_applied",
-                source=label.source,
-                device=_escaped(label.device),
-                kind=label.kind,
-                alerts_ended=ended[label.source, label.device, label.entry, label.kind],
-                is_known=label.is_known,
-                note=_escaped(label.note),
-            )
+            if self._ration.allows(now_s):
+                self._log.info(
+                    "intervention_applied",
+                    source=label.source,
+                    device=_escaped(label.device),
+                    kind=label.kind,
+                    alerts_ended=ended[label.source, label.device, label.entry, label.kind],
+                    is_known=label.is_known,
+                    note=_escaped(label.note),
+                )
+
+
+class LabelLog:
+    """One line for each label of an alert, as many as `InterventionLog` writes."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._ration = _Ration(log, "labels_not_logged")
+
+    def hear(self, label: AlertLabel, now_s: float, *, is_known: bool) -> None:
+        """Log one that was kept, or is of no known alert; now_s is monotonic."""
+        if not self._ration.allows(now_s):
+            return
+        texts = {"id": _escaped(label.alert), "by": _escaped(label.by), "note": _escaped(label.note)}
+        if is_known:
+            self._log.info("alert_labelled", source=label.source, label=label.label, **texts)
+        else:
+            next_step = "`forewarn alerts export --labels FILE` lists the alerts that can be labelled."
+            self._log.warning("label_refused", source=label.source, label=label.label, **texts, next_step=next_step)
+
+
+class _Ration:
+    """At most LABELS_SAID lines in DROP_EVERY_S; then one line `event` says how many more there were."""
+
+    def __init__(self, log: FilteringBoundLogger, event: str) -> None:
+        self._log = log
+        self._event = event
+        self._since_s = -math.inf
+        self._n_said = self._n_unsaid = 0
+
+    def allows(self, now_s: float) -> bool:
+        """Count a line, and say whether it is to be written."""
+        if now_s - self._since_s >= DROP_EVERY_S:
+            if self._n_unsaid:
+                self._log.warning(self._event, count=self._n_unsaid)
+            self._since_s, self._n_said, self._n_unsaid = now_s, 0, 0
+        is_allowed = self._n_said < LABELS_SAID
+        self._n_said += is_allowed
+        self._n_unsaid += not is_allowed
+        return is_allowed
 
 
 def _n_shed(item: tuple[tuple[str, str], tuple[str, int, int]]) -> int:

@@ -23,8 +23,9 @@ from agent.config.load import Examined
 from agent.config.plan import Plan, build, plan
 from agent.config.settings import Settings
 from agent.errors import ForewarnError
-from agent.log import STDERR, DropLog, InterventionLog, RequestLog, ShedLog, UndecodableLog, say_threshold
+from agent.log import STDERR, DropLog, InterventionLog, LabelLog, RequestLog, ShedLog, UndecodableLog, say_threshold
 from agent.publish.intervention import intervention_message
+from agent.publish.label import label_message
 from agent.publish.message import score_messages
 from agent.publish.mqtt import Output
 from agent.publish.sinks import SINKS, Opening, Sinks
@@ -117,6 +118,7 @@ class Daemon:
         self._shed_log = ShedLog(log)
         self._request_log = RequestLog(log)
         self._intervention_log = InterventionLog(log)
+        self._label_log = LabelLog(log)
         self._undecodable_log = UndecodableLog(log, settings.agent.undecodable_max)
         self._feed = Feed(self._inputs, self._core, self._finish, drop_log=self._drop_log, shed_log=self._shed_log)
         now_s = time.monotonic()
@@ -203,6 +205,10 @@ class Daemon:
         for label in taken.labels:
             payload = msgspec.json.encode(intervention_message(label))
             self._output.publish(self._topics.intervention, payload, retain=False)
+        for alert_label in taken.alert_labels:
+            said = label_message(alert_label, self._outbox.alert(alert_label.alert))
+            self._label_log.hear(alert_label, time.monotonic(), is_known=said.is_known)
+            self._output.publish(self._topics.label, msgspec.json.encode(said), retain=False)
         if self._settings.publish.scores == "all":
             for model, scores in zip(self._plan.models, taken.scores, strict=True):
                 manifest = model.bundle.manifest

@@ -28,6 +28,7 @@ TimeUnit = Literal["s", "ms", "us", "ns", "iso8601", "cycle", "arrival"]
 FirstSeen = Literal["unknown", "new"]
 Compression = Literal["none", "gzip", "zstd", "auto"]
 InterventionKind = Literal["repaired", "replaced", "inspected"]
+LabelKind = Literal["good", "bad", "note"]
 
 
 class Quality(IntEnum):
@@ -286,6 +287,24 @@ class InterventionLabel(NamedTuple):
     is_known: bool = True
 
 
+class AlertLabel(NamedTuple):
+    """What a person says of an alert; it changes no score and no alert.
+
+    alert   id
+    label   good: it was right; bad: it was a false alarm; note: a remark. Of good and bad the latest by `t_ns` counts
+    t_ns    when it was said, in ns since 1970
+    by      who says it, "" where nobody knows
+    source  whose command says it: only alerts of its own devices can be labelled
+    """
+
+    alert: str
+    label: LabelKind
+    t_ns: int
+    note: str = ""
+    by: str = ""
+    source: str = ""
+
+
 class Request(NamedTuple):
     """What a source's devices must be asked for: a message to the broker that the source is read from."""
 
@@ -298,11 +317,12 @@ class Request(NamedTuple):
 class Taken:
     """What an entry gives back.
 
-    scores     one a model, in the order of the models
-    forgotten  (source, device) that fell silent for good: what is kept of their alerts may go
-    requests   to be published to the brokers of their sources
-    labels     what was done to machines
-    rows       aligned rows in the source's columns, of a core that keeps them
+    scores        one a model, in the order of the models
+    forgotten     (source, device) that fell silent for good: what is kept of their alerts may go
+    requests      to be published to the brokers of their sources
+    labels        what was done to machines
+    rows          aligned rows in the source's columns, of a core that keeps them
+    alert_labels  what people say of alerts
     """
 
     scores: Sequence[Scores]
@@ -312,3 +332,4 @@ class Taken:
     requests: Sequence[Request] = ()
     labels: Sequence[InterventionLabel] = ()
     rows: Sequence[Any] = ()  # of agent.devices.rows.Rows, which is above this module
+    alert_labels: Sequence[AlertLabel] = ()

@@ -1,7 +1,7 @@
 """Commands to the agent as sources: what comes on their topics is input like any other, and has its place in the log.
 
-Each source with devices of its own has one for its commands, read from the same broker. Its name holds a `/`, which no
-name of a configuration does.
+Each source with devices of its own has one for its commands, and one for labels of its alerts, read from the same
+broker. Their names hold a `/`, which no name of a configuration does.
 """
 
 from typing import Final
@@ -9,6 +9,7 @@ from typing import Final
 from agent.config.settings import Agent, Publish, Settings
 from agent.config.source_settings import SourceSettings
 from agent.decode.command import COMMAND
+from agent.decode.label_command import LABEL_COMMAND
 from agent.words import Source
 
 COMMANDS: Final = "cmd/"  # the names of these sources begin with it
@@ -18,6 +19,11 @@ COMMAND_QOS: Final = 1
 def command_topic(publish: Publish, agent: Agent, source: str) -> str:
     """Where interventions in devices of a source are told."""
     return f"{command_root(publish, agent)}/intervention/{source}"
+
+
+def label_topic(publish: Publish, agent: Agent, source: str) -> str:
+    """Where alerts of a source's devices are labelled."""
+    return f"{command_root(publish, agent)}/label/{source}"
 
 
 def command_root(publish: Publish, agent: Agent) -> str:
@@ -35,5 +41,20 @@ def command_source(settings: Settings, owner: SourceSettings) -> Source:
         channels=(),
         tags=(("device", "device"),),
         codec=COMMAND,
+        joins=owner.name,
+    )
+
+
+def label_source(settings: Settings, owner: SourceSettings) -> Source:
+    """What brings labels of the alerts of `owner`."""
+    return Source(
+        name=f"{COMMANDS}label/{owner.name}",
+        topics=(label_topic(settings.publish, settings.agent, owner.name),),
+        time_field="t",
+        time_unit="iso8601",
+        channels=(),
+        tags=(("alert", "alert"),),
+        device="{alert}",
+        codec=LABEL_COMMAND,
         joins=owner.name,
     )

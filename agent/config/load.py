@@ -129,11 +129,8 @@ def _check_tables(gathered: Gathered) -> dict[str, Bundle]:
     if output is not None and "output" in values:
         faults += agree.broker_faults(("output",), output)
     faults += topics.topic_faults(sources, publish, brokers, output)
-    if (
-        agent is not None
-        and publish is not None
-        and _valid(Commands, values.get("commands", {})) == Commands(interventions=True)
-    ):
+    takes_commands = _valid(Commands, values.get("commands", {})) not in (None, Commands())
+    if agent is not None and publish is not None and takes_commands:
         faults += topics.command_faults(sources, publish, agent)
     for index, source in sources:
         faults += topics.name_faults(index, source)

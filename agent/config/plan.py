@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest
-from agent.config.commands import COMMAND_QOS, command_source
+from agent.config.commands import COMMAND_QOS, command_source, label_source
 from agent.config.plain import plain_channel, plain_source
 from agent.config.readers import Owner, Reader, Sources, owners, readers
 from agent.config.settings import Agent, Model, Settings
@@ -108,20 +108,24 @@ def plan(settings: Settings, bundles: Mapping[str, Bundle], *, reads_all: bool =
     ]
     parts = sorted((index, source, rows) for rows in read for index, source in rows.parts)
     place = {index: place for place, (index, _, _) in enumerate(parts)}
-    targets = [rows.owner.source for rows in read] if settings.commands.interventions else []
+    targets = [rows.owner.source for rows in read]
+    commands = [
+        *((owner, command_source(settings, owner)) for owner in targets if settings.commands.interventions),
+        *((owner, label_source(settings, owner)) for owner in targets if settings.commands.labels),
+    ]
     return Plan(
         models=tuple(_model(model, bundles[model.settings.name], read, place) for model in every),
         sources=(
             *(_source(index, source, rows) for index, source, rows in parts),
-            *(command_source(settings, owner) for owner in targets),
+            *(source for _, source in commands),
         ),
         subscriptions=(
             *(Subscription(source.broker, source.qos, source.overload, source.rate_max) for _, source, _ in parts),
-            *(Subscription(owner.broker, COMMAND_QOS, owner.overload, 0) for owner in targets),
+            *(Subscription(owner.broker, COMMAND_QOS, owner.overload, 0) for owner, _ in commands),
         ),
         names=(
             *(tuple(name for (of, _), name in rows.columns.items() if of == index) for index, _, rows in parts),
-            *(() for _ in targets),
+            *(() for _ in commands),
         ),
     )
 

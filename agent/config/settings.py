@@ -167,6 +167,11 @@ class Commands(Table):
         description="Whether it takes interventions from `PREFIX/NODE/cmd/intervention/SOURCE`, as `forewarn "
         "intervene` sends them. Whoever may publish there can end alerts: see [interventions](interventions.md).",
     )
+    labels: bool = Field(
+        default=False,
+        description="Whether it takes labels of alerts from `PREFIX/NODE/cmd/label/SOURCE`, as `forewarn alerts label` "
+        "sends them: see [labels](labels.md).",
+    )
 
 
 class Settings(BaseSettings):

@@ -12,6 +12,7 @@ from agent.config.plan import Plan, PlannedModel
 from agent.config.problem import Problem
 from agent.config.quantity import format_duration
 from agent.decode.command import COMMAND
+from agent.decode.label_command import LABEL_COMMAND
 from agent.decode.topic import Pattern
 from agent.judge.threshold import Basis, Chosen, verdict
 from agent.words import AlignRule
@@ -179,6 +180,8 @@ def _source(read: Subscribes, *, of_several: bool) -> str:
     more = f" and {len(channels) - CHANNELS_SHOWN} more" if len(channels) > CHANNELS_SHOWN else ""
     if read.codec == COMMAND:
         return f"{read.source}: interventions in devices of {read.joins}, by command"
+    if read.codec == LABEL_COMMAND:
+        return f"{read.source}: labels of alerts of {read.joins}, by command"
     read_from = f" from {read.broker}" if of_several else ""
     what = ", ".join(channels[:CHANNELS_SHOWN]) + more or "no channel"
     rows = f"into the rows of {read.joins}" if read.joins else read.rows

@@ -49,7 +49,7 @@ from agent.decode.readings import Readings
 from agent.devices.rows import Rows
 from agent.devices.slots import GONE, NEVER, NO_SOURCE, OWNER
 from agent.drops import Drops, count_drops, used_readings, without_idle_doubts
-from agent.words import AlertEvent, DropCounts, Int64, InterventionLabel, Request, Scores, Source, Taken
+from agent.words import AlertEvent, AlertLabel, DropCounts, Int64, InterventionLabel, Request, Scores, Source, Taken
 
 OF_CODECS, WAITING = "codec/", "align/waiting"  # memories: of a source's codec, and the readings that wait
 OTHER_BUNDLE = "the states in the snapshot are of another bundle"
@@ -214,6 +214,7 @@ class Core:
         drops: list[Drops] = []
         requests: list[Request] = []
         labels: list[InterventionLabel] = []
+        alert_labels: list[AlertLabel] = []
         rows: list[Rows] = []
         start = 0
         while start < len(topics):
@@ -223,6 +224,7 @@ class Core:
             end = int(np.searchsorted(log_times, self._next_tick_ns))
             readings = self._intake.read(topics[start:end], payloads[start:end], log_times[start:end], messages.among)
             requests += [Request(self._names[source], *message) for source, message in readings.requests]
+            alert_labels += [label._replace(source=self._names[source]) for _, source, label in readings.labels]
             stepped = interventions.step(self._stepper, readings, log_times[start:end], self.entry)
             parts.append(stepped.scores)
             alerts += stepped.alerts
@@ -236,7 +238,7 @@ class Core:
         self._count_evicted()
         samples = count_drops(drops, topics, self._names, self.counts, DROP_SAMPLES_MAX)
         scored = [concatenated(one) for one in zip(*parts, strict=True)] if parts else self._no_scores()
-        return Taken(scored, alerts, samples, forgotten, requests, labels, rows)
+        return Taken(scored, alerts, samples, forgotten, requests, labels, rows, alert_labels)
 
     def _said(self, messages: Messages, start: int, readings: Readings, left_out: Sequence[Drops]) -> list[Drops]:
         """What is said of the messages from `start` on, now that it is settled which of their readings are used."""

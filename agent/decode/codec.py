@@ -1,12 +1,13 @@
 """The protocol of a codec, and the codecs there are."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
 
 from agent.decode.cbor import CborCodec
 from agent.decode.command import COMMAND, CommandCodec
 from agent.decode.influx import InfluxCodec
 from agent.decode.json import JsonCodec
+from agent.decode.label_command import LABEL_COMMAND, LabelCommandCodec
 from agent.decode.msgpack import MsgpackCodec
 from agent.decode.packed_float32 import PackedFloat32Codec
 from agent.decode.readings import Batch, Decoded
@@ -70,10 +71,11 @@ CODECS: dict[str, type[Codec]] = {
     "text": TextValueCodec,
     "sparkplug": SparkplugCodec,
 }
+OF_COMMANDS: dict[str, Callable[[Source], Decoder]] = {COMMAND: CommandCodec, LABEL_COMMAND: LabelCommandCodec}
 TREES = frozenset({"json", "cbor", "msgpack"})  # codecs whose fields are paths
 SEVERAL_TOPICS = frozenset({"sparkplug"})  # codecs whose devices send on several topics, one a kind of message
 
 
 def codec_of(source: Source) -> Decoder:
-    """What reads the source's payloads: one of CODECS, or that of commands, which no configuration names."""
-    return CommandCodec(source) if source.codec == COMMAND else CODECS[source.codec](source)
+    """What reads the source's payloads: one of CODECS, or of those of commands, which no configuration names."""
+    return OF_COMMANDS[source.codec](source) if source.codec in OF_COMMANDS else CODECS[source.codec](source)

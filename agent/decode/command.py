@@ -6,7 +6,8 @@ A command is a message like any other, so it has its place in the input log, and
 schema is docs/schemas/cmd.schema.json.
 """
 
-from typing import Annotated, Final
+from collections.abc import Callable
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -19,6 +20,7 @@ from agent.words import InterventionKind, Source
 
 COMMAND: Final = "command"
 NOTE_CHARS_MAX: Final = 500
+Read = TypeVar("Read")
 
 
 class InterventionCommand(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -48,7 +50,7 @@ class CommandCodec:
         interventions: list[Intervened] = []
         for row, payload in enumerate(batch.payloads):
             try:
-                command = _command(payload)
+                command = read_command(payload, _decode)
                 t_ns = self._t_ns(command.t, int(batch.arrived_ns[row]))
             except Unread as error:
                 faults.append(Fault(row, error.reason, str(error)))
@@ -71,12 +73,12 @@ class CommandCodec:
             raise Unread("impossible_time", str(error)) from None
 
 
-def _command(payload: bytes) -> InterventionCommand:
-    """Raises Unread."""
+def read_command(payload: bytes, decode: Callable[[bytes], Read]) -> Read:
+    """A command as a typed JSON decoder reads it. Raises Unread."""
     if not payload:
         raise Unread("empty", "no command")
     try:
-        return _decode(payload)
+        return decode(payload)
     except msgspec.ValidationError as error:
         raise Unread("wrong_type", str(error)) from None
     except Unreadable as error:

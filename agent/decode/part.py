@@ -26,7 +26,7 @@ from agent.decode.undecodable import Undecodable
 from agent.drops import Drops, SingleDrop
 from agent.reasons import REASONS, ReasonName
 from agent.values.numbers import engineering_units
-from agent.words import Bool, Devices, Float32, Int64, Source
+from agent.words import AlertLabel, Bool, Devices, Float32, Int64, Source
 
 OF_ONE_DEVICE_MAX = 300  # readings of a payload: each is a step of its own, all of them about 45 ms, and others wait
 POINTS_MAX = OF_ONE_DEVICE_MAX  # of a grid that the readings of a payload pass: each is a row
@@ -54,6 +54,7 @@ class Part(msgspec.Struct, frozen=True):
     drops: Sequence[Drops] = ()
     interventions: Sequence[Intervention] = ()
     requests: Sequence[tuple[str, bytes]] = ()
+    labels: Sequence[tuple[int, int, AlertLabel]] = ()
     is_one_each: bool = False
 
 
@@ -94,7 +95,8 @@ class Reader:
         of_reading = message if row is None else message[row]
         part = Part(self._index, of_reading, device, decoded.t_ns, x, is_one_each=row is None)
         is_misnamed = None if has_ids else self._misnamed(device)
-        is_plain = not decoded.faults and not decoded.interventions and not decoded.requests and is_misnamed is None
+        has_more = decoded.faults or decoded.interventions or decoded.requests or decoded.labels
+        is_plain = not has_more and is_misnamed is None
         if is_plain and not np.count_nonzero(np.isnan(x)) and not np.count_nonzero(decoded.t_ns < 0):
             self.undecodable.add(len(batch.payloads), ())
             return part
@@ -120,7 +122,7 @@ class Reader:
         faults += [fault for fault in decoded.faults if not REASONS[fault.reason].is_used]
         used_rows, bad_rows = (np.zeros(len(batch.payloads), np.bool_) for _ in range(2))
         used_rows[row[is_used]] = True
-        used_rows[[row for row, *_ in interventions]] = True
+        used_rows[[row for row, *_ in (*interventions, *decoded.labels)]] = True
         bad_rows[row] = True
         bad_rows[[fault.row for fault in faults]] = True
         nothing = {one.row: one for one in decoded.faults if not (bad_rows[one.row] or used_rows[one.row])}
@@ -148,6 +150,7 @@ class Reader:
             drops=[group for group in groups if len(group.message)],
             interventions=[one for _, one in interventions],
             requests=decoded.requests,
+            labels=[(int(message[row]), self._owner, label) for row, label in decoded.labels],
         )
 
     def _misnamed(self, device: Devices) -> Bool | None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from agent.drops import Drops
 from agent.reasons import ReasonName
-from agent.words import Bool, Devices, Float32, Int64, InterventionKind
+from agent.words import AlertLabel, Bool, Devices, Float32, Int64, InterventionKind
 
 READINGS_MAX: Final = 4096  # of one payload
 CELLS_MAX: Final = 2**16  # its readings times channels: twice the numbers that 64 KiB can hold
@@ -73,6 +73,7 @@ class Decoded(msgspec.Struct, frozen=True):
     device  [n]             ids that the payloads name; None where the topic's device is the one that is meant
     interventions           in the order of the payloads; a payload may bring one instead of a reading, or beside it
     requests                (topic, payload) of messages that the devices must be sent
+    labels                  (row, what is said of an alert); a payload brings one at most, and nothing else
     """
 
     row: Int64 | None
@@ -82,6 +83,7 @@ class Decoded(msgspec.Struct, frozen=True):
     device: Devices | None = None
     interventions: Sequence[Intervened] = ()
     requests: Sequence[tuple[str, bytes]] = ()
+    labels: Sequence[tuple[int, AlertLabel]] = ()
 
 
 class Intervention(NamedTuple):
@@ -107,6 +109,7 @@ class Readings(msgspec.Struct, frozen=True):
     drops                    messages that were left out, and those that are doubted but used
     interventions            in the order of the messages
     requests                 (source, (topic, payload)) of messages that devices must be sent
+    labels                   (message, source, what is said of an alert) in the order of the messages
     """
 
     message: Int64
@@ -117,6 +120,7 @@ class Readings(msgspec.Struct, frozen=True):
     drops: list[Drops]
     interventions: Sequence[Intervention] = ()
     requests: Sequence[tuple[int, tuple[str, bytes]]] = ()
+    labels: Sequence[tuple[int, int, AlertLabel]] = ()
 
     def only(self, kept: Bool | slice) -> "Readings":
         """The readings where `kept` bool [n] says so, or those of a slice, with all drops."""
@@ -129,6 +133,7 @@ class Readings(msgspec.Struct, frozen=True):
             drops=self.drops,
             interventions=self.interventions,
             requests=self.requests,
+            labels=self.labels,
         )
 
     def drop(self, rows: Int64, reason: ReasonName, detail: Callable[..., str], *values: Any) -> None:

@@ -39,6 +39,10 @@ class Topics:
         return f"{self.root}/intervention"
 
     @property
+    def label(self) -> str:
+        return f"{self.root}/label"
+
+    @property
     def alerts(self) -> str:
         """The filter of every standing alert."""
         return f"{self.root}/alert/#"

@@ -5,21 +5,34 @@ again when there is another one under its name.
 """
 
 import sqlite3
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.errors import StateRefused
 from agent.store.database import BUSY_TIMEOUT_S
 from agent.store.migration import with_outputs
-from agent.store.schema import ALERTS, ALERTS_OF_OLDER, FIRST_WITH_MODELS, Unusable, read_alert
+from agent.store.schema import (
+    ALERTS,
+    ALERTS_OF_OLDER,
+    FIRST_WITH_LABELS,
+    FIRST_WITH_MODELS,
+    VERDICT,
+    Unusable,
+    read_alert,
+)
 from agent.words import AlertEvent
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The last event of every key, by source and device."""
+    """The last event of every key, by source and device.
+
+    verdicts  of standing alerts that people called good or bad: the later one, by the alert's id
+    """
 
     events: list[AlertEvent]
+    verdicts: Mapping[str, str] = field(default_factory=dict)
 
     def standing(self) -> list[AlertEvent]:
         return [event for event in self.events if event.state != "normal"]
@@ -66,11 +79,15 @@ class AlertTable:
         version: int = self._db.execute("PRAGMA data_version").fetchone()[0]
         if version == self._version:
             return None
-        is_older = 0 < self._db.execute("PRAGMA user_version").fetchone()[0] < FIRST_WITH_MODELS
+        schema = self._db.execute("PRAGMA user_version").fetchone()[0]
+        is_older = 0 < schema < FIRST_WITH_MODELS
         query = ALERTS_OF_OLDER if is_older else ALERTS  # until the agent of this version has started
         events = self._db.execute(f"{query} ORDER BY source, device, model, head").fetchall()
         if is_older:
             events = [(*columns, with_outputs(event)) for *columns, event in events]
         rows = Rows([read_alert(row) for row in events])
+        if schema >= FIRST_WITH_LABELS:
+            said = ((event.alert, self._db.execute(VERDICT, (event.alert,)).fetchone()) for event in rows.standing())
+            rows = replace(rows, verdicts={alert: verdict[0] for alert, verdict in said if verdict})
         self._version = version
         return rows

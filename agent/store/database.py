@@ -4,14 +4,17 @@ WAL with `synchronous=FULL`: a commit is on the disk when it returns. One thread
 """
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
+from agent.errors import StateRefused
 from agent.store.file import set_aside
 from agent.store.migration import OLDER, migrate
 from agent.store.schema import SCHEMA_VERSION, Unusable, check_rows, create
 
+Row = TypeVar("Row")
 BUSY_TIMEOUT_S = 30.0  # a person's shell may hold the database for a while
 
 
@@ -51,6 +54,25 @@ class Database:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+
+def read_beside(path: Path, since: int, read: Callable[[sqlite3.Connection], list[Row]]) -> list[Row]:
+    """What `read` finds in the database, at one moment, beside a running agent or without one.
+
+    since  the first version of the tables that has it; in an older one there is none of it yet
+
+    Raises StateRefused when there is no database, or none that can be read.
+    """
+    if not path.exists():
+        raise StateRefused(path, "is not there", next_step="Has the agent run with this agent.state_dir?")
+    try:
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as db:
+            db.execute("BEGIN")
+            return read(db) if db.execute("PRAGMA user_version").fetchone()[0] >= since else []
+    except (sqlite3.DatabaseError, Unusable) as error:
+        next_step = "May you read the folder? If the file is broken, the agent sets it aside when it starts."
+        raise StateRefused(path, f"cannot be read ({error})", next_step=next_step) from None
 
 
 def _open(path: Path) -> sqlite3.Connection:

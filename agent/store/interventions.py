@@ -2,13 +2,11 @@
 
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from agent.errors import StateRefused
-from agent.store.database import BUSY_TIMEOUT_S
-from agent.store.schema import INTERVENTIONS, Unusable, read_intervention
+from agent.store.database import read_beside
+from agent.store.schema import INTERVENTIONS, read_intervention
 from agent.words import InterventionLabel
 
 KEPT_MAX: Final = 100_000  # beyond it the oldest go
@@ -31,14 +29,8 @@ def read_interventions(path: Path) -> list[InterventionLabel]:
 
     Raises StateRefused when there is no table, or none that can be read.
     """
-    if not path.exists():
-        raise StateRefused(path, "is not there", next_step="Has the agent run with this agent.state_dir?")
-    try:
-        uri = f"{path.absolute().as_uri()}?mode=ro"
-        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S)) as db:
-            if db.execute("PRAGMA user_version").fetchone()[0] < _FIRST_WITH_THEM:
-                return []
-            return [read_intervention(row) for row in db.execute(f"{INTERVENTIONS} ORDER BY number")]
-    except (sqlite3.DatabaseError, Unusable) as error:
-        next_step = "May you read the folder? If the file is broken, the agent sets it aside when it starts."
-        raise StateRefused(path, f"cannot be read ({error})", next_step=next_step) from None
+    return read_beside(path, _FIRST_WITH_THEM, _read)
+
+
+def _read(db: sqlite3.Connection) -> list[InterventionLabel]:
+    return [read_intervention(row) for row in db.execute(f"{INTERVENTIONS} ORDER BY number")]

@@ -3,7 +3,7 @@
 Version 1 had a row a device and head, whatever its source. Version 2 named the source, and said of each row of the
 outbox in which chain it was and whether the broker had refused it. Both kept the messages of MQTT, the one sink of
 their time. Version 3 keeps events, and the alert's key has the model: a message becomes the event that gives it.
-Version 4 also keeps interventions.
+Version 4 also keeps interventions, version 5 every alert that was raised, and what people say of it.
 """
 
 import sqlite3
@@ -14,10 +14,21 @@ from urllib.parse import unquote
 import msgspec
 
 from agent.errors import Unreadable
-from agent.store.schema import INTERVENTION_TABLE, SCHEMA_VERSION, TABLES, Unusable, chain_of, check_rows
+from agent.store.labels import remember
+from agent.store.schema import (
+    ALERTS,
+    INTERVENTION_TABLE,
+    LABEL_TABLES,
+    SCHEMA_VERSION,
+    TABLES,
+    Unusable,
+    chain_of,
+    check_rows,
+    read_alert,
+)
 from agent.words import MAIN_MODEL, AlertEvent, AlertKey, BundleLabel, Severity
 
-OLDER = (1, 2, 3)
+OLDER = (1, 2, 3, 4)
 _SINK = "mqtt"
 _TO_3 = """
 ALTER TABLE alert RENAME TO old_alert;
@@ -110,7 +121,8 @@ def migrate(db: sqlite3.Connection, version: int) -> None:
         if version < 3:
             _to_events(db, version)
         else:
-            _run(db, INTERVENTION_TABLE)
+            _run(db, LABEL_TABLES if version == 4 else f"{INTERVENTION_TABLE}; {LABEL_TABLES}")
+        remember(db, [read_alert(row) for row in db.execute(ALERTS)])
         check_rows(db)
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     except BaseException as error:

@@ -1,6 +1,7 @@
 """Alert table and outbox in one SQLite database, changed together in one transaction a batch that has alerts.
 
-The table has one row a key (source, device, model, head): its standing alert, or the last one that ended. The outbox
+The table has one row a key (source, device, model, head): its standing alert, or the last one that ended; the history
+(labels.py) has every alert. The outbox
 keeps events until every sink has told them; each sink has a cursor of its own (cursor.py).
 """
 
@@ -9,11 +10,11 @@ from pathlib import Path
 
 import msgspec
 
-from agent.store import interventions
+from agent.store import interventions, labels
 from agent.store.cursor import Cursor
 from agent.store.database import Database
-from agent.store.schema import ALERTS, INTERVENTIONS, read_alert, read_intervention
-from agent.words import AlertEvent, InterventionLabel
+from agent.store.schema import ALERTS, HISTORY, INTERVENTIONS, read_alert, read_history, read_intervention
+from agent.words import AlertEvent, AlertLabel, InterventionLabel
 
 ALERT_TABLE = "alerts.db"  # in the state directory
 _ENDS_THE_KEY = ("forgotten", "source_removed", "model_removed")  # it starts as one never heard
@@ -55,11 +56,20 @@ class Outbox:
         """Events that the bound pushed out, added up over the sinks."""
         return sum(cursor.dropped for cursor in self._cursors.values())
 
-    def commit(self, events: Sequence[AlertEvent], labels: Sequence[InterventionLabel] = ()) -> None:
-        """Apply alert events to the table and make them due to every sink, and keep labels, in one transaction."""
+    def commit(
+        self,
+        events: Sequence[AlertEvent],
+        done: Sequence[InterventionLabel] = (),
+        said: Sequence[AlertLabel] = (),
+    ) -> None:
+        """Apply alert events to the table and make them due to every sink, in one transaction; `done` to machines and
+        `said` of alerts are kept in it too.
+        """
         with self._database.transaction() as db:
             stored = []
-            interventions.add(db, labels)
+            interventions.add(db, done)
+            labels.remember(db, events)
+            labels.add(db, said)
             for event in events:
                 data = msgspec.json.encode(event)
                 if event.cause in _ENDS_THE_KEY:
@@ -80,6 +90,11 @@ class Outbox:
         """Nobody needs the ended alerts of these (source, device) any more."""
         with self._database.transaction() as db:
             db.executemany("DELETE FROM alert WHERE source = ? AND device = ? AND NOT stands", devices)
+
+    def alert(self, alert: str) -> AlertEvent | None:
+        """The last event of an alert, standing or ended; None for one that nobody raised, or long ago."""
+        row = self._database.read(f"{HISTORY} WHERE alert = ?", alert).fetchone()
+        return row and read_history(row)
 
     def interventions_from(self, entry: int) -> list[InterventionLabel]:
         """Those of messages from this entry on, in their order."""

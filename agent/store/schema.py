@@ -3,7 +3,8 @@
 `alert` has a row a key (source, device, model, head): its standing alert, or the last one that ended. `event` keeps
 what some sink has not told yet, once for all sinks. `due` says what each sink is still to tell: an event, or, where
 `event` is NULL, what stands of a key now, as the table has it then. `chain` is the key as JSON: the events of one key
-leave in their order. `intervention` has what was done to machines, each once.
+leave in their order. `intervention` has what was done to machines, each once. `history` has the last event of each
+alert that was raised, also of those that ended long ago, and `label` what people said of them.
 
 SQLite has no checksum: a bit that flips within a value leaves a database that is whole for SQLite. So each event is
 held against the columns beside it, and what is due against the events.
@@ -14,16 +15,24 @@ import sqlite3
 import msgspec
 
 from agent.errors import Unreadable
-from agent.words import MAIN_MODEL, AlertEvent, AlertKey, InterventionLabel
+from agent.words import MAIN_MODEL, AlertEvent, AlertKey, AlertLabel, InterventionLabel
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 FIRST_WITH_MODELS = 3  # version whose alerts have the model in their key
+FIRST_WITH_LABELS = 5
 INTERVENTION_TABLE = """CREATE TABLE intervention (
     number INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, device TEXT NOT NULL, kind TEXT NOT NULL,
     t_ns INTEGER NOT NULL, time_unit TEXT NOT NULL, note TEXT NOT NULL, entry INTEGER NOT NULL,
     UNIQUE (source, device, kind, t_ns)
 );
 CREATE INDEX intervention_entry ON intervention (entry)"""
+LABEL_TABLES = """CREATE TABLE history (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, alert TEXT NOT NULL UNIQUE, source TEXT NOT NULL, event BLOB NOT NULL
+);
+CREATE TABLE label (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, alert TEXT NOT NULL, label TEXT NOT NULL, t_ns INTEGER NOT NULL,
+    note TEXT NOT NULL, said_by TEXT NOT NULL, UNIQUE (alert, label, t_ns)
+)"""
 TABLES = f"""
 CREATE TABLE alert (
     source TEXT NOT NULL, device TEXT NOT NULL, model TEXT NOT NULL, head TEXT NOT NULL, stands INTEGER NOT NULL,
@@ -38,10 +47,14 @@ CREATE INDEX due_event ON due (event);
 CREATE INDEX due_chain ON due (sink, chain, number);
 CREATE INDEX due_parked ON due (sink, parked, number);
 {INTERVENTION_TABLE};
+{LABEL_TABLES};
 """
 ALERTS = "SELECT source, device, model, head, stands, t_ns, event FROM alert"
 ALERTS_OF_OLDER = f"SELECT source, device, '{MAIN_MODEL}' AS model, head, stands, t_ns, event FROM alert"
 INTERVENTIONS = "SELECT source, device, t_ns, kind, entry, time_unit, note FROM intervention"
+HISTORY = "SELECT alert, source, event FROM history"
+VERDICT = "SELECT label FROM label WHERE alert = ? AND label != 'note' ORDER BY t_ns DESC, number DESC LIMIT 1"
+LABELS = "SELECT alert, label, t_ns, note, said_by FROM label"
 _COLUMNS = ("source", "device", "model", "head", "stands", "t_ns")
 
 
@@ -87,6 +100,23 @@ def read_intervention(row: tuple[str, str, int, str, int, str, str]) -> Interven
         raise Unusable(f"the intervention in {row[1]!r} of {row[0]!r} is broken: {error}") from None
 
 
+def read_history(row: tuple[str, str, bytes]) -> AlertEvent:
+    """The event of a row of HISTORY. Raises Unusable when it is not the one of its columns."""
+    alert, source, data = row
+    event = read_event(data, f"the alert {alert!r} of its history")
+    if (event.alert, event.source) != (alert, source):
+        raise Unusable(f"the alert {alert!r} of {source!r} is broken: its event says {event.alert!r}, {event.source!r}")
+    return event
+
+
+def read_label(row: tuple[str, str, int, str, str]) -> AlertLabel:
+    """The label of a row of LABELS, without the source. Raises Unusable when it is none."""
+    try:
+        return msgspec.convert((*row, ""), AlertLabel)
+    except msgspec.ValidationError as error:
+        raise Unusable(f"the label of the alert {row[0]!r} is broken: {error}") from None
+
+
 def create(db: sqlite3.Connection) -> None:
     """The tables of a new database."""
     db.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
@@ -107,6 +137,10 @@ def check_rows(db: sqlite3.Connection) -> None:
             raise Unusable(f"row {number} of its outbox is broken: {sink!r}, event {event_number}, {chain!r}")
     for row in db.execute(f"{INTERVENTIONS} ORDER BY number"):
         read_intervention(row)
+    for row in db.execute(HISTORY):
+        read_history(row)
+    for row in db.execute(LABELS):
+        read_label(row)
     db.execute("SAVEPOINT before")  # and a new one can be added
     db.execute("INSERT INTO event (kind, event) VALUES ('', x'')")
     db.execute("INSERT INTO due (sink, event, chain) VALUES ('', last_insert_rowid(), '')")

@@ -60,9 +60,9 @@ class SnapshotDurability:
             self._write()  # else the next start finds alerts in the old one that the table knows no more
 
     def before_acknowledge(self, taken: Taken) -> None:
-        """Alerts, and what was done to machines: states may be lost up to the last snapshot, and then say `gap`."""
-        if taken.alerts or taken.labels:
-            self._outbox.commit(taken.alerts, taken.labels)
+        """Alerts, labels, what was done to machines: states may be lost up to the last snapshot, and then say `gap`."""
+        if taken.alerts or taken.labels or taken.alert_labels:
+            self._outbox.commit(taken.alerts, taken.labels, taken.alert_labels)
         if taken.forgotten:
             self._outbox.forget(taken.forgotten)
 

@@ -11,7 +11,7 @@ from tests.broker.listener import Heard
 from tests.broker.running_agent import ROOT
 
 FOLDER = Path(__file__).parents[2] / "docs" / "schemas"
-KINDS = ("available", "instance", "status", "alert", "event", "score", "intervention", "cmd")
+KINDS = ("available", "instance", "status", "alert", "event", "score", "intervention", "label", "cmd", "cmd_label")
 _FORMATS = FormatChecker([])
 
 
@@ -27,8 +27,9 @@ VALIDATORS = {
 
 
 def kind_of(topic: str) -> str:
-    """The level of a topic after that of the node."""
-    return topic.removeprefix(f"{ROOT}/").split("/")[0]
+    """The level of a topic after that of the node; labels are commands of a form of their own."""
+    first, *below = topic.removeprefix(f"{ROOT}/").split("/")
+    return "cmd_label" if (first, *below[:1]) == ("cmd", "label") else first
 
 
 def faults(topic: str, payload: bytes) -> list[str]:

@@ -18,13 +18,17 @@ from tests.small_bundle import small_manifest
 from tests.streams import life
 
 INSPECTED = (f"{ROOT}/cmd/intervention/press", b'{"device":"p9","kind":"inspected","t":100}')
+LABEL = (
+    f"{ROOT}/cmd/label/press",
+    b'{"alert":"0f","label":"note","note":"wet","t":"2026-11-28T06:30:00Z","by":"anna"}',
+)
 TOPICS = (FOLDER.parent / "topics.md").read_text()
 
 
 @pytest.fixture
 def commanded(broker, make_agent):
     """An agent that takes commands."""
-    one = make_agent(configuration(broker.port) + "[commands]\ninterventions = true\n")
+    one = make_agent(configuration(broker.port) + "[commands]\ninterventions = true\nlabels = true\n")
     one.go()
     return one
 
@@ -56,7 +60,8 @@ def test_all_kinds_of_real_traffic_fit(commanded):
     """A machine that wears out, is mended and clears, and is inspected; a clean stop. The fixture checks it all."""
     agent = commanded
     agent.feed(life("p1", 60) + life("p1", 40, start=61, wear_from=1000))
-    agent.feed([INSPECTED])
+    known = json.dumps({"alert": agent.events()[0]["alert"], "label": "bad"}).encode()
+    agent.feed([INSPECTED, LABEL, (LABEL[0], known)])
     agent.stop()
     agent.listener.wait_for(lambda one: one.payload == b"stopped", "stopped")
     assert {kind_of(one.topic) for one in agent.listener.heard} == set(KINDS)
@@ -66,10 +71,10 @@ def test_all_kinds_of_real_traffic_fit(commanded):
 def test_the_page_says_what_is_retained_and_at_which_qos(commanded):
     """Every topic that is heard is in the table, and as it is there; the agent says all but commands."""
     agent = commanded
-    agent.feed([*life("p1", 60), INSPECTED])
+    agent.feed([*life("p1", 60), INSPECTED, LABEL])
     rows = re.findall(r"^\| `forewarn/NODE/(\w+)[^`]*` \| (yes|no) \| (\d) \|", TOPICS, re.MULTILINE)
     held = {kind_of(topic) for topic in agent.broker.retained(f"{ROOT}/#")}
-    said = {kind: one.qos for one in agent.listener.heard if (kind := kind_of(one.topic)) != "cmd"}
+    said = {kind: one.qos for one in agent.listener.heard if "cmd" not in (kind := kind_of(one.topic))}
     assert {(kind, "yes" if kind in held else "no", str(qos)) for kind, qos in said.items()} == set(rows)
 
 

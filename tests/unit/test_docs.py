@@ -258,7 +258,9 @@ def test_the_page_of_topics_has_every_field():
         "event",
         "score",
         "intervention",
+        "label",
         "cmd",
+        "cmd_label",
     ]
     for field in ("node", "broker.input.path", "time_to_fault.at_most", "rul"):
         assert f"| `{field}` |" in text

@@ -16,7 +16,18 @@ ROOT = Path(__file__).parents[2]
 
 LAYERS = [
     {"cli"},
-    {"list_alerts", "list_interventions", "intervene", "run", "record", "sample", "command", "doctor", "replay"},
+    {
+        "list_alerts",
+        "label_alerts",
+        "list_interventions",
+        "intervene",
+        "run",
+        "record",
+        "sample",
+        "command",
+        "doctor",
+        "replay",
+    },
     {"receive", "store", "publish"},
     {"mqtt", "log", "signals", "service_manager", "table"},
     {"config"},

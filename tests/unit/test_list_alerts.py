@@ -49,7 +49,7 @@ def test_standing_alerts_are_listed_beside_a_running_agent(tmp_path):
     assert done.stdout == f"{shown}\n"
     assert done.stderr == "1 standing\n"
     as_json = run("--state-dir", tmp_path, "--json")
-    more = {"horizons": list(CYCLES.horizons), "raised_t": 57}
+    more = {"horizons": list(CYCLES.horizons), "raised_t": 57, "label": ""}
     assert json.loads(as_json.stdout) == [as_listed(stands) | more]
     outbox.commit([event("cleared", "ab12", t=60.0, device="p7")])  # it was not locked by the reader
     assert json.loads(run("--state-dir", tmp_path, "--json").stdout) == []

@@ -42,6 +42,16 @@ def test_each_owner_has_one_that_reads_its_topic_from_the_same_broker(tmp_path):
     assert "cmd/press: interventions in devices of press, by command" in [*text(would_run)]
 
 
+def test_each_owner_has_one_that_brings_labels_of_its_alerts(tmp_path):
+    found = examined(tmp_path, WORK.format(topic="orders/{device}") + "[commands]\nlabels = true\n")
+    assert found.problems == ()
+    *_, labels = found.plan.sources
+    assert [one.name for one in found.plan.sources] == ["press", "work", "cmd/label/press"]
+    assert (labels.topics, labels.joins) == (("forewarn/gateway-1/cmd/label/press",), "press")
+    assert [one.qos for one in found.plan.subscriptions][-1] == 1
+    assert "cmd/label/press: labels of alerts of press, by command" in [*text(report(found).would_run)]
+
+
 def test_no_source_reads_the_commands(tmp_path):
     """On another broker than the output's, where the topics that forewarn writes are free to read."""
     output = '[output]\nhost = "elsewhere"\n'

@@ -141,7 +141,7 @@ def spoilt(path, how: str) -> None:
             data[4096:4200] = bytes(104)
             path.write_bytes(data)
         case "newer":
-            db.execute("PRAGMA user_version = 5")
+            db.execute("PRAGMA user_version = 6")
         case "foreign":
             db.executescript("DROP TABLE alert; CREATE TABLE song (name TEXT); PRAGMA user_version = 0")
         case "no table":
@@ -160,7 +160,7 @@ def spoilt(path, how: str) -> None:
         ("not a database", "not a database"),
         ("torn", "malformed"),
         ("flipped", ""),
-        ("newer", "its schema is version 5, this forewarn reads version 4"),
+        ("newer", "its schema is version 6, this forewarn reads version 5"),
         ("foreign", "its schema is version 0"),
         ("no table", "no such table: alert"),
         ("other columns", "no such column"),
