@@ -11,9 +11,8 @@ ReasonName = Literal[
     "no_channels", "late", "repeated", "too_fast", "device_id", "devices_max", "no_source", "not_finite", "retained",
     "duplicate_delivery", "topic", "shed", "rate", "request_not_sent", "broker_dropped", "protocol_error", "forgotten",
     "outbox_full", "score_not_sent", "packet_too_large", "no_birth", "births_max", "missing_channel", "extra_channel",
-    "extra_topic", "clock_rebased", "time_zone", "clock_unsteady", "two_topics", "mixed_rows", "reorder_full",
-    "new_life", "bad_value", "too_many_readings", "unknown_intervention",
-    "wait_ended", "stuck",
+    "extra_topic", "clock_rebased", "time_zone", "clock_unsteady", "two_topics", "mixed_rows", "stuck",
+    "reorder_full", "wait_ended", "new_life", "bad_value", "too_many_readings", "unknown_intervention",
 ]  # fmt: skip
 
 
