@@ -9,6 +9,8 @@ ROUNDS ?= 50
 SEED ?= 0
 SECONDS ?= 60
 TARGETS ?=
+# Two processes: one has the tests with brokers, the other the rest, file by file.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup
 DEMO := build/demo/$(DATA)
 
 .PHONY: setup mosquitto lint test test-fast docs crash fuzz demo clean
@@ -34,10 +36,10 @@ lint: setup
 	$(PY) -m mypy
 
 test: lint mosquitto
-	$(PY) -m pytest
+	$(PY) -m pytest $(SIDE_BY_SIDE)
 
 test-fast: setup
-	$(PY) -m pytest -m "not slow" --ignore tests/broker
+	$(PY) -m pytest $(SIDE_BY_SIDE) -m "not slow" --ignore tests/broker
 
 # Writes what is generated in README.md and docs: reference pages, outputs and tables (docs/pages.py).
 docs: setup
