@@ -46,12 +46,14 @@ class Model(Section):
 class Train(Section):
     """One run of the loop."""
 
-    epochs: int = Field(default=150, ge=1, le=20_000)
+    epochs: int = Field(
+        default=150, ge=1, le=20_000, description="Times that each life is learnt from; longer ones fewer times."
+    )
     batch: int = Field(default=10, ge=1, description="Whole histories a step.")
     learning_rate: float = Field(default=6e-3, gt=0, description="Peak of the one-cycle schedule.")
     weight_decay: float = Field(default=1e-2, ge=0)
     clip_norm: float = Field(default=1.0, gt=0, description="Largest norm of a step's gradient; inf = any.")
-    truncate: int = Field(default=0, ge=0, description="Rows that errors travel back; the state goes on. 0 = all.")
+    truncate: int = Field(default=2000, ge=0, description="Rows that errors travel back; the state goes on. 0 = all.")
     dropout: float = Field(default=0.1, ge=0, lt=1, description="Between the layers.")
     init: Literal["torch", "forget_one", "chrono"] = Field(default="forget_one", description="Start of the weights.")
     chrono_max: float = Field(default=100.0, gt=2, description="Longest memory that `chrono` starts with, in rows.")

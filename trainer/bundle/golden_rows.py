@@ -13,6 +13,8 @@ from trainer.data.history import History
 
 GOLDEN_DEVICES = 4
 GOLDEN_EVERY = 12
+GOLDEN_OF_MAX = 3000
+"""Rows of a device from its first on, of which they are: each is computed alone."""
 GOLDEN_BYTES = 8 * 2**20
 """Of states and rows together, about: half of what a bundle may hold of them."""
 
@@ -24,10 +26,11 @@ def golden(bundle: Bundle, histories: Sequence[History]) -> Golden:
     """
     engine = Engine(bundle.model, bundle.manifest)
     kept: list[Golden] = []
-    n_rows = sum(len(history.t_s) for history in histories[:GOLDEN_DEVICES])
+    chosen_of = [history.only(slice(GOLDEN_OF_MAX)) for history in histories[:GOLDEN_DEVICES]]
+    n_rows = sum(len(history.t_s) for history in chosen_of)
     row_bytes = 4 * (2 * bundle.manifest.state_size + bundle.manifest.n_channels)
     every = max(GOLDEN_EVERY, -(-n_rows * row_bytes // GOLDEN_BYTES))
-    for history in histories[:GOLDEN_DEVICES]:
+    for history in chosen_of:
         state = np.zeros((1, bundle.manifest.state_size), np.float32)
         for row in range(len(history.t_s)):
             x = history.x[row : row + 1].copy()

@@ -6,6 +6,9 @@ difference is at most the mean square of the whole stream's own error (its Brier
 start is then smaller than what the bundle does not know anyway. The judged horizon counts, and every longer one,
 since a short one alone is calm for most of a life and would pass too soon. Shorter ones only set the severity of an
 alert that stands.
+
+Lives of more than `FOLLOWED_ROWS` rows start at fewer rows, and a start is followed for as many rows at most, which is
+then the longest warm-up that can be found: else the work would grow with the square of a life.
 """
 
 from collections.abc import Sequence
@@ -21,6 +24,9 @@ from trainer.evaluation.playback import NEVER, play
 
 STARTS_EVERY = 6
 WINDOW_ROWS = 10
+FOLLOWED_ROWS = 1500
+STARTS_OF_LONG = 30
+"""Late starts of a life of more than `FOLLOWED_ROWS` rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +46,9 @@ def late_starts(bundle: Bundle, histories: Sequence[History]) -> list[LateStart]
     judged = slice(bundle.manifest.judging["risk"].policy.horizon, None)
     horizons_s = np.array(bundle.manifest.horizons_s[judged])
     late = [
-        (number, replace(history.only(slice(first, None)), device=f"{number}@{first}"))
+        (first, number, replace(history.only(slice(first, first + FOLLOWED_ROWS)), device=f"{number}@{first}"))
         for number, history in enumerate(histories)
-        for first in range(STARTS_EVERY, len(history.t_s), STARTS_EVERY)
+        for first in first_rows(len(history.t_s))
     ]
     whole = [device.risk[:, judged].astype(np.float64) for device in play(bundle, bundle.model, histories, NEVER)]
     faults = [history.faults_within(horizons_s) for history in histories]  # [T, horizons] each
@@ -50,17 +56,23 @@ def late_starts(bundle: Bundle, histories: Sequence[History]) -> list[LateStart]
     played = [
         device
         for begin in range(0, len(late), most)
-        for device in play(bundle, bundle.model, [history for _, history in late[begin : begin + most]], NEVER)
+        for device in play(bundle, bundle.model, [history for _, _, history in late[begin : begin + most]], NEVER)
     ]
     starts = []
-    for (number, history), device in zip(late, played, strict=True):
-        first = len(whole[number]) - len(history.t_s)
+    for (first, number, history), device in zip(late, played, strict=True):
         fault, is_known = faults[number]
-        rows = slice(first, max(first, int(is_known.all(axis=1).sum())))
+        end = min(first + len(history.t_s), int(is_known.all(axis=1).sum()))
+        rows = slice(first, max(first, end))
         risk = device.risk[: rows.stop - first, judged].astype(np.float64)
         risk_of_whole, truth = whole[number][rows], fault[rows]
         starts.append(LateStart((risk - risk_of_whole) ** 2, (risk - truth) ** 2, (risk_of_whole - truth) ** 2))
     return starts
+
+
+def first_rows(n_rows: int) -> range:
+    """The rows of a life of `n_rows` at which streams start late."""
+    every = STARTS_EVERY if n_rows <= FOLLOWED_ROWS else n_rows // STARTS_OF_LONG
+    return range(every, n_rows, every)
 
 
 def warmup_rows(starts: Sequence[LateStart]) -> int:

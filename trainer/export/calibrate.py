@@ -20,6 +20,7 @@ from trainer.model.features import Features, batch_of
 from trainer.model.network import Network
 from trainer.training.augment import from_row
 from trainer.training.loss import hazard_targets
+from trainer.training.validation import outputs_of
 
 RIDGE = 1.0
 STRETCH_MIN = 0.01
@@ -42,8 +43,7 @@ def calibrated(model: Streaming, network: Network, lives: Sequence[Features], co
     left = torch.from_numpy(batch.left)[real]  # [rows]
     failed = torch.from_numpy(batch.failed).expand(real.shape)[real]
     is_whole = (torch.arange(len(batch.failed)) < len(whole)).expand(real.shape)[real]
-    with torch.no_grad():
-        outputs, _ = network(torch.from_numpy(batch.inputs))
+    outputs = outputs_of(network, batch, config.train.truncate)
     scale, offset = platt(outputs.hazard[real], *hazard_targets(left, failed, config.risk.horizons))
     hazard = Linear(model.hazard.weight * scale, model.hazard.bias * scale + offset)
     within = is_whole & failed & (left <= config.rul.cap)

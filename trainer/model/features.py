@@ -1,11 +1,11 @@
 """What the network reads of a row: scaled channels, two running means of them, the time seen, and facts of the device:
 whether it was new when first seen, its operating regime, its type.
 
-Here they are computed over whole histories for training; `trainer/export/streaming.py` has the same recursions for one
-row, and a test holds them equal. Everything looks back only.
+Here they are computed over histories, a chunk of rows at a time; `trainer/export/streaming.py` has the same
+recursions for one row, and a test holds them equal. Everything looks back only.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,18 +77,60 @@ class Features:
     failed: bool = True
 
 
+class RunningMean:
+    """Mean over the rows so far, weights falling by 1 - rate a row and made to sum to 1. Goes on from call to call."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate, self.weight = rate, 0.0
+        self.total: Float32 | None = None
+
+    def over(self, z: Float32) -> Float32:
+        """float32 [T, ...]: the mean at each row of `z`, which follow those of the calls before."""
+        means = np.empty_like(z)
+        total = np.zeros_like(z[0]) if self.total is None else self.total
+        for index, row in enumerate(z):
+            total = np.float32(1 - self.rate) * total + np.float32(self.rate) * row
+            self.weight = (1 - self.rate) * self.weight + self.rate
+            means[index] = total / np.float32(self.weight)
+        self.total = total
+        return means
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Lives side by side, padded at their ends.
+    """Lives side by side, padded at their ends. What the network reads of a row is made when it is asked for, a chunk
+    of rows at a time: of long lives all of it at once would be many times the recording.
 
-    inputs float32 [T, n, 3F + 2 + G], or [T, n, F + 2 + G] where the means are not read; left float32 [T, n];
-    real bool [T, n], False where padded; failed bool [n]
+    z float32 [T, n, F]; seen float32 [T, n]; facts float32 [T, n, 1 + G]; left float32 [T, n]
+    real bool [T, n], False where padded; failed bool [n]; mean_rates of the running means, () where they are not read
     """
 
-    inputs: Float32
+    z: Float32
+    seen: Float32
+    facts: Float32
     left: Float32
     real: Bool
     failed: Bool
+    mean_rates: tuple[float, ...]
+
+    @property
+    def inputs(self) -> Float32:
+        """float32 [T, n, 3F + 2 + G] of all rows, or [T, n, F + 2 + G] where the means are not read."""
+        (whole,) = self.chunks()
+        return whole
+
+    def rows(self, length: int = 0) -> list[slice]:
+        """The chunks of at most `length` rows, in order; 0 = one of all rows."""
+        length = length or len(self.z)
+        return [slice(start, start + length) for start in range(0, len(self.z), length)]
+
+    def chunks(self, length: int = 0) -> Iterator[Float32]:
+        """The inputs of `rows(length)`."""
+        means = [RunningMean(rate) for rate in self.mean_rates]
+        for rows in self.rows(length):
+            z = self.z[rows]
+            averages = [mean.over(z) for mean in means]
+            yield np.concatenate([z, *averages, self.seen[rows, :, None], self.facts[rows]], axis=2)
 
 
 def n_inputs(config: Config) -> int:
@@ -175,18 +217,8 @@ def imputed(z: Float32, rate: float) -> Float32:
     return z
 
 
-def running_mean(z: Float32, rate: float) -> Float32:
-    """float32 [T, ...]: mean over the rows so far, weights falling by 1 - rate a row and made to sum to 1."""
-    means, total, weight = np.empty_like(z), np.zeros_like(z[0]), 0.0
-    for index, row in enumerate(z):
-        total = np.float32(1 - rate) * total + np.float32(rate) * row
-        weight = (1 - rate) * weight + rate
-        means[index] = total / np.float32(weight)
-    return means
-
-
 def batch_of(lives: Sequence[Features], model: Model) -> Batch:
-    """Pad to the longest life and add running means, the time seen, newness and groups."""
+    """Pad to the longest life."""
     longest, n = max(len(life.z) for life in lives), len(lives)
     z = np.zeros((longest, n, lives[0].z.shape[1]), np.float32)
     age, left = np.zeros((2, longest, n), np.float32)
@@ -197,7 +229,6 @@ def batch_of(lives: Sequence[Features], model: Model) -> Batch:
         z[:rows, column], age[:rows, column], left[:rows, column] = life.z, life.age, life.left
         facts[:rows, column, 0], facts[:rows, column, 1:] = life.new, life.groups
         real[:rows, column] = True
-    means = [running_mean(z, rate) for rate in model.mean_rates] if model.reads_means else []
     seen = np.minimum(age / np.float32(model.age_unit), np.float32(model.clip_sigma))
-    inputs = np.concatenate([z, *means, seen[:, :, None], facts], axis=2)  # [T, n, 3F + 2 + G]
-    return Batch(inputs, left, real, np.array([life.failed for life in lives]))
+    rates = model.mean_rates if model.reads_means else ()
+    return Batch(z, seen, facts, left, real, np.array([life.failed for life in lives]), rates)

@@ -4,6 +4,7 @@ Only the error of the estimate changes the weights of the cells, unless `multi_t
 hazards do so too: with all of them the estimate became worse.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -27,6 +28,19 @@ class Outputs:
     def in_float32(self) -> Self:
         """The same in float32."""
         return replace(self, estimate=self.estimate.float(), spread=self.spread.float(), hazard=self.hazard.float())
+
+    def to(self, device: str) -> Self:
+        """The same on another device."""
+        return replace(
+            self, estimate=self.estimate.to(device), spread=self.spread.to(device), hazard=self.hazard.to(device)
+        )
+
+
+def joined(parts: Sequence[Outputs]) -> Outputs:
+    """Outputs of rows [T, ...] that follow one another, as those of all of them."""
+    return Outputs(
+        *(torch.cat(of) for of in zip(*((one.estimate, one.spread, one.hazard) for one in parts), strict=True))
+    )
 
 
 class Heads(nn.Module):

@@ -3,16 +3,21 @@
 The smoother looks both ways in time, so nothing here may ever see a history that is scored.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from agent.words import Float32, Int64
 from trainer.config import Augment
+from trainer.data.history import Float64
 from trainer.model.features import Features
 
 ROWS_MIN = 20
 """Rows that a life keeps whatever is taken from its ends."""
+WHOLE_ROWS, BLOCK_ROWS = 1500, 500
+REACH = 8.0
+"""Widths of the smoother beyond which a row's weight is below 1e-13 of the nearest one's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +38,42 @@ class Decomposed:
 
 def decompose(life: Features, width: float) -> Decomposed:
     """Local-linear smooth with a Gaussian kernel of `width` rows, and the rest."""
-    rows = np.arange(len(life.z))
-    offset = (rows[None, :] - rows[:, None]).astype(np.float64)  # [T, T]
-    kernel = np.exp(-0.5 * (offset / width) ** 2)
-    s0, s1, s2 = (np.sum(kernel * offset**power, axis=1, keepdims=True) for power in range(3))
-    weight = kernel * (s2 - s1 * offset)
-    smooth = (weight / np.maximum(s0 * s2 - s1**2, 1e-12)) @ life.z
+    smooth = smoothed(life.z, width)
     _, regime = np.unique(life.groups, axis=0, return_inverse=True)
     count = np.bincount(regime)
     first = np.cumsum(count) - count
     alike = np.argsort(regime, kind="stable")
-    return Decomposed(
-        life, smooth.astype(np.float32), (life.z - smooth).astype(np.float32), alike, first[regime], count[regime]
-    )
+    residual = (life.z - smooth).astype(np.float32)
+    return Decomposed(life, smooth.astype(np.float32), residual, alike, first[regime], count[regime])
+
+
+def smoothed(z: Float32, width: float) -> Float64:
+    """float64 [T, F]: of each row the line that fits the rows around it best, by weights of a Gaussian of `width` rows.
+
+    A life of more than `WHOLE_ROWS` is done a block of rows at a time, each with the rows of `REACH` widths around it:
+    farther ones have no weight that a float64 would show. So memory grows with the rows and not with their square.
+    """
+    block = BLOCK_ROWS if len(z) > WHOLE_ROWS else len(z)
+    reach = math.ceil(REACH * width) if len(z) > WHOLE_ROWS else len(z)
+    smooth = np.empty(z.shape)
+    weights: dict[tuple[int, int, int], Float64] = {}
+    for start in range(0, len(z), block):
+        end = min(start + block, len(z))
+        first, last = max(start - reach, 0), min(end + reach, len(z))
+        place = (start - first, end - first, last - first)  # the same for all blocks but those at the ends
+        if place not in weights:
+            weights[place] = smoother(*place, width)
+        smooth[start:end] = weights[place] @ z[first:last]
+    return smooth
+
+
+def smoother(start: int, end: int, n: int, width: float) -> Float64:
+    """float64 [end - start, n]: what each of n rows counts in the smooth of the rows from `start` to `end`."""
+    offset = (np.arange(n)[None, :] - np.arange(start, end)[:, None]).astype(np.float64)
+    kernel = np.exp(-0.5 * (offset / width) ** 2)
+    s0, s1, s2 = (np.sum(kernel * offset**power, axis=1, keepdims=True) for power in range(3))
+    weight: Float64 = kernel * (s2 - s1 * offset) / np.maximum(s0 * s2 - s1**2, 1e-12)
+    return weight
 
 
 def augmented(life: Decomposed, settings: Augment, clip: float, rng: np.random.Generator) -> Features:

@@ -34,7 +34,7 @@ keyword. A second loop would be a copy that soon differs. docs/results.md says w
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -59,6 +59,8 @@ from trainer.training.validation import EarlyStopping, best_epoch, validate
 
 HAZARDS_FASTER = 5.0
 """Learning rate of the hazards, beside that of the other weights."""
+EPOCHS_MIN = 8
+"""Of long lives, which take many steps each time."""
 TAME = "Lower train.learning_rate, or look for absurd readings."
 
 AnyLearner = TypeVar("AnyLearner", bound=Learner)
@@ -94,6 +96,7 @@ def train(
     Deterministic by `config.seed` on one machine's CPU. Raises ForewarnError when loss or weights are no longer finite,
     for a checkpoint of another run, and for a device that is not there.
     """
+    config = config.model_copy(update={"train": with_passes(config.train, lives)})
     settings = config.train
     if settings.device == "cuda" and not torch.cuda.is_available():
         what = f"is cuda, but this torch ({torch.__version__}) finds no CUDA device"
@@ -122,6 +125,16 @@ def train(
             progress.update()
     network.load_state_dict(run.best or run.averaged.module.state_dict())
     return network.cpu().eval(), run.curves
+
+
+def with_passes(settings: Train, lives: Sequence[Features]) -> Train:
+    """The settings with as many epochs as these lives need: it is steps that teach, and a long life has a step a chunk.
+
+    So where the longest life is cut into n chunks an n-th of the epochs is done, but no fewer than `EPOCHS_MIN`.
+    """
+    n_chunks = -(-max(len(life.z) for life in lives) // settings.truncate) if settings.truncate else 1
+    epochs = max(settings.epochs // n_chunks, min(settings.epochs, EPOCHS_MIN))
+    return settings.model_copy(update={"epochs": epochs, "rounded_epochs": min(settings.rounded_epochs, epochs)})
 
 
 def start_run(network: Learner, config: Config, n_lives: int) -> Run:
@@ -177,22 +190,19 @@ def batches_of(lives: Sequence[Features], config: Config, rng: np.random.Generat
     return [batch_of(ordered[start : start + size], config.model) for start in starts]
 
 
-def chunks_of(batch: Batch, config: Config, teacher: Teacher | None = None) -> list[tuple[Tensor, Truth]]:
+def chunks_of(batch: Batch, config: Config, teacher: Teacher | None = None) -> Iterator[tuple[Tensor, Truth]]:
     """A batch in runs of rows over which errors travel back, in order (Williams and Peng, Neural Comput. 2, 1990).
 
     The teacher is asked once for the whole batch, since it looks ahead.
     """
-    device, length = config.train.device, config.train.truncate or len(batch.inputs)
-    inputs, left, real, failed = (
-        torch.from_numpy(array).to(device) for array in (batch.inputs, batch.left, batch.real, batch.failed)
-    )
+    device, length = config.train.device, config.train.truncate
+    left, real, failed = (torch.from_numpy(array).to(device) for array in (batch.left, batch.real, batch.failed))
     estimate = life_target(left, config.rul.cap)
     if teacher is not None:
+        inputs = torch.from_numpy(batch.inputs).to(device)
         estimate = teacher.share * teacher.estimate(inputs, real) + (1 - teacher.share) * estimate
-    return [
-        (inputs[rows], Truth(left[rows], real[rows], failed, estimate[rows]))
-        for rows in (slice(start, start + length) for start in range(0, len(inputs), length))
-    ]
+    for rows, chunk in zip(batch.rows(length), batch.chunks(length), strict=True):
+        yield torch.from_numpy(chunk).to(device), Truth(left[rows], real[rows], failed, estimate[rows])
 
 
 def descend(run: Run, value: Tensor, clip_norm: float) -> None:

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from agent.words import Float32
 from trainer.config import Config
-from trainer.model.features import Features, batch_of
-from trainer.model.heads import Outputs, risk_of
+from trainer.model.features import Batch, Features, batch_of
+from trainer.model.heads import Outputs, joined, risk_of
 from trainer.training.checkpoint import Curves, Run
 
 EarlyStopping = Callable[[Sequence[Float32]], float]
@@ -36,13 +37,24 @@ def best_epoch(curves: Curves) -> int:
 def predict(network: torch.nn.Module, lives: Sequence[Features], config: Config) -> list[tuple[Float32, Float32]]:
     """Remaining life float32 [T] in seconds within [0, cap], and risk float32 [T, K], of every row of every life."""
     batch = batch_of(lives, config.model)
-    network.eval()
-    with torch.no_grad():
-        inputs, real = (torch.from_numpy(array).to(config.train.device) for array in (batch.inputs, batch.real))
-        outputs: Outputs = network(inputs, real=real)[0]
-    estimate = (outputs.estimate.clamp(0, 1) * config.rul.cap).cpu().numpy()
-    risk = risk_of(outputs.hazard).cpu().numpy()
+    outputs = outputs_of(network, batch, config.train.truncate)
+    estimate = (outputs.estimate.clamp(0, 1) * config.rul.cap).numpy()
+    risk = risk_of(outputs.hazard).numpy()
     return [(estimate[: len(life.z), column], risk[: len(life.z), column]) for column, life in enumerate(lives)]
+
+
+@torch.no_grad()
+def outputs_of(network: torch.nn.Module, batch: Batch, length: int) -> Outputs:
+    """Outputs [T, n] of a whole batch, on the CPU, computed in chunks of `length` rows (0 = one) with carried state."""
+    network.eval()
+    device = next(network.parameters()).device
+    states: list[Tensor] = []
+    parts: list[Outputs] = []
+    for rows, chunk in zip(batch.rows(length), batch.chunks(length), strict=True):
+        inputs, real = (torch.from_numpy(array).to(device) for array in (chunk, batch.real[rows]))
+        outputs, states = network(inputs, states, real=real)
+        parts.append(outputs.to("cpu"))
+    return joined(parts)
 
 
 def rmse_over_rows(

@@ -14,7 +14,7 @@ from tests.trainer.fleet import fleet, small_config
 from trainer.config import Augment, Model, Rul
 from trainer.data.history import History
 from trainer.data.split import Split, split
-from trainer.model.features import Features, batch_of, features_of, fit_scaling, imputed, running_mean
+from trainer.model.features import Features, RunningMean, batch_of, features_of, fit_scaling, imputed
 from trainer.model.heads import Heads, Outputs, risk_of
 from trainer.model.network import Network, fix_seed
 from trainer.training.augment import augmented, decompose, started_late, warped
@@ -98,8 +98,8 @@ def test_missing_values_take_the_mean_so_far_and_first_ones_zero() -> None:
 
 def test_running_mean_weighs_rows_by_age_and_sums_to_one() -> None:
     z = np.array([4.0, 0.0, 0.0], np.float32)
-    np.testing.assert_allclose(running_mean(z, 0.5), [4.0, 4 / 3, 4 / 7], rtol=1e-6)
-    np.testing.assert_allclose(running_mean(np.full(50, 2.5, np.float32), 0.02), 2.5, rtol=1e-5)
+    np.testing.assert_allclose(RunningMean(0.5).over(z), [4.0, 4 / 3, 4 / 7], rtol=1e-6)
+    np.testing.assert_allclose(RunningMean(0.02).over(np.full(50, 2.5, np.float32)), 2.5, rtol=1e-5)
 
 
 def test_batch_marks_padding_and_looks_back_only() -> None:

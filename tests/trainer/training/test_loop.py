@@ -46,7 +46,7 @@ def batch(n: int = 4) -> Batch:
 def test_states_carried_over_chunks_give_the_whole_forward() -> None:
     fix_seed(0)
     network, whole = Network(config_of()).eval(), batch()
-    cut = chunks_of(whole, config_of(truncate=17))
+    cut = list(chunks_of(whole, config_of(truncate=17)))
     assert [len(inputs) for inputs, _ in cut] == [17, 17, 17, 8]
     with torch.no_grad():
         wanted, last = network(torch.from_numpy(whole.inputs))
@@ -64,7 +64,7 @@ def test_states_carried_over_chunks_give_the_whole_forward() -> None:
 
 def test_chunks_hold_every_row_once_with_its_truth() -> None:
     whole = batch()
-    cut = chunks_of(whole, config_of(truncate=17))
+    cut = list(chunks_of(whole, config_of(truncate=17)))
     for name in ("left", "real"):
         assert torch.cat([getattr(truth, name) for _, truth in cut]).numpy().tobytes() == getattr(whole, name).tobytes()
     assert torch.cat([inputs for inputs, _ in cut]).numpy().tobytes() == whole.inputs.tobytes()
@@ -119,7 +119,7 @@ def test_a_chunk_without_a_known_row_does_no_harm() -> None:
     """All padding, or devices of which nobody knows what came: a loss of 0 whose gradients are 0, not NaN."""
     fix_seed(0)
     network = Network(config_of())
-    inputs, truth = chunks_of(batch(), config_of())[0]
+    inputs, truth = next(chunks_of(batch(), config_of()))
     padding = replace(truth, real=torch.zeros_like(truth.real))
     unknown = replace(truth, failed=torch.zeros_like(truth.failed), left=torch.full_like(truth.left, 1.0))
     for one in (padding, unknown):
@@ -177,7 +177,7 @@ def test_the_loss_is_float32_whatever_the_products() -> None:
     fix_seed(0)
     config = gru_config()
     network = Network(config)
-    inputs, truth = chunks_of(batch(), config)[0]
+    inputs, truth = next(chunks_of(batch(), config))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         outputs, _ = network(inputs)
     assert outputs.estimate.dtype == torch.bfloat16
@@ -191,7 +191,7 @@ def test_the_loss_that_is_learnt_from_is_that_of_bf16_outputs_in_float32() -> No
     config = gru_config(epochs=1, batch=8, dropout=0.0)
     fix_seed(0)
     network, target = Network(config), target_of(lives(), config)
-    inputs, truth = chunks_of(batch(8), config)[0]
+    inputs, truth = next(chunks_of(batch(8), config))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         outputs, _ = network(inputs)
     _, curves = train(Network, lives(), lives(), config)
