@@ -26,6 +26,7 @@ WORN_ROWS = 4_320
 """Three days."""
 CONFIG = """
 name = "long"
+version = "0.1.0"
 [data]
 dataset = "table"
 rows = "rows/*.parquet"
@@ -102,7 +103,15 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             write_recording(folder, asked.machines, asked.rows, asked.channels, labels=head == "risk")
-            command = [sys.executable, "-m", "trainer.cli", "fit", str(folder / "fit.toml"), "--out", str(folder / "out")]
+            command = [
+                sys.executable,
+                "-m",
+                "trainer.cli",
+                "fit",
+                str(folder / "fit.toml"),
+                "--out",
+                str(folder / "out"),
+            ]
             begin = time.perf_counter()
             ended = subprocess.run(command, stderr=subprocess.PIPE, text=True)
             took_s = time.perf_counter() - begin
