@@ -100,10 +100,10 @@ def read_rows(files: Sequence[TableFile], form: TableForm) -> Rows:
     holds, no rows, more than LINES_MAX of them, or more devices than an agent takes.
     """
     number: dict[str, int] = {}
-    parts: list[_Part] = []
+    parts: list[Part] = []
     starts = [0]
     for file in files:
-        of_file = list(_parts(file, form, number))
+        of_file = list(read_parts(file, form, number))
         parts += of_file
         starts.append(starts[-1] + sum(len(part.row) for part in of_file))
         if starts[-1] > LINES_MAX:
@@ -138,7 +138,7 @@ def rank_in_group(group: Int64) -> Int64:
     return rank
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
     """Rows of a file: columns as in `Rows`."""
 
     row: Int64
@@ -147,7 +147,7 @@ class _Part(NamedTuple):
     x: Float32
 
 
-def _parts(file: TableFile, form: TableForm, number: dict[str, int]) -> Iterator[_Part]:
+def read_parts(file: TableFile, form: TableForm, number: dict[str, int]) -> Iterator[Part]:
     """The rows of a file, and the devices in `number` that are new with it."""
     device, time, *channels = columns_in(file, form)
     columns = list(dict.fromkeys(filter(None, (device, time, *channels))))
@@ -175,7 +175,7 @@ def _parts(file: TableFile, form: TableForm, number: dict[str, int]) -> Iterator
         if len(number) > Bounds().devices_max:
             above = int(np.argmax(owner == Bounds().devices_max))
             of_chunk.refuse(above, f"is of device number {len(number):,}", "Take fewer devices at a time.")
-        yield _Part(first + np.flatnonzero(kept), owner[kept], t_ns[kept], x[kept])
+        yield Part(first + np.flatnonzero(kept), owner[kept], t_ns[kept], x[kept])
         first += len(names)
 
 
