@@ -92,7 +92,7 @@ def check_lengths(histories: Sequence[History]) -> None:
         raise DataRefused("data", what, next_step="Leave them out of the data.")
     if long:
         what = f"{len(long)} device(s) with more than {ROWS_MAX:,} rows: {some(long)}"
-        raise DataRefused("data", what, next_step="Average their rows over a longer time, such as an hour.")
+        raise DataRefused("data", what, next_step=f"Make rows of windows of them, such as of 1m: {RESAMPLE}.")
 
 
 def check_channels(histories: Sequence[History], names: Sequence[str]) -> None:
