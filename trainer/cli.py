@@ -8,6 +8,7 @@ from click.core import ParameterSource
 
 from agent.bundle.file import read
 from agent.errors import ForewarnError
+from trainer.cli_data import resample
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -23,6 +24,9 @@ def cli() -> None:
     \b
     Example: forewarn-train fit configs/train/cmapss-fd001.toml --out build/fd001
     """
+
+
+cli.add_command(resample)
 
 
 @cli.command()

@@ -42,6 +42,8 @@ from trainer.training.teacher import TrainedTeacher
 from trainer.training.validation import EarlyStopping
 
 CHECKPOINT = "checkpoint.pt"
+REHEARSED_ROWS = 3000
+"""Of each device: what an agent would drop of a recording shows there, and long ones take minutes to play."""
 
 
 def fit(config: Config, data: Path | None, out: Path, *, anew: bool = False) -> Path:
@@ -86,7 +88,8 @@ def rehearse(config: Config, parts: Parts, data_sha256: str) -> None:
             what = f"an agent would refuse its bundle, so nothing was trained: {error.what}"
             next_step = "Change what it names, or lower model.hidden."
             raise ConfigurationRefused(config.name, what, next_step=next_step) from None
-    play(bundle, bundle.model, [*parts.calibrate, *parts.play], NEVER)
+    first_rows = [history.only(slice(REHEARSED_ROWS)) for history in (*parts.calibrate, *parts.play)]
+    play(bundle, bundle.model, first_rows, NEVER)
 
 
 def make_folder(out: Path) -> None:

@@ -23,7 +23,7 @@ ROWS_MIN = 8
 ROWS_MAX = 1_000_000
 """Of a life: three weeks at two rows a second, two years at a row a minute."""
 
-
+RESAMPLE = "`forewarn-train resample` to make one row of each window: mean, or RMS, peak and kurtosis of vibration"
 CLOSER = "or record closer to the failures"
 
 
@@ -92,7 +92,7 @@ def check_lengths(histories: Sequence[History]) -> None:
         raise DataRefused("data", what, next_step="Leave them out of the data.")
     if long:
         what = f"{len(long)} device(s) with more than {ROWS_MAX:,} rows: {some(long)}"
-        raise DataRefused("data", what, next_step=f"Make rows of windows of them, such as of 1m: {RESAMPLE}.")
+        raise DataRefused("data", what, next_step=f"Use {RESAMPLE}.")
 
 
 def check_channels(histories: Sequence[History], names: Sequence[str]) -> None:
@@ -109,7 +109,9 @@ def check_times(histories: Sequence[History], requirements: Requirements) -> Non
     if not cadence_s / 2 <= median_s <= 2 * cadence_s:
         usual = text(median_s)
         what = f"is {text(cadence_s)}, but half of the rows come {usual} or more after the one before"
-        raise DataRefused("model.cadence", what, next_step=f"Set cadence = {usual}, or average the rows to it.")
+        raise DataRefused(
+            "model.cadence", what, next_step=f"Set cadence = {usual}, or make rows so far apart: {RESAMPLE}."
+        )
     for history in histories:
         same = np.flatnonzero(np.diff(np.round(history.t_s * 1e9)) <= 0)
         if len(same):

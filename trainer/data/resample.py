@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 
 from agent.errors import ConfigurationRefused, DataRefused
-from agent.table.form import Float64, TableFile, TableForm
+from agent.table.form import FileUnit, Float64, TableFile, TableForm
 from agent.table.rows import read_parts
-from agent.words import Int64
+from agent.words import Int64, SourceChannel
 
 PENDING_MAX = 50_000_000
 """Values of windows that are not over yet, of all devices: 400 MB."""
@@ -43,7 +43,7 @@ class Windows(NamedTuple):
         return sums
 
     @property
-    def count(self) -> Float64:
+    def n_values(self) -> Float64:
         """float64 [windows, F] of values; NaN where there is none, so that every statistic is missing there."""
         n = np.add.reduceat(~np.isnan(self.x), self.starts, dtype=np.float64)
         return np.where(n > 0, n, np.nan)
@@ -51,27 +51,36 @@ class Windows(NamedTuple):
     def moment(self, power: int) -> Float64:
         """Central moment over each window: float64 [windows, F]."""
         centre = np.repeat(mean(self), np.diff(self.starts, append=len(self.x)), axis=0)
-        return self.of((self.x - centre) ** power) / self.count
+        return self.of((self.x - centre) ** power) / self.n_values
 
 
 def mean(of: Windows) -> Float64:
-    return of.of(of.x) / of.count
+    return of.of(of.x) / of.n_values
 
 
 def last(of: Windows) -> Float64:
     row = np.where(np.isnan(of.x), -1, np.arange(len(of.x))[:, None])
     newest = np.maximum.reduceat(row, of.starts)  # -1 or a row before the window where it has no value
-    return np.where(newest >= of.starts[:, None], np.take_along_axis(of.x, np.maximum(newest, 0), axis=0), np.nan)
+    values: Float64 = np.take_along_axis(of.x, np.maximum(newest, 0), axis=0)
+    values[newest < of.starts[:, None]] = np.nan
+    return values
 
 
 def rms(of: Windows) -> Float64:
     """Root of the mean square, a constant part included."""
-    return np.sqrt(of.of(of.x**2) / of.count)
+    root: Float64 = np.sqrt(of.of(of.x**2) / of.n_values)
+    return root
 
 
 def peak(of: Windows) -> Float64:
     """The largest magnitude."""
-    return np.fmax.reduceat(np.abs(of.x), of.starts)
+    return largest(np.abs(of.x), of.starts)
+
+
+def largest(values: Float64, starts: Int64) -> Float64:
+    """float64 [windows, F]; a window without a value has none."""
+    most: Float64 = np.fmax.reduceat(values, starts)
+    return most
 
 
 def crest(of: Windows) -> Float64:
@@ -95,9 +104,17 @@ STATISTICS: dict[str, Callable[[Windows], Float64]] = {
     "crest": crest,
     "kurtosis": kurtosis,
     "std": lambda of: np.sqrt(of.moment(2)),
-    "min": lambda of: np.fmin.reduceat(of.x, of.starts),
-    "max": lambda of: np.fmax.reduceat(of.x, of.starts),
+    "min": lambda of: -largest(-of.x, of.starts),
+    "max": lambda of: largest(of.x, of.starts),
 }
+
+
+def form_of(file: TableFile, device: str, time: str, unit: FileUnit, channels: str) -> TableForm:
+    """How the files are read: the named `channels`, parted by commas, or all other columns of the first file."""
+    names = channels.split(",") if channels else [name for name in file.names() if name not in (device, time)]
+    asked_by = {device: "--device", time: "--time"} | dict.fromkeys(names, "--channels")
+    sources = tuple(SourceChannel(name, (), ()) for name in names)
+    return TableForm(device=device, time=time, unit=unit, channels=sources, asked_by=asked_by, unit_asked_by="--unit")
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,9 +272,7 @@ def write_resampled(rows: Iterator[Resampled], columns: Sequence[str], out: Path
     return Written(n_rows + n_part, len(devices), tuple(files))
 
 
-def _write_part(
-    part: Sequence[Resampled], columns: Sequence[str], out: Path, number: int, counts_cycles: bool
-) -> Path:
+def _write_part(part: Sequence[Resampled], columns: Sequence[str], out: Path, number: int, counts_cycles: bool) -> Path:
     device = [one.device for one in part for _ in one.t_ns]
     t_ns = np.concatenate([one.t_ns for one in part])
     x = np.concatenate([one.x for one in part]).astype(np.float32)

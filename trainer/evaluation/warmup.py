@@ -24,8 +24,8 @@ from trainer.evaluation.playback import NEVER, play
 
 STARTS_EVERY = 6
 WINDOW_ROWS = 10
-FOLLOWED_ROWS = 1500
-STARTS_OF_LONG = 30
+FOLLOWED_ROWS = 1000
+STARTS_OF_LONG = 20
 """Late starts of a life of more than `FOLLOWED_ROWS` rows."""
 
 
@@ -46,7 +46,7 @@ def late_starts(bundle: Bundle, histories: Sequence[History]) -> list[LateStart]
     judged = slice(bundle.manifest.judging["risk"].policy.horizon, None)
     horizons_s = np.array(bundle.manifest.horizons_s[judged])
     late = [
-        (first, number, replace(history.only(slice(first, first + FOLLOWED_ROWS)), device=f"{number}@{first}"))
+        (first, number, start_at(history, first, f"{number}@{first}"))
         for number, history in enumerate(histories)
         for first in first_rows(len(history.t_s))
     ]
@@ -67,6 +67,15 @@ def late_starts(bundle: Bundle, histories: Sequence[History]) -> list[LateStart]
         risk_of_whole, truth = whole[number][rows], fault[rows]
         starts.append(LateStart((risk - risk_of_whole) ** 2, (risk - truth) ** 2, (risk_of_whole - truth) ** 2))
     return starts
+
+
+def start_at(history: History, first: int, device: str) -> History:
+    """The rows from `first` on as those of a device of its own. Its times are those of the life's first rows and the
+    steps between them are kept: streams that run side by side are stepped together.
+    """
+    late = history.only(slice(first, first + FOLLOWED_ROWS))
+    t_ns = late.t_ns - late.t_ns[0] + history.t_ns[0]
+    return replace(late, device=device, t_s=late.t_s - late.t_s[0] + history.t_s[0], t_ns=t_ns)
 
 
 def first_rows(n_rows: int) -> range:

@@ -28,7 +28,9 @@ def test_lives_too_short_or_too_long_are_named() -> None:
     short = [engine(f"new-{index}", 7) for index in range(6)]
     with pytest.raises(DataRefused, match=r"6 device\(s\) with fewer than 8 rows: new-0, .*, new-4, \.\.\.\n  Leave"):
         check_histories([*fleet(3), *short], small_config().requirements)
-    with pytest.raises(DataRefused, match=r"1 device\(s\) with more than 1,000,000 rows: old\n  Average"):
+    with pytest.raises(
+        DataRefused, match=r"1 device\(s\) with more than 1,000,000 rows: old\n  Use `forewarn-train resample`"
+    ):
         check_histories([*fleet(3), engine("old", ROWS_MAX + 1)], small_config().requirements)
 
 

@@ -1,0 +1,79 @@
+"""`forewarn-train resample` and `forewarn-train data`: recordings before a training."""
+
+from pathlib import Path
+
+import click
+
+from agent.config.quantity import parse_duration
+from agent.errors import ConfigurationRefused
+from agent.table.form import FileUnit
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("places", nargs=-1, required=True, metavar="IN...")
+@click.option("--every", required=True, help='Length of a window, such as "1s"; a number of cycles with --unit cycle.')
+@click.option("--out", type=FOLDER, required=True, help="New folder for the rows.")
+@click.option("--of", "chosen", multiple=True, metavar="CHANNEL=STATISTIC,...", help="Instead of the mean; see below.")
+@click.option("--channels", default="", metavar="NAME,...", help="Columns of values. [default: all others]")
+@click.option("--device", default="device", show_default=True, help="Column with the device's name.")
+@click.option("--time", default="t", show_default=True, help="Column with the time of the row.")
+@click.option(
+    "--unit",
+    type=click.Choice(["s", "ms", "us", "ns", "iso8601", "cycle"]),
+    default="s",
+    show_default=True,
+    help="Of the times: numbers since 1970, texts, or cycles.",
+)
+def resample(
+    places: tuple[str, ...],
+    every: str,
+    out: Path,
+    chosen: tuple[str, ...],
+    channels: str,
+    device: str,
+    time: str,
+    unit: FileUnit,
+) -> None:
+    """Make rows of windows: of all readings of each device within --every, one row in the folder --out.
+
+    IN are CSV or Parquet files, folders or patterns. A window's row has the time of its last reading. Missing values
+    are left out, windows without a value too. Statistics are mean, last, rms, peak (largest magnitude), crest (peak
+    over rms), kurtosis (3 for normal noise), std, min and max. A column of labels, 0 or 1, stays one with max.
+
+    \b
+    Example: forewarn-train resample vibration/*.parquet --every 1s --of acc=rms,peak,kurtosis --of fault=max --out rows
+    """
+    from agent.table.files import table_files
+    from trainer.data.resample import form_of, resampled, wanted, write_resampled
+
+    if out.exists() and any(out.iterdir()):
+        raise ConfigurationRefused(f"--out {out}", "is not empty", next_step="Give a new folder.")
+    files = table_files(places, Path(), next_step="Give files, folders or patterns.")
+    form = form_of(files[0], device, time, unit, channels)
+    columns = wanted([channel.field for channel in form.channels], dict(map(statistics_of, chosen)))
+    rows = resampled(files, form, window_ns(every, unit), columns)
+    written = write_resampled(rows, columns.names, out, counts_cycles=unit == "cycle")
+    click.echo(out)
+    of = f"{written.n_rows:,} rows of {written.n_devices:,} device(s), columns {', '.join(columns.names)}"
+    click.echo(f'{of}; in the training\'s TOML: rows = "{out}/*{written.files[0].suffix}"', err=True)
+
+
+def statistics_of(text: str) -> tuple[str, tuple[str, ...]]:
+    """`vibration=rms,peak`. Raises ConfigurationRefused."""
+    channel, sign, statistics = text.partition("=")
+    if not sign or not statistics:
+        raise ConfigurationRefused("--of", f"{text!r} names no statistic", next_step="Write it as vibration=rms,peak.")
+    return channel, tuple(statistics.split(","))
+
+
+def window_ns(every: str, unit: FileUnit) -> int:
+    """Nanoseconds, or cycles times 1e9. Raises ConfigurationRefused."""
+    try:
+        ns = round(float(every) * 1e9) if unit == "cycle" else round(parse_duration(every).total_seconds() * 1e9)
+    except ValueError as error:
+        raise ConfigurationRefused("--every", str(error), next_step='Such as "1s" or "10m".') from error
+    if ns <= 0:
+        raise ConfigurationRefused("--every", "is 0", next_step='Such as "1s" or "10m".')
+    return ns
