@@ -93,7 +93,8 @@ def kurtosis(of: Windows) -> Float64:
     constant.
     """
     variance = of.moment(2)
-    return of.moment(4) / np.where(variance > 0, variance, np.nan) ** 2
+    ratio: Float64 = of.moment(4) / np.where(variance > 0, variance, np.nan) ** 2
+    return ratio
 
 
 STATISTICS: dict[str, Callable[[Windows], Float64]] = {
