@@ -15,7 +15,7 @@ import numpy as np
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import JudgePolicy, Manifest, ThresholdRow, ThresholdTable
 from agent.judge.evidence import Evidence, judge
-from agent.judge.threshold import ROUNDING, Budget, choose
+from agent.judge.threshold import ROUNDING, Basis, Budget, choose
 from agent.replay.inline import PlayedDevice
 from agent.score.early_warning import EarlyWarning, ObservedDevice, Spell, measure, observed_device
 from agent.words import Quality
@@ -84,20 +84,27 @@ def table_at(
 ) -> ThresholdTable:
     """What the judge makes of the same devices at each of the thresholds, which rise."""
     results = [early_warning(fleet, rules) for fleet in alerts_at(thresholds, scores, histories, rules)]
+    return table_of(thresholds, results, failures=results[0].failures)
+
+
+def table_of(
+    thresholds: Sequence[float], results: Sequence[EarlyWarning], *, failures: int, basis: Basis = "failures"
+) -> ThresholdTable:
+    """The results at rising thresholds over the same devices, as a bundle keeps them."""
     rows = tuple(
         ThresholdRow(
             threshold=threshold,
             false_alarms=result.false_alarms,
             rate_upper95_per_s=result.false_alarms_per_s_upper95,
             detected=result.strict.detected,
-            mean_lead_s=result.strict.mean_lead_s,
+            mean_lead_s=result.strict.mean_lead_s if result.failures else 0.0,
             false_alarm_s=result.false_alarm_s,
         )
         for threshold, result in zip(thresholds, results, strict=True)
     )
     first = results[0]
     return ThresholdTable(
-        first.h_max_s, first.h_min_s, first.exposure_s, len(first.devices), rows, failures=first.failures
+        first.h_max_s, first.h_min_s, first.exposure_s, len(first.devices), rows, failures=failures, basis=basis
     )
 
 
