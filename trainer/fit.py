@@ -158,7 +158,7 @@ def write_bundle(config: Config, parts: Parts, bundle: Bundle, held_out: Figures
     write_file(path, bundle, parts.calibrate, report, model_card(bundle.manifest, config, held_out))
     (out / "metrics.json").write_bytes(report)
     (out / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
-    write_table(parts.play, config.channels, out / "play.csv", out / "truth.csv")
+    write_table(parts.play, config.channels, out / "play.csv", out / "truth.csv", out / "faults.csv")
     return path
 
 

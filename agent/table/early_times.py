@@ -12,7 +12,7 @@ from agent.table.times_meant import YEAR_2000_NS, meant
 def doubt_of(rows: Rows, form: TableForm) -> str:
     """What to tell of the first such time, "" where there is none."""
     early = np.flatnonzero(rows.t_ns < YEAR_2000_NS)
-    if form.unit == "cycle" or not len(early):
+    if form.unit == "cycle" or not form.time or not len(early):
         return ""
     first = int(early[0])
     at = datetime.fromtimestamp(int(rows.t_ns[first]) // 10**9, UTC).replace(tzinfo=None)

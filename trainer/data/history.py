@@ -19,7 +19,10 @@ OF_FLOAT64_NS = 500
 
 @dataclass(frozen=True, slots=True)
 class ChannelInfo:
-    """Name, unit and meaning of one column, and what stood for its values: agent.bundle.manifest.Channel."""
+    """Name, unit and meaning of one column, and what stood for its values: agent.bundle.manifest.Channel.
+
+    event: it counts events since the row before, 0 for none; it is never missing.
+    """
 
     name: str
     unit: str = ""
@@ -28,6 +31,7 @@ class ChannelInfo:
     words: dict[str, float] = field(default_factory=dict)
     missing_words: tuple[str, ...] = ()
     column: str = ""
+    event: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,13 +105,7 @@ IN_ROWS: dict[str, tuple[Spoil, str, str]] = {
     "no file": (lambda folder: (folder / ROWS).unlink(), "No such file", "Paths start at the folder of the training"),
 }
 IN_FAILURES: dict[str, tuple[Spoil, str, str]] = {
-    "before the last row": (
-        cell(2, 1, "40", FAILURES),
-        "line 2: device '1' fails at '40', but has rows up to '50', rows.csv line 51",
-        "Cut the rows after the failure",
-    ),
     "far off": (cell(2, 1, "9e8", FAILURES), "line 2: device '1' fails at '9e8', far from its last", "the same unit"),
-    "again": (added("1,60", FAILURES), "line 16: device '1' fails again", "after the repair another name"),
     "misspelt": (cell(15, 0, "14 ", FAILURES), "line 15: device '14 ' has no rows; nearest '14'", "as the rows do"),
     "no time": (cell(2, 1, "soon", FAILURES), "line 2: column 't_fail' is 'soon', not a number", "number of cycles"),
     "no column": (

@@ -1,0 +1,220 @@
+"""What is known of the recorded devices beside their rows: failures, fault intervals, repairs."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from agent.table.failures import doubts_of_silent
+from agent.table.files import table_file
+from agent.table.form import CsvForm, TableForm
+from agent.table.log import Line, Log, read_log
+from agent.table.recording import INTERVENTIONS
+from agent.table.rows import Rows, refuse_row, shown
+from agent.words import Bool, Float32, Int64
+from trainer.data.table import logs
+from trainer.data.table.keys import TableKeys
+
+WHERE = "Paths start at the folder of the training TOML, or at --data FOLDER where that is given."
+DOWNTIME_NS = 3 * 86_400 * 10**9
+LATE_FAILURE = 100
+"""A failure so many times the longest recording after its device's last row is a mistaken unit."""
+Times = dict[str, list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """By recorded device, in ns: when it failed, when it was repaired, and the intervals of its faults."""
+
+    failures: Times = field(default_factory=lambda: defaultdict(list))
+    resets: Times = field(default_factory=lambda: defaultdict(list))
+    faults: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: defaultdict(list))
+    downtime_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The rows, those of each device in time order, and how files beside them are read. tell: of a doubt."""
+
+    of: TableKeys
+    form: TableForm
+    folder: Path
+    rows: Rows
+    rows_of: Mapping[str, Int64]
+    tell: Callable[[str], None]
+
+    def log(self, of: logs.Log, times: Sequence[str], kind: str = "") -> Log:
+        """Raises DataRefused."""
+        file = table_file(self.folder / of.file, WHERE, CsvForm(of.separator))
+        device = of.device or self.of.device_column or "device"
+        log = read_log(file, replace(self.form, device=device), self.rows_of.keys(), times, kind)
+        for doubt in log.doubts:
+            self.tell(doubt)
+        return log
+
+    def span(self, device: str) -> tuple[int, int]:
+        """Times of its first and its last row, in ns."""
+        at = self.rows_of[device]
+        return int(self.rows.t_ns[at[0]]), int(self.rows.t_ns[at[-1]])
+
+    def ends(self, device: str) -> str:
+        """Its first and last time, as the rows have them."""
+        first, last = (int(self.rows_of[device][place]) for place in (0, -1))
+        if not self.of.time:
+            return f"{self.rows.place(first)} to {self.rows.place(last)}"
+        return f"{self.rows.cell(first, self.of.time)} to {self.rows.cell(last, self.of.time)}"
+
+
+def read_labels(recording: Recording, label: Float32 | None) -> Labels:
+    """label: float32 [n], the column of the label, NaN where a file has none. Raises DataRefused."""
+    of, labels = recording.of, Labels(downtime_ns=downtime_ns(recording.of))
+    if of.run_to_failure:
+        labels.failures.update({name: [recording.span(name)[1]] for name in recording.rows_of})
+    if of.failures:
+        labels.failures.update(failures_in(recording, of.failures))
+    if of.faults:
+        labels.faults.update(faults_in(recording, of.faults))
+    if of.maintenance:
+        labels.resets.update(resets_in(recording, of.maintenance))
+    for path in interventions_of(of, recording.folder) if of.maintenance is None else ():
+        maintenance = logs.Maintenance(file=str(path), device="device", kind="kind")
+        for name, times in resets_in(recording, maintenance).items():
+            labels.resets[name] += times
+    if of.label and label is not None:
+        for name, start, end in runs(recording, label):
+            if of.label.means == "fault":
+                labels.faults[name].append((start, end))
+            else:
+                labels.failures[name].append(start)
+    return labels
+
+
+def downtime_ns(of: TableKeys) -> int:
+    """How soon after a failure a repair mends it."""
+    if of.maintenance and of.maintenance.downtime is not None:
+        return round(of.maintenance.downtime * 1e9)
+    return 0 if of.counts == "cycle" else DOWNTIME_NS
+
+
+def failures_in(recording: Recording, of: logs.Failures) -> Times:
+    """When each device failed. Raises DataRefused for one that is far from its rows."""
+    log = recording.log(of, [of.time])
+    for doubt in doubts_of_silent(log, recording.rows_of):
+        recording.tell(doubt)
+    lines = [line for line in log.lines if line.t_ns[0] is not None]
+    longest_ns = max(end - start for start, end in map(recording.span, recording.rows_of))
+    times: Times = defaultdict(list)
+    for line in sorted(lines, key=lambda line: line.t_ns[0] or 0):
+        t_ns, (_, last) = line.t_ns[0] or 0, recording.span(line.device)
+        is_next = not times[line.device] or times[line.device][-1] <= last
+        if is_next and t_ns - last > LATE_FAILURE * max(longest_ns, 10**9):
+            what = f"device {line.device!r} fails at {shown(log.file.cell(line.row, of.time))}, far from its last row"
+            what += f" ({recording.ends(line.device)})"
+            next_step = f"Are {of.time} and the times of the rows in the same unit?"
+            refuse_row(log.file, line.row, what, next_step)
+        times[line.device].append(t_ns)
+    check_within(recording, log, [line for line in lines if (line.t_ns[0] or 0) < recording.span(line.device)[0]])
+    return times
+
+
+def resets_in(recording: Recording, of: logs.Maintenance) -> Times:
+    """When each device was repaired or replaced."""
+    log = recording.log(of, [of.time], of.kind)
+    times: Times = defaultdict(list)
+    for line in log.lines:
+        if line.t_ns[0] is None:
+            refuse_row(log.file, line.row, f"column {of.time!r} is empty, not a time", "Each line needs a time.")
+        if not of.kind or logs.ANY in of.resets or line.kind in of.resets:
+            times[line.device].append(line.t_ns[0])
+    if log.lines and not times:
+        kinds = ", ".join(sorted({line.kind for line in log.lines})[:10])
+        recording.tell(
+            f"{log.file.path}: none of its kinds ({kinds}) is one of maintenance.resets: no life begins anew"
+        )
+    return times
+
+
+def faults_in(recording: Recording, of: logs.Faults) -> dict[str, list[tuple[int, int]]]:
+    """The intervals of each device, which rise. Raises DataRefused for those that overlap or end before they start."""
+    log = recording.log(of, [of.start, of.end])
+    intervals: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    before: dict[str, Line] = {}
+    outside: list[Line] = []
+    for line in sorted(log.lines, key=lambda line: line.t_ns[0] or 0):
+        start, end = line.t_ns
+        if start is None:
+            refuse_row(log.file, line.row, f"column {of.start!r} is empty, not a time", "A fault begins at a time.")
+        first, last = recording.span(line.device)
+        end = last + usual_step_ns(recording, line.device) if end is None else end
+        if end <= start:
+            what = f"column {of.end!r} is {shown(log.file.cell(line.row, of.end))}, which is not after "
+            what += f"{shown(log.file.cell(line.row, of.start))}, the start of the fault of device {line.device!r}"
+            refuse_row(log.file, line.row, what, f"Swap them, or leave {of.end!r} empty: it lasts to the last row.")
+        if (of_device := intervals[line.device]) and of_device[-1][1] > start:
+            what = f"the fault of device {line.device!r} overlaps with that of "
+            what += log.file.place(before[line.device].row)
+            refuse_row(log.file, line.row, what, "Make one interval of them.")
+        of_device.append((start, end))
+        before[line.device] = line
+        if end <= first or start > last:
+            outside.append(line)
+    check_within(recording, log, outside)
+    return intervals
+
+
+def check_within(recording: Recording, log: Log, outside: Sequence[Line]) -> None:
+    """Tell of lines outside of their devices' rows; raise DataRefused where all are."""
+    if not outside:
+        return
+    first = outside[0]
+    what = f"{log.file.place(first.row)}: of device {first.device!r} is outside of its rows"
+    what += f" ({recording.ends(first.device)})"
+    if len(outside) == len(log.lines):
+        next_step = "Are the times in the unit and time zone of the rows?"
+        refuse_row(log.file, first.row, what.partition(": ")[2] + ", as is every line", next_step)
+    recording.tell(f"{log.file.path}: {len(outside):,} of {len(log.lines):,} lines are left out; {what}")
+
+
+def runs(recording: Recording, label: Float32) -> Iterator[tuple[str, int, int]]:
+    """Device, time of the first row of each run of ones, and of the row after it.
+
+    Raises DataRefused for another value.
+    """
+    assert recording.of.label is not None
+    column = recording.of.label.column
+    strange = np.flatnonzero(~np.isnan(label) & (label != 0) & (label != 1))
+    if len(strange):
+        what = f"column {column!r} is {recording.rows.cell(int(strange[0]), column)}, not 0 or 1"
+        next_step = "A label is 1 where something was wrong, else 0 or empty; a list of times goes to data.faults."
+        recording.rows.refuse(int(strange[0]), what, next_step)
+    for name, at in recording.rows_of.items():
+        is_one = np.concatenate(([False], label[at] == 1, [False]))
+        starts = np.flatnonzero(is_one[1:] & ~is_one[:-1])
+        ends = np.flatnonzero(~is_one[1:] & is_one[:-1])
+        if len(starts):
+            t_ns = recording.rows.t_ns[at]
+            after = np.append(t_ns, t_ns[-1] + usual_step_ns(recording, name))
+            for start, end in zip(t_ns[starts].tolist(), after[ends].tolist(), strict=True):
+                yield name, start, end
+
+
+def is_running_in(label: Float32) -> Bool:
+    """Bool [T]: is the row of a device none of those that say once more that it has failed? After it, it lives anew."""
+    has_failed: Bool = label == 1
+    is_running: Bool = np.logical_not(has_failed & np.append(False, has_failed[:-1]))
+    return is_running
+
+
+def usual_step_ns(recording: Recording, device: str) -> int:
+    """The median time from a row to the next, at least 1."""
+    t_ns = recording.rows.t_ns[recording.rows_of[device]]
+    return max(int(np.median(np.diff(t_ns))), 1) if len(t_ns) > 1 else 1
+
+
+def interventions_of(of: TableKeys, folder: Path) -> list[Path]:
+    """Those that `forewarn record` kept in, or beside, the folders of rows."""
+    folders = [folder / place for place in of.rows if (folder / place).is_dir()]
+    paths = {path for one in folders for path in (*one.rglob(INTERVENTIONS), one.parent / INTERVENTIONS)}
+    return sorted(path for path in paths if path.exists())
