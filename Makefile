@@ -23,7 +23,7 @@ $(CURRENT): pyproject.toml requirements.lock
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock \
 		$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) "$$(grep '^torch==' requirements.lock)"
-	$(PY) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[train,dev,demo]'
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint requirements.lock --editable '.[compare,dev,demo]'
 	@touch $(CURRENT)
 
 # Installs mosquitto where that may be done without asking; elsewhere says so and goes on.

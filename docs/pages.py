@@ -1,8 +1,9 @@
 """Writes what is generated in README and docs: `make docs`, or `python -m docs.pages`.
 
-The pages of configuration and commands are generated as a whole, and so are the tables of fields in topics and of
-reasons in sources, and the drawing of a connection's life in operations: from the code. On all others, what stands
-between `<!-- made: NAME ... -->` and `<!-- end -->` is a block: a table or an output. A block comes
+The pages of configuration and commands are generated as a whole, and so are the tables of fields in topics, of
+reasons in sources and of methods in baselines, and the drawing of a connection's life in operations: from the code. On
+all others, what stands between `<!-- made: NAME ... -->` and `<!-- end -->` is a block: a table or an output. A block
+comes
 - from a JSON file in docs/figures that a command wrote (`figures.py`), where the command takes long or measures: the
   text is made from the JSON, exactly; or
 - from a command that is run now (`follow_guide.py`): words must be equal, numbers within TOLERANCE, since another CPU
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from docs import configuration_page, links_page, sources_page, topics_page
+from docs import baselines_page, configuration_page, links_page, sources_page, topics_page
 from docs.figures import BLOCKS
 
 ROOT = Path(__file__).parents[1]
@@ -81,7 +82,12 @@ def generated() -> Iterator[tuple[Path, Callable[[], str]]]:
 
 def with_tables_and_blocks(path: Path) -> str:
     """A page written by hand, with the tables and blocks on it made anew."""
-    tables = {"topics.md": topics_page.page, "sources.md": sources_page.page, "operations.md": links_page.page}
+    tables = {
+        "baselines.md": baselines_page.page,
+        "operations.md": links_page.page,
+        "sources.md": sources_page.page,
+        "topics.md": topics_page.page,
+    }
     text = path.read_text()
     return with_blocks(tables[path.name](text) if path.name in tables else text, {})
 

@@ -12,6 +12,7 @@ from trainer.cli_data import resample
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+TO_COMPARE = {"lightgbm", "river", "scipy", "sklearn", "statsmodels"}
 ANEW = click.option(
     "--anew", is_flag=True, help="Begin at the first epoch. [default: go on from where a run in --out was killed]"
 )
@@ -147,7 +148,8 @@ def main() -> None:
         click.echo(str(error), err=True)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:  # a gateway's install has what the agent needs and no more
-        click.echo(f"forewarn-train: {error.name} is not installed\n  pip install 'forewarn[train]'", err=True)
+        extra = "compare" if error.name in TO_COMPARE else "train"
+        click.echo(f"forewarn-train: {error.name} is not installed\n  pip install 'forewarn[{extra}]'", err=True)
         sys.exit(1)
 
 

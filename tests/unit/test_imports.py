@@ -88,6 +88,8 @@ IN_ONE_FILE = {
     "polars": "agent/table/parquet_file.py",
     "zstandard": "agent/decode/expand.py",
 }
+TO_COMPARE = {"lightgbm", "river", "scipy", "sklearn", "statsmodels"}
+"""What only the methods beside a bundle need; `fit` and `evaluate` run without it."""
 NEEDS_EXTRAS = {
     "agent.table.parquet_file",
     "agent.record.source_folder",
@@ -153,6 +155,8 @@ def faults(path: str, source: str) -> Iterator[str]:
                 yield f"trainer reads {name}, which is the daemon's own"
         elif package == "agent" and top not in sys.stdlib_module_names | RUNTIME | IN_ONE_FILE.keys():
             yield f"agent imports {name}, which a gateway does not have"
+        if top in TO_COMPARE and inside[0] != "baselines":
+            yield f"{name} is for trainer/baselines alone"
         if package == "agent" and IN_ONE_FILE.get(top, path) != path:
             yield f"{name} is for {IN_ONE_FILE[top]} alone"
         if package == "agent" and is_pure(path) and top in IMPURE_MODULES:
@@ -225,6 +229,7 @@ def test_imports_go_down_only(path):
         ("agent/sample/guess.py", "import paho.mqtt.client"),
         ("trainer/fit.py", "from agent.store.cursor import Cursor"),
         ("trainer/fit.py", "from agent.decode.topic import Pattern"),
+        ("trainer/fit.py", "from scipy.signal import lfilter"),
     ],
 )
 def test_a_wrong_import_is_found(path, source):

@@ -1,17 +1,15 @@
-"""What a plant would do without a network: one file a method, listed here.
+"""What a plant would do without a network: one file a method, listed here and in `methods.py`.
 
-A method has `fit(histories, task)`, which returns a `Scorer`. `trainer/evaluation/compare.py` judges the scores as it
-judges a bundle's. docs/baselines.md says what each is, after whom, and what it tunes; a new method is a
-file and a line here.
+A method is a `Baseline`; `tune.py` takes the best of its settings, and `trainer/evaluation/compare.py` judges its
+scores as it judges a bundle's. docs/baselines.md is made from these lists; a new method is a file and a line.
 """
 
-from collections.abc import Callable, Sequence
+from trainer.baselines.ewma import EWMA
+from trainer.baselines.limits import LIMITS
+from trainer.baselines.scorer import Baseline
 
-from trainer.baselines import ewma, limits
-from trainer.baselines.scorer import Scorer, Task
-from trainer.data.history import History
-
-BASELINES: dict[str, Callable[[Sequence[History], Task], Scorer]] = {
-    "limits": limits.fit,
-    "ewma": ewma.fit,
+IN_USE: dict[str, Baseline] = {
+    "limits": LIMITS,
+    "ewma": EWMA,
 }
+"""What a plant's control system has already: these stand beside a bundle in `forewarn-train evaluate`."""

@@ -8,15 +8,16 @@ rows between had been like the new one (D. J. Wright, Management Science 32 (198
 its channel's chart as it was. The rate is tuned.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.baselines.scorer import Scorer, Task, healthy, healthy_rows
+from trainer.baselines.healthy import healthy, healthy_rows
+from trainer.baselines.scorer import Baseline, Candidate, Task, values
 from trainer.data.history import Float64, History
 
-RATES = (0.02, 0.05, 0.1, 0.2, 0.4)
+RATES = (0.1, 0.02, 0.05, 0.2, 0.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +36,14 @@ class Ewma:
         return worst
 
 
-def fit(histories: Sequence[History], task: Task) -> Scorer:
-    """The charts of the best rate. Raises DataRefused when no channel varies over the healthy rows."""
+def candidates(histories: Sequence[History], task: Task) -> Iterator[Candidate]:
+    """The charts of each rate. Raises DataRefused when no channel varies over the healthy rows."""
     rows = healthy_rows(histories, task)
     level: Float64 = np.nanmean(rows, axis=0)
-    candidates = []
     for rate in RATES:
         charts = [chart(history, rate, task.every_s, level)[healthy(history, task)] for history in histories]
         spread: Float64 = np.sqrt(np.nanmean((np.concatenate(charts) - level) ** 2, axis=0))
-        candidates.append(Ewma(rate, task.every_s, level, spread))
-    return max(candidates, key=task.mean_lead_at_budget)
+        yield f"rate {rate:g}", Ewma(rate, task.every_s, level, spread)
 
 
 def chart(history: History, rate: float, every_s: float, level: Float64) -> Float64:
@@ -59,3 +58,11 @@ def chart(history: History, rate: float, every_s: float, level: Float64) -> Floa
         means[index] = mean
     means[~np.logical_or.accumulate(has_value)] = np.nan
     return means
+
+
+EWMA = Baseline(
+    candidates,
+    score="by how many healthy deviations the worst channel's exponentially weighted mean is off its level",
+    after="Roberts, Technometrics 1 (1959); for irregular rows Wright, Management Science 32 (1986)",
+    tuned=f"the rate: {values(RATES)}",
+)

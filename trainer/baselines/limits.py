@@ -6,12 +6,13 @@ the alarm limits of a plant's first weeks. The quantile is tuned; the judge's m 
 the deadband of ISA-18.2.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.baselines.scorer import Scorer, Task, healthy_rows
+from trainer.baselines.healthy import healthy_rows
+from trainer.baselines.scorer import Baseline, Candidate, Task, values
 from trainer.data.history import Float64, History
 
 QUANTILES = (0.0, 0.001, 0.01, 0.05, 0.25)
@@ -34,8 +35,18 @@ class Limits:
         return worst
 
 
-def fit(histories: Sequence[History], task: Task) -> Scorer:
-    """The best bands. Raises DataRefused when no channel varies over the healthy rows."""
+def candidates(histories: Sequence[History], task: Task) -> Iterator[Candidate]:
+    """Bands of each width. Raises DataRefused when no channel varies over the healthy rows."""
     rows = healthy_rows(histories, task)
-    bands = [np.nanquantile(rows, (quantile, 1 - quantile), axis=0) for quantile in QUANTILES]
-    return max((Limits(low, high) for low, high in bands), key=task.mean_lead_at_budget)
+    for quantile in QUANTILES:
+        low, high = np.nanquantile(rows, (quantile, 1 - quantile), axis=0)
+        yield f"quantile {quantile:g}", Limits(low, high)
+
+
+LIMITS = Baseline(
+    candidates,
+    score="by how many widths of its healthy band the worst channel lies outside it",
+    after="Tukey's fences (1977); alarm limits with on-delay and deadband (ISA-18.2), which are the judge's m of n and "
+    "clear ratio",
+    tuned=f"the band's quantile: {values(QUANTILES)}",
+)

@@ -1,17 +1,10 @@
-"""The protocol of a baseline: the task that it gets, and the scorer that it returns."""
+"""The protocol of a baseline: the task that it gets, the scorers that it tries, and the one that is taken."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
-from agent.errors import DataRefused
-from agent.words import Bool
 from trainer.data.history import Float64, History
-
-HEALTHY_WINDOWS = 2
-"""A row is healthy when the failure is more than so many times h_max away: longer than any alert could be true."""
 
 
 class Scorer(Protocol):
@@ -26,26 +19,47 @@ class Scorer(Protocol):
 class Task:
     """What a method may know beside the histories it is fitted to.
 
-    every_s              time between rows
-    h_max_s              an alert earlier than this before the fault is false
-    mean_lead_at_budget  seconds, over those histories: what a method tunes its own parameters by
+    every_s    time between rows
+    h_max_s    an alert earlier than this before the fault is false
+    objective  what a method tunes its own parameters by, the more the better: the mean lead at the budget over those
+               histories; equal for all where no fault is known, and then the first setting is taken
+    own_rows   a device's first rows, from which its own scale is learned where that is tried
+    knows_age  are the first rows of a history those of a new device?
+    seed       of all that is drawn
     """
 
     every_s: float
     h_max_s: float
-    mean_lead_at_budget: Callable[[Scorer], float]
+    objective: Callable[[Scorer], float]
+    own_rows: int = 20
+    knows_age: bool = False
+    seed: int = 0
 
 
-def healthy(history: History, task: Task) -> Bool:
-    """bool [T]: rows of normal running; the end of a recording without a failure might be the eve of one."""
-    mask: Bool = history.observed_left() > HEALTHY_WINDOWS * task.h_max_s
-    return mask
+Candidate = tuple[str, Scorer]
+"""A setting in words, and the method fitted with it."""
 
 
-def healthy_rows(histories: Sequence[History], task: Task) -> Float64:
-    """float64 [n, F]: the healthy rows of all histories. Raises DataRefused when no channel varies over them."""
-    rows = np.concatenate([history.x[healthy(history, task)] for history in histories]).astype(np.float64)
-    if not (np.fmax.reduce(rows, axis=0, initial=-np.inf) > np.fmin.reduce(rows, axis=0, initial=np.inf)).any():
-        what = f"no channel varies until {HEALTHY_WINDOWS} x judge.h_max before the failures or ends"
-        raise DataRefused("baselines", what, next_step="Give channels that vary, longer lives, or a lower judge.h_max.")
-    return rows
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """One method, as docs/baselines.md lists it.
+
+    candidates  fits it with each of its settings, the usual one first. Raises DataRefused where it cannot be fitted
+    score       what its score is, in words
+    after       whom it follows
+    tuned       which of its parameters is tuned, and over which values
+    library     what does the work
+    is_seeded   does its result depend on the seed?
+    """
+
+    candidates: Callable[[Sequence[History], Task], Iterator[Candidate]]
+    score: str
+    after: str
+    tuned: str
+    library: str = "numpy"
+    is_seeded: bool = False
+
+
+def values(tried: Sequence[float]) -> str:
+    """The values of a parameter, as docs/baselines.md lists them."""
+    return ", ".join(f"{one:g}" for one in tried)

@@ -3,9 +3,9 @@
 Scores of a baseline go through the agent's own judge (m of n, clear rule and windows of the bundle's manifest) at many
 thresholds, and the budget chooses one as it chose the bundle's. The result is measured on the played devices.
 
-A baseline is fitted, tuned and given its threshold on the devices that the bundle was fitted *and* calibrated on. It
-has so few parameters that they cannot learn a device by heart, and eighty lives hold a budget better than ten. Only
-the bundle has to keep its calibration devices apart.
+A baseline is fitted, tuned and given its threshold on the devices that the bundle was fitted *and* calibrated on:
+eighty lives hold a budget better than ten. It has so few parameters that they cannot learn a device by heart, or it is
+fitted across folds (`trainer/baselines/cross_fit.py`). Only the bundle has to keep its calibration devices apart.
 """
 
 from collections.abc import Sequence
@@ -16,24 +16,30 @@ from agent.judge.threshold import Budget, Chosen, choose
 from agent.replay.inline import PlayedDevice
 from agent.score.age_only import choose_age, warned_by_age
 from agent.score.early_warning import EarlyWarning, ObservedDevice, observed_device
-from trainer.baselines import BASELINES
-from trainer.baselines.scorer import Scorer, Task
+from trainer.baselines import IN_USE
+from trainer.baselines.scorer import Baseline, Scorer, Task
+from trainer.baselines.tune import tuned
 from trainer.data.history import History
 from trainer.evaluation.playback import fleet_of
 from trainer.evaluation.threshold_sweep import alerts_at, early_warning, mean_lead_at_budget, rules_of, table_over
 
 AGE = "age"
-RIVALS = (*BASELINES, AGE)
-"""What stands beside a bundle: the methods that score a row, and the calendar, which is that of replay."""
+RIVALS = (*IN_USE, AGE)
+"""What `evaluate` sets beside a bundle: what a plant has already, and the calendar, which is that of replay."""
 
 
 @dataclass(frozen=True, slots=True)
 class MethodResult:
-    """One method on the played devices, at the threshold chosen for the budget."""
+    """One method on the played devices, at the threshold chosen for the budget.
+
+    setting, n_tried  of its own parameters: the one that was taken, and how many were tried; "" and 0 of a bundle
+    """
 
     chosen: Chosen
     fleet: tuple[ObservedDevice, ...]
     early_warning: EarlyWarning
+    setting: str = ""
+    n_tried: int = 0
 
 
 def bundle_result(
@@ -48,9 +54,9 @@ def rival_result(
     name: str, manifest: Manifest, tuning: Sequence[History], played: Sequence[History], budget: Budget
 ) -> MethodResult:
     """One of RIVALS: fitted to `tuning`, the devices that the bundle was fitted and calibrated on, and played."""
-    return (
-        age_result(manifest, played, budget) if name == AGE else baseline_result(name, manifest, tuning, played, budget)
-    )
+    if name == AGE:
+        return age_result(manifest, played, budget)
+    return baseline_result(IN_USE[name], manifest, tuning, played, budget)
 
 
 def age_result(manifest: Manifest, played: Sequence[History], budget: Budget) -> MethodResult:
@@ -64,17 +70,27 @@ def age_result(manifest: Manifest, played: Sequence[History], budget: Budget) ->
 
 
 def baseline_result(
-    name: str, manifest: Manifest, tuning: Sequence[History], played: Sequence[History], budget: Budget
+    baseline: Baseline,
+    manifest: Manifest,
+    tuning: Sequence[History],
+    played: Sequence[History],
+    budget: Budget,
+    *,
+    knows_age: bool = False,
+    seed: int = 0,
 ) -> MethodResult:
-    """One of BASELINES: fitted to `tuning`, given its threshold there, and played."""
+    """A method that scores rows: fitted to `tuning`, given its threshold there, and played.
 
+    knows_age  are all histories those of devices known to be new? Raises DataRefused where it cannot be fitted.
+    """
     rules = rules_of(manifest)
 
-    def mean_lead(scorer: Scorer) -> float:
+    def objective(scorer: Scorer) -> float:
         return mean_lead_at_budget([scorer.score(history) for history in tuning], tuning, rules, budget)
 
-    scorer = BASELINES[name](tuning, Task(rules.every_s, rules.h_max_s, mean_lead))
-    chosen = choose(table_over([scorer.score(history) for history in tuning], tuning, rules), budget)
-    scores = [scorer.score(history) for history in played]
+    task = Task(rules.every_s, rules.h_max_s, objective, knows_age=knows_age, seed=seed)
+    best = tuned(baseline, tuning, task)
+    chosen = choose(table_over([best.scorer.score(history) for history in tuning], tuning, rules), budget)
+    scores = [best.scorer.score(history) for history in played]
     (fleet,) = alerts_at([chosen.threshold], scores, played, rules)
-    return MethodResult(chosen, fleet, early_warning(fleet, rules))
+    return MethodResult(chosen, fleet, early_warning(fleet, rules), best.setting, best.n_tried)

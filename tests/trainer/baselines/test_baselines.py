@@ -1,4 +1,4 @@
-"""Each baseline against answers known beforehand; what holds for all of them is tested over the list."""
+"""Limits and EWMA charts against answers known beforehand; test_contract.py has what holds for every method."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,19 +6,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agent.errors import DataRefused
 from tests.trainer.fleet import fleet
-from trainer.baselines import BASELINES
+from trainer.baselines import IN_USE
 from trainer.baselines.ewma import Ewma, chart
+from trainer.baselines.healthy import healthy
 from trainer.baselines.limits import Limits
-from trainer.baselines.scorer import Scorer, Task, healthy
+from trainer.baselines.scorer import Scorer, Task
+from trainer.baselines.tune import tuned
 from trainer.data.history import History
 
 NAN = np.nan
 
 
-def task(mean_lead: Callable[[Scorer], float] = lambda _: 0.0, *, every_s: float = 1.0) -> Task:
-    return Task(every_s=every_s, h_max_s=20.0, mean_lead_at_budget=mean_lead)
+def task(mean_lead: Callable[[Scorer], float] = lambda _: 0.0, *, own_rows: int = 20) -> Task:
+    return Task(every_s=1.0, h_max_s=20.0, objective=mean_lead, own_rows=own_rows)
 
 
 def history(rows: object, t_s: list[float] | None = None) -> History:
@@ -26,42 +27,6 @@ def history(rows: object, t_s: list[float] | None = None) -> History:
     x = np.array(rows, np.float32)
     times = np.arange(1.0, len(x) + 1) if t_s is None else np.array(t_s)
     return History("1", times, x, float(times[-1]))
-
-
-def hostile() -> History:
-    """Sixty rows with values missing, rows missing as a whole, a gap in time, and wild values."""
-    one = fleet(4)[3]
-    x, t_s = one.x[:58].copy(), one.t_s[:58].copy()
-    x[np.random.default_rng(0).random(x.shape) < 0.2] = NAN
-    x[[0, 7, 30]] = NAN
-    x[20, 0], x[21, 1], x[40, 2] = 1e30, -1e30, np.inf
-    t_s[25:] += 13.5
-    return replace(one, t_s=t_s, x=x, t_fail=float(t_s[-1]))
-
-
-@pytest.mark.parametrize("name", BASELINES)
-def test_a_row_is_scored_by_what_came_before_it(name: str) -> None:
-    """Bit for bit: the score of each row is the last one of the history cut off there."""
-    scorer, whole = BASELINES[name](fleet(), task()), hostile()
-    scores = scorer.score(whole)
-    assert (scores.dtype, scores.shape) == (np.float64, (58,))
-    for n in range(1, 59):
-        cut = replace(whole, t_s=whole.t_s[:n], x=whole.x[:n], t_fail=None)
-        assert scorer.score(cut).tobytes() == scores[:n].tobytes()
-
-
-@pytest.mark.parametrize("name", BASELINES)
-def test_a_score_is_at_least_zero_or_says_nothing(name: str) -> None:
-    scores = BASELINES[name](fleet(), task()).score(hostile())
-    assert np.isfinite(scores).sum() > 40
-    assert not (scores < 0).any()
-
-
-@pytest.mark.parametrize("name", BASELINES)
-def test_a_worn_device_scores_higher_than_a_new_one(name: str) -> None:
-    one = fleet()[9]
-    scores = BASELINES[name](fleet(), task()).score(one)
-    assert scores[-5:].min() > scores[:20].max()
 
 
 @pytest.mark.parametrize("name", ["limits", "ewma"])
@@ -72,37 +37,19 @@ def test_the_parameter_with_the_longest_mean_lead_is_taken(name: str) -> None:
         tried.append(scorer)
         return -abs(len(tried) - 3.0)
 
-    assert BASELINES[name](fleet(), task(mean_lead)) is tried[2]
-    assert len(tried) == 5
-
-
-@pytest.mark.parametrize("value", [0.0, 0.1, 641.82])
-@pytest.mark.parametrize("name", ["limits", "ewma"])
-def test_a_constant_channel_is_left_out(name: str, value: float) -> None:
-    def with_constant(one: History, constant: float) -> History:
-        return replace(one, x=np.hstack([one.x, np.full((len(one.x), 1), constant, np.float32)]))
-
-    plain = BASELINES[name](fleet(), task()).score(fleet()[0])
-    scorer = BASELINES[name]([with_constant(one, value) for one in fleet()], task())
-    assert scorer.score(with_constant(fleet()[0], value)).tobytes() == plain.tobytes()
-    assert scorer.score(with_constant(fleet()[0], 7.0)).tobytes() == plain.tobytes()
-
-
-@pytest.mark.parametrize("name", ["limits", "ewma"])
-def test_histories_that_show_no_normal_running_are_refused(name: str) -> None:
-    constant = [replace(one, x=np.ones_like(one.x)) for one in fleet()]
-    short = [replace(one, t_s=one.t_s[-40:], x=one.x[-40:]) for one in fleet()]
-    for histories in (constant, short):
-        with pytest.raises(DataRefused, match=r"no channel varies until 2 x judge\.h_max"):
-            BASELINES[name](histories, task())
+    taken = tuned(IN_USE[name], fleet(), task(mean_lead))
+    assert taken.scorer is tried[2]
+    assert (taken.n_tried, len(tried)) == (10, 10)
 
 
 def test_rows_are_healthy_until_two_windows_before_the_failure() -> None:
     assert healthy(history(np.zeros((50, 1))), task()).sum() == 9  # failure at 50: rows 1 to 9 have more than 40 left
 
 
-def test_rows_of_a_device_that_runs_on_are_healthy_until_two_windows_before_their_end() -> None:
-    assert healthy(replace(history(np.zeros((50, 1))), t_fail=None), task()).sum() == 9
+def test_a_device_that_runs_on_is_healthy_outside_of_its_labelled_faults() -> None:
+    runs_on = replace(history(np.zeros((50, 1))), t_fail=None)
+    assert healthy(runs_on, task()).all()
+    assert healthy(replace(runs_on, faults=np.array([[10.0, 15.0]])), task()).sum() == 45
 
 
 def test_a_step_in_one_channel_is_counted_in_widths_of_its_band() -> None:
@@ -121,7 +68,7 @@ def test_bands_are_quantiles_of_healthy_rows() -> None:
         tried.append(scorer)
         return 0.0
 
-    BASELINES["limits"]([history(x)], task(mean_lead))
+    tuned(IN_USE["limits"], [history(x)], task(mean_lead, own_rows=1000))
     assert (tried[0].low[0], tried[0].high[0]) == (1.0, 100.0)
     assert (tried[-1].low[0], tried[-1].high[0]) == (25.75, 75.25)
 
@@ -156,7 +103,7 @@ def test_a_chart_says_nothing_until_its_channel_is_heard() -> None:
 
 
 def test_the_deviation_of_a_chart_is_that_of_healthy_rows() -> None:
-    found = BASELINES["ewma"](fleet(), task())
+    found = tuned(IN_USE["ewma"], fleet(), task(own_rows=1000)).scorer
     assert isinstance(found, Ewma)
     off = [chart(one, found.rate, 1.0, found.level)[healthy(one, task())] - found.level for one in fleet()]
     np.testing.assert_allclose((np.concatenate(off) ** 2).mean(axis=0), found.spread**2)

@@ -64,7 +64,7 @@ def test_evaluate_prints_all_but_the_baselines_that_cannot_be_fitted(tmp_path: P
     found = evaluate(read(fit(config, tmp_path, tmp_path / "out")), tmp_path)
     written = json.loads(as_json(found))
     assert list(written["compared"]) == ["lstm", "age"]
-    why = "no channel varies until 2 x judge.h_max before the failures or ends"
+    why = "no channel varies until 2 x judge.h_max before the failures, and outside of faults"
     assert written["left_out"] == {"limits": why, "ewma": why}
     assert as_text(found).splitlines()[-2:] == [f"limits is left out: {why}", f"ewma is left out: {why}"]
 
