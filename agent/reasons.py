@@ -9,10 +9,11 @@ from typing import Literal
 ReasonName = Literal[
     "empty", "malformed", "wrong_type", "out_of_range", "too_large", "no_time", "impossible_time", "future",
     "no_channels", "late", "repeated", "too_fast", "device_id", "devices_max", "no_source", "not_finite", "retained",
-    "duplicate_delivery", "topic", "shed", "rate", "request_not_sent", "broker_dropped", "protocol_error", "forgotten",
-    "outbox_full", "score_not_sent", "packet_too_large", "no_birth", "births_max", "missing_channel", "extra_channel",
-    "extra_topic", "clock_rebased", "time_zone", "clock_unsteady", "two_topics", "mixed_rows", "stuck",
-    "reorder_full", "wait_ended", "new_life", "bad_value", "too_many_readings", "unknown_intervention",
+    "duplicate_delivery", "topic", "shed", "rate", "request_not_sent", "broker_dropped", "protocol_error",
+    "forgotten", "outbox_full", "score_not_sent", "packet_too_large", "no_birth", "births_max", "missing_channel",
+    "extra_channel", "extra_topic", "clock_rebased", "time_zone", "clock_unsteady", "two_topics", "mixed_rows",
+    "stuck", "unusual_normal", "reorder_full", "wait_ended", "new_life", "bad_value", "too_many_readings",
+    "unknown_intervention",
 ]  # fmt: skip
 
 
@@ -221,6 +222,14 @@ _ALL = (
         "stuck",
         "A channel stands still for far longer than in training, from this row on; the rows say so until it moves.",
         "`detail` names it. Is the sensor alive? Does the machine stand still?",
+        is_used=True,
+        of_device=True,
+    ),
+    Reason(
+        "unusual_normal",
+        "What a device showed while its own normal was learnt lies further from the training devices than the farthest "
+        "1 % of these; from this row on it counts as normal.",
+        "Was the machine faulty while it was learnt? Mend it and say so by an intervention: it is learnt anew.",
         is_used=True,
         of_device=True,
     ),

@@ -21,6 +21,7 @@ Devices = npt.NDArray[np.object_]  # of str: references to the ids, not copies
 
 DropCounts = Counter[tuple[str, ReasonName]]  # (source, reason) -> messages, "" for no source
 
+AlertHead = Literal["risk", "anomaly"]  # of a model: what raises alerts
 Severity = Literal["warning", "minor", "major", "critical"]
 SEVERITIES: tuple[Severity, ...] = ("warning", "minor", "major", "critical")
 
@@ -225,6 +226,7 @@ class AlertEvent(msgspec.Struct, frozen=True):
     outputs: dict[str, tuple[float, ...]]
     cause: Literal[
         "risk",
+        "anomaly",
         "below_threshold",
         "forgotten",
         "source_removed",

@@ -13,6 +13,7 @@ from agent.core.model import Model
 from agent.step.engine import Engine
 from agent.step.state import StateColumns
 from agent.words import MAIN_MODEL, Source, Taken, plain_channels
+from tests.small_anomaly import anomaly_model
 from tests.small_bundle import CHANNELS, small_manifest, small_model
 
 SOURCE = Source(
@@ -54,12 +55,18 @@ def model(
     digest: str = "d" * 64,
     reads: Sequence[int] | None = None,
 ) -> Model:
-    """The small model, which reads all of the sources, or those at the indexes `reads`."""
+    """The small model, or one with the heads of `manifest`; it reads all sources, or those at the indexes `reads`."""
     manifest = manifest or small_manifest()
     reads = tuple(range(len(sources)) if reads is None else reads)
     channels = tuple(tuple(sources[index].fields.index(channel) for channel in CHANNELS) for index in reads)
     bundle = CoreBundle(manifest, digest)
-    return Model(name, bundle, Engine(MODEL, manifest), dict.fromkeys(manifest.judging, threshold), reads, channels)  # type: ignore[arg-type]
+    thresholds = dict.fromkeys(manifest.judging, threshold)
+    return Model(name, bundle, Engine(graph_of(manifest), manifest), thresholds, reads, channels)  # type: ignore[arg-type]
+
+
+def graph_of(manifest: Manifest) -> bytes:
+    """The small graph with the heads of a manifest."""
+    return MODEL if manifest.anomaly is None else anomaly_model(with_risk=manifest.risk is not None)
 
 
 def states_of(core: Core) -> StateColumns:
@@ -117,7 +124,7 @@ def bytes_of(taken: Taken, device: str) -> bytes:
     """Everything a device was told, as bytes: scores and alerts, without the numbers of the entries."""
     scores = taken.scores[0]
     mine = scores.device == device
-    columns = (scores.t_ns[mine], scores.quality[mine], scores.outputs["risk"][mine], scores.outputs["rul"][mine])
+    columns = (scores.t_ns[mine], scores.quality[mine], *(output[mine] for output in scores.outputs.values()))
     events = [
         (event.kind, event.alert, event.sequence, event.severity, event.t_ns, event.raised_t_ns, event.outputs)
         for event in taken.alerts

@@ -10,6 +10,7 @@ from agent.bundle.head_learned import LEARNED
 from agent.bundle.head_risk import RISK
 from agent.bundle.head_rul import RUL
 from agent.bundle.manifest import Manifest
+from agent.words import AlertHead
 
 HEADS: dict[str, Head] = {
     "risk": RISK,
@@ -25,6 +26,6 @@ def widths(manifest: Manifest) -> dict[str, int]:
     return {name: width for name, head in HEADS.items() if (width := head.width(manifest))}
 
 
-def judged_heads(manifest: Manifest) -> dict[str, Judged]:
+def judged_heads(manifest: Manifest) -> dict[AlertHead, Judged]:
     """The heads that raise alerts, of those that the model has; each has its policy in `manifest.judging`."""
     return {name: judged for name in manifest.judging if (judged := HEADS[name].judged) is not None}

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from agent.words import SourceChannel
+from agent.words import AlertHead, SourceChannel
 
 SCHEMA_VERSION = 1
 DUE = 0.95  # of the cadence
@@ -245,9 +245,9 @@ class Manifest(Closed, frozen=True):
     anomaly: AnomalyHead | None = None
 
     @property
-    def judging(self) -> dict[str, Judging]:
+    def judging(self) -> dict[AlertHead, Judging]:
         """Of each head that raises alerts, `risk` first."""
-        heads = {}
+        heads: dict[AlertHead, Judging] = {}
         if self.judge is not None and self.thresholds is not None:
             heads["risk"] = Judging(self.judge, self.thresholds)
         if self.anomaly is not None:

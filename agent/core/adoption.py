@@ -15,9 +15,9 @@ def adopt(
 ) -> tuple[list[AlertEvent], list[Key]]:
     """Take over what the table keeps; evidence starts empty. `entry` is the number of this one.
 
-    Returns ends of standing alerts whose source or model the configuration no longer has, or whose model no longer
-    reads their source; and (source, device) whose ended alerts nobody needs. Raises StateRefused when the devices of
-    all standing alerts are more than `devices_max`.
+    Returns ends of standing alerts whose source or model the configuration no longer has, or whose model has no such
+    head or no longer reads their source; and (source, device) whose ended alerts nobody needs. Raises StateRefused when
+    the devices of all standing alerts are more than `devices_max`.
     """
     models = {one.model.name: one for one in stepper.predictors}
     for predictor in stepper.predictors:
@@ -26,7 +26,10 @@ def adopt(
     owned = [
         event
         for event in kept.standing
-        if event.source in sources and event.model in models and reads[event.model](sources.index(event.source))
+        if event.source in sources
+        and event.model in models
+        and event.head in models[event.model].heads
+        and reads[event.model](sources.index(event.source))
     ]
     keep = {(event.source, event.device) for event in owned}
     if len(keep) > devices_max:
@@ -37,7 +40,7 @@ def adopt(
         slot = _slot_of_standing(event, stepper, sources, keep)
         own = (max(event.t_epoch, event.clock_epoch), event.t_ns)
         stepper.take_mark(slot, marks.pop((event.source, event.device), own))
-        models[event.model].adopt(slot, event)
+        models[event.model].heads[event.head].adopt(slot, event)
     for source, device in [*marks]:
         slot_of_mark = stepper.slots.find(sources.index(source), device)
         if slot_of_mark is not None:

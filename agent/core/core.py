@@ -43,7 +43,7 @@ from agent.core.model import Model
 from agent.core.scores import concatenated
 from agent.core.silence import was_away
 from agent.core.stepper import Stepper
-from agent.core.view import ModelView, View
+from agent.core.view import View
 from agent.decode.intake import Intake
 from agent.decode.readings import Readings
 from agent.devices.rows import Rows
@@ -123,15 +123,7 @@ class Core:
             newest_ns=stepper.spacing.newest_ns[used],
             clock_epoch=stepper.clock.columns.clock_epoch[used],
             clock_offset_ns=stepper.clock.columns.clock_offset_ns[used],
-            models=[
-                ModelView(
-                    name=predictor.model.name,
-                    reads=(source == GONE) | np.isin(source, predictor.model.sources),
-                    quality=predictor.states.columns.quality[used],
-                    state=predictor.evidence.alert_state[used],
-                )
-                for predictor in stepper.predictors
-            ],
+            models=[predictor.view(source, used) for predictor in stepper.predictors],
         )
 
     def undecodable(self) -> dict[str, float]:

@@ -7,6 +7,7 @@ from agent.bundle.file import ANEW, Bundle
 from agent.bundle.verify import verify
 from agent.errors import BundleRefused
 from agent.step.engine import Engine, ModelFailed
+from agent.words import AlertHead
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Model:
     name: str
     bundle: Bundle
     engine: Engine
-    thresholds: Mapping[str, float]
+    thresholds: Mapping[AlertHead, float]
     sources: tuple[int, ...]
     channels: tuple[tuple[int, ...], ...]
 

@@ -1,22 +1,24 @@
 """One model at work: which rows it steps, what it says of them, and what the judge makes of that."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from agent.bundle.heads import judged_heads
+from agent.bundle.head_learned import is_unusual
 from agent.bundle.label import label_of
+from agent.core.judged_head import JudgedHead
 from agent.core.model import Model
 from agent.core.scores import no_scores, selected
+from agent.core.view import ModelView
 from agent.devices.rows import Rows
-from agent.devices.slots import Slots
+from agent.devices.slots import GONE, Slots
 from agent.drops import Drops
-from agent.judge.events import AlertEvents, EndCause
-from agent.judge.evidence import Evidence, judge
+from agent.judge.events import EndCause
+from agent.step.learning import Learning
 from agent.step.quality import QualityRule
 from agent.step.state import States
 from agent.step.steady import Steady
-from agent.words import AlertEvent, Bool, Float32, Int64, Scores
+from agent.words import AlertEvent, Bool, Float32, Int64, Quality, Scores
 
 NOT_FINITE = "with this row a number of the model's state became infinite or not a number"
 
@@ -27,14 +29,17 @@ class Predictor:
     def __init__(self, model: Model, sources: Sequence[str], slots: Slots, batch_max: int) -> None:
         manifest, n_sources = model.bundle.manifest, len(sources)
         self.model = model
-        self.groups = tuple(f"model/{model.name}/{group}" for group in ("state", "evidence", "steady"))
-        self.states = States(manifest, slots, self.groups[0])
-        self.evidence = slots.register(self.groups[1], Evidence)
-        self.steady = Steady(manifest, slots, self.groups[2])
+        state, steady, learning = (f"model/{model.name}/{group}" for group in ("state", "steady", "learning"))
         self.label = label_of(manifest, model.bundle.digest)
+        self.states = States(manifest, slots, state)
+        self.heads: dict[str, JudgedHead] = {
+            head: JudgedHead(model, head, self.label, sources, slots) for head in manifest.judging
+        }
+        self.steady = Steady(manifest, slots, steady)
+        self.learning = Learning(slots, learning) if manifest.anomaly is not None else None
+        of_heads = [one.group for one in self.heads.values()]
+        self.groups = (state, *of_heads, steady, *([learning] if self.learning else []))
         self.unit = "cycles" if manifest.time_unit == "cycle" else "s"
-        (self._head, self._judged), *_ = judged_heads(manifest).items()
-        self._alerts = AlertEvents(model.name, self._head, self.label, sources, slots, self.evidence)
         self.nothing = no_scores(model.name, manifest)
         self._quality_rule = QualityRule(manifest)
         self._max_batch = batch_max
@@ -44,6 +49,18 @@ class Predictor:
         for source, channels in zip(model.sources, model.channels, strict=True):
             self._channels[source] = channels
         self._takes_x_whole = all(one == tuple(range(manifest.n_channels)) for one in model.channels)
+
+    def view(self, source: Int64, used: Int64) -> ModelView:
+        """What it knows of the devices in the slots int64 [n] `used`, whose sources are int64 [n] `source`."""
+        nobody, learning = np.zeros(len(used), np.bool_), self.learning
+        return ModelView(
+            name=self.model.name,
+            reads=(source == GONE) | np.isin(source, self.model.sources),
+            quality=self.states.columns.quality[used],
+            states={name: head.evidence.alert_state[used] for name, head in self.heads.items()},
+            learns=nobody if learning is None else learning.columns.learning_rows[used] > 0,
+            is_unusual=nobody if learning is None else learning.columns.is_unusual[used],
+        )
 
     def reads_source(self, source: int) -> bool:
         return bool(self._reads[source])
@@ -80,12 +97,18 @@ class Predictor:
         self._say_stuck(rows, runs.became_stuck, drops)
         of_state = columns.rows[slots], columns.is_new[slots]
         quality = self._quality_rule.quality(x, *of_state, is_gap, runs.is_stuck, runs.is_absent)
-        self.states.stepped(rows, quality, sound)
+        quality[self._is_silent(outputs)] = Quality.WARMING_UP
         scores = Scores(self.model.name, rows.entry, rows.source, rows.device, rows.t_ns, quality, outputs)
+        self.states.stepped(rows, quality, sound)
+        if self.learning is not None:
+            unusual = is_unusual(outputs["learned"]) & sound
+            becomes = self.learning.read(slots, outputs["anomaly"][:, 0], unusual)
+            self._say_unusual(rows, outputs["learned"][:, 0], becomes, drops)
         if np.count_nonzero(sound) < len(sound):  # a device that the model cannot follow starts again, the others go on
             drops.append(rows.dropped(~sound, "not_finite", lambda: NOT_FINITE))
             scores, slots = selected(scores, np.flatnonzero(sound)), slots[sound]
-        return scores, self._judge(scores, slots, epochs), too_fast
+        alerts = [event for head in self.heads.values() for event in head.judge(scores, slots, epochs)]
+        return scores, alerts, too_fast
 
     def too_fast(self, rows: Rows, which: Bool) -> Drops:
         """Rows that no model took, bool [b], by this one's account."""
@@ -102,53 +125,55 @@ class Predictor:
             text = "{} has stood still for more than three times as long as in training".format
             drops.append(rows.dropped(becomes, "stuck", lambda column: text(names[column].name), channel))
 
-    def adopt(self, slot: int, event: AlertEvent) -> None:
-        """An alert of this model stands; `event` is its newest one in the alert table."""
-        self.evidence.stand(slot, event)
-        self._alerts.adopt(slot, event)
+    def _say_unusual(self, rows: Rows, learned: Float32, becomes: Bool, drops: list[Drops]) -> None:
+        """Name the devices, bool [b], whose own normal was learnt from unusual rows."""
+        if np.count_nonzero(becomes):
+            text = "its normal is {:.3g} times as far from that of the training devices as their farthest 1 %".format
+            drops.append(rows.dropped(becomes, "unusual_normal", text, learned))
+
+    def _is_silent(self, outputs: Mapping[str, Float32]) -> Bool | slice:
+        """Rows, bool [b], of which no head says anything: these devices warm up, whatever else is the matter."""
+        is_ready = [ready for head in self.heads.values() if (ready := head.is_ready(outputs)) is not None]
+        return ~np.logical_or.reduce(is_ready) if len(is_ready) == len(self.heads) else slice(0)
 
     def forget_alerts(self) -> None:
         """Alerts are taken from the table anew; evidence starts empty."""
-        self.evidence.reset()
-        self._alerts.forget()
+        for head in self.heads.values():
+            head.forget_alerts()
 
     def forget_adopted(self) -> None:
         """Nothing is known any more of alerts that were raised before."""
-        self._alerts.forget()
+        for head in self.heads.values():
+            head.forget_adopted()
 
     def forget(self) -> None:
         """States and evidence of another bundle say nothing to this one."""
         self.states.forget()
         self.steady.forget()
-        self.evidence.reset()
+        if self.learning is not None:
+            self.learning.forget()
+        for head in self.heads.values():
+            head.evidence.reset()
 
-    def end_alert(self, slot: int, cause: EndCause, entry: int, t_ns: int, epoch: int) -> AlertEvent | None:
-        """The end of a device's alert that no score ended, None where none stands."""
-        if not self.evidence.is_standing(slot):
-            return None
-        self.evidence.end(slot)
-        return self._alerts.ended(slot, cause, entry, t_ns, epoch)
+    def end_alerts(self, slot: int, cause: EndCause, entry: int, t_ns: int, epoch: int) -> list[AlertEvent]:
+        """The ends of a device's alerts that no score ended."""
+        ends = [head.end_alert(slot, cause, entry, t_ns, epoch) for head in self.heads.values()]
+        return [event for event in ends if event is not None]
+
+    def forget_evidence(self, slots: Int64) -> None:
+        """Nothing that was seen of these devices counts any more."""
+        self.steady.start_again(slots)
+        for head in self.heads.values():
+            for slot in slots.tolist():
+                head.evidence.clear(slot)
 
     def begin_new_lives(self, slots: Int64) -> None:
         """These devices are others from now on: nothing counts for them yet."""
         self.states.forget_pace(slots)
-        self.steady.start_again(slots)
-        for slot in slots.tolist():
-            self.evidence.clear(slot)
+        self.forget_evidence(slots)
 
     def _x(self, rows: Rows) -> Float32:
         """float32 [b, F] in the model's channels."""
         if self._takes_x_whole and rows.x.shape[1] == self._channels.shape[1]:
             return rows.x
         return np.take_along_axis(rows.x, self._channels[rows.source], axis=1)
-
-    def _judge(self, scores: Scores, slots: Int64, epochs: Int64) -> list[AlertEvent]:
-        policy, output = self.model.bundle.manifest.judging[self._head].policy, scores.outputs[self._head]
-        threshold = self.model.thresholds[self._head]
-        value, level = self._judged.value(output, policy), self._judged.level(output, policy, threshold)
-        verdict = judge(self.evidence, slots, scores.t_ns, scores.quality, value, level, threshold, policy)
-        if not len(verdict.rows):
-            return []
-        epoch = epochs[slots]
-        self.evidence.raised_in(slots[verdict.raised], epoch[verdict.raised])
-        return list(self._alerts.decided(verdict, scores, slots, epoch))

@@ -42,13 +42,12 @@ class Predictors(list[Predictor]):
 
     def end_alerts(self, slot: int, cause: EndCause, entry: int, t_ns: int, epoch: int) -> list[AlertEvent]:
         """The ends of a device's alerts that no score ended."""
-        ends = [predictor.end_alert(slot, cause, entry, t_ns, epoch) for predictor in self]
-        return [event for event in ends if event is not None]
+        return [event for predictor in self for event in predictor.end_alerts(slot, cause, entry, t_ns, epoch)]
 
-    def start_again(self, slots: Int64) -> None:
-        """The states of these devices say nothing any more."""
+    def start_again(self, slots: Int64, *, keeps_learnt: bool = False) -> None:
+        """The states of these devices say nothing any more; see `States.start_again`."""
         for predictor in self:
-            predictor.states.start_again(slots)
+            predictor.states.start_again(slots, keeps_learnt=keeps_learnt)
 
     def lose_history(self, slots: Int64 | Bool) -> None:
         """Rows of these devices may have been missed: slots int64 [b], or bool [capacity]."""
@@ -60,7 +59,8 @@ class Predictors(list[Predictor]):
         for predictor in self:
             predictor.states.move(slots, by_ns)
             predictor.steady.move(slots, by_ns)
-            predictor.evidence.interrupt_clearing(slots)
+            for head in predictor.heads.values():
+                head.evidence.interrupt_clearing(slots)
         self.lose_history(slots)
 
     def begin_new_lives(self, slots: Int64) -> None:

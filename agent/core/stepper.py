@@ -77,7 +77,8 @@ class Stepper:
         if epoch < self.clock.columns.clock_epoch[slot]:
             return
         if epoch > self.clock.columns.clock_epoch[slot]:
-            self.predictors.start_again(np.array([slot]))
+            is_new_life = self.counts_cycles(int(self.slots.source[slot]))  # else the clock alone was set anew
+            self.predictors.start_again(np.array([slot]), keeps_learnt=not is_new_life)
             self.clock.set_epoch(slot, epoch)
         elif t_ns <= self.spacing.newest_ns[slot]:
             return  # each model knows by itself which rows it stepped up to then
@@ -94,8 +95,7 @@ class Stepper:
         self.spacing.take(slots, np.array([reaches_ns]))  # what was on its way is of the life before
         for predictor in self.predictors:
             predictor.states.begin_life(slot)
-            predictor.steady.start_again(slots)
-            predictor.evidence.clear(slot)
+            predictor.forget_evidence(slots)
         if self.counts_cycles(int(self.slots.source[slot])):  # the counter may start again with it, or go on
             self.clock.begin_epoch(slots, np.ones(1, np.bool_))
             self.spacing.forget(slots)

@@ -1,6 +1,6 @@
 """The one window into the core: columns for status, page and commands, one element a known device."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,13 +14,17 @@ class ModelView:
 
     reads    bool   it reads the device's source, or did while there was one
     quality  uint8  Quality of the newest row that was scored, or STALE
-    state    uint8  life cycle of the device's alert: index into agent.judge.lifecycle.STATES
+    states   uint8  by head: life cycle of the device's alert, index into agent.judge.lifecycle.STATES
+    learns   bool   its own normal is still being learnt
+    is_unusual  bool  its own normal was learnt from unusual rows
     """
 
     name: str
     reads: Bool
     quality: UInt8
-    state: UInt8
+    states: Mapping[str, UInt8]
+    learns: Bool
+    is_unusual: Bool
 
     def devices_by_quality(self) -> dict[str, int]:
         """How many of the devices that it reads are ok, warming_up, gap, ..."""
@@ -47,7 +51,7 @@ class View:
 
     def n_standing(self) -> int:
         """How many alerts stand."""
-        return sum(int(np.count_nonzero(model.state)) for model in self.models)
+        return sum(int(np.count_nonzero(state)) for model in self.models for state in model.states.values())
 
     def devices_by_quality(self) -> dict[str, int]:
         """How many devices are ok, warming_up, gap, ...: silence must not look like health.

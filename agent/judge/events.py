@@ -13,7 +13,7 @@ import msgspec
 from agent.devices.slots import GONE, Slots
 from agent.judge.evidence import Evidence, Verdict
 from agent.judge.lifecycle import STATES, alert_id, next_state
-from agent.words import SEVERITIES, AlertEvent, BundleLabel, Int64, InterventionKind, Quality, Scores
+from agent.words import SEVERITIES, AlertEvent, AlertHead, BundleLabel, Int64, InterventionKind, Quality, Scores
 
 EndCause = Literal["forgotten", "new_life", "source_removed", "model_removed"] | InterventionKind
 
@@ -23,7 +23,7 @@ class _Step:
     """What happened to an alert; the rest of its event is what the evidence knows of the alert."""
 
     kind: Literal["raised", "updated", "cleared"]
-    cause: Literal["risk", "below_threshold"] | EndCause
+    cause: AlertHead | Literal["below_threshold"] | EndCause
     entry: int
     t_ns: int
     t_epoch: int
@@ -38,7 +38,7 @@ class AlertEvents:
     """
 
     def __init__(
-        self, model: str, head: str, own: BundleLabel, sources: Sequence[str], slots: Slots, evidence: Evidence
+        self, model: str, head: AlertHead, own: BundleLabel, sources: Sequence[str], slots: Slots, evidence: Evidence
     ) -> None:
         self._model = model
         self._head = head
@@ -65,7 +65,7 @@ class AlertEvents:
             is_end = bool(verdict.cleared[row])
             step = _Step(
                 kind="raised" if verdict.raised[row] else "cleared" if is_end else "updated",
-                cause="below_threshold" if is_end else "risk",
+                cause="below_threshold" if is_end else self._head,
                 entry=int(scores.entry[row]),
                 t_ns=int(scores.t_ns[row]),
                 t_epoch=int(epochs[row]),

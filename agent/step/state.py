@@ -89,6 +89,8 @@ class States:
         self.columns = slots.register(group, StateColumns, state=manifest.state_size)
         self._cadence = manifest.cadence
         self._new_state = np.array(manifest.new_state, np.float32)
+        kept = [block.kept for block in manifest.state for _ in range(block.size)]
+        self._passing = np.flatnonzero(~np.array(kept))  # columns that do not outlast lost history
 
     def begin_life(self, slot: int) -> None:
         """The device begins its life with its next row."""
@@ -99,10 +101,17 @@ class States:
         """The states of all devices are of another bundle: each device is as one never heard."""
         self.columns.reset()
 
-    def start_again(self, slots: Int64) -> None:
-        """The states of these devices say nothing any more: from now on they are of unknown age."""
+    def start_again(self, slots: Int64, *, keeps_learnt: bool = False) -> None:
+        """The states of these devices say nothing any more: from now on they are of unknown age.
+
+        keeps_learnt  they are the same machines, so what was learnt of their own normal (`StateBlock.kept`) still holds
+        """
         columns = self.columns
-        columns.state[slots], columns.rows[slots], columns.is_new[slots] = 0, 0, False
+        if keeps_learnt:
+            columns.state[np.ix_(slots, self._passing)] = 0
+        else:
+            columns.state[slots] = 0
+        columns.rows[slots], columns.is_new[slots] = 0, False
         columns.state_t_ns[slots] = NEVER
 
     def lose_history(self, which: Int64 | Bool) -> None:
@@ -138,7 +147,7 @@ class States:
     def prepare(self, slots: Int64, dt: Float32, is_lost: Bool) -> None:
         """Before distinct devices step: those whose history is lost start again, those who fell behind catch up."""
         if np.count_nonzero(is_lost):
-            self.start_again(slots[is_lost])
+            self.start_again(slots[is_lost], keeps_learnt=True)
         columns = self.columns
         is_behind = columns.is_behind[slots]
         if np.count_nonzero(is_behind):
