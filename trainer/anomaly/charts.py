@@ -18,8 +18,9 @@ N the learning rows, n the row (from 1), k the row since the start or the last l
                                                               e is 0 before the chart starts and after lost history
     Q  += [n <= N, there] e^2;  D = Q / c + eps v             forecast: eps, as z is in own units
     D'  = exp(own_spread log D + (1 - own_spread) log pool_spread)
-    u   = e^2 / D'                                            0 for an event, a channel of scale 0, and one with fewer
-                                                              than half of the chart's learning rows: c < rows // 2
+    u   = e^2 / D'                                            0 for an event, a channel of scale 0, and, unless the
+                                                              pool alone is used, one with fewer than half of the
+                                                              chart's learning rows: c < rows // 2
     s   = max u, or its mean over the channels that have one  0 where none has
     event chart: level's u; g = an event in this row or the `ahead - 1` before; s = (sqrt(s of level) + 2 g)^2
 
@@ -27,9 +28,8 @@ N the learning rows, n the row (from 1), k the row since the start or the last l
     contribution = u / sum u of that chart (equal shares where it is 0); zeros while anomaly is negative
 
 Kept over lost history: n, m, mu, M2, c, b, Q. Begun again: k, h, c of the net, ring, S, e, events.
-With own_mean = own_spread = 1 the pool is not used: these are the prototype's equations. They are less than 1 in
-channels in which devices of a pool differ no more than a device does from itself (pool.py): there the pool
-knows better than a few rows do.
+With own_mean = own_spread = 1 the pool is not used. They are 0 for a chart in which devices differ no more than a
+device does from itself (pool.py): there the pool knows better than a few rows do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -164,22 +164,33 @@ def anomaly(rows: ChartRows, scales: Sequence[float] | Float64) -> tuple[Float64
     return np.where(learns, -rows.wait, by_chart.max(axis=1)), np.where(learns[:, None], 0.0, share)
 
 
+def first_row(chart: ChartSpec, learning: Learning) -> int:
+    """Rows of a device before a chart starts: z moves while it is learnt, and with it what is expected of it."""
+    return learning.rows // 2 if chart.residual == "forecast" else 0
+
+
+def residual_of(
+    chart: ChartSpec, learning: Learning, moments: Moments, fresh: Bool, forecast: Float64 | None
+) -> tuple[Float64, Bool]:
+    """The residual [T, F] that a chart follows, and where there is one. Raises ValueError without its forecasts."""
+    if chart.residual == "smoothing":
+        return moments.y - _smooth_before(moments, fresh), moments.is_there
+    if chart.residual != "forecast":
+        return moments.y, moments.is_there
+    if forecast is None:
+        raise ValueError(f"no forecast {chart.ahead} rows ahead was given")
+    started = (np.arange(len(moments.z)) >= first_row(chart, learning))[:, None]
+    return moments.z - np.nan_to_num(forecast), moments.is_there & np.isfinite(forecast) & started
+
+
 def _chart(
     chart: ChartSpec, pool: Pool, bank: Bank, moments: Moments, fresh: Bool, forecast: Float64 | None
 ) -> tuple[Float64, Float64]:
     """s [T] and u [T, F] of one chart; of an `event` one, of its level."""
-    n_rows = bank.learning.rows
-    residual, is_there, floor = moments.y, moments.is_there, bank.learning.floor * moments.variance
-    first = 0
-    if chart.residual == "smoothing":
-        residual = moments.y - _smooth_before(moments, fresh)
-    elif chart.residual == "forecast":
-        if forecast is None:
-            raise ValueError(f"no forecast {chart.ahead} rows ahead was given")
-        residual, is_there = moments.z - np.nan_to_num(forecast), is_there & np.isfinite(forecast)
-        floor, first = np.full_like(floor, bank.learning.floor), n_rows // 2
-    row = np.arange(len(residual))
-    is_there = is_there & (row >= first)[:, None]
+    n_rows, first = bank.learning.rows, first_row(chart, bank.learning)
+    residual, is_there = residual_of(chart, bank.learning, moments, fresh, forecast)
+    own_units = moments.variance if chart.residual != "forecast" else np.ones_like(moments.variance)
+    floor, row = bank.learning.floor * own_units, np.arange(len(residual))
     teaches = is_there & (row < n_rows)[:, None]
     own, count = running_mean(residual, teaches)
     centre = pool.mean + pool.own_mean * (own - pool.mean)
@@ -187,7 +198,8 @@ def _chart(
     e = recursion(keeps, chart.rate * np.where(is_there, residual - centre, 0.0))
     spread = np.cumsum(np.where(teaches, e**2, 0.0), axis=0) / np.maximum(count, 1) + floor
     spread = np.exp(pool.own_spread * np.log(spread) + (1 - pool.own_spread) * np.log(pool.spread))
-    judged = bank.channels.sensors & (count >= max((n_rows - first) // 2, 1))
+    pooled = (pool.own_mean == 0) & (pool.own_spread == 0)
+    judged = bank.channels.sensors & (pooled | (count >= max((n_rows - first) // 2, 1)))
     u = np.where(judged, e**2 / spread, 0.0)
     if chart.mix == "max":
         return u.max(axis=1, initial=0.0), u

@@ -78,7 +78,8 @@ def by_rows(of: Bank, x, forecasts, lost):
                 one["q"][c] += one["e"][c] ** 2 if teaches else 0
                 d = one["q"][c] / max(one["c"][c], 1) + learning.floor * (1 if is_forecast else v[c])
                 d = d ** pool.own_spread[c] * pool.spread[c] ** (1 - pool.own_spread[c])
-                judged[c] = of.channels.sensors[c] and one["c"][c] >= (learning.rows - start) // 2
+                enough = one["c"][c] >= (learning.rows - start) // 2 or not pool.own_mean[c] + pool.own_spread[c]
+                judged[c] = of.channels.sensors[c] and enough
                 s[c] = one["e"][c] ** 2 / d if judged[c] else 0
             mixed = s.max() if chart.mix == "max" else s.sum() / max(judged.sum(), 1)
             if chart.residual == "event":
@@ -91,7 +92,7 @@ def by_rows(of: Bank, x, forecasts, lost):
 
 
 @settings(max_examples=12, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.floats(0, 0.4), st.sampled_from([1.0, 0.3]))
+@given(st.integers(0, 2**32 - 1), st.floats(0, 0.4), st.sampled_from([1.0, 0.3, 0.0]))
 def test_whole_histories_give_what_the_equations_give_row_by_row(seed, share_missing, own):
     draw = np.random.default_rng(seed)
     x = draw.normal(size=(120, F)) * [1, 0.01, 1] + [3, -40, 0]
