@@ -15,6 +15,7 @@ import numpy as np
 
 from agent.config.quantity import format_duration
 from agent.errors import DataRefused
+from trainer.data.check_normal import check_normal
 from trainer.data.history import History, failure_time
 from trainer.data.split import Parts
 
@@ -39,6 +40,7 @@ class Requirements:
     judged_horizon_s  `judge.horizon`
     h_max_s, h_min_s  `judge.h_max`, `judge.h_min`
     needs_failures    risk is learnt, which takes recorded failures
+    learning_rows     from which a device's own normal is learnt, 0 where no head does
     """
 
     channels: tuple[str, ...]
@@ -51,6 +53,7 @@ class Requirements:
     h_max_s: float
     h_min_s: float
     needs_failures: bool = True
+    learning_rows: int = 0
 
     def text(self, span_s: float) -> str:
         """A time as the configuration's keys take it: 20 where it counts cycles, else "4h" in its quotes."""
@@ -61,15 +64,21 @@ class Requirements:
 
 def check_histories(histories: Sequence[History], requirements: Requirements) -> None:
     """Raise DataRefused when nothing could come of a training on all of them."""
-    check_failures(histories)
+    if requirements.needs_failures:
+        check_failures(histories)
     check_lengths(histories)
     check_channels(histories, requirements.channels)
     check_times(histories, requirements)
 
 
 def check_parts(parts: Parts, requirements: Requirements) -> None:
-    """Raise DataRefused for a part whose failures cannot be learnt from, calibrated on, or judged by."""
+    """Raise DataRefused for a part whose failures, or whose normal rows, cannot be learnt from or judged by."""
     for name, part in (("fit", parts.fit), ("calibrate", parts.calibrate), ("play", parts.play)):
+        if requirements.learning_rows:
+            every = requirements.text(requirements.cadence_s)
+            check_normal(name, part, requirements.learning_rows, requirements.h_max_s, every)
+        if not requirements.needs_failures:
+            continue
         failed = [history for history in part if history.failed]
         check_last_rows(name, failed, requirements, "rul.cap", requirements.cap_s)
         if name != "play":
@@ -81,7 +90,8 @@ def check_parts(parts: Parts, requirements: Requirements) -> None:
 def check_failures(histories: Sequence[History]) -> None:
     if not any(history.failed for history in histories):
         what = f"none of {len(histories)} device(s) failed: risk is learnt from recorded failures"
-        raise DataRefused("data", what, next_step="Name them in data.failures, or record until some device fails.")
+        next_step = 'Name them in data.failures, or learn what is normal: heads = ["anomaly"].'
+        raise DataRefused("data", what, next_step=next_step)
 
 
 def check_lengths(histories: Sequence[History]) -> None:
@@ -117,6 +127,8 @@ def check_times(histories: Sequence[History], requirements: Requirements) -> Non
         if len(same):
             what = f"device {history.device!r} has two rows within a nanosecond, at {history.t_s[same[0]]:.9f}"
             raise DataRefused("data", what, next_step="Is the time in seconds? Keep one row a time.")
+    if not requirements.needs_failures:
+        return
     nearest_s = min(float(history.observed_left().min()) for history in histories if history.failed)
     if nearest_s > requirements.horizons_s[0]:
         first, least = text(requirements.horizons_s[0]), text(nearest_s)

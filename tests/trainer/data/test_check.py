@@ -20,7 +20,9 @@ def test_a_good_fleet_passes_as_it_is() -> None:
 
 def test_a_fleet_in_which_nothing_failed_is_refused() -> None:
     alive = [replace(one, t_fail=None) for one in fleet(3)]
-    with pytest.raises(DataRefused, match=r"none of 3 device\(s\) failed: .*\n  Name them in data.failures, or record"):
+    with pytest.raises(
+        DataRefused, match=r"none of 3 device\(s\) failed: .*\n  Name them in data.failures, or learn what is normal"
+    ):
         check_histories(alive, small_config().requirements)
 
 
