@@ -114,6 +114,37 @@ def is_given(option: str) -> bool:
 
 
 @cli.command()
+@click.argument("bundle", type=FILE)
+@click.option("--labels", type=FILE, required=True, help="What `forewarn alerts export` wrote.")
+@click.option(
+    "--data",
+    multiple=True,
+    required=True,
+    metavar="PATH",
+    help="What was recorded while BUNDLE ran: a file, a folder of `forewarn record`, or a pattern; may be repeated.",
+)
+@click.option("--out", type=FOLDER, required=True, help="Folder for the new bundle.")
+@click.option(
+    "--budget", default="", help='False alarms allowed. [default: "1 per 1000 cycles" or "1 per device per 30d"]'
+)
+@click.option("--unlabelled-is-bad", is_flag=True, help="An alert without a label was false. [default: it is left out]")
+def adapt(bundle: Path, labels: Path, data: tuple[str, ...], out: Path, budget: str, unlabelled_is_bad: bool) -> None:
+    """Choose BUNDLE's thresholds anew by what people said of its alerts, and write it one version later.
+
+    \b
+    Example: forewarn-train adapt press-0.1.0.fwb --labels labels.csv --data recorded/press --out build/adapted
+    """
+    from trainer.bundle.adapt import adapt as adapt_and_write
+    from trainer.bundle.adapt import as_text
+
+    adapted = adapt_and_write(bundle, labels, data, out, budget=budget, unlabelled_is_bad=unlabelled_is_bad)
+    for doubt in adapted.doubts:
+        click.echo(f"doubtful: {doubt}", err=True)
+    click.echo(adapted.path)
+    click.echo(as_text(adapted, read(bundle).manifest), err=True)
+
+
+@cli.command()
 @click.option("--bundle", type=FILE, required=True, help="A .fwb file that `fit` made.")
 @click.option(
     "--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, help="Holds cmapss/, or what data.rows names."

@@ -20,7 +20,10 @@ class Closed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class CreatedFrom(Closed, frozen=True):
-    """Enough to make the bundle again."""
+    """Enough to make the bundle again.
+
+    adapted_from  digest of the bundle whose thresholds were changed by what people said of its alerts, "" for none
+    """
 
     data_sha256: str
     config: str
@@ -29,6 +32,7 @@ class CreatedFrom(Closed, frozen=True):
     fit_devices: tuple[str, ...]
     calibrate_devices: tuple[str, ...]
     play_devices: tuple[str, ...]
+    adapted_from: str = ""
 
 
 class Channel(Closed, frozen=True):

@@ -24,7 +24,7 @@ class LabelMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 def label_message(label: AlertLabel, alert: AlertEvent | None) -> LabelMessage:
     """`alert` is the last event of the alert, None where the agent has none of the label's id."""
-    said = LabelMessage(
+    answer = LabelMessage(
         source=label.source,
         alert=label.alert,
         label=label.label,
@@ -34,6 +34,6 @@ def label_message(label: AlertLabel, alert: AlertEvent | None) -> LabelMessage:
         by=label.by,
         is_known=alert is not None and alert.source == label.source,
     )
-    if alert is None or not said.is_known:
-        return said
-    return msgspec.structs.replace(said, device=alert.device, model=alert.model, head=alert.head)
+    if alert is None or not answer.is_known:
+        return answer
+    return msgspec.structs.replace(answer, device=alert.device, model=alert.model, head=alert.head)

@@ -60,16 +60,16 @@ class Outbox:
         self,
         events: Sequence[AlertEvent],
         done: Sequence[InterventionLabel] = (),
-        said: Sequence[AlertLabel] = (),
+        alert_labels: Sequence[AlertLabel] = (),
     ) -> None:
         """Apply alert events to the table and make them due to every sink, in one transaction; `done` to machines and
-        `said` of alerts are kept in it too.
+        `alert_labels` are kept in it too.
         """
         with self._database.transaction() as db:
             stored = []
             interventions.add(db, done)
             labels.remember(db, events)
-            labels.add(db, said)
+            labels.add(db, alert_labels)
             for event in events:
                 data = msgspec.json.encode(event)
                 if event.cause in _ENDS_THE_KEY:
