@@ -15,6 +15,7 @@ from agent.judge.threshold import Budget, Chosen, choose, default_budget, parse_
 from agent.replay.inline import PlayedDevice
 from agent.replay.recorded import read_recorded
 from agent.score.time_unit import unit_of
+from agent.words import AlertHead
 from trainer.data.alert_labels import AlertSpan, Verdict, find_recorded, read_alert_labels
 from trainer.data.history import History
 from trainer.data.plural import plural
@@ -45,7 +46,7 @@ class Adapted:
 
     path: Path
     budget: str
-    heads: dict[str, AdaptedHead]
+    heads: dict[AlertHead, AdaptedHead]
     left_out: dict[str, int]
     doubts: tuple[str, ...]
 
@@ -77,6 +78,8 @@ def adapt(
         History(one.device, one.t_s, one.x, None, one.t_ns, machine=one.device.partition("~")[0])
         for one in recordings.devices
     ]
+    n_other_heads = sum(span.head != "risk" for span in alerts)
+    alerts = [span for span in alerts if span.head == "risk"]  # a replay gives the scores of no other head
     spans, n_elsewhere = _by_head(alerts, histories, unlabelled_is_bad=unlabelled_is_bad)
     if not spans:
         what = f"holds no row of the time of any of the {len(alerts)} alerts in {labels}"
@@ -84,9 +87,12 @@ def adapt(
         raise DataRefused(", ".join(data), what, next_step=next_step)
     played = play(bundle, bundle.model, histories, NEVER)
     heads = {
-        head: _adapt_head(manifest, head, of_head, (played, histories), allowed) for head, of_head in spans.items()
+        head: _adapt_head(manifest, head, spans[head], (played, histories), allowed)
+        for head in manifest.judging
+        if head in spans
     }
     left_out = {f"of {name}": n for name, n in others.items()}
+    left_out |= {"of heads whose tables stay as they are": n_other_heads} if n_other_heads else {}
     left_out |= {"not in the recording, or in more than one life": n_elsewhere} if n_elsewhere else {}
     adapted = Adapted(out / _file_name(manifest), allowed.text, heads, left_out, recordings.doubts)
     _write(bundle, adapted, out)
@@ -111,7 +117,7 @@ def _by_head(
 
 def _adapt_head(
     manifest: Manifest,
-    head: str,
+    head: AlertHead,
     spans: dict[str, list[AlertSpan]],
     recording: tuple[Sequence[PlayedDevice], Sequence[History]],
     budget: Budget,
