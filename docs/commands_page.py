@@ -14,7 +14,8 @@ TOP = """\
 # Commands
 
 Generated from `--help` by `make docs`. `forewarn` is the agent and what a gateway needs;
-`forewarn-train` comes with the extra `train` (`pip install 'forewarn[train]'`) and is for the machine that trains.
+`forewarn-train` comes with the extra `train` (`pip install 'forewarn[train]'`) and is for the machine that trains;
+`compare` needs the extra `compare`.
 
 Results go to standard output, all else to standard error. An error is one line with what is wrong and one with what to
 do next, without a traceback.

@@ -8,6 +8,7 @@ from click.core import ParameterSource
 
 from agent.bundle.file import read
 from agent.errors import ForewarnError
+from agent.words import FirstSeen
 from trainer.cli_data import resample
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -169,6 +170,52 @@ def evaluate(bundle: Path, data: Path, budget: str, baselines: bool, json_file: 
     if json_file is not None:
         json_file.parent.mkdir(parents=True, exist_ok=True)
         json_file.write_bytes(as_json(evaluation))
+
+
+@cli.command()
+@click.argument("files", type=FILE, nargs=-1, required=True)
+@click.option(
+    "--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, help="Holds cmapss/, or what data.rows names."
+)
+@click.option(
+    "--budget", default="", help='False alarms allowed. [default: "1 per 1000 cycles" or "1 per device per 30d"]'
+)
+@click.option("--methods", default="", help="Names with commas. [default: all]")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=5, show_default=True, help="Of what draws, and of a CONFIG."
+)
+@click.option(
+    "--first-seen",
+    type=click.Choice(["unknown", "new"]),
+    default="unknown",
+    show_default=True,
+    help="What bundles and boosting are told of each device's age; the calendar always knows.",
+)
+@click.option("--out", type=FOLDER, required=True, help="Folder for table, JSON, plots, and the bundles of a CONFIG.")
+@click.option("--json", "as_json", is_flag=True, help="Print the JSON instead of the table.")
+def compare(
+    files: tuple[Path, ...],
+    data: Path | None,
+    budget: str,
+    methods: str,
+    seeds: int,
+    first_seen: FirstSeen,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Set bundles, or a CONFIG that is trained once a seed, beside methods without a network at the same budget.
+
+    FILES are .fwb bundles that differ in their seed alone, or one CONFIG.
+
+    \b
+    Example: forewarn-train compare configs/train/pumps.toml --seeds 5 --out build/compare
+    """
+    from trainer.comparison.write import Options, compare_and_write
+
+    markdown, json = compare_and_write(
+        files, data, out, Options(budget, tuple(filter(None, methods.split(","))), seeds, first_seen, is_given("data"))
+    )
+    click.echo((json if as_json else markdown).read_text().rstrip())
 
 
 def main() -> None:

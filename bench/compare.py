@@ -1,0 +1,151 @@
+"""The supervised bundle beside every method without a network, at the same budget: how much further ahead does it warn?
+
+    FOREWARN_DATA=folder python -m bench.compare --json build/compare.json
+
+A seed deals the devices of a set anew, trains the bundle, and fits every method to the same devices; all is played and
+judged as `forewarn-train compare` does it. Each set is compared twice: every device known to be new (bundle and
+boosting are told, the calendar always knows), and of unknown age. The best statistical method is the one with the
+longest mean lead over all seeds, of those that learn nothing from failures. Ratios are of one seed each. What is in the
+JSON is not done again, so a bench that takes hours may be stopped, and several processes may fill one file.
+Prints Markdown, progress on stderr; exits 0 whatever the figures are.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from agent.bundle.file import Bundle
+from agent.words import FirstSeen
+from bench.folds import CONFIGS, Row, Run, parser_of, rows_of_runs
+from bench.result import Ratio, markdown, ratio, write
+from trainer.comparison.compare import METHODS, compare
+from trainer.config import Config
+from trainer.config_file import read_config
+from trainer.data.dataset import histories_of, parts_of
+from trainer.data.history import digest_of
+from trainer.fit import train_bundle
+
+SETS = {f"fd00{number}": CONFIGS / f"cmapss-fd00{number}.toml" for number in (1, 2, 3, 4)} | {
+    "pumps": CONFIGS / "pumps.toml"
+}
+LSTM, BOOSTING, BEST = "lstm", "boosting", "best_statistical"
+LEARN_FROM_FAILURES = {BOOSTING, "age"}
+ASK_FOR_AGE = {BOOSTING}
+AGES: tuple[FirstSeen, ...] = ("new", "unknown")
+GOALS = {BEST: 1.40, BOOSTING: 1.05}
+"""Of the ratios where devices are known to be new."""
+
+
+def runs(arguments: argparse.Namespace) -> Iterator[Run]:
+    """A run a set and a seed: both kinds of knowledge share the trained bundle."""
+    for name in arguments.sets:
+        for seed in arguments.seeds:
+            config = config_of(name, seed, arguments.epochs)
+            yield {"set": name, "seed": seed}, lambda config=config: rows_of(config, arguments.data, arguments.methods)
+
+
+def config_of(name: str, seed: int, epochs: int | None) -> Config:
+    """The set's own configuration; the seed is that of the split too."""
+    config = read_config(SETS[name])
+    train = config.train.model_copy(update={"epochs": epochs or config.train.epochs})
+    return config.model_copy(
+        update={"seed": seed, "train": train, "split": config.split.model_copy(update={"seed": seed})}
+    )
+
+
+def rows_of(config: Config, data: Path | None, methods: Sequence[str]) -> list[Row]:
+    """Train once, and compare with every device known to be new and with none: a row a method and a kind."""
+    began = time.monotonic()
+    bundle = trained(config, data)
+    print(f"{config.name}, seed {config.seed}: trained in {time.monotonic() - began:.0f} s", file=sys.stderr)
+    rows: list[Row] = []
+    for first_seen in AGES:
+        told = [name for name in methods if name in ASK_FOR_AGE] if rows else methods
+        found = compare([bundle], data, methods=told, seeds=1, first_seen=first_seen)
+        new = [{"method": name, "left_out": why} for name, why in found.left_out.items()]
+        new += [{"budget": found.budget.text, **msgspec.to_builtins(row)} for row in found.rows]
+        same = [row for row in rows if row["method"] not in {LSTM, *ASK_FOR_AGE}]  # does not depend on it
+        rows += [{**row, "first_seen": first_seen} for row in (*new, *same)]
+    print(f"{config.name}, seed {config.seed}: compared by {time.monotonic() - began:.0f} s", file=sys.stderr)
+    return rows
+
+
+def trained(config: Config, data: Path | None) -> Bundle:
+    """The set's bundle, in memory."""
+    histories = histories_of(config, data)
+    return train_bundle(config, parts_of(config, histories), digest_of(histories))[0]
+
+
+def leads_of(rows: Sequence[Row], name: str, first_seen: str) -> dict[str, dict[int, float]]:
+    """Mean lead by method and seed, of those that could be fitted."""
+    leads: dict[str, dict[int, float]] = {}
+    for row in rows:
+        if (row["set"], row["first_seen"]) == (name, first_seen) and "left_out" not in row:
+            leads.setdefault(row["method"], {})[row["seed"]] = row["mean_lead_s"]
+    return leads
+
+
+def best_statistical(leads: Mapping[str, Mapping[int, float]]) -> str:
+    """Of those that learn nothing from failures, the one with the longest mean lead over the seeds; "" for none."""
+    rivals = {name: statistics.mean(one.values()) for name, one in leads.items() if name != LSTM}
+    return max((name for name in rivals if name not in LEARN_FROM_FAILURES), key=rivals.__getitem__, default="")
+
+
+def ratios_of(rows: Sequence[Row], sets: Sequence[str]) -> dict[str, Ratio]:
+    """`lead_over_..._SET_new`: what is asked for; `..._unknown`: beside it. A ratio a seed."""
+    ratios = {}
+    for name in sets:
+        for first_seen in AGES:
+            leads = leads_of(rows, name, first_seen)
+            for label, method in ((BEST, best_statistical(leads)), (BOOSTING, BOOSTING)):
+                theirs = leads.get(method, {})
+                pairs = [(leads[LSTM][seed], lead_s) for seed, lead_s in theirs.items() if lead_s > 0]
+                ratios[f"lead_over_{label}_{name}_{first_seen}"] = ratio([ours / other for ours, other in pairs])
+    return ratios
+
+
+def table(rows: Sequence[Row], sets: Sequence[str]) -> str:
+    """A line a set and kind: mean leads over the seeds, and the ratios beside their goals."""
+    ratios = ratios_of(rows, sets)
+    lines = []
+    for name in sets:
+        for first_seen in AGES:
+            leads = leads_of(rows, name, first_seen)
+            best = best_statistical(leads)
+            cells = [mean_of(leads, LSTM), f"{best} {mean_of(leads, best)}", mean_of(leads, BOOSTING)]
+            over = [ratios[f"lead_over_{label}_{name}_{first_seen}"] for label in GOALS]
+            lines.append((f"{name}, {first_seen}", *cells, *map(ratio_text, over)))
+    goals = (f"over best (goal {GOALS[BEST]:.2f})", f"over boosting (goal {GOALS[BOOSTING]:.2f})")
+    return markdown(("set, age", "LSTM, mean lead", "best statistical", "boosting", *goals), lines)
+
+
+def mean_of(leads: Mapping[str, Mapping[int, float]], method: str) -> str:
+    """Seconds, or cycles where the set counts cycles."""
+    return f"{statistics.mean(leads[method].values()):.1f}" if method in leads else "-"
+
+
+def ratio_text(one: Ratio) -> str:
+    if one["median"] is None:
+        return "-"
+    return f"{one['median']:.2f} ({one['min']:.2f} to {one['max']:.2f})"
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = parser_of("compare", __doc__)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=[*SETS])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="of split, training and methods")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=[*METHODS])
+    parser.add_argument("--epochs", type=int, help="instead of the config's: a smoke run")
+    arguments = parser.parse_args(argv)
+    rows = rows_of_runs(arguments.json, "compare", runs(arguments))
+    print(table(rows, arguments.sets))
+    write(arguments.json, "compare", rows, ratios_of(rows, arguments.sets))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""`forewarn-train compare`: bundles and methods side by side, at the same budget, on the same devices."""
