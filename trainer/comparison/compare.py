@@ -16,7 +16,7 @@ from agent.near import nearest
 from agent.score.age_only import choose_age, warned_by_age
 from agent.score.early_warning import observed_device
 from agent.score.time_unit import Unit, unit_of
-from agent.words import FirstSeen
+from agent.words import AlertHead, FirstSeen
 from trainer.baselines.methods import BASELINES
 from trainer.baselines.scorer import Scorer, Task
 from trainer.baselines.tune import tuned
@@ -90,7 +90,7 @@ def compare(
     """
     check_methods(methods)
     devices = devices_of(bundles, data, budget, first_seen)
-    trials = {
+    trials: dict[str, list[Trial]] = {
         head if len(devices.manifest.judging) > 1 else "lstm": [bundle_trial(one, head, devices) for one in bundles]
         for head in devices.manifest.judging
     }
@@ -153,13 +153,13 @@ def devices_of(bundles: Sequence[Bundle], data: Path | None, budget: str, first_
     )
 
 
-def rules_of_head(manifest: Manifest, head: str) -> Rules:
+def rules_of_head(manifest: Manifest, head: AlertHead) -> Rules:
     """The rules that one head of a bundle is judged by."""
     policy, table = manifest.judging[head]
     return Rules(policy, manifest.cadence.every_s, table.h_max_s, table.h_min_s, len(table.rows))
 
 
-def bundle_trial(bundle: Bundle, head: str, devices: Devices) -> Trial:
+def bundle_trial(bundle: Bundle, head: AlertHead, devices: Devices) -> Trial:
     """One head of a bundle, at the threshold that the budget chooses from the bundle's own table."""
     policy, table = bundle.manifest.judging[head]
     chosen = choose(table, devices.budget)
