@@ -50,6 +50,9 @@ def cell_numbers(cells: Cells, channel: SourceChannel) -> Float64:
 
 
 def _of_texts(cells: Sequence[str], channel: SourceChannel) -> Float64:
+    if not channel.words and not is_lenient(cells):
+        with suppress(ValueError):  # a cell is empty, or is no number
+            return np.fromiter(map(float, cells), np.float64, len(cells))
     words = EMPTY | BOOLEANS | dict(channel.words)
     try:
         values = np.array([words[text] if text in words else float(text) for text in cells], np.float64)

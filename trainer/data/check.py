@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+import click
 import numpy as np
 
 from agent.config.quantity import format_duration
 from agent.errors import DataRefused
-from trainer.data.check_normal import check_normal
+from trainer.data.check_normal import check_normal, notes_on
 from trainer.data.history import History, failure_time
 from trainer.data.split import Parts
 
@@ -72,7 +73,10 @@ def check_histories(histories: Sequence[History], requirements: Requirements) ->
 
 
 def check_parts(parts: Parts, requirements: Requirements) -> None:
-    """Raise DataRefused for a part whose failures, or whose normal rows, cannot be learnt from or judged by."""
+    """Raise DataRefused for a part whose failures, or whose normal rows, cannot be learnt from or judged by.
+
+    What is no reason to refuse, such as a channel of one value, goes to standard error.
+    """
     for name, part in (("fit", parts.fit), ("calibrate", parts.calibrate), ("play", parts.play)):
         if requirements.learning_rows:
             every = requirements.text(requirements.cadence_s)
@@ -85,6 +89,9 @@ def check_parts(parts: Parts, requirements: Requirements) -> None:
             check_last_rows(name, failed, requirements, "judge.horizon", requirements.judged_horizon_s)
         if name != "fit":
             check_windows(name, failed, requirements)
+    if requirements.learning_rows:
+        for note in notes_on(parts.fit, requirements.channels, requirements.learning_rows):
+            click.echo(note, err=True)
 
 
 def check_failures(histories: Sequence[History]) -> None:

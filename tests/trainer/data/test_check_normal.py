@@ -30,10 +30,14 @@ def refused(part: list[History], asks: Requirements = ASKS) -> str:
     return str(caught.value)
 
 
-def test_devices_that_never_failed_are_learnt_from() -> None:
+def test_devices_that_never_failed_are_learnt_from(capsys: pytest.CaptureFixture[str]) -> None:
     histories = alive(6, 60)
     check_histories(histories, ASKS)
     check_parts(parts_of(histories), ASKS)
+    assert not capsys.readouterr().err
+    still = [replace(one, x=one.x * np.float32([1, 0, 1])) for one in histories]
+    check_parts(parts_of(still), ASKS)
+    assert "channel 'T30' has one value in all rows" in capsys.readouterr().err
     with pytest.raises(DataRefused, match=r"none of 6 device\(s\) failed.*\n.*heads = \[\"anomaly\"\]"):
         check_histories(histories, replace(ASKS, needs_failures=True))
 
