@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.store import snapshot
+from agent.store.labelled_alerts import read_labelled
 from agent.store.outbox import Outbox
 from tests.conftest import require
 
@@ -21,6 +22,7 @@ SCRIPT = """
 import os, pathlib, sys
 from agent.store import snapshot
 from agent.store.outbox import Outbox
+from agent.words import AlertLabel
 from tests.alert_events import event
 
 folder = pathlib.Path(sys.argv[1])
@@ -28,7 +30,7 @@ outbox = Outbox(folder / "alerts.db", 100)
 cursor, _ = outbox.cursor("mqtt", mirrors=False), outbox.cursor("stuck", mirrors=False)
 for number in range(1, 5):
     raised = event("raised", f"a{number}", t=number, device=f"d{number}")
-    outbox.commit([raised])
+    outbox.commit([raised], [], [AlertLabel(f"a{number}", "bad", number, source="press")])
     os.write(1, b"c")
     snapshot.write(folder, b"%d" % number)
     os.write(1, b"s")
@@ -78,6 +80,9 @@ def check(folder: Path, said: str) -> None:
     alerts = [event.alert for event in outbox.standing()]
     assert alerts == [f"a{number}" for number in range(1, len(alerts) + 1)]
     assert len(alerts) in (said.count("c"), said.count("c") + 1)
+    assert [(one.event.alert, one.verdict) for one in read_labelled(folder / "alerts.db")] == [
+        (alert, "bad") for alert in alerts
+    ], "a label is there with its alert"
     due = {name: outbox.cursor(name, mirrors=False).sendable(100) for name in ("mqtt", "stuck")}
     assert [one.event.alert for one in due["stuck"]] == alerts
     waiting = [one.event.entry for one in due["mqtt"]]
