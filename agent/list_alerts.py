@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from agent.bundle.head_risk import risk_by_horizon
+from agent.bundle.heads import HEADS
 from agent.errors import StateRefused
 from agent.publish import message
 from agent.store.alert_table import AlertTable, Rows
@@ -114,11 +115,21 @@ def _show(rows: Rows) -> None:
 
 
 def _line(event: AlertEvent, verdicts: Mapping[str, str]) -> str:
-    risk = ", ".join(f"{horizon} {value:.2f}" for horizon, value in _risk(event).items())
+    says = _says(event)
     by = "" if event.model == MAIN_MODEL else f"  model {event.model}"
     label = f"  {verdicts[event.alert]}" if event.alert in verdicts else ""
     whose = f"{event.severity:<9}{event.device:<24} {event.source:<12}"
-    return f"{whose} risk {risk}  since {_since(event)}  {event.alert}{by}{label}"
+    return f"{whose} {says}  since {_since(event)}  {event.alert}{by}{label}"
+
+
+def _says(event: AlertEvent) -> str:
+    """What its head said: the risk by horizon, or how far from normal the device is, and which channels make it so."""
+    if event.head == "risk":
+        return "risk " + ", ".join(f"{horizon} {value:.2f}" for horizon, value in _risk(event).items())
+    value = event.outputs.get("anomaly", ())
+    shares = HEADS["contribution"].members(event.outputs.get("contribution", ()), event.bundle).get("contribution", [])
+    by = ", ".join(f"{one['channel']} {one['share']:.2f}" for one in shares)
+    return f"{event.head} {value[0] if value else 0:.3g}" + (f" by {by}" if by else "")
 
 
 def _since(event: AlertEvent) -> str:

@@ -257,9 +257,7 @@ class Daemon:
             shed=by_source([dict(self._inputs.shed.most_common(SHED_MAX))]),
             log_lines_lost=STDERR.lost,
             models={
-                model.name: ModelStatus.of(
-                    model, [one.name for one in self._plan.sources], of_model.devices_by_quality()
-                )
+                model.name: ModelStatus.of(model, [one.name for one in self._plan.sources], of_model)
                 for model, of_model in zip(self._plan.models, view.models, strict=True)
             },
             broker=self._broker_status(),

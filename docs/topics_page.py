@@ -42,6 +42,11 @@ def _rows(whole: Json, part: Json, above: str) -> Iterator[tuple[str, str, str]]
             yield f"{above}{name}", "object: name -> object", whole_field["description"]
             yield from _rows(whole, named, f"{above}{name}.NAME.")
             continue
+        if "properties" in (items := whole_field.get("items", {})):
+            absent = "" if name in part["required"] else "may be absent; "
+            yield f"{above}{name}", f"{absent}array of objects", whole_field["description"]
+            yield from _rows(whole, items, f"{above}{name}[].")
+            continue
         if "properties" not in whole_field:
             absent = "" if name in part["required"] else "may be absent; "
             yield f"{above}{name}", absent + _value(whole, whole_field), whole_field.get("description", "")

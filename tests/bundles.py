@@ -8,7 +8,8 @@ from agent.bundle import file
 from agent.bundle.golden import Golden, concatenated
 from agent.bundle.manifest import Manifest
 from agent.step.engine import Engine
-from tests.small_bundle import small_manifest, small_model
+from tests.small_anomaly import graph_of
+from tests.small_bundle import small_manifest
 
 
 def small_golden(model: bytes, manifest: Manifest, n_rows: int = 12) -> Golden:
@@ -28,7 +29,8 @@ def small_golden(model: bytes, manifest: Manifest, n_rows: int = 12) -> Golden:
 
 
 def small_members(manifest: Manifest | None = None) -> dict[str, bytes]:
-    manifest, model = manifest or small_manifest(), small_model()
+    manifest = manifest or small_manifest()
+    model = graph_of(manifest)
     return {
         "model.onnx": model,
         "model.fp32.onnx": model,

@@ -86,6 +86,11 @@ def anomaly_model(*, with_risk: bool = False) -> bytes:
     return bytes(model.SerializeToString())
 
 
+def graph_of(manifest: Manifest) -> bytes:
+    """The small graph with the heads of a manifest."""
+    return small_model() if manifest.anomaly is None else anomaly_model(with_risk=manifest.risk is not None)
+
+
 _CONSTANTS = (
     ("zero", np.float32(0)), ("low", np.float32(-10)), ("high", np.float32(10)), ("one", np.float32(1)),
     ("n", np.float32(LEARNING)), ("refill", np.float32(REFILL)), ("rate", np.float32(0.5)), ("half", np.float32(0.5)),

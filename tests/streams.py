@@ -13,7 +13,7 @@ from agent.core.model import Model
 from agent.step.engine import Engine
 from agent.step.state import StateColumns
 from agent.words import MAIN_MODEL, Source, Taken, plain_channels
-from tests.small_anomaly import anomaly_model
+from tests.small_anomaly import graph_of
 from tests.small_bundle import CHANNELS, small_manifest, small_model
 
 SOURCE = Source(
@@ -62,11 +62,6 @@ def model(
     bundle = CoreBundle(manifest, digest)
     thresholds = dict.fromkeys(manifest.judging, threshold)
     return Model(name, bundle, Engine(graph_of(manifest), manifest), thresholds, reads, channels)  # type: ignore[arg-type]
-
-
-def graph_of(manifest: Manifest) -> bytes:
-    """The small graph with the heads of a manifest."""
-    return MODEL if manifest.anomaly is None else anomaly_model(with_risk=manifest.risk is not None)
 
 
 def states_of(core: Core) -> StateColumns:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -29,18 +29,16 @@ class Judged:
 class Head:
     """One head.
 
-    width      columns of its output, float32 [b, width]; 0 where a manifest says that the model has none
-    faults     what does not make sense of what the manifest says of it, in words
-    members    what a message says of one row's values, by the names of JSON members; () where there is no row
-    judged     None for one that is only told
-    scores_as  what a score message says: the list of values, or the members
+    width    columns of its output, float32 [b, width]; 0 where a manifest says that the model has none
+    faults   what does not make sense of what the manifest says of it, in words
+    members  what a message says of one row's values, by the names of JSON members; () where there is no row
+    judged   None for one that is only told
     """
 
     width: Callable[[Manifest], int]
     faults: Callable[[Manifest], Iterator[str]]
     members: Callable[[tuple[float, ...], BundleLabel], dict[str, Any]]
     judged: Judged | None = None
-    scores_as: Literal["values", "members"] = "values"
 
 
 def shortest(value: float) -> float:

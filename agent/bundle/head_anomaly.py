@@ -71,5 +71,4 @@ ANOMALY = Head(
     faults=_faults,
     members=_members,
     judged=Judged(value=lambda anomaly, policy: anomaly[:, 0], level=severity_level, is_ready=is_ready),
-    scores_as="members",
 )

@@ -19,5 +19,4 @@ CONTRIBUTION = Head(
     width=lambda manifest: 0 if manifest.anomaly is None else manifest.n_channels,
     faults=lambda manifest: iter(()),
     members=_members,
-    scores_as="members",
 )

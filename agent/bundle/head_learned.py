@@ -26,5 +26,4 @@ LEARNED = Head(
     width=lambda manifest: 0 if manifest.anomaly is None else 1,
     faults=lambda manifest: iter(()),
     members=_members,
-    scores_as="members",
 )

@@ -30,6 +30,14 @@ class ModelView:
         """How many of the devices that it reads are ok, warming_up, gap, ..."""
         return _by_quality(self.quality[self.reads])
 
+    def n_learning(self) -> int:
+        """How many of the devices that it reads it still learns."""
+        return int(np.count_nonzero(self.learns & self.reads))
+
+    def n_unusual(self) -> int:
+        """Of how many of them it learnt from unusual rows."""
+        return int(np.count_nonzero(self.is_unusual & self.reads))
+
 
 @dataclass(frozen=True, slots=True)
 class View:

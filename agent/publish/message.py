@@ -42,6 +42,13 @@ class BundleName(msgspec.Struct, frozen=True):
     digest: str
 
 
+class Contribution(msgspec.Struct, frozen=True):
+    """A channel's share of `anomaly`."""
+
+    channel: str
+    share: float
+
+
 class EventMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """The payload of the event topic and of a standing alert. Times are ISO 8601, or numbers of cycles."""
 
@@ -63,11 +70,15 @@ class EventMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     risk: dict[str, float]
     bundle: BundleName
     time_to_fault: TimeToFault | None = None
+    anomaly: float | None = None
+    learning_rows: int | None = None
+    contribution: tuple[Contribution, ...] = ()
+    learned_from_unusual_rows: bool = False
     decided_by: BundleName | None = None
 
 
-class ScoreMessage(msgspec.Struct, frozen=True):
-    """One row's score, a list a head, empty where the bundle has none; numbers read back as the same float32."""
+class ScoreMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One row's score, a list a head; numbers read back as the same float32. The heads of `anomaly` come with it."""
 
     device: str
     model: str
@@ -76,6 +87,9 @@ class ScoreMessage(msgspec.Struct, frozen=True):
     quality: str
     risk: list[float]
     rul: list[float]
+    anomaly: tuple[float, ...] = ()
+    contribution: tuple[float, ...] = ()
+    learned: tuple[float, ...] = ()
 
 
 def event_message(event: AlertEvent) -> bytes:

@@ -6,6 +6,7 @@ from typing import Literal, Self, TypeVar
 import msgspec
 
 from agent.config.plan import PlannedModel
+from agent.core.view import ModelView
 from agent.mqtt.link_state import LinkState
 
 SHED_MAX = 5  # devices that the status names
@@ -30,9 +31,11 @@ class ModelStatus(msgspec.Struct, frozen=True):
     failures: int | None
     sources: tuple[str, ...]
     devices: dict[str, int]
+    learning: int
+    unusual_normal: int
 
     @classmethod
-    def of(cls, model: PlannedModel, sources: Sequence[str], devices: dict[str, int]) -> Self:
+    def of(cls, model: PlannedModel, sources: Sequence[str], view: ModelView) -> Self:
         """`sources` are the names of all that are read, `devices` those of the model by quality."""
         bundle, chosen = model.bundle, model.chosen
         manifest = bundle.manifest
@@ -47,7 +50,9 @@ class ModelStatus(msgspec.Struct, frozen=True):
             warned_of=chosen.warned_of,
             failures=chosen.failures,
             sources=tuple(sources[index] for index in model.sources),
-            devices=devices,
+            devices=view.devices_by_quality(),
+            learning=view.n_learning(),
+            unusual_normal=view.n_unusual(),
         )
 
 

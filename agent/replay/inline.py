@@ -4,7 +4,7 @@ Inline, the messages go straight into the core that the daemon runs; `broker/pla
 whole daemon. For the same input both give the same scores and alert events, bit for bit (law 1).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,16 +27,25 @@ _ARRIVAL_STEP_NS = 1000  # so that hours of log time do not pass, and nobody is 
 class PlayedDevice:
     """The scores of one device, one for each of its rows, and its alert events.
 
-    t_ns int64 [T]; quality uint8 [T]; risk float32 [T, K]; rul float32 [T, Q]. `entry` of an event is the number of
-    its message among those played.
+    t_ns int64 [T]; quality uint8 [T]; outputs float32 [T, width] by head. `entry` of an event is the number of its
+    message among those played.
     """
 
     device: str
     t_ns: Int64
     quality: UInt8
-    risk: Float32
-    rul: Float32
+    outputs: Mapping[str, Float32]
     events: tuple[AlertEvent, ...]
+
+    @property
+    def risk(self) -> Float32:
+        """float32 [T, K]; [T, 0] where the model has no such head."""
+        return self.outputs.get("risk", np.empty((len(self.t_ns), 0), np.float32))
+
+    @property
+    def rul(self) -> Float32:
+        """float32 [T, Q]; [T, 0] where the model has no such head."""
+        return self.outputs.get("rul", np.empty((len(self.t_ns), 0), np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +98,15 @@ def by_device(stream: Stream, parts: Sequence[Scores], events: Iterable[AlertEve
     owner = stream.owner[np.concatenate([part.entry for part in parts])]
     t_ns = np.concatenate([part.t_ns for part in parts])
     quality = np.concatenate([part.quality for part in parts])
-    risk = np.concatenate([part.outputs["risk"] for part in parts])
-    rul = np.concatenate([part.outputs.get("rul", np.empty((len(part.entry), 0), np.float32)) for part in parts])
+    outputs = {name: np.concatenate([part.outputs[name] for part in parts]) for name in parts[0].outputs}
     events_of: dict[str, list[AlertEvent]] = {device: [] for device in stream.devices}
     for event in events:
         events_of[event.device].append(event)
     played = []
     for number, device in enumerate(stream.devices):
         rows = np.flatnonzero(owner == number)
-        played.append(PlayedDevice(device, t_ns[rows], quality[rows], risk[rows], rul[rows], tuple(events_of[device])))
+        own = {name: output[rows] for name, output in outputs.items()}
+        played.append(PlayedDevice(device, t_ns[rows], quality[rows], own, tuple(events_of[device])))
     return tuple(played)
 
 

@@ -16,7 +16,7 @@ from agent.judge.threshold import Basis, Budget, Chosen, verdict
 from agent.replay.inline import PlayedDevice
 from agent.score.age_only import choose_age, warned_by_age
 from agent.score.early_warning import EarlyWarning, measure, observed_device, spells_of
-from agent.words import AlertEvent, FirstSeen, Float32, Quality
+from agent.words import AlertEvent, AlertHead, FirstSeen, Float32, Quality
 
 SCHEMA_VERSION = 1
 Through = Literal["inline", "mqtt"]
@@ -77,7 +77,10 @@ class Limit(msgspec.Struct, frozen=True):
 
 
 class Timeline(msgspec.Struct, frozen=True):
-    """One device: a value a row in each list, and its alert events. float32 values read back to the same bits."""
+    """One device: a value a row in each list, and its alert events. float32 values read back to the same bits.
+
+    anomaly  negative while the device is learnt; empty where the bundle has no such head, as `risk` and `rul_s` are
+    """
 
     device: str
     t_fail_s: float | None
@@ -85,6 +88,7 @@ class Timeline(msgspec.Struct, frozen=True):
     quality: tuple[str, ...]
     risk: tuple[tuple[float, ...], ...]
     rul_s: tuple[tuple[float, ...], ...]
+    anomaly: tuple[float, ...]
     events: tuple[AlertEvent, ...]
 
 
@@ -96,13 +100,18 @@ class AgeOnly(msgspec.Struct, frozen=True):
 
 
 class Replay(msgspec.Struct, frozen=True):
-    """All of `replay.json`. Times are seconds, or cycles where time_unit is `cycle`."""
+    """All of `replay.json`. Times are seconds, or cycles where time_unit is `cycle`.
+
+    head              whose alerts are measured, by its limit: the first that the bundle has
+    judged_horizon_s  of `risk`; 0 where it has none
+    """
 
     schema_version: int
     bundle: BundleName
     through: Through
     first_seen: FirstSeen
     time_unit: Literal["s", "cycle"]
+    head: AlertHead
     limit: Limit
     horizons_s: tuple[float, ...]
     judged_horizon_s: float
@@ -126,9 +135,15 @@ def assess(
 ) -> Replay:
     """Measure what was played, with devices `first_seen` so, against the truth, which has an entry for every device."""
     manifest = bundle.manifest
-    (policy, table), *_ = manifest.judging.values()
+    (head, (policy, table)), *_ = manifest.judging.items()
     fleet = [
-        observed_device(one.device, one.t_ns / 1e9, manifest.cadence.every_s, truth[one.device], spells_of(one.events))
+        observed_device(
+            one.device,
+            one.t_ns / 1e9,
+            manifest.cadence.every_s,
+            truth[one.device],
+            spells_of([event for event in one.events if event.head == head]),
+        )
         for one in played
     ]
     windows = {"h_max_s": table.h_max_s, "h_min_s": table.h_min_s}
@@ -140,9 +155,10 @@ def assess(
         through=through,
         first_seen=first_seen,
         time_unit=manifest.time_unit,
+        head=head,
         limit=Limit.of(budget, chosen),
         horizons_s=manifest.horizons_s,
-        judged_horizon_s=manifest.horizons_s[policy.horizon] if manifest.horizons_s else 0.0,
+        judged_horizon_s=manifest.horizons_s[policy.horizon] if head == "risk" else 0.0,
         quantiles=manifest.rul.quantiles if manifest.rul else (),
         rows=sum(len(one.t_ns) for one in played),
         rows_by_quality={quality.name.lower(): qualities[quality.name.lower()] for quality in Quality},
@@ -150,6 +166,14 @@ def assess(
         age_only=AgeOnly(age_s, measure(warned_by_age(fleet, age_s, table.h_max_s), **windows)),
         devices=tuple(_timeline(one, truth[one.device]) for one in played),
     )
+
+
+def judged_values(replay: Replay, timeline: Timeline) -> tuple[float, ...]:
+    """What the head that is measured said of each row: the judged risk, or `anomaly`."""
+    if replay.head == "anomaly":
+        return timeline.anomaly
+    judged = replay.horizons_s.index(replay.judged_horizon_s)
+    return tuple(risk[judged] for risk in timeline.risk)
 
 
 def as_json(replay: Replay) -> bytes:
@@ -165,6 +189,7 @@ def _timeline(played: PlayedDevice, t_fail_s: float | None) -> Timeline:
         quality=tuple(_names(played)),
         risk=_short(played.risk),
         rul_s=_short(played.rul),
+        anomaly=tuple(value for (value,) in _short(played.outputs.get("anomaly", np.empty((0, 1), np.float32)))),
         events=played.events,
     )
 

@@ -4,6 +4,7 @@ import math
 import re
 from datetime import UTC, datetime
 
+from agent.bundle.heads import HEADS
 from agent.bundle.manifest import Manifest
 from agent.replay.result import Replay
 from agent.score.early_warning import Column, DeviceResult, EarlyWarning
@@ -41,6 +42,13 @@ def first_seen_text(replay: Replay) -> str:
     }[replay.first_seen]
 
 
+def judged_text(replay: Replay, unit: Unit) -> str:
+    """What is compared with the threshold."""
+    if replay.head == "anomaly":
+        return "distance from a device's own normal"
+    return f"risk of a failure within {unit.text(replay.judged_horizon_s)}"
+
+
 def why_missed(result: DeviceResult, score: EarlyWarning, unit: Unit) -> str:
     """Why no alert on a missed failure was true."""
     early = [before for before in result.raised_before_s if before > score.h_max_s]
@@ -67,6 +75,12 @@ def warning(event: AlertEvent, manifest: Manifest, t_fail_s: float | None, unit:
         middle = min(range(len(quantiles)), key=lambda index: abs(quantiles[index] - 0.5))
         low, high = unit.of(rul[0]), unit.of(rul[-1])
         parts.append(f"{unit.text(round(unit.of(rul[middle])) * unit.size_s)} left ({low:.0f} to {high:.0f})")
+    for name in ("anomaly", "contribution"):
+        said = HEADS[name].members(event.outputs.get(name, ()), event.bundle)
+        if "anomaly" in said:
+            parts.append(f"anomaly {said['anomaly']:.3g}")
+        if "contribution" in said:
+            parts.append("by " + ", ".join(f"{one['channel']} {one['share']:.0%}" for one in said["contribution"]))
     left_s = None if t_fail_s is None else t_fail_s - event.t_ns / 1e9
     parts.append("in truth it did not fail" if left_s is None else f"in truth {unit.of(left_s):.0f}")
     return "  ".join(parts)

@@ -35,7 +35,7 @@ class Learning:
         Returns bool [b]: whose is so from this row on.
         """
         becomes: Bool = is_unusual & ~self.columns.is_unusual[slots]
-        waits = np.minimum(np.ceil(np.maximum(-anomaly, np.float32(0))), np.float32(ROWS_MAX))
+        waits = np.minimum(np.ceil(np.fmax(-anomaly, np.float32(0))), np.float32(ROWS_MAX))
         self.columns.learning_rows[slots] = waits.astype(np.int64)
         self.columns.is_unusual[slots] = is_unusual
         return becomes

@@ -22,6 +22,5 @@ def test_a_channel_freezes_at_the_newest_value_of_the_first_half():
 
 def test_rows_are_counted_before_soon_after_and_long_after():
     quality = np.array([Quality.WARMING_UP, Quality.OK, Quality.OK, Quality.OK, Quality.STUCK, Quality.OK], np.uint8)
-    nothing = np.empty((6, 0), np.float32)
-    played = PlayedDevice("p1", np.arange(6) * 10**9, quality, nothing, nothing, ())
+    played = PlayedDevice("p1", np.arange(6) * 10**9, quality, {}, ())
     assert ok_rows([played], {"p1": 2.0}, 1.0) == ([1, 2, 1], [2, 2, 2])

@@ -14,13 +14,12 @@ from agent.core.entries import AlertsKept, HistoryLost, StateBehind
 from agent.step.engine import Engine
 from agent.words import InterventionRule, Quality
 from tests.laws.test_isolation import HOSTILE_PAYLOADS
-from tests.small_anomaly import LEARNING, REFILL, anomaly_manifest
+from tests.small_anomaly import LEARNING, REFILL, anomaly_manifest, graph_of
 from tests.streams import (
     SOURCE,
     Message,
     bytes_of,
     core,
-    graph_of,
     interleaved,
     life,
     message,

@@ -1,17 +1,19 @@
 """What an agent publishes during a replay, collected and put together as the replay's result."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
 
+from agent.bundle.heads import HEADS
 from agent.errors import ForewarnError
 from agent.publish.message import EventMessage, ScoreMessage
 from agent.publish.status import Status
 from agent.publish.topic import Topics
 from agent.replay.inline import PlayedDevice
 from agent.replay.messages import Stream
-from agent.words import AlertEvent, BundleLabel, Quality
+from agent.words import AlertEvent, BundleLabel, Float32, Quality
 
 Message = tuple[str, bytes]
 
@@ -49,21 +51,21 @@ class Collected:
             self.n_scored += 1
         return None
 
-    def rul_at(self, event: EventMessage) -> tuple[float, ...]:
-        """The quantiles of the event's row, () when its score has not come yet."""
+    def score_at(self, event: EventMessage) -> ScoreMessage | None:
+        """The score of the event's row, None when it has not come yet."""
         for score in reversed(self.scores.get(event.device, [])):
             if score.t_ns <= event.t_ns:
-                return _exact(score.rul) if score.t_ns == event.t_ns else ()
-        return ()
+                return score if score.t_ns == event.t_ns else None
+        return None
 
-    def alert_event(self, event: EventMessage, *, entry: int, rul: tuple[float, ...]) -> AlertEvent:
-        """The event as the core decided it. The message holds some quantiles only: all come from the row's score."""
+    def alert_event(self, event: EventMessage, *, entry: int, score: ScoreMessage | None) -> AlertEvent:
+        """The event as the core decided it. The message holds some numbers only: all come from the row's score."""
         same = ("alert", "sequence", "source", "device", "head", "state", "severity", "quality", "cause")
         times = ("t_ns", "raised_t_ns")
         values = {name: getattr(event, name) for name in same + times}
         values |= {"kind": event.event, "entry": entry}
-        outputs = {"risk": _exact(list(event.risk.values())), "rul": rul}
-        values["outputs"] = {name: output for name, output in outputs.items() if output}
+        outputs = {"risk": [*event.risk.values()]} if score is None else _outputs(score)
+        values["outputs"] = {name: tuple(_float32(output).tolist()) for name, output in outputs.items() if output}
         values |= {"t_epoch": 0, "bundle": self.bundle}  # no clock of a recording is wrong
         return msgspec.convert(values, type=AlertEvent)
 
@@ -81,9 +83,10 @@ def by_device(stream: Stream, collected: Collected) -> tuple[PlayedDevice, ...]:
         if len(scores) != len(entries):
             what = f"device {device}: {len(entries)} rows were sent, {len(scores)} scores came"
             raise ForewarnError("replay", what, next_step="The broker lost some, or another agent answers for it.")
+        heads = [name for name, values in _outputs(scores[0]).items() if values]
         rows = {score.t_ns: row for row, score in enumerate(scores)}
         events = [
-            collected.alert_event(event, entry=int(entries[rows[event.t_ns]]), rul=_exact(scores[rows[event.t_ns]].rul))
+            collected.alert_event(event, entry=int(entries[rows[event.t_ns]]), score=scores[rows[event.t_ns]])
             for event in collected.events
             if event.device == device
         ]
@@ -92,14 +95,18 @@ def by_device(stream: Stream, collected: Collected) -> tuple[PlayedDevice, ...]:
                 device=device,
                 t_ns=np.array([score.t_ns for score in scores], np.int64),
                 quality=np.array([Quality[score.quality.upper()] for score in scores], np.uint8),
-                risk=np.array([score.risk for score in scores], np.float32),
-                rul=np.array([score.rul for score in scores], np.float32),
+                outputs={name: _float32([_outputs(score)[name] for score in scores]) for name in heads},
                 events=tuple(events),
             )
         )
     return tuple(played)
 
 
-def _exact(values: list[float]) -> tuple[float, ...]:
-    """float32 values as the floats that the core holds, from their shortest text."""
-    return tuple(np.array(values, np.float32).tolist())
+def _outputs(score: ScoreMessage) -> dict[str, Sequence[float]]:
+    """A score's values by head, none for one that the bundle has not."""
+    return {name: getattr(score, name) for name in HEADS}
+
+
+def _float32(values: Sequence[float] | Sequence[Sequence[float]]) -> Float32:
+    """The float32 values that the core holds, from their shortest text."""
+    return np.array(values, np.float32)

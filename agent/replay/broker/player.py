@@ -164,8 +164,8 @@ class _BrokerReplay:
             while True:
                 event = self.collected.add(message)
                 if event is not None:
-                    rul = self.collected.rul_at(event)
-                    self.observer.on_event(self.collected.alert_event(event, entry=-1, rul=rul))
+                    score = self.collected.score_at(event)
+                    self.observer.on_event(self.collected.alert_event(event, entry=-1, score=score))
                 message = self.inbox.get_nowait()
         self.observer.on_rows(self.collected.n_scored - self.n_shown)
         self.n_shown = self.collected.n_scored

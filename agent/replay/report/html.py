@@ -9,8 +9,8 @@ from html import escape
 
 from agent.replay.report import plot
 from agent.replay.report.page_style import page
-from agent.replay.result import Replay, Timeline
-from agent.replay.wording import detection, first_seen_text, natural, outcome_text, why_missed
+from agent.replay.result import Replay, Timeline, judged_values
+from agent.replay.wording import detection, first_seen_text, judged_text, natural, outcome_text, why_missed
 from agent.score.early_warning import Column, DeviceResult, EarlyWarning, Interval
 from agent.score.time_unit import Unit
 
@@ -161,14 +161,13 @@ def _timelines(replay: Replay, unit: Unit) -> str:
     ]
     left_out = len(replay.devices) - len(shown)
     only = f" The first {len(shown)} of {len(replay.devices)} devices." if left_out else ""
-    horizon = unit.text(replay.judged_horizon_s)
+    other = '<span class="muted">&#9472; other horizons</span>' if replay.head == "risk" else ""
     return (
-        "<h2>Every device: risk against the true failure</h2>"
+        f"<h2>Every device: {replay.head} against the true failure</h2>"
         f"<p>Time runs in {unit.plural} up to the failure at 0 (or the end of the record, where there is no bar). "
         f"Missed failures and false alarms come first.{only}</p>"
         '<div class="key">'
-        f'<span class="risk">&#9472; risk of a failure within {horizon}</span>'
-        '<span class="muted">&#9472; other horizons</span><span>&#9476; threshold</span>'
+        f'<span class="risk">&#9472; {judged_text(replay, unit)}</span>{other}<span>&#9476; threshold</span>'
         '<span><i class="swatch" style="background:var(--window);opacity:.25"></i>where an alert is true</span>'
         '<span class="good">&#9650; raised in time</span><span class="bad">&#10006; false alarm</span>'
         '<span class="late">&#9670; raised late</span><span class="muted">&#9675; cleared</span>'
@@ -200,19 +199,18 @@ def _missed(replay: Replay, unit: Unit) -> str:
     rows = [
         (escape(one.device), why_missed(one, score, unit), *_in_window(timelines[one.device], replay)) for one in missed
     ]
-    head = ("device", "why", "rows in the window", "of them ok", "highest risk of an ok row")
+    head = ("device", "why", "rows in the window", "of them ok", f"highest {replay.head} of an ok row")
     return "<h2>Missed failures</h2>" + _table(head, rows, n_text=2)
 
 
 def _in_window(timeline: Timeline, replay: Replay) -> tuple[str, str, str]:
-    """Rows of a missed device where an alert would have been true, those that may raise, and their highest risk."""
+    """Rows of a missed device where an alert would have been true, those that may raise, and their highest value."""
     assert timeline.t_fail_s is not None  # it was missed, so it failed
-    judged = replay.horizons_s.index(replay.judged_horizon_s)
-    score = replay.early_warning
+    values, score = judged_values(replay, timeline), replay.early_warning
     opens_s, closes_s = timeline.t_fail_s - score.h_max_s, timeline.t_fail_s - score.h_min_s
     rows = [row for row, t_s in enumerate(timeline.t_s) if opens_s <= t_s <= closes_s]
-    risks = [timeline.risk[row][judged] for row in rows if timeline.quality[row] == "ok"]
-    return str(len(rows)), str(len(risks)), _number(max(risks, default=math.nan))
+    judged = [values[row] for row in rows if timeline.quality[row] == "ok"]
+    return str(len(rows)), str(len(judged)), _number(max(judged, default=math.nan))
 
 
 def _devices(replay: Replay, unit: Unit) -> str:
@@ -252,7 +250,7 @@ def _what_was_played(replay: Replay, unit: Unit) -> str:
         ("streams", first_seen_text(replay)),
         ("calibration", escape(limit.verdict, quote=False)),
         ("budget", f"{escape(limit.budget)} = {_number(unit.rate(limit.rate_per_s))} per {unit.exposure}{marked}"),
-        ("threshold", f"{limit.threshold:.6g} on the risk within {unit.text(replay.judged_horizon_s)}"),
+        ("threshold", f"{limit.threshold:.6g} on the {judged_text(replay, unit)}"),
         ("rows", f"{replay.rows} ({quality.replace('_', ' ')})"),
     )
     return "<h2>What was played</h2><dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in pairs) + "</dl>"

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from agent.replay.result import Replay, Timeline
+from agent.replay.result import Replay, Timeline, judged_values
 from agent.score.early_warning import EarlyWarning
 from agent.score.time_unit import Unit
 
@@ -32,31 +32,33 @@ _SIZE = re.compile(r'(<svg[^>]*?) width="[^"]*"| height="[0-9.]+pt"')
 
 
 def timeline(replay: Replay, life: Timeline, unit: Unit, span_s: float) -> str:
-    """Risk of one device over its last `span_s` up to the failure, or to the record's end where it did not fail."""
+    """What is judged of one device over its last `span_s` up to its failure, or to the record's end without one."""
     end_s = life.t_s[-1] if life.t_fail_s is None else life.t_fail_s
     t = (np.array(life.t_s) - end_s) / unit.size_s
-    risk = np.array(life.risk)  # [T, K]
-    judged = replay.horizons_s.index(replay.judged_horizon_s)
-    score = replay.early_warning
+    values, score = np.array(judged_values(replay, life)), replay.early_warning  # [T]
+    is_risk, top = replay.head == "risk", 1.0
+    if not is_risk:  # it has no upper end: what is above twice the threshold is drawn there
+        top = 2 * replay.limit.threshold
+        values = np.where(values < 0, np.nan, np.minimum(values / top, 1))
     with _styled(f"timeline {life.device}"):
         figure = Figure(figsize=(3.5, 1.45))
         axes = figure.subplots(gridspec_kw=_TIMELINE_EDGES)
         if life.t_fail_s is not None:
             axes.axvspan(-unit.of(score.h_max_s), -unit.of(score.h_min_s), color=WINDOW, alpha=0.18, linewidth=0)
             axes.axvline(0, color=INK, linewidth=1.5)
-        for column in range(risk.shape[1]):
-            if column != judged:
-                axes.plot(t, risk[:, column], color=OTHER, linewidth=0.8)
-        axes.axhline(replay.limit.threshold, color=MUTED, linewidth=0.8, dashes=(4, 3))
-        axes.plot(t, risk[:, judged], color=RISK, linewidth=1.6)
+        for column, horizon_s in enumerate(replay.horizons_s if is_risk else ()):
+            if horizon_s != replay.judged_horizon_s:
+                axes.plot(t, [risk[column] for risk in life.risk], color=OTHER, linewidth=0.8)
+        axes.axhline(replay.limit.threshold / top, color=MUTED, linewidth=0.8, dashes=(4, 3))
+        axes.plot(t, values, color=RISK, linewidth=1.6)
         doubtful = t[[quality != "ok" for quality in life.quality]]
         axes.plot(doubtful, np.full(len(doubtful), -0.05), "|", color=LATE, markersize=4, clip_on=False)
-        _mark_alerts(axes, life, end_s, score, unit)
+        _mark_alerts(axes, life, end_s, replay, unit)
         axes.set_xlim(-unit.of(span_s), unit.of(span_s) * 0.01)
         axes.set_ylim(-0.03, 1.14)
-        axes.set_yticks([0, 0.5, 1])
+        axes.set_yticks([0, 0.5, 1], [f"{part * top:.3g}" for part in (0, 0.5, 1)])
         axes.locator_params(axis="x", nbins=6)
-        return _svg(figure, f"Risk of {life.device} over time, with its alerts")
+        return _svg(figure, f"{replay.head.capitalize()} of {life.device} over time, with its alerts")
 
 
 def leads(model: EarlyWarning, age_only: EarlyWarning, name: str, unit: Unit) -> str:
@@ -108,9 +110,12 @@ def false_alarms(replay: Replay, name: str, unit: Unit) -> str:
         return _svg(figure, "False alarms per exposure")
 
 
-def _mark_alerts(axes: Axes, life: Timeline, end_s: float, score: EarlyWarning, unit: Unit) -> None:
+def _mark_alerts(axes: Axes, life: Timeline, end_s: float, replay: Replay, unit: Unit) -> None:
     """Along the top: a triangle raises a true alert, a cross a false one, a diamond a late one; a ring clears."""
+    score = replay.early_warning
     for event in life.events:
+        if event.head != replay.head:
+            continue
         before_s = end_s - event.t_ns / 1e9
         at = -unit.of(before_s)
         if event.kind == "cleared":

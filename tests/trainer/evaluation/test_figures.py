@@ -143,7 +143,7 @@ def test_hazards_answer_for_every_stream_and_the_interval_for_whole_ones() -> No
 
 def told(risk: np.ndarray, rul: np.ndarray) -> PlayedDevice:
     n = len(risk)
-    return PlayedDevice("1", np.arange(n), np.zeros(n, np.uint8), risk, rul, ())
+    return PlayedDevice("1", np.arange(n), np.zeros(n, np.uint8), {"risk": risk, "rul": rul}, ())
 
 
 def test_figures_count_rows_as_defined() -> None:

@@ -18,6 +18,7 @@ from agent.words import AlignRule, InterventionRule, PayloadForm, Source, Source
 from tests.bundles import write_small_bundle
 from tests.configurations import SOURCE, VALID, write_configuration
 from tests.small_bundle import small_manifest
+from tests.streams import core
 
 CYCLE = Time(field="cycle", unit="cycle")
 
@@ -41,7 +42,8 @@ def test_a_source_lists_a_payload_field_for_every_channel_in_order(tmp_path):
     (model,) = planned.models
     assert (model.name, model.sources, model.channels) == ("main", (0,), ((0, 1, 2),))
     assert (model.chosen.threshold, model.chosen.extrapolated) == (0.5, True)
-    status = ModelStatus.of(model, [source.name for source in planned.sources], {"ok": 3})
+    view = core().view().models[0]
+    status = ModelStatus.of(model, [source.name for source in planned.sources], view)
     assert (status.warned_of, status.failures, status.finest_budget) == (10, 10, "1 per 660 cycles")
 
 
