@@ -21,7 +21,7 @@ from trainer.baselines.methods import BASELINES
 from trainer.baselines.scorer import Scorer, Task
 from trainer.baselines.tune import tuned
 from trainer.comparison.figures import MethodFigures, figures_of
-from trainer.comparison.trial import Trial, basis_of, mean_lead_at, table_of_scores, trial_of
+from trainer.comparison.trial import Trial, basis_of, mean_lead_at, n_detected_at_equal, table_of_scores, trial_of
 from trainer.config import Config
 from trainer.data.dataset import histories_of, parts_of
 from trainer.data.history import Float64, History, digest_of
@@ -167,7 +167,8 @@ def bundle_trial(bundle: Bundle, head: AlertHead, devices: Devices) -> Trial:
     scores = [judged_scores(one, policy) for one in played]
     rules = rules_of_head(bundle.manifest, head)
     (fleet,) = alerts_at([chosen.threshold], scores, devices.played, rules)
-    return trial_of(chosen, fleet, devices.played, rules, devices.starts_s)
+    n_at_equal = n_detected_at_equal(scores, devices.played, rules, devices.budget)
+    return replace(trial_of(chosen, fleet, devices.played, rules, devices.starts_s), n_at_equal=n_at_equal)
 
 
 def method_trials(name: str, devices: Devices, seeds: int) -> Iterator[Trial]:
@@ -203,6 +204,8 @@ def baseline_trial(name: str, devices: Devices, seed: int) -> Trial:
     task = Task(rules.every_s, rules.h_max_s, objective, own_rows=devices.own_rows, knows_age=knows_age, seed=seed)
     best = tuned(BASELINES[name], tuning, task)
     chosen = choose(table_of_scores([best.scorer.score(one) for one in tuning], tuning, rules), devices.budget)
-    (fleet,) = alerts_at([chosen.threshold], [best.scorer.score(one) for one in devices.played], devices.played, rules)
+    scores = [best.scorer.score(one) for one in devices.played]
+    (fleet,) = alerts_at([chosen.threshold], scores, devices.played, rules)
     trial = trial_of(chosen, fleet, devices.played, rules, devices.starts_s)
-    return replace(trial, setting=best.setting, n_tried=best.n_tried)
+    n_at_equal = n_detected_at_equal(scores, devices.played, rules, devices.budget)
+    return replace(trial, n_at_equal=n_at_equal, setting=best.setting, n_tried=best.n_tried)

@@ -18,6 +18,7 @@ class MethodFigures(msgspec.Struct, frozen=True):
 
     seeds                 how often it was fitted; 1 for a method that draws nothing
     n_tried, settings     settings of its own parameters that were tried, and those taken, one a seed
+    detected_at_equal     with the best threshold that the played devices allow at the asked rate (`Trial.n_at_equal`)
     calibrated_per_s      false alarms a second on the devices that chose the threshold
     over                  mean lead of the bundle over this one's, and its interval from devices drawn for both at once
     """
@@ -30,6 +31,7 @@ class MethodFigures(msgspec.Struct, frozen=True):
     detected: float
     detection_rate: float
     detection_rate_95: Interval
+    detected_at_equal: float
     mean_lead_s: float
     mean_lead_s_95: Interval
     median_lead_s: float
@@ -58,6 +60,7 @@ def figures_of(method: str, trials: Sequence[Trial], bundle: Sequence[Trial]) ->
         detected=float(detected.sum()),
         detection_rate=ratio(detected.sum(), len(leads)),
         detection_rate_95=interval(weights @ detected, weights.sum(axis=1)),
+        detected_at_equal=float(np.mean([trial.n_at_equal for trial in trials])),
         mean_lead_s=ratio(leads.sum(), len(leads)),
         mean_lead_s_95=interval(weights @ leads, weights.sum(axis=1)),
         median_lead_s=float(np.median(leads)) if len(leads) else math.nan,

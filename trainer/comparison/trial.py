@@ -32,6 +32,8 @@ class Trial:
     """What came of it.
 
     outcomes        of all failures, or intervals, in the same order for every method
+    n_at_equal      of them that the method could have detected with no more real false alarms than the budget allows:
+                    the best threshold by the played devices themselves, so it compares scores, and no budget is kept
     setting         of the method's own parameters
     n_tried         how many settings there were
     """
@@ -41,6 +43,7 @@ class Trial:
     false_alarms: int
     false_alarm_s: float
     exposure_s: float
+    n_at_equal: int = 0
     setting: str = ""
     n_tried: int = 0
 
@@ -64,6 +67,16 @@ def mean_lead_at(table: ThresholdTable, budget: Budget) -> float:
     if chosen.rate_per_s > budget.rate_per_s or chosen.stands_too_long:
         return 0.0
     return next(row.mean_lead_s for row in table.rows if row.threshold == chosen.threshold)
+
+
+def n_detected_at_equal(scores: Sequence[Float64], histories: Sequence[History], rules: Rules, budget: Budget) -> int:
+    """The most events detected at a threshold whose real false alarms the budget allows; 0 where nothing can be."""
+    if basis_of(histories) == "normal":
+        return 0
+    table = table_of_scores(scores, histories, rules)
+    return max(
+        (row.detected for row in table.rows if row.false_alarms <= budget.rate_per_s * table.exposure_s), default=0
+    )
 
 
 def trial_of(

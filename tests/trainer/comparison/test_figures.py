@@ -12,7 +12,15 @@ from agent.judge.threshold import Chosen, choose, parse_budget
 from agent.score.early_warning import ObservedDevice, Spell
 from tests.trainer.fleet import fleet
 from trainer.comparison.figures import figures_of
-from trainer.comparison.trial import Outcome, Trial, basis_of, mean_lead_at, table_of_scores, trial_of
+from trainer.comparison.trial import (
+    Outcome,
+    Trial,
+    basis_of,
+    mean_lead_at,
+    n_detected_at_equal,
+    table_of_scores,
+    trial_of,
+)
 from trainer.data.history import Float64, History
 from trainer.evaluation.threshold_sweep import Rules
 
@@ -72,11 +80,23 @@ def test_nothing_is_told_of_a_method_that_keeps_to_no_budget() -> None:
     assert mean_lead_at(table_of_scores(high, devices, RULES), BUDGET) == 0.0
 
 
+def test_at_an_equal_real_rate_the_best_threshold_counts_whatever_was_chosen_before() -> None:
+    devices = [faulty(number) for number in range(4)]
+    scores = scores_of(devices)
+    assert n_detected_at_equal(scores, devices, RULES, BUDGET) == 4
+    noisy = [np.where(np.arange(100) % 10 == 0, 5.0, one) for one in scores[:3]] + scores[3:]
+    assert n_detected_at_equal(noisy, devices, RULES, BUDGET) == 0
+    plenty = parse_budget("1 per 5 cycles", fleet_size=0)
+    assert n_detected_at_equal(noisy, devices, RULES, plenty) == 4
+    healthy = [replace(one, faults=np.empty((0, 2))) for one in devices]
+    assert n_detected_at_equal(scores, healthy, RULES, BUDGET) == 0
+
+
 def trial(*leads_s: float, false_alarms: int = 0) -> Trial:
     """A failure a device; lead 0 is a miss."""
     known = [faulty(1)]
     outcomes = tuple(Outcome(str(number), lead_s > 0, lead_s) for number, lead_s in enumerate(leads_s))
-    return Trial(chosen_for(scores_of(known), known), outcomes, false_alarms, 0.0, 1000.0, "setting", 10)
+    return Trial(chosen_for(scores_of(known), known), outcomes, false_alarms, 0.0, 1000.0, 2, "setting", 10)
 
 
 def test_figures_are_means_over_the_seeds() -> None:
