@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import compare
-from bench.compare import best_statistical, leads_of, main, ratios_of
+from bench.compare import best_statistical, leads_of, main, ratios_of, recall_ratios
 from tests.trainer.fleet import SMALL_TOML, engine, fleet, write_cmapss
 
 
@@ -35,6 +35,16 @@ def test_a_ratio_is_of_one_seed() -> None:
     assert ratios["lead_over_best_statistical_pumps_new"] == {"median": 2.5, "min": 1.0, "max": 4.0}
     assert ratios["lead_over_boosting_pumps_new"]["median"] == 1.25
     assert ratios["lead_over_boosting_pumps_unknown"]["median"] is None
+
+
+def test_recall_is_set_beside_the_forest_at_an_equal_real_rate() -> None:
+    rows = [
+        {"set": "asd", "seed": 0, "method": name, "detected_at_equal": detected}
+        for name, detected in (("lstm", 30.0), ("isolation_forest", 20.0), ("t2_q", 24.0))
+    ]
+    ratios = recall_ratios(rows, ["asd"])
+    assert ratios["anomaly_recall_over_isolation_forest_asd"]["median"] == 1.5
+    assert ratios["anomaly_recall_over_t2_q_asd"]["median"] == 1.25
 
 
 @pytest.mark.slow
