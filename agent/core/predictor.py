@@ -48,6 +48,8 @@ class Predictor:
         self._channels = np.zeros((n_sources, manifest.n_channels), np.int64)
         for source, channels in zip(model.sources, model.channels, strict=True):
             self._channels[source] = channels
+        self._counts = np.array([channel.event for channel in manifest.channels])  # events: none of them is 0
+        self._has_counts = bool(self._counts.any())
         self._takes_x_whole = all(one == tuple(range(manifest.n_channels)) for one in model.channels)
 
     def view(self, source: Int64, used: Int64) -> ModelView:
@@ -91,6 +93,8 @@ class Predictor:
         slots, columns = rows.slot, self.states.columns
         self.states.prepare(slots, dt, is_lost)
         x = self._x(rows)
+        if self._has_counts:
+            x = np.where(np.isnan(x) & self._counts, np.float32(0), x)
         outputs, sound = self.states.step(self.model.engine, slots, x, dt, self._max_batch)
         is_gap = is_gap | columns.history_lost[slots]
         runs = self.steady.read(slots, rows.t_ns, x, is_lost)

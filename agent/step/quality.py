@@ -13,8 +13,9 @@ class QualityRule:
         low = np.array([channel.low for channel in manifest.channels])
         high = np.array([channel.high for channel in manifest.channels])
         margin = manifest.out_of_domain_margin * (high - low)
-        self._low = (low - margin).astype(np.float32)
-        self._high = (high + margin).astype(np.float32)
+        counts = np.array([channel.event for channel in manifest.channels])  # any number of events may happen
+        self._low = np.where(counts, -np.inf, low - margin).astype(np.float32)
+        self._high = np.where(counts, np.inf, high + margin).astype(np.float32)
         self._is_needed = np.array([not channel.may_be_missing for channel in manifest.channels])
         self._warmup_rows = manifest.warmup_rows
 

@@ -55,9 +55,9 @@ class Steady:
         widths = dict.fromkeys(("value_bits", "unchanged_since_ns", "valued_ns"), width)
         self._columns = slots.register(group, SteadyColumns, **widths)
         every_s = manifest.cadence.every_s
-        steady_s = [one.steady_max_s for one in manifest.channels]
+        steady_s = [None if one.event else one.steady_max_s for one in manifest.channels]
         self._steady_max_ns = _bounds_ns([None if one is None else FAR * (one + every_s) - every_s for one in steady_s])
-        absent_s = [one.absent_max_s for one in manifest.channels]
+        absent_s = [None if one.event else one.absent_max_s for one in manifest.channels]
         self._absent_max_ns = _bounds_ns([None if one is None else FAR * one for one in absent_s])
         self._is_measured = any(one is not None for one in (*steady_s, *absent_s))  # older bundles do not say
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from agent.bundle.golden import Golden
 from agent.bundle.verify import verify
@@ -203,6 +204,22 @@ def test_an_alert_of_a_head_that_the_bundle_has_no_more_ends():
     ends = into.apply(AlertsKept(standing, {})).alerts
     assert [(event.head, event.kind, event.cause) for event in ends] == [("anomaly", "cleared", "model_removed")]
     assert into.view().n_standing() == 1
+
+
+def test_a_channel_that_counts_events_is_0_without_one_and_may_stand_still_or_be_of_any_size():
+    """The same channel as a measurement is missing, stands still, or lies outside; as a count it is none of these."""
+    channels = [replace_struct(one, steady_max_s=1.0, absent_max_s=1.0) for one in ALONE.channels]
+    counted = replace_struct(ALONE, channels=(*channels[:2], replace_struct(channels[2], event=True)))
+    rng = np.random.default_rng(0)
+    rows = [message("p1", 1 + row, temp=temp, load=temp) for row, temp in enumerate(rng.normal(0, 0.1, 40).tolist())]
+    bare = [(topic, payload.replace(b', "wear": 0.0', b"")) for topic, payload in rows]
+    without, zero = take(core(manifest=counted), bare), take(core(manifest=counted), rows)
+    assert bytes_of(without, "p1") == bytes_of(zero, "p1")
+    assert zero.scores[0].quality[LEARNING:].tolist() == [Quality.OK] * 34
+    many = take(core(manifest=counted), [*rows, message("p1", 41, temp=0.0, load=0.1, wear=500.0)])
+    assert many.scores[0].quality[-1] == Quality.OK
+    measured = take(core(manifest=replace_struct(ALONE, channels=tuple(channels))), rows)
+    assert Quality.STUCK in measured.scores[0].quality
 
 
 @pytest.mark.slow
