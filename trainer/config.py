@@ -14,6 +14,11 @@ from trainer.data.dataset import DATASETS, DataSet
 from trainer.data.section import Section, Span, listed
 from trainer.data.split import Split
 
+AHEAD_MAX = 128
+LEARNING_ROWS = 400
+CLEAR_ROWS = 30
+HeadName = Literal["risk", "anomaly"]
+
 
 class Grouping(Section):
     """Channels that say to which group a row belongs, which are read beside `data.channels` and not scaled."""
@@ -136,6 +141,45 @@ class Judge(Section):
         return self
 
 
+class ChartKeys(Section):
+    """One chart of `anomaly.charts`."""
+
+    residual: Literal["level", "smoothing", "forecast", "event"] = Field(description="What is followed.")
+    ahead: int = Field(default=0, ge=0, le=AHEAD_MAX, description="Rows a forecast looks ahead, or an event counts.")
+    rate: float = Field(gt=0, le=1, description="Weight of the newest row in the smoothed residual.")
+    mix: Literal["max", "mean"] = Field(default="max", description="Over the channels.")
+
+    @model_validator(mode="after")
+    def _ahead_where_it_means_something(self) -> Self:
+        if (self.ahead > 0) != (self.residual in ("forecast", "event")):
+            raise ValueError(f"ahead is {self.ahead} for residual {self.residual!r}: only forecast and event take one")
+        return self
+
+
+class Anomaly(Section):
+    """The head that needs no labels: charts of each channel against the device's own normal."""
+
+    charts: tuple[ChartKeys, ...] = Field(default=(), max_length=8, description="None = the default bank.")
+    learning: Span = Field(default=0.0, ge=0, description="Time from which a device's normal is learnt; 0 = 400 rows.")
+    ahead: int = Field(default=16, ge=1, le=AHEAD_MAX, description="Rows that the default bank's forecast looks ahead.")
+    hidden: int = Field(default=32, ge=4, le=256, description="Width of the forecaster's LSTM.")
+    steps: int = Field(default=400, ge=1, le=100_000, description="Of the forecaster's training.")
+    batch: int = Field(default=28, ge=1, description="Stretches of 64 rows a step.")
+    learning_rate: float = Field(default=4e-3, gt=0)
+    m: int = Field(default=1, ge=1, description="Raise after m of the last n rows over the threshold.")
+    n: int = Field(default=1, ge=1, le=WINDOW_MAX)
+    clear_ratio: float = Field(default=1.0, gt=0, le=1, description="Clear below this share of the threshold.")
+    clear_after: Span = Field(default=0.0, ge=0, description="For so long; 0 = 30 rows.")
+    h_max: Span = Field(default=0.0, ge=0, description="As judge.h_max, for this head; 0 = that one.")
+    thresholds: int = Field(default=60, ge=2, le=1000, description="Rows of the threshold table.")
+
+    @model_validator(mode="after")
+    def _m_of_n(self) -> Self:
+        if self.m > self.n:
+            raise ValueError(f"m ({self.m}) is above n ({self.n}): no alert could be raised")
+        return self
+
+
 _ONE_OF: Any = Annotated[Union[*DATASETS.values()], Field(discriminator="dataset")]
 Data = Annotated[DataSet, GetPydanticSchema(lambda _, handler: handler.generate_schema(_ONE_OF))]
 """`[data]`: the table of the data set that its key `dataset` names."""
@@ -147,6 +191,10 @@ class Config(Section):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of the bundle.")
     version: str = Field(pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$", description="Version of the bundle.")
     seed: int = Field(default=0, ge=0, description="Of weights, batches and augmentation.")
+    heads: tuple[HeadName, ...] = Field(
+        default=(),
+        description="risk needs failures, anomaly no labels; none = risk where something failed, or anomaly.",
+    )
     data: Data
     split: Split = Split()
     regimes: Grouping = Grouping()
@@ -158,6 +206,21 @@ class Config(Section):
     risk: Risk = Risk()
     rul: Rul = Rul()
     judge: Judge = Judge()
+    anomaly: Anomaly = Anomaly()
+
+    @property
+    def learning_rows(self) -> int:
+        """Rows from which a device's own normal is learnt."""
+        return round(self.anomaly.learning / self.model.cadence) or LEARNING_ROWS
+
+    @property
+    def anomaly_h_max(self) -> float:
+        """`judge.h_max` of the anomaly, in seconds."""
+        return self.anomaly.h_max or self.judge.h_max
+
+    @property
+    def anomaly_clear_after(self) -> float:
+        return self.anomaly.clear_after or CLEAR_ROWS * self.model.cadence
 
     @property
     def channels(self) -> tuple[str, ...]:
@@ -177,7 +240,22 @@ class Config(Section):
             judged_horizon_s=self.judge.horizon,
             h_max_s=self.judge.h_max,
             h_min_s=self.judge.h_min,
+            needs_failures="risk" in self.heads,
         )
+
+    @model_validator(mode="after")
+    def _heads_are_named_once(self) -> Self:
+        if len(set(self.heads)) < len(self.heads):
+            raise ValueError(f"heads {', '.join(self.heads)}: one is named twice")
+        return self
+
+    @model_validator(mode="after")
+    def _forecasts_fit_into_the_learning(self) -> Self:
+        farthest = max([self.anomaly.ahead, *(chart.ahead for chart in self.anomaly.charts)])
+        if farthest > self.learning_rows // 2:
+            what = f"anomaly looks {farthest} rows ahead, and learns from {self.learning_rows} rows"
+            raise ValueError(f"{what}: it must learn from twice as many at least; raise anomaly.learning")
+        return self
 
     @model_validator(mode="after")
     def _channels_are_named_once(self) -> Self:

@@ -12,7 +12,7 @@ from trainer.bundle.assemble import code_version
 from trainer.config import Config, Distill
 from trainer.data.history import digest_of
 from trainer.data.split import Parts
-from trainer.fit import CHECKPOINT, make_folder, prepare, train_and_write
+from trainer.fit import CHECKPOINT, has_risk, make_folder, prepare, train_and_write
 from trainer.model.features import batch_of, features_of, fit_scaling
 from trainer.training import torch_file
 from trainer.training.checkpoint import Checkpoint, differences, training_keys
@@ -33,7 +33,11 @@ def distill(config: Config, data: Path | None, out: Path, teacher: Path | None =
     if config.distill is None:
         what = "no [distill] in the configuration"
         raise ConfigurationRefused(config.name, what, next_step="Add the section; its keys have defaults.")
-    parts, data_sha256 = prepare(config, data)
+    settings = config.distill
+    config, parts, data_sha256 = prepare(config, data)
+    if not has_risk(config):
+        what = "[distill] teaches the risk, and heads has none"
+        raise ConfigurationRefused(config.name, what, next_step="Use `forewarn-train fit`, or record failures.")
     make_folder(out)
     if anew:
         (out / CHECKPOINT).unlink(missing_ok=True)
@@ -41,9 +45,9 @@ def distill(config: Config, data: Path | None, out: Path, teacher: Path | None =
         (out / TEACHER).unlink(missing_ok=True)
         (out / TEACHER_CHECKPOINT).unlink(missing_ok=True)
     if teacher is None:
-        trained = own_teacher(config, config.distill, parts, out)
+        trained = own_teacher(config, settings, parts, out)
     else:
-        trained = read_teacher(teacher, config, config.distill, parts)
+        trained = read_teacher(teacher, config, settings, parts)
     return train_and_write(config, parts, data_sha256, out, trained)
 
 

@@ -1,17 +1,24 @@
 """From a config and a data folder to a bundle: read, split, rehearse, train, calibrate, measure, write."""
 
 import importlib.metadata
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
+import msgspec
 import numpy as np
+from tqdm import tqdm
 
 from agent.bundle.file import Bundle
 from agent.errors import BundleRefused, ConfigurationRefused
 from agent.judge.threshold import default_budget, parse_budget
 from agent.score.time_unit import unit_of
 from agent.words import Float32
+from trainer.anomaly.calibrate import anomaly_table
+from trainer.anomaly.learn import Learnt, check_learning, learn, rehearsed
+from trainer.anomaly.report import anomaly_report
+from trainer.bundle.anomaly_card import anomaly_card, anomaly_section
 from trainer.bundle.assemble import (
     code_version,
     new_bundle,
@@ -55,23 +62,41 @@ def fit(config: Config, data: Path | None, out: Path, *, anew: bool = False) -> 
     if config.distill is not None:
         what = "[distill] asks for a teacher"
         raise ConfigurationRefused(config.name, what, next_step="Use `forewarn-train distill`, or take it out.")
-    parts, data_sha256 = prepare(config, data)
+    config, parts, data_sha256 = prepare(config, data)
     make_folder(out)
     if anew:
         (out / CHECKPOINT).unlink(missing_ok=True)
     return train_and_write(config, parts, data_sha256, out)
 
 
-def prepare(config: Config, data: Path | None) -> tuple[Parts, str]:
-    """The histories in their parts, and the digest of the data, once a rehearsal has shown that a bundle can be made.
+def prepare(config: Config, data: Path | None) -> tuple[Config, Parts, str]:
+    """The config with its heads decided, the histories in their parts, and the digest of the data, once a rehearsal has
+    shown that a bundle can be made.
 
     Raises ForewarnError for whatever in data or configuration would end the fit after its training.
     """
     histories = histories_of(config, data)
+    config = with_heads(config, histories)
     parts, data_sha256 = parts_of(config, histories), digest_of(histories)
-    check_parts(parts, config.requirements)
+    if "risk" in config.heads:
+        check_parts(parts, config.requirements)
+    if "anomaly" in config.heads:
+        check_learning(config, parts)
     rehearse(config, parts, data_sha256)
-    return parts, data_sha256
+    return config, parts, data_sha256
+
+
+def with_heads(config: Config, histories: Sequence[History]) -> Config:
+    """Where the config names no head: risk if something failed, else anomaly, which is said."""
+    if config.heads:
+        return config
+    if any(history.failed for history in histories):
+        return config.model_copy(update={"heads": ("risk",)})
+    what = (
+        f"{config.name}: nothing failed in these recordings, so the bundle has the head that needs no labels, anomaly"
+    )
+    tqdm.write(what, file=sys.stderr)
+    return config.model_copy(update={"heads": ("anomaly",)})
 
 
 def rehearse(config: Config, parts: Parts, data_sha256: str) -> None:
@@ -79,17 +104,23 @@ def rehearse(config: Config, parts: Parts, data_sha256: str) -> None:
 
     Raises ConfigurationRefused for a bundle that an agent would refuse, DataRefused for rows that one would drop.
     """
-    model = streaming_of(Network(config).eval(), fit_scaling(parts.fit, config), config)
-    bundle = new_bundle(config, parts, model, data_sha256)
+    model = streaming_of(Network(config).eval(), fit_scaling(parts.fit, config), config) if has_risk(config) else None
+    head = rehearsed(config, parts) if "anomaly" in config.heads else None
+    bundle = new_bundle(config, parts, model, data_sha256, head)
     with TemporaryDirectory() as folder:
         try:
             write_file(Path(folder) / bundle.path, bundle, parts.calibrate, report=b"{}", card="")
         except BundleRefused as error:
             what = f"an agent would refuse its bundle, so nothing was trained: {error.what}"
-            next_step = "Change what it names, or lower model.hidden."
+            next_step = "Change what it names, or lower model.hidden or anomaly.hidden."
             raise ConfigurationRefused(config.name, what, next_step=next_step) from None
     first_rows = [history.only(slice(REHEARSED_ROWS)) for history in (*parts.calibrate, *parts.play)]
     play(bundle, bundle.model, first_rows, NEVER)
+
+
+def has_risk(config: Config) -> bool:
+    """Configurations from before there was another head name none."""
+    return config.heads != ("anomaly",)
 
 
 def make_folder(out: Path) -> None:
@@ -107,16 +138,40 @@ def train_and_write(
     config: Config, parts: Parts, data_sha256: str, out: Path, teacher: TrainedTeacher | None = None
 ) -> Path:
     """Train, measure on `parts.play`, and write everything into the folder; returns the bundle's path."""
+    head = learn(config, parts) if "anomaly" in config.heads else None
+    if head is not None and not has_risk(config):
+        return write_anomaly_only(config, parts, data_sha256, head, out)
     checkpoint = out / CHECKPOINT
-    bundle, curves, starts = train_bundle(config, parts, data_sha256, checkpoint, teacher)
-    held_out = figures(play(bundle, bundle.model, parts.play, NEVER), parts.play, bundle.manifest)
+    bundle, curves, starts = train_bundle(config, parts, data_sha256, checkpoint, teacher, head)
+    played = play(bundle, bundle.model, parts.play, NEVER)
+    held_out = figures(played, parts.play, bundle.manifest)
     bundle = with_manifest(bundle, metrics=metrics_of(held_out, starts, bundle.manifest.warmup_rows))
-    report = report_json(bundle.manifest, course_of(curves), held_out, teacher and teacher.report(config))
-    path = write_bundle(config, parts, bundle, held_out, report, out)
+    of_anomaly = None if head is None else anomaly_report(bundle, head, parts, config)
+    report = report_json(bundle.manifest, course_of(curves), held_out, teacher and teacher.report(config), of_anomaly)
+    card = model_card(bundle.manifest, config, held_out)
+    if head is not None:
+        card += "\n" + anomaly_section(bundle.manifest, head) + "\n"
+    path = write_bundle(config, parts, bundle, card, report, out)
     plot_curves(curves.loss, curves.rmse, curves.mean_lead, out / "curves.png")
     plot_reliability(held_out, unit_of(bundle.manifest), out / "reliability.png")
     checkpoint.unlink()
     return path
+
+
+def write_anomaly_only(config: Config, parts: Parts, data_sha256: str, head: Learnt, out: Path) -> Path:
+    """The bundle of the head that needs no labels; returns its path."""
+    bundle = with_anomaly_table(new_bundle(config, parts, None, data_sha256, head), parts, config)
+    report = report_json(
+        bundle.manifest, {"loss": head.losses}, None, None, anomaly_report(bundle, head, parts, config)
+    )
+    return write_bundle(config, parts, bundle, anomaly_card(bundle.manifest, config, head), report, out)
+
+
+def with_anomaly_table(bundle: Bundle, parts: Parts, config: Config) -> Bundle:
+    """The same bundle with the thresholds of its anomaly head."""
+    assert bundle.manifest.anomaly is not None
+    table = anomaly_table(bundle, parts.calibrate, config)
+    return with_manifest(bundle, anomaly=msgspec.structs.replace(bundle.manifest.anomaly, thresholds=table))
 
 
 def train_bundle(
@@ -125,11 +180,12 @@ def train_bundle(
     data_sha256: str,
     checkpoint: Path | None = None,
     teacher: TrainedTeacher | None = None,
+    head: Learnt | None = None,
 ) -> tuple[Bundle, Curves, list[LateStart]]:
     """Train, calibrate, and choose warm-up and thresholds: the bundle in memory, with nothing known of `parts.play`.
 
     The bundle has no golden rows and no measured figures yet; it plays like any other. A training that was killed goes
-    on from `checkpoint`. A teacher draws the estimate to its own.
+    on from `checkpoint`. A teacher draws the estimate to its own; a `head` of anomaly goes into the same bundle.
     """
     scaling = fit_scaling(parts.fit, config)
     lives, validation = (
@@ -145,17 +201,19 @@ def train_bundle(
         checkpoint=Checkpoint(checkpoint, made_of(config, data_sha256, teacher)) if checkpoint else None,
     )
     model = calibrated(streaming_of(network, scaling, config), network, validation, config)
-    bundle = new_bundle(config, parts, model, data_sha256)
+    bundle = new_bundle(config, parts, model, data_sha256, head)
+    if head is not None:
+        bundle = with_anomaly_table(bundle, parts, config)
     starts = late_starts(bundle, parts.calibrate)
     bundle = with_manifest(bundle, warmup_rows=warmup_rows(starts))
     bundle = with_manifest(bundle, thresholds=threshold_table(bundle, parts.calibrate, config.judge.thresholds))
     return bundle, curves, starts
 
 
-def write_bundle(config: Config, parts: Parts, bundle: Bundle, held_out: Figures, report: bytes, out: Path) -> Path:
+def write_bundle(config: Config, parts: Parts, bundle: Bundle, card: str, report: bytes, out: Path) -> Path:
     """Write the bundle, and beside it what people and `forewarn replay` read; returns the bundle's path."""
     path = out / bundle.path
-    write_file(path, bundle, parts.calibrate, report, model_card(bundle.manifest, config, held_out))
+    write_file(path, bundle, parts.calibrate, report, card)
     (out / "metrics.json").write_bytes(report)
     (out / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
     write_table(parts.play, config.channels, out / "play.csv", out / "truth.csv", out / "faults.csv")

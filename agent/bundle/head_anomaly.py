@@ -55,7 +55,7 @@ def _faults(manifest: Manifest) -> Iterator[str]:
 
 
 def _chart_faults(chart: Chart) -> Iterator[str]:
-    low, high = (1, FORECAST_ROWS_MAX) if chart.residual == "forecast" else (0, 0)
+    low, high = (1, FORECAST_ROWS_MAX) if chart.residual in ("forecast", "event") else (0, 0)
     if not low <= chart.ahead <= high:
         yield f"ahead is {chart.ahead}, must be {low} to {high} for {chart.residual!r}"
     if not 0 < chart.rate <= 1:

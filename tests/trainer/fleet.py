@@ -52,6 +52,7 @@ def small_config(**sections: object) -> Config:
     config = Config(
         name="small",
         version="0.1.0",
+        heads=("risk",),
         data=Cmapss(dataset="cmapss", subset="FD001", channels=NAMES),
         split=Split(fit=8, calibrate=3, play=3),
         model=Model(hidden=8, cadence=1),

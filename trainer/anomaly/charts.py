@@ -17,7 +17,7 @@ N the learning rows, n the row (from 1), k the row since the start or the last l
     e   = (1 - rate) e + rate (r - b')                        r - b' is 0 for a missing value and where r is not there;
                                                               e is 0 before the chart starts and after lost history
     Q  += [n <= N, there] e^2;  D = Q / c + eps v             forecast: eps, as z is in own units
-    D'  = exp(own_spread log D + (1 - own_spread) log pool_spread)
+    D'  = own_spread D + (1 - own_spread) pool_spread
     u   = e^2 / D'                                            0 for an event, a channel of scale 0, and, unless the
                                                               pool alone is used, one with fewer than half of the
                                                               chart's learning rows: c < rows // 2
@@ -197,7 +197,7 @@ def _chart(
     keeps = np.broadcast_to(np.where(fresh, 0.0, 1 - chart.rate)[:, None], residual.shape)
     e = recursion(keeps, chart.rate * np.where(is_there, residual - centre, 0.0))
     spread = np.cumsum(np.where(teaches, e**2, 0.0), axis=0) / np.maximum(count, 1) + floor
-    spread = np.exp(pool.own_spread * np.log(spread) + (1 - pool.own_spread) * np.log(pool.spread))
+    spread = pool.own_spread * spread + (1 - pool.own_spread) * pool.spread
     pooled = (pool.own_mean == 0) & (pool.own_spread == 0)
     judged = bank.channels.sensors & (pooled | (count >= max((n_rows - first) // 2, 1)))
     u = np.where(judged, e**2 / spread, 0.0)

@@ -65,8 +65,10 @@ def running_mean(values: Float64, counts: Bool) -> tuple[Float64, Float64]:
 def distance(moments: Moments, sensors: Bool) -> Float64:
     """float64 [T]: how far a device's own normal lies from the pool's, in the farthest channel; 0 = as the pool.
 
-    sqrt(mean^2 + (log variance / 2)^2): of a mean that is one pooled deviation off, or of a deviation e times as large.
+    The greater of how many pooled deviations the mean is off, and of the ratio of the deviations, less 1. No logarithm:
+    in a graph its last bit would depend on the batch.
     """
-    off = np.sqrt(moments.mean**2 + (np.log(moments.variance) / 2) ** 2)
+    deviation = np.sqrt(moments.variance)
+    off = np.maximum(np.abs(moments.mean), np.maximum(deviation, 1 / deviation) - 1)
     farthest: Float64 = np.where(sensors, off, 0.0).max(axis=1, initial=0.0)
     return farthest

@@ -13,8 +13,10 @@ from agent.bundle.file import Bundle
 from agent.bundle.golden import Golden
 from agent.bundle.manifest import (
     SCHEMA_VERSION,
+    AnomalyHead,
     Cadence,
     Channel,
+    Chart,
     CreatedFrom,
     JudgePolicy,
     Manifest,
@@ -24,39 +26,52 @@ from agent.bundle.manifest import (
     ThresholdRow,
     ThresholdTable,
 )
+from trainer.anomaly.learn import Learnt
 from trainer.bundle.golden_rows import golden
 from trainer.bundle.longest_runs import longest_runs
 from trainer.config import Config
 from trainer.data.history import History, failure_time
 from trainer.data.split import Parts
 from trainer.evaluation.threshold_sweep import Rules
-from trainer.export.onnx_graph import export
+from trainer.export.onnx_graph import export, state_blocks
 from trainer.export.streaming import Streaming
 
 GOLDEN_TOLERANCE = 0.01
 """An activation that rounds to the other side on another CPU moves a cell by less than this; a wrong weight by more."""
+ANOMALY_MARGIN = 10.0
+"""Ranges of a channel by which a row may leave it where charts alone judge: it is held against the device's own normal,
+and another level than the fit devices', or a fault beyond it, is what they are for. Farther is no measurement.
+"""
 CLOSEST_MAX = 0.75
 """Of the cadence: live rows may come this close although recorded ones came more evenly."""
 
 
-def new_bundle(config: Config, parts: Parts, model: Streaming, data_sha256: str) -> Bundle:
-    """The bundle of a model before anything was measured with it. It plays like any other, and has no golden rows."""
+def new_bundle(
+    config: Config, parts: Parts, model: Streaming | None, data_sha256: str, learnt: Learnt | None = None
+) -> Bundle:
+    """The bundle of a risk model, of an anomaly head, or of both, before anything was measured with it.
+
+    It plays like any other, and has no golden rows.
+    """
+    anomaly = None if learnt is None else learnt.model
     empty = np.empty((0, 0), np.float32)
     return Bundle(
         path=Path(f"{config.name}-{config.version}.fwb"),
-        manifest=new_manifest(config, parts, model, data_sha256),
+        manifest=new_manifest(config, parts, model, data_sha256, learnt),
         digest="0" * 64,
-        model=export(model, "int8"),
-        model_fp32=export(model, "fp32"),
+        model=export(model, "int8", anomaly),
+        model_fp32=export(model, "fp32", anomaly),
         golden=Golden(empty, empty, empty, empty, {}),
         report=b"",
         card="",
     )
 
 
-def new_manifest(config: Config, parts: Parts, model: Streaming, data_sha256: str) -> Manifest:
+def new_manifest(
+    config: Config, parts: Parts, model: Streaming | None, data_sha256: str, learnt: Learnt | None
+) -> Manifest:
     """What is known before anything was measured: nothing warms up, and one threshold stands for the table to come."""
-    judge = config.judge
+    margin = config.data.out_of_domain_margin
     learnt_from = (*parts.fit, *parts.calibrate)
     return Manifest(
         schema_version=SCHEMA_VERSION,
@@ -71,25 +86,45 @@ def new_manifest(config: Config, parts: Parts, model: Streaming, data_sha256: st
             calibrate_devices=tuple(history.device for history in parts.calibrate),
             play_devices=tuple(history.device for history in parts.play),
         ),
-        trained_for="joined" if config.augment.join_share > 0 else "from_new",
+        trained_for="joined" if model is None or config.augment.join_share > 0 else "from_new",
         time_unit=config.data.counts,
         channels=channels_of(config, parts),
-        out_of_domain_margin=config.data.out_of_domain_margin,
+        out_of_domain_margin=max(margin, ANOMALY_MARGIN) if model is None else margin,
         cadence=cadence_of(config, (*parts.fit, *parts.calibrate, *parts.play)),
-        state=model.blocks,
+        state=state_blocks(model, None if learnt is None else learnt.model),
         warmup_rows=0,
         numerics=Numerics(kind="exact", tolerance=GOLDEN_TOLERANCE),
-        risk=RiskHead(horizons_s=config.risk.horizons),
-        rul=RulHead(quantiles=(config.rul.low, 0.5, config.rul.high), cap_s=config.rul.cap),
-        judge=policy_of(config),
-        thresholds=ThresholdTable(judge.h_max, judge.h_min, 1.0, 1, (ThresholdRow(0.5, 0, 0.0, 0, 0.0),)),
+        risk=None if model is None else RiskHead(horizons_s=config.risk.horizons),
+        rul=None if model is None else RulHead(quantiles=(config.rul.low, 0.5, config.rul.high), cap_s=config.rul.cap),
+        judge=None if model is None else policy_of(config),
+        thresholds=None if model is None else no_table(config.judge.h_max, config.judge.h_min),
         lives_s=tuple(life_s(history, config.model.cadence) for history in learnt_from if history.failed),
         metrics={},
         members={},
         unfailed_s=tuple(
             float(history.observed_left()[0]) + config.model.cadence for history in learnt_from if not history.failed
         ),
+        anomaly=None if learnt is None else anomaly_head(config, learnt),
     )
+
+
+def anomaly_head(config: Config, learnt: Learnt) -> AnomalyHead:
+    """The head before its thresholds are known."""
+    bank = learnt.model.bank
+    charts = zip(bank.charts, learnt.model.scales, learnt.shares, strict=True)
+    return AnomalyHead(
+        charts=tuple(
+            Chart(spec.residual, spec.ahead, spec.rate, spec.mix, scale, share) for spec, scale, share in charts
+        ),
+        learning_rows=bank.learning.rows,
+        policy=anomaly_policy(config),
+        thresholds=no_table(config.anomaly_h_max, config.judge.h_min),
+    )
+
+
+def no_table(h_max_s: float, h_min_s: float) -> ThresholdTable:
+    """One threshold, which stands for the table to come."""
+    return ThresholdTable(h_max_s, h_min_s, 1.0, 1, (ThresholdRow(0.5, 0, 0.0, 0, 0.0),))
 
 
 def with_manifest(bundle: Bundle, **fields: object) -> Bundle:
@@ -128,6 +163,12 @@ def policy_of(config: Config) -> JudgePolicy:
     )
 
 
+def anomaly_policy(config: Config) -> JudgePolicy:
+    """How the judge goes from anomalies to alerts; horizons and risks mean nothing to it."""
+    keys = config.anomaly
+    return JudgePolicy(0, keys.m, keys.n, keys.clear_ratio, config.anomaly_clear_after, severity_risk=1.0)
+
+
 def code_version() -> str:
     return importlib.metadata.version("forewarn")
 
@@ -162,6 +203,7 @@ def channels_of(config: Config, parts: Parts) -> tuple[Channel, ...]:
             words=info.words,
             missing_words=info.missing_words,
             column=info.column,
+            event=info.event,
             steady_max_s=float(steady_s[column]),
             absent_max_s=float(absent_s[column]),
         )
@@ -169,8 +211,10 @@ def channels_of(config: Config, parts: Parts) -> tuple[Channel, ...]:
     )
 
 
-def report_json(manifest: Manifest, course: dict[str, list[float]], held_out: object, distilled: object) -> bytes:
-    """report.json: the course of training, the figures on the held-out devices, the teacher (null = none)."""
+def report_json(
+    manifest: Manifest, course: dict[str, list[float]], held_out: object, distilled: object, anomaly: object = None
+) -> bytes:
+    """report.json: the course of training, the figures on the held-out devices, teacher and anomaly (null = none)."""
     content = {
         "bundle": {"name": manifest.name, "version": manifest.version},
         "trained_for": manifest.trained_for,
@@ -178,6 +222,7 @@ def report_json(manifest: Manifest, course: dict[str, list[float]], held_out: ob
         "held_out": held_out,
         "distilled": distilled,
         "curves": course,
-        "thresholds": manifest.judging["risk"].thresholds,
+        "thresholds": manifest.thresholds,
+        "anomaly": anomaly,
     }
     return msgspec.json.format(msgspec.json.encode(content)) + b"\n"

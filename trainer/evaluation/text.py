@@ -8,6 +8,7 @@ from agent.judge.threshold import choose, default_budget, parse_budget, verdict
 from agent.score.early_warning import EarlyWarning, Interval
 from agent.score.time_unit import Unit, unit_of
 from trainer.data.plural import plural
+from trainer.evaluation.anomaly_text import anomaly_as_text
 from trainer.evaluation.evaluate import FORMS, Evaluation
 from trainer.evaluation.interval_coverage import IntervalCoverage, percent
 from trainer.evaluation.metrics import HorizonFigures
@@ -19,7 +20,9 @@ LEARN_MORE = "Train for more epochs (train.epochs), or on more devices that fail
 
 def fit_as_text(manifest: Manifest) -> str:
     """What `fit` says at its end, before anybody runs the bundle: its estimate's error, and what a budget comes to."""
-    return f"{estimate_as_text(manifest)}\n{budget_as_text(manifest)}"
+    of_risk = [] if manifest.risk is None else [estimate_as_text(manifest), budget_as_text(manifest)]
+    of_anomaly = [] if manifest.anomaly is None else [anomaly_as_text(manifest)]
+    return "\n".join(of_risk + of_anomaly)
 
 
 def estimate_as_text(manifest: Manifest) -> str:

@@ -6,19 +6,57 @@ A test holds fp32 equal to `trainer/export/streaming.py`; int8 differs from it i
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, checker, helper
 
-from trainer.export.streaming import WEIGHT_MIN, X_MAX, Streaming
-from trainer.graph.builder import PRODUCTS, Form, GraphBuilder, Linear
-from trainer.model.regimes import Groups
+from agent.bundle.manifest import StateBlock
+from trainer.anomaly.export import anomaly_nodes
+from trainer.anomaly.model import AnomalyModel
+from trainer.export.streaming import WEIGHT_MIN, Streaming
+from trainer.graph.builder import PRODUCTS, Form, GraphBuilder, GraphProduct, Linear
+from trainer.model.regime_nodes import bounded, group
 
 OPSET = 17
 IR_VERSION = 9
 
 
-def export(model: Streaming, form: Form) -> bytes:
-    """The graph: x [b, X], dt [b], state [b, S] to state_out [b, S], risk [b, K], rul [b, 3], all float32."""
+def export(model: Streaming | None, form: Form, anomaly: AnomalyModel | None = None) -> bytes:
+    """The graph of the risk, of the anomaly or of both, which share nothing but `x`: the risk's state comes first.
+
+    x [b, X], dt [b], state [b, S] to state_out [b, S], risk [b, K] and rul [b, 3], anomaly [b, 1], contribution [b, F]
+    and learned [b, 1], all float32.
+    """
     builder, product = GraphBuilder(), PRODUCTS[form]
-    sizes = [block.size for block in model.blocks]
-    kept = dict(zip([block.name for block in model.blocks], builder.split("state", sizes), strict=True))
+    blocks = state_blocks(model, anomaly)
+    kept = dict(zip([one.name for one in blocks], builder.split("state", [one.size for one in blocks]), strict=True))
+    widths: dict[str, int] = {}
+    after: list[str] = []
+    outputs: dict[str, str] = {}
+    h = ""
+    if model is not None:
+        h, after = risk_state(builder, product, model, {one.name: kept[one.name] for one in model.blocks})
+        widths |= {"risk": len(model.hazard.bias), "rul": 3}
+    if anomaly is not None:
+        own = {one.name: kept[one.name] for one in anomaly.blocks}
+        changed, outputs = anomaly_nodes(builder, product, anomaly, own)
+        after += [changed[one.name] for one in anomaly.blocks]
+        widths |= {"anomaly": 1, "contribution": anomaly.n_x, "learned": 1}
+    builder.named("state_out", builder.op("Concat", *after, axis=1))
+    if model is not None:
+        outputs = {"risk": risk(builder, h, model), "rul": rul(builder, h, model)} | outputs
+    for name, output in outputs.items():
+        builder.named(name, output)
+    n_x = sum(model.x_sizes) if model is not None else anomaly.n_x if anomaly is not None else 0
+    content: bytes = proto(builder, n_x, sum(one.size for one in blocks), widths).SerializeToString(deterministic=True)
+    return content
+
+
+def state_blocks(model: Streaming | None, anomaly: AnomalyModel | None) -> tuple[StateBlock, ...]:
+    """Layout of the state, the risk's blocks first."""
+    return (*(() if model is None else model.blocks), *(() if anomaly is None else anomaly.blocks))
+
+
+def risk_state(
+    builder: GraphBuilder, product: GraphProduct, model: Streaming, kept: dict[str, str]
+) -> tuple[str, list[str]]:
+    """What the heads of the risk read, [b, W], and the new blocks of its state in their order."""
     x, *settings = builder.split("x", model.x_sizes) if model.groups else ["x"]
     one_hots = []
     for index, (groups, now) in enumerate(zip(model.groups, settings, strict=True)):
@@ -40,26 +78,7 @@ def export(model: Streaming, form: Form) -> bytes:
     for layer, cell in enumerate(model.cells):
         h, blocks = cell.export(builder, product, h, [kept.pop(f"{name}{layer}") for name, _ in cell.blocks])
         after += blocks
-    builder.named("state_out", builder.op("Concat", *after, *kept.values(), axis=1))
-    builder.named("risk", risk(builder, h, model))
-    builder.named("rul", rul(builder, h, model))
-    content: bytes = proto(builder, model).SerializeToString(deterministic=True)
-    return content
-
-
-def group(builder: GraphBuilder, groups: Groups, settings: str, last: str) -> tuple[str, str]:
-    """One-hot [b, G] of the nearest centre, and the settings [b, S] within +-1, the last ones where missing."""
-    u = builder.affine(bounded(builder, settings), groups.scale, groups.offset)
-    u = builder.op("Clip", u, builder.scalar(-1.0), builder.scalar(1.0))
-    u = builder.op("Where", builder.op("IsNaN", settings), last, u)
-    distance = builder.linear(u, Linear(-2 * groups.centres.T.copy(), (groups.centres**2).sum(axis=1)))
-    least = builder.op("Min", *builder.split(distance, [1] * len(groups.centres)))
-    is_nearest = builder.op("LessOrEqual", distance, least)
-    return builder.op("Where", is_nearest, builder.constant(1.0), builder.constant(0.0)), u
-
-
-def bounded(builder: GraphBuilder, x: str) -> str:
-    return builder.op("Clip", x, builder.scalar(-X_MAX), builder.scalar(X_MAX))
+    return h, [*after, *kept.values()]
 
 
 def scaled(builder: GraphBuilder, model: Streaming, x: str, one_hots: list[str], kept: dict[str, str]) -> str:
@@ -119,10 +138,8 @@ def rul(builder: GraphBuilder, h: str, model: Streaming) -> str:
     )
 
 
-def proto(builder: GraphBuilder, model: Streaming) -> ModelProto:
-    """The checked model around the builder."""
-    size = sum(block.size for block in model.blocks)
-    n_risk = len(model.hazard.bias)
+def proto(builder: GraphBuilder, n_x: int, state_size: int, widths: dict[str, int]) -> ModelProto:
+    """The checked model around the builder; `widths` of the heads by name."""
 
     def value(name: str, *shape: int | str) -> ValueInfoProto:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, list(shape))
@@ -130,8 +147,8 @@ def proto(builder: GraphBuilder, model: Streaming) -> ModelProto:
     graph = helper.make_graph(
         builder.nodes,
         "g",
-        [value("x", "b", sum(model.x_sizes)), value("dt", "b"), value("state", "b", size)],
-        [value("state_out", "b", size), value("risk", "b", n_risk), value("rul", "b", 3)],
+        [value("x", "b", n_x), value("dt", "b"), value("state", "b", state_size)],
+        [value("state_out", "b", state_size), *(value(name, "b", width) for name, width in widths.items())],
         list(builder.constants.values()),
     )
     model_proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)

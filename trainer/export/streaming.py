@@ -20,13 +20,11 @@ from trainer.model.cells.cell import Cell
 from trainer.model.features import Scaling
 from trainer.model.heads import risk_of
 from trainer.model.network import Network
+from trainer.model.regime_nodes import X_MAX
 from trainer.model.regimes import Groups
 
 WEIGHT_MIN = 1e-6
 """Divides an empty running mean, which is 0; a started one has a weight of at least its rate."""
-
-X_MAX = 1e30
-"""Larger readings count as this, before they are scaled and clipped."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def by_rows(of: Bank, x, forecasts, lost):
                 one["e"][c] += chart.rate * ((r[c] - centre if ok[c] else 0) - one["e"][c])
                 one["q"][c] += one["e"][c] ** 2 if teaches else 0
                 d = one["q"][c] / max(one["c"][c], 1) + learning.floor * (1 if is_forecast else v[c])
-                d = d ** pool.own_spread[c] * pool.spread[c] ** (1 - pool.own_spread[c])
+                d = pool.own_spread[c] * d + (1 - pool.own_spread[c]) * pool.spread[c]
                 enough = one["c"][c] >= (learning.rows - start) // 2 or not pool.own_mean[c] + pool.own_spread[c]
                 judged[c] = of.channels.sensors[c] and enough
                 s[c] = one["e"][c] ** 2 / d if judged[c] else 0

@@ -1,0 +1,134 @@
+"""From recordings in which nothing failed to a bundle that an agent loads, and what is refused before that."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent.bundle.file import Bundle, read
+from agent.core.model import load_engine
+from agent.errors import DataRefused
+from tests.trainer.fleet import NAMES, fleet, small_config
+from tests.trainer.recordings import table
+from trainer.anomaly.learn import check_learning, learn
+from trainer.config import Anomaly, Config, Model
+from trainer.data.history import History
+from trainer.data.split import Parts, Split
+from trainer.evaluation.playback import play
+from trainer.evaluation.text import fit_as_text
+from trainer.fit import make_folder, rehearse, train_and_write, with_heads
+
+SETTINGS = Anomaly(learning=60 * 60.0, ahead=4, hidden=8, steps=60, batch=8)
+
+
+def plant(**sections: object) -> Config:
+    """A row a minute; learns from an hour of them."""
+    return small_config(
+        **{
+            "heads": ("anomaly",),
+            "data": table(time_unit="s"),
+            "split": Split(fit=4, calibrate=3, play=2),
+            "model": Model(cadence=60, dt_max=600),
+            "anomaly": SETTINGS,
+            **sections,
+        }
+    )
+
+
+def device(number: int, n_rows: int = 400, *, cycle: float = 1.0) -> History:
+    """A cycle of twenty minutes under noise, at a level of its own."""
+    rng, t = np.random.default_rng(number), np.arange(n_rows)
+    x = cycle * np.sin(2 * np.pi * (t + rng.integers(20)) / 20)[:, None] * [1, 2, 0.5] + rng.normal(size=3)
+    x += 0.2 * rng.normal(size=x.shape)
+    return History(f"m{number}", 60.0 * t, x.astype(np.float32), None)
+
+
+def parts(*, cycle: float = 1.0) -> Parts:
+    devices = [device(number, cycle=cycle) for number in range(9)]
+    return Parts(tuple(devices[:4]), tuple(devices[4:7]), tuple(devices[7:]))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    folder = tmp_path_factory.mktemp("plant")
+    make_folder(folder)
+    rehearse(plant(), parts(), "0" * 64)
+    return read(train_and_write(plant(), parts(), "0" * 64, folder))
+
+
+@pytest.mark.slow
+def test_a_bundle_without_labels_is_whole_and_says_what_it_is(bundle: Bundle) -> None:
+    load_engine(bundle)
+    head = bundle.manifest.anomaly
+    assert head is not None
+    assert (bundle.manifest.risk, bundle.manifest.judge, bundle.manifest.rul) == (None, None, None)
+    assert [(chart.residual, chart.ahead) for chart in head.charts] == [("level", 0), ("forecast", 4), ("smoothing", 0)]
+    assert sum(chart.share for chart in head.charts) == pytest.approx(1)
+    assert head.learning_rows == 60
+    assert head.thresholds.basis == "normal"
+    assert head.thresholds.exposure_s == pytest.approx(3 * 60 * (400 - 60))
+    assert head.thresholds.rows[-1].false_alarms == 0
+    said = fit_as_text(bundle.manifest)
+    assert "learnt from its first 60 rows" in said
+    assert "The net leads in" in said
+    assert "from normal time alone" in said
+    assert "## The head `anomaly`" in bundle.card
+
+
+@pytest.mark.slow
+def test_a_jump_that_stays_is_seen_on_a_device_of_another_level(bundle: Bundle) -> None:
+    """Soon after it came, once, and the channel that jumped is named."""
+    assert bundle.manifest.anomaly is not None
+    good, bad = device(20), device(21)
+    bad.x[300:, 1] += 3
+    threshold = bundle.manifest.anomaly.thresholds.rows[-1].threshold
+    played = play(bundle, bundle.model, [good, bad], threshold)
+    assert [[event.kind for event in one.events if event.kind == "raised"] for one in played] == [[], ["raised"]]
+    assert 300 <= played[1].events[0].t_ns / 60e9 < 330
+    np.testing.assert_array_equal(played[0].outputs["anomaly"][:60, 0], -np.arange(60, 0, -1))
+    assert (played[1].outputs["contribution"][310:330].argmax(axis=1) == 1).all()
+
+
+@pytest.mark.slow
+def test_a_net_that_foresees_nothing_is_left_out_and_it_is_said() -> None:
+    found = learn(plant(), parts(cycle=0))
+    assert [chart.residual for chart in found.model.bank.charts] == ["level", "smoothing"]
+    assert found.model.forecaster is None
+    assert "the net adds nothing and is left out" in found.choice.why
+
+
+@pytest.mark.slow
+def test_both_heads_in_one_bundle_say_what_each_says_alone(tmp_path: Path) -> None:
+    """They share nothing but x: the risk's bits are those of the bundle that has no other head."""
+    lives = fleet()
+    of = Parts(tuple(lives[:8]), tuple(lives[8:11]), tuple(lives[11:]))
+    keys = Anomaly(learning=16, ahead=4, hidden=8, steps=5, batch=4, h_max=10)
+    both, alone = (small_config(heads=heads, anomaly=keys) for heads in (("risk", "anomaly"), ("risk",)))
+    played = []
+    for number, config in enumerate((both, alone)):
+        make_folder(tmp_path / str(number))
+        bundle = read(train_and_write(config, of, "0" * 64, tmp_path / str(number)))
+        load_engine(bundle)
+        played.append(play(bundle, bundle.model, of.play, 1e30))
+    assert {"risk", "rul", "anomaly", "contribution", "learned"} == set(played[0][0].outputs)
+    assert "## The head `anomaly`" in read(tmp_path / "0" / "small-0.1.0.fwb").card
+    for one, other in zip(*played, strict=True):
+        assert one.risk.tobytes() == other.risk.tobytes()
+        assert one.rul.tobytes() == other.rul.tobytes()
+
+
+def test_recordings_that_end_before_anything_is_judged_are_refused() -> None:
+    of = parts()
+    short = replace(of, calibrate=tuple(one.only(slice(0, 80)) for one in of.calibrate))
+    with pytest.raises(DataRefused, match=r'from 60 rows \("1h"\).* 60 normal rows .* 80 .*\n  Record "80m" more'):
+        check_learning(plant(), short)
+
+
+def test_heads_follow_the_data_where_none_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    undecided = small_config(heads=())
+    assert with_heads(undecided, fleet(3)).heads == ("risk",)
+    assert capsys.readouterr().err == ""
+    assert with_heads(undecided, [device(1)]).heads == ("anomaly",)
+    assert "nothing failed in these recordings" in capsys.readouterr().err
+    assert undecided.channels == NAMES
