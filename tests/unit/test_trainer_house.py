@@ -9,7 +9,7 @@ import pytest
 from tests.unit.test_imports import ROOT, imported
 
 ROOMS = {
-    "cli", "config", "config_file", "fit", "distill",
+    "cli", "cli_data", "config", "config_file", "fit", "distill",
     "anomaly", "data", "graph", "model", "training", "export", "evaluation", "bundle", "baselines",
 }  # fmt: skip
 IMPORTS_MAX = 50
