@@ -93,8 +93,7 @@ def test_evaluate_needs_the_folder_and_the_same_failures(folder: Path, tmp_path:
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [
-        ('failures = "failures.csv"', "", "data: give either failures = FILE or run_to_failure = true"),
-        ("missing =", "run_to_failure = true\nmissing =", "data: give either failures = FILE or run_to_failure = true"),
+        ("missing =", "run_to_failure = true\nmissing =", "data: failures and run_to_failure: failures are told once"),
         ("failures =", "failuers =", "data.failuers: unknown key; did you mean failures?"),
         ('"speed", "flow"', '"t", "flow"', "data: column 't' is named twice"),
         ('rows = "rows.csv"', "rows = []", "data.rows: "),
