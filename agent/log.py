@@ -76,12 +76,13 @@ class Sink:
 STDERR = Sink(2)
 
 
-def say_threshold(log: FilteringBoundLogger, model: str, budget: str, chosen: Chosen) -> None:
+def say_threshold(log: FilteringBoundLogger, model: str, head: str, budget: str, chosen: Chosen) -> None:
     """What the budget comes to: a warning where nothing recorded was warned of, since nothing may ever be."""
     say = log.warning if chosen.warns_of_nothing or chosen.stands_too_long else log.info
     say(
         "threshold_chosen",
         model=model,
+        head=head,
         budget=budget,
         threshold=chosen.threshold,
         extrapolated=chosen.extrapolated,

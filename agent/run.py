@@ -137,7 +137,8 @@ class Daemon:
             standing=self._core.view().n_standing(),
         )
         for model in self._plan.models:
-            say_threshold(log, model.name, model.budget, model.chosen)
+            for head, judged in model.heads.items():
+                say_threshold(log, model.name, head, judged.budget, judged.chosen)
 
     def turn(self) -> None:
         """Once around: no network is waited for longer than TURN_S, and no read is taken for much longer than that."""

@@ -20,23 +20,32 @@ COUNTS = {True: "cycles", False: "time"}
 
 
 def budget_faults(index: int, model: Model, manifest: Manifest | None) -> Iterator[Fault]:
-    """It can be read, has a fleet size where it needs one, and counts in the bundle's own time."""
-    key: Key = ("model", index, "budget")
+    """They can be read, have a fleet size where they need one, and count in the bundle's own time."""
+    yield from _faults_of_budget(index, "budget", model.budget, model.fleet_size, manifest)
+    if model.anomaly_budget:
+        yield from _faults_of_budget(index, "anomaly_budget", model.anomaly_budget, model.fleet_size, manifest)
+        if manifest is not None and manifest.anomaly is None:
+            yield ("model", index, "anomaly_budget"), "the bundle has no head anomaly, whose alerts it could be for"
+
+
+def _faults_of_budget(
+    index: int, name: str, budget: str, fleet_size: int, manifest: Manifest | None
+) -> Iterator[Fault]:
+    key: Key = ("model", index, name)
     try:
-        rates = [parse_budget(model.budget, fleet_size=size).rate_per_s for size in (1, 2)]
+        rates = [parse_budget(budget, fleet_size=size).rate_per_s for size in (1, 2)]
     except ValueError as error:
         yield key, str(error)
         return
     if not all(0 < rate < math.inf for rate in rates):
-        yield key, f"{model.budget!r} is no number of false alarms that could be counted"
+        yield key, f"{budget!r} is no number of false alarms that could be counted"
         return
-    if rates[0] != rates[1] and not model.fleet_size:
-        what = f"must be given: the budget {model.budget!r} is for the whole fleet"
-        yield ("model", index, "fleet_size"), what
-    if manifest is not None and ("cycle" in model.budget.lower()) != (manifest.time_unit == "cycle"):
+    if rates[0] != rates[1] and not fleet_size:
+        yield ("model", index, "fleet_size"), f"must be given: the budget {budget!r} is for the whole fleet"
+    if manifest is not None and ("cycle" in budget.lower()) != (manifest.time_unit == "cycle"):
         counts = COUNTS[manifest.time_unit == "cycle"]
         example = default_budget(manifest.time_unit)
-        yield key, f'{model.budget!r} does not fit a bundle that counts {counts}; such as "{example}"'
+        yield key, f'{budget!r} does not fit a bundle that counts {counts}; such as "{example}"'
 
 
 def named_faults(index: int, model: Model, sources: Collection[str], joins: Mapping[str, str]) -> Iterator[Fault]:
@@ -158,18 +167,20 @@ def _why_not(model: Reader, owner: Owner) -> str:
     return f"{name} has no channel {_strange(owner, model)!r}"
 
 
-def budget_doubts(index: int, budget: str, chosen: Chosen) -> Iterator[Fault]:
+def budget_doubts(index: int, model: Model, head: str, chosen: Chosen) -> Iterator[Fault]:
     """A budget that the calibration devices cannot vouch for, alarms that stand too long at every threshold, or a
     threshold that would have warned of nothing.
     """
-    key: Key = ("model", index, "budget")
+    is_own = head == "anomaly" and model.anomaly_budget != ""
+    key: Key = ("model", index, "anomaly_budget" if is_own else "budget")
+    budget = f'"{model.budget_of(head)}"' + ("" if head == "risk" else f" for {head}")
     if chosen.extrapolated:
-        yield key, f'"{budget}" is too fine for this bundle: {verdict(chosen)}'
+        yield key, f"{budget} is too fine for this bundle: {verdict(chosen)}"
     elif chosen.stands_too_long:
-        yield ("model", index, "time_in_alarm_max"), f"is too low for this bundle: {verdict(chosen)}"
+        yield ("model", index, "time_in_alarm_max"), f"is too low for {head} of this bundle: {verdict(chosen)}"
     elif chosen.warns_of_nothing:
         next_step = "allow more false alarms, or train on more devices"
-        yield key, f'"{budget}" buys no warning with this bundle: {verdict(chosen)}; {next_step}'
+        yield key, f"{budget} buys no warning with this bundle: {verdict(chosen)}; {next_step}"
 
 
 def reader_doubts(all_owners: Sequence[Owner], models: Sequence[Reader]) -> Iterator[Fault]:

@@ -74,7 +74,8 @@ def check(path: Path, environ: Mapping[str, str]) -> Examined:
     sources = [*enumerate(settings.source)]
     faults = [*agree.broker_doubts(settings), *topics.topic_doubts(sources)]
     for index, model in enumerate(models):
-        faults += fit.budget_doubts(index, model.budget, model.chosen)
+        for head, judged in model.heads.items():
+            faults += fit.budget_doubts(index, settings.model[index], head, judged.chosen)
     every = [Reader(index, model, models[index].bundle.manifest) for index, model in enumerate(settings.model)]
     faults += fit.reader_doubts(owners(sources), every)
     for owner in owners(sources):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest
+from agent.config.budgeted import Judged
 from agent.config.commands import COMMAND_QOS, command_source, label_source
 from agent.config.plain import plain_channel, plain_source
 from agent.config.readers import Owner, Reader, Sources, owners, readers
@@ -14,8 +15,8 @@ from agent.core import Core
 from agent.core.bounds import Bounds
 from agent.core.model import Model as CoreModel
 from agent.core.model import load_engine
-from agent.judge.threshold import Chosen, choose, parse_budget
-from agent.words import Source, SourceChannel
+from agent.judge.threshold import choose, parse_budget
+from agent.words import AlertHead, Source, SourceChannel
 
 Column = tuple[int, SourceChannel]  # place of its source in the configuration, and how that reads it
 
@@ -24,15 +25,14 @@ Column = tuple[int, SourceChannel]  # place of its source in the configuration, 
 class PlannedModel:
     """A model that would run.
 
-    chosen    the threshold for its budget
+    heads     of each that is judged: its budget, and the threshold for it
     sources   indexes of the owners that it reads, among the sources of the plan
     channels  for each of them: index of each of the bundle's channels among the columns of that owner's rows
     """
 
     name: str
     bundle: Bundle
-    budget: str
-    chosen: Chosen
+    heads: Mapping[AlertHead, Judged]
     sources: tuple[int, ...]
     channels: tuple[tuple[int, ...], ...]
 
@@ -140,7 +140,7 @@ def build(settings: Settings, plan: Plan) -> Core:
             name=model.name,
             bundle=model.bundle,
             engine=load_engine(model.bundle),
-            thresholds=dict.fromkeys(model.bundle.manifest.judging, model.chosen.threshold),
+            thresholds={head: judged.chosen.threshold for head, judged in model.heads.items()},
             sources=model.sources,
             channels=model.channels,
         )
@@ -177,8 +177,7 @@ def _model(model: Reader, bundle: Bundle, read: Sequence[_Rows], place: Mapping[
     return PlannedModel(
         name=model.settings.name,
         bundle=bundle,
-        budget=model.settings.budget,
-        chosen=threshold(model.settings, model.manifest),
+        heads=judged_heads(model.settings, model.manifest),
         sources=tuple(place[rows.owner.index] for rows in own),
         channels=tuple(_columns(model, rows) for rows in own),
     )
@@ -191,11 +190,14 @@ def _columns(model: Reader, rows: _Rows) -> tuple[int, ...]:
     return tuple(places[index, plain_channel(source, channel.name, channel)] for channel, index, source in parts)
 
 
-def threshold(model: Model, manifest: Manifest) -> Chosen:
-    """The threshold for the budget. Raises ValueError when the budget is not one."""
-    (_, thresholds), *_ = manifest.judging.values()
-    budget = parse_budget(model.budget, fleet_size=model.fleet_size)
-    return choose(thresholds, budget, model.time_in_alarm_max)
+def judged_heads(model: Model, manifest: Manifest) -> dict[AlertHead, Judged]:
+    """The threshold of each head for its budget. Raises ValueError when a budget is not one."""
+    heads = {}
+    for head, (_, thresholds) in manifest.judging.items():
+        budget = model.budget_of(head)
+        allowed = parse_budget(budget, fleet_size=model.fleet_size)
+        heads[head] = Judged(budget, choose(thresholds, allowed, model.time_in_alarm_max))
+    return heads
 
 
 def bounds(agent: Agent) -> Bounds:

@@ -111,6 +111,10 @@ class Model(Table):
         default="1 per 1000 cycles",
         description='False alarms allowed: "1 per device per 30d", "1 per 1000 cycles", or for the fleet "6 per day".',
     )
+    anomaly_budget: str = Field(
+        default="",
+        description='The same for alerts of the head `anomaly` alone ("" = `budget`, which is for each head).',
+    )
     time_in_alarm_max: float = Field(
         default=TIME_IN_ALARM_MAX,
         gt=0,
@@ -125,6 +129,10 @@ class Model(Table):
         max_length=SOURCES_MAX,
         description="Names of the sources that it reads ([] = all that have its channels).",
     )
+
+    def budget_of(self, head: str) -> str:
+        """What alerts of a head may cost."""
+        return self.anomaly_budget if head == "anomaly" and self.anomaly_budget else self.budget
 
     @field_validator("sources")
     @classmethod

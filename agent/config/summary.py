@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Self
 
 import msgspec
 
 from agent.config.broker_settings import Broker
+from agent.config.budgeted import Budgeted
 from agent.config.load import Examined
 from agent.config.plan import Plan, PlannedModel
 from agent.config.problem import Problem
@@ -14,8 +14,7 @@ from agent.config.quantity import format_duration
 from agent.decode.command import COMMAND
 from agent.decode.label_command import LABEL_COMMAND
 from agent.decode.topic import Pattern
-from agent.judge.threshold import Basis, Chosen, verdict
-from agent.words import AlignRule
+from agent.words import AlertHead, AlignRule
 
 NAMES_SHOWN = 3
 CHANNELS_SHOWN = 6
@@ -41,50 +40,15 @@ class Subscribes(msgspec.Struct, frozen=True):
     rows: str
 
 
-class Budgeted(msgspec.Struct, frozen=True):
-    """The threshold that keeps to the budget; false alarms a second and device, as the bundle's table has them.
-
-    The other fields as in `Chosen`; `verdict` says them in words.
-    """
-
-    budget: str
-    threshold: float
-    false_alarms_per_s: float
-    extrapolated: bool
-    finest_budget: str
-    warned_of: int
-    failures: int | None
-    alarm_share: float | None
-    time_in_alarm_max: float
-    basis: Basis
-    verdict: str
-
-    @classmethod
-    def of(cls, budget: str, chosen: Chosen) -> Self:
-        return cls(
-            budget=budget,
-            threshold=chosen.threshold,
-            false_alarms_per_s=chosen.rate_per_s,
-            extrapolated=chosen.extrapolated,
-            finest_budget=chosen.finest_budget,
-            warned_of=chosen.warned_of,
-            failures=chosen.failures,
-            alarm_share=chosen.alarm_share,
-            time_in_alarm_max=chosen.time_in_alarm_max,
-            basis=chosen.basis,
-            verdict=verdict(chosen),
-        )
-
-
 class RunsModel(msgspec.Struct, frozen=True):
-    """A model: its bundle, the threshold for its budget, and the names of the sources that it reads."""
+    """A model: its bundle, the threshold of each head for its budget, and the names of the sources that it reads."""
 
     name: str
     path: str
     bundle: str
     version: str
     digest: str
-    judge: Budgeted
+    heads: dict[AlertHead, Budgeted]
     reads: tuple[str, ...]
 
 
@@ -147,7 +111,7 @@ def _runs(model: PlannedModel, plan: Plan) -> RunsModel:
         bundle=manifest.name,
         version=manifest.version,
         digest=model.bundle.digest,
-        judge=Budgeted.of(model.budget, model.chosen),
+        heads=Budgeted.of_each(model.heads),
         reads=tuple(plan.sources[index].name for index in model.sources),
     )
 
@@ -204,10 +168,14 @@ def _rows(align: AlignRule) -> str:
 
 
 def _model(model: RunsModel) -> str:
-    judge = model.judge
-    doubt = "extrapolated: " if judge.extrapolated else ""
     bundle = f"{model.bundle} {model.version} ({model.digest[:DIGEST_SHOWN]})"
-    return f'{bundle} at threshold {judge.threshold:g} for "{judge.budget}" ({doubt}{judge.verdict})'
+    return f"{bundle} at {'; at '.join(_head(name, judged, len(model.heads)) for name, judged in model.heads.items())}"
+
+
+def _head(name: str, judged: Budgeted, n_heads: int) -> str:
+    doubt = "extrapolated: " if judged.extrapolated else ""
+    of_head = f" of {name}" if n_heads > 1 else ""
+    return f'threshold {judged.threshold:g}{of_head} for "{judged.budget}" ({doubt}{judged.verdict})'
 
 
 def _address(broker: Broker) -> str:

@@ -5,30 +5,27 @@ from typing import Literal, Self, TypeVar
 
 import msgspec
 
+from agent.config.budgeted import Budgeted
 from agent.config.plan import PlannedModel
 from agent.core.view import ModelView
 from agent.mqtt.link_state import LinkState
+from agent.words import AlertHead
 
 SHED_MAX = 5  # devices that the status names
 Name = TypeVar("Name", bound=str)  # of a reason, or of a device
 
 
 class ModelStatus(msgspec.Struct, frozen=True):
-    """A bundle that runs, and what its calibration devices say of the budget.
+    """A bundle that runs, and what its calibration devices say of the budgets.
 
     name, version and digest are the bundle's. `sources` are those that the model reads, `devices` those of them by the
-    quality that the model gives. The others are as in `agent.judge.threshold.Chosen`.
+    quality that the model gives. `heads` are those that raise alerts.
     """
 
     name: str
     version: str
     digest: str
-    budget: str
-    threshold: float
-    extrapolated: bool
-    finest_budget: str
-    warned_of: int
-    failures: int | None
+    heads: dict[AlertHead, Budgeted]
     sources: tuple[str, ...]
     devices: dict[str, int]
     learning: int
@@ -37,18 +34,12 @@ class ModelStatus(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, model: PlannedModel, sources: Sequence[str], view: ModelView) -> Self:
         """`sources` are the names of all that are read, `devices` those of the model by quality."""
-        bundle, chosen = model.bundle, model.chosen
-        manifest = bundle.manifest
+        bundle, manifest = model.bundle, model.bundle.manifest
         return cls(
             name=manifest.name,
             version=manifest.version,
             digest=bundle.digest,
-            budget=model.budget,
-            threshold=chosen.threshold,
-            extrapolated=chosen.extrapolated,
-            finest_budget=chosen.finest_budget,
-            warned_of=chosen.warned_of,
-            failures=chosen.failures,
+            heads=Budgeted.of_each(model.heads),
             sources=tuple(sources[index] for index in model.sources),
             devices=view.devices_by_quality(),
             learning=view.n_learning(),

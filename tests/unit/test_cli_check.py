@@ -184,7 +184,7 @@ def test_json_has_problems_or_what_would_run(tmp_path):
     assert (good.exit_code, found["problems"]) == (0, [])
     (model,) = found["would_run"]["models"]
     assert (model["name"], model["bundle"], model["reads"]) == ("main", "small", ["press"])
-    judge = model["judge"]
+    judge = model["heads"]["risk"]
     assert (judge["extrapolated"], judge["finest_budget"]) == (True, "1 per 660 cycles")
     assert (judge["warned_of"], judge["failures"], judge["alarm_share"]) == (10, 10, 0.02)
     assert judge["verdict"] in check(write_configuration(tmp_path)).stdout

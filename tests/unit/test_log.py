@@ -62,7 +62,7 @@ def test_a_threshold_that_warns_of_nothing_is_a_warning_at_the_start(detected, f
         msgspec.structs.replace(whole, rows=(row,), failures=failures), parse_budget("1 per 900 cycles", fleet_size=0)
     )
     capture = LogCapture()
-    say_threshold(structlog.wrap_logger(None, processors=[capture]), "main", "1 per 900 cycles", chosen)
+    say_threshold(structlog.wrap_logger(None, processors=[capture]), "main", "risk", "1 per 900 cycles", chosen)
     (line,) = capture.entries
     assert (line["event"], line["log_level"], line["budget"]) == ("threshold_chosen", level, "1 per 900 cycles")
     assert 'can vouch for is "1 per 660 cycles"' in line["calibration"]

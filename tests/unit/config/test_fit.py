@@ -14,11 +14,13 @@ from agent.config.fit import (
     no_source_faults,
     reader_doubts,
 )
+from agent.config.plan import judged_heads
 from agent.config.readers import Owner, Reader, owners, readers
 from agent.config.settings import Model
 from agent.config.source_settings import SourceSettings
 from agent.config.source_tables import Time
 from agent.judge.threshold import Chosen
+from tests.small_anomaly import anomaly_manifest
 from tests.small_bundle import small_manifest
 
 CYCLES = small_manifest()
@@ -102,16 +104,37 @@ def test_a_budget_that_is_vouched_for_and_buys_nothing_is_told_another_way_out(
     extrapolated, warned_of, failures, words
 ):
     chosen = Chosen(0.9, 0.0, extrapolated, "1 per device per 18d", warned_of, failures, 0.0, 0.1, "failures")
-    said = [what for _, what in budget_doubts(0, "1 per device per 18d", chosen)]
+    said = [what for _, what in budget_doubts(0, model("1 per device per 18d"), "risk", chosen)]
     assert [what.startswith(words) for what in said] == ([] if words is None else [True])
     assert any("or train on more devices" in what for what in said) == (words is not None and not extrapolated)
 
 
 def test_alarms_that_stand_too_long_at_every_threshold_are_said_at_the_key_that_bounds_them():
     chosen = Chosen(0.9, 0.0, False, "1 per device per 18d", 6, 6, 0.2, 0.1, "failures")
-    ((key, what),) = budget_doubts(0, "1 per device per 18d", chosen)
+    ((key, what),) = budget_doubts(0, model("1 per device per 18d"), "risk", chosen)
     assert key == ("model", 0, "time_in_alarm_max")
     assert "time in false alarm: 20.0% of at most 10%, and longer at every lower threshold" in what
+
+
+def test_a_budget_for_a_head_that_the_bundle_lacks_or_in_another_unit_is_refused_at_its_key():
+    own = Model(bundle=Path("small.fwb"), budget="1 per 900 cycles", anomaly_budget="1 per 30d", fleet_size=1)
+    both = anomaly_manifest(with_risk=True)
+    ((key, what),) = budget_faults(0, own, both)
+    assert (key, "does not fit a bundle that counts cycles" in what) == (("model", 0, "anomaly_budget"), True)
+    fits = own.model_copy(update={"anomaly_budget": "1 per 100 cycles"})
+    assert list(budget_faults(0, fits, both)) == []
+    assert [what for _, what in budget_faults(0, fits, CYCLES)] == [
+        "the bundle has no head anomaly, whose alerts it could be for"
+    ]
+
+
+@pytest.mark.parametrize(("anomaly_budget", "key"), [("", "budget"), ("1 per 5000 cycles", "anomaly_budget")])
+def test_a_doubt_about_anomaly_names_the_head_and_the_key_that_it_comes_from(anomaly_budget, key):
+    own = Model(bundle=Path("small.fwb"), budget="1 per 4000 cycles", anomaly_budget=anomaly_budget)
+    chosen = judged_heads(own, anomaly_manifest(with_risk=True))["anomaly"].chosen
+    ((found, what),) = budget_doubts(0, own, "anomaly", chosen)
+    assert found == ("model", 0, key)
+    assert what.startswith(f'"{own.budget_of("anomaly")}" for anomaly is too fine for this bundle: this threshold is')
 
 
 PRESS = with_channels("temp", "force")

@@ -5,18 +5,21 @@ from datetime import timedelta
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from agent.bundle import file
 from agent.bundle.manifest import Manifest
+from agent.config.budgeted import Budgeted
 from agent.config.load import load
-from agent.config.plan import Plan, Subscription, bounds, plan
-from agent.config.settings import Agent, Settings
+from agent.config.plan import Plan, Subscription, bounds, judged_heads, plan
+from agent.config.settings import Agent, Model, Settings
 from agent.config.source_tables import Time
 from agent.core.bounds import Bounds
 from agent.publish.status import ModelStatus
 from agent.words import AlignRule, InterventionRule, PayloadForm, Source, SourceChannel, plain_channels
 from tests.bundles import write_small_bundle
 from tests.configurations import SOURCE, VALID, write_configuration
+from tests.small_anomaly import anomaly_manifest
 from tests.small_bundle import small_manifest
 from tests.streams import core
 
@@ -41,10 +44,30 @@ def test_a_source_lists_a_payload_field_for_every_channel_in_order(tmp_path):
     )  # fmt: skip
     (model,) = planned.models
     assert (model.name, model.sources, model.channels) == ("main", (0,), ((0, 1, 2),))
-    assert (model.chosen.threshold, model.chosen.extrapolated) == (0.5, True)
-    view = core().view().models[0]
-    status = ModelStatus.of(model, [source.name for source in planned.sources], view)
-    assert (status.warned_of, status.failures, status.finest_budget) == (10, 10, "1 per 660 cycles")
+    ((head, (_, chosen)),) = model.heads.items()
+    assert (head, chosen.threshold, chosen.extrapolated) == ("risk", 0.5, True)
+    status = ModelStatus.of(model, [source.name for source in planned.sources], core().view().models[0])
+    assert (status.heads["risk"].warned_of, status.heads["risk"].failures) == (10, 10)
+    assert 'can vouch for is "1 per 660 cycles"' in status.heads["risk"].verdict
+
+
+@pytest.mark.parametrize(
+    ("settings", "thresholds"),
+    [
+        ({}, {"risk": 0.5, "anomaly": 2.0}),
+        ({"anomaly_budget": "1 per 100 cycles"}, {"risk": 0.5, "anomaly": 1.0}),
+        ({"time_in_alarm_max": 0.01}, {"risk": 0.8, "anomaly": 4.0}),
+    ],
+)
+def test_each_head_keeps_to_its_budget_by_a_threshold_of_its_own(settings, thresholds):
+    """The budget holds for each; `anomaly` stands 2 % of the time in false alarm at 2.0, as risk does at 0.5."""
+    manifest = anomaly_manifest(with_risk=True)
+    model = Model.model_validate({"bundle": Path("both.fwb"), "budget": "1 per 900 cycles", **settings})
+    heads = judged_heads(model, manifest)
+    assert {head: one.chosen.threshold for head, one in heads.items()} == thresholds
+    said = Budgeted.of_each(heads)
+    assert said["anomaly"].verdict.startswith("this threshold is chosen from normal time alone: nothing is known of")
+    assert said["risk"].verdict.startswith("at this threshold ")
 
 
 def test_a_source_has_each_field_that_its_models_read_once_and_each_model_knows_which(tmp_path):

@@ -1,0 +1,56 @@
+"""What a budget comes to with a bundle, as the status and `forewarn check --json` tell it."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Self
+
+import msgspec
+
+from agent.judge.threshold import Basis, Chosen, verdict
+from agent.words import AlertHead
+
+
+class Judged(NamedTuple):
+    """The budget of a head, and the threshold that is chosen for it."""
+
+    budget: str
+    chosen: Chosen
+
+
+class Budgeted(msgspec.Struct, frozen=True):
+    """The threshold that keeps to the budget; false alarms a second and device, as the bundle's table has them.
+
+    The other fields as in `Chosen`; `verdict` says them in words.
+    """
+
+    budget: str
+    threshold: float
+    false_alarms_per_s: float
+    extrapolated: bool
+    finest_budget: str
+    warned_of: int
+    failures: int | None
+    alarm_share: float | None
+    time_in_alarm_max: float
+    basis: Basis
+    verdict: str
+
+    @classmethod
+    def of(cls, judged: Judged) -> Self:
+        chosen = judged.chosen
+        return cls(
+            budget=judged.budget,
+            threshold=chosen.threshold,
+            false_alarms_per_s=chosen.rate_per_s,
+            extrapolated=chosen.extrapolated,
+            finest_budget=chosen.finest_budget,
+            warned_of=chosen.warned_of,
+            failures=chosen.failures,
+            alarm_share=chosen.alarm_share,
+            time_in_alarm_max=chosen.time_in_alarm_max,
+            basis=chosen.basis,
+            verdict=verdict(chosen),
+        )
+
+    @classmethod
+    def of_each(cls, heads: Mapping[AlertHead, Judged]) -> dict[AlertHead, Self]:
+        return {head: cls.of(judged) for head, judged in heads.items()}
