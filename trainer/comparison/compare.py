@@ -9,14 +9,15 @@ import numpy as np
 from tqdm import tqdm
 
 from agent.bundle.file import Bundle
-from agent.bundle.manifest import Manifest
+from agent.bundle.manifest import JudgePolicy, Manifest
 from agent.errors import ConfigurationRefused, DataRefused
 from agent.judge.threshold import Budget, choose, default_budget, parse_budget
 from agent.near import nearest
+from agent.replay.inline import PlayedDevice
 from agent.score.age_only import choose_age, warned_by_age
 from agent.score.early_warning import observed_device
 from agent.score.time_unit import Unit, unit_of
-from agent.words import AlertHead, FirstSeen
+from agent.words import AlertHead, FirstSeen, Quality
 from trainer.baselines.methods import BASELINES
 from trainer.baselines.scorer import Scorer, Task
 from trainer.baselines.tune import tuned
@@ -164,11 +165,19 @@ def bundle_trial(bundle: Bundle, head: AlertHead, devices: Devices) -> Trial:
     policy, table = bundle.manifest.judging[head]
     chosen = choose(table, devices.budget)
     played = play(bundle, bundle.model, devices.played, NEVER, first_seen=devices.first_seen)
-    scores = [judged_scores(one, policy) for one in played]
+    scores = [head_scores(one, head, policy) for one in played]
     rules = rules_of_head(bundle.manifest, head)
     (fleet,) = alerts_at([chosen.threshold], scores, devices.played, rules)
     n_at_equal = n_detected_at_equal(scores, devices.played, rules, devices.budget)
     return replace(trial_of(chosen, fleet, devices.played, rules, devices.starts_s), n_at_equal=n_at_equal)
+
+
+def head_scores(played: PlayedDevice, head: AlertHead, policy: JudgePolicy) -> Float64:
+    """float64 [T]: what the judge compares, NaN for a row that it does not count, and while `anomaly` learns."""
+    if head == "risk":
+        return judged_scores(played, policy)
+    anomaly = played.outputs["anomaly"][:, 0]
+    return np.where((played.quality == Quality.OK) & (anomaly >= 0), anomaly, np.nan).astype(np.float64)
 
 
 def method_trials(name: str, devices: Devices, seeds: int) -> Iterator[Trial]:

@@ -9,8 +9,11 @@ import pytest
 
 from agent.bundle.manifest import JudgePolicy
 from agent.judge.threshold import Chosen, choose, parse_budget
+from agent.replay.inline import PlayedDevice
 from agent.score.early_warning import ObservedDevice, Spell
+from agent.words import Quality
 from tests.trainer.fleet import fleet
+from trainer.comparison.compare import head_scores
 from trainer.comparison.figures import figures_of
 from trainer.comparison.trial import (
     Outcome,
@@ -78,6 +81,15 @@ def test_nothing_is_told_of_a_method_that_keeps_to_no_budget() -> None:
     devices = [faulty(number) for number in range(4)]
     high = [np.full(100, 3.0) if number % 2 else one for number, one in enumerate(scores_of(devices))]
     assert mean_lead_at(table_of_scores(high, devices, RULES), BUDGET) == 0.0
+
+
+def test_rows_that_a_head_does_not_judge_say_nothing() -> None:
+    """`anomaly` is negative while it learns; whatever is not `ok` counts for no head."""
+    t_ns, quality = np.arange(4), np.array([Quality.OK, Quality.OK, Quality.GAP, Quality.OK], np.uint8)
+    outputs = {"risk": np.float32([[0.1], [0.2], [0.3], [0.4]]), "anomaly": np.float32([[-2], [0.5], [3], [2]])}
+    played = PlayedDevice("d1", t_ns, quality, outputs, ())
+    np.testing.assert_array_equal(head_scores(played, "anomaly", POLICY), [np.nan, 0.5, np.nan, 2])
+    np.testing.assert_array_equal(head_scores(played, "risk", POLICY), np.float32([0.1, 0.2, np.nan, 0.4]))
 
 
 def test_at_an_equal_real_rate_the_best_threshold_counts_whatever_was_chosen_before() -> None:
