@@ -8,8 +8,12 @@ from click.core import ParameterSource
 
 from agent.bundle.file import read
 from agent.errors import ForewarnError
+<<<<<<< HEAD
 from agent.words import FirstSeen
 from trainer.cli_data import resample
+=======
+from trainer.cli_data import data, resample
+>>>>>>> f0a9417 (wip fetch)
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -29,6 +33,7 @@ def cli() -> None:
 
 
 cli.add_command(resample)
+cli.add_command(data)
 
 
 @cli.command()

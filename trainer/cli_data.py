@@ -77,3 +77,43 @@ def window_ns(every: str, unit: FileUnit) -> int:
     if ns <= 0:
         raise ConfigurationRefused("--every", "is 0", next_step='Such as "1s" or "10m".')
     return ns
+
+
+@click.group()
+def data() -> None:
+    """Public data sets that the recipes read.
+
+    \b
+    Example: forewarn-train data fetch skab --to data
+    """
+
+
+@data.command()
+@click.argument("name", default="")
+@click.option(
+    "--to",
+    "folder",
+    type=FOLDER,
+    envvar="FOREWARN_DATA",
+    show_envvar=True,
+    default=Path("data"),
+    show_default=True,
+    help="Folder of recorded sets; the set gets a folder in it.",
+)
+@click.option("--from", "base", default="", help="Address or folder of a copy of such a folder. [default: its sources]")
+def fetch(name: str, folder: Path, base: str) -> None:
+    """Bring the public set NAME, or list them without a name. Every file is checked by its recorded SHA-256.
+
+    \b
+    Example: forewarn-train data fetch skab --to data
+    """
+    from trainer.data.fetch import PUBLIC_SETS, fetch_set
+
+    if not name:
+        for one, of in PUBLIC_SETS.items():
+            click.echo(f"{one}: {of.title}; terms: {of.terms}")
+        return
+    written = fetch_set(name, folder, base.rstrip("/"))
+    click.echo(folder / name)
+    done = f"{len(written)} file(s) written" if written else "all files are there"
+    click.echo(f"{name}: {done}, every sum is right; terms: {PUBLIC_SETS[name].terms}", err=True)
