@@ -7,13 +7,9 @@ import click
 from click.core import ParameterSource
 
 from agent.bundle.file import read
-from agent.errors import ForewarnError
-<<<<<<< HEAD
+from agent.errors import ConfigurationRefused, ForewarnError
 from agent.words import FirstSeen
-from trainer.cli_data import resample
-=======
 from trainer.cli_data import data, resample
->>>>>>> f0a9417 (wip fetch)
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -37,7 +33,7 @@ cli.add_command(data)
 
 
 @cli.command()
-@click.argument("config", type=FILE)
+@click.argument("config", type=click.Path(path_type=Path))
 @click.option("--out", type=FOLDER, required=True, help="Folder for the bundle, curves and played devices.")
 @click.option(
     "--data", type=FOLDER, envvar="FOREWARN_DATA", show_envvar=True, help="Holds cmapss/, or what data.rows names."
@@ -45,6 +41,7 @@ cli.add_command(data)
 @click.option("--seed", type=click.IntRange(min=0), help="Instead of the config's: weights, batches, augmentation.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Instead of the config's.")
 @click.option("--set", "changes", multiple=True, metavar="KEY=VALUE", help="Another key's, such as split.fit=90.")
+@click.option("--channels", default="", metavar="NAME,...", help="Of a recorded FOLDER. [default: all that vary]")
 @ANEW
 def fit(
     config: Path,
@@ -53,9 +50,13 @@ def fit(
     seed: int | None,
     epochs: int | None,
     changes: tuple[str, ...],
+    channels: str,
     anew: bool,
 ) -> None:
     """Train a bundle by CONFIG. The files that it names start at its own folder, unless --data is given.
+
+    CONFIG may be a folder that `forewarn record` wrote: then the configuration is made from what it holds, and written
+    as fit.toml into --out.
 
     \b
     Example: forewarn-train fit configs/train/cmapss-fd001.toml --out build/fd001
@@ -63,6 +64,11 @@ def fit(
     from trainer.config_file import read_with_folder
     from trainer.fit import fit as train_and_write  # torch takes seconds to import; --help should not
 
+    if config.is_dir():
+        config = write_config(config, channels, out)
+    elif channels:
+        what = "is for a recorded folder; a configuration has data.channels"
+        raise ConfigurationRefused("--channels", what, next_step="Use --set 'data.channels=[\"flow\"]'.")
     wanted, folder = read_with_folder(config, changed_keys(seed, epochs, changes), data, is_given("data"))
     announce(train_and_write(wanted, folder, out, anew=anew))
 
@@ -98,6 +104,18 @@ def distill(
 
     wanted, folder = read_with_folder(config, changed_keys(seed, epochs, changes), data, is_given("data"))
     announce(teach_and_write(wanted, folder, out, teacher, anew=anew))
+
+
+def write_config(recording: Path, channels: str, out: Path) -> Path:
+    """The configuration of a recorded folder, written into `out`; says on standard error what was found."""
+    from trainer.recorded import in_words, read_recording, toml_of
+
+    found = read_recording(recording, tuple(filter(None, channels.split(","))))
+    out.mkdir(parents=True, exist_ok=True)
+    path = out / "fit.toml"
+    path.write_text(toml_of(found, recording.resolve().name), encoding="utf-8")
+    click.echo(f"{in_words(found)}\nconfiguration: {path}", err=True)
+    return path
 
 
 def announce(bundle: Path) -> None:

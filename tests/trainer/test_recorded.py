@@ -1,0 +1,91 @@
+"""`forewarn-train fit FOLDER`: a configuration out of what `forewarn record` wrote."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from agent.errors import DataRefused
+from agent.table.parquet_file import packed
+from trainer.cli import cli
+from trainer.config_file import read_config
+from trainer.data.dataset import histories_of
+from trainer.recorded import in_words, read_recording, toml_of
+
+START_S = 1_700_000_000
+
+
+def record(folder: Path, machines: int = 2, rows: int = 600, *, cycles: bool = False, source: str = "pumps") -> Path:
+    """A folder as `forewarn record` leaves it: rows each 10 s of flow and speed, and a channel that stands still."""
+    (folder / source).mkdir(parents=True)
+    for machine in range(machines):
+        rng = np.random.default_rng(machine)
+        t = np.arange(rows, dtype=np.int64)
+        time = t.astype(np.float64) + 1 if cycles else (START_S + 10 * t) * 10**9
+        flow, speed = rng.normal(size=(2, rows)).astype(np.float32)
+        channels = {"flow": flow, "speed": speed, "still": np.ones(rows, np.float32)}
+        content = packed([f"p{machine}"] * rows, time, channels)
+        (folder / source / f"2026-11-{machine + 1:02}.000001-000002.parquet").write_bytes(content)
+    return folder
+
+
+def test_a_recording_says_its_cadence_channels_and_machines(tmp_path: Path) -> None:
+    found = read_recording(record(tmp_path / "r", machines=8))
+    assert (found.channels, found.still) == (("flow", "speed"), ("still",))
+    assert (found.cadence_s, found.dt_max_s, found.n_rows) == (10, 100, (600,) * 8)
+    assert in_words(found) == (
+        "4,800 rows of 8 machine(s), a row every 10s\n"
+        "learns from 2 channel(s): flow, speed\n"
+        "left out, since they hardly vary: still\n"
+        "labels: none, and none is needed: warnings come of what is unusual for a machine"
+    )
+
+
+@pytest.mark.parametrize("machines", [1, 3, 8])
+@pytest.mark.parametrize("cycles", [False, True])
+def test_the_made_configuration_is_one_that_fit_takes(tmp_path: Path, machines: int, cycles: bool) -> None:
+    found = read_recording(record(tmp_path / "r", machines, cycles=cycles), ["flow"])
+    (tmp_path / "fit.toml").write_text(toml_of(found, "My Recording!"))
+    config = read_config(tmp_path / "fit.toml")
+    assert (config.name, config.data.channels, config.heads) == ("my-recording", ("flow",), ("anomaly",))
+    assert config.split.by == ("machine" if machines == 8 else "time")
+    assert config.data.counts == ("cycle" if cycles else "s")
+    assert [len(one.t_s) for one in histories_of(config, tmp_path)] == [600] * machines
+
+
+def test_labels_beside_the_rows_are_read(tmp_path: Path) -> None:
+    folder = record(tmp_path / "r", machines=9)
+    (folder / "interventions.csv").write_text("device,t,kind,source\np0,2023-11-14T22:33:20Z,repaired,pumps\n")
+    failures = [f"p{machine},{START_S + 6_000}" for machine in range(7)]
+    (folder / "failures.csv").write_text("\n".join(["device,t_fail", *failures, "p7,"]) + "\n")
+    found = read_recording(folder)
+    assert (found.heads, found.n_failed) == (("risk", "anomaly"), 7)
+    (tmp_path / "fit.toml").write_text(toml_of(found, "r"))
+    histories = histories_of(read_config(tmp_path / "fit.toml"), tmp_path)
+    assert sum(one.failed for one in histories) == 7
+    assert len(histories) == 10  # p0 was repaired
+    few = folder / "failures.csv"
+    few.write_text("\n".join(["device,t_fail", *failures[:2]]) + "\n")
+    assert "2 machine(s) failed: too few to learn from, 6 are needed" in in_words(read_recording(folder))
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda folder: folder.mkdir(), r"holds no rows that forewarn record wrote"),
+        (lambda folder: record(record(folder), source="other"), r"rows of 2 sources.+\n  Give one of .+other, .+pumps"),
+        (lambda folder: record(folder, rows=1), r"has one row of each device\n  Record for longer"),
+    ],
+)
+def test_a_folder_without_a_recording_is_refused(tmp_path: Path, make, says: str) -> None:  # type: ignore[no-untyped-def]
+    make(tmp_path / "r")
+    with pytest.raises(DataRefused, match=says):
+        read_recording(tmp_path / "r")
+
+
+def test_an_unknown_channel_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    arguments = ["fit", str(record(tmp_path / "r")), "--channels", "flow,sped", "--out", str(tmp_path / "out")]
+    ended = CliRunner().invoke(cli, arguments)
+    assert "--channels: no channel 'sped'\n  There are: flow, speed, still" in str(ended.exception)
+    assert not (tmp_path / "out").exists()
