@@ -238,9 +238,10 @@ class Config(Section):
             horizons_s=self.risk.horizons,
             cap_s=self.rul.cap,
             judged_horizon_s=self.judge.horizon,
-            h_max_s=self.judge.h_max,
+            h_max_s=self.anomaly_h_max if self.heads == ("anomaly",) else self.judge.h_max,
             h_min_s=self.judge.h_min,
             needs_failures="risk" in self.heads,
+            learning_rows=self.learning_rows if "anomaly" in self.heads else 0,
         )
 
     @model_validator(mode="after")

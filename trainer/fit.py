@@ -30,6 +30,7 @@ from trainer.bundle.assemble import (
 from trainer.bundle.model_card import model_card
 from trainer.config import Config
 from trainer.data.check import check_parts
+from trainer.data.check_normal import notes_on
 from trainer.data.dataset import histories_of, parts_of
 from trainer.data.history import History, digest_of
 from trainer.data.split import Parts
@@ -78,10 +79,11 @@ def prepare(config: Config, data: Path | None) -> tuple[Config, Parts, str]:
     histories = histories_of(config, data)
     config = with_heads(config, histories)
     parts, data_sha256 = parts_of(config, histories), digest_of(histories)
-    if "risk" in config.heads:
-        check_parts(parts, config.requirements)
+    check_parts(parts, config.requirements)
     if "anomaly" in config.heads:
         check_learning(config, parts)
+        for note in notes_on(parts.fit, config.channels, config.learning_rows):
+            tqdm.write(note, file=sys.stderr)
     rehearse(config, parts, data_sha256)
     return config, parts, data_sha256
 
@@ -170,7 +172,9 @@ def write_anomaly_only(config: Config, parts: Parts, data_sha256: str, head: Lea
 def with_anomaly_table(bundle: Bundle, parts: Parts, config: Config) -> Bundle:
     """The same bundle with the thresholds of its anomaly head."""
     assert bundle.manifest.anomaly is not None
-    table = anomaly_table(bundle, parts.calibrate, config)
+    table, said = anomaly_table(bundle, parts.calibrate, config)
+    if said:
+        tqdm.write(said, file=sys.stderr)
     return with_manifest(bundle, anomaly=msgspec.structs.replace(bundle.manifest.anomaly, thresholds=table))
 
 

@@ -5,17 +5,20 @@ when every alert on time that is taken for normal is a false one and nobody know
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-import msgspec
 import numpy as np
 
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import ThresholdTable
 from agent.replay.inline import PlayedDevice
 from agent.words import Quality
+from trainer.anomaly.charts import ChartSpec
+from trainer.anomaly.own_normal import quiet_rows
 from trainer.config import Config
 from trainer.data.history import Float64, History, normal_rows
+from trainer.evaluation.incidents import incidents_as_text, without_incidents
+from trainer.evaluation.interval_table import interval_table
+from trainer.evaluation.normal_table import normal_table
 from trainer.evaluation.playback import play
 from trainer.evaluation.threshold_sweep import Rules, table_at, thresholds_of_scores
 
@@ -24,27 +27,34 @@ BEYOND = (1.05, 1.25, 1.5, 2.0, 4.0)
 """Thresholds above the highest score of normal time, as multiples of it: an alert there was never seen."""
 
 
-def anomaly_table(bundle: Bundle, histories: Sequence[History], config: Config) -> ThresholdTable:
-    """Play `histories` once, and judge at thresholds that follow the scores of their normal rows."""
+def anomaly_table(bundle: Bundle, histories: Sequence[History], config: Config) -> tuple[ThresholdTable, str]:
+    """Play `histories` once, and judge at thresholds that follow their scores; also what to say of it, if anything."""
     assert bundle.manifest.anomaly is not None
     played = play(bundle, bundle.model, histories, NOTHING_RAISES)
-    judged = [since_learnt(history, scores_of(one)) for history, one in zip(histories, played, strict=True)]
+    pairs = [since_learnt(history, scores_of(one)) for history, one in zip(histories, played, strict=True)]
+    kept, scores = zip(*[(history, score) for history, score in pairs if len(score)], strict=True)
     rules = rules_of_anomaly(bundle, config)
-    kept = [(history, scores) for history, scores in judged if len(scores)]
-    normal = [scores[normal_rows(history, rules.h_max_s)] for history, scores in kept]
-    thresholds = thresholds_of_scores(normal, rules.n_thresholds - len(BEYOND))
+    if any(history.failed for history in kept):
+        table = failure_table(scores, kept, rules)
+        if table.failures:
+            return table, ""
+    normal = [normal_rows(history, rules.h_max_s) for history in kept]
+    in_fault = [history.in_fault() & np.isfinite(score) for history, score in zip(kept, scores, strict=True)]
+    if any(which.any() for which in in_fault) and any(which.any() for which in normal):
+        return interval_table(scores, kept, rules), ""
+    charts = [ChartSpec(one.residual, one.ahead, one.rate, one.mix) for one in bundle.manifest.anomaly.charts]
+    quiet = [quiet_rows(history, rules.h_max_s, charts) for history in kept]
+    of_normal = [np.where(which, score, np.nan) for which, score in zip(quiet, scores, strict=True)]
+    trimmed = without_incidents(of_normal, kept, rules)
+    return normal_table(trimmed.scores, kept, rules), incidents_as_text(trimmed, config.data.counts)
+
+
+def failure_table(scores: Sequence[Float64], histories: Sequence[History], rules: Rules) -> ThresholdTable:
+    """At thresholds up to beyond the highest score of normal rows."""
+    normal = [score[normal_rows(history, rules.h_max_s)] for history, score in zip(histories, scores, strict=True)]
+    thresholds = thresholds_of_scores(normal, max(rules.n_thresholds - len(BEYOND), 2))
     thresholds += [float(np.float32(thresholds[-1] * factor)) for factor in BEYOND]
-    if any(history.failed for history, _ in kept):
-        return table_at(thresholds, [scores for _, scores in kept], [history for history, _ in kept], rules)
-    normal_time = [
-        (replace(history, t_fail=None, faults=history.faults[:0]), np.where(which, scores, np.nan))
-        for (history, scores), which in zip(
-            kept, (normal_rows(history, rules.h_max_s) for history, _ in kept), strict=True
-        )
-    ]
-    table = table_at(thresholds, [scores for _, scores in normal_time], [history for history, _ in normal_time], rules)
-    rows = tuple(msgspec.structs.replace(row, detected=0, mean_lead_s=0.0) for row in table.rows)
-    return msgspec.structs.replace(table, rows=rows, basis="normal")
+    return table_at(thresholds, scores, histories, rules)
 
 
 def rules_of_anomaly(bundle: Bundle, config: Config) -> Rules:

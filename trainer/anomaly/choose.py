@@ -12,7 +12,7 @@ import numpy as np
 from trainer.anomaly.charts import ChartSpec
 from trainer.anomaly.forecaster import forecasts_of
 from trainer.anomaly.model import Forecaster, aheads_of
-from trainer.anomaly.own_normal import Pool, history_lost
+from trainer.anomaly.own_normal import Pooled, history_lost
 from trainer.config import Config
 from trainer.data.history import History, normal_rows
 
@@ -36,7 +36,7 @@ class Choice:
 def choose_charts(
     bank: tuple[ChartSpec, ...],
     histories: Sequence[History],
-    pool: Pool,
+    pool: Pooled,
     forecaster: Forecaster | None,
     config: Config,
 ) -> Choice:
@@ -52,7 +52,7 @@ def choose_charts(
     return Choice(kept, skills, why)
 
 
-def skills_of(forecaster: Forecaster, histories: Sequence[History], pool: Pool, config: Config) -> dict[int, float]:
+def skills_of(forecaster: Forecaster, histories: Sequence[History], pool: Pooled, config: Config) -> dict[int, float]:
     """By `ahead`: 1 - the squared errors of the forecasts over those of the own mean, on normal rows once learnt."""
     errors = dict.fromkeys(forecaster.readouts, 0.0)
     totals = dict.fromkeys(forecaster.readouts, 0.0)

@@ -17,7 +17,8 @@ from trainer.anomaly.choose import Choice, choose_charts
 from trainer.anomaly.forecaster import Rows, forecasts_of, train_forecaster, untrained
 from trainer.anomaly.model import AnomalyModel, Forecaster, aheads_of, float32
 from trainer.anomaly.moments import distance
-from trainer.anomaly.own_normal import Pool, history_lost
+from trainer.anomaly.own_normal import Pooled, history_lost, quiet_rows
+from trainer.anomaly.pool import FitRows, pool_of
 from trainer.config import Config
 from trainer.data.history import History, normal_rows
 from trainer.data.split import Parts
@@ -65,7 +66,7 @@ def asked_bank(config: Config, events: Bool) -> tuple[ChartSpec, ...]:
 
 def learn(config: Config, parts: Parts) -> Learnt:
     """Train and choose. Raises DataRefused for recordings that are too short; `check_learning` says so beforehand."""
-    pool = Pool.of(parts.fit, config)
+    pool = Pooled.of(parts.fit, config)
     bank = asked_bank(config, pool.events)
     aheads = aheads_of(bank, "forecast")
     forecaster: Forecaster | None = None
@@ -84,11 +85,12 @@ def learn(config: Config, parts: Parts) -> Learnt:
     choice = choose_charts(bank, parts.calibrate, pool, forecaster, config)
     model = model_of(config, parts.fit, pool, choice.charts, forecaster)
     rows = [charts_of(history, model, pool, config) for history in parts.calibrate]
-    scales, shares = scales_and_shares(rows, parts.calibrate, config)
+    quiet = [quiet_rows(history, config.anomaly_h_max, choice.charts) for history in parts.calibrate]
+    scales, shares = scales_and_shares(rows, quiet)
     return Learnt(replace(model, scales=scales), shares, losses, choice)
 
 
-def rows_to_learn(history: History, pool: Pool, config: Config) -> Rows:
+def rows_to_learn(history: History, pool: Pooled, config: Config) -> Rows:
     """z, and which values the forecaster may learn to expect: normal ones, once z stands still."""
     moments = pool.moments(history)
     late = np.arange(len(history.t_s)) >= pool.learning.rows // 2
@@ -99,27 +101,26 @@ def rows_to_learn(history: History, pool: Pool, config: Config) -> Rows:
 def model_of(
     config: Config,
     fit: Sequence[History],
-    pool: Pool,
+    pool: Pooled,
     specs: tuple[ChartSpec, ...],
     forecaster: Forecaster | None,
 ) -> AnomalyModel:
     """The model with scales of 1; readouts that no chart reads are left out."""
-    n = len(pool.events)
     kept = aheads_of(specs, "forecast")
     if forecaster is not None:
-        forecaster = (
-            replace(forecaster, readouts={ahead: forecaster.readouts[ahead] for ahead in kept}) if kept else None
-        )
+        readouts = {ahead: forecaster.readouts[ahead] for ahead in kept}
+        forecaster = replace(forecaster, readouts=readouts) if kept else None
+    rows = [fit_rows(history, pool, forecaster, config) for history in fit]
     return AnomalyModel(
         bank=Bank(
             specs,
             pool.learning,
             Channels(pool.scale[0], pool.offset[0], pool.events),
-            tuple(charts.Pool.unused(n) for _ in specs),
+            tuple(pool_of(spec, pool.learning, pool.sensors, rows) for spec in specs),
         ),
         scale=float32(pool.scale),
         offset=float32(pool.offset),
-        regimes=pool.scaling.regimes,
+        regimes=pool.regimes,
         n_x=len(config.channels),
         scales=(1.0,) * len(specs),
         unit=unit_of_distance(fit, pool),
@@ -127,7 +128,17 @@ def model_of(
     )
 
 
-def unit_of_distance(fit: Sequence[History], pool: Pool) -> float:
+def fit_rows(history: History, pool: Pooled, forecaster: Forecaster | None, config: Config) -> FitRows:
+    """A fit device's rows, from which it is told whether a chart follows the device's own normal or the pool's."""
+    lost = history_lost(history, config.model.dt_max)
+    moments = pool.moments(history)
+    fresh = lost.copy()
+    fresh[:1] = True
+    forecasts = {} if forecaster is None else forecasts_of(forecaster, moments.z, lost)
+    return FitRows(moments, fresh, normal_rows(history, config.anomaly_h_max), forecasts)
+
+
+def unit_of_distance(fit: Sequence[History], pool: Pooled) -> float:
     """How far own normals of the fit devices lie from the pool's: of windows as long as the learning, the farthest 1 %.
 
     1 where none of them is so long.
@@ -140,7 +151,7 @@ def unit_of_distance(fit: Sequence[History], pool: Pool) -> float:
     return max(float(np.quantile(found, UNIT_QUANTILE)), UNIT_MIN) if found else 1.0
 
 
-def charts_of(history: History, model: AnomalyModel, pool: Pool, config: Config) -> ChartRows:
+def charts_of(history: History, model: AnomalyModel, pool: Pooled, config: Config) -> ChartRows:
     """The charts of one history, by the reference."""
     lost = history_lost(history, config.model.dt_max)
     moments = pool.moments(history)
@@ -149,14 +160,9 @@ def charts_of(history: History, model: AnomalyModel, pool: Pool, config: Config)
     return charts.chart_rows(bank, pool.x(history), forecasts, lost)
 
 
-def scales_and_shares(
-    rows: Sequence[ChartRows], histories: Sequence[History], config: Config
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Of each chart the 99 % quantile over normal rows, and how often it leads of the rows over that."""
-    normal = [
-        (one.wait == 0) & normal_rows(history, config.anomaly_h_max)
-        for one, history in zip(rows, histories, strict=True)
-    ]
+def scales_and_shares(rows: Sequence[ChartRows], quiet: Sequence[Bool]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Of each chart the 99 % quantile over quiet rows, bool [T] each, and how often it leads of all rows over that."""
+    normal = [(one.wait == 0) & which for one, which in zip(rows, quiet, strict=True)]
     values = np.concatenate([one.s[which] for one, which in zip(rows, normal, strict=True)])
     scales = np.maximum(np.quantile(values, SCALE_QUANTILE, axis=0), SCALE_MIN)
     judged = np.concatenate([one.s[one.wait == 0] for one in rows]) / scales
@@ -185,7 +191,7 @@ def check_learning(config: Config, parts: Parts) -> None:
 
 def rehearsed(config: Config, parts: Parts) -> Learnt:
     """A head that has learnt nothing, of the names and sizes that the trained one will have at most."""
-    pool = Pool.of(parts.fit, config)
+    pool = Pooled.of(parts.fit, config)
     bank = asked_bank(config, pool.events)
     aheads = aheads_of(bank, "forecast")
     forecaster = untrained(len(pool.events), config.anomaly.hidden, aheads) if aheads else None

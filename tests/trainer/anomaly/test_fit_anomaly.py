@@ -11,8 +11,11 @@ from agent.core.model import load_engine
 from agent.errors import DataRefused
 from tests.trainer.fleet import NAMES, fleet, small_config
 from tests.trainer.recordings import table
+from trainer.anomaly.calibrate import anomaly_table
 from trainer.anomaly.learn import check_learning, learn
-from trainer.config import Anomaly, Config, Model
+from trainer.anomaly.own_normal import Pooled
+from trainer.bundle.assemble import new_bundle
+from trainer.config import Anomaly, ChartKeys, Config, Model
 from trainer.data.history import History
 from trainer.data.split import Parts, Split
 from trainer.evaluation.playback import play
@@ -31,6 +34,7 @@ def plant(**sections: object) -> Config:
             "split": Split(fit=4, calibrate=3, play=2),
             "model": Model(cadence=60, dt_max=600),
             "anomaly": SETTINGS,
+            "judge": small_config().judge.model_copy(update={"h_max": 7200.0, "h_min": 60.0}),
             **sections,
         }
     )
@@ -68,7 +72,7 @@ def test_a_bundle_without_labels_is_whole_and_says_what_it_is(bundle: Bundle) ->
     assert head.learning_rows == 60
     assert head.thresholds.basis == "normal"
     assert head.thresholds.exposure_s == pytest.approx(3 * 60 * (400 - 60))
-    assert head.thresholds.rows[-1].false_alarms == 0
+    assert head.thresholds.rows[-1].false_alarms == 1
     said = fit_as_text(bundle.manifest)
     assert "learnt from its first 60 rows" in said
     assert "The net leads in" in said
@@ -82,7 +86,7 @@ def test_a_jump_that_stays_is_seen_on_a_device_of_another_level(bundle: Bundle) 
     assert bundle.manifest.anomaly is not None
     good, bad = device(20), device(21)
     bad.x[300:, 1] += 3
-    threshold = bundle.manifest.anomaly.thresholds.rows[-1].threshold
+    threshold = 2 * bundle.manifest.anomaly.thresholds.rows[-1].threshold
     played = play(bundle, bundle.model, [good, bad], threshold)
     assert [[event.kind for event in one.events if event.kind == "raised"] for one in played] == [[], ["raised"]]
     assert 300 <= played[1].events[0].t_ns / 60e9 < 330
@@ -132,3 +136,51 @@ def test_heads_follow_the_data_where_none_is_asked_for(capsys: pytest.CaptureFix
     assert with_heads(undecided, [device(1)]).heads == ("anomaly",)
     assert "nothing failed in these recordings" in capsys.readouterr().err
     assert undecided.channels == NAMES
+
+
+def labelled(one: History) -> History:
+    """A fault of an hour, which the recording names."""
+    x = one.x.copy()
+    x[300:360] += 4
+    return replace(one, x=x, faults=np.array([[60.0 * 300, 60.0 * 360]]))
+
+
+LEVEL = SETTINGS.model_copy(update={"charts": (ChartKeys(residual="level", rate=0.2),)})
+
+
+@pytest.mark.slow
+def test_labelled_faults_teach_nothing_and_choose_the_threshold() -> None:
+    of = parts(cycle=0)
+    of = Parts(tuple(map(labelled, of.fit)), tuple(map(labelled, of.calibrate)), of.play)
+    config = plant(anomaly=LEVEL)
+    head, clean = learn(config, of), learn(config, parts(cycle=0))
+    assert head.model.forecaster is None
+    assert head.model.scales[0] == pytest.approx(clean.model.scales[0], rel=0.5)
+    table, said = anomaly_table(new_bundle(config, of, None, "0" * 64, head), of.calibrate, config)
+    assert (table.basis, table.failures, said) == ("intervals", 3, "")
+    assert table.rows[-1].detected == 1, "only the highest score of all is over it"
+    assert max(row.detected for row in table.rows if not row.false_alarms) == 3
+
+
+@pytest.mark.slow
+def test_a_fault_that_nobody_labelled_is_left_out_of_a_blind_threshold_and_named() -> None:
+    of = parts(cycle=0)
+    calibrate = [device(30 + number, 1500, cycle=0) for number in range(3)]
+    calibrate[0].x[900:960] += 8
+    of, config = replace(of, calibrate=tuple(calibrate)), plant(anomaly=LEVEL)
+    head = learn(config, of)
+    table, said = anomaly_table(new_bundle(config, of, None, "0" * 64, head), of.calibrate, config)
+    assert table.basis == "normal"
+    assert "1 incident in the calibration time looks like a fault" in said
+    assert "m30" in said
+
+
+def test_a_channel_that_stands_still_in_the_fit_devices_is_followed_by_no_chart() -> None:
+    of = parts()
+    for one in of.fit:
+        one.x[:, 2] = 5
+    assert Pooled.of(of.fit, plant()).sensors.tolist() == [True, True, False]
+    for one in of.fit:
+        one.x[:] = 5
+    with pytest.raises(DataRefused, match="no channel varies"):
+        Pooled.of(of.fit, plant())
