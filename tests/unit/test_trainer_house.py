@@ -11,9 +11,9 @@ from tests.unit.test_imports import ROOT, imported
 ROOMS = {
     "cli", "cli_data", "config", "config_file", "fit", "distill",
     "anomaly", "data", "graph", "model", "training", "export", "evaluation", "bundle", "baselines",
-    "comparison",
+    "comparison", "recorded",
 }  # fmt: skip
-IMPORTS_MAX = 60
+IMPORTS_MAX = 66
 
 
 def imports_between_rooms(root: Path) -> dict[str, set[str]]:
