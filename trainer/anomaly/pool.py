@@ -17,7 +17,7 @@ from trainer.anomaly.charts import ChartSpec, Pool, first_row, recursion, residu
 from trainer.anomaly.moments import Learning, Moments
 from trainer.data.history import Float64
 
-RELIABLE = 0.5
+RELIABLE = 1 / 3
 """A window's own figure is used where at least this share of what differs between windows is the devices'."""
 WINDOWS_MIN = 4
 """Fewer windows tell nothing; then a device's own is used."""
@@ -97,7 +97,7 @@ def _reliable(pairs: Float64, sensors: Bool) -> bool:
     """Does what differs between windows [W, 2, F] belong to the devices? True where too few windows tell."""
     if len(pairs) < WINDOWS_MIN:
         return True
-    off = pairs[:, :, sensors] - pairs[:, :, sensors].mean(axis=(0, 1))
+    off = pairs[:, :, sensors] - pairs[:, :, sensors].mean(axis=0)  # all devices may have rested in one half
     variance = (off**2).mean(axis=(0, 1))
     varies = variance > TINY
     if not varies.any():

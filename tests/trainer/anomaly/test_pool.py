@@ -27,7 +27,7 @@ def fleet(offset: float, spread: float, n: int = 12) -> list[FitRows]:
     ("offset", "spread", "own"), [(0, 0, (0, 0)), (3, 0, (1, 0)), (0, 1.5, (0, 1)), (3, 1.5, (1, 1))]
 )
 def test_own_figures_where_devices_differ_and_the_pool_where_they_do_not(offset, spread, own):
-    pool = pool_of(LEVEL, LEARNING, np.ones(F, bool), fleet(offset, spread))
+    pool = pool_of(LEVEL, LEARNING, np.ones(F, bool), fleet(offset, spread, n=60))
     assert (pool.own_mean[0], pool.own_spread[0]) == own
 
 

@@ -1,0 +1,186 @@
+"""Never behind what a plant has: five simulated plants of other kinds, the head beside limits, EWMA, smoothing and age.
+
+    python -m bench.plants --json build/plants.json
+
+Twenty machines a plant: eight healthy ones teach and calibrate, twelve that fail at a labelled time are measured. Noise
+hangs together in time and over channels, and machines differ in level and spread. All methods get a blind threshold at
+the same budget from the same healthy time. The bank is BANK of bench/unlabelled.py, without a label, so no family is
+chosen. What a plant has: limits (the farthest a channel was off in healthy time), EWMA of each channel, smoothing of
+each channel, and age, which knows how long each of the other failed machines ran.
+
+jumps    a step of one channel that stays
+drifts   two channels run away slowly
+bursts   short bursts, ever more often
+cycles   a cycle of the machine changes its shape
+regimes  load changes level and noise of all channels; at a fault one channel follows it no longer
+"""
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from agent.score.early_warning import Spell, observed_device
+from agent.score.early_warning import measure as early_warning
+from bench.blind import Detector, Rules, blind_threshold, spells
+from bench.folds import parser_of
+from bench.public_sets import Recording, recording
+from bench.result import markdown, ratio, write
+from bench.unlabelled import BANK
+from trainer.anomaly.charts import ChartSpec
+from trainer.data.history import Float64
+
+KINDS = ("jumps", "drifts", "bursts", "cycles", "regimes")
+MACHINES, HEALTHY, CHANNELS = 20, 8, 6
+ROWS, WARNING_ROWS = 2000, 250
+RULES = Rules(rows=400, hold=30, every_s=60.0, h_max_s=WARNING_ROWS * 60.0, budget_per_s=1 / (2000 * 60.0))
+RIVALS = {
+    "limits": (ChartSpec("level", 0, 1.0, "max"),),
+    "ewma": (ChartSpec("level", 0, 0.1, "max"),),
+    "smoothing": (ChartSpec("smoothing", 0, 1.0, "mean"),),
+}
+Row = dict[str, float | str]
+
+
+def plant(kind: str, seed: int) -> list[Recording]:
+    """Machines of one kind; the first HEALTHY never fail, the others at their last row. Faulty: since a fault began."""
+    draw = np.random.default_rng((KINDS.index(kind), seed))
+    mixing = draw.normal(size=(CHANNELS, CHANNELS)) * 0.5 + np.eye(CHANNELS)
+    machines = []
+    for number in range(MACHINES):
+        rows = ROWS if number < HEALTHY else int(draw.integers(ROWS // 2, ROWS))
+        x = normal(kind, rows, mixing, draw)
+        begins = rows if number < HEALTHY else rows - int(draw.integers(WARNING_ROWS // 3, WARNING_ROWS))
+        spoil(kind, x, begins, draw)
+        x = x * np.exp(draw.normal(size=CHANNELS) * 0.3) + draw.normal(size=CHANNELS) * 2
+        machines.append(recording(f"{kind}-{number}", 60.0 * np.arange(rows), x, np.arange(rows) >= begins))
+    return machines
+
+
+def normal(kind: str, rows: int, mixing: Float64, draw: np.random.Generator) -> Float64:
+    """Noise of the first order in time, mixed over channels; a cycle or a load beside it."""
+    noise = draw.normal(size=(rows, CHANNELS)) @ mixing
+    for row in range(1, rows):
+        noise[row] = 0.7 * noise[row - 1] + 0.7 * noise[row]
+    if kind == "cycles":
+        noise += 2 * np.sin(2 * np.pi * np.arange(rows)[:, None] / 40 + np.arange(CHANNELS))
+    if kind == "regimes":
+        load = np.repeat(draw.integers(0, 3, rows // 25 + 1), 25)[:rows, None]
+        noise = noise * (1 + 0.3 * load) + load * np.linspace(-2, 2, CHANNELS)
+    return noise
+
+
+def spoil(kind: str, x: Float64, begins: int, draw: np.random.Generator) -> None:
+    """Change the rows from `begins` on, in place."""
+    rows, channel = len(x) - begins, int(draw.integers(CHANNELS))
+    since = np.arange(rows)
+    if kind == "jumps":
+        x[begins:, channel] += 1.5 * x[:begins, channel].std()
+    elif kind == "drifts":
+        pair = [channel, (channel + 1) % CHANNELS]
+        x[begins:, pair] += (3 * since / WARNING_ROWS)[:, None] * x[:begins, pair].std(axis=0)
+    elif kind == "bursts":
+        struck = draw.random(rows) < 0.02 + 0.1 * since / WARNING_ROWS
+        x[begins:, channel] += np.where(struck, 5 * draw.choice([-1, 1], rows), 0) * x[:begins, channel].std()
+    elif kind == "cycles":
+        x[begins:, channel] += 1.5 * np.sin(2 * np.pi * since / 10)
+    else:
+        x[begins:, channel] = x[:begins, channel].mean() + 0.3 * (x[begins:, channel] - x[:begins, channel].mean())
+
+
+def alerts_of(charts: Sequence[ChartSpec], machines: Sequence[Recording], seed: int) -> list[tuple[Spell, ...]]:
+    """Alerts of each machine that fails, by charts that the healthy ones taught."""
+    healthy, failing = machines[:HEALTHY], machines[HEALTHY:]
+    detector = Detector.fit(charts, RULES, healthy, events=np.zeros(CHANNELS, bool), seed=seed)
+    normal_s = [detector.s(one) for one in healthy]
+    detector = detector.with_scales(normal_s)
+    threshold = blind_threshold([detector.of(one / detector.scales) for one in normal_s], RULES)
+    return [spells(detector.of(detector.s(one)), threshold, RULES, one.t_s[RULES.rows :]) for one in failing]
+
+
+def by_age(machines: Sequence[Recording]) -> list[tuple[Spell, ...]]:
+    """One alert at the age at which the most of the other failed machines would have been warned of in time."""
+    ends_s = np.array([one.t_s[-1] for one in machines[HEALTHY:]])
+    alerts = []
+    for index, end_s in enumerate(ends_s):
+        others = np.delete(ends_s, index)
+        ages = others - RULES.h_max_s / 2
+        in_time = [((others - age > 0) & (others - age <= RULES.h_max_s)).sum() for age in ages]
+        age_s = float(ages[int(np.argmax(in_time))])
+        alerts.append((Spell(age_s),) if RULES.rows * RULES.every_s < age_s < end_s else ())
+    return alerts
+
+
+def rows_of(kind: str, seed: int) -> list[Row]:
+    """Detection, lead and false alarms of each method on one plant."""
+    machines = plant(kind, seed)
+    methods = {name: alerts_of(charts, machines, seed) for name, charts in (("anomaly", BANK), *RIVALS.items())}
+    methods["age"] = by_age(machines)
+    rows: list[Row] = []
+    for method, alerts in methods.items():
+        fleet = [
+            observed_device(one.name, one.t_s[RULES.rows :], RULES.every_s, float(one.t_s[-1]), told)
+            for one, told in zip(machines[HEALTHY:], alerts, strict=True)
+        ]
+        score = early_warning(fleet, h_max_s=RULES.h_max_s, h_min_s=0.0)
+        rows.append(
+            {
+                "plant": kind,
+                "seed": str(seed),
+                "method": method,
+                "detected": score.strict.detection_rate,
+                "mean_lead_rows": score.strict.mean_lead_s / RULES.every_s,
+                "real_over_asked": score.false_alarms_per_s / RULES.budget_per_s,
+            }
+        )
+    return rows
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Means over the seeds, and the head less the best of what the plant has."""
+    lines = []
+    for kind in dict.fromkeys(str(row["plant"]) for row in rows):
+        means = {
+            method: [
+                mean_of(rows, kind, method, figure) for figure in ("detected", "mean_lead_rows", "real_over_asked")
+            ]
+            for method in dict.fromkeys(str(row["method"]) for row in rows)
+        }
+        best = max(mean[1] for method, mean in means.items() if method != "anomaly")
+        for method, (detected, lead, real) in means.items():
+            ahead = f"{lead - best:+.1f}" if method == "anomaly" else ""
+            lines.append((kind, method, f"{detected:.2f}", f"{lead:.1f}", f"{real:.2f}", ahead))
+    return markdown(("plant", "method", "detected", "mean lead, rows", "real/asked", "lead over the best"), lines)
+
+
+def over_the_best(rows: Sequence[Row], kind: str) -> list[float]:
+    """Mean lead of the head over that of the best of the plant's own, a seed each; none where those have none."""
+    leads: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row["plant"] == kind:
+            leads.setdefault(str(row["seed"]), {})[str(row["method"])] = float(row["mean_lead_rows"])
+    bests = [(lead["anomaly"], max(lead[method] for method in (*RIVALS, "age"))) for lead in leads.values()]
+    return [ours / best for ours, best in bests if best > 0]
+
+
+def mean_of(rows: Sequence[Row], kind: str, method: str, figure: str) -> float:
+    return float(np.mean([row[figure] for row in rows if row["plant"] == kind and row["method"] == method]))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = parser_of("plants", __doc__)
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=[*KINDS])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[*range(100, 105)], help="none that a recipe has seen")
+    chosen = parser.parse_args(argv)
+    rows: list[Row] = []
+    for kind in chosen.kinds:
+        for seed in chosen.seeds:
+            rows += rows_of(kind, seed)
+            print(f"{kind}, seed {seed}", file=sys.stderr, flush=True)
+            ratios = {f"{one} mean lead over the best": ratio(over_the_best(rows, one)) for one in chosen.kinds}
+            write(chosen.json, "plants", rows, ratios)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,310 @@
+"""Warning without labels on four public recordings, beside the goals and what a prototype reached.
+
+    FOREWARN_DATA=folder python -m bench.unlabelled --json build/unlabelled.json
+
+One bank of charts for all sets, fixed beforehand (BANK); where a set has labelled machines beside those that are
+measured, they choose a family of it (trainer/anomaly/family.py), and nothing else. Thresholds are blind, from normal
+time of the calibration machines. Every figure is one of machines or files that neither the net nor a threshold saw:
+
+SKAB     two halves of the files, each measured by the other: its first 400 rows and the run without anomalies teach,
+         the run gives the threshold of 2 false alarms an hour, the half's labels choose the family
+ASD      six servers teach (30 days), choose by their labelled days, and measure the other six, and the other way round;
+         a server learns its normal from its 7 days before the labelled ones; 1 false alarm a device-day
+C-MAPSS  half of the engines teach, a fifth calibrates, both with the first 40 % of their lives; the rest is measured
+Azure    machines 1-10, days 8-45, give pool and threshold; everything after that, and the other ten, is measured
+"""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from agent.score import early_warning, fault_intervals
+from agent.score.early_warning import observed_device
+from agent.score.fault_intervals import LabelledDevice
+from bench.blind import Detector, Rules, blind_threshold, spells
+from bench.folds import parser_of
+from bench.public_sets import AZURE_ERRORS, SKAB_FREE, Recording, asd, azure, cmapss, recording, skab, skab_halves
+from bench.result import markdown, ratio, write
+from trainer.anomaly.charts import ChartSpec
+from trainer.anomaly.family import average_precision
+from trainer.data.history import Float64
+
+BANK = (
+    ChartSpec("level", 0, 0.05, "max"),
+    ChartSpec("level", 0, 0.1, "max"),
+    ChartSpec("forecast", 16, 0.05, "max"),
+    ChartSpec("smoothing", 0, 1.0, "mean"),
+    ChartSpec("forecast", 4, 1.0, "mean"),
+)
+WITH_EVENTS = (ChartSpec("event", 24, 0.1, "max"),)
+"""Where errors are inputs: a level that an error confirms takes the place of the levels."""
+DAY_S, HOUR_S = 86_400.0, 3600.0
+
+GOALS = {  # row: figure: (at least, at most, prototype)
+    "SKAB": {
+        "row_f1": (0.77, None, "0.752"),
+        "far": (None, 0.14, "0.108"),
+        "events": (0.80, None, "0.78"),
+        "false_per_h": (None, 2.0, "1.5"),
+        "auc": (0.86, None, "0.86"),
+    },
+    "ASD": {
+        "ap": (0.42, None, "0.376"),
+        "recall": (0.66, None, "0.57"),
+        "real_over_asked": (0.5, 1.5, "1.00"),
+        "median_delay_min": (None, 20.0, "19"),
+    },
+    **{
+        f"C-MAPSS FD00{number}": {
+            "mean_lead": (lead, None, prototype),
+            "detected": (detected, None, "0.96"),
+            "false_per_1000": (None, 1.0, "0.7"),
+        }
+        for number, lead, detected, prototype in (
+            (1, 85, 0.95, "87.9"), (2, 75, 0.95, "76.8"), (3, 66, 0.80, "66.1"), (4, 75, 0.95, "76.1")
+        )
+    },
+    "Azure PdM": {"recall_72h": (0.95, None, "1.00"), "days_per_false": (60.0, None, "98")},
+}  # fmt: skip
+Figures = dict[str, float | str]
+
+
+def auc(score: Float64, positive: np.ndarray) -> float:
+    """Probability that a positive row scores above a negative one; ties count half."""
+    _, where, counts = np.unique(score, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(counts) - (counts - 1) / 2)[where]
+    n = int(positive.sum())
+    return float((rank[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n)))
+
+
+def bounds(faulty: np.ndarray, t_s: Float64) -> Float64:
+    """Intervals [start, end) of the rows that are labelled, float64 [n, 2]."""
+    edges = np.diff(np.concatenate(([0], faulty.astype(np.int64), [0])))
+    after = np.append(t_s, 2 * t_s[-1] - t_s[-2])
+    return np.stack((after[np.flatnonzero(edges == 1)], after[np.flatnonzero(edges == -1)]), axis=1)
+
+
+def labelled(one: Recording, score: Float64, threshold: float, rules: Rules, first: int) -> LabelledDevice:
+    t_s = one.t_s[first:]
+    told = spells(score, threshold, rules, t_s)
+    return LabelledDevice(
+        one.name, float(t_s[0]) - rules.every_s, float(t_s[-1]), bounds(one.faulty[first:], t_s), told
+    )
+
+
+def cut(one: Recording, rows: slice) -> Recording:
+    return dataclasses.replace(one, t_s=one.t_s[rows], x=one.x[rows], faulty=one.faulty[rows], regime=one.regime[rows])
+
+
+def skab_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str, Figures]:
+    rules = Rules(400, 30, 1.0, 300.0, 2 / HOUR_S)
+    files = skab(data)
+    free = files.pop(SKAB_FREE)
+    runs = [cut(free, slice(rows[0], rows[-1] + 1)) for rows in np.array_split(np.arange(len(free.x)), 8)]
+    halves = skab_halves(sorted(files), seed)
+    scores, rows, states, truth, devices, families = [], [], [], [], [], []
+    for own, others in (halves, halves[::-1]):
+        fit = [cut(files[name], slice(0, rules.rows)) for name in own] + runs
+        detector = Detector.fit(charts, rules, fit, events=np.zeros(8, bool), seed=seed)
+        detector = detector.with_scales([detector.s(one) for one in runs])
+        detector, name = detector.chosen(
+            [detector.s(files[name]) for name in own], [files[name].faulty[rules.rows :] for name in own]
+        )
+        families.append(name)
+        threshold = blind_threshold([detector.of(detector.s(one)) for one in runs], rules)
+        for name in others:
+            score, t_s = detector.of(detector.s(files[name])), files[name].t_s[rules.rows :]
+            told = labelled(files[name], score, threshold, rules, rules.rows)
+            stands = np.zeros(len(score), bool)
+            for spell in told.spells:
+                stands |= (t_s >= spell.raised_s) & (t_s < spell.cleared_s)
+            scores.append(score)
+            rows.append(score >= threshold)
+            states.append(stands)
+            truth.append(files[name].faulty[rules.rows :])
+            devices.append(told)
+    found = fault_intervals.measure(devices, h_max_s=rules.h_max_s)
+    faulty = np.concatenate(truth)
+    return {
+        "SKAB": {
+            **f1_far_mar(np.concatenate(rows), faulty, "row"),
+            "events": found.strict.detection_rate,
+            "mean_delay_s": found.strict.mean_delay_s,
+            "false_per_h": found.false_alarms_per_s * HOUR_S,
+            "real_over_asked": found.false_alarms_per_s / rules.budget_per_s,
+            "auc": auc(np.concatenate(scores), faulty),
+            **{f"alert_{key}": value for key, value in f1_far_mar(np.concatenate(states), faulty, "state").items()},
+            "family": " ".join(families),
+        }
+    }
+
+
+def f1_far_mar(said: np.ndarray, faulty: np.ndarray, name: str) -> Figures:
+    hits, false, missed = (said & faulty).sum(), (said & ~faulty).sum(), (~said & faulty).sum()
+    return {
+        f"{name}_f1": float(2 * hits / (2 * hits + false + missed)),
+        "far": float(false / (~faulty).sum()),
+        "mar": float(missed / faulty.sum()),
+    }
+
+
+def asd_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str, Figures]:
+    rules = Rules(7 * 288, 12, 300.0, DAY_S, 1 / DAY_S)
+    servers = asd(data)
+    order = (np.random.default_rng(seed).permutation(12) + 1).tolist()
+    found: dict[str, Figures] = {}
+    results: dict[str, tuple[list[float], list[LabelledDevice], list[str]]] = {}
+    for own, others in ((order[:6], order[6:]), (order[6:], order[:6])):
+        fit = [servers[name][0] for name in own]
+        detector = Detector.fit(charts, rules, fit, events=np.zeros(19, bool), seed=seed)
+        normal = [detector.s(one) for one in fit]
+        detector = detector.with_scales(normal)
+        normal = [one / detector.scales for one in normal]
+        both = {name: joined(*servers[name], rules.rows) for name in servers}
+        faulty = {name: servers[name][1].faulty for name in servers}
+        chosen, family_name = detector.chosen([detector.s(both[name]) for name in own], [faulty[name] for name in own])
+        alone = dataclasses.replace(detector, columns=[3])
+        for row, use in (("ASD", chosen), ("ASD, all charts", detector), ("ASD, smoothing alone", alone)):
+            threshold = blind_threshold([use.of(one) for one in normal], rules)
+            precision, devices, families = results.setdefault(row, ([], [], []))
+            families.append(family_name)
+            for name in others:
+                score = use.of(use.s(both[name]))
+                precision.append(average_precision(score, faulty[name]))
+                devices.append(labelled(both[name], score, threshold, rules, rules.rows))
+    for row, (precision, devices, families) in results.items():
+        told = fault_intervals.measure(devices, h_max_s=rules.h_max_s)
+        found[row] = {
+            "ap": float(np.mean(precision)),
+            "recall": told.strict.detection_rate,
+            "recall_lenient": told.lenient.detection_rate,
+            "median_delay_min": told.strict.median_delay_s / 60,
+            "real_over_asked": told.false_alarms_per_s / rules.budget_per_s,
+            "family": " ".join(families) if row == "ASD" else "-",
+        }
+    return found
+
+
+def joined(before: Recording, after: Recording, rows: int) -> Recording:
+    x = np.concatenate((before.x[-rows:], after.x))
+    faulty = np.concatenate((before.faulty[-rows:], after.faulty))
+    return recording(before.name, 300.0 * np.arange(len(x)), x, faulty)
+
+
+def cmapss_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str, Figures]:
+    rules = Rules(20, 10, 1.0, 125.0, 1 / 1000)
+    found: dict[str, Figures] = {}
+    for number in (1, 2, 3, 4):
+        engines = cmapss(data, number)
+        order = np.random.default_rng(seed).permutation(len(engines))
+        first, second = len(engines) // 2, len(engines) * 7 // 10
+        young = [cut(engines[index], slice(0, len(engines[index].x) * 2 // 5)) for index in order]
+        detector = Detector.fit(charts, rules, young[:first], events=np.zeros(14, bool), seed=seed)
+        normal = [detector.s(one) for one in young[first:second]]
+        detector = detector.with_scales(normal)
+        threshold = blind_threshold([detector.of(one / detector.scales) for one in normal], rules)
+        fleet = []
+        for index in order[second:]:
+            one = engines[index]
+            told = spells(detector.of(detector.s(one)), threshold, rules, one.t_s[rules.rows :])
+            fleet.append(observed_device(one.name, one.t_s[rules.rows :], 1.0, float(one.t_s[-1]), told))
+        score = early_warning.measure(fleet, h_max_s=rules.h_max_s, h_min_s=5.0)
+        found[f"C-MAPSS FD00{number}"] = {
+            "mean_lead": score.strict.mean_lead_s,
+            "detected": score.strict.detection_rate,
+            "detected_lenient": score.lenient.detection_rate,
+            "false_per_1000": score.false_alarms_per_s * 1000,
+            "real_over_asked": score.false_alarms_per_s / rules.budget_per_s,
+        }
+    return found
+
+
+def azure_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str, Figures]:
+    """No net: the sensors are white noise around a step, so one seed is all of them."""
+    del seed, charts
+    rules = Rules(7 * 24, 24, HOUR_S, 3 * DAY_S, 1 / (30 * DAY_S))
+    machines, failed = azure(data)
+    events = np.arange(4 + AZURE_ERRORS) >= 4
+    calibrate = [cut(machines[name], slice(8 * 24 - rules.rows, 45 * 24)) for name in range(1, 11)]
+    detector = Detector.fit(WITH_EVENTS, rules, calibrate, events=events, seed=0)
+    normal = [detector.s(one) for one in calibrate]
+    detector = detector.with_scales(normal)
+    threshold = blind_threshold([detector.of(one / detector.scales) for one in normal], rules)
+    devices = []
+    for name, one in machines.items():
+        first = 45 * 24 if name <= 10 else 8 * 24
+        score, t_s = detector.of(detector.s(one))[first - rules.rows :], one.t_s[first:]
+        windows = np.array([(at - rules.h_max_s, at) for at in failed[name] if at > t_s[0]]).reshape(-1, 2)
+        windows[1:, 0] = np.maximum(windows[1:, 0], windows[:-1, 1])
+        told = spells(score, threshold, rules, t_s)
+        devices.append(LabelledDevice(one.name, float(t_s[0]) - HOUR_S, float(t_s[-1]), windows, told))
+    score = fault_intervals.measure(devices, h_max_s=rules.h_max_s)
+    device_s = sum(one.end_s - one.start_s for one in devices)
+    return {
+        "Azure PdM": {
+            "recall_72h": score.strict.detection_rate,
+            "mean_lead_h": (rules.h_max_s - score.strict.mean_delay_s) / HOUR_S,
+            "days_per_false": device_s / DAY_S / max(score.false_alarms, 1),
+            "real_over_asked": score.false_alarms / device_s / rules.budget_per_s,
+        }
+    }
+
+
+SETS: dict[str, Callable[[Path, int, Sequence[ChartSpec]], dict[str, Figures]]] = {
+    "azure": azure_figures,
+    "skab": skab_figures,
+    "asd": asd_figures,
+    "cmapss": cmapss_figures,
+}
+
+
+def table(rows: Sequence[Figures]) -> str:
+    """Each figure of each row over the seeds, beside its goal."""
+    lines = []
+    for row in dict.fromkeys(str(one["row"]) for one in rows):
+        seeds = [one for one in rows if one["row"] == row]
+        for figure in (name for name, value in seeds[0].items() if isinstance(value, float)):
+            values = [float(one[figure]) for one in seeds]
+            least, most, prototype = GOALS.get(row, {}).get(figure, (None, None, ""))
+            goal = " ".join(f"{sign} {bound}" for sign, bound in ((">=", least), ("<=", most)) if bound is not None)
+            mean = float(np.mean(values))
+            reached = (least is None or mean >= least) and (most is None or mean <= most)
+            verdict = ("reached" if reached else "missed") if goal else ""
+            lines.append(
+                (row, figure, f"{mean:.3g}", f"{min(values):.3g} to {max(values):.3g}", goal, prototype, verdict)
+            )
+    return markdown(("row", "figure", "mean", "over seeds", "goal", "prototype", ""), lines)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = parser_of("unlabelled", __doc__)
+    parser.add_argument("--sets", nargs="+", choices=SETS, default=[*SETS])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[*range(5)])
+    chosen = parser.parse_args(argv)
+    rows: list[Figures] = []
+    for name in chosen.sets:
+        for seed in chosen.seeds[: 1 if name == "azure" else None]:
+            began = time.monotonic()
+            new = SETS[name](Path(chosen.data), seed, BANK)
+            rows += [{"row": row, "seed": str(seed), **figures} for row, figures in new.items()]
+            print(f"{name}, seed {seed}, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+            write(chosen.json, "unlabelled", rows, ratios(rows))
+    print(table(rows))
+
+
+def ratios(rows: Sequence[Figures]) -> dict[str, dict[str, float | None]]:
+    """Figure over goal, of those that shall be high."""
+    found = {}
+    for row, figures in GOALS.items():
+        for figure, (least, _, _) in figures.items():
+            values = [float(one[figure]) / least for one in rows if least and one["row"] == row]
+            found[f"{row} {figure} over its goal"] = ratio(values)
+    return found
+
+
+if __name__ == "__main__":
+    main()
