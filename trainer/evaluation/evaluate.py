@@ -72,6 +72,10 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
     Raises DataRefused for data that the bundle was not made from, ConfigurationRefused for a budget that is none.
     """
     manifest = bundle.manifest
+    if manifest.risk is None:
+        what = "has no head risk, and evaluate measures risk and remaining life"
+        next_step = "`forewarn replay` measures its alerts; its report.json has those of its held-out devices."
+        raise ConfigurationRefused("--bundle", what, next_step=next_step)
     config = Config.model_validate_json(manifest.created_from.config)
     recorded = histories_of(config, data)
     if digest_of(recorded) != manifest.created_from.data_sha256:
