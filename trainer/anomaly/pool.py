@@ -2,9 +2,12 @@
 
 A device's own mean and spread of a residual are worth having where devices differ: then the two halves of a learning
 window agree with each other. Where they do not, what differs from window to window is chance, and a few rows of a
-device know less than all rows of the pool. The reliability of a whole window follows from the agreement r of its
-halves, 2 r / (1 + r) (W. Brown and C. Spearman, British Journal of Psychology 3, 1910). One answer a chart, for all
-channels: of one channel there are too few windows to tell.
+device know less than all rows of the pool. Where one of the two figures is the devices' own, both are: slow charts of
+few windows show it in the mean alone. But a spread needs rows enough.
+
+The reliability of a whole window follows from the agreement r of its halves, 2 r / (1 + r) (W. Brown and C. Spearman,
+British Journal of Psychology 3, 1910). One answer a chart, for all channels: of one channel there are too few windows
+to tell.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +26,8 @@ WINDOWS_MIN = 4
 """Fewer windows tell nothing; then a device's own is used."""
 OWN_SHARE_MIN = 0.25
 """Of the learning rows, that a residual must have for its own figures: a far forecast may have none."""
+INDEPENDENT_MIN = 4
+"""Rows of a smoothed residual hang together over about 2 / rate: a spread of fewer independent ones is chance."""
 TINY = 1e-12
 
 
@@ -52,9 +57,12 @@ def pool_of(chart: ChartSpec, learning: Learning, sensors: Bool, fit: Sequence[F
         for which, (r, _) in zip(counts, residuals, strict=True)
         for half in _halves(chart, learning, r - mean, which)
     ]
-    has_rows = learning.rows - max(first_row(chart, learning), _ahead(chart)) >= OWN_SHARE_MIN * learning.rows
-    own_mean = float(has_rows and _reliable(np.array([half[0] for half in halves]), sensors))
-    own_spread = float(has_rows and _reliable(np.array([half[1] for half in halves]), sensors))
+    own_rows = learning.rows - max(first_row(chart, learning), _ahead(chart))
+    has_rows = own_rows >= OWN_SHARE_MIN * learning.rows
+    has_spread = has_rows and own_rows * chart.rate / 2 >= INDEPENDENT_MIN
+    means, spreads = (_reliable(np.array([half[which] for half in halves]), sensors) for which in (0, 1))
+    own_mean = float(has_rows and (means or (has_spread and spreads)))
+    own_spread = float(has_spread and (means or spreads))
     squares = sum(
         np.where(which, _smoothed(chart, r, which, mean, own_mean) ** 2, 0.0).sum(axis=0)
         for which, (r, _) in zip(counts, residuals, strict=True)

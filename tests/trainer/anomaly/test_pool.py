@@ -24,7 +24,7 @@ def fleet(offset: float, spread: float, n: int = 12) -> list[FitRows]:
 
 
 @pytest.mark.parametrize(
-    ("offset", "spread", "own"), [(0, 0, (0, 0)), (3, 0, (1, 0)), (0, 1.5, (0, 1)), (3, 1.5, (1, 1))]
+    ("offset", "spread", "own"), [(0, 0, (0, 0)), (3, 0, (1, 1)), (0, 1.5, (1, 1)), (3, 1.5, (1, 1))]
 )
 def test_own_figures_where_devices_differ_and_the_pool_where_they_do_not(offset, spread, own):
     pool = pool_of(LEVEL, LEARNING, np.ones(F, bool), fleet(offset, spread, n=60))
@@ -35,6 +35,12 @@ def test_the_pool_of_white_noise_is_what_theory_says():
     pool = pool_of(LEVEL, LEARNING, np.ones(F, bool), fleet(0, 0, n=40))
     np.testing.assert_allclose(pool.mean, 0, atol=0.1)
     np.testing.assert_allclose(pool.spread, 0.2 / 1.8, rtol=0.15)
+
+
+def test_a_spread_of_too_few_rows_is_the_pools_though_the_mean_is_the_devices():
+    slow = ChartSpec("level", 0, 0.05, "max")
+    pool = pool_of(slow, LEARNING, np.ones(F, bool), fleet(3, 0, n=60))
+    assert (pool.own_mean[0], pool.own_spread[0]) == (1, 0)
 
 
 def test_a_forecast_that_looks_beyond_the_learning_has_nothing_of_its_own():
