@@ -51,6 +51,7 @@ class SourceChannel:
     missing    numbers that stand for no value, as payloads have them
     words      texts that stand for numbers, NaN for no value
     max_age_s  a value is held for so long; None: as the source says
+    event      it counts events: None it does not, "" the number says how many, else each such word is one
     """
 
     field: str
@@ -59,6 +60,7 @@ class SourceChannel:
     scale: float = 1.0
     offset: float = 0.0
     max_age_s: float | None = None
+    event: str | None = None
 
 
 def plain_channels(*fields: str) -> tuple[SourceChannel, ...]:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from agent.align.count import Counted, Counting
 from agent.align.grid import grid_rows, passed_ns
 from agent.align.hold import Held, Newest, hold_rows
 from agent.align.reorder import Reorder
@@ -25,7 +26,7 @@ from agent.drops import Drops
 from agent.words import Bool, Int64, Source
 
 OF_ALIGNMENT = "align/"  # begins the names of groups that come and go with the rules
-REORDER, HELD = "align/reorder", "align/held"
+REORDER, HELD, COUNTED = "align/reorder", "align/held", "align/counted"
 
 
 class Alignment:
@@ -39,12 +40,13 @@ class Alignment:
         self._reorder = Reorder(slots, REORDER, rules.width) if rules.waits.any() else None
         makes_rows = rules.holds | rules.grids
         self._held = Held(slots, HELD, rules.width) if makes_rows.any() else None
+        self._counted = Counted(slots, COUNTED, rules.width) if rules.sums.any() else None
         self._is_plain = ~(makes_rows | rules.waits)
         self.is_idle = bool(self._is_plain.all())
 
     def digests(self) -> dict[str, str]:
         """What the columns of each group mean: a group of a snapshot that meant something else is not taken over."""
-        of = {REORDER: self._rules.waits, HELD: self._rules.holds | self._rules.grids}
+        of = {REORDER: self._rules.waits, HELD: self._rules.holds | self._rules.grids, COUNTED: self._rules.sums}
         return {name: self._rules.digest(which) for name, which in of.items() if which.any()}
 
     def newest_ns(self, slots: Int64, source: Int64, newest_ns: Int64) -> Int64:
@@ -66,7 +68,15 @@ class Alignment:
         adds = repeated & self._rules.holds[rows.source]
         if self._held is None or not np.count_nonzero(adds):
             return np.zeros(len(rows), np.bool_)
-        adds[adds] = self._held.fill(rows.slot[adds], rows.t_ns[adds], rows.x[adds])
+        slots, t_ns, x, source = rows.slot[adds], rows.t_ns[adds], rows.x[adds], rows.source[adds]
+        if self._counted is None:
+            adds[adds] = self._held.fill(slots, t_ns, x)
+            return adds
+        counts = self._rules.counts[source]
+        values = np.where(counts, np.float32(np.nan), x)
+        is_bare = np.isnan(values).all(axis=1)
+        fills = self._held.fill(slots, t_ns, np.where(self._rules.keeps[source][:, None], values, np.float32(np.nan)))
+        adds[adds] = fills | self._counted.fill(slots, t_ns, x, counts & (fills | is_bare)[:, None])
         return adds
 
     def is_orderly(self, rows: Rows, newest_ns: Int64) -> Bool:
@@ -124,7 +134,7 @@ class Alignment:
 
     def move(self, slots: Int64, by_ns: Int64) -> None:
         """The clocks of these devices were set anew: all that is kept of them lies by_ns int64 [b] later."""
-        for part in (self._reorder, self._held):
+        for part in (self._reorder, self._held, self._counted):
             if part is not None:
                 part.move(slots, by_ns)
 
@@ -140,8 +150,9 @@ class Alignment:
             for slot, n_readings in self._reorder.forget(slots):
                 source = int(self._slots.source[slot])
                 self.lost[self._names[source] if source >= 0 else ""] += n_readings
-        if self._held is not None:
-            self._held.forget(slots)
+        for part in (self._held, self._counted):
+            if part is not None:
+                part.forget(slots)
 
     def keep(self) -> bytes:
         """What waits, for a snapshot."""
@@ -175,20 +186,36 @@ class Alignment:
 
     def _hold(self, runs: Runs, source: Int64) -> Made:
         assert self._held is not None
+        runs, counting = self._counting(runs, source)
         newest = Newest(runs, self._held.columns)
-        made = hold_rows(runs, newest, self._rules.max_age_ns[source])
-        self._held.take(runs, newest)
+        made = hold_rows(runs, newest, self._rules.max_age_ns[source], counting)
+        self._take(runs, newest, counting)
         return made
 
     def _grid(self, runs: Runs, source: Int64) -> Made:
         assert self._held is not None
         rules = self._rules
+        runs, counting = self._counting(runs, source)
         newest = Newest(runs, self._held.columns)
         front_ns = self._held.columns.front_ns[runs.slot]
         every_ns, channels_min = rules.every_ns[source], rules.channels_min[source]
-        made = grid_rows(runs, newest, front_ns, every_ns, rules.max_age_ns[source], channels_min)
-        self._held.take(runs, newest)
+        made = grid_rows(runs, newest, front_ns, every_ns, rules.max_age_ns[source], channels_min, counting)
+        self._take(runs, newest, counting)
         return made
+
+    def _counting(self, runs: Runs, source: Int64) -> tuple[Runs, Counting | None]:
+        """The measured values of these readings, and the events that they tell of."""
+        counts = self._rules.counts[source]
+        if self._counted is None or not np.count_nonzero(counts):
+            return runs, None
+        return runs.without(counts[runs.run]), Counting(runs, counts, self._counted.columns)
+
+    def _take(self, runs: Runs, newest: Newest, counting: Counting | None) -> None:
+        """Keep what the next rows of these devices need."""
+        assert self._held is not None
+        self._held.take(runs, newest)
+        if counting is not None and self._counted is not None:
+            counting.take(self._counted.columns)
 
     def _doubt_missing(self, aligned: Rows, place: Int64, drops: list[Drops]) -> None:
         """Once a reading: rows of which a channel has no value that could be held."""

@@ -8,6 +8,7 @@ each of them while values are held, ROWS_MAX at most.
 
 import numpy as np
 
+from agent.align.count import Counting
 from agent.align.hold import Newest
 from agent.align.runs import Made, Runs
 from agent.devices.slots import NEVER
@@ -33,11 +34,13 @@ def grid_rows(
     every_ns: Int64,
     max_age_ns: Int64,
     channels_min: Int64,
+    counting: Counting | None,
 ) -> Made:
     """The rows of grid points that these readings pass.
 
     front_ns int64 [d] newest time of the devices' readings before these, NEVER for none; every_ns int64 [d];
     max_age_ns int64 [d, F]; channels_min int64 [d] how many channels must have a value
+    counting  what happened meanwhile
     """
     before_ns = np.empty_like(runs.t_ns)
     before_ns[1:] = runs.t_ns[:-1]
@@ -58,4 +61,5 @@ def grid_rows(
     t_ns = first_ns[of] + nth * every[of]
     x = np.where(t_ns[:, None] < ends_ns[of], values[of], np.float32(np.nan))
     has_quorum = np.count_nonzero(~np.isnan(x), axis=1) >= channels_min[run[of]]
-    return Made(runs.place[reading[of]][has_quorum], t_ns[has_quorum], x[has_quorum])
+    made, t_ns, x = reading[of][has_quorum], t_ns[has_quorum], x[has_quorum]
+    return Made(runs.place[made], t_ns, x if counting is None else counting.into(x, made - 1, runs.run[made]))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agent.align.count import Counting
 from agent.align.runs import Made, Runs
 from agent.devices.columns import Columns, column
 from agent.devices.slots import NEVER, Slots
@@ -90,10 +91,16 @@ class Held:
         columns.held[slots], columns.held_ns[slots], columns.front_ns[slots] = np.nan, NEVER, NEVER
 
 
-def hold_rows(runs: Runs, newest: Newest, max_age_ns: Int64) -> Made:
-    """A row a reading: its values, and those held of the other channels that are not older than max_age_ns [d, F]."""
+def hold_rows(runs: Runs, newest: Newest, max_age_ns: Int64, counting: Counting | None) -> Made:
+    """A row a reading: its values, and those held of the other channels that are not older than max_age_ns [d, F].
+
+    counting  what happened meanwhile: then a reading without a value, which tells of events alone, makes no row
+    """
     values, times_ns = newest.at(np.arange(len(runs.run)), runs.run)
     age_ns = runs.t_ns[:, None] - times_ns
     is_held = (age_ns >= 0) & (age_ns <= max_age_ns[runs.run])
     x = np.where(np.isnan(runs.x), np.where(is_held, values, np.float32(np.nan)), runs.x)
-    return Made(runs.place, runs.t_ns, x)
+    if counting is None:
+        return Made(runs.place, runs.t_ns, x)
+    reading = np.flatnonzero(~np.isnan(runs.x).all(axis=1))
+    return Made(runs.place[reading], runs.t_ns[reading], counting.into(x[reading], reading, runs.run[reading]))

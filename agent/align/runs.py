@@ -1,5 +1,7 @@
 """Readings of one call by device: what the stages that make rows of several readings work on."""
 
+from typing import Self
+
 import msgspec
 import numpy as np
 
@@ -41,6 +43,10 @@ class Runs(msgspec.Struct, frozen=True):
         slot = np.concatenate([self.slot[self.run], other.slot[other.run]])
         t_ns, x = np.concatenate([self.t_ns, other.t_ns]), np.concatenate([self.x, other.x])
         return Runs.of(slot, t_ns, x, np.concatenate([self.place, other.place]))
+
+    def without(self, which: Bool) -> Self:
+        """The same without the values where bool [b, F] holds."""
+        return msgspec.structs.replace(self, x=np.where(which, np.float32(np.nan), self.x))
 
     def only(self, devices: Bool) -> "Runs":
         """The readings of those devices, bool [d]."""

@@ -67,7 +67,8 @@ class Channel(Closed, frozen=True):
     def recorded(self) -> SourceChannel:
         """How a table of recordings has it."""
         no_value = ((word, math.nan) for word in self.missing_words)
-        return SourceChannel(self.column or self.name, self.missing, (*self.words.items(), *no_value))
+        words = (*self.words.items(), *no_value)
+        return SourceChannel(self.column or self.name, self.missing, words, event="" if self.event else None)
 
 
 class Cadence(Closed, frozen=True):

@@ -10,6 +10,7 @@ from agent.config.quantity import format_duration
 from agent.config.readers import Owner, Reader
 from agent.config.source_settings import SourceSettings
 from agent.decode.codec import CODECS
+from agent.decode.events import coded
 from agent.decode.expand import compression_problem
 from agent.words import SourceChannel
 
@@ -55,7 +56,7 @@ def codec_faults(index: int, source: SourceSettings, channels: Mapping[str, Sour
 
 def _problems(source: SourceSettings, *channels: SourceChannel) -> dict[tuple[str, str], None]:
     """Each once, in order."""
-    return dict.fromkeys(CODECS[source.codec].problems(plain_source(source, channels)))
+    return dict.fromkeys(CODECS[source.codec].problems(coded(plain_source(source, channels))))
 
 
 def age_faults(owner: Owner) -> Iterator[Fault]:
@@ -79,12 +80,12 @@ def field_faults(owner: Owner, read_by: Sequence[Reader]) -> Iterator[Fault]:
             yield from _twice(index, source, [plain_channel(source, name) for name in source.channels])
     in_models = [fault for model in read_by for fault in _twice_in_model(owner, model)]
     yield from dict.fromkeys((*in_models, *_twice_unread(owner, read_by)))
-    first: dict[tuple[int, str], tuple[Reader, SourceChannel]] = {}
+    first: dict[tuple[int, str, str], tuple[Reader, SourceChannel]] = {}
     for model in read_by:
         for channel in model.manifest.channels:
             index, source = owner.part_of(channel.name)
             way = plain_channel(source, channel.name, channel)
-            other, first_way = first.setdefault((index, way.field), (model, way))
+            other, first_way = first.setdefault((index, way.field, way.event or ""), (model, way))
             if first_way != way:
                 both = f"{other.settings.name!r} and {model.settings.name!r}"
                 what = f"the models {both} would read {way.field!r} in two ways: say here which numbers are `missing`, "
@@ -96,7 +97,8 @@ def row_doubts(owner: Owner, read_by: Sequence[Reader]) -> Iterator[Fault]:
     channels, align = channels_of(owner, read_by), owner.source.align
     is_held = align.max_age or any(channel.max_age_s for of in channels.values() for channel in of.values())
     for index, source in owner.parts if not align.every and not is_held else ():
-        if len(channels[index]) > 1 and (source.codec == "text" or source.payload.form == "value"):
+        n_measured = sum(channel.event is None for channel in channels[index].values())
+        if n_measured > 1 and (source.codec == "text" or source.payload.form == "value"):
             what = "each row would have one channel, that of one message: give align.every and align.max_age"
             yield ("source", index), what
 
@@ -120,7 +122,9 @@ def _twice_unread(owner: Owner, read_by: Sequence[Reader]) -> Iterator[Fault]:
 
 def _twice(index: int, source: SourceSettings, channels: Sequence[SourceChannel]) -> Iterator[Fault]:
     key: Key = ("source", index, "channels")
-    for field, n_channels in Counter(channel.field for channel in channels).items():
+    fields = Counter(channel.field for channel in channels if not channel.event)
+    fields.update({channel.field for channel in channels if channel.event})  # one for all of its words
+    for field, n_channels in fields.items():
         if n_channels > 1:
             yield key, f"{n_channels} channels would be read from the payload field {field!r}"
         if field == source.time.field:

@@ -51,6 +51,8 @@ def plain_channel(source: SourceSettings, name: str, of_bundle: Channel | None =
     recorded = of_bundle.recorded if of_bundle is not None else SourceChannel(name)
     has_paths = source.codec in TREES and source.payload.form in ("fields", "columns")
     takes_over = {key for key in ("missing", "words") if key not in given.model_fields_set and not given.is_scaled}
+    if isinstance(given.event, str):
+        takes_over.clear()  # the recording had counts where payloads have words
     return SourceChannel(
         field=given.field or (path_of(recorded.field) if has_paths else recorded.field),
         missing=recorded.missing if "missing" in takes_over else given.missing,
@@ -58,6 +60,7 @@ def plain_channel(source: SourceSettings, name: str, of_bundle: Channel | None =
         scale=given.scale,
         offset=given.offset,
         max_age_s=None if given.max_age is None else given.max_age.total_seconds(),
+        event=given.event if isinstance(given.event, str) else "" if given.event else recorded.event,
     )
 
 

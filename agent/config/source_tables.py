@@ -77,8 +77,25 @@ class ChannelSettings(Table):
         default=None, ge=0 * MS, description="Held for so long (default: `align.max_age`)."
     )
 
+    event: bool | int | Annotated[str, Field(max_length=FIELD_CHARS_MAX)] = Field(
+        default=False,
+        description="It counts events, none of which is 0: a text or number of the field that is one such event, as "
+        '`"error3"`; or true where the field has their number. Several channels may be of one field.',
+    )
+
+    @field_validator("event")
+    @classmethod
+    def _event_is_a_word(cls, event: bool | int | str) -> bool | str:
+        if event == "":
+            raise ValueError('must not be empty: event = "error3", or true where the field has the number of events')
+        return event if isinstance(event, bool) else str(event)
+
     @model_validator(mode="after")
     def _numbers_can_be_used(self) -> Self:
+        if self.event is not False and (self.is_scaled or self.max_age is not None):
+            raise ValueError("a channel that counts events has no scale, offset or max_age: it is a whole number")
+        if wrong := next((word for word, number in self.words.items() if self.event and not math.isnan(number)), ""):
+            raise ValueError(f"the word {wrong!r} of a channel that counts events may only stand for no value: nan")
         if not self.scale:
             raise ValueError("scale must not be 0: every number would be the offset")
         if wrong := next((word for word, number in self.words.items() if math.isinf(number)), ""):

@@ -16,7 +16,8 @@ TOLERANCE = 1 - DUE  # of the cadence
 def training_doubts(owner: Owner, read_by: Sequence[Reader]) -> Iterator[Fault]:
     """Of a source and those that join it, held against the bundles of the models that read it."""
     align = owner.source.align
-    if owner.joined and read_by and not align.every and not align.max_age:
+    brings_values = [any(not one.event for one in source.channels.values()) for _, source in owner.joined]
+    if any(brings_values) and read_by and not align.every and not align.max_age:
         names = " and ".join(repr(source.name) for _, source in owner.parts)
         what = f"a row would have the channels of one message alone, of {names}: give align.every and align.max_age"
         yield ("source", owner.index), what
@@ -61,6 +62,8 @@ def _channel_doubts(index: int, source: SourceSettings, channel: Channel) -> Ite
     key: Key = ("source", index, "channels", channel.name)
     if given.unit and channel.unit and given.unit != channel.unit and not given.is_scaled:
         yield key, f"is in {given.unit!r} here and in {channel.unit!r} in the bundle: give scale and offset"
+    if given.event and not channel.event:
+        yield key, "counts events here, and the bundle measures it: train it with columns.NAME = { event = true }"
     unused = [name for name, is_there in (("missing", channel.missing), ("words", channel.words)) if is_there]
     for name in unused if given.is_scaled else ():
         if name not in given.model_fields_set:

@@ -5,6 +5,7 @@ from typing import Protocol, runtime_checkable
 
 from agent.decode.cbor import CborCodec
 from agent.decode.command import COMMAND, CommandCodec
+from agent.decode.events import coded
 from agent.decode.influx import InfluxCodec
 from agent.decode.json import JsonCodec
 from agent.decode.label_command import LABEL_COMMAND, LabelCommandCodec
@@ -78,4 +79,4 @@ SEVERAL_TOPICS = frozenset({"sparkplug"})  # codecs whose devices send on severa
 
 def codec_of(source: Source) -> Decoder:
     """What reads the source's payloads: one of CODECS, or of those of commands, which no configuration names."""
-    return OF_COMMANDS[source.codec](source) if source.codec in OF_COMMANDS else CODECS[source.codec](source)
+    return OF_COMMANDS[source.codec](source) if source.codec in OF_COMMANDS else CODECS[source.codec](coded(source))

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from agent.decode.codec import Decoder, codec_of
 from agent.decode.compressed import Compressed
 from agent.decode.device_name import DeviceName
+from agent.decode.events import Events
 from agent.decode.expand import Expander
 from agent.decode.layout import brings_parts
 from agent.decode.readings import Batch, Decoded, Fault, Intervention
@@ -72,6 +73,7 @@ class Reader:
         self.undecodable = Undecodable()
         self._index, self._owner = index, owner
         self._channels, self._fields = source.channels, source.fields
+        self._events = Events(source.channels)
         self._may_lack = not source.channels or brings_parts(source, sources[owner])
         self._device_id_bytes_max = device_id_bytes_max
         self._is_in_topic = DeviceName(source).is_in_topic
@@ -85,7 +87,7 @@ class Reader:
 
     def read(self, batch: Batch, message: Int64) -> Part:
         """The readings of a batch; message int64 [n] is the place of each payload among the messages of the read."""
-        decoded = _bounded(self._decode(batch), self._every_ns)
+        decoded = self._events.read(_bounded(self._decode(batch), self._every_ns))
         row, device = decoded.row, decoded.device
         has_ids = device is None and self._is_in_topic  # which were checked with the topic
         if device is None:
@@ -133,6 +135,7 @@ class Reader:
 
         doubts = _doubts(fault for fault in decoded.faults if REASONS[fault.reason].is_used and used_rows[fault.row])
         if not self._may_lack:
+            missing &= ~self._events.counts  # no event, no value
             short = _short(row, is_used & missing.any(axis=1), doubts)
             first, n_missing = missing[short].argmax(axis=1), np.count_nonzero(missing[short], axis=1)
             groups.append(self._group(part, short, "missing_channel", self._missing_text, first, n_missing))

@@ -19,10 +19,10 @@ Reading = tuple[str, float, Values]  # device, seconds after NOW_S, and the chan
 Row = tuple[str, float, tuple[float | None, ...]]
 
 
-def source(rule: AlignRule, *ages_s: float | None, **others):
-    """A wall clock source of three channels, whose times are never too far from arrival."""
+def source(rule: AlignRule, *ages_s: float | None, event: str = "", **others):
+    """A wall clock source of three channels, whose times are never too far from arrival; one may count events."""
     channels = tuple(
-        SourceChannel(name, max_age_s=age_s)
+        SourceChannel(name, max_age_s=age_s, event="" if name == event else None)
         for name, age_s in zip(FIELDS, ages_s or (None,) * len(FIELDS), strict=True)
     )
     usual = {"channels": channels, "time_field": "ts", "time_unit": "s", "future_max_s": 1e6, "past_max_s": 1e6}
@@ -61,13 +61,21 @@ class Plain:
     front: float | None = None
     foremost: float | None = None
     waiting: dict[float, Values] = field(default_factory=dict)
+    event: str = ""  # one of FIELDS counts events
+    pending: float = 0.0
+    event_t: float | None = None
 
     def take(self, t: float, values: Values) -> None:
         newest = self.rows[-1][0] if self.rows else None
         bounds = [one for one in (newest, self._passed()) if one is not None]
         if bounds and t <= max(bounds):
-            if t == newest and not self.rule.every_s and any(map(self._age, FIELDS)):
-                self._hold(t, {name: value for name, value in values.items() if self.held.get(name, (-1,))[0] < t})
+            if t == newest and not self.rule.every_s:
+                measured = {name: value for name, value in values.items() if name != self.event}
+                new = {name: value for name, value in measured.items() if self.held.get(name, (-1,))[0] < t}
+                if any(map(self._age, FIELDS)):
+                    self._hold(t, new)
+                if not measured or (new and any(map(self._age, FIELDS))):
+                    self._count(t, values)
             return
         if not self.rule.lateness_s:
             self._make(t, values)
@@ -81,7 +89,9 @@ class Plain:
     def _make(self, t: float, values: Values) -> None:
         if self.rule.every_s:
             self._pass_points(t)
-        else:
+        self._count(t, values)
+        values = {name: value for name, value in values.items() if name != self.event}
+        if values and not self.rule.every_s:
             own = {name: (t, value) for name, value in values.items()}
             held = {name: one for name, one in self.held.items() if t - one[0] <= self._age(name) and one[0] <= t}
             self._add(t, {name: one[1] for name, one in (held | own).items()})
@@ -98,7 +108,7 @@ class Plain:
             if at >= t:
                 return
             values = {name: value for name, (read, value) in self.held.items() if at < read + self._age(name)}
-            if values and len(values) >= self.rule.quorum * len(FIELDS):
+            if values and len(values) >= self.rule.quorum * (len(FIELDS) - bool(self.event)):
                 self._add(at, values)
 
     def _passed(self) -> float | None:
@@ -113,13 +123,21 @@ class Plain:
     def _hold(self, t: float, values: Values) -> None:
         self.held |= {name: (t, value) for name, value in values.items()}
 
+    def _count(self, t: float, values: Values) -> None:
+        if self.event in values and t != self.event_t:
+            self.pending, self.event_t = self.pending + values[self.event], t
+
     def _add(self, t: float, values: Values) -> None:
+        if self.event:
+            values, self.pending = values | {self.event: self.pending}, 0.0
         self.rows.append((t, tuple(values.get(name) for name in FIELDS)))
 
 
-def plain_rows(rule: AlignRule, ages_s: Sequence[float | None], readings: Iterable[Reading], device: str) -> list[Row]:
+def plain_rows(
+    rule: AlignRule, ages_s: Sequence[float | None], readings: Iterable[Reading], device: str, event: str = ""
+) -> list[Row]:
     """What the plain model makes of one device's readings."""
-    plain = Plain(rule, ages_s)
+    plain = Plain(rule, ages_s, event=event)
     for name, t_s, values in readings:
         if name == device:
             plain.take(NOW_S + t_s, values)
