@@ -7,7 +7,6 @@ from agent.core.entries import Messages
 from agent.words import AlignRule, SourceChannel
 from tests.unit.align.rows_made import NOW_S, S, core_of, source, take
 
-
 PLAIN = AlignRule()
 
 
