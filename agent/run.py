@@ -138,7 +138,7 @@ class Daemon:
         )
         for model in self._plan.models:
             for head, judged in model.heads.items():
-                say_threshold(log, model.name, head, judged.budget, judged.chosen)
+                say_threshold(log, model.name, head, judged.budget.text, judged.chosen)
 
     def turn(self) -> None:
         """Once around: no network is waited for longer than TURN_S, and no read is taken for much longer than that."""

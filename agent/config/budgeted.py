@@ -1,19 +1,12 @@
 """What a budget comes to with a bundle, as the status and `forewarn check --json` tell it."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, Self
+from typing import Self
 
 import msgspec
 
-from agent.judge.threshold import Basis, Chosen, verdict
+from agent.judge.threshold import Basis, Judged, verdict
 from agent.words import AlertHead
-
-
-class Judged(NamedTuple):
-    """The budget of a head, and the threshold that is chosen for it."""
-
-    budget: str
-    chosen: Chosen
 
 
 class Budgeted(msgspec.Struct, frozen=True):
@@ -38,7 +31,7 @@ class Budgeted(msgspec.Struct, frozen=True):
     def of(cls, judged: Judged) -> Self:
         chosen = judged.chosen
         return cls(
-            budget=judged.budget,
+            budget=judged.budget.text,
             threshold=chosen.threshold,
             false_alarms_per_s=chosen.rate_per_s,
             extrapolated=chosen.extrapolated,

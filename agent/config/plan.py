@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest
-from agent.config.budgeted import Judged
 from agent.config.commands import COMMAND_QOS, command_source, label_source
 from agent.config.plain import plain_channel, plain_source
 from agent.config.readers import Owner, Reader, Sources, owners, readers
@@ -15,7 +14,7 @@ from agent.core import Core
 from agent.core.bounds import Bounds
 from agent.core.model import Model as CoreModel
 from agent.core.model import load_engine
-from agent.judge.threshold import choose, parse_budget
+from agent.judge.threshold import Judged, choose_each
 from agent.words import AlertHead, Source, SourceChannel
 
 Column = tuple[int, SourceChannel]  # place of its source in the configuration, and how that reads it
@@ -192,12 +191,8 @@ def _columns(model: Reader, rows: _Rows) -> tuple[int, ...]:
 
 def judged_heads(model: Model, manifest: Manifest) -> dict[AlertHead, Judged]:
     """The threshold of each head for its budget. Raises ValueError when a budget is not one."""
-    heads = {}
-    for head, (_, thresholds) in manifest.judging.items():
-        budget = model.budget_of(head)
-        allowed = parse_budget(budget, fleet_size=model.fleet_size)
-        heads[head] = Judged(budget, choose(thresholds, allowed, model.time_in_alarm_max))
-    return heads
+    budgets = {head: model.budget_of(head) for head in manifest.judging}
+    return choose_each(manifest, budgets, fleet_size=model.fleet_size, time_in_alarm_max=model.time_in_alarm_max)
 
 
 def bounds(agent: Agent) -> Bounds:

@@ -2,11 +2,12 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from agent.bundle.manifest import ThresholdTable
+from agent.bundle.manifest import Manifest, ThresholdTable
+from agent.words import AlertHead
 
 Basis = Literal["failures", "intervals", "normal"]
 """What a table of thresholds was measured on, as `ThresholdTable.basis` has it."""
@@ -80,6 +81,13 @@ class Chosen:
         return self.basis != "normal" and self.failures != 0 and not self.warned_of
 
 
+class Judged(NamedTuple):
+    """The budget of a head, and the threshold that is chosen for it."""
+
+    budget: Budget
+    chosen: Chosen
+
+
 def default_budget(time_unit: Literal["s", "cycle"]) -> str:
     """What is allowed where nobody said: about what a crew bears before it stops to look."""
     return "1 per 1000 cycles" if time_unit == "cycle" else "1 per device per 30d"
@@ -113,6 +121,17 @@ def choose(table: ThresholdTable, budget: Budget, time_in_alarm_max: float = TIM
     return chosen_of(
         candidates, table.exposure_s, table.failures, budget, time_in_alarm_max=time_in_alarm_max, basis=table.basis
     )
+
+
+def choose_each(
+    manifest: Manifest, budgets: Mapping[AlertHead, str], *, fleet_size: int, time_in_alarm_max: float
+) -> dict[AlertHead, Judged]:
+    """The threshold of each head that is judged, for its own budget. Raises ValueError when a budget is not one."""
+    judged = {}
+    for head, (_, thresholds) in manifest.judging.items():
+        budget = parse_budget(budgets[head], fleet_size=fleet_size)
+        judged[head] = Judged(budget, choose(thresholds, budget, time_in_alarm_max))
+    return judged
 
 
 def chosen_of(

@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,19 +16,21 @@ from agent import whole_file
 from agent.bundle import file
 from agent.bundle.manifest import Manifest
 from agent.config.broker_settings import Broker
+from agent.config.plan import judged_heads
 from agent.core.model import load_engine
 from agent.errors import ForewarnError
-from agent.judge.threshold import choose, parse_budget
+from agent.judge.threshold import TIME_IN_ALARM_MAX
 from agent.replay import options, wording
 from agent.replay.broker.own_broker import own_broker
 from agent.replay.broker.player import play_through_broker, private_topic
 from agent.replay.inline import play_inline
 from agent.replay.messages import source_for, stream, without_rows_too_soon
 from agent.replay.progress import show_progress
-from agent.replay.recorded import Layout, Recorded, read_recorded, read_truth
+from agent.replay.recorded import Layout, Recorded, read_fault_intervals, read_recorded, read_truth
 from agent.replay.report.junit import as_junit
 from agent.replay.require import FIGURES, OPERATORS, check
-from agent.replay.result import Through, as_json, assess
+from agent.replay.result import Through, Truth, as_json, assess
+from agent.score.early_warning import Float64
 from agent.score.time_unit import unit_of
 from agent.table.form import FileUnit
 from agent.words import FirstSeen
@@ -53,7 +55,8 @@ _MAY_BE_REQUIRED = "\n".join(
     help="Recorded rows: CSV (.gz, .xz too) or Parquet with columns device, t and channels; a file, a folder, or a "
     "pattern in quotes. May be given several times.",
 )
-@click.option("--truth", required=True, type=_FILE, help="What became of them: a table with device,t_fail.")
+@click.option("--truth", type=_FILE, help="What became of them: a table with device,t_fail. [default: none failed]")
+@click.option("--faults", type=_FILE, help="When they were not normal: a table with device,start,end.")
 @click.option("--device", default="device", show_default=True, metavar="COLUMN", help="Column of the device.")
 @click.option("--time", default="t", show_default=True, metavar="COLUMN", help="Column of the time.")
 @click.option(
@@ -73,6 +76,14 @@ _MAY_BE_REQUIRED = "\n".join(
 @click.option("--junit", type=_FILE, help="Write JUnit XML: a test case for each requirement and each device.")
 @click.option(
     "--budget", default="", help='False alarms allowed. [default: "1 per 1000 cycles" or "1 per device per 30d"]'
+)
+@click.option("--anomaly-budget", default="", help="The same for alerts of the head anomaly alone. [default: --budget]")
+@click.option(
+    "--time-in-alarm-max",
+    default=TIME_IN_ALARM_MAX,
+    show_default=True,
+    type=click.FloatRange(min=0, min_open=True, max=1),
+    help="Share of the calibration time that false alarms may stand.",
 )
 @click.option(
     "--first-seen",
@@ -113,7 +124,8 @@ _MAY_BE_REQUIRED = "\n".join(
 def replay(
     bundle_path: Path,
     data: tuple[str, ...],
-    truth: Path,
+    truth: Path | None,
+    faults: Path | None,
     device: str,
     time: str,
     time_unit: FileUnit | None,
@@ -122,6 +134,8 @@ def replay(
     required: tuple[str, ...],
     junit: Path | None,
     budget: str,
+    anomaly_budget: str,
+    time_in_alarm_max: float,
     first_seen: FirstSeen,
     through: Through,
     broker: str,
@@ -156,23 +170,22 @@ def replay(
     requirements = options.requirements(required, bundle.manifest)
     layout = options.layout(device, time, time_unit, zone, bundle.manifest)
     recorded = _read_rows(data, bundle.manifest, layout)
-    t_fail, doubts = read_truth(truth, [one.device for one in recorded], bundle.manifest, layout)
-    _tell(doubts)
-    budget = options.budget_for(budget, bundle.manifest, bundle=bundle_path, n_devices=len(recorded))
-    allowed = parse_budget(budget, fleet_size=len(recorded))
-    (_, thresholds), *_ = bundle.manifest.judging.values()
-    chosen = choose(thresholds, allowed)
+    became = _read_truth(truth, faults, recorded, bundle.manifest, layout)
+    budgets = options.Budgets(budget, anomaly_budget, time_in_alarm_max)
+    model = options.model_for(budgets, bundle.manifest, bundle=bundle_path, n_devices=len(recorded))
+    judged = judged_heads(model, bundle.manifest)
     source = source_for(bundle.manifest, options.topic(topic) or private_topic(), first_seen=first_seen)
     rows = stream(recorded, source)
-    progress = show_progress(len(rows), bundle.manifest, t_fail, live_max=live_max if live else 0)
+    progress = show_progress(len(rows), bundle.manifest, became.t_fail_s, live_max=live_max if live else 0)
     with _ended_as_by_ctrl_c():
         if through == "inline":
             with progress as observer:
-                played = play_inline(bundle, bundle.model, rows, chosen.threshold, observer, times_real_time)
+                thresholds = {head: one.chosen.threshold for head, one in judged.items()}
+                played = play_inline(bundle, bundle.model, rows, thresholds, observer, times_real_time)
         else:
             with _folder() as state, _broker(named, state) as at, progress as observer:
-                played = play_through_broker(bundle, rows, budget, at, state, observer, times_real_time)
-    result = assess(bundle, through, allowed, chosen, played, t_fail, first_seen=first_seen)
+                played = play_through_broker(bundle, rows, model, at, state, observer, times_real_time)
+    result = assess(bundle, through, judged, played, became, first_seen=first_seen)
     unit = unit_of(bundle.manifest)
     checked = [check(one, result, unit) for one in requirements]
     with _writing(out):
@@ -209,6 +222,23 @@ def _read_rows(data: Sequence[str], manifest: Manifest, layout: Layout) -> list[
         what = f"{n_too_soon} rows come sooner than {every} after the row before and are left out, as live"
         click.echo(what, err=True)
     return recorded
+
+
+def _read_truth(
+    truth: Path | None, faults: Path | None, recorded: Sequence[Recorded], manifest: Manifest, layout: Layout
+) -> Truth:
+    """Raises click.UsageError where nobody says what became of the devices."""
+    if truth is None and faults is None:
+        raise click.UsageError("give --truth, when devices failed, or --faults, when they were not normal, or both")
+    t_fail_s: Mapping[str, float | None] = {one.device: None for one in recorded}
+    of_faults: Mapping[str, Float64] | None = None
+    if truth is not None:
+        t_fail_s, doubts = read_truth(truth, [one.device for one in recorded], manifest, layout)
+        _tell(doubts)
+    if faults is not None:
+        of_faults, doubts = read_fault_intervals(faults, recorded, manifest, layout)
+        _tell(doubts)
+    return Truth(t_fail_s, of_faults)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from agent.errors import DataRefused
 from agent.replay.messages import Stream
 from agent.replay.pace import AT_ONCE, Pace
 from agent.step.engine import Engine
-from agent.words import MAIN_MODEL, AlertEvent, Float32, Int64, Scores, UInt8
+from agent.words import MAIN_MODEL, AlertEvent, AlertHead, Float32, Int64, Scores, UInt8
 
 CHUNK = 500  # messages a call: warnings show while the rest is still to come
 _ARRIVAL_STEP_NS = 1000  # so that hours of log time do not pass, and nobody is stale or forgotten
@@ -60,20 +60,21 @@ def play_inline(
     bundle: Bundle,
     model: bytes,
     stream: Stream,
-    threshold: float,
+    thresholds: float | Mapping[AlertHead, float],
     observer: Observer | None = None,
     speed: float = AT_ONCE,
 ) -> tuple[PlayedDevice, ...]:
     """Play a stream through a new core that steps `model`, one of the bundle's two graphs; devices by name.
 
-    `speed` is in multiples of real time, a cycle counting as a second.
+    thresholds  of each judged head, or one for all
+    speed       in multiples of real time, a cycle counting as a second
 
     Raises DataRefused when a row was not scored.
     """
     observer = observer or Observer()
     channels = tuple(range(bundle.manifest.n_channels))
-    thresholds = dict.fromkeys(bundle.manifest.judging, threshold)
-    own = Model(MAIN_MODEL, bundle, Engine(model, bundle.manifest), thresholds, (0,), (channels,))
+    each = thresholds if isinstance(thresholds, Mapping) else dict.fromkeys(bundle.manifest.judging, thresholds)
+    own = Model(MAIN_MODEL, bundle, Engine(model, bundle.manifest), dict(each), (0,), (channels,))
     core = Core((stream.source,), (own,), Bounds())
     begin_ns = int(stream.t_ns.max())  # no row comes before its own time
     scores: list[Scores] = []

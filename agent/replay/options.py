@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -15,7 +16,7 @@ from agent.config.broker_settings import Broker
 from agent.config.fit import budget_faults
 from agent.config.settings import Model
 from agent.decode.topic import DEVICE, Pattern
-from agent.judge.threshold import default_budget
+from agent.judge.threshold import TIME_IN_ALARM_MAX, default_budget
 from agent.replay.pace import AT_ONCE
 from agent.replay.recorded import Layout
 from agent.replay.require import Requirement
@@ -59,18 +60,34 @@ def broker_at(text: str, password_file: Path | None, ca_file: Path | None) -> Br
     return broker
 
 
-def budget_for(text: str, manifest: Manifest, *, bundle: Path, n_devices: int) -> str:
-    """The budget, or the one that a bundle of this kind is played at when none is given."""
-    text = text or default_budget(manifest.time_unit)
-    for _, problem in budget_faults(0, Model(bundle=bundle, budget=text, fleet_size=n_devices), manifest):
-        raise click.BadParameter(problem, param_hint="--budget")
-    return text
+@dataclass(frozen=True, slots=True)
+class Budgets:
+    """What false alarms may cost, as the command line has it; "" where it says nothing."""
+
+    budget: str = ""
+    anomaly_budget: str = ""
+    time_in_alarm_max: float = TIME_IN_ALARM_MAX
+
+
+def model_for(budgets: Budgets, manifest: Manifest, *, bundle: Path, n_devices: int) -> Model:
+    """The bundle as an agent's configuration has it, at the budget of a bundle of this kind where none is given."""
+    model = Model(
+        bundle=bundle.resolve(),
+        budget=budgets.budget or default_budget(manifest.time_unit),
+        anomaly_budget=budgets.anomaly_budget,
+        time_in_alarm_max=budgets.time_in_alarm_max,
+        fleet_size=n_devices,
+    )
+    for (*_, key), problem in budget_faults(0, model, manifest):
+        raise click.BadParameter(problem, param_hint=f"--{key}".replace("_", "-"))
+    return model
 
 
 def requirements(texts: Sequence[str], manifest: Manifest) -> list[Requirement]:
     """Those of `--require`."""
     try:
-        return [Requirement.parse(text, counts_cycles=manifest.time_unit == "cycle") for text in texts]
+        counts_cycles = manifest.time_unit == "cycle"
+        return [Requirement.parse(text, counts_cycles=counts_cycles, heads=manifest.judging) for text in texts]
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--require") from None
 

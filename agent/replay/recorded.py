@@ -9,6 +9,7 @@ from agent.score.early_warning import Float64
 from agent.score.time_unit import seconds
 from agent.table.early_times import doubt_of
 from agent.table.failures import read_failures
+from agent.table.faults import read_faults
 from agent.table.files import table_file, table_files
 from agent.table.form import FileUnit, TableForm
 from agent.table.rows import read_rows
@@ -91,3 +92,14 @@ def read_truth(
     t_s = {name: failure.t_ns / 1e9 for name, failure in failures.of.items() if failure.t_ns is not None}
     truth = {name: t_s.get(name) for name in devices}
     return truth, failures.doubts
+
+
+def read_fault_intervals(
+    path: Path, devices: Sequence[Recorded], manifest: Manifest, layout: Layout | None = None
+) -> tuple[Mapping[str, Float64], tuple[str, ...]]:
+    """When each device was not normal: float64 [n, 2] in seconds or cycles, rising; and what is to be told."""
+    form = replace(form_for(manifest, layout or Layout()), channels=())
+    every_ns = round(manifest.cadence.every_s * 1e9)
+    ends_ns = {one.device: int(one.t_ns[-1]) + every_ns for one in devices}
+    faults = read_faults(table_file(path, next_step="Is --faults right?"), form, ends_ns)
+    return {name: seconds(of) for name, of in faults.of.items()}, faults.doubts

@@ -6,16 +6,29 @@ through a broker write the same file.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import msgspec
 import numpy as np
 
 from agent.bundle.file import Bundle
-from agent.judge.threshold import Basis, Budget, Chosen, verdict
+from agent.bundle.heads import judged_heads
+from agent.bundle.manifest import Manifest
+from agent.judge.threshold import Basis, Budget, Chosen, Judged, verdict
 from agent.replay.inline import PlayedDevice
 from agent.score.age_only import choose_age, warned_by_age
-from agent.score.early_warning import EarlyWarning, measure, observed_device, spells_of
+from agent.score.early_warning import (
+    EarlyWarning,
+    Float64,
+    ObservedDevice,
+    Spell,
+    measure,
+    observed_device,
+    spells_of,
+)
+from agent.score.fault_intervals import FaultDetection, LabelledDevice
+from agent.score.fault_intervals import measure as measure_faults
 from agent.words import AlertEvent, AlertHead, FirstSeen, Float32, Quality
 
 SCHEMA_VERSION = 1
@@ -79,11 +92,13 @@ class Limit(msgspec.Struct, frozen=True):
 class Timeline(msgspec.Struct, frozen=True):
     """One device: a value a row in each list, and its alert events. float32 values read back to the same bits.
 
-    anomaly  negative while the device is learnt; empty where the bundle has no such head, as `risk` and `rul_s` are
+    faults_s  start and end of each labelled fault
+    anomaly   negative while the device is learnt; empty where the bundle has no such head, as `risk` and `rul_s` are
     """
 
     device: str
     t_fail_s: float | None
+    faults_s: tuple[tuple[float, float], ...]
     t_s: tuple[float, ...]
     quality: tuple[str, ...]
     risk: tuple[tuple[float, ...], ...]
@@ -99,11 +114,26 @@ class AgeOnly(msgspec.Struct, frozen=True):
     early_warning: EarlyWarning
 
 
-class Replay(msgspec.Struct, frozen=True):
+class HeadFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What the alerts of one head were worth, each beside its own limit.
+
+    judged_horizon_s  of `risk`; 0 for another head
+    early_warning     against failures; an alert that told of a labelled fault is none of its false alarms
+    fault_intervals   against labelled fault intervals; null where nobody gave any
+    """
+
+    head: AlertHead
+    limit: Limit
+    judged_horizon_s: float
+    early_warning: EarlyWarning
+    age_only: AgeOnly
+    fault_intervals: FaultDetection | None
+
+
+class Replay(HeadFigures, frozen=True, kw_only=True):
     """All of `replay.json`. Times are seconds, or cycles where time_unit is `cycle`.
 
-    head              whose alerts are measured, by its limit: the first that the bundle has
-    judged_horizon_s  of `risk`; 0 where it has none
+    The figures are those of the first head that the bundle has; `other_heads` has those of the others.
     """
 
     schema_version: int
@@ -111,61 +141,116 @@ class Replay(msgspec.Struct, frozen=True):
     through: Through
     first_seen: FirstSeen
     time_unit: Literal["s", "cycle"]
-    head: AlertHead
-    limit: Limit
     horizons_s: tuple[float, ...]
-    judged_horizon_s: float
     quantiles: tuple[float, ...]
     rows: int
     rows_by_quality: dict[str, int]
-    early_warning: EarlyWarning
-    age_only: AgeOnly
     devices: tuple[Timeline, ...]
+    other_heads: tuple[HeadFigures, ...]
+
+
+def by_head(replay: Replay) -> dict[AlertHead, Replay]:
+    """The replay once for each head that is judged, with that one's figures in the place of the first one's."""
+    views = {replay.head: replay}
+    for other in replay.other_heads:
+        figures = {name: getattr(other, name) for name in HeadFigures.__struct_fields__}
+        views[other.head] = msgspec.structs.replace(replay, **figures, other_heads=())
+    return views
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What became of the devices that were played, by name.
+
+    t_fail_s  of every device; None for one that did not fail
+    faults    float64 [n, 2] of a device: labelled fault intervals, rising; None where nobody gave any
+    """
+
+    t_fail_s: Mapping[str, float | None]
+    faults: Mapping[str, Float64] | None = None
+
+    def faults_of(self, device: str) -> Float64:
+        """float64 [n, 2]; n is 0 for a device without a fault."""
+        return (self.faults or {}).get(device, np.empty((0, 2)))
 
 
 def assess(
     bundle: Bundle,
     through: Through,
-    budget: Budget,
-    chosen: Chosen,
+    judged: Mapping[AlertHead, Judged],
     played: Sequence[PlayedDevice],
-    truth: Mapping[str, float | None],
+    truth: Truth,
     *,
     first_seen: FirstSeen = "unknown",
 ) -> Replay:
-    """Measure what was played, with devices `first_seen` so, against the truth, which has an entry for every device."""
+    """Measure what was played, with devices `first_seen` so and each head at its threshold, against the truth."""
     manifest = bundle.manifest
-    (head, (policy, table)), *_ = manifest.judging.items()
-    fleet = [
-        observed_device(
-            one.device,
-            one.t_ns / 1e9,
-            manifest.cadence.every_s,
-            truth[one.device],
-            spells_of([event for event in one.events if event.head == head]),
-        )
-        for one in played
-    ]
-    windows = {"h_max_s": table.h_max_s, "h_min_s": table.h_min_s}
-    age_s = choose_age(manifest.lives_s, manifest.unfailed_s, budget, **windows).threshold
+    first, *others = (_figures(manifest, head, one, played, truth) for head, one in judged.items())
     qualities = Counter(name for one in played for name in _names(one))
     return Replay(
+        **{name: getattr(first, name) for name in HeadFigures.__struct_fields__},
         schema_version=SCHEMA_VERSION,
         bundle=BundleName(manifest.name, manifest.version, bundle.digest, manifest.numerics.kind, manifest.trained_for),
         through=through,
         first_seen=first_seen,
         time_unit=manifest.time_unit,
-        head=head,
-        limit=Limit.of(budget, chosen),
         horizons_s=manifest.horizons_s,
-        judged_horizon_s=manifest.horizons_s[policy.horizon] if head == "risk" else 0.0,
         quantiles=manifest.rul.quantiles if manifest.rul else (),
         rows=sum(len(one.t_ns) for one in played),
         rows_by_quality={quality.name.lower(): qualities[quality.name.lower()] for quality in Quality},
+        devices=tuple(_timeline(one, truth) for one in played),
+        other_heads=tuple(others),
+    )
+
+
+def _figures(
+    manifest: Manifest, head: AlertHead, judged: Judged, played: Sequence[PlayedDevice], truth: Truth
+) -> HeadFigures:
+    policy, table = manifest.judging[head]
+    windows = {"h_max_s": table.h_max_s, "h_min_s": table.h_min_s}
+    devices = [_observed(one, head, manifest, truth) for one in played]
+    fleet = [_less_told(one, truth.faults_of(one.device), table.h_max_s) for one in devices]
+    age_s = choose_age(manifest.lives_s, manifest.unfailed_s, judged.budget, **windows).threshold
+    faults = None
+    if truth.faults is not None:
+        labelled = [_labelled(one, truth.faults_of(one.device), table.h_max_s) for one in devices]
+        faults = measure_faults(labelled, h_max_s=table.h_max_s, early_s=table.h_max_s)
+    return HeadFigures(
+        head=head,
+        limit=Limit.of(judged.budget, judged.chosen),
+        judged_horizon_s=manifest.horizons_s[policy.horizon] if head == "risk" else 0.0,
         early_warning=measure(fleet, **windows),
         age_only=AgeOnly(age_s, measure(warned_by_age(fleet, age_s, table.h_max_s), **windows)),
-        devices=tuple(_timeline(one, truth[one.device]) for one in played),
+        fault_intervals=faults,
     )
+
+
+def _observed(played: PlayedDevice, head: AlertHead, manifest: Manifest, truth: Truth) -> ObservedDevice:
+    """The device from the first row on of which the head says something: it can give no alarm while it learns."""
+    is_ready = judged_heads(manifest)[head].is_ready
+    ready = np.ones(len(played.t_ns), np.bool_) if is_ready is None else is_ready(played.outputs[head])
+    first = int(ready.argmax()) if ready.any() else len(ready) - 1
+    spells = spells_of([event for event in played.events if event.head == head])
+    t_s, t_fail_s = played.t_ns[first:] / 1e9, truth.t_fail_s[played.device]
+    return observed_device(played.device, t_s, manifest.cadence.every_s, t_fail_s, spells)
+
+
+def _less_told(device: ObservedDevice, faults: Float64, h_max_s: float) -> ObservedDevice:
+    """Without the alerts that told of a labelled fault, too early for a failure: they are no false alarms."""
+    opens_s = device.t_fail_s - h_max_s
+    spells = tuple(one for one in device.spells if one.raised_s >= opens_s or not _told(one, faults, h_max_s))
+    return replace(device, spells=spells)
+
+
+def _labelled(device: ObservedDevice, faults: Float64, h_max_s: float) -> LabelledDevice:
+    """Without the alerts that told of its failure and of no labelled fault."""
+    opens_s = device.t_fail_s - h_max_s
+    spells = tuple(one for one in device.spells if one.raised_s < opens_s or _told(one, faults, h_max_s))
+    return LabelledDevice(device.device, device.start_s, device.end_s, faults, spells)
+
+
+def _told(spell: Spell, faults: Float64, early_s: float) -> bool:
+    return bool(((faults[:, 0] - early_s <= spell.raised_s) & (spell.raised_s < faults[:, 1])).any())
 
 
 def judged_values(replay: Replay, timeline: Timeline) -> tuple[float, ...]:
@@ -181,10 +266,11 @@ def as_json(replay: Replay) -> bytes:
     return msgspec.json.encode(replay) + b"\n"
 
 
-def _timeline(played: PlayedDevice, t_fail_s: float | None) -> Timeline:
+def _timeline(played: PlayedDevice, truth: Truth) -> Timeline:
     return Timeline(
         device=played.device,
-        t_fail_s=t_fail_s,
+        t_fail_s=truth.t_fail_s[played.device],
+        faults_s=tuple(map(tuple, truth.faults_of(played.device).tolist())),
         t_s=tuple((played.t_ns / 1e9).tolist()),
         quality=tuple(_names(played)),
         risk=_short(played.risk),

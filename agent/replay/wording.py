@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from agent.bundle.heads import HEADS
 from agent.bundle.manifest import Manifest
-from agent.replay.result import Replay
+from agent.replay.result import Replay, by_head
 from agent.score.early_warning import Column, DeviceResult, EarlyWarning
+from agent.score.fault_intervals import FaultDetection
 from agent.score.time_unit import Unit
 from agent.words import AlertEvent
 
@@ -92,8 +93,58 @@ def _when(t_ns: int, manifest: Manifest) -> str:
     return f"{datetime.fromtimestamp(t_ns / 1e9, UTC):%Y-%m-%d %H:%M}"
 
 
+def faults_text(faults: FaultDetection, unit: Unit) -> str:
+    """What became of the labelled fault intervals, in a sentence."""
+    rate, strict = faults.strict.detection_rate_95, faults.strict
+    if not faults.faults:
+        return "no labelled fault could be judged"
+    detected = f"told of {strict.detected} of {faults.faults} labelled faults (95 %: {rate.low:.0%} to {rate.high:.0%})"
+    if strict.detected:
+        mean, median = (delay_text(one, unit) for one in (strict.mean_delay_s, strict.median_delay_s))
+        detected += f", {mean} on average, {median} in the median"
+    alarms = f"{faults.false_alarms} false alarms in {unit.text(faults.exposure_s)} of normal time"
+    return f"{detected}; {alarms}"
+
+
+def faults_of_device(replay: Replay, device: str) -> str:
+    """ "told of 2 of 3 labelled faults", "" for a device without one that counts."""
+    of = replay.fault_intervals.intervals if replay.fault_intervals else ()
+    counted = [one for one in of if one.device == device and one.outcome != "cut_off"]
+    n_told = sum(one.outcome == "detected" for one in counted)
+    return f"told of {n_told} of {len(counted)} labelled faults" if counted else ""
+
+
+def delay_text(delay_s: float, unit: Unit) -> str:
+    """ "12.5 min after the start", "3 cycles before it"."""
+    return f"{unit.text(abs(delay_s))} {'after' if delay_s >= 0 else 'before'} the start"
+
+
 def summary(replay: Replay, unit: Unit) -> str:
-    """The table at the end of a replay."""
+    """What a replay ends with: a table and what the threshold was chosen from, for each head that is judged."""
+    views = by_head(replay)
+    parts = [_of_head(one, unit) for one in views.values()]
+    return (
+        "\n\n".join(f"{head}\n{text}" for head, text in zip(views, parts, strict=True)) if len(views) > 1 else parts[0]
+    )
+
+
+def _of_head(replay: Replay, unit: Unit) -> str:
+    parts = [_limit_text(replay)]
+    if replay.fault_intervals is not None:
+        parts.insert(0, faults_text(replay.fault_intervals, unit))
+    if replay.early_warning.failures or replay.fault_intervals is None:
+        parts.insert(0, _table_text(replay, unit))
+    return "\n".join(parts)
+
+
+def _limit_text(replay: Replay) -> str:
+    limit = replay.limit
+    marked = " (extrapolated)" if limit.extrapolated else ""
+    age = f", {first_seen_text(replay)}" if replay.first_seen == "new" else ""
+    return f"budget {limit.budget}{marked}, threshold {limit.threshold:.4f}{age}\n{limit.verdict}"
+
+
+def _table_text(replay: Replay, unit: Unit) -> str:
     alarms = ("false alarms", "in false alarm", "late")
     head = ("", "in time", "95 %", f"mean lead, {unit.plural}", "95 %", "median", *alarms)
     name = f"{replay.bundle.name} {replay.bundle.version}"
@@ -119,9 +170,4 @@ def summary(replay: Replay, unit: Unit) -> str:
         "  ".join([first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))])
         for first, *rest in rows
     ]
-    limit = replay.limit
-    marked = " (extrapolated)" if limit.extrapolated else ""
-    age = f", {first_seen_text(replay)}" if replay.first_seen == "new" else ""
-    lines.append(f"budget {limit.budget}{marked}, threshold {limit.threshold:.4f}{age}")
-    lines.append(limit.verdict)
     return "\n".join(lines)

@@ -24,6 +24,7 @@ from tests.broker.listener import TIMEOUT_S, Heard
 from tests.bundles import write_small_bundle
 from tests.conftest import require
 from tests.recorded import worn
+from tests.replays import model_at
 from tests.small_bundle import small_manifest
 
 
@@ -41,7 +42,9 @@ def test_a_replay_through_it_equals_inline_replay(broker, tmp_path):
     recorded = [worn(f"p{number}", 200, wear_from=60 + number, seed=number, missing=[9]) for number in range(10)]
     rows = stream(recorded, source_for(small_manifest(), "rig/{device}/cycle"))
     warned = []
-    played = play_through_broker(bundle, rows, "1 per 1000 cycles", broker, tmp_path, Observer(on_event=warned.append))
+    played = play_through_broker(
+        bundle, rows, model_at(bundle, "1 per 1000 cycles"), broker, tmp_path, Observer(on_event=warned.append)
+    )
     inline = play_inline(bundle, bundle.model, rows, 0.5)
     assert len(warned) == sum(len(one.events) for one in inline) > 9
     for one, other in zip(played, inline, strict=True):

@@ -15,12 +15,14 @@ import pytest
 from agent.bundle import file
 from agent.bundle.manifest import Cadence
 from agent.config.broker_settings import Broker
+from agent.config.plan import judged_heads
 from agent.errors import ForewarnError
 from agent.replay.broker import player
 from agent.replay.broker.own_broker import find_mosquitto, free_port, mosquitto
 from agent.replay.broker.player import play_through_broker
 from agent.replay.inline import Observer, play_inline
 from agent.replay.messages import source_for, stream
+from agent.replay.options import Budgets, model_for
 from agent.replay.recorded import Recorded
 from agent.score.time_unit import nanoseconds
 from agent.words import AlertEvent
@@ -28,6 +30,8 @@ from tests.broker.listener import retained
 from tests.bundles import write_small_bundle
 from tests.conftest import require
 from tests.recorded import worn, write_recorded, write_truth
+from tests.replays import model_at
+from tests.small_anomaly import anomaly_manifest
 from tests.small_bundle import small_manifest
 
 SOURCE = source_for(small_manifest(), "rig/{device}/cycle")
@@ -54,7 +58,7 @@ def test_times_of_a_clock_go_through_too(broker, tmp_path):
     recorded = [Recorded("p", nanoseconds(1_600_000_000 + one.t_s * 0.25), one.x)]
     rows = stream(recorded, source_for(manifest, "rig/{device}/row"))
     inline = play_inline(bundle, bundle.model, rows, THRESHOLD)
-    played = play_through_broker(bundle, rows, "6 per day", broker, tmp_path)
+    played = play_through_broker(bundle, rows, model_at(bundle, "6 per day"), broker, tmp_path)
     assert inline[0].t_ns.tobytes() == played[0].t_ns.tobytes()
     assert inline[0].risk.tobytes() == played[0].risk.tobytes()
 
@@ -70,14 +74,30 @@ def test_channels_of_any_name_and_mapping_go_through_as_inline(broker, tmp_path)
     bundle = file.read(write_small_bundle(tmp_path / "m.fwb", manifest))
     rows = stream([worn("p", 60, missing=[5])], source_for(manifest, "rig/{device}/row"))
     inline = play_inline(bundle, bundle.model, rows, THRESHOLD)
-    played = play_through_broker(bundle, rows, BUDGET, broker, tmp_path)
+    played = play_through_broker(bundle, rows, model_at(bundle, BUDGET), broker, tmp_path)
     plain = play_inline(bundle, bundle.model, stream([worn("p", 60, missing=[5])], SOURCE), THRESHOLD)
     assert inline[0].risk.tobytes() == played[0].risk.tobytes() == plain[0].risk.tobytes()
 
 
+def test_each_head_has_its_own_budget_through_a_broker_too(broker, tmp_path):
+    """At 2 alarms per 1000 cycles anomaly's threshold is 2 where one per 1000 buys 4."""
+    bundle = file.read(write_small_bundle(tmp_path / "both.fwb", anomaly_manifest(with_risk=True)))
+    budgets = Budgets(BUDGET, "2 per 1000 cycles", 0.5)
+    model = model_for(budgets, bundle.manifest, bundle=bundle.path, n_devices=1)
+    thresholds = {head: one.chosen.threshold for head, one in judged_heads(model, bundle.manifest).items()}
+    assert thresholds["anomaly"] == 2.0
+    rows = stream([worn("p", 90, wear_from=35)], source_for(bundle.manifest, "rig/{device}/cycle"))
+    inline = play_inline(bundle, bundle.model, rows, thresholds)
+    (tmp_path / "agent").mkdir()
+    played = play_through_broker(bundle, rows, model, broker, tmp_path / "agent")
+    told = [[(event.alert, event.head, event.t_ns) for event in one[0].events] for one in (inline, played)]
+    assert told[0] == told[1]
+    assert {head for _, head, _ in told[0]} == {"risk", "anomaly"}
+
+
 def test_nothing_stays_retained_on_the_broker(bundle, broker, tmp_path):
     rows = stream([worn("p", 90)], SOURCE)
-    played = play_through_broker(bundle, rows, BUDGET, broker, tmp_path)
+    played = play_through_broker(bundle, rows, model_at(bundle, BUDGET), broker, tmp_path)
     assert played[0].events[-1].kind != "cleared"  # its alert still stood
     assert retained(broker.port, "forewarn/#") == {}
 
@@ -86,7 +106,7 @@ def test_a_row_that_the_agent_drops_is_a_loud_failure(bundle, broker, tmp_path, 
     monkeypatch.setattr(player, "STILL_TIMEOUT_S", 5.0)
     twice = Recorded("p", nanoseconds(np.array([1.0, 2.0, 2.0])), np.zeros((3, 3), np.float32))
     with pytest.raises(ForewarnError, match=r"does not take and score all 3 rows.*4 taken, 2 scored.*'repeated': 1"):
-        play_through_broker(bundle, stream([twice], SOURCE), BUDGET, broker, tmp_path)
+        play_through_broker(bundle, stream([twice], SOURCE), model_at(bundle, BUDGET), broker, tmp_path)
 
 
 def test_an_agent_that_fails_is_shown_with_its_log(bundle, broker, tmp_path):
@@ -94,13 +114,13 @@ def test_an_agent_that_fails_is_shown_with_its_log(bundle, broker, tmp_path):
     with pytest.raises(
         ForewarnError, match=r"(?s)ended by itself with exit code 2.*Its log ends:.*state is not a folder"
     ):
-        play_through_broker(bundle, stream([worn("p", 5)], SOURCE), BUDGET, broker, tmp_path)
+        play_through_broker(bundle, stream([worn("p", 5)], SOURCE), model_at(bundle, BUDGET), broker, tmp_path)
 
 
 def test_a_broker_that_is_not_there_is_named(bundle, tmp_path):
     nobody = Broker(host="127.0.0.1", port=free_port())
     with pytest.raises(ForewarnError, match=rf"127.0.0.1:{nobody.port}: no broker answers"):
-        play_through_broker(bundle, stream([worn("p", 5)], SOURCE), BUDGET, nobody, tmp_path)
+        play_through_broker(bundle, stream([worn("p", 5)], SOURCE), model_at(bundle, BUDGET), nobody, tmp_path)
 
 
 def test_a_broker_of_our_own_that_cannot_start_says_why(tmp_path):
@@ -114,14 +134,23 @@ def test_a_broker_of_our_own_that_cannot_start_says_why(tmp_path):
 
 def test_the_environment_of_the_user_does_not_reach_the_agent(bundle, broker, tmp_path, monkeypatch):
     monkeypatch.setenv("FOREWARN_BROKER__PORT", "1")
-    assert len(play_through_broker(bundle, stream([worn("p", 5)], SOURCE), BUDGET, broker, tmp_path)[0].t_ns) == 5
+    assert (
+        len(
+            play_through_broker(bundle, stream([worn("p", 5)], SOURCE), model_at(bundle, BUDGET), broker, tmp_path)[
+                0
+            ].t_ns
+        )
+        == 5
+    )
 
 
 def test_rows_are_sent_at_the_speed_that_is_asked_for(bundle, broker, tmp_path):
     """30 cycles at 30 a second; the first score may be heard a little late."""
     heard_s: list[float] = []
     observer = Observer(on_rows=lambda count: heard_s.append(time.monotonic()) if count else None)
-    played = play_through_broker(bundle, stream([worn("p", 30)], SOURCE), BUDGET, broker, tmp_path, observer, 30.0)
+    played = play_through_broker(
+        bundle, stream([worn("p", 30)], SOURCE), model_at(bundle, BUDGET), broker, tmp_path, observer, 30.0
+    )
     assert heard_s[-1] - heard_s[0] > 0.6
     assert len(played[0].t_ns) == 30
 
@@ -132,7 +161,9 @@ def test_a_broker_that_queues_as_little_as_by_default_loses_nothing(bundle, tmp_
     port = free_port()
     rows = stream([worn(f"p{number}", 300, seed=number) for number in range(20)], SOURCE)
     with mosquitto(tmp_path, port=port, settings=()):
-        played = play_through_broker(bundle, rows, BUDGET, Broker(host="127.0.0.1", port=port), tmp_path)
+        played = play_through_broker(
+            bundle, rows, model_at(bundle, BUDGET), Broker(host="127.0.0.1", port=port), tmp_path
+        )
     assert sum(len(one.t_ns) for one in played) == 6000
 
 
@@ -146,14 +177,14 @@ def test_of_an_agent_that_was_killed_nothing_stays_retained(bundle, broker, tmp_
 
     rows = stream([worn("p", 90)], SOURCE)
     with pytest.raises(ForewarnError, match="ended by itself with exit code -9"):
-        play_through_broker(bundle, rows, BUDGET, broker, tmp_path, Observer(on_event=kill), 100.0)
+        play_through_broker(bundle, rows, model_at(bundle, BUDGET), broker, tmp_path, Observer(on_event=kill), 100.0)
     assert retained(broker.port, "forewarn/#") == {}
 
 
 def test_a_pause_between_rows_is_no_fault_of_the_agents(bundle, broker, tmp_path, monkeypatch):
     monkeypatch.setattr(player, "STILL_TIMEOUT_S", 3.0)  # an agent starts within it
     rows = stream([Recorded("p", nanoseconds(np.array([1.0, 2.0, 6.5])), np.zeros((3, 3), np.float32))], SOURCE)
-    assert len(play_through_broker(bundle, rows, BUDGET, broker, tmp_path, speed=1.0)[0].t_ns) == 3
+    assert len(play_through_broker(bundle, rows, model_at(bundle, BUDGET), broker, tmp_path, speed=1.0)[0].t_ns) == 3
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -18,6 +18,7 @@ from agent.words import Quality
 from tests.bundles import write_small_bundle
 from tests.conftest import require
 from tests.recorded import worn
+from tests.replays import model_at
 from trainer.data.history import History
 from trainer.evaluation import playback as evaluation
 
@@ -81,7 +82,7 @@ def test_a_whole_agent_behind_a_real_broker_equals_inline_replay(bundle, recorde
     with mosquitto(tmp_path / "broker", port=port):
         observer = Observer(warned.append, counts.append)
         address = Broker(host="127.0.0.1", port=port)
-        live = play_through_broker(bundle, rows, BUDGET, address, tmp_path / "agent", observer)
+        live = play_through_broker(bundle, rows, model_at(bundle, BUDGET), address, tmp_path / "agent", observer)
     assert list(map(bits, live)) == list(map(bits, inline))
     assert sum(counts) == len(rows)
     in_order = sorted((event for one in inline for event in one.events), key=lambda event: event.entry)

@@ -13,9 +13,9 @@ import numpy as np
 
 from agent.bundle.file import Bundle
 from agent.errors import ConfigurationRefused, DataRefused
-from agent.judge.threshold import choose, default_budget, parse_budget
+from agent.judge.threshold import Judged, choose, default_budget, parse_budget
 from agent.replay.inline import PlayedDevice
-from agent.replay.result import Replay, assess
+from agent.replay.result import Replay, Truth, assess
 from agent.score.time_unit import Unit, unit_of
 from trainer.config import Config
 from trainer.data.dataset import histories_of, parts_of
@@ -90,8 +90,9 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
         allowed = parse_budget(budget or default_budget(manifest.time_unit), fleet_size=len(kept))
     except ValueError as error:
         raise ConfigurationRefused("--budget", str(error), next_step="Give one of these forms.") from error
-    chosen = choose(manifest.judging["risk"].thresholds, allowed)
-    truth = {history.device: history.t_fail for history in kept}
+    judged = {head: Judged(allowed, choose(of.thresholds, allowed)) for head, of in manifest.judging.items()}
+    chosen = judged["risk"].chosen
+    truth = Truth({history.device: history.t_fail for history in kept})
     models = {"int8": bundle.model, "fp32": bundle.model_fp32}
     played = {form: play(bundle, models[form], kept, chosen.threshold) for form in FORMS}
     compared = {"lstm": bundle_result(manifest, chosen, played["int8"], kept)}
@@ -108,7 +109,7 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
         bytes={form: len(models[form]) for form in FORMS},
         test={part: {form: tested(bundle, models[form], test) for form in FORMS} for part, test in tests.items()},
         held_out={form: figures(played[form], kept, manifest) for form in FORMS},
-        replay={form: assess(bundle, "inline", allowed, chosen, played[form], truth) for form in FORMS},
+        replay={form: assess(bundle, "inline", judged, played[form], truth) for form in FORMS},
         starts=stream_starts(bundle, kept, chosen.threshold),
         compared=compared,
         left_out=unfit,

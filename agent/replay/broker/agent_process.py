@@ -12,6 +12,7 @@ from pathlib import Path
 
 from agent.bundle.file import Bundle
 from agent.config.broker_settings import Broker
+from agent.config.settings import Model
 from agent.errors import ForewarnError
 from agent.words import Source
 
@@ -56,12 +57,14 @@ class AgentProcess:
 
 @contextmanager
 def agent_process(
-    bundle: Bundle, source: Source, *, node: str, budget: str, fleet_size: int, broker: Broker, folder: Path
+    bundle: Bundle, source: Source, model: Model, *, node: str, broker: Broker, folder: Path
 ) -> Iterator[AgentProcess]:
-    """Run an agent that reads `source` and publishes every score; killed at exit if it still runs."""
+    """Run an agent with the bundle as `model` has it, which reads `source` and publishes every score; killed at exit if
+    it still runs.
+    """
     configuration = folder / "forewarn.toml"
     configuration.write_text(
-        _toml(bundle, source, node=node, budget=budget, fleet_size=fleet_size, broker=broker, folder=folder),
+        _toml(bundle, source, model, node=node, broker=broker, folder=folder),
         encoding="utf-8",
     )
     log = folder / "agent.log"
@@ -77,9 +80,7 @@ def agent_process(
             process.wait()
 
 
-def _toml(
-    bundle: Bundle, source: Source, *, node: str, budget: str, fleet_size: int, broker: Broker, folder: Path
-) -> str:
+def _toml(bundle: Bundle, source: Source, model: Model, *, node: str, broker: Broker, folder: Path) -> str:
     names = [channel.name for channel in bundle.manifest.channels]
     channels = "\n".join(f"{_quoted(name)} = {_quoted(of)}" for name, of in zip(names, source.fields, strict=True))
     return f"""\
@@ -93,8 +94,10 @@ rows_per_device_max = {ROWS_MAX}
 {_table(broker)}
 [[model]]
 bundle = {_quoted(str(bundle.path.resolve()))}
-budget = {_quoted(budget)}
-fleet_size = {fleet_size}
+budget = {_quoted(model.budget)}
+anomaly_budget = {_quoted(model.anomaly_budget)}
+time_in_alarm_max = {model.time_in_alarm_max!r}
+fleet_size = {model.fleet_size}
 [publish]
 scores = "all"
 [[source]]

@@ -21,6 +21,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from agent.bundle.file import Bundle
 from agent.bundle.label import label_of
 from agent.config.broker_settings import Broker
+from agent.config.settings import Model
 from agent.decode.topic import DEVICE
 from agent.errors import ForewarnError
 from agent.mqtt.client import make_client
@@ -45,13 +46,15 @@ def private_topic() -> str:
 def play_through_broker(
     bundle: Bundle,
     stream: Stream,
-    budget: str,
+    model: Model,
     broker: Broker,
     folder: Path,
     observer: Observer | None = None,
     speed: float = AT_ONCE,
 ) -> tuple[PlayedDevice, ...]:
     """Play a stream to an agent that is started in `folder`, an empty one, at `speed` times real time; devices by name.
+
+    model  what the agent's configuration says of the bundle: its budgets
 
     Raises ForewarnError when the broker cannot be reached or refuses, the agent fails, or a count does not match.
     """
@@ -63,9 +66,8 @@ def play_through_broker(
         agent_process(
             bundle,
             stream.source,
+            model,
             node=node,
-            budget=budget,
-            fleet_size=len(stream.devices),
             broker=broker,
             folder=folder,
         ) as agent,

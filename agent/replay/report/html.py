@@ -4,12 +4,13 @@ Everything that comes from data or bundle (device ids, names) is escaped.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from html import escape
 
 from agent.replay.report import plot
-from agent.replay.report.page_style import page
-from agent.replay.result import Replay, Timeline, judged_values
+from agent.replay.report.faults import fault_section
+from agent.replay.report.page_style import page, table
+from agent.replay.result import Replay, Timeline, by_head, judged_values
 from agent.replay.wording import detection, first_seen_text, judged_text, natural, outcome_text, why_missed
 from agent.score.early_warning import Column, DeviceResult, EarlyWarning, Interval
 from agent.score.time_unit import Unit
@@ -21,10 +22,21 @@ FEW_FAILURES = 100
 def render(replay: Replay, unit: Unit) -> str:
     """The page. `unit` is the one that times are told in."""
     name = f"{replay.bundle.name} {replay.bundle.version}"
-    sections = [
-        _header(replay, name, unit),
+    views = by_head(replay)
+    sections = [_header(replay, name, unit)]
+    for head, view in views.items():
+        sections += [f"<h1>The head {head}</h1>"] if len(views) > 1 else []
+        sections += _of_head(view, name, unit)
+    sections.append(_what_was_played(replay, unit))
+    return page(f"Replay of {escape(name)}", "\n".join(sections))
+
+
+def _of_head(replay: Replay, name: str, unit: Unit) -> list[str]:
+    """Every figure of one head."""
+    return [
         _cards(replay, unit),
         _limits(replay, unit),
+        fault_section(replay, unit),
         _comparison(replay, name, unit),
         _timelines(replay, unit),
         "<h2>Lead times</h2><p>How long before the failure the first true alert came.</p>"
@@ -32,9 +44,8 @@ def render(replay: Replay, unit: Unit) -> str:
         _false_alarms(replay, name, unit),
         _missed(replay, unit),
         _devices(replay, unit),
-        _what_was_played(replay, unit),
+        _how_it_was_judged(replay, unit),
     ]
-    return page(f"Replay of {escape(name)}", "\n".join(sections))
 
 
 def _header(replay: Replay, name: str, unit: Unit) -> str:
@@ -125,7 +136,7 @@ def _comparison(replay: Replay, name: str, unit: Unit) -> str:
         "<h2>Beside a calendar</h2><p>The second detector knows only how old a device is; it warns at the age that "
         "would have kept to the same budget on the devices that the bundle was made from. <i>Lenient</i> also counts "
         f"an alert that was raised too early, but still stood {unit.text(replay.early_warning.h_max_s)} before the "
-        "failure, as a warning from then on; it is a false alarm all the same.</p>" + _table(head, rows, n_text=2)
+        "failure, as a warning from then on; it is a false alarm all the same.</p>" + table(head, rows, n_text=2)
     )
 
 
@@ -200,7 +211,7 @@ def _missed(replay: Replay, unit: Unit) -> str:
         (escape(one.device), why_missed(one, score, unit), *_in_window(timelines[one.device], replay)) for one in missed
     ]
     head = ("device", "why", "rows in the window", "of them ok", f"highest {replay.head} of an ok row")
-    return "<h2>Missed failures</h2>" + _table(head, rows, n_text=2)
+    return "<h2>Missed failures</h2>" + table(head, rows, n_text=2)
 
 
 def _in_window(timeline: Timeline, replay: Replay) -> tuple[str, str, str]:
@@ -217,7 +228,7 @@ def _devices(replay: Replay, unit: Unit) -> str:
     ages = {one.device: one for one in replay.age_only.early_warning.devices}
     rows = [_device_row(one, ages[one.device], unit) for one in _by_name(replay.early_warning)]
     head = ("device", "outcome", f"life, {unit.plural}", "lead", "lenient", "false alarms", "late", "age only: lead")
-    return "<h2>Device by device</h2>" + _table(head, rows, n_text=2)
+    return "<h2>Device by device</h2>" + table(head, rows, n_text=2)
 
 
 def _by_name(score: EarlyWarning) -> list[DeviceResult]:
@@ -238,33 +249,33 @@ def _device_row(result: DeviceResult, by_age: DeviceResult, unit: Unit) -> tuple
 
 
 def _what_was_played(replay: Replay, unit: Unit) -> str:
-    bundle, limit = replay.bundle, replay.limit
+    bundle = replay.bundle
     trained = "devices watched from new" if bundle.trained_for == "from_new" else "devices joined at any age"
     exact = "exact: equal to the bit for any batch" if bundle.numerics == "exact" else "within the bundle's tolerance"
-    marked = ", extrapolated" if limit.extrapolated else ""
     quality = ", ".join(f"{count} {name}" for name, count in replay.rows_by_quality.items() if count)
     pairs = (
         ("bundle", f"{escape(bundle.name)} {escape(bundle.version)}, trained for {trained}"),
         ("digest", f"<code>{escape(bundle.digest)}</code>"),
         ("numerics", exact),
         ("streams", first_seen_text(replay)),
+        ("rows", f"{replay.rows} ({quality.replace('_', ' ')})"),
+    )
+    return "<h2>What was played</h2>" + _pairs(pairs)
+
+
+def _how_it_was_judged(replay: Replay, unit: Unit) -> str:
+    limit = replay.limit
+    marked = ", extrapolated" if limit.extrapolated else ""
+    pairs = (
         ("calibration", escape(limit.verdict, quote=False)),
         ("budget", f"{escape(limit.budget)} = {_number(unit.rate(limit.rate_per_s))} per {unit.exposure}{marked}"),
         ("threshold", f"{limit.threshold:.6g} on the {judged_text(replay, unit)}"),
-        ("rows", f"{replay.rows} ({quality.replace('_', ' ')})"),
     )
-    return "<h2>What was played</h2><dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in pairs) + "</dl>"
+    return "<h2>How it was judged</h2>" + _pairs(pairs)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], *, n_text: int) -> str:
-    """A table whose first `n_text` columns hold text, the others numbers."""
-
-    def line(cells: Sequence[str], tag: str) -> str:
-        each = (f"<{tag}{' class=text' if i < n_text else ''}>{cell}</{tag}>" for i, cell in enumerate(cells))
-        return f"<tr>{''.join(each)}</tr>"
-
-    body = "".join(line(cells, "td") for cells in rows)
-    return f'<div class="scroll"><table><thead>{line(head, "th")}</thead><tbody>{body}</tbody></table></div>'
+def _pairs(pairs: Iterable[tuple[str, str]]) -> str:
+    return "<dl>" + "".join(f"<dt>{k}</dt><dd>{v}</dd>" for k, v in pairs) + "</dl>"
 
 
 def _number(value: float) -> str:

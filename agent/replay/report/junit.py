@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 
 from agent.replay.require import Checked
-from agent.replay.result import Replay
-from agent.replay.wording import natural, outcome_text
+from agent.replay.result import Replay, by_head
+from agent.replay.wording import faults_of_device, natural, outcome_text
 from agent.score.early_warning import DeviceResult
 from agent.score.time_unit import Unit
 
@@ -21,8 +21,11 @@ def as_junit(replay: Replay, checked: Sequence[Checked], unit: Unit) -> bytes:
     """The bytes of the file, UTF-8; the same for the same replay."""
     root = ElementTree.Element("testsuites", name="forewarn replay")
     _suite(root, "requirements", replay, [_of_requirement(one) for one in checked], unit)
-    devices = sorted(replay.early_warning.devices, key=lambda one: natural(one.device))
-    _suite(root, "devices", replay, [_of_device(one, checked, unit) for one in devices], unit)
+    for head, view in by_head(replay).items():
+        suite = "devices" if head == replay.head else f"devices.{head}"
+        of_head = [one for one in checked if (one.requirement.head or replay.head) == head]
+        devices = sorted(view.early_warning.devices, key=lambda one: natural(one.device))
+        _suite(root, suite, view, [_of_device(suite, one, view, of_head, unit) for one in devices], unit)
     ElementTree.indent(root)
     text: str = ElementTree.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'.encode()
@@ -65,9 +68,13 @@ def _of_requirement(checked: Checked) -> ElementTree.Element:
     return case
 
 
-def _of_device(result: DeviceResult, checked: Sequence[Checked], unit: Unit) -> ElementTree.Element:
-    case = _case("devices", result.device)
+def _of_device(
+    suite: str, result: DeviceResult, replay: Replay, checked: Sequence[Checked], unit: Unit
+) -> ElementTree.Element:
+    case = _case(suite, result.device)
     text = outcome_text(result, unit) + (", alerted late" if result.late_alerts else "")
+    if told := faults_of_device(replay, result.device):
+        text += f", {told}"
     blamed_by = [each.requirement.text for each in checked if result.device in each.blamed]
     if blamed_by:
         _add(case, "failure", f"{text}; {', '.join(blamed_by)} is not met", message=text, type="device")

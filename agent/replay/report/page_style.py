@@ -3,6 +3,8 @@
 Colours are Okabe and Ito's, which people with any colour vision tell apart; shapes say the same again.
 """
 
+from collections.abc import Iterable, Sequence
+
 STYLE = """
 :root { color-scheme: light dark;
   --paper: #ffffff; --panel: #f5f6f8; --line: #d9dce1; --ink: #1c2128; --muted: #667080;
@@ -50,3 +52,14 @@ def page(title: str, body: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{title}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, n_text: int) -> str:
+    """A table whose first `n_text` columns hold text, the others numbers."""
+
+    def line(cells: Sequence[str], tag: str) -> str:
+        each = (f"<{tag}{' class=text' if i < n_text else ''}>{cell}</{tag}>" for i, cell in enumerate(cells))
+        return f"<tr>{''.join(each)}</tr>"
+
+    body = "".join(line(cells, "td") for cells in rows)
+    return f'<div class="scroll"><table><thead>{line(head, "th")}</thead><tbody>{body}</tbody></table></div>'

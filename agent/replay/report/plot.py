@@ -46,6 +46,9 @@ def timeline(replay: Replay, life: Timeline, unit: Unit, span_s: float) -> str:
         if life.t_fail_s is not None:
             axes.axvspan(-unit.of(score.h_max_s), -unit.of(score.h_min_s), color=WINDOW, alpha=0.18, linewidth=0)
             axes.axvline(0, color=INK, linewidth=1.5)
+        for fault_start_s, fault_end_s in life.faults_s:
+            span = (-unit.of(end_s - fault_start_s), -unit.of(end_s - min(fault_end_s, end_s)))
+            axes.axvspan(*span, color=LATE, alpha=0.18, linewidth=0)
         for column, horizon_s in enumerate(replay.horizons_s if is_risk else ()):
             if horizon_s != replay.judged_horizon_s:
                 axes.plot(t, [risk[column] for risk in life.risk], color=OTHER, linewidth=0.8)
@@ -122,7 +125,10 @@ def _mark_alerts(axes: Axes, life: Timeline, end_s: float, replay: Replay, unit:
             axes.plot(at, 1.07, "o", color=MUTED, markersize=5, markerfacecolor="none", clip_on=False)
         if event.kind != "raised":
             continue
-        if life.t_fail_s is None or before_s > score.h_max_s:
+        raised_s = event.t_ns / 1e9
+        if any(start_s - score.h_max_s <= raised_s < fault_end_s for start_s, fault_end_s in life.faults_s):
+            mark, colour = "^", GOOD
+        elif life.t_fail_s is None or before_s > score.h_max_s:
             mark, colour = "X", BAD
         else:
             mark, colour = ("^", GOOD) if before_s >= score.h_min_s else ("D", LATE)

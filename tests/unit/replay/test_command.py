@@ -194,3 +194,28 @@ def test_without_matplotlib_it_says_what_to_install_before_it_plays(files, monke
     assert isinstance(result.exception, ForewarnError)
     assert "pip install 'forewarn[report]'" in str(result.exception)
     assert run(files, "--no-html").exit_code == 0
+
+
+def test_labelled_faults_alone_are_a_truth_and_none_at_all_is_refused(files, tmp_path):
+    """`worn` is not normal from cycle 41 on, and nobody says that it failed."""
+    (tmp_path / "faults.csv").write_text("device,start,end\nworn,41,\n")
+    without = {name: value for name, value in files.items() if name != "--truth"}
+    result = run(without | {"--faults": tmp_path / "faults.csv"}, "--require", "fault_detection==1", "--no-html")
+    assert result.exit_code == 0, result.output
+    assert "told of 1 of 1 labelled faults" in result.stdout
+    found = json.loads((files["--out"] / "replay.json").read_text())
+    assert [one["outcome"] for one in found["fault_intervals"]["intervals"]] == ["detected"]
+    assert [one["faults_s"] for one in found["devices"]] == [[], [[41.0, 91.0]]]
+    refused = run(without)
+    assert refused.exit_code == 2
+    assert "give --truth, when devices failed, or --faults" in refused.stderr
+
+
+def test_the_bound_of_time_in_alarm_and_a_budget_of_one_head_reach_the_threshold(files):
+    result = run(files, "--time-in-alarm-max", "0.001", "--no-html")
+    found = json.loads((files["--out"] / "replay.json").read_text())
+    assert found["limit"]["time_in_alarm_max"] == 0.001
+    assert result.exit_code == 0, result.output
+    refused = run(files, "--anomaly-budget", "1 per 1000 cycles")
+    assert refused.exit_code == 2
+    assert "Invalid value for --anomaly-budget: the bundle has no head anomaly" in refused.stderr

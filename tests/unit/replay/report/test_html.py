@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from agent.bundle import file
-from agent.judge.threshold import choose, parse_budget
 from agent.replay.inline import play_inline
 from agent.replay.messages import source_for, stream
+from agent.replay.options import Budgets
 from agent.replay.report.html import render
-from agent.replay.result import Replay, as_json, assess
+from agent.replay.result import Replay, as_json
 from agent.replay.wording import natural, summary
 from agent.score.time_unit import unit_of
 from tests.bundles import write_small_bundle
 from tests.recorded import worn
+from tests.replays import replay_of
 from tests.small_bundle import small_manifest
 
 SOURCE = source_for(small_manifest(), "rig/{device}/cycle")
@@ -29,10 +30,7 @@ def bundle(tmp_path_factory):
 
 
 def found(bundle, recorded, truth, budget: str = "1 per 1000 cycles") -> Replay:
-    allowed = parse_budget(budget, fleet_size=len(recorded))
-    chosen = choose(bundle.manifest.judging["risk"].thresholds, allowed)
-    played = play_inline(bundle, bundle.model, stream(recorded, SOURCE), chosen.threshold)
-    return assess(bundle, "inline", allowed, chosen, played, truth)
+    return replay_of(bundle, recorded, truth, Budgets(budget))
 
 
 @pytest.fixture(scope="module")

@@ -6,16 +6,15 @@ import msgspec
 import pytest
 
 from agent.bundle import file
-from agent.judge.threshold import choose, parse_budget
-from agent.replay.inline import play_inline
-from agent.replay.messages import source_for, stream
+from agent.replay.options import Budgets
 from agent.replay.report.junit import as_junit
 from agent.replay.require import Requirement, check
-from agent.replay.result import Replay, assess
+from agent.replay.result import Replay
 from agent.score.early_warning import DeviceResult
 from agent.score.time_unit import unit_of
 from tests.bundles import write_small_bundle
 from tests.recorded import worn
+from tests.replays import replay_of
 from tests.small_bundle import small_manifest
 
 UNIT = unit_of(small_manifest())
@@ -26,12 +25,8 @@ BUDGET = "1 per 1000 cycles"
 def replay(tmp_path_factory) -> Replay:
     bundle = file.read(write_small_bundle(tmp_path_factory.mktemp("bundle") / "small.fwb"))
     recorded = [worn("cut", 20), worn("p10", 90), worn("p9", 90, wear_from=900), worn("sound", 60, wear_from=900)]
-    allowed = parse_budget(BUDGET, fleet_size=len(recorded))
-    chosen = choose(bundle.manifest.judging["risk"].thresholds, allowed)
-    rows = stream(recorded, source_for(bundle.manifest, "rig/{device}/cycle"))
-    played = play_inline(bundle, bundle.model, rows, chosen.threshold)
     truth = {"cut": 400.0, "p10": 90.0, "p9": 90.0, "sound": None}
-    return assess(bundle, "inline", allowed, chosen, played, truth)
+    return replay_of(bundle, recorded, truth, Budgets(BUDGET))
 
 
 def written(replay: Replay, *required: str) -> ElementTree.Element:
