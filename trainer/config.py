@@ -242,6 +242,7 @@ class Config(Section):
             h_min_s=self.judge.h_min,
             needs_failures="risk" in self.heads,
             learning_rows=self.learning_rows if "anomaly" in self.heads else 0,
+            learning_h_max_s=self.anomaly_h_max,
         )
 
     @model_validator(mode="after")

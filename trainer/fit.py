@@ -16,7 +16,7 @@ from agent.judge.threshold import default_budget, parse_budget
 from agent.score.time_unit import unit_of
 from agent.words import Float32
 from trainer.anomaly.calibrate import anomaly_table
-from trainer.anomaly.learn import Learnt, check_learning, learn, rehearsed
+from trainer.anomaly.learn import Learnt, learn, notes_on_learning, rehearsed
 from trainer.anomaly.report import anomaly_report
 from trainer.bundle.anomaly_card import anomaly_card, anomaly_section
 from trainer.bundle.assemble import (
@@ -30,7 +30,6 @@ from trainer.bundle.assemble import (
 from trainer.bundle.model_card import model_card
 from trainer.config import Config
 from trainer.data.check import check_parts
-from trainer.data.check_normal import notes_on
 from trainer.data.dataset import histories_of, parts_of
 from trainer.data.history import History, digest_of
 from trainer.data.split import Parts
@@ -81,8 +80,7 @@ def prepare(config: Config, data: Path | None) -> tuple[Config, Parts, str]:
     parts, data_sha256 = parts_of(config, histories), digest_of(histories)
     check_parts(parts, config.requirements)
     if "anomaly" in config.heads:
-        check_learning(config, parts)
-        for note in notes_on(parts.fit, config.channels, config.learning_rows):
+        for note in notes_on_learning(config, parts):
             tqdm.write(note, file=sys.stderr)
     rehearse(config, parts, data_sha256)
     return config, parts, data_sha256

@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agent.errors import DataRefused
 from agent.words import Bool
 from trainer.anomaly import charts
 from trainer.anomaly.charts import Bank, Channels, ChartRows, ChartSpec
 from trainer.anomaly.choose import Choice, choose_charts
 from trainer.anomaly.forecaster import Rows, forecasts_of, train_forecaster, untrained
 from trainer.anomaly.model import AnomalyModel, Forecaster, aheads_of, float32
-from trainer.anomaly.moments import distance
+from trainer.anomaly.moments import Z_MAX, distance
 from trainer.anomaly.own_normal import Pooled, history_lost, quiet_rows
 from trainer.anomaly.pool import FitRows, pool_of
 from trainer.config import Config
+from trainer.data.check_normal import named
 from trainer.data.history import History, normal_rows
 from trainer.data.split import Parts
 
@@ -29,8 +29,8 @@ SCALE_QUANTILE = 0.99
 SCALE_MIN = 1e-6
 UNIT_QUANTILE = 0.99
 UNIT_MIN = 1e-3
-JUDGED_ROWS_MIN = 100
-"""Fewer normal rows after the learning give no 99 % quantile."""
+FAR_SHARE = 0.1
+"""Of a device's later normal rows, that may be far from what was learnt before that is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def asked_bank(config: Config, events: Bool) -> tuple[ChartSpec, ...]:
 
 
 def learn(config: Config, parts: Parts) -> Learnt:
-    """Train and choose. Raises DataRefused for recordings that are too short; `check_learning` says so beforehand."""
+    """Train and choose. Raises DataRefused for recordings that are too short; `check_normal` says so beforehand."""
     pool = Pooled.of(parts.fit, config)
     bank = asked_bank(config, pool.events)
     aheads = aheads_of(bank, "forecast")
@@ -171,22 +171,21 @@ def scales_and_shares(rows: Sequence[ChartRows], quiet: Sequence[Bool]) -> tuple
     return tuple(scales.tolist()), tuple((counts / max(counts.sum(), 1)).tolist())
 
 
-def check_learning(config: Config, parts: Parts) -> None:
-    """Raises DataRefused where nothing is left of the calibration devices once their own normal is learnt."""
-    n, cadence_s, text = config.learning_rows, config.model.cadence, config.requirements.text
-    needed = n + JUDGED_ROWS_MIN
-    for name, part in (("fit", parts.fit), ("calibrate", parts.calibrate)):
-        longest = max(int(normal_rows(one, config.anomaly_h_max).sum()) for one in part)
-        judged = sum(max(int(normal_rows(one, config.anomaly_h_max)[n:].sum()), 0) for one in part)
-        if judged >= JUDGED_ROWS_MIN:
-            continue
-        missing_s = (needed - longest) * cadence_s
-        what = (
-            f"a device's own normal is learnt from {n} rows ({text(n * cadence_s)}), and of part {name!r} of the split "
-        )
-        what += f"{judged} normal rows come after that; the longest recording there has {longest} normal rows"
-        next_step = f"Record {text(missing_s)} more, or shorten anomaly.learning."
-        raise DataRefused("anomaly.learning", what, next_step=next_step)
+def notes_on_learning(config: Config, parts: Parts) -> list[str]:
+    """What to tell before the training: devices that the learning did not see as they are later."""
+    pool, n = Pooled.of(parts.fit, config), config.learning_rows
+    far = {}
+    for history in (*parts.fit, *parts.calibrate, *parts.play):
+        off = np.abs(pool.moments(history).z[:, pool.sensors]).max(axis=1) >= Z_MAX
+        later = off[n:][normal_rows(history, config.anomaly_h_max)[n:]]
+        if len(later) and later.mean() > FAR_SHARE:
+            far[history.device] = float(later.mean())
+    if not far:
+        return []
+    worst = max(far, key=lambda device: far[device])
+    what = f"{named('device', list(far))} left what the first {n:,} rows showed: of {worst!r}, {far[worst]:.0%} of the "
+    what += f"later normal rows lie {Z_MAX:g} own deviations away or more. Where no fault explains it, "
+    return [what + "anomaly.learning must be longer, so that it holds a whole duty cycle"]
 
 
 def rehearsed(config: Config, parts: Parts) -> Learnt:

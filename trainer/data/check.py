@@ -42,6 +42,7 @@ class Requirements:
     h_max_s, h_min_s  `judge.h_max`, `judge.h_min`
     needs_failures    risk is learnt, which takes recorded failures
     learning_rows     from which a device's own normal is learnt, 0 where no head does
+    learning_h_max_s  `judge.h_max` of that head
     """
 
     channels: tuple[str, ...]
@@ -55,6 +56,7 @@ class Requirements:
     h_min_s: float
     needs_failures: bool = True
     learning_rows: int = 0
+    learning_h_max_s: float = 0.0
 
     def text(self, span_s: float) -> str:
         """A time as the configuration's keys take it: 20 where it counts cycles, else "4h" in its quotes."""
@@ -80,7 +82,7 @@ def check_parts(parts: Parts, requirements: Requirements) -> None:
     for name, part in (("fit", parts.fit), ("calibrate", parts.calibrate), ("play", parts.play)):
         if requirements.learning_rows:
             every = requirements.text(requirements.cadence_s)
-            check_normal(name, part, requirements.learning_rows, requirements.h_max_s, every)
+            check_normal(name, part, requirements.learning_rows, requirements.learning_h_max_s, every)
         if not requirements.needs_failures:
             continue
         failed = [history for history in part if history.failed]
@@ -90,7 +92,9 @@ def check_parts(parts: Parts, requirements: Requirements) -> None:
         if name != "fit":
             check_windows(name, failed, requirements)
     if requirements.learning_rows:
-        for note in notes_on(parts.fit, requirements.channels, requirements.learning_rows):
+        for note in notes_on(
+            parts.fit, (*parts.calibrate, *parts.play), requirements.channels, requirements.learning_rows
+        ):
             click.echo(note, err=True)
 
 

@@ -1,5 +1,6 @@
 """From recordings in which nothing failed to a bundle that an agent loads, and what is refused before that."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from agent.errors import ConfigurationRefused, DataRefused
 from tests.trainer.fleet import NAMES, fleet, small_config
 from tests.trainer.recordings import table
 from trainer.anomaly.calibrate import anomaly_table
-from trainer.anomaly.learn import check_learning, learn
+from trainer.anomaly.learn import learn, notes_on_learning
 from trainer.anomaly.own_normal import Pooled
 from trainer.bundle.assemble import new_bundle
 from trainer.config import Anomaly, ChartKeys, Config, Model
@@ -125,11 +126,16 @@ def test_both_heads_in_one_bundle_say_what_each_says_alone(tmp_path: Path) -> No
         assert one.rul.tobytes() == other.rul.tobytes()
 
 
-def test_recordings_that_end_before_anything_is_judged_are_refused() -> None:
-    of = parts()
-    short = replace(of, calibrate=tuple(one.only(slice(0, 80)) for one in of.calibrate))
-    with pytest.raises(DataRefused, match=r'from 60 rows \("1h"\).* 60 normal rows .* 80 .*\n  Record "80m" more'):
-        check_learning(plant(), short)
+def test_devices_that_leave_what_they_showed_while_they_learnt_are_told() -> None:
+    """One that drifts and never comes back; a fault of a tenth of the rows, or less, is none."""
+    assert notes_on_learning(plant(), parts()) == []
+    of, worn = parts(), parts().fit[0]
+    brief, drift = worn.x.copy(), worn.x + np.float32(0.1) * np.arange(len(worn.x), dtype=np.float32)[:, None]
+    brief[300:330] += 30
+    assert notes_on_learning(plant(), replace(of, calibrate=(replace(worn, x=brief),))) == []
+    (note,) = notes_on_learning(plant(), replace(of, calibrate=(replace(worn, x=drift),)))
+    assert re.match(r"device 'm0' has left what the first 60 rows showed: of 'm0', (7|8|9)\d% of the later", note)
+    assert note.endswith("anomaly.learning must be longer, so that it holds a whole duty cycle")
 
 
 def test_heads_follow_the_data_where_none_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
