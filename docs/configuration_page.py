@@ -19,6 +19,7 @@ from agent.config.key_types import tables_in
 from agent.config.quantity import format_duration, format_size
 from agent.config.reload import LIVE
 from agent.config.settings import Settings
+from agent.config.source_tables import FieldName
 
 ROOT = Path(__file__).parents[1]
 SIZES = ("payload_bytes_max",)
@@ -29,6 +30,7 @@ WORDS: dict[object, str] = {
     float: "number",
     bool: "true or false",
     Path: "path",
+    bool | FieldName: "true, or text",
     timedelta: "duration",
 }
 

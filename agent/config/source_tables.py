@@ -77,18 +77,18 @@ class ChannelSettings(Table):
         default=None, ge=0 * MS, description="Held for so long (default: `align.max_age`)."
     )
 
-    event: bool | int | Annotated[str, Field(max_length=FIELD_CHARS_MAX)] = Field(
+    event: bool | FieldName = Field(
         default=False,
-        description="It counts events, none of which is 0: a text or number of the field that is one such event, as "
-        '`"error3"`; or true where the field has their number. Several channels may be of one field.',
+        description='It counts events: what the field is for one of them, as `"error3"`, or true where it has their '
+        "number. Several channels may be of one field.",
     )
 
     @field_validator("event")
     @classmethod
-    def _event_is_a_word(cls, event: bool | int | str) -> bool | str:
+    def _event_is_a_word(cls, event: bool | str) -> bool | str:
         if event == "":
             raise ValueError('must not be empty: event = "error3", or true where the field has the number of events')
-        return event if isinstance(event, bool) else str(event)
+        return event
 
     @model_validator(mode="after")
     def _numbers_can_be_used(self) -> Self:

@@ -164,6 +164,25 @@ def test_a_model_reads_the_owner_whose_rows_have_the_columns_of_all_that_join_it
     assert planned.subscriptions[:2] == (Subscription("two", 1, "newest", 0), Subscription("", 0, "oldest", 9))
 
 
+def test_events_of_one_field_are_columns_of_the_rows_of_the_source_that_is_joined(tmp_path):
+    """A bundle's event without a key of its own has its number in the payload; words of the recording are of counts."""
+    manifest = named("temp", "load", "wear")
+    temp, *events = manifest.channels
+    counted = [msgspec.structs.replace(one, event=True, words={"OFF": 0.0}) for one in events]
+    manifest = msgspec.structs.replace(manifest, channels=(temp, *counted))
+    channels = {"load": {"field": "errorID", "event": "error1"}, "wear": {"field": "errorID", "event": "17"}}
+    errors = {"name": "errors", "joins": "press", "channels": channels}
+    press, of_errors = planned_of(tmp_path, manifest, {"name": "press"}, errors).sources
+    assert (press.fields, press.width) == (("temp",), 3)
+    assert [(one.field, one.event, one.words) for one in of_errors.channels] == [
+        ("errorID", "error1", ()),
+        ("errorID", "17", ()),
+    ]
+    assert of_errors.columns == (1, 2)
+    (alone,) = planned_of(tmp_path, manifest, {"name": "press"}).sources
+    assert [one.event for one in alone.channels] == [None, "", ""]
+
+
 def test_a_recording_reads_the_sources_too_that_no_model_reads(tmp_path):
     """By what they map; one that maps nothing has nothing to be recorded."""
     sources = [
