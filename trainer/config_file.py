@@ -1,6 +1,7 @@
 """The training TOML as it is written: every problem at once, each with its key and the nearest valid name."""
 
 import difflib
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from trainer.data.dataset import DATASETS
 from trainer.data.section import Section
 
 IN_TOML = {
+    "missing": "is missing",
     "tuple_type": "must be a list in [ ]",
     "dict_type": "must be a table of the file",
     "model_type": "must be a table of the file",
@@ -22,6 +24,13 @@ IN_TOML = {
     "union_tag_not_found": f"dataset is missing; it is one of {', '.join(DATASETS)}",
 }
 """Kinds of problems that pydantic tells in words of Python."""
+FORMS = {
+    "name": "must be small letters, digits and -, such as press-2",
+    "version": "must be three numbers with points, such as 0.1.0",
+}
+"""Keys of one form, of which pydantic tells the regular expression."""
+FORM = re.compile(r"(literal|tuple|function-\w+)\[")
+"""Which of several forms of a value pydantic tried: no key of the file."""
 
 
 def read_config(path: Path, changes: Sequence[str] = ()) -> Config:
@@ -74,9 +83,11 @@ def put(content: dict[str, Any], change: str) -> None:
 
 def problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
     """One line a problem: the key, what is wrong with it, and the nearest valid name of an unknown one."""
-    key = ".".join(str(part) for part in location if part not in DATASETS) or "file"
+    key = ".".join(str(part) for part in location if part not in DATASETS and not FORM.match(str(part))) or "file"
     if kind != "extra_forbidden":
-        return f"{key}: {IN_TOML.get(kind, message).removeprefix('Value error, ').removeprefix('Tuple ')}"
+        words = FORMS.get(key, message) if kind == "string_pattern_mismatch" else IN_TOML.get(kind, message)
+        words = words.removeprefix("Value error, ").removeprefix("Tuple ").replace("Input should be", "must be")
+        return f"{key}: {words}"
     near = difflib.get_close_matches(str(location[-1]), names_of(location[:-1]), n=1)
     return f"{key}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
 

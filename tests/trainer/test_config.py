@@ -35,10 +35,12 @@ def test_every_problem_is_named_at_once_with_the_nearest_key(tmp_path: Path) -> 
     ("old", "new", "what"),
     [
         ("horizons = [15, 30, 60]", "horizons = [15, 60, 30]", "must be positive and rise"),
+        ('version = "', 'version = "v', "version: must be three numbers with points, such as 0.1.0"),
+        ("version =", "edition =", "version: is missing"),
         ("horizon = 30", "horizon = 31", "none of risk.horizons"),
         ("h_min = 5", "h_min = 60", "must be below h_max"),
         ("[model]", "[modle]", "modle: unknown key; did you mean model"),
-        ('subset = "FD001"', 'subset = "FD005"', "Input should be 'FD001', 'FD002', 'FD003' or 'FD004'"),
+        ('subset = "FD001"', 'subset = "FD005"', "data.subset: must be 'FD001', 'FD002', 'FD003' or 'FD004'"),
         ('subset = "FD001"', 'subset = "FD001"\nchanels = 3', "data.chanels: unknown key; did you mean channels"),
         ('dataset = "cmapss"', 'dataset = "pumps"', "data.subset: unknown key"),
         ('dataset = "cmapss"', 'dataset = "fans"', "data: dataset must be one of cmapss, pumps, table"),

@@ -128,11 +128,10 @@ def check_times(histories: Sequence[History], requirements: Requirements) -> Non
     cadence_s, text = requirements.cadence_s, requirements.text
     median_s = float(np.median(np.concatenate([np.diff(history.t_s) for history in histories])))
     if not cadence_s / 2 <= median_s <= 2 * cadence_s:
-        usual = text(median_s)
-        what = f"is {text(cadence_s)}, but half of the rows come {usual} or more after the one before"
-        raise DataRefused(
-            "model.cadence", what, next_step=f"Set cadence = {usual}, or make rows so far apart: {RESAMPLE}."
-        )
+        usual, is_slower = text(median_s), median_s > cadence_s
+        what = f"is {text(cadence_s)}, but half of the rows come {usual} or {'more' if is_slower else 'less'} after"
+        more = "" if is_slower else f", or use {RESAMPLE}"
+        raise DataRefused("model.cadence", f"{what} the one before", next_step=f"Set cadence = {usual}{more}.")
     for history in histories:
         same = np.flatnonzero(np.diff(np.round(history.t_s * 1e9)) <= 0)
         if len(same):

@@ -48,11 +48,14 @@ def test_a_channel_without_any_value_is_named() -> None:
         check_histories([without(one) for one in fleet(3)], small_config().requirements)
 
 
-@pytest.mark.parametrize("cadence", [0.4, 3.0])
-def test_another_cadence_than_that_of_the_rows_is_refused(cadence: float) -> None:
+@pytest.mark.parametrize(
+    ("cadence", "how", "then"), [(0.4, "more", r"\."), (3.0, "less", ", or use `forewarn-train resample")]
+)
+def test_another_cadence_than_that_of_the_rows_is_refused(cadence: float, how: str, then: str) -> None:
+    """Windows make rows that come less often, never more often."""
     with pytest.raises(
         DataRefused,
-        match=rf"model.cadence: is {cadence:g}, but half of the rows come 1 or more .*\n  Set cadence = 1, or",
+        match=rf"model.cadence: is {cadence:g}, but half of the rows come 1 or {how} .*\n  Set cadence = 1{then}",
     ):
         check_histories(fleet(3), small_config(model=Model(hidden=8, cadence=cadence)).requirements)
 
