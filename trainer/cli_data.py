@@ -6,7 +6,7 @@ import click
 
 from agent.config.quantity import parse_duration
 from agent.errors import ConfigurationRefused
-from agent.table.form import FileUnit
+from agent.table.form import CsvForm, FileUnit
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
@@ -15,9 +15,14 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.argument("places", nargs=-1, required=True, metavar="IN...")
 @click.option("--every", required=True, help='Length of a window, such as "1s"; a number of cycles with --unit cycle.')
 @click.option("--out", type=FOLDER, required=True, help="New folder for the rows.")
-@click.option("--of", "chosen", multiple=True, metavar="CHANNEL=STATISTIC,...", help="Instead of the mean; see below.")
+@click.option("--of", "chosen", multiple=True, metavar="CHANNEL=STATISTIC,...", help="Instead of the mean; see above.")
 @click.option("--channels", default="", metavar="NAME,...", help="Columns of values. [default: all others]")
-@click.option("--device", default="device", show_default=True, help="Column with the device's name.")
+@click.option(
+    "--device",
+    default="device",
+    show_default=True,
+    help='Column with the device\'s name; or how files are named after it, as "{}_*.csv": {} is the device.',
+)
 @click.option("--time", default="t", show_default=True, help="Column with the time of the row.")
 @click.option(
     "--unit",
@@ -26,6 +31,8 @@ FOLDER = click.Path(file_okay=False, path_type=Path)
     show_default=True,
     help="Of the times: numbers since 1970, texts, or cycles.",
 )
+@click.option("--separator", default=",", help='Between the cells of CSV files, such as ";". [default: a comma]')
+@click.option("--missing", multiple=True, metavar="VALUE", help='Stands for no value, such as "NA" or -9999.')
 def resample(
     places: tuple[str, ...],
     every: str,
@@ -35,6 +42,8 @@ def resample(
     device: str,
     time: str,
     unit: FileUnit,
+    separator: str,
+    missing: tuple[str, ...],
 ) -> None:
     """Make rows of windows: of all readings of each device within --every, one row in the folder --out.
 
@@ -50,8 +59,10 @@ def resample(
 
     if out.exists() and any(out.iterdir()):
         raise ConfigurationRefused(f"--out {out}", "is not empty", next_step="Give a new folder.")
-    files = table_files(places, Path(), next_step="Give files, folders or patterns.")
-    form = form_of(files[0], device, time, unit, channels)
+    if len(separator) != 1:
+        raise ConfigurationRefused("--separator", f"{separator!r} is not one character", next_step='Such as ";".')
+    files = table_files(places, Path(), next_step="Give files, folders or patterns.", form=CsvForm(separator))
+    form = form_of(files[0], device, time, unit, channels, missing)
     columns = wanted([channel.field for channel in form.channels], dict(map(statistics_of, chosen)))
     rows = resampled(files, form, window_ns(every, unit), columns)
     written = write_resampled(rows, columns.names, out, counts_cycles=unit == "cycle")

@@ -57,7 +57,8 @@ class CsvFile:
             if self.form == PLAIN_CSV and len(header) <= 2 and header[0].count(separator) > 1:
                 by = "tabs" if separator == "\t" else f"'{separator}'"
                 key = f"data.separator = {separator!r}".replace("'", '"')
-                self._refuse(f"line 1 is separated by {by}, not by commas", f"{PLAIN} A training reads it with {key}.")
+                also = f"A training reads it with {key}, `forewarn-train resample` with --separator."
+                self._refuse(f"line 1 is separated by {by}, not by commas", f"{PLAIN} {also}")
         return header
 
     def chunks(self, columns: Sequence[str]) -> Iterator[list[Cells]]:

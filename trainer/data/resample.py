@@ -19,9 +19,10 @@ from typing import NamedTuple
 import numpy as np
 
 from agent.errors import ConfigurationRefused, DataRefused
-from agent.table.form import FileUnit, Float64, TableFile, TableForm
+from agent.table.form import FileName, FileUnit, Float64, TableFile, TableForm
 from agent.table.rows import read_parts
 from agent.words import Int64, SourceChannel
+from trainer.data.table.logs import code
 
 PENDING_MAX = 50_000_000
 """Values of windows that are not over yet, of all devices: 400 MB."""
@@ -110,12 +111,27 @@ STATISTICS: dict[str, Callable[[Windows], Float64]] = {
 }
 
 
-def form_of(file: TableFile, device: str, time: str, unit: FileUnit, channels: str) -> TableForm:
-    """How the files are read: the named `channels`, parted by commas, or all other columns of the first file."""
+def form_of(
+    file: TableFile, device: str, time: str, unit: FileUnit, channels: str, missing: Sequence[str] = ()
+) -> TableForm:
+    """How the files are read: the named `channels`, parted by commas, or all other columns of the first file.
+
+    device   the column; or with {} in it, how the files are named after their devices
+    missing  numbers and texts that stand for no value
+    """
     names = channels.split(",") if channels else [name for name in file.names() if name not in (device, time)]
     asked_by = {device: "--device", time: "--time"} | dict.fromkeys(names, "--channels")
-    sources = tuple(SourceChannel(name, (), ()) for name in names)
-    return TableForm(device=device, time=time, unit=unit, channels=sources, asked_by=asked_by, unit_asked_by="--unit")
+    codes = [code(text) for text in missing]
+    numbers = tuple(one for one in codes if isinstance(one, float))
+    words = tuple((one, math.nan) for one in codes if isinstance(one, str))
+    return TableForm(
+        device=FileName(device) if "{}" in device else device,
+        time=time,
+        unit=unit,
+        channels=tuple(SourceChannel(name, numbers, words) for name in names),
+        asked_by=asked_by,
+        unit_asked_by="--unit",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,9 @@ from click.testing import CliRunner
 
 from agent.errors import DataRefused, ForewarnError
 from agent.table.files import table_files
+from agent.table.form import TableForm
+from agent.table.rows import read_rows
+from agent.words import SourceChannel
 from trainer.cli import cli
 from trainer.data import resample as module
 from trainer.data.resample import STATISTICS, form_of, resampled, wanted
@@ -117,6 +120,7 @@ def test_a_time_that_falls_is_refused_with_its_line(tmp_path: Path) -> None:
         (["--of", "acc=media"], "'media' is no statistic\n  There are: mean, last, rms"),
         (["--of", "volume=rms"], "no column 'volume' of numbers\n  There are: acc, fault"),
         (["--of", "acc"], "'acc' names no statistic"),
+        (["--separator", "semicolon"], "--separator: 'semicolon' is not one character"),
         (["--every", "0s"], "--every: is 0"),
         (["--every", "soon"], "must be a duration"),
     ],
@@ -157,3 +161,18 @@ def test_the_command_writes_rows_that_it_reads_again(tmp_path: Path) -> None:
     assert "3 rows of 1 device(s)" in ended.stderr
     ended = CliRunner().invoke(cli, again)
     assert "is not empty" in str(ended.exception)
+
+
+def test_an_export_of_a_sensor_is_read_as_it_is(tmp_path: Path) -> None:
+    """A file a machine without a column of its name, semicolons, and texts for no value."""
+    for device in ("C-1", "C-2"):
+        (tmp_path / f"{device}_acc.csv").write_text("t;acc\n0.1;1\n0.2;NA\n0.3;-9999\n0.4;3\n1.1;5\n")
+    arguments = ["--every", "1s", "--separator", ";", "--device", "{}_*.csv", "--missing", "NA", "--missing", "-9999"]
+    out = tmp_path / "rows"
+    ended = CliRunner().invoke(cli, ["resample", str(tmp_path), *arguments, "--out", str(out)], catch_exceptions=False)
+    assert "4 rows of 2 device(s), columns acc" in ended.stderr
+    rows = read_rows(
+        table_files([str(out)], Path(), next_step=""), TableForm("device", "t", "s", (SourceChannel("acc"),))
+    )
+    assert rows.x[:, 0].tolist() == [2, 5, 2, 5]
+    assert sorted(rows.by_device("t")) == ["C-1", "C-2"]
