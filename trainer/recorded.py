@@ -32,6 +32,8 @@ HORIZON_ROWS, HORIZON_SHARE = 480, 0.03
 """The longest horizon, and the most of a machine's recording that it is: so long after each cut no row is used."""
 LEARNING_ROWS, LEARNING_SHARE = 400, 0.1
 """A device's own normal is learnt over so many rows, and no more than this share of a machine's recording."""
+UNITS_S = (86_400, 3600, 60)
+"""Days, hours, minutes."""
 GAP_SHARE = 0.999
 """So many of the steps from row to row are no lost history."""
 
@@ -67,6 +69,11 @@ class Recorded:
         if self.counts_cycles:
             return f"{span_s:.6g}"
         return f'"{format_duration(timedelta(milliseconds=round(1000 * span_s)))}"'
+
+    def about(self, span_s: float) -> str:
+        """A time of two units or more, to the whole unit: nobody reads 26250s."""
+        unit_s = next((one for one in UNITS_S if span_s >= 2 * one), 0)
+        return self.span(round(span_s / unit_s) * unit_s if unit_s and not self.counts_cycles else span_s)
 
 
 def read_recording(folder: Path, channels: Sequence[str] = ()) -> Recorded:
@@ -140,7 +147,7 @@ def toml_of(found: Recorded, name: str) -> str:
     if n < FEW:
         split = 'by = "time"       # few machines: each recording is cut at two dates\nfit = 5\ncalibrate = 3\nplay = 2'
     longest = max(4, min(HORIZON_ROWS, round(HORIZON_SHARE * rows))) * found.cadence_s
-    horizons = [found.span(longest / part) for part in (4, 2, 1)]
+    horizons = [found.about(longest / part) for part in (4, 2, 1)]
     learning = min(LEARNING_ROWS, max(8, round(LEARNING_SHARE * rows))) * found.cadence_s
     labels = "".join(f"{key} = {label_value(key, path)}\n" for key, path in found.labels.items())
     return f"""# Made by `forewarn-train fit` of a recording: change it, and give it to `fit` instead of the folder.
@@ -165,13 +172,13 @@ cadence = {found.span(found.cadence_s)}    # half of the rows come sooner
 dt_max = {found.span(found.dt_max_s)}    # a longer silence is lost history
 
 [anomaly]
-learning = {found.span(learning)}    # over which a device's own normal is learnt
+learning = {found.about(learning)}    # over which a device's own normal is learnt
 
 [risk]
 horizons = [{", ".join(horizons)}]
 
 [rul]
-cap = {found.span(2 * longest)}
+cap = {found.about(2 * longest)}
 
 [judge]
 horizon = {horizons[1]}

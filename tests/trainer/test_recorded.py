@@ -1,5 +1,6 @@
 """`forewarn-train fit FOLDER`: a configuration out of what `forewarn record` wrote."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,18 @@ def test_an_unknown_channel_is_refused_with_those_there_are(tmp_path: Path) -> N
     ended = CliRunner().invoke(cli, arguments)
     assert "--channels: no channel 'sped'\n  There are: flow, speed, still" in str(ended.exception)
     assert not (tmp_path / "out").exists()
+
+
+def test_spans_that_are_ours_to_choose_are_whole_units(tmp_path: Path) -> None:
+    """6,000 rows each 300 s would give horizons such as 13125s; a cadence stays what it is."""
+    found = replace(read_recording(record(tmp_path / "r")), cadence_s=300.0, dt_max_s=3_000.0, n_rows=(5_834,))
+    assert [found.about(span_s) for span_s in (13_125, 52_500, 120_000, 250_000, 90)] == [
+        '"4h"',
+        '"15h"',
+        '"33h"',
+        '"3d"',
+        '"90s"',
+    ]
+    assert all(
+        line in toml_of(found, "r") for line in ('horizons = ["4h", "7h", "15h"]', 'h_min = "5m"', 'cap = "29h"')
+    )
