@@ -14,15 +14,16 @@ import numpy as np
 from agent.judge.threshold import TIME_IN_ALARM_MAX
 from agent.score.early_warning import Spell, n_false_alarms
 from bench.public_sets import Recording
+from trainer.anomaly.bank import candidates
 from trainer.anomaly.charts import Bank, Channels, ChartSpec, Pool, chart_rows
-from trainer.anomaly.family import choose_family, family
 from trainer.anomaly.forecaster import Rows, forecasts_of, train_forecaster
+from trainer.anomaly.labelled import choose_set
 from trainer.anomaly.model import Forecaster
 from trainer.anomaly.moments import Learning, moments_of
 from trainer.anomaly.pool import FitRows, pool_of
+from trainer.anomaly.scales import scales_of
 from trainer.data.history import Float64
 
-SCALE_QUANTILE = 0.999
 CONSTANT = 1e-9
 """A deviation this small beside the mean is that of rounding."""
 HIDDEN, STEPS, STRETCHES, RATE = 32, 400, 28, 4e-3
@@ -58,7 +59,7 @@ class Detector:
         cls, charts: Sequence[ChartSpec], rules: Rules, fit: Sequence[Recording], *, events: np.ndarray, seed: int
     ) -> Self:
         """Scaling, forecaster and pools of normal rows."""
-        scale = scales_of(fit, events)
+        scale = scaling_of(fit, events)
         bare = cls(rules, tuple(charts), events, scale, None, (), np.ones(len(charts)), list(range(len(charts))))
         aheads = sorted({chart.ahead for chart in charts if chart.residual == "forecast"})
         moments = [bare.moments(one) for one in fit]
@@ -113,16 +114,18 @@ class Detector:
 
     def with_scales(self, normal: Sequence[Float64]) -> "Detector":
         """The scales of normal time; `normal` comes from `s` with scales of 1."""
-        scales = np.maximum(np.quantile(np.concatenate(normal), SCALE_QUANTILE, axis=0), CONSTANT)
-        return self._replaced(scales=scales)
+        return self._replaced(scales=np.array(scales_of(normal)))
 
     def chosen(self, machines: Sequence[Float64], faulty: Sequence[np.ndarray]) -> tuple["Detector", str]:
-        """The family that labelled machines choose."""
-        name, _ = choose_family(self.charts, machines, faulty)
-        return self.of_family(name), name
+        """With the set of charts that labelled machines choose, as `forewarn-train fit` has it."""
+        bank = tuple(self.charts[column] for column in self.columns)
+        sets = {name: [self.charts.index(chart) for chart in of] for name, of in candidates(bank).items()}
+        name = choose_set(sets, machines, faulty).name
+        return self._replaced(columns=sets[name]), name
 
-    def of_family(self, name: str) -> "Detector":
-        return self._replaced(columns=family(name, self.charts))
+    def with_bank(self, bank: Sequence[ChartSpec]) -> "Detector":
+        """With those of its charts in use."""
+        return self._replaced(columns=[self.charts.index(chart) for chart in bank])
 
     def of(self, s: Float64) -> Float64:
         """[T]: anomaly of the charts in use."""
@@ -133,7 +136,7 @@ class Detector:
         return Detector(**(fields | changes))
 
 
-def scales_of(fit: Sequence[Recording], events: np.ndarray) -> dict[int, tuple[Float64, Float64]]:
+def scaling_of(fit: Sequence[Recording], events: np.ndarray) -> dict[int, tuple[Float64, Float64]]:
     """Scale and offset by regime; a channel that is constant in one regime is left out of all."""
     x, regime = np.concatenate([one.x for one in fit]), np.concatenate([one.regime for one in fit])
     found = {}

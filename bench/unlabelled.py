@@ -2,12 +2,13 @@
 
     FOREWARN_DATA=folder python -m bench.unlabelled --json build/unlabelled.json
 
-One bank of charts for all sets, fixed beforehand (BANK); where a set has labelled machines beside those that are
-measured, they choose a family of it (trainer/anomaly/family.py), and nothing else. Thresholds are blind, from normal
-time of the calibration machines. Every figure is one of machines or files that neither the net nor a threshold saw:
+One bank of charts for all sets, fixed beforehand (trainer/anomaly/bank.py); where a set has labelled machines beside
+those that are measured, they choose among it, its parts and what a plant has (trainer/anomaly/labelled.py), and nothing
+else. Thresholds are blind, from normal time of the calibration machines. Every figure is one of machines or files that
+neither the net nor a threshold saw:
 
 SKAB     two halves of the files, each measured by the other: its first 400 rows and the run without anomalies teach,
-         the run gives the threshold of 2 false alarms an hour, the half's labels choose the family
+         the run gives the threshold of 2 false alarms an hour, the half's labels choose the charts
 ASD      six servers teach (30 days), choose by their labelled days, and measure the other six, and the other way round;
          a server learns its normal from its 7 days before the labelled ones; 1 false alarm a device-day
 C-MAPSS  half of the engines teach, a fifth calibrates, both with the first 40 % of their lives; the rest is measured
@@ -29,19 +30,14 @@ from bench.blind import Detector, Rules, blind_threshold, spells
 from bench.folds import parser_of
 from bench.public_sets import AZURE_ERRORS, SKAB_FREE, Recording, asd, azure, cmapss, recording, skab, skab_halves
 from bench.result import markdown, ratio, write
+from trainer.anomaly.bank import LIMITS, SMOOTHING, default_bank
 from trainer.anomaly.charts import ChartSpec
-from trainer.anomaly.family import average_precision
+from trainer.anomaly.labelled import average_precision
 from trainer.data.history import Float64
 
-BANK = (
-    ChartSpec("level", 0, 0.05, "max"),
-    ChartSpec("level", 0, 0.1, "max"),
-    ChartSpec("forecast", 16, 0.05, "max"),
-    ChartSpec("smoothing", 0, 1.0, "mean"),
-    ChartSpec("forecast", 4, 1.0, "mean"),
-)
-WITH_EVENTS = (ChartSpec("event", 24, 0.1, "max"),)
-"""Where errors are inputs: a level that an error confirms takes the place of the levels."""
+BANK = default_bank(16, has_events=False)
+WITH_EVENTS = default_bank(16, has_events=True)[:1]
+"""The sensors there are white noise: neither the net nor smoothing has any skill."""
 DAY_S, HOUR_S = 86_400.0, 3600.0
 
 GOALS = {  # row: figure: (at least, at most, prototype)
@@ -106,15 +102,15 @@ def skab_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str
     free = files.pop(SKAB_FREE)
     runs = [cut(free, slice(rows[0], rows[-1] + 1)) for rows in np.array_split(np.arange(len(free.x)), 8)]
     halves = skab_halves(sorted(files), seed)
-    scores, rows, states, truth, devices, families = [], [], [], [], [], []
+    scores, rows, states, truth, devices, choices = [], [], [], [], [], []
     for own, others in (halves, halves[::-1]):
         fit = [cut(files[name], slice(0, rules.rows)) for name in own] + runs
-        detector = Detector.fit(charts, rules, fit, events=np.zeros(8, bool), seed=seed)
+        detector = Detector.fit((*charts, LIMITS), rules, fit, events=np.zeros(8, bool), seed=seed).with_bank(charts)
         detector = detector.with_scales([detector.s(one) for one in runs])
         detector, name = detector.chosen(
             [detector.s(files[name]) for name in own], [files[name].faulty[rules.rows :] for name in own]
         )
-        families.append(name)
+        choices.append(name)
         threshold = blind_threshold([detector.of(detector.s(one)) for one in runs], rules)
         for name in others:
             score, t_s = detector.of(detector.s(files[name])), files[name].t_s[rules.rows :]
@@ -138,7 +134,7 @@ def skab_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str
             "real_over_asked": found.false_alarms_per_s / rules.budget_per_s,
             "auc": auc(np.concatenate(scores), faulty),
             **{f"alert_{key}": value for key, value in f1_far_mar(np.concatenate(states), faulty, "state").items()},
-            "family": " ".join(families),
+            "charts": ", ".join(choices),
         }
     }
 
@@ -160,23 +156,25 @@ def asd_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str,
     results: dict[str, tuple[list[float], list[LabelledDevice], list[str]]] = {}
     for own, others in ((order[:6], order[6:]), (order[6:], order[:6])):
         fit = [servers[name][0] for name in own]
-        detector = Detector.fit(charts, rules, fit, events=np.zeros(19, bool), seed=seed)
+        detector = Detector.fit((*charts, LIMITS), rules, fit, events=np.zeros(19, bool), seed=seed).with_bank(charts)
         normal = [detector.s(one) for one in fit]
         detector = detector.with_scales(normal)
         normal = [one / detector.scales for one in normal]
         both = {name: joined(*servers[name], rules.rows) for name in servers}
         faulty = {name: servers[name][1].faulty for name in servers}
-        chosen, family_name = detector.chosen([detector.s(both[name]) for name in own], [faulty[name] for name in own])
-        alone = dataclasses.replace(detector, columns=[3])
+        chosen, name_of_choice = detector.chosen(
+            [detector.s(both[name]) for name in own], [faulty[name] for name in own]
+        )
+        alone = detector.with_bank([SMOOTHING])
         for row, use in (("ASD", chosen), ("ASD, all charts", detector), ("ASD, smoothing alone", alone)):
             threshold = blind_threshold([use.of(one) for one in normal], rules)
-            precision, devices, families = results.setdefault(row, ([], [], []))
-            families.append(family_name)
+            precision, devices, choices = results.setdefault(row, ([], [], []))
+            choices.append(name_of_choice)
             for name in others:
                 score = use.of(use.s(both[name]))
                 precision.append(average_precision(score, faulty[name]))
                 devices.append(labelled(both[name], score, threshold, rules, rules.rows))
-    for row, (precision, devices, families) in results.items():
+    for row, (precision, devices, choices) in results.items():
         told = fault_intervals.measure(devices, h_max_s=rules.h_max_s)
         found[row] = {
             "ap": float(np.mean(precision)),
@@ -184,7 +182,7 @@ def asd_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str,
             "recall_lenient": told.lenient.detection_rate,
             "median_delay_min": told.strict.median_delay_s / 60,
             "real_over_asked": told.false_alarms_per_s / rules.budget_per_s,
-            "family": " ".join(families) if row == "ASD" else "-",
+            "charts": ", ".join(choices) if row == "ASD" else "-",
         }
     return found
 

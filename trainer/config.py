@@ -170,7 +170,7 @@ class Anomaly(Section):
     n: int = Field(default=1, ge=1, le=WINDOW_MAX)
     clear_ratio: float = Field(default=1.0, gt=0, le=1, description="Clear below this share of the threshold.")
     clear_after: Span = Field(default=0.0, ge=0, description="For so long; 0 = 30 rows.")
-    h_max: Span = Field(default=0.0, ge=0, description="As judge.h_max, for this head; 0 = that one.")
+    h_max: Span = Field(default=0.0, ge=0, description="As judge.h_max; 0 = that, or `learning` if none is given.")
     thresholds: int = Field(default=60, ge=2, le=1000, description="Rows of the threshold table.")
 
     @model_validator(mode="after")
@@ -214,6 +214,12 @@ class Config(Section):
         return round(self.anomaly.learning / self.model.cadence) or LEARNING_ROWS
 
     @property
+    def first_judged_row(self) -> int:
+        """Rows of a device before the anomaly has a number: what it learns from, and what its forecasts look back."""
+        asked = [chart.ahead for chart in self.anomaly.charts if chart.residual == "forecast"]
+        return max([self.learning_rows, *(asked if self.anomaly.charts else [self.anomaly.ahead])])
+
+    @property
     def anomaly_h_max(self) -> float:
         """`judge.h_max` of the anomaly, in seconds."""
         return self.anomaly.h_max or self.judge.h_max
@@ -241,7 +247,7 @@ class Config(Section):
             h_max_s=self.anomaly_h_max if self.heads == ("anomaly",) else self.judge.h_max,
             h_min_s=self.judge.h_min,
             needs_failures="risk" in self.heads,
-            learning_rows=self.learning_rows if "anomaly" in self.heads else 0,
+            learning_rows=self.first_judged_row if "anomaly" in self.heads else 0,
             learning_h_max_s=self.anomaly_h_max,
         )
 
@@ -249,14 +255,6 @@ class Config(Section):
     def _heads_are_named_once(self) -> Self:
         if len(set(self.heads)) < len(self.heads):
             raise ValueError(f"heads {', '.join(self.heads)}: one is named twice")
-        return self
-
-    @model_validator(mode="after")
-    def _forecasts_fit_into_the_learning(self) -> Self:
-        farthest = max([self.anomaly.ahead, *(chart.ahead for chart in self.anomaly.charts)])
-        if farthest > self.learning_rows // 2:
-            what = f"anomaly looks {farthest} rows ahead, and learns from {self.learning_rows} rows"
-            raise ValueError(f"{what}: it must learn from twice as many at least; raise anomaly.learning")
         return self
 
     @model_validator(mode="after")

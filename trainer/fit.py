@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from agent.bundle.file import Bundle
 from agent.errors import BundleRefused, ConfigurationRefused
-from agent.judge.threshold import default_budget, parse_budget
+from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.score.time_unit import unit_of
 from agent.words import Float32
 from trainer.anomaly.calibrate import anomaly_table
@@ -76,7 +76,7 @@ def prepare(config: Config, data: Path | None) -> tuple[Config, Parts, str]:
     Raises ForewarnError for whatever in data or configuration would end the fit after its training.
     """
     histories = histories_of(config, data)
-    config = with_heads(config, histories)
+    config = with_h_max(with_heads(config, histories))
     parts, data_sha256 = parts_of(config, histories), digest_of(histories)
     check_parts(parts, config.requirements)
     if "anomaly" in config.heads:
@@ -97,6 +97,20 @@ def with_heads(config: Config, histories: Sequence[History]) -> Config:
     )
     tqdm.write(what, file=sys.stderr)
     return config.model_copy(update={"heads": ("anomaly",)})
+
+
+def with_h_max(config: Config) -> Config:
+    """Where nobody said how early an alert may come, and rows are counted by a clock: the learning period, which is
+    said. An alert that stands counts again for each of them, and 60 seconds, the default, may be a row.
+    """
+    is_said = "h_max" in config.judge.model_fields_set or config.anomaly.h_max
+    if config.heads != ("anomaly",) or config.data.counts == "cycle" or is_said:
+        return config
+    learning_s = config.learning_rows * config.model.cadence
+    h_max = config.requirements.text(learning_s)
+    what = f"{config.name}: no judge.h_max is given, so an alert that stands counts again each {h_max}, as `learning`"
+    tqdm.write(what, file=sys.stderr)
+    return config.model_copy(update={"anomaly": config.anomaly.model_copy(update={"h_max": learning_s})})
 
 
 def rehearse(config: Config, parts: Parts, data_sha256: str) -> None:
@@ -160,20 +174,26 @@ def train_and_write(
 
 def write_anomaly_only(config: Config, parts: Parts, data_sha256: str, head: Learnt, out: Path) -> Path:
     """The bundle of the head that needs no labels; returns its path."""
-    bundle = with_anomaly_table(new_bundle(config, parts, None, data_sha256, head), parts, config)
+    bundle = with_anomaly_table(new_bundle(config, parts, None, data_sha256, head), head, parts, config)
     report = report_json(
         bundle.manifest, {"loss": head.losses}, None, None, anomaly_report(bundle, head, parts, config)
     )
     return write_bundle(config, parts, bundle, anomaly_card(bundle.manifest, config, head), report, out)
 
 
-def with_anomaly_table(bundle: Bundle, parts: Parts, config: Config) -> Bundle:
-    """The same bundle with the thresholds of its anomaly head."""
-    assert bundle.manifest.anomaly is not None
+def with_anomaly_table(bundle: Bundle, head: Learnt, parts: Parts, config: Config) -> Bundle:
+    """The same bundle with the thresholds of its anomaly head, and how often each chart leads at that of the default
+    budget.
+    """
+    anomaly = bundle.manifest.anomaly
+    assert anomaly is not None
     table, said = anomaly_table(bundle, parts.calibrate, config)
     if said:
         tqdm.write(said, file=sys.stderr)
-    return with_manifest(bundle, anomaly=msgspec.structs.replace(bundle.manifest.anomaly, thresholds=table))
+    budget = parse_budget(default_budget(bundle.manifest.time_unit), fleet_size=0)
+    shares = head.shares(choose(table, budget).threshold)
+    charts = tuple(msgspec.structs.replace(one, share=share) for one, share in zip(anomaly.charts, shares, strict=True))
+    return with_manifest(bundle, anomaly=msgspec.structs.replace(anomaly, charts=charts, thresholds=table))
 
 
 def train_bundle(
@@ -205,7 +225,7 @@ def train_bundle(
     model = calibrated(streaming_of(network, scaling, config), network, validation, config)
     bundle = new_bundle(config, parts, model, data_sha256, head)
     if head is not None:
-        bundle = with_anomaly_table(bundle, parts, config)
+        bundle = with_anomaly_table(bundle, head, parts, config)
     starts = late_starts(bundle, parts.calibrate)
     bundle = with_manifest(bundle, warmup_rows=warmup_rows(starts))
     bundle = with_manifest(bundle, thresholds=threshold_table(bundle, parts.calibrate, config.judge.thresholds))

@@ -1,4 +1,4 @@
-"""`anomaly` float32 [b, 1]: how far a device is from its own normal, in units of a row in a hundred of all devices.
+"""`anomaly` float32 [b, 1]: how far a device is from its own normal, in units that normal time seldom exceeds.
 
 The greatest of the manifest's charts, each over its own scale, so it is squared: twice the deviation is four times the
 value. While the model learns a device's normal, or its forecasts begin again after a gap, it is negative: minus the

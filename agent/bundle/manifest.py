@@ -182,7 +182,7 @@ class Chart(Closed, frozen=True):
     ahead     rows that the forecast looks ahead, 0 for the others
     rate      of the smoothing, above 0 and at most 1, which smooths nothing
     mix       over the channels
-    scale     99 % quantile of the chart on normal rows, over all devices
+    scale     what the chart seldom exceeds in normal time, over all devices; equally often as the others do
     share     of the raises on calibration devices, or of the rows over `scale` where there is none: how often it leads
     """
 

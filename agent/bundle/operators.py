@@ -230,7 +230,7 @@ COMPARE = _of(each(FLOAT, BOOL, 2), 2, 2)
 LOGIC = _of(each(BOOL, BOOL, 2), 2, 2)
 
 OPERATORS: dict[str, Operator] = {
-    **dict.fromkeys(("Sigmoid", "Tanh", "Relu", "Softplus", "Erf", "Exp", "Log", "Sqrt", "Reciprocal"), UNARY),
+    **dict.fromkeys(("Sigmoid", "Tanh", "Relu", "Softplus", "Erf", "Exp", "Sqrt", "Reciprocal"), UNARY),
     **dict.fromkeys(("Neg", "Abs", "Sign", "Floor", "Ceil", "Round"), UNARY),
     **dict.fromkeys(("Add", "Sub", "Mul", "Div", "Pow"), BINARY),
     **dict.fromkeys(("Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"), COMPARE),

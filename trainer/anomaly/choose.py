@@ -1,7 +1,8 @@
-"""Which charts of a bank are kept, decided on the calibration devices alone.
+"""Which charts of a bank are kept: by what they foresee, and by what labelled machines say of them.
 
 A forecast that expects no more of the normal rows than the device's own mean does is another level chart, with a net
-to pay for: where rows are noise around a level the net is left out, and that is said.
+to pay for: where rows are noise around a level it is left out, and so is smoothing. Where failures or faults of fit and
+calibration devices are known, these choose among the bank, its parts and what a plant has without it (labelled.py).
 """
 
 from collections.abc import Sequence
@@ -9,59 +10,89 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainer.anomaly.charts import ChartSpec
+from agent.words import Bool
+from trainer.anomaly.bank import SMOOTHING
+from trainer.anomaly.charts import ChartSpec, residual_of
 from trainer.anomaly.forecaster import forecasts_of
-from trainer.anomaly.model import Forecaster, aheads_of
+from trainer.anomaly.labelled import SetChoice
+from trainer.anomaly.model import Forecaster
 from trainer.anomaly.own_normal import Pooled, history_lost
 from trainer.config import Config
 from trainer.data.history import History, normal_rows
 
 SKILL_MIN = 0.02
-"""Share of the normal rows' squared deviations that a forecast must take away to be kept."""
+"""Share of the normal rows' squared deviations that a forecast, or smoothing, must take away to be kept."""
+Expectation = tuple[str, int]
+"""A residual that follows what was expected of a row, and how far ahead; smoothing looks 0 rows ahead."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The charts that are kept.
 
-    skills  by `ahead`: share of the squared deviations of normal rows that the forecast takes away
+    skills  by residual and `ahead`: share of the squared deviations of normal rows that the expectation takes away
     why     in words
     """
 
     charts: tuple[ChartSpec, ...]
-    skills: dict[int, float]
+    skills: dict[Expectation, float]
     why: str
 
 
-def choose_charts(
+def with_skill(
     bank: tuple[ChartSpec, ...],
     histories: Sequence[History],
     pool: Pooled,
     forecaster: Forecaster | None,
     config: Config,
 ) -> Choice:
-    """The bank without forecasts that add nothing, unless the configuration names its charts."""
-    skills = {} if forecaster is None else skills_of(forecaster, histories, pool, config)
+    """The bank without charts whose expectation adds nothing, unless the configuration names its charts."""
+    skills = skills_of(forecaster, histories, pool, config)
     if config.anomaly.charts:
         return Choice(bank, skills, "the charts are those of anomaly.charts")
-    kept = tuple(chart for chart in bank if chart.residual != "forecast" or skills[chart.ahead] >= SKILL_MIN)
-    if len(kept) == len(bank) or not aheads_of(bank, "forecast"):
-        return Choice(bank, skills, "the default bank of charts")
-    best = max(skills.values())
-    why = f"the net adds nothing and is left out: it foresees {max(best, 0):.1%} of what normal rows do"
+    kept = tuple(one for one in bank if skills.get((one.residual, one.ahead), 1.0) >= SKILL_MIN)
+    why = "the default bank of charts"
+    if len(kept) < len(bank):
+        why += f", without {' and '.join(skill_as_text(one, skills) for one in bank if one not in kept)}"
+    if not any(one.residual == "forecast" for one in kept):
+        why += ": the net adds nothing and is left out"
     return Choice(kept, skills, why)
 
 
-def skills_of(forecaster: Forecaster, histories: Sequence[History], pool: Pooled, config: Config) -> dict[int, float]:
-    """By `ahead`: 1 - the squared errors of the forecasts over those of the own mean, on normal rows once learnt."""
-    errors = dict.fromkeys(forecaster.readouts, 0.0)
-    totals = dict.fromkeys(forecaster.readouts, 0.0)
+def skill_as_text(chart: ChartSpec, skills: dict[Expectation, float]) -> str:
+    name = "smoothing" if chart.residual == "smoothing" else f"the forecast {chart.ahead} ahead"
+    return f"{name} (foresees {max(skills[chart.residual, chart.ahead], 0):.1%} of what normal rows do)"
+
+
+def skills_of(
+    forecaster: Forecaster | None, histories: Sequence[History], pool: Pooled, config: Config
+) -> dict[Expectation, float]:
+    """1 - the squared errors of what was expected over those of the own mean, on normal rows once learnt."""
+    errors: dict[Expectation, float] = {}
+    totals: dict[Expectation, float] = {}
     for history in histories:
-        moments = pool.moments(history)
+        moments, lost = pool.moments(history), history_lost(history, config.model.dt_max)
         late = np.arange(len(history.t_s)) >= pool.learning.rows
-        rows = (normal_rows(history, config.anomaly_h_max) & late)[:, None] & moments.is_there & pool.sensors
-        for ahead, expected in forecasts_of(forecaster, moments.z, history_lost(history, config.model.dt_max)).items():
-            counts = rows & np.isfinite(expected)
-            errors[ahead] += float(((moments.z - np.nan_to_num(expected))[counts] ** 2).sum())
-            totals[ahead] += float((moments.z[counts] ** 2).sum())
-    return {ahead: 1 - errors[ahead] / max(totals[ahead], 1e-12) for ahead in errors}
+        rows = (normal_rows(history, config.anomaly_h_max) & late)[:, None] & pool.sensors
+        smoothed, is_there = residual_of(SMOOTHING, pool.learning, moments, lost, None)
+        off = {("smoothing", 0): (np.clip(smoothed / np.sqrt(moments.variance), -6, 6), is_there)}
+        for ahead, expected in forecasts_of(forecaster, moments.z, lost).items() if forecaster else ():
+            off["forecast", ahead] = moments.z - np.nan_to_num(expected), moments.is_there & np.isfinite(expected)
+        for of, (error, counts) in off.items():
+            errors[of] = errors.get(of, 0.0) + float((error[rows & counts] ** 2).sum())
+            totals[of] = totals.get(of, 0.0) + float((moments.z[rows & counts] ** 2).sum())
+    return {of: 1 - errors[of] / max(totals[of], 1e-12) for of in errors}
+
+
+def faulty_rows(history: History, h_max_s: float) -> Bool:
+    """Bool [T]: rows in a labelled fault, or at most h_max before the failure."""
+    near = np.zeros(len(history.t_s), np.bool_) if history.t_fail is None else history.t_fail - history.t_s <= h_max_s
+    faulty: Bool = history.in_fault() | near
+    return faulty
+
+
+def choice_as_text(choice: SetChoice) -> str:
+    """What labelled machines chose, and by how much."""
+    from_machines = f"of {choice.n_machines} labelled machines"
+    figures = ", ".join(f"{name} {precision:.2f}" for name, precision in choice.precision.items())
+    return f"{choice.name}, by the mean average precision {from_machines}: {figures}"

@@ -4,90 +4,124 @@ The forecaster learns from the fit devices, everything else is measured on the c
 needed; where rows are known to be faulty, or to lie before a failure, they teach nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from agent.words import Bool
 from trainer.anomaly import charts
+from trainer.anomaly.bank import asked_bank, candidates
 from trainer.anomaly.charts import Bank, Channels, ChartRows, ChartSpec
-from trainer.anomaly.choose import Choice, choose_charts
+from trainer.anomaly.choose import Choice, choice_as_text, faulty_rows, with_skill
 from trainer.anomaly.forecaster import Rows, forecasts_of, train_forecaster, untrained
+from trainer.anomaly.labelled import SetChoice, choose_set
 from trainer.anomaly.model import AnomalyModel, Forecaster, aheads_of, float32
 from trainer.anomaly.moments import Z_MAX, distance
 from trainer.anomaly.own_normal import Pooled, history_lost, quiet_rows
 from trainer.anomaly.pool import FitRows, pool_of
+from trainer.anomaly.scales import scales_of
 from trainer.config import Config
 from trainer.data.check_normal import named
-from trainer.data.history import History, normal_rows
+from trainer.data.history import Float64, History, normal_rows
 from trainer.data.split import Parts
 
-DEFAULT_RATE = 0.05
-EVENT_RATE, EVENT_ROWS = 0.1, 24
-SCALE_QUANTILE = 0.99
-SCALE_MIN = 1e-6
 UNIT_QUANTILE = 0.99
 UNIT_MIN = 1e-3
 FAR_SHARE = 0.1
 """Of a device's later normal rows, that may be far from what was learnt before that is told."""
+LEADING_ROWS = 100
+"""Rows at least, the highest ones, from which it is told how often each chart leads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Learnt:
     """The head before its thresholds are known.
 
-    shares  of the rows over the scale, how often each chart leads
+    judged  of each calibration device, float64 [rows, J]: charts over their scales, once its own normal is learnt
     losses  of the forecaster's steps
     choice  which charts are in it, and why
     """
 
     model: AnomalyModel
-    shares: tuple[float, ...]
+    judged: tuple[Float64, ...]
     losses: list[float]
     choice: Choice
 
-
-def default_bank(config: Config, events: Bool) -> tuple[ChartSpec, ...]:
-    """One bank for a machine that nobody knows yet: jumps that stay, slow wear, bursts; and events where there are."""
-    bank = (
-        ChartSpec("level", 0, DEFAULT_RATE, "max"),
-        ChartSpec("forecast", config.anomaly.ahead, DEFAULT_RATE, "max"),
-        ChartSpec("smoothing", 0, 1.0, "mean"),
-    )
-    return (*bank, ChartSpec("event", EVENT_ROWS, EVENT_RATE, "max")) if events.any() else bank
-
-
-def asked_bank(config: Config, events: Bool) -> tuple[ChartSpec, ...]:
-    """What the configuration asks for."""
-    asked = tuple(ChartSpec(one.residual, one.ahead, one.rate, one.mix) for one in config.anomaly.charts)
-    return asked or default_bank(config, events)
+    def shares(self, threshold: float) -> tuple[float, ...]:
+        """How often each chart leads, of the calibration rows over a threshold; of the highest where few are."""
+        rows = np.concatenate(self.judged)
+        highest = rows.max(axis=1)
+        least = np.sort(highest)[-min(LEADING_ROWS, len(rows))]
+        leads = rows.argmax(axis=1)[highest >= min(threshold, least)]
+        return tuple((np.bincount(leads, minlength=rows.shape[1]) / len(leads)).tolist())
 
 
 def learn(config: Config, parts: Parts) -> Learnt:
     """Train and choose. Raises DataRefused for recordings that are too short; `check_normal` says so beforehand."""
     pool = Pooled.of(parts.fit, config)
     bank = asked_bank(config, pool.events)
-    aheads = aheads_of(bank, "forecast")
-    forecaster: Forecaster | None = None
-    losses: list[float] = []
-    if aheads:
-        settings = config.anomaly
-        forecaster, losses = train_forecaster(
-            [rows_to_learn(history, pool, config) for history in parts.fit],
-            aheads,
-            hidden=settings.hidden,
-            steps=settings.steps,
-            batch=settings.batch,
-            rate=settings.learning_rate,
-            seed=config.seed,
-        )
-    choice = choose_charts(bank, parts.calibrate, pool, forecaster, config)
-    model = model_of(config, parts.fit, pool, choice.charts, forecaster)
+    forecaster, losses = forecaster_of(config, parts.fit, pool, aheads_of(bank, "forecast"))
+    choice = with_skill(bank, parts.calibrate, pool, forecaster, config)
+    known = [*parts.fit, *parts.calibrate]
+    is_labelled = any(faulty_rows(history, config.anomaly_h_max).any() for history in known)
+    choosable = is_labelled and not config.anomaly.charts
+    sets = candidates(choice.charts) if choosable else {"": choice.charts}
+    charts_asked = tuple(dict.fromkeys(chart for charts_ in sets.values() for chart in charts_))
+    model = model_of(config, parts.fit, pool, charts_asked, forecaster)
     rows = [charts_of(history, model, pool, config) for history in parts.calibrate]
-    quiet = [quiet_rows(history, config.anomaly_h_max, choice.charts) for history in parts.calibrate]
-    scales, shares = scales_and_shares(rows, quiet)
-    return Learnt(replace(model, scales=scales), shares, losses, choice)
+    model = replace(model, scales=scales_of(normal_charts(rows, parts.calibrate, charts_asked, config)))
+    columns = {name: [charts_asked.index(chart) for chart in charts_] for name, charts_ in sets.items()}
+    found = chosen_set(columns, known, model, pool, config) if choosable else SetChoice("", {}, 0)
+    if found.n_machines:
+        choice = replace(choice, charts=sets[found.name], why=f"{choice.why}; {choice_as_text(found)}")
+    chosen = columns[found.name]
+    judged = tuple(one.s[one.wait == 0][:, chosen] / np.array(model.scales)[chosen] for one in rows)
+    return Learnt(model.only(chosen), judged, losses, choice)
+
+
+def normal_charts(
+    rows: Sequence[ChartRows], histories: Sequence[History], specs: Sequence[ChartSpec], config: Config
+) -> list[Float64]:
+    """Of each history the charts of its normal rows, [T, J]; those that remember a fault only where no others are."""
+    normal = [(one.wait == 0) & normal_rows(of, config.anomaly_h_max) for one, of in zip(rows, histories, strict=True)]
+    quiet = [which & quiet_rows(of, config.anomaly_h_max, specs) for which, of in zip(normal, histories, strict=True)]
+    kept = quiet if any(which.any() for which in quiet) else normal
+    return [one.s[which] for one, which in zip(rows, kept, strict=True)]
+
+
+def chosen_set(
+    sets: Mapping[str, Sequence[int]], histories: Sequence[History], model: AnomalyModel, pool: Pooled, config: Config
+) -> SetChoice:
+    """The set that the labelled machines among the histories choose; lives of a machine are one machine."""
+    machines: dict[str, list[tuple[Float64, Bool]]] = {}
+    for history in histories:
+        faulty = faulty_rows(history, config.anomaly_h_max)
+        if not faulty.any():
+            continue
+        rows = charts_of(history, model, pool, config)
+        judged = (rows.wait == 0) & (faulty | normal_rows(history, config.anomaly_h_max))
+        machines.setdefault(history.owner, []).append((rows.s[judged] / np.array(model.scales), faulty[judged]))
+    pairs = [[np.concatenate(part) for part in zip(*lives, strict=True)] for lives in machines.values()]
+    return choose_set(sets, [s for s, _ in pairs], [faulty for _, faulty in pairs])
+
+
+def forecaster_of(
+    config: Config, fit: Sequence[History], pool: Pooled, aheads: Sequence[int]
+) -> tuple[Forecaster | None, list[float]]:
+    """The trained net and the loss of each step; none where no chart looks at forecasts."""
+    if not aheads:
+        return None, []
+    settings = config.anomaly
+    return train_forecaster(
+        [rows_to_learn(history, pool, config) for history in fit],
+        aheads,
+        hidden=settings.hidden,
+        steps=settings.steps,
+        batch=settings.batch,
+        rate=settings.learning_rate,
+        seed=config.seed,
+    )
 
 
 def rows_to_learn(history: History, pool: Pooled, config: Config) -> Rows:
@@ -105,11 +139,7 @@ def model_of(
     specs: tuple[ChartSpec, ...],
     forecaster: Forecaster | None,
 ) -> AnomalyModel:
-    """The model with scales of 1; readouts that no chart reads are left out."""
-    kept = aheads_of(specs, "forecast")
-    if forecaster is not None:
-        readouts = {ahead: forecaster.readouts[ahead] for ahead in kept}
-        forecaster = replace(forecaster, readouts=readouts) if kept else None
+    """The model with scales of 1."""
     rows = [fit_rows(history, pool, forecaster, config) for history in fit]
     return AnomalyModel(
         bank=Bank(
@@ -160,17 +190,6 @@ def charts_of(history: History, model: AnomalyModel, pool: Pooled, config: Confi
     return charts.chart_rows(bank, pool.x(history), forecasts, lost)
 
 
-def scales_and_shares(rows: Sequence[ChartRows], quiet: Sequence[Bool]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Of each chart the 99 % quantile over quiet rows, bool [T] each, and how often it leads of all rows over that."""
-    normal = [(one.wait == 0) & which for one, which in zip(rows, quiet, strict=True)]
-    values = np.concatenate([one.s[which] for one, which in zip(rows, normal, strict=True)])
-    scales = np.maximum(np.quantile(values, SCALE_QUANTILE, axis=0), SCALE_MIN)
-    judged = np.concatenate([one.s[one.wait == 0] for one in rows]) / scales
-    leads = judged.argmax(axis=1)[judged.max(axis=1) > 1]
-    counts = np.bincount(leads, minlength=len(scales))
-    return tuple(scales.tolist()), tuple((counts / max(counts.sum(), 1)).tolist())
-
-
 def notes_on_learning(config: Config, parts: Parts) -> list[str]:
     """What to tell before the training: devices that the learning did not see as they are later."""
     pool, n = Pooled.of(parts.fit, config), config.learning_rows
@@ -195,4 +214,4 @@ def rehearsed(config: Config, parts: Parts) -> Learnt:
     aheads = aheads_of(bank, "forecast")
     forecaster = untrained(len(pool.events), config.anomaly.hidden, aheads) if aheads else None
     model = model_of(config, parts.fit, pool, bank, forecaster)
-    return Learnt(model, (0.0,) * len(bank), [], Choice(bank, {}, ""))
+    return Learnt(model, (), [], Choice(bank, {}, ""))

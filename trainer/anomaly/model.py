@@ -3,8 +3,9 @@
 `charts.py` has its equations over whole histories; `export.py` writes them as a graph.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -52,6 +53,20 @@ class AnomalyModel:
     scales: tuple[float, ...]
     unit: float
     forecaster: Forecaster | None
+
+    def only(self, columns: Sequence[int]) -> Self:
+        """The model with some of its charts, and with a net of what these read."""
+        bank = replace(
+            self.bank,
+            charts=tuple(self.bank.charts[one] for one in columns),
+            pools=tuple(self.bank.pools[one] for one in columns),
+        )
+        aheads = aheads_of(bank.charts, "forecast")
+        forecaster = self.forecaster if aheads else None
+        if forecaster is not None:
+            forecaster = replace(forecaster, readouts={ahead: forecaster.readouts[ahead] for ahead in aheads})
+        scales = tuple(self.scales[one] for one in columns)
+        return replace(self, bank=bank, scales=scales, forecaster=forecaster)
 
     @property
     def n_channels(self) -> int:

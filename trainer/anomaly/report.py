@@ -17,7 +17,7 @@ def anomaly_report(bundle: Bundle, head: Learnt, parts: Parts, config: Config) -
         "charts": bundle.manifest.anomaly.charts,
         "learning_rows": bundle.manifest.anomaly.learning_rows,
         "choice": head.choice.why,
-        "skill_by_ahead": {str(ahead): skill for ahead, skill in head.choice.skills.items()},
+        "skills": {f"{residual} {ahead}": skill for (residual, ahead), skill in head.choice.skills.items()},
         "thresholds": bundle.manifest.anomaly.thresholds,
         "losses": head.losses,
         "held_out": held_out(bundle, parts, config),

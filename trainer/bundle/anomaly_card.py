@@ -34,10 +34,10 @@ def anomaly_section(manifest: Manifest, head: Learnt) -> str:
     exposure = unit.text(of.thresholds.exposure_s)
     return f"""## The head `anomaly`
 It learns a device's own normal from its first {of.learning_rows} rows ({learning}) and says nothing meanwhile; a repair
-or a replacement begins that again. It is the greatest of these charts, each over the value that normal rows of the
-calibration devices exceed once in a hundred:
+or a replacement begins that again. It is the greatest of these charts, each over a value that it exceeds in one of 20
+stretches of 64 normal rows of the calibration devices:
 
-| chart | leads, of the rows over that value |
+| chart | leads, of the calibration rows over the default threshold |
 |---|---|
 {rows}
 

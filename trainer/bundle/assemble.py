@@ -111,10 +111,11 @@ def new_manifest(
 def anomaly_head(config: Config, learnt: Learnt) -> AnomalyHead:
     """The head before its thresholds are known."""
     bank = learnt.model.bank
-    charts = zip(bank.charts, learnt.model.scales, learnt.shares, strict=True)
+    share = 1 / len(bank.charts)
     return AnomalyHead(
         charts=tuple(
-            Chart(spec.residual, spec.ahead, spec.rate, spec.mix, scale, share) for spec, scale, share in charts
+            Chart(spec.residual, spec.ahead, spec.rate, spec.mix, scale, share)
+            for spec, scale in zip(bank.charts, learnt.model.scales, strict=True)
         ),
         learning_rows=bank.learning.rows,
         policy=anomaly_policy(config),

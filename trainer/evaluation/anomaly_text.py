@@ -18,7 +18,7 @@ def anomaly_as_text(manifest: Manifest) -> str:
     head = manifest.anomaly
     assert head is not None
     learning = f"a device's own normal is learnt from its first {head.learning_rows} rows"
-    lines = [f"anomaly: {learning}; its charts, and how often each leads:"]
+    lines = [f"anomaly: {learning}; its charts, and how often each leads in calibration rows over the threshold:"]
     lines += [f"  {chart_as_text(chart)}: {chart.share:.0%}" for chart in head.charts]
     lines.append(net_as_text(head.charts))
     budget = default_budget(manifest.time_unit)
@@ -47,4 +47,4 @@ def net_as_text(charts: Sequence[Chart]) -> str:
     if not forecasts:
         return "There is no net in this bundle: the charts alone judge."
     share = sum(chart.share for chart in forecasts)
-    return f"The net leads in {share:.0%} of the rows over their chart's scale; in the rest charts do without it."
+    return f"The net leads in {share:.0%} of the highest rows; in the rest charts do without it."

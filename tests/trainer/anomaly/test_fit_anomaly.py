@@ -13,16 +13,17 @@ from agent.errors import ConfigurationRefused, DataRefused
 from tests.trainer.fleet import NAMES, fleet, small_config
 from tests.trainer.recordings import table
 from trainer.anomaly.calibrate import anomaly_table
-from trainer.anomaly.learn import learn, notes_on_learning
+from trainer.anomaly.choose import Choice
+from trainer.anomaly.learn import Learnt, learn, notes_on_learning, rehearsed
 from trainer.anomaly.own_normal import Pooled
 from trainer.bundle.assemble import new_bundle
-from trainer.config import Anomaly, ChartKeys, Config, Model
+from trainer.config import Anomaly, ChartKeys, Config, Judge, Model
 from trainer.data.history import History
 from trainer.data.split import Parts, Split
 from trainer.evaluation.evaluate import evaluate
 from trainer.evaluation.playback import play
 from trainer.evaluation.text import fit_as_text
-from trainer.fit import make_folder, rehearse, train_and_write, with_heads
+from trainer.fit import make_folder, rehearse, train_and_write, with_h_max, with_heads
 
 SETTINGS = Anomaly(learning=60 * 60.0, ahead=4, hidden=8, steps=60, batch=8)
 
@@ -69,7 +70,13 @@ def test_a_bundle_without_labels_is_whole_and_says_what_it_is(bundle: Bundle) ->
     head = bundle.manifest.anomaly
     assert head is not None
     assert (bundle.manifest.risk, bundle.manifest.judge, bundle.manifest.rul) == (None, None, None)
-    assert [(chart.residual, chart.ahead) for chart in head.charts] == [("level", 0), ("forecast", 4), ("smoothing", 0)]
+    assert [(chart.residual, chart.ahead, chart.rate) for chart in head.charts] == [
+        ("level", 0, 0.05),
+        ("level", 0, 0.1),
+        ("forecast", 4, 0.05),
+        ("smoothing", 0, 1.0),
+        ("forecast", 4, 1.0),
+    ]
     assert sum(chart.share for chart in head.charts) == pytest.approx(1)
     assert head.learning_rows == 60
     assert head.thresholds.basis == "normal"
@@ -101,9 +108,10 @@ def test_a_jump_that_stays_is_seen_on_a_device_of_another_level(bundle: Bundle) 
 @pytest.mark.slow
 def test_a_net_that_foresees_nothing_is_left_out_and_it_is_said() -> None:
     found = learn(plant(), parts(cycle=0))
-    assert [chart.residual for chart in found.model.bank.charts] == ["level", "smoothing"]
+    assert [chart.residual for chart in found.model.bank.charts] == ["level", "level"], "smoothing foresees nothing too"
     assert found.model.forecaster is None
     assert "the net adds nothing and is left out" in found.choice.why
+    assert "smoothing (foresees 0.0% of what normal rows do)" in found.choice.why
 
 
 @pytest.mark.slow
@@ -152,6 +160,37 @@ def labelled(one: History) -> History:
     x = one.x.copy()
     x[300:360] += 4
     return replace(one, x=x, faults=np.array([[60.0 * 300, 60.0 * 360]]))
+
+
+@pytest.mark.slow
+def test_labelled_machines_choose_and_what_they_chose_is_said() -> None:
+    """Of seven machines with an hour of fault each."""
+    of = parts(cycle=0)
+    struck = [labelled(one) for one in (*of.fit, *of.calibrate)]
+    found = learn(plant(), Parts(tuple(struck[:4]), tuple(struck[4:]), of.play))
+    assert "of 7 labelled machines" in found.choice.why
+    assert found.choice.charts == found.model.bank.charts
+    assert len(found.model.scales) == len(found.model.bank.pools) == len(found.choice.charts)
+    assert found.judged[0].shape[1] == len(found.choice.charts)
+
+
+def test_shares_are_those_of_the_rows_over_the_threshold() -> None:
+    charts = np.zeros((1000, 2))
+    charts[:300, 0], charts[300:400, 1] = 2, 9
+    head = Learnt(rehearsed(plant(), parts()).model, (charts,), [], Choice((), {}, ""))
+    assert head.shares(1.0) == (0.75, 0.25)
+    assert head.shares(5.0) == (0.0, 1.0)
+    assert head.shares(50.0) == (0.0, 1.0), "none is over it, so the highest rows tell"
+
+
+def test_without_h_max_an_alert_counts_again_each_learning_period(capsys: pytest.CaptureFixture[str]) -> None:
+    without = plant(judge=Judge(horizon=plant().judge.horizon))
+    assert with_h_max(without).anomaly_h_max == 3600
+    assert 'counts again each "1h"' in capsys.readouterr().err
+    for config in (plant(), without.model_copy(update={"heads": ("risk", "anomaly")})):
+        assert with_h_max(config) == config
+    assert with_h_max(small_config(heads=("anomaly",), judge=Judge(horizon=plant().judge.horizon))).anomaly.h_max == 0
+    assert capsys.readouterr().err == ""
 
 
 LEVEL = SETTINGS.model_copy(update={"charts": (ChartKeys(residual="level", rate=0.2),)})

@@ -1,0 +1,56 @@
+"""The charts of the `anomaly` head before anything is chosen, and what a plant has without it.
+
+The default bank was fixed on part of the public recordings (bench/unlabelled.py) and serves a machine that nobody
+knows yet: jumps that stay and slow wear (charts with a long memory), bursts (the row itself against its smoothing, and
+against what the net expected of it a few rows before). Where events are counted, a level that an event confirms takes
+the place of the levels: the greatest of both would have the levels' false alarms back.
+"""
+
+from collections.abc import Sequence
+
+from agent.words import Bool
+from trainer.anomaly.charts import ChartSpec
+from trainer.config import Config
+
+SLOW_RATE = 0.05
+EWMA = ChartSpec("level", 0, 0.1, "max")
+SMOOTHING = ChartSpec("smoothing", 0, 1.0, "mean")
+LIMITS = ChartSpec("level", 0, 1.0, "max")
+FAST_AHEAD = 4
+EVENT_RATE, EVENT_ROWS = 0.1, 24
+FAST_RATE = 0.5
+"""A chart is fast from this rate on."""
+
+
+def default_bank(ahead: int, *, has_events: bool) -> tuple[ChartSpec, ...]:
+    """One bank for all; its slow forecast looks `ahead`."""
+    levels = (
+        (ChartSpec("event", EVENT_ROWS, EVENT_RATE, "max"),)
+        if has_events
+        else (ChartSpec("level", 0, SLOW_RATE, "max"), EWMA)
+    )
+    return (
+        *levels,
+        ChartSpec("forecast", ahead, SLOW_RATE, "max"),
+        SMOOTHING,
+        ChartSpec("forecast", min(FAST_AHEAD, ahead), 1.0, "mean"),
+    )
+
+
+def asked_bank(config: Config, events: Bool) -> tuple[ChartSpec, ...]:
+    """What the configuration asks for."""
+    asked = tuple(ChartSpec(one.residual, one.ahead, one.rate, one.mix) for one in config.anomaly.charts)
+    return asked or default_bank(config.anomaly.ahead, has_events=bool(events.any()))
+
+
+def candidates(bank: Sequence[ChartSpec]) -> dict[str, tuple[ChartSpec, ...]]:
+    """By name, sets of charts of which labelled machines choose one: the bank, its families, what a plant has."""
+    found = {
+        "the whole bank": tuple(bank),
+        "its slow charts": tuple(one for one in bank if one.rate < FAST_RATE),
+        "its fast charts": tuple(one for one in bank if one.rate >= FAST_RATE),
+        "limits": (LIMITS,),
+        "EWMA": (EWMA,),
+        "smoothing": (SMOOTHING,),
+    }
+    return {name: charts for name, charts in found.items() if charts}
