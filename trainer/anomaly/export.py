@@ -245,7 +245,8 @@ def with_events(
     op, constant, n = builder.op, builder.constant, model.n_channels
     name = f"event{chart.ahead}"
     if name not in after:
-        happened = op("Greater", x, constant(np.where(model.bank.channels.events, 0.0, np.inf)))
+        counts = op("Mul", x, constant(float32(model.bank.channels.events)))  # of a measured channel 0 or NaN
+        happened = op("Greater", counts, constant(0.0))
         left = op("Max", op("Sub", kept[name], constant(1.0)), constant(0.0))
         after[name] = op("Where", happened, constant(float(chart.ahead)), left)
     recent = flag(builder, op("Greater", after[name], constant(0.5)))

@@ -141,7 +141,7 @@ def n_inputs(config: Config) -> int:
 
 
 def fit_scaling(histories: Sequence[History], config: Config) -> Scaling:
-    """Regimes and types, then mean and standard deviation a channel and regime, over all rows.
+    """Regimes and types, then mean and standard deviation a channel and regime, over all rows; events are not scaled.
 
     Raises DataRefused for a channel that does not vary in most regimes.
     """
@@ -155,7 +155,11 @@ def fit_scaling(histories: Sequence[History], config: Config) -> Scaling:
     )
     measured = rows[:, :n].astype(np.float64)
     scale, offset = np.zeros((2, regime.max() + 1, n), np.float32)
+    are_events = [info.event for info in config.data.channel_info(names)]
     for column, name in enumerate(names):
+        if are_events[column]:  # most rows have none; what never happened was not learnt
+            scale[:, column] = bool(np.nansum(measured[:, column]))
+            continue
         still = _stillness(measured[:, column])
         for row in range(len(scale)):
             values = measured[regime == row, column]

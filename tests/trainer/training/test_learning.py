@@ -11,6 +11,7 @@ import torch
 from agent.errors import DataRefused, ForewarnError
 from agent.words import Float32, Int64
 from tests.trainer.fleet import fleet, small_config
+from tests.trainer.recordings import table
 from trainer.config import Augment, Model, Rul
 from trainer.data.history import History
 from trainer.data.split import Split, split
@@ -85,6 +86,16 @@ def test_a_channel_that_is_on_and_off_becomes_1_and_0() -> None:
 def test_two_values_that_say_nothing_are_refused(values: Callable[[Int64], npt.NDArray[np.float64]], why: str) -> None:
     with pytest.raises(DataRefused, match=f"channel 'T30' {why}"):
         fit_scaling(with_t30(values), CONFIG)
+
+
+def test_events_are_counts_and_not_scaled_however_rare_and_one_that_never_came_is_0() -> None:
+    """In 3 rows of hundreds: as a measured channel it would be refused."""
+    config = small_config(data=table(columns={"T30": {"event": True}}))
+    for values, at_7 in ((lambda row: np.where(row == 7, 2.0, 0.0), 2.0), (lambda row: np.zeros(len(row)), 0.0)):
+        rare = with_t30(values)
+        scaling = fit_scaling(rare, config)
+        life = features_of(rare[0], scaling, config.model)
+        assert life.z[6:9, 1].tolist() == [0.0, at_7, 0.0]
 
 
 def test_missing_values_take_the_mean_so_far_and_first_ones_zero() -> None:
