@@ -208,7 +208,7 @@ def _figures(
 ) -> HeadFigures:
     policy, table = manifest.judging[head]
     windows = {"h_max_s": table.h_max_s, "h_min_s": table.h_min_s}
-    devices = [_observed(one, head, manifest, truth) for one in played]
+    devices = [observed(one, head, manifest, truth.t_fail_s[one.device]) for one in played]
     fleet = [_less_told(one, truth.faults_of(one.device), table.h_max_s) for one in devices]
     age_s = choose_age(manifest.lives_s, manifest.unfailed_s, judged.budget, **windows).threshold
     faults = None
@@ -225,14 +225,13 @@ def _figures(
     )
 
 
-def _observed(played: PlayedDevice, head: AlertHead, manifest: Manifest, truth: Truth) -> ObservedDevice:
+def observed(played: PlayedDevice, head: AlertHead, manifest: Manifest, t_fail_s: float | None) -> ObservedDevice:
     """The device from the first row on of which the head says something: it can give no alarm while it learns."""
     is_ready = judged_heads(manifest)[head].is_ready
     ready = np.ones(len(played.t_ns), np.bool_) if is_ready is None else is_ready(played.outputs[head])
     first = int(ready.argmax()) if ready.any() else len(ready) - 1
     spells = spells_of([event for event in played.events if event.head == head])
-    t_s, t_fail_s = played.t_ns[first:] / 1e9, truth.t_fail_s[played.device]
-    return observed_device(played.device, t_s, manifest.cadence.every_s, t_fail_s, spells)
+    return observed_device(played.device, played.t_ns[first:] / 1e9, manifest.cadence.every_s, t_fail_s, spells)
 
 
 def _less_told(device: ObservedDevice, faults: Float64, h_max_s: float) -> ObservedDevice:

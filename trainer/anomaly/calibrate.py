@@ -10,8 +10,6 @@ import numpy as np
 
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import ThresholdTable
-from agent.replay.inline import PlayedDevice
-from agent.words import Quality
 from trainer.anomaly.charts import ChartSpec
 from trainer.anomaly.own_normal import quiet_rows
 from trainer.config import Config
@@ -19,10 +17,9 @@ from trainer.data.history import Float64, History, normal_rows
 from trainer.evaluation.incidents import incidents_as_text, without_incidents
 from trainer.evaluation.interval_table import interval_table
 from trainer.evaluation.normal_table import normal_table
-from trainer.evaluation.playback import play
-from trainer.evaluation.threshold_sweep import Rules, table_at, thresholds_of_scores
+from trainer.evaluation.playback import NEVER, play
+from trainer.evaluation.threshold_sweep import Rules, judged_scores, table_at, thresholds_of_scores
 
-NOTHING_RAISES = 1e30
 BEYOND = (1.05, 1.25, 1.5, 2.0, 4.0)
 """Thresholds above the highest score of normal time, as multiples of it: an alert there was never seen."""
 
@@ -30,10 +27,12 @@ BEYOND = (1.05, 1.25, 1.5, 2.0, 4.0)
 def anomaly_table(bundle: Bundle, histories: Sequence[History], config: Config) -> tuple[ThresholdTable, str]:
     """Play `histories` once, and judge at thresholds that follow their scores; also what to say of it, if anything."""
     assert bundle.manifest.anomaly is not None
-    played = play(bundle, bundle.model, histories, NOTHING_RAISES)
-    pairs = [since_learnt(history, scores_of(one)) for history, one in zip(histories, played, strict=True)]
+    played, rules = play(bundle, bundle.model, histories, NEVER), rules_of_anomaly(bundle, config)
+    pairs = [
+        since_learnt(history, judged_scores(one, "anomaly", rules.policy))
+        for history, one in zip(histories, played, strict=True)
+    ]
     kept, scores = zip(*[(history, score) for history, score in pairs if len(score)], strict=True)
-    rules = rules_of_anomaly(bundle, config)
     if any(history.failed for history in kept):
         table = failure_table(scores, kept, rules)
         if table.failures:
@@ -61,12 +60,6 @@ def rules_of_anomaly(bundle: Bundle, config: Config) -> Rules:
     assert bundle.manifest.anomaly is not None
     every_s, h_min_s = bundle.manifest.cadence.every_s, config.judge.h_min
     return Rules(bundle.manifest.anomaly.policy, every_s, config.anomaly_h_max, h_min_s, config.anomaly.thresholds)
-
-
-def scores_of(played: PlayedDevice) -> Float64:
-    """float64 [T]: the anomaly, NaN for a row that the judge does not count and while the head warms up."""
-    anomaly = played.outputs["anomaly"][:, 0]
-    return np.where((played.quality == Quality.OK) & (anomaly >= 0), anomaly, np.nan).astype(np.float64)
 
 
 def since_learnt(history: History, scores: Float64) -> tuple[History, Float64]:

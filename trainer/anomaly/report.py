@@ -2,12 +2,12 @@
 
 from agent.bundle.file import Bundle
 from agent.judge.threshold import choose, default_budget, parse_budget
-from trainer.anomaly.calibrate import NOTHING_RAISES, rules_of_anomaly, scores_of, since_learnt
+from trainer.anomaly.calibrate import rules_of_anomaly, since_learnt
 from trainer.anomaly.learn import Learnt
 from trainer.config import Config
 from trainer.data.split import Parts
-from trainer.evaluation.playback import play
-from trainer.evaluation.threshold_sweep import table_at
+from trainer.evaluation.playback import NEVER, play
+from trainer.evaluation.threshold_sweep import judged_scores, table_at
 
 
 def anomaly_report(bundle: Bundle, head: Learnt, parts: Parts, config: Config) -> dict[str, object]:
@@ -30,12 +30,14 @@ def held_out(bundle: Bundle, parts: Parts, config: Config) -> dict[str, object]:
     chosen = choose(
         bundle.manifest.anomaly.thresholds, parse_budget(default_budget(bundle.manifest.time_unit), fleet_size=0)
     )
-    played = play(bundle, bundle.model, parts.play, NOTHING_RAISES)
-    pairs = [since_learnt(history, scores_of(one)) for history, one in zip(parts.play, played, strict=True)]
+    played, rules = play(bundle, bundle.model, parts.play, NEVER), rules_of_anomaly(bundle, config)
+    pairs = [
+        since_learnt(history, judged_scores(one, "anomaly", rules.policy))
+        for history, one in zip(parts.play, played, strict=True)
+    ]
     kept = [(history, scores) for history, scores in pairs if len(scores)]
     if not kept:
         return {"devices": 0}
-    rules = rules_of_anomaly(bundle, config)
     table = table_at([chosen.threshold], [scores for _, scores in kept], [history for history, _ in kept], rules)
     row = table.rows[0]
     return {

@@ -21,7 +21,7 @@ from trainer.data.history import History
 from trainer.data.plural import plural
 from trainer.evaluation.labelled_table import Observed, is_refuted, merged, observe
 from trainer.evaluation.playback import NEVER, play
-from trainer.evaluation.threshold_sweep import Rules, judged_scores
+from trainer.evaluation.threshold_sweep import judged_scores, rules_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,6 @@ def adapt(
         History(one.device, one.t_s, one.x, None, one.t_ns, machine=one.device.partition("~")[0])
         for one in recordings.devices
     ]
-    n_other_heads = sum(span.head != "risk" for span in alerts)
-    alerts = [span for span in alerts if span.head == "risk"]  # a replay gives the scores of no other head
     spans, n_elsewhere = _by_head(alerts, histories, unlabelled_is_bad=unlabelled_is_bad)
     if not spans:
         what = f"holds no row of the time of any of the {len(alerts)} alerts in {labels}"
@@ -92,7 +90,6 @@ def adapt(
         if head in spans
     }
     left_out = {f"of {name}": n for name, n in others.items()}
-    left_out |= {"of heads whose tables stay as they are": n_other_heads} if n_other_heads else {}
     left_out |= {"not in the recording, or in more than one life": n_elsewhere} if n_elsewhere else {}
     adapted = Adapted(out / _file_name(manifest), allowed.text, heads, left_out, recordings.doubts)
     _write(bundle, adapted, out)
@@ -125,8 +122,8 @@ def _adapt_head(
     """Raises DataRefused when no row of the recording was judged."""
     played, histories = recording
     policy, table = manifest.judging[head]
-    rules = Rules(policy, manifest.cadence.every_s, table.h_max_s, table.h_min_s, len(table.rows))
-    observed = observe(table, rules, [judged_scores(one, policy) for one in played], histories, spans)
+    rules = rules_of(manifest, head)
+    observed = observe(table, rules, [judged_scores(one, head, policy) for one in played], histories, spans)
     if not observed.exposure_s:
         what = "no row of the recording is judged outside of alerts that were right or have no label"
         raise DataRefused(head, what, next_step="Record for longer: nothing is known of what false alarms cost.")

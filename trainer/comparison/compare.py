@@ -9,15 +9,14 @@ import numpy as np
 from tqdm import tqdm
 
 from agent.bundle.file import Bundle
-from agent.bundle.manifest import JudgePolicy, Manifest
+from agent.bundle.manifest import Manifest
 from agent.errors import ConfigurationRefused, DataRefused
 from agent.judge.threshold import Budget, choose, default_budget, parse_budget
 from agent.near import nearest
-from agent.replay.inline import PlayedDevice
 from agent.score.age_only import choose_age, warned_by_age
 from agent.score.early_warning import observed_device
 from agent.score.time_unit import Unit, unit_of
-from agent.words import AlertHead, FirstSeen, Quality
+from agent.words import AlertHead, FirstSeen
 from trainer.baselines.methods import BASELINES
 from trainer.baselines.scorer import Scorer, Task
 from trainer.baselines.tune import tuned
@@ -27,7 +26,7 @@ from trainer.config import Config
 from trainer.data.dataset import histories_of, parts_of
 from trainer.data.history import Float64, History, digest_of
 from trainer.evaluation.playback import NEVER, play
-from trainer.evaluation.threshold_sweep import Rules, alerts_at, judged_scores
+from trainer.evaluation.threshold_sweep import Rules, alerts_at, judged_scores, rules_of
 
 AGE = "age"
 METHODS = (*BASELINES, AGE)
@@ -146,7 +145,7 @@ def devices_of(bundles: Sequence[Bundle], data: Path | None, budget: str, first_
         raise ConfigurationRefused("--budget", str(error), next_step="Give one of these forms.") from error
     return Devices(
         manifest,
-        rules_of_head(manifest, next(iter(manifest.judging))),
+        rules_of(manifest, next(iter(manifest.judging))),
         (*parts.fit, *parts.calibrate),
         parts.play,
         allowed,
@@ -154,30 +153,16 @@ def devices_of(bundles: Sequence[Bundle], data: Path | None, budget: str, first_
     )
 
 
-def rules_of_head(manifest: Manifest, head: AlertHead) -> Rules:
-    """The rules that one head of a bundle is judged by."""
-    policy, table = manifest.judging[head]
-    return Rules(policy, manifest.cadence.every_s, table.h_max_s, table.h_min_s, len(table.rows))
-
-
 def bundle_trial(bundle: Bundle, head: AlertHead, devices: Devices) -> Trial:
     """One head of a bundle, at the threshold that the budget chooses from the bundle's own table."""
     policy, table = bundle.manifest.judging[head]
     chosen = choose(table, devices.budget)
     played = play(bundle, bundle.model, devices.played, NEVER, first_seen=devices.first_seen)
-    scores = [head_scores(one, head, policy) for one in played]
-    rules = rules_of_head(bundle.manifest, head)
+    scores = [judged_scores(one, head, policy) for one in played]
+    rules = rules_of(bundle.manifest, head)
     (fleet,) = alerts_at([chosen.threshold], scores, devices.played, rules)
     n_at_equal = n_detected_at_equal(scores, devices.played, rules, devices.budget)
     return replace(trial_of(chosen, fleet, devices.played, rules, devices.starts_s), n_at_equal=n_at_equal)
-
-
-def head_scores(played: PlayedDevice, head: AlertHead, policy: JudgePolicy) -> Float64:
-    """float64 [T]: what the judge compares, NaN for a row that it does not count, and while `anomaly` learns."""
-    if head == "risk":
-        return judged_scores(played, policy)
-    anomaly = played.outputs["anomaly"][:, 0]
-    return np.where((played.quality == Quality.OK) & (anomaly >= 0), anomaly, np.nan).astype(np.float64)
 
 
 def method_trials(name: str, devices: Devices, seeds: int) -> Iterator[Trial]:

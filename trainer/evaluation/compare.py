@@ -16,12 +16,20 @@ from agent.judge.threshold import Budget, Chosen, choose
 from agent.replay.inline import PlayedDevice
 from agent.score.age_only import choose_age, warned_by_age
 from agent.score.early_warning import EarlyWarning, ObservedDevice, observed_device
+from agent.words import AlertHead
 from trainer.baselines import IN_USE
 from trainer.baselines.scorer import Baseline, Scorer, Task
 from trainer.baselines.tune import tuned
 from trainer.data.history import History
 from trainer.evaluation.playback import fleet_of
-from trainer.evaluation.threshold_sweep import alerts_at, early_warning, mean_lead_at_budget, rules_of, table_over
+from trainer.evaluation.threshold_sweep import (
+    Rules,
+    alerts_at,
+    early_warning,
+    mean_lead_at_budget,
+    rules_of,
+    table_over,
+)
 
 AGE = "age"
 RIVALS = (*IN_USE, AGE)
@@ -43,25 +51,36 @@ class MethodResult:
 
 
 def bundle_result(
-    manifest: Manifest, chosen: Chosen, played: Sequence[PlayedDevice], histories: Sequence[History]
+    manifest: Manifest,
+    chosen: Chosen,
+    played: Sequence[PlayedDevice],
+    histories: Sequence[History],
+    head: AlertHead = "risk",
 ) -> MethodResult:
-    """A bundle's own result: `played` are the `histories` as its graph scored them at the chosen threshold."""
-    fleet = fleet_of(manifest, played, histories)
-    return MethodResult(chosen, fleet, early_warning(fleet, rules_of(manifest)))
+    """A bundle's own result for one head: `played` are the `histories` as its graph scored them at the threshold."""
+    fleet = fleet_of(manifest, played, histories, head)
+    return MethodResult(chosen, fleet, early_warning(fleet, rules_of(manifest, head)))
 
 
 def rival_result(
-    name: str, manifest: Manifest, tuning: Sequence[History], played: Sequence[History], budget: Budget
+    name: str,
+    manifest: Manifest,
+    tuning: Sequence[History],
+    played: Sequence[History],
+    budget: Budget,
+    head: AlertHead = "risk",
 ) -> MethodResult:
-    """One of RIVALS: fitted to `tuning`, the devices that the bundle was fitted and calibrated on, and played."""
+    """One of RIVALS: fitted to `tuning`, the devices that the bundle was fitted and calibrated on, and played under the
+    rules of a head.
+    """
+    rules = rules_of(manifest, head)
     if name == AGE:
-        return age_result(manifest, played, budget)
-    return baseline_result(IN_USE[name], manifest, tuning, played, budget)
+        return age_result(manifest, rules, played, budget)
+    return baseline_result(IN_USE[name], rules, tuning, played, budget)
 
 
-def age_result(manifest: Manifest, played: Sequence[History], budget: Budget) -> MethodResult:
+def age_result(manifest: Manifest, rules: Rules, played: Sequence[History], budget: Budget) -> MethodResult:
     """The calendar of `agent/score/age_only.py`; it knows of the other devices what the manifest does: their lives."""
-    rules = rules_of(manifest)
     windows = {"h_max_s": rules.h_max_s, "h_min_s": rules.h_min_s}
     chosen = choose_age(manifest.lives_s, manifest.unfailed_s, budget, **windows)
     devices = [observed_device(history.device, history.t_s, rules.every_s, history.t_fail, ()) for history in played]
@@ -71,7 +90,7 @@ def age_result(manifest: Manifest, played: Sequence[History], budget: Budget) ->
 
 def baseline_result(
     baseline: Baseline,
-    manifest: Manifest,
+    rules: Rules,
     tuning: Sequence[History],
     played: Sequence[History],
     budget: Budget,
@@ -83,7 +102,6 @@ def baseline_result(
 
     knows_age  are all histories those of devices known to be new? Raises DataRefused where it cannot be fitted.
     """
-    rules = rules_of(manifest)
 
     def objective(scorer: Scorer) -> float:
         return mean_lead_at_budget([scorer.score(history) for history in tuning], tuning, rules, budget)

@@ -4,9 +4,10 @@ int8 and fp32 go the same way; the baselines learn from the bundle's own fit and
 judge. The test set, where there is one, is read here and nowhere else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,8 +16,9 @@ from agent.bundle.file import Bundle
 from agent.errors import ConfigurationRefused, DataRefused
 from agent.judge.threshold import Judged, choose, default_budget, parse_budget
 from agent.replay.inline import PlayedDevice
-from agent.replay.result import Replay, Truth, assess
+from agent.replay.result import Replay, Truth, assess, by_head
 from agent.score.time_unit import Unit, unit_of
+from agent.words import AlertHead
 from trainer.config import Config
 from trainer.data.dataset import histories_of, parts_of
 from trainer.data.history import Float64, History, digest_of, failure_time
@@ -27,6 +29,7 @@ from trainer.evaluation.playback import NEVER, play
 from trainer.evaluation.stream_starts import StreamStart, left_out, stream_starts
 
 FORMS = ("int8", "fp32")
+NO_FAILURE = "nothing failed that its threshold could be chosen on; `forewarn-train compare` chooses it as the bundle's"
 
 
 class LastRows(msgspec.Struct, frozen=True):
@@ -49,8 +52,10 @@ class LastRows(msgspec.Struct, frozen=True):
 class Evaluation:
     """Everything `forewarn-train evaluate` prints, int8 and fp32 by name.
 
+    A bundle without risk has no `test`, `held_out` and `starts`, which are of the remaining life.
+
     test      of engines known to be new, as these are; by part of the data set, then by form; {} without a test set
-    compared  "lstm" (int8) and each of RIVALS at the same budget
+    compared  "lstm" (the first head, int8), other heads and each of RIVALS at the same budget
     left_out  those of RIVALS that cannot be fitted to these devices, and why
     """
 
@@ -72,16 +77,11 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
     Raises DataRefused for data that the bundle was not made from, ConfigurationRefused for a budget that is none.
     """
     manifest = bundle.manifest
-    if manifest.risk is None:
-        what = "has no head risk, and evaluate measures risk and remaining life"
-        next_step = "`forewarn replay` measures its alerts; its report.json has those of its held-out devices."
-        raise ConfigurationRefused("--bundle", what, next_step=next_step)
     config = Config.model_validate_json(manifest.created_from.config)
     recorded = histories_of(config, data)
     if digest_of(recorded) != manifest.created_from.data_sha256:
         what = f"is not the data that {manifest.name} {manifest.version} was made from"
         raise DataRefused(data or "data", what, next_step="Its play devices would not be the ones it has never seen.")
-    tests = config.data.read_tests(config.channels, data)
     parts = parts_of(config, recorded)
     order = {history.owner: place for place, history in enumerate(recorded)}  # that of the files, as ever
     kept = sorted(parts.play, key=lambda history: order[history.owner])
@@ -91,29 +91,63 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
     except ValueError as error:
         raise ConfigurationRefused("--budget", str(error), next_step="Give one of these forms.") from error
     judged = {head: Judged(allowed, choose(of.thresholds, allowed)) for head, of in manifest.judging.items()}
-    chosen = judged["risk"].chosen
-    truth = Truth({history.device: history.t_fail for history in kept})
+    thresholds = {head: one.chosen.threshold for head, one in judged.items()}
     models = {"int8": bundle.model, "fp32": bundle.model_fp32}
-    played = {form: play(bundle, models[form], kept, chosen.threshold) for form in FORMS}
-    compared = {"lstm": bundle_result(manifest, chosen, played["int8"], kept)}
-    unfit: dict[str, str] = {}
-    for name in RIVALS if baselines else ():
-        try:
-            compared[name] = rival_result(name, manifest, tuning, kept, allowed)
-        except DataRefused as error:
-            unfit[name] = error.what
+    played = {form: play(bundle, models[form], kept, thresholds) for form in FORMS}
+    compared, unfit = compared_with(bundle, played["int8"], Devices(tuning, kept, judged), baselines=baselines)
+    has_risk = manifest.risk is not None
+    tests = config.data.read_tests(config.channels, data) if has_risk else {}
     return Evaluation(
         name=f"{manifest.name} {manifest.version}",
         unit=unit_of(manifest),
         cap_s=config.rul.cap,
         bytes={form: len(models[form]) for form in FORMS},
         test={part: {form: tested(bundle, models[form], test) for form in FORMS} for part, test in tests.items()},
-        held_out={form: figures(played[form], kept, manifest) for form in FORMS},
-        replay={form: assess(bundle, "inline", judged, played[form], truth) for form in FORMS},
-        starts=stream_starts(bundle, kept, chosen.threshold),
+        held_out={form: figures(played[form], kept, manifest) for form in FORMS} if has_risk else {},
+        replay={form: assess(bundle, "inline", judged, played[form], truth_of(kept)) for form in FORMS},
+        starts=stream_starts(bundle, kept, thresholds["risk"]) if has_risk else (),
         compared=compared,
         left_out=unfit,
     )
+
+
+class Devices(NamedTuple):
+    """Those that a method learns from, those that are played, and what is chosen for each head."""
+
+    tuning: Sequence[History]
+    kept: Sequence[History]
+    judged: Mapping[AlertHead, Judged]
+
+
+def compared_with(
+    bundle: Bundle, played: Sequence[PlayedDevice], devices: Devices, *, baselines: bool
+) -> tuple[dict[str, MethodResult], dict[str, str]]:
+    """The first head as "lstm" and others by their name, then RIVALS under the first one's rules; and who is left out,
+    and why.
+    """
+    first = next(iter(devices.judged))
+    compared = {
+        "lstm" if head == first else head: bundle_result(bundle.manifest, one.chosen, played, devices.kept, head)
+        for head, one in devices.judged.items()
+    }
+    unfit: dict[str, str] = {}
+    for name in RIVALS if baselines else ():
+        try:
+            if not any(history.failed for history in devices.tuning):
+                raise DataRefused(name, NO_FAILURE, next_step="")
+            budget = devices.judged[first].budget
+            compared[name] = rival_result(name, bundle.manifest, devices.tuning, devices.kept, budget, first)
+        except DataRefused as error:
+            unfit[name] = error.what
+    return compared, unfit
+
+
+def truth_of(histories: Sequence[History]) -> Truth:
+    """What is known of the devices; fault intervals where one of them has any."""
+    t_fail_s = {history.device: history.t_fail for history in histories}
+    if not any(len(history.faults) for history in histories):
+        return Truth(t_fail_s)
+    return Truth(t_fail_s, {one.device: np.minimum(one.faults, one.t_s[-1]) for one in histories})
 
 
 def tested(bundle: Bundle, model: bytes, test: Sequence[History]) -> LastRows:
@@ -149,7 +183,8 @@ def nasa_score(error: Float64) -> float:
 
 def as_json(evaluation: Evaluation) -> bytes:
     """The figures under stable names; `test` is empty where there is no test set."""
-    replay = evaluation.replay["int8"]
+    views = {form: by_head(replay) for form, replay in evaluation.replay.items()}
+    first, *others = views["int8"]
     content = {
         "bundle": evaluation.name,
         "test": evaluation.test,
@@ -157,16 +192,24 @@ def as_json(evaluation: Evaluation) -> bytes:
         "held_out": evaluation.held_out,
         "beginnings": evaluation.starts,
         "unseen_rows_left_out": left_out(evaluation.starts),
-        "early_warning": {
-            "limit": replay.limit,
-            **msgspec.to_builtins(replay.early_warning),
-            "fp32": evaluation.replay["fp32"].early_warning,
-            "age_only": replay.age_only,
-        },
+        "early_warning": warnings_as_json(views["int8"][first], views["fp32"][first]),
+        "other_heads": {head: warnings_as_json(views["int8"][head], views["fp32"][head]) for head in others},
         "compared": {name: compared_as_json(one) for name, one in evaluation.compared.items()},
         "left_out": evaluation.left_out,
     }
     return msgspec.json.format(msgspec.json.encode(content)) + b"\n"
+
+
+def warnings_as_json(int8: Replay, fp32: Replay) -> dict[str, object]:
+    """The alerts of one head, by both graphs."""
+    return {
+        "head": int8.head,
+        "limit": int8.limit,
+        **msgspec.to_builtins(int8.early_warning),
+        "fp32": fp32.early_warning,
+        "age_only": int8.age_only,
+        "fault_intervals": int8.fault_intervals,
+    }
 
 
 def compared_as_json(result: MethodResult) -> dict[str, object]:

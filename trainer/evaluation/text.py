@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from agent.bundle.manifest import Manifest
 from agent.judge.threshold import choose, default_budget, parse_budget, verdict
+from agent.replay.result import Replay, by_head
+from agent.replay.wording import faults_text
 from agent.score.early_warning import EarlyWarning, Interval
 from agent.score.time_unit import Unit, unit_of
 from trainer.data.plural import plural
@@ -63,37 +65,58 @@ def budget_line(manifest: Manifest, budget: str) -> str:
 
 def as_text(evaluation: Evaluation) -> str:
     """The figures of `evaluate` as tables for a terminal."""
-    kept, replay, unit = evaluation.held_out["int8"], evaluation.replay["int8"], evaluation.unit
+    unit, budget = evaluation.unit, evaluation.replay["int8"].limit.budget
+    lines = [*last_rows_as_text(evaluation), *held_out_as_text(evaluation)]
+    for int8, fp32 in zip(*(by_head(evaluation.replay[form]).values() for form in FORMS), strict=True):
+        lines += alerts_as_text(int8, fp32, unit)
+    if evaluation.starts:
+        lines += [
+            f"\nhowever a stream begins, int8; rows at most {unit.text(NEAR * evaluation.cap_s)} before the failure",
+            *starts_as_text(evaluation),
+            *left_out_as_text(evaluation),
+        ]
+    lines += [
+        f"\nbeside what a plant has without it, at {budget} on the same devices",
+        *warnings_as_text({name: one.early_warning for name, one in evaluation.compared.items()}, unit),
+        *(f"{name} is left out: {why}" for name, why in evaluation.left_out.items()),
+    ]
+    return "\n".join(lines)
+
+
+def held_out_as_text(evaluation: Evaluation) -> list[str]:
+    """Risk and remaining life over all rows of the held-out devices; of a bundle without them the size alone."""
+    unit, size = evaluation.unit, ("bytes of the model", *(f"{evaluation.bytes[form]:,}" for form in FORMS))
+    if not evaluation.held_out:
+        return [evaluation.name, *table([("", *FORMS), size])]
     held_out = [evaluation.held_out[form] for form in FORMS]
-    figures = [
+    rows = [
         (f"RMSE of the remaining life, {unit.plural}", *(f"{unit.of(one.rmse_s):.2f}" for one in held_out)),
         ("  of the best constant", *(f"{unit.of(one.rmse_of_constant_s):.2f}" for one in held_out)),
         *coverage_as_rows([one.interval for one in held_out], unit),
     ]
     for both in zip(*(one.horizons for one in held_out), strict=True):
-        figures += horizon_as_rows(both, unit)
-    figures.append(("bytes of the model", *(f"{evaluation.bytes[form]:,}" for form in FORMS)))
-    forms = {form: evaluation.replay[form].early_warning for form in FORMS}
-    forms[f"age only, {unit.text(replay.age_only.age_s)}"] = replay.age_only.early_warning
-    limit = replay.limit
+        rows += horizon_as_rows(both, unit)
+    kept = held_out[0]
+    return [
+        f"{evaluation.name}: all rows of {plural(kept.n_devices, 'held-out device')}",
+        *table([("", *FORMS), *rows, size]),
+        *([WORSE] if kept.rmse_s > kept.rmse_of_constant_s else []),
+    ]
+
+
+def alerts_as_text(int8: Replay, fp32: Replay, unit: Unit) -> list[str]:
+    """What the alerts of one head were worth, and what its threshold was chosen from."""
+    forms = {"int8": int8.early_warning, "fp32": fp32.early_warning}
+    forms[f"age only, {unit.text(int8.age_only.age_s)}"] = int8.age_only.early_warning
+    limit, faults = int8.limit, int8.fault_intervals
     doubt = "extrapolated" if limit.extrapolated else "calibrated"
-    return "\n".join(
-        [
-            *last_rows_as_text(evaluation),
-            f"{evaluation.name}: all rows of {plural(kept.n_devices, 'held-out device')}",
-            *table([("", *FORMS), *figures]),
-            *([WORSE] if kept.rmse_s > kept.rmse_of_constant_s else []),
-            f"\nearly warning on the same devices at {limit.budget} ({doubt}), threshold {limit.threshold:.4f}",
-            limit.verdict,
-            *warnings_as_text(forms, unit),
-            f"\nhowever a stream begins, int8; rows at most {unit.text(NEAR * evaluation.cap_s)} before the failure",
-            *starts_as_text(evaluation),
-            *left_out_as_text(evaluation),
-            f"\nbeside what a plant has without it, at {limit.budget} on the same devices",
-            *warnings_as_text({name: one.early_warning for name, one in evaluation.compared.items()}, unit),
-            *(f"{name} is left out: {why}" for name, why in evaluation.left_out.items()),
-        ]
-    )
+    of_head = "early warning" if int8.head == "risk" else f"early warning by {int8.head}"
+    return [
+        f"\n{of_head} on the same devices at {limit.budget} ({doubt}), threshold {limit.threshold:.4f}",
+        limit.verdict,
+        *([faults_text(faults, unit)] if faults is not None else []),
+        *(warnings_as_text(forms, unit) if int8.early_warning.failures or faults is None else []),
+    ]
 
 
 def last_rows_as_text(evaluation: Evaluation) -> list[str]:

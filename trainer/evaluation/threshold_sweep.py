@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.bundle.file import Bundle
+from agent.bundle.heads import HEADS
 from agent.bundle.manifest import JudgePolicy, Manifest, ThresholdRow, ThresholdTable
 from agent.judge.evidence import Evidence, judge
 from agent.judge.threshold import ROUNDING, Basis, Budget, choose
 from agent.replay.inline import PlayedDevice
 from agent.score.early_warning import EarlyWarning, ObservedDevice, Spell, measure, observed_device
-from agent.words import Quality
+from agent.words import AlertHead, Quality
 from trainer.data.history import Float64, History
 from trainer.evaluation.playback import NEVER, play
 
@@ -44,12 +45,10 @@ class Rules:
     n_thresholds: int
 
 
-def rules_of(manifest: Manifest) -> Rules:
-    """The rules that a bundle was measured by."""
-    table = manifest.judging["risk"].thresholds
-    return Rules(
-        manifest.judging["risk"].policy, manifest.cadence.every_s, table.h_max_s, table.h_min_s, len(table.rows)
-    )
+def rules_of(manifest: Manifest, head: AlertHead = "risk") -> Rules:
+    """The rules that a head of a bundle was measured by."""
+    policy, table = manifest.judging[head]
+    return Rules(policy, manifest.cadence.every_s, table.h_max_s, table.h_min_s, len(table.rows))
 
 
 def early_warning(fleet: Sequence[ObservedDevice], rules: Rules) -> EarlyWarning:
@@ -60,7 +59,7 @@ def early_warning(fleet: Sequence[ObservedDevice], rules: Rules) -> EarlyWarning
 def threshold_table(bundle: Bundle, histories: Sequence[History], n: int) -> ThresholdTable:
     """Play `histories` through the core once, and judge at n thresholds under the bundle's policy and windows."""
     played = play(bundle, bundle.model, histories, NEVER)
-    scores = [judged_scores(one, bundle.manifest.judging["risk"].policy) for one in played]
+    scores = [judged_scores(one, "risk", bundle.manifest.judging["risk"].policy) for one in played]
     return table_at(thresholds_even_in_log_odds(n), scores, histories, rules_of(bundle.manifest))
 
 
@@ -108,10 +107,16 @@ def table_of(
     )
 
 
-def judged_scores(played: PlayedDevice, policy: JudgePolicy) -> Float64:
-    """float64 [T]: the risk that the judge compares, NaN for a row that it does not count (law 4)."""
-    is_ok = played.quality == Quality.OK
-    return np.where(is_ok, played.risk[:, policy.horizon], np.nan).astype(np.float64)
+def judged_scores(played: PlayedDevice, head: AlertHead, policy: JudgePolicy) -> Float64:
+    """float64 [T]: what the judge compares of a head, NaN for a row that it does not count (law 4), be it that the head
+    still warms up.
+    """
+    output, judged = played.outputs[head], HEADS[head].judged
+    assert judged is not None
+    counts = played.quality == Quality.OK
+    if judged.is_ready is not None:
+        counts &= judged.is_ready(output)
+    return np.where(counts, judged.value(output, policy), np.nan).astype(np.float64)
 
 
 def thresholds_even_in_log_odds(n: int) -> list[float]:

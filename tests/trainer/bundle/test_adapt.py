@@ -15,6 +15,7 @@ from agent.label_alerts import COLUMNS
 from agent.replay.recorded import read_recorded
 from agent.score.early_warning import n_false_alarms, spells_of
 from tests.bundles import write_small_bundle
+from tests.small_anomaly import LEARNING, anomaly_manifest
 from tests.small_bundle import CHANNELS, small_manifest
 from tests.streams import life
 from trainer.bundle.adapt import adapt
@@ -167,6 +168,41 @@ def test_the_command_says_before_and_after_in_words(folder):
 def test_labels_of_another_bundle_device_or_form_are_refused(folder, changes, why):
     with pytest.raises(DataRefused, match=why):
         adapted(folder, write_labels(folder, ["bad"] * 3, **changes))
+
+
+def test_the_table_of_the_head_anomaly_is_adapted_as_that_of_risk_is(folder, tmp_path):
+    """Its scores are the head's own: held against whole plays at each threshold, from the first row that is learnt."""
+    path = write_small_bundle(tmp_path / "alone-1.0.0.fwb", anomaly_manifest())
+    bundle = file.read(path)
+    recorded = read_recorded([str(folder / "rows.csv")], bundle.manifest).devices
+    histories = [History(one.device, one.t_s, one.x, None, one.t_ns) for one in recorded]
+    labels = tmp_path / "labels.csv"
+    with labels.open("w", newline="") as out:
+        writer = csv.DictWriter(out, COLUMNS, restval="")
+        writer.writeheader()
+        for number, device in enumerate(play(bundle, bundle.model, histories, 4.0)):
+            for place, spell in enumerate(spells_of(device.events)):
+                row = {
+                    "alert": f"{number:030x}{place:02x}", "device": device.device, "head": "anomaly",
+                    "bundle": "alone", "version": "1.0.0", "digest": bundle.digest, "raised": spell.raised_s,
+                    "cleared": "" if spell.cleared_s == float("inf") else spell.cleared_s,
+                    "label": "bad", "at": "2026-11-28T06:30:00Z",
+                }  # fmt: skip
+                writer.writerow(row)
+    done = adapt(path, labels, [str(folder / "rows.csv")], tmp_path / "out")
+    before, after = bundle.manifest.anomaly, file.read(done.path).manifest.anomaly
+    observed = done.heads["anomaly"].observed
+    for place, row in enumerate(before.thresholds.rows):
+        n_false = sum(
+            n_false_alarms(min(spell.cleared_s, history.t_s[-1]) - spell.raised_s, before.thresholds.h_max_s)
+            for history, one in zip(histories, play(bundle, bundle.model, histories, row.threshold), strict=True)
+            for spell in spells_of(one.events)
+        )
+        assert observed.false_alarms[place] == n_false > 0
+    assert observed.exposure_s == sum(len(history.t_s) - LEARNING for history in histories)
+    assert done.left_out == {}
+    assert after.thresholds == done.heads["anomaly"].table != before.thresholds
+    assert (after.charts, after.policy) == (before.charts, before.policy)
 
 
 def test_of_two_labels_the_later_counts_wherever_it_stands_in_the_table(folder):

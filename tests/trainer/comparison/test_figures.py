@@ -13,7 +13,6 @@ from agent.replay.inline import PlayedDevice
 from agent.score.early_warning import ObservedDevice, Spell
 from agent.words import Quality
 from tests.trainer.fleet import fleet
-from trainer.comparison.compare import head_scores
 from trainer.comparison.figures import figures_of
 from trainer.comparison.trial import (
     Outcome,
@@ -25,7 +24,7 @@ from trainer.comparison.trial import (
     trial_of,
 )
 from trainer.data.history import Float64, History
-from trainer.evaluation.threshold_sweep import Rules
+from trainer.evaluation.threshold_sweep import Rules, judged_scores
 
 POLICY = JudgePolicy(horizon=0, m=1, n=1, clear_ratio=0.8, clear_after_s=3.0, severity_risk=0.5)
 RULES = Rules(POLICY, every_s=1.0, h_max_s=20.0, h_min_s=2.0, n_thresholds=20)
@@ -88,8 +87,8 @@ def test_rows_that_a_head_does_not_judge_say_nothing() -> None:
     t_ns, quality = np.arange(4), np.array([Quality.OK, Quality.OK, Quality.GAP, Quality.OK], np.uint8)
     outputs = {"risk": np.float32([[0.1], [0.2], [0.3], [0.4]]), "anomaly": np.float32([[-2], [0.5], [3], [2]])}
     played = PlayedDevice("d1", t_ns, quality, outputs, ())
-    np.testing.assert_array_equal(head_scores(played, "anomaly", POLICY), [np.nan, 0.5, np.nan, 2])
-    np.testing.assert_array_equal(head_scores(played, "risk", POLICY), np.float32([0.1, 0.2, np.nan, 0.4]))
+    np.testing.assert_array_equal(judged_scores(played, "anomaly", POLICY), [np.nan, 0.5, np.nan, 2])
+    np.testing.assert_array_equal(judged_scores(played, "risk", POLICY), np.float32([0.1, 0.2, np.nan, 0.4]))
 
 
 def test_at_an_equal_real_rate_the_best_threshold_counts_whatever_was_chosen_before() -> None:

@@ -36,7 +36,7 @@ def test_a_threshold_keeps_to_the_budget_on_the_devices_it_was_chosen_on(name: s
     known, played = fleet()[:10], fleet()[10:]
     for text in ("1 per 2000 cycles", "1 per 50 cycles"):
         budget = parse_budget(text, fleet_size=0)
-        found = baseline_result(BASELINES[name], fleet_manifest(), known, played, budget)
+        found = baseline_result(BASELINES[name], rules_of(fleet_manifest()), known, played, budget)
         assert found.chosen.rate_per_s <= budget.rate_per_s
         assert [one.device for one in found.fleet] == [one.device for one in played]
         assert found.early_warning == early_warning(found.fleet, rules_of(fleet_manifest()))
@@ -56,7 +56,7 @@ def test_a_parameter_is_tuned_by_the_mean_lead_at_the_budget() -> None:
 
     budget = parse_budget("1 per 1000 cycles", fleet_size=0)
     given = Baseline(candidates, score="", after="", tuned="")
-    found = baseline_result(given, fleet_manifest(), engines[:4], engines[4:], budget)
+    found = baseline_result(given, rules_of(fleet_manifest()), engines[:4], engines[4:], budget)
     assert told == [(1.0, 20.0, 10.0, 0.0)] * 2, "with the fleet's scale, and with each device's own"
     assert (found.setting, found.n_tried) == ("step", 4)
     assert (found.early_warning.strict.detected, found.early_warning.strict.mean_lead_s) == (2, 10.0)
@@ -68,7 +68,7 @@ def test_nothing_is_learnt_of_the_played_devices(name: str) -> None:
     """The threshold is the same whatever is played."""
     budget = parse_budget("1 per 100 cycles", fleet_size=0)
     first, second = (
-        baseline_result(BASELINES[name], fleet_manifest(), fleet()[:10], played, budget)
+        baseline_result(BASELINES[name], rules_of(fleet_manifest()), fleet()[:10], played, budget)
         for played in (fleet()[10:], fleet()[:3])
     )
     assert isinstance(first, MethodResult)

@@ -42,7 +42,7 @@ def test_scores_of_a_bundle_raise_and_clear_where_the_core_raised_and_cleared(tm
     core = bundle_result(
         bundle.manifest, choose(bundle.manifest.judging["risk"].thresholds, Budget("", 1.0, "cycle")), played, histories
     )
-    scores = [judged_scores(one, bundle.manifest.judging["risk"].policy) for one in played]
+    scores = [judged_scores(one, "risk", bundle.manifest.judging["risk"].policy) for one in played]
     (fleet,) = alerts_at([0.5], scores, histories, rules_of(bundle.manifest))
     assert fleet == core.fleet
     assert sum(len(one.spells) for one in fleet) >= 12

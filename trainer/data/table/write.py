@@ -1,6 +1,7 @@
 """Histories as files that `read_table` and `forewarn replay` read."""
 
 import csv
+import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -29,7 +30,11 @@ def write_table(
         ((one.device, "" if one.t_fail is None else f"{one.t_fail:.17g}") for one in histories),
     )
     if faults and any(len(one.faults) for one in histories):
-        lines = ((one.device, *(f"{t:.17g}" for t in fault)) for one in histories for fault in one.faults.tolist())
+        lines = (
+            (one.device, *(f"{t:.17g}" if t < math.inf else "" for t in fault))
+            for one in histories
+            for fault in one.faults.tolist()
+        )
         _write(faults, ("device", "start", "end"), lines)
 
 
