@@ -11,8 +11,8 @@ from agent.bundle.file import read
 from tests.trainer.fleet import NAMES, fleet, small_config
 from tests.trainer.recordings import FAILURES, ROWS, table
 from trainer.config import Anomaly, Config
-from trainer.data.table.logs import Faults
 from trainer.data.table import write_table
+from trainer.data.table.logs import Faults
 from trainer.evaluation.evaluate import as_json, evaluate
 from trainer.evaluation.text import as_text
 from trainer.fit import fit
