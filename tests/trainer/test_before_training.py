@@ -270,3 +270,17 @@ def test_a_key_is_refused_in_words_of_the_file(change: str, what: str, tmp_path:
         read_config(tmp_path / "small.toml", [change])
     assert what in caught.value.what
     assert not re.search(r"[Tt]uple|dictionary|\d\.0\b", caught.value.what), "words of Python"
+
+
+def test_a_window_longer_than_every_life_is_refused_since_no_alert_could_be_false(tmp_path: Path) -> None:
+    """Lives of some 60 days, warnings up to 90 days before: whatever alarms at once would look brilliant."""
+    judge = daily().judge.model_copy(update={"h_max": 90 * DAY})
+    lives = machines(14, 60, DAY, 2 * HOUR)
+    said = str(refused(daily(judge=judge), lives, tmp_path))
+    assert said.startswith(
+        "judge.h_max: is \"90d\", but the longest life in part 'calibrate' of the split (3 recorded) is"
+    )
+    assert "every alert from its first row on would be a true one" in said
+    sound = [replace(one, t_fail=None) if one.device in {"m00", "m01"} else one for one in lives]
+    parts = Parts(tuple(lives[2:8]), (sound[0], *lives[8:11]), (sound[1], *lives[11:]))
+    check_parts(parts, daily(judge=judge).requirements)

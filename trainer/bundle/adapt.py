@@ -11,7 +11,7 @@ from agent.bundle import file
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest, ThresholdTable
 from agent.errors import ConfigurationRefused, DataRefused
-from agent.judge.threshold import Budget, Chosen, choose, default_budget, parse_budget, verdict
+from agent.judge.threshold import Budget, Chosen, choose, verdict
 from agent.replay.inline import PlayedDevice
 from agent.replay.recorded import read_recorded
 from agent.score.time_unit import unit_of
@@ -19,6 +19,7 @@ from agent.words import AlertHead
 from trainer.data.alert_labels import AlertSpan, Verdict, find_recorded, read_alert_labels
 from trainer.data.history import History
 from trainer.data.plural import plural
+from trainer.evaluation.budget import budget_of
 from trainer.evaluation.labelled_table import Observed, is_refuted, merged, observe
 from trainer.evaluation.playback import NEVER, play
 from trainer.evaluation.threshold_sweep import judged_scores, rules_of
@@ -69,11 +70,7 @@ def adapt(
     manifest = bundle.manifest
     alerts, others = read_alert_labels(labels, bundle)
     recordings = read_recorded(data, manifest)
-    try:
-        text = budget or default_budget(manifest.time_unit)
-        allowed = parse_budget(text, fleet_size=len(recordings.devices))
-    except ValueError as error:
-        raise ConfigurationRefused("--budget", str(error), next_step="Give one of these forms.") from None
+    allowed = budget_of(budget, manifest, n_devices=len(recordings.devices))
     histories = [
         History(one.device, one.t_s, one.x, None, one.t_ns, machine=one.device.partition("~")[0])
         for one in recordings.devices

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest
 from agent.errors import ConfigurationRefused, DataRefused
-from agent.judge.threshold import Budget, choose, default_budget, parse_budget
+from agent.judge.threshold import Budget, choose
 from agent.near import nearest
 from agent.score.age_only import choose_age, warned_by_age
 from agent.score.early_warning import observed_device
@@ -25,6 +25,7 @@ from trainer.comparison.trial import Trial, basis_of, mean_lead_at, n_detected_a
 from trainer.config import Config
 from trainer.data.dataset import histories_of, parts_of
 from trainer.data.history import Float64, History, digest_of
+from trainer.evaluation.budget import budget_of
 from trainer.evaluation.playback import NEVER, play
 from trainer.evaluation.threshold_sweep import Rules, alerts_at, judged_scores, rules_of
 
@@ -139,10 +140,7 @@ def devices_of(bundles: Sequence[Bundle], data: Path | None, budget: str, first_
             what = f"{one.manifest.name} {one.manifest.version} was split or is judged in another way"
             raise ConfigurationRefused("compare", what, next_step="Give bundles that differ in their seed alone.")
     parts = parts_of(config, recorded)
-    try:
-        allowed = parse_budget(budget or default_budget(manifest.time_unit), fleet_size=len(parts.play))
-    except ValueError as error:
-        raise ConfigurationRefused("--budget", str(error), next_step="Give one of these forms.") from error
+    allowed = budget_of(budget, manifest, n_devices=len(parts.play))
     return Devices(
         manifest,
         rules_of(manifest, next(iter(manifest.judging))),

@@ -91,6 +91,7 @@ def check_parts(parts: Parts, requirements: Requirements) -> None:
             check_last_rows(name, failed, requirements, "judge.horizon", requirements.judged_horizon_s)
         if name != "fit":
             check_windows(name, failed, requirements)
+            check_time_before(name, part, requirements)
     if requirements.learning_rows:
         for note in notes_on(
             parts.fit, (*parts.calibrate, *parts.play), requirements.channels, requirements.learning_rows
@@ -183,6 +184,21 @@ def check_windows(name: str, failed: Sequence[History], requirements: Requiremen
     else:
         next_step = f"Set judge.h_min = {ends[0]} and judge.h_max well above it, {CLOSER}."
     raise DataRefused("judge.h_min", what, next_step=next_step)
+
+
+def check_time_before(name: str, part: Sequence[History], requirements: Requirements) -> None:
+    """Is some of the part's time earlier than h_max before a failure? Else no alert in it could be a false one, and
+    the lowest threshold would look best.
+    """
+    if not all(history.failed for history in part):
+        return
+    longest_s = max(failure_time(one) - float(one.t_s[0]) + requirements.cadence_s for one in part)
+    if longest_s <= requirements.h_max_s:
+        text = requirements.text
+        what = f"is {text(requirements.h_max_s)}, but the longest life in {of_split(name, part)} is {text(longest_s)}: "
+        what += "every alert from its first row on would be a true one, and no threshold could be told from another"
+        next_step = f"Set judge.h_max well below {text(longest_s)}, or record longer lives."
+        raise DataRefused("judge.h_max", what, next_step=next_step)
 
 
 def n_judged(failed: Sequence[History], h_min_s: float, cadence_s: float) -> int:

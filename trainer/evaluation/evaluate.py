@@ -13,8 +13,8 @@ import msgspec
 import numpy as np
 
 from agent.bundle.file import Bundle
-from agent.errors import ConfigurationRefused, DataRefused
-from agent.judge.threshold import Judged, choose, default_budget, parse_budget
+from agent.errors import DataRefused
+from agent.judge.threshold import Judged, choose
 from agent.replay.inline import PlayedDevice
 from agent.replay.result import Replay, Truth, assess, by_head
 from agent.score.time_unit import Unit, unit_of
@@ -22,6 +22,7 @@ from agent.words import AlertHead
 from trainer.config import Config
 from trainer.data.dataset import histories_of, parts_of
 from trainer.data.history import Float64, History, digest_of, failure_time
+from trainer.evaluation.budget import budget_of
 from trainer.evaluation.compare import RIVALS, MethodResult, bundle_result, rival_result
 from trainer.evaluation.interval_coverage import IntervalCoverage, coverage_of
 from trainer.evaluation.metrics import Figures, figures
@@ -86,10 +87,7 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
     order = {history.owner: place for place, history in enumerate(recorded)}  # that of the files, as ever
     kept = sorted(parts.play, key=lambda history: order[history.owner])
     tuning = sorted((*parts.fit, *parts.calibrate), key=lambda history: order[history.owner])
-    try:
-        allowed = parse_budget(budget or default_budget(manifest.time_unit), fleet_size=len(kept))
-    except ValueError as error:
-        raise ConfigurationRefused("--budget", str(error), next_step="Give one of these forms.") from error
+    allowed = budget_of(budget, manifest, n_devices=len(kept))
     judged = {head: Judged(allowed, choose(of.thresholds, allowed)) for head, of in manifest.judging.items()}
     thresholds = {head: one.chosen.threshold for head, one in judged.items()}
     models = {"int8": bundle.model, "fp32": bundle.model_fp32}

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from agent.bundle.file import read
+from agent.errors import ConfigurationRefused
+from tests.small_bundle import small_manifest
 from tests.trainer.fleet import NAMES, fleet, small_config
 from tests.trainer.recordings import FAILURES, ROWS, table
 from trainer.config import Anomaly, Config
 from trainer.data.table import write_table
 from trainer.data.table.logs import Faults
+from trainer.evaluation.budget import budget_of
 from trainer.evaluation.evaluate import as_json, evaluate
 from trainer.evaluation.text import as_text
 from trainer.fit import fit
@@ -59,6 +62,13 @@ def test_of_both_heads_each_has_its_threshold_and_its_alerts(tmp_path: Path) -> 
     assert "early warning by anomaly on the same devices" in text
     alone = evaluate(read(fit(config("risk"), tmp_path, tmp_path / "alone")), tmp_path, baselines=False)
     assert json.loads(as_json(alone))["early_warning"] == written["early_warning"], "no alert of the other is counted"
+
+
+def test_a_budget_that_counts_another_time_is_refused() -> None:
+    with pytest.raises(ConfigurationRefused, match=r"does not fit a bundle that counts cycles.*\n.*1 per 1000 cycles"):
+        budget_of("1 per device per 30d", small_manifest(), n_devices=3)
+    with pytest.raises(ConfigurationRefused, match='is not "1 per device per 30d"'):
+        budget_of("seldom", small_manifest(), n_devices=3)
 
 
 def test_labelled_faults_are_what_the_alerts_are_held_against(tmp_path: Path) -> None:
