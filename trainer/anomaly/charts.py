@@ -9,8 +9,8 @@ N the learning rows, n the row (from 1), k the row since the start or the last l
     m  += [n <= N and there];  mu += [..] (y - mu) / m;  M2 += [..] (y - mu_old)(y - mu)
     v   = (M2 + nu f) / (m + nu);  z = clip((y - mu) / sqrt v, +-6)          after this row was counted (moments.py)
     r   = y                          level
-          y - S, then S += 0.3 (y - S)    smoothing: at a channel's first value and at k = 1 S is y first, so r is 0;
-                                          a missing value leaves S as it is
+          y - S, then S += 0.3 (y - S)    smoothing: at k = 1 S is y first, so r is 0; so it is at a channel's first
+                                          value while nothing was learnt of it; a missing value leaves S as it is
           z(t) - zhat(t | t - a)          forecast: from k > a and n > N // 2 on, since z moves before
     c  += [n <= N, there];  b += [..] (r - b) / c             a residual's own mean
     b'  = pool_mean + own_mean (b - pool_mean)
@@ -174,7 +174,7 @@ def residual_of(
 ) -> tuple[Float64, Bool]:
     """The residual [T, F] that a chart follows, and where there is one. Raises ValueError without its forecasts."""
     if chart.residual == "smoothing":
-        return moments.y - _smooth_before(moments, fresh), moments.is_there
+        return moments.y - _smooth_before(moments, learning, fresh), moments.is_there
     if chart.residual != "forecast":
         return moments.y, moments.is_there
     if forecast is None:
@@ -206,10 +206,12 @@ def _chart(
     return u.sum(axis=1) / np.maximum(judged.sum(axis=1), 1), u
 
 
-def _smooth_before(moments: Moments, fresh: Bool) -> Float64:
+def _smooth_before(moments: Moments, learning: Learning, fresh: Bool) -> Float64:
     """S of the row before, [T, F]; the row itself where there is none, so that nothing was expected of it."""
     seen = np.cumsum(moments.is_there, axis=0)
-    starts = fresh[:, None] | (moments.is_there & (seen == 1))
+    since: Int64 = seen - np.maximum.accumulate(np.where(fresh[:, None], seen - moments.is_there, 0), axis=0)
+    unlearnt = seen[np.minimum(np.arange(len(seen)), learning.rows) - 1] == 0  # before this row; of row 0 it is fresh
+    starts = fresh[:, None] | (moments.is_there & (since == 1) & unlearnt)
     keeps = np.where(starts, 0.0, np.where(moments.is_there, 1 - SMOOTHING, 1.0))
     smooth = recursion(keeps, np.where(starts, moments.y, np.where(moments.is_there, SMOOTHING * moments.y, 0.0)))
     before = np.concatenate((moments.y[:1], smooth[:-1]))

@@ -15,6 +15,7 @@ from trainer.anomaly.moments import VALUE_MAX, Z_MAX
 from trainer.graph.builder import GraphBuilder, GraphProduct
 from trainer.model.regime_nodes import bounded, group
 
+TINY = 1e-30
 OUTPUTS = ("anomaly", "contribution", "learned")
 
 
@@ -136,9 +137,14 @@ def level(builder: GraphBuilder, model: AnomalyModel, row: Row, after: dict[str,
 def smoothing(
     builder: GraphBuilder, model: AnomalyModel, row: Row, kept: dict[str, str], after: dict[str, str]
 ) -> Residual:
-    """The row less an exponential smoothing of those before it, which starts at the channel's first value."""
+    """The row less an exponential smoothing of those before it, which starts at the channel's first value.
+
+    A channel that was missing all the while its normal was learnt has a count of 0 for ever: its smoothing is 0 until
+    it starts, and by chance again at worst.
+    """
     op, constant, of_level = builder.op, builder.constant, level(builder, model, row, after)
     first = op("And", op("Greater", row.there, constant(0.5)), op("Less", kept["count"], constant(0.5)))
+    first = op("And", first, op("Less", op("Abs", kept["smooth"]), constant(TINY)))
     starts = op("Or", first, op("Less", row.since, constant(0.5)))
     off = op("Mul", row.there, op("Sub", row.y, kept["smooth"]))
     after["smooth"] = op("Where", starts, row.y, op("Add", kept["smooth"], op("Mul", off, constant(SMOOTHING))))

@@ -123,6 +123,29 @@ def test_the_fp32_graph_is_the_reference_row_by_row(charts: tuple[ChartSpec, ...
     assert (score[N + 8 : 70] >= 0).all()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_the_pool_judges_what_a_device_had_no_values_to_learn_from(seed: int) -> None:
+    """Channels that come long after the learning, one channel alone, huge values, and history lost before and after."""
+    rng = np.random.default_rng(seed)
+    pools = tuple(
+        Pool(rng.normal(0, 0.3, F), rng.uniform(0.01, 2, F), *np.full((2, F), 1.0 * (index == seed)))
+        for index in range(len(CHARTS))
+    )
+    model = model_of(*CHARTS, pools=pools)
+    x = histories(4, 120, seed)
+    x[:60, 0] = np.nan
+    x[:60, 0, 0] = 0  # so that the row has a value
+    x[:, 1, 1:] = np.nan
+    x[rng.random(x.shape) < 0.02] = 1e38
+    lost = np.isin(np.arange(len(x)), [10, 40, 65, 90])
+    score, share, _ = streamed(model, session(model, "fp32"), x, lost)
+    for device in range(x.shape[1]):
+        want, want_share, _ = expected(model, x[:, device], lost)
+        np.testing.assert_allclose(score[:, device], want, rtol=2e-3, atol=1e-3)
+        np.testing.assert_allclose(share[:, device], want_share, atol=3e-3)
+        np.testing.assert_allclose(share[score[:, device] >= 0, device].sum(axis=1), 1, atol=1e-5)
+
+
 def test_int8_differs_by_the_forecasts_alone() -> None:
     x = histories(6, 120, seed=2)
     lost = np.zeros(len(x), np.bool_)
