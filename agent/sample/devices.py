@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from agent.decode.paths import Path
@@ -18,6 +18,7 @@ _STRONG: Final = re.compile(
 _WEAK: Final = ("id", "name", "uid", "from", "src", "source", "node", "station", "unit", "tag")
 _NOT: Final = ("correlationid", "messageid", "msgid", "tenantid", "applicationid", "profileid", "joineui", "seq")
 _PLAIN: Final = re.compile(r"[^a-z0-9]")
+_OF_ITS_OWN_NAME: Final = 3  # rank of a field whose texts begin with its name, as "fan": "fan-07"
 
 
 def rank_of(path: str) -> int | None:
@@ -51,6 +52,8 @@ def device_field(leaves: Sequence[Mapping[str, Any]], topics: Sequence[str]) -> 
         rank = rank_of(path)
         counts = [count for of_topic in by_topic.values() for count in of_topic.values()]
         ids = {text for of_topic in by_topic.values() for text in of_topic}
+        if rank is None and _begin_with(ids, path):
+            rank = _OF_ITS_OWN_NAME
         if (
             rank is None
             or sum(counts) < SHARE * len(leaves)
@@ -65,3 +68,10 @@ def device_field(leaves: Sequence[Mapping[str, Any]], topics: Sequence[str]) -> 
         return "", False
     best = min(ranked)
     return best[3], best[4]
+
+
+def _begin_with(ids: Collection[str], path: str) -> bool:
+    """Are several texts the name of their own field, and then each another number?"""
+    name = _PLAIN.sub("", path.rpartition(".")[2].lower())
+    plain = [_PLAIN.sub("", text.lower()) for text in ids]
+    return len(ids) > 1 and bool(name) and all(one.startswith(name) and one[len(name) :].isdigit() for one in plain)

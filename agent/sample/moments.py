@@ -19,6 +19,7 @@ UNITS: Final[tuple[TimeUnit, ...]] = ("s", "ms", "us")
 NEAR_S: Final = 300.0  # a clock that is right, as `future_max` allows
 FAR_S: Final = 15 * 3600.0  # no time zone is further off
 PAST_S: Final = 3600.0  # as `past_max`
+_AGE_MAX_S: Final = 25 * 365 * 86_400.0  # older numbers are no times of a machine that was ever recorded
 _STEADY_S: Final = 120.0  # from whole quarter hours
 _QUARTER_S: Final = 900.0
 SHARE: Final = 0.9  # of the messages that must have a time
@@ -52,9 +53,19 @@ def moment_of(leaves: Sequence[Mapping[str, Any]], arrived_ns: Sequence[int], na
     for path, given in values.items():
         if len(given) >= SHARE * len(leaves) and (one := _candidate(path, given, is_named=path == named)) is not None:
             candidates.append(one)
-    if not candidates:
-        return Moment("", "arrival", "", "no field is a time near the clock's: the time of arrival")
-    return min(candidates)[-1]
+    if candidates:
+        return min(candidates)[-1]
+    return Moment("", "arrival", "", f"no field is a time near the clock's: the time of arrival{_of_long_ago(values)}")
+
+
+def _of_long_ago(values: Mapping[str, list[tuple[object, int]]]) -> str:
+    """Which field by its name is a time that has long gone, as of a recording that is played; "" for none."""
+    for path, given in values.items():
+        unit, lags_s = _lags(given)
+        if looks_like_time(path) and unit is not None and lags_s and -_AGE_MAX_S < median(lags_s) < -FAR_S:
+            lag = span(median(lags_s))
+            return f'. Is it {path}, {lag} behind the clock? Then time = {{ field = "{path}", unit = "{unit}" }}'
+    return ""
 
 
 def _candidate(

@@ -59,6 +59,11 @@ def test_nested_json_with_iso_times_and_the_device_in_the_payload():
     assert "align" not in found
 
 
+def test_a_field_whose_texts_are_its_name_and_a_number_names_the_device():
+    found = source(*[("plant/fans", {"fan": f"fan-{n:02}", "mode": f"m{n}", "speed": 1}) for n in (1, 2, 3, 1, 2, 3)])
+    assert (found["topic"], found["device"], found["tags"]) == ("plant/fans", "{machine}", {"machine": "fan"})
+
+
 @pytest.mark.parametrize(
     ("payload", "form"),
     [

@@ -46,3 +46,11 @@ def test_a_field_of_any_name_is_a_time_near_the_clock_alone():
     assert moment(*[NOW_S + at for at in range(3)], name="x").field == "x"
     assert moment(*[NOW_S - 1000 + at for at in range(3)], name="x").field == ""
     assert moment(*[NOW_S - 1000 + at for at in range(3)], name="ts").field == "ts"
+
+
+def test_a_time_of_long_ago_is_asked_about_and_not_taken():
+    found = moment(*[NOW_S - 300 * 86_400 + at for at in range(3)])
+    assert found.field == ""
+    assert found.why.endswith(
+        'the time of arrival. Is it ts, 300 days behind the clock? Then time = { field = "ts", unit = "s" }'
+    )
