@@ -132,9 +132,17 @@ def _of_head(replay: Replay, unit: Unit) -> str:
     parts = [_limit_text(replay)]
     if replay.fault_intervals is not None:
         parts.insert(0, faults_text(replay.fault_intervals, unit))
-    if replay.early_warning.failures or replay.fault_intervals is None:
+    if replay.early_warning.failures:
         parts.insert(0, _table_text(replay, unit))
+    elif replay.fault_intervals is None:
+        parts.insert(0, without_failures_text(replay.early_warning, unit))
     return "\n".join(parts)
+
+
+def without_failures_text(score: EarlyWarning, unit: Unit) -> str:
+    """How often it alarmed where nothing is known to have failed: a table of leads would be empty."""
+    told = f"{score.false_alarms} in {unit.text(score.exposure_s)}, {score.false_alarm_share:.1%} of that in alarm"
+    return f"no failure is known, so every alert counts as false: {told}"
 
 
 def _limit_text(replay: Replay) -> str:
