@@ -55,6 +55,11 @@ def test_the_made_configuration_is_one_that_fit_takes(tmp_path: Path, machines: 
     assert [len(one.t_s) for one in histories_of(config, tmp_path)] == [600] * machines
 
 
+def test_half_of_the_machines_vouch_for_a_budget_where_no_label_does(tmp_path: Path) -> None:
+    toml = toml_of(read_recording(record(tmp_path / "r", machines=12, rows=100)), "r")
+    assert "fit = 4\ncalibrate = 6\nplay = 2" in toml
+
+
 def test_labels_beside_the_rows_are_read(tmp_path: Path) -> None:
     folder = record(tmp_path / "r", machines=9)
     (folder / "interventions.csv").write_text("device,t,kind,source\np0,2023-11-14T22:33:20Z,repaired,pumps\n")
