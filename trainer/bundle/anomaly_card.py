@@ -6,7 +6,13 @@ from trainer.anomaly.learn import Learnt
 from trainer.bundle.model_card import channels_section
 from trainer.config import Config
 from trainer.data.plural import plural
-from trainer.evaluation.anomaly_text import BASES, chart_as_text, net_as_text
+from trainer.evaluation.anomaly_text import chart_as_text, net_as_text
+
+BASES = {
+    "failures": "from recorded failures",
+    "intervals": "from labelled fault intervals",
+    "normal": "from normal time alone",
+}
 
 
 def anomaly_card(manifest: Manifest, config: Config, head: Learnt) -> str:

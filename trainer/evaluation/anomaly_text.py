@@ -2,15 +2,9 @@
 
 from collections.abc import Sequence
 
-from agent.bundle.manifest import Chart, Manifest
+from agent.bundle.manifest import Chart, Manifest, ThresholdTable
 from agent.judge.threshold import choose, default_budget, parse_budget, verdict
 from trainer.data.plural import plural
-
-BASES = {
-    "failures": "from recorded failures",
-    "intervals": "from labelled fault intervals",
-    "normal": "from normal time alone",
-}
 
 
 def anomaly_as_text(manifest: Manifest) -> str:
@@ -21,12 +15,19 @@ def anomaly_as_text(manifest: Manifest) -> str:
     lines = [f"anomaly: {learning}; its charts, and how often each leads in calibration rows over the threshold:"]
     lines += [f"  {chart_as_text(chart)}: {chart.share:.0%}" for chart in head.charts]
     lines.append(net_as_text(head.charts))
-    budget = default_budget(manifest.time_unit)
-    chosen = choose(head.thresholds, parse_budget(budget, fleet_size=0))
-    lines.append(
-        f'budget "{budget}": threshold {chosen.threshold:.4g} {BASES[head.thresholds.basis]}; {verdict(chosen)}'
-    )
+    table, default = head.thresholds, default_budget(manifest.time_unit)
+    lines.append(budget_line(table, default))
+    chosen = choose(table, parse_budget(default, fleet_size=0))
+    if chosen.extrapolated:
+        finest = budget_line(table, chosen.finest_budget)
+        lines += [finest, f'Set budget = "{chosen.finest_budget}" in the agent, or record for longer or more devices.']
     return "\n".join(lines)
+
+
+def budget_line(table: ThresholdTable, budget: str) -> str:
+    """The threshold that the budget chooses, and what is known of it."""
+    chosen = choose(table, parse_budget(budget, fleet_size=0))
+    return f'budget "{budget}": threshold {chosen.threshold:.4g}; {verdict(chosen)}'
 
 
 def chart_as_text(chart: Chart) -> str:

@@ -85,6 +85,7 @@ def test_a_bundle_without_labels_is_whole_and_says_what_it_is(bundle: Bundle) ->
     assert "learnt from its first 60 rows" in said
     assert "The net leads in" in said
     assert "from normal time alone" in said
+    assert said.endswith("in the agent, or record for longer or more devices.")
     assert "## The head `anomaly`" in bundle.card
 
 
