@@ -8,12 +8,14 @@ import json
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from bench.result import markdown
 
 FIGURES = Path(__file__).parent / "figures"
+LINE_CHARS = 120
 HOUR_S = 3600.0
 Json = dict[str, Any]
 
@@ -217,6 +219,38 @@ def gateway(content: Json) -> str:
     return markdown(("messages a second", "CPU of a core, agent", "script", "agent / script", *latencies), rows)
 
 
+def first_warning(name: str, content: Json) -> str:
+    """What one step of docs/first-warning.md printed; an event as JSON with as many fields in a line as go in."""
+    (output,) = (step["output"] for step in content["steps"] if step["name"] == name)
+    return fenced(packed(output), "json") if output.startswith("{") else fenced(output)
+
+
+def heads(content: Json) -> str:
+    """What each head of one bundle is worth, as `bench.heads` prints it."""
+    rows = [
+        (
+            row["head"],
+            f"{row['detected']} of {row['failures']}",
+            f"{row['mean_lead_h']:.1f}",
+            f"{row['false_alarms']} ({row['allowed']:.0f} allowed) in {row['hours']:,.0f} hours",
+            f"{row['in_false_alarm']:.1%}",
+        )
+        for row in content["rows"]
+    ]
+    return markdown(("head", "warned of in time", "mean lead, hours", "false alarms", "in false alarm"), rows)
+
+
+def packed(payload: str) -> str:
+    """A JSON object with as many fields in a line as go in."""
+    lines = [""]
+    fields = [f'"{key}": {json.dumps(value)}' for key, value in json.loads(payload).items()]
+    for field in [*(f"{field}," for field in fields[:-1]), fields[-1]]:
+        if lines[-1] and len(lines[-1]) + len(field) > LINE_CHARS:
+            lines.append("")
+        lines[-1] = f"{lines[-1]} {field}" if lines[-1] else f"  {field}"
+    return "\n".join(["{", *lines, "}"])
+
+
 def fenced(text: str, language: str = "text") -> str:
     return f"```{language}\n{text}\n```"
 
@@ -230,6 +264,7 @@ def percent(bounds: Mapping[str, float]) -> str:
 
 
 DEMO = "python -m docs.record"
+FIRST_STEPS = ("sample", "record", "fit", "replay", "check", "watch", "alert")
 FD001 = ("early_warning_fd001_new.json", "early_warning_fd001.json")
 BLOCKS: dict[str, Block] = {
     "readme_demo": Block(("demo.json",), DEMO, demo),
@@ -244,4 +279,9 @@ BLOCKS: dict[str, Block] = {
     "throughput": Block(("throughput.json",), "python -m bench.throughput --json", throughput),
     "at_rest": Block(("footprint.json",), "python -m bench.footprint --json", at_rest),
     "gateway": Block(("gateway.json",), "python -m bench.gateway --short --json", gateway),
+    "heads": Block(("heads.json",), "python -m bench.heads BUNDLE --json", heads),
+    **{
+        f"first_{name}": Block(("first_warning.json",), "python -m docs.first_warning", partial(first_warning, name))
+        for name in FIRST_STEPS
+    },
 }

@@ -18,13 +18,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from agent.replay.broker.own_broker import find_mosquitto, free_port, mosquitto
-from docs.figures import fenced
+from docs.figures import fenced, packed
 from docs.record import BUNDLE, write_played_pumps
 
 ROOT = Path(__file__).parents[1]
 GUIDE = ROOT / "docs" / "guide.md"
 TIMEOUT_S = 120
-LINE_CHARS = 120
 PORT = "1883"  # of the guide
 MISTAKES = (("host =", "hots ="), ("thrust_bearing =", "thrust_baring ="), ('unit = "s"', 'unit = "cycle"'))
 
@@ -189,14 +188,3 @@ def with_the_agent(who: Reader) -> dict[str, str]:
         "guide_alerts": fenced(alerts.strip()),
         "guide_record": fenced(recorded.strip()),
     }
-
-
-def packed(payload: str) -> str:
-    """A JSON object with as many fields in a line as go in."""
-    lines = [""]
-    fields = [f'"{key}": {json.dumps(value)}' for key, value in json.loads(payload).items()]
-    for field in [*(f"{field}," for field in fields[:-1]), fields[-1]]:
-        if lines[-1] and len(lines[-1]) + len(field) > LINE_CHARS:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {field}" if lines[-1] else f"  {field}"
-    return "\n".join(["{", *lines, "}"])
