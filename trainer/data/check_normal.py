@@ -36,7 +36,8 @@ def check_normal(name: str, part: Sequence[History], learning_rows: int, h_max_s
         )
         what = f"part {name!r} of the split is too short: its longest life has {plural(max(n_rows), 'row')}, {learnt}, "
         what += f"and {n_judged:,} normal ones come after that where {needed} must"
-        next_step = f"Record {plural(missing, 'row')} more of each life, one each {cadence}, or lower anomaly.learning."
+        next_step = f"Record at least {plural(missing, 'row')} more of each life, one each {cadence}, "
+        next_step += "or lower anomaly.learning."
         raise DataRefused("anomaly.learning", what, next_step=next_step)
     what = f"part {name!r} of the split is full of faults: {sum(int(which.sum()) for which in normal):,} of its "
     what += (

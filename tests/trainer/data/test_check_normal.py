@@ -46,16 +46,16 @@ def test_a_recording_that_is_too_short_says_how_much_more() -> None:
     assert refused(alive(2, 30)) == (
         "anomaly.learning: part 'calibrate' of the split is too short: its longest life has 30 rows, the first 40 of "
         "each life are learnt from, and 0 normal ones come after that where 100 must\n"
-        "  Record 60 rows more of each life, one each 1, or lower anomaly.learning."
+        "  Record at least 60 rows more of each life, one each 1, or lower anomaly.learning."
     )
-    assert "Record 15 rows more of each life" in refused([*alive(1, 65), *alive(1, 85)])
+    assert "Record at least 15 rows more of each life" in refused([*alive(1, 65), *alive(1, 85)])
 
 
 @pytest.mark.parametrize("n_rows", [[30, 30], [41, 8, 60], [65, 85], [139]])
 def test_as_many_rows_more_as_it_says_are_enough_and_one_fewer_is_not(n_rows: list[int]) -> None:
     said = refused([alive(1, n)[0] for n in n_rows])
-    more = int(said.partition("Record ")[2].split()[0])
-    assert "Record 1 row more" in refused([alive(1, n + more - 1)[0] for n in n_rows])
+    more = int(said.partition("Record at least ")[2].split()[0])
+    assert "Record at least 1 row more" in refused([alive(1, n + more - 1)[0] for n in n_rows])
     good = tuple(alive(3, 80))
     check_parts(Parts(good, tuple(alive(1, n + more)[0] for n in n_rows), good), ASKS)
 
