@@ -14,7 +14,7 @@ import numpy as np
 from agent.judge.threshold import TIME_IN_ALARM_MAX
 from agent.score.early_warning import Spell, n_false_alarms
 from bench.public_sets import Recording
-from trainer.anomaly.bank import candidates
+from trainer.anomaly.bank import PLANT, parts_of
 from trainer.anomaly.charts import Bank, Channels, ChartSpec, Pool, chart_rows
 from trainer.anomaly.forecaster import Rows, forecasts_of, train_forecaster
 from trainer.anomaly.labelled import choose_set
@@ -119,9 +119,12 @@ class Detector:
     def chosen(self, machines: Sequence[Float64], faulty: Sequence[np.ndarray]) -> tuple["Detector", str]:
         """With the set of charts that labelled machines choose, as `forewarn-train fit` has it."""
         bank = tuple(self.charts[column] for column in self.columns)
-        sets = {name: [self.charts.index(chart) for chart in of] for name, of in candidates(bank).items()}
-        name = choose_set(sets, machines, faulty).name
-        return self._replaced(columns=sets[name]), name
+        parts, rivals = (
+            {name: [self.charts.index(chart) for chart in of] for name, of in sets.items()}
+            for sets in (parts_of(bank), PLANT)
+        )
+        name = choose_set(parts, rivals, machines, faulty).name
+        return self._replaced(columns={**parts, **rivals}[name]), name
 
     def with_bank(self, bank: Sequence[ChartSpec]) -> "Detector":
         """With those of its charts in use."""

@@ -2,11 +2,12 @@
 
     python -m bench.plants --json build/plants.json
 
-Twenty machines a plant: eight healthy ones teach and calibrate, twelve that fail at a labelled time are measured. Noise
-hangs together in time and over channels, and machines differ in level and spread. All methods get a blind threshold at
-the same budget from the same healthy time. The bank is BANK of bench/unlabelled.py, without a label, so no family is
-chosen. What a plant has: limits (the farthest a channel was off in healthy time), EWMA of each channel, smoothing of
-each channel, and age, which knows how long each of the other failed machines ran.
+Twenty machines a plant: eight healthy ones teach and calibrate, four that failed are labelled, and eight that fail are
+measured. Noise hangs together in time and over channels, and machines differ in level and spread. All methods get a
+blind threshold at the same budget from the same healthy time. `anomaly` is the default bank without a label; in
+`anomaly, labelled` the four choose among it, its parts and what the plant has (trainer/anomaly/labelled.py). What a
+plant has: limits (the farthest a channel was off in healthy time), EWMA of each channel, smoothing of each channel, and
+age, which knows how long each of the other failed machines ran.
 
 jumps    a step of one channel that stays
 drifts   two channels run away slowly
@@ -27,18 +28,21 @@ from bench.folds import parser_of
 from bench.public_sets import Recording, recording
 from bench.result import markdown, ratio, write
 from bench.unlabelled import BANK
+from trainer.anomaly.bank import EWMA, LIMITS, SMOOTHING
 from trainer.anomaly.charts import ChartSpec
 from trainer.data.history import Float64
 
 KINDS = ("jumps", "drifts", "bursts", "cycles", "regimes")
-MACHINES, HEALTHY, CHANNELS = 20, 8, 6
+MACHINES, HEALTHY, LABELLED, CHANNELS = 20, 8, 4, 6
+MEASURED = slice(HEALTHY + LABELLED, None)
 ROWS, WARNING_ROWS = 2000, 250
 RULES = Rules(rows=400, hold=30, every_s=60.0, h_max_s=WARNING_ROWS * 60.0, budget_per_s=1 / (2000 * 60.0))
 RIVALS = {
-    "limits": (ChartSpec("level", 0, 1.0, "max"),),
-    "ewma": (ChartSpec("level", 0, 0.1, "max"),),
-    "smoothing": (ChartSpec("smoothing", 0, 1.0, "mean"),),
+    "limits": (LIMITS,),
+    "ewma": (EWMA,),
+    "smoothing": (SMOOTHING,),
 }
+OURS = ("anomaly", "anomaly, labelled")
 Row = dict[str, float | str]
 
 
@@ -88,21 +92,37 @@ def spoil(kind: str, x: Float64, begins: int, draw: np.random.Generator) -> None
         x[begins:, channel] = x[:begins, channel].mean() + 0.3 * (x[begins:, channel] - x[:begins, channel].mean())
 
 
-def alerts_of(charts: Sequence[ChartSpec], machines: Sequence[Recording], seed: int) -> list[tuple[Spell, ...]]:
-    """Alerts of each machine that fails, by charts that the healthy ones taught."""
-    healthy, failing = machines[:HEALTHY], machines[HEALTHY:]
-    detector = Detector.fit(charts, RULES, healthy, events=np.zeros(CHANNELS, bool), seed=seed)
+def alerts_of(charts: Sequence[ChartSpec], machines: Sequence[Recording], seed: int) -> list[list[tuple[Spell, ...]]]:
+    """Alerts of each machine that is measured, by charts that the healthy ones taught: all of them, and, of a bank,
+    those that the labelled machines choose.
+    """
+    healthy, labelled = machines[:HEALTHY], machines[HEALTHY : HEALTHY + LABELLED]
+    every = tuple(dict.fromkeys((*charts, LIMITS))) if len(charts) > 1 else charts
+    detector = Detector.fit(every, RULES, healthy, events=np.zeros(CHANNELS, bool), seed=seed).with_bank(charts)
     normal_s = [detector.s(one) for one in healthy]
     detector = detector.with_scales(normal_s)
-    threshold = blind_threshold([detector.of(one / detector.scales) for one in normal_s], RULES)
-    return [spells(detector.of(detector.s(one)), threshold, RULES, one.t_s[RULES.rows :]) for one in failing]
+    uses = [detector]
+    if len(charts) > 1:
+        faulty = [one.faulty[RULES.rows :] for one in labelled]
+        uses.append(detector.chosen([detector.s(one) for one in labelled], faulty)[0])
+    scores = [detector.s(one) for one in machines[MEASURED]]
+    found = []
+    for use in uses:
+        threshold = blind_threshold([use.of(one / use.scales) for one in normal_s], RULES)
+        found.append(
+            [
+                spells(use.of(s), threshold, RULES, one.t_s[RULES.rows :])
+                for s, one in zip(scores, machines[MEASURED], strict=True)
+            ]
+        )
+    return found
 
 
 def by_age(machines: Sequence[Recording]) -> list[tuple[Spell, ...]]:
     """One alert at the age at which the most of the other failed machines would have been warned of in time."""
     ends_s = np.array([one.t_s[-1] for one in machines[HEALTHY:]])
     alerts = []
-    for index, end_s in enumerate(ends_s):
+    for index, end_s in enumerate(ends_s[LABELLED:], LABELLED):
         others = np.delete(ends_s, index)
         ages = others - RULES.h_max_s / 2
         in_time = [((others - age > 0) & (others - age <= RULES.h_max_s)).sum() for age in ages]
@@ -114,13 +134,14 @@ def by_age(machines: Sequence[Recording]) -> list[tuple[Spell, ...]]:
 def rows_of(kind: str, seed: int) -> list[Row]:
     """Detection, lead and false alarms of each method on one plant."""
     machines = plant(kind, seed)
-    methods = {name: alerts_of(charts, machines, seed) for name, charts in (("anomaly", BANK), *RIVALS.items())}
+    methods = {name: alerts_of(charts, machines, seed)[0] for name, charts in RIVALS.items()}
+    methods |= dict(zip(OURS, alerts_of(BANK, machines, seed), strict=True))
     methods["age"] = by_age(machines)
     rows: list[Row] = []
     for method, alerts in methods.items():
         fleet = [
             observed_device(one.name, one.t_s[RULES.rows :], RULES.every_s, float(one.t_s[-1]), told)
-            for one, told in zip(machines[HEALTHY:], alerts, strict=True)
+            for one, told in zip(machines[MEASURED], alerts, strict=True)
         ]
         score = early_warning(fleet, h_max_s=RULES.h_max_s, h_min_s=0.0)
         rows.append(
@@ -146,20 +167,20 @@ def table(rows: Sequence[Row]) -> str:
             ]
             for method in dict.fromkeys(str(row["method"]) for row in rows)
         }
-        best = max(mean[1] for method, mean in means.items() if method != "anomaly")
+        best = max(mean[1] for method, mean in means.items() if method not in OURS)
         for method, (detected, lead, real) in means.items():
-            ahead = f"{lead - best:+.1f}" if method == "anomaly" else ""
+            ahead = f"{lead - best:+.1f}" if method in OURS else ""
             lines.append((kind, method, f"{detected:.2f}", f"{lead:.1f}", f"{real:.2f}", ahead))
     return markdown(("plant", "method", "detected", "mean lead, rows", "real/asked", "lead over the best"), lines)
 
 
 def over_the_best(rows: Sequence[Row], kind: str) -> list[float]:
-    """Mean lead of the head over that of the best of the plant's own, a seed each; none where those have none."""
+    """Mean lead of the labelled head over that of the best of the plant's own, a seed each; none where it has none."""
     leads: dict[str, dict[str, float]] = {}
     for row in rows:
         if row["plant"] == kind:
             leads.setdefault(str(row["seed"]), {})[str(row["method"])] = float(row["mean_lead_rows"])
-    bests = [(lead["anomaly"], max(lead[method] for method in (*RIVALS, "age"))) for lead in leads.values()]
+    bests = [(lead[OURS[-1]], max(lead[method] for method in (*RIVALS, "age"))) for lead in leads.values()]
     return [ours / best for ours, best in bests if best > 0]
 
 

@@ -20,6 +20,8 @@ FAST_AHEAD = 4
 EVENT_RATE, EVENT_ROWS = 0.1, 24
 FAST_RATE = 0.5
 """A chart is fast from this rate on."""
+MEMORIES_MIN = 1.5
+"""Rows of a smoothed level hang together over 2 / rate: an own mean of one is no surer than the chart."""
 
 
 def default_bank(ahead: int, *, has_events: bool) -> tuple[ChartSpec, ...]:
@@ -43,14 +45,21 @@ def asked_bank(config: Config, events: Bool) -> tuple[ChartSpec, ...]:
     return asked or default_bank(config.anomaly.ahead, has_events=bool(events.any()))
 
 
-def candidates(bank: Sequence[ChartSpec]) -> dict[str, tuple[ChartSpec, ...]]:
-    """By name, sets of charts of which labelled machines choose one: the bank, its families, what a plant has."""
+def lasting(bank: Sequence[ChartSpec], learning_rows: int) -> tuple[ChartSpec, ...]:
+    """The bank without levels that remember too much of the learning; all of it where nothing else is in it."""
+    kept = tuple(one for one in bank if one.residual != "level" or learning_rows * one.rate / 2 >= MEMORIES_MIN)
+    return kept or tuple(bank)
+
+
+def parts_of(bank: Sequence[ChartSpec]) -> dict[str, tuple[ChartSpec, ...]]:
+    """By name, the bank, its slow charts and its fast ones, where it has such."""
     found = {
         "the whole bank": tuple(bank),
         "its slow charts": tuple(one for one in bank if one.rate < FAST_RATE),
         "its fast charts": tuple(one for one in bank if one.rate >= FAST_RATE),
-        "limits": (LIMITS,),
-        "EWMA": (EWMA,),
-        "smoothing": (SMOOTHING,),
     }
     return {name: charts for name, charts in found.items() if charts}
+
+
+PLANT = {"limits": (LIMITS,), "EWMA": (EWMA,), "smoothing": (SMOOTHING,)}
+"""By name, what a plant has without the head."""

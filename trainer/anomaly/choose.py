@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.words import Bool
-from trainer.anomaly.bank import SMOOTHING
+from trainer.anomaly.bank import SMOOTHING, lasting
 from trainer.anomaly.charts import ChartSpec, residual_of
 from trainer.anomaly.forecaster import forecasts_of
 from trainer.anomaly.labelled import SetChoice
@@ -52,11 +52,14 @@ def with_skill(
         return Choice(bank, skills, "the charts are those of anomaly.charts")
     kept = tuple(one for one in bank if skills.get((one.residual, one.ahead), 1.0) >= SKILL_MIN)
     why = "the default bank of charts"
-    if len(kept) < len(bank):
+    n_skilled, lasts = len(kept), lasting(kept, config.learning_rows)
+    if n_skilled < len(bank):
         why += f", without {' and '.join(skill_as_text(one, skills) for one in bank if one not in kept)}"
+    if len(lasts) < n_skilled:
+        why += f", without levels that remember too much of the {config.learning_rows} rows of learning"
     if not any(one.residual == "forecast" for one in kept):
         why += ": the net adds nothing and is left out"
-    return Choice(kept, skills, why)
+    return Choice(lasts, skills, why)
 
 
 def skill_as_text(chart: ChartSpec, skills: dict[Expectation, float]) -> str:

@@ -3,8 +3,8 @@
 Faults that come and stay are seen by charts that remember; bursts in noise that hangs together, by what one row does
 that nobody expected. A chart of the wrong kind is noise, and the maximum over charts has all of it; the plant's own
 limits may be all that its faults need. But labels of a few machines choose badly (of 36 charts, six servers chose a
-worse one than a bank that was fixed beforehand has). So there are few sets, and the first one stays unless another is
-better by more than the machines differ.
+worse one than a bank that was fixed beforehand has). So there are few sets: the bank and its parts, of which the best
+is taken, and what a plant has, which must be better than that by more than the machines differ.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from trainer.data.history import Float64
 MACHINES_MIN = 3
 """Fewer labelled machines do not say how much machines differ."""
 ERRORS_MIN = 1.0
-"""Standard errors of the mean difference, over machines, by which a set must be better than the first one."""
+"""Standard errors of the mean difference, over machines, by which what a plant has must be better than the bank."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,29 +30,36 @@ class SetChoice:
     n_machines: int
 
 
-def choose_set(sets: Mapping[str, Sequence[int]], machines: Sequence[Float64], faulty: Sequence[Bool]) -> SetChoice:
-    """The set whose greatest chart ranks faulty rows highest; the first where labels do not tell.
+def choose_set(
+    parts: Mapping[str, Sequence[int]],
+    rivals: Mapping[str, Sequence[int]],
+    machines: Sequence[Float64],
+    faulty: Sequence[Bool],
+) -> SetChoice:
+    """The set whose greatest chart ranks faulty rows highest; the first part where few machines are labelled.
 
-    sets      columns of the charts, by name; the first one is the default
-    machines  of each, float64 [T, J]: charts over their scales, rows that are judged
-    faulty    bool [T]: rows in a labelled fault, or near a failure
+    parts, rivals  columns of the charts, by name; a rival must be better beyond chance
+    machines       of each, float64 [T, J]: charts over their scales, rows that are judged
+    faulty         bool [T]: rows in a labelled fault, or near a failure
     """
-    default = next(iter(sets))
     labelled = [(s, which) for s, which in zip(machines, faulty, strict=True) if which.any() and not which.all()]
+    first = next(iter(parts))
     if not labelled:
-        return SetChoice(default, {}, 0)
+        return SetChoice(first, {}, 0)
     precision = {
         name: np.array([average_precision(s[:, columns].max(axis=1), which) for s, which in labelled])
-        for name, columns in sets.items()
+        for name, columns in {**parts, **rivals}.items()
     }
-    better = {name: float(found.mean()) for name, found in precision.items() if _is_better(found - precision[default])}
     means = {name: float(found.mean()) for name, found in precision.items()}
-    return SetChoice(max(better, key=better.__getitem__, default=default), means, len(labelled))
+    if len(labelled) < MACHINES_MIN:
+        return SetChoice(first, means, len(labelled))
+    best = max(parts, key=means.__getitem__)
+    better = [name for name in rivals if _is_better(precision[name] - precision[best])]
+    return SetChoice(max(better, key=means.__getitem__, default=best), means, len(labelled))
 
 
 def _is_better(differences: Float64) -> bool:
-    n = len(differences)
-    return n >= MACHINES_MIN and differences.mean() > ERRORS_MIN * differences.std(ddof=1) / n**0.5
+    return bool(differences.mean() > ERRORS_MIN * differences.std(ddof=1) / len(differences) ** 0.5)
 
 
 def average_precision(score: Float64, positive: Bool) -> float:

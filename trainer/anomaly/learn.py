@@ -4,18 +4,18 @@ The forecaster learns from the fit devices, everything else is measured on the c
 needed; where rows are known to be faulty, or to lie before a failure, they teach nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from agent.words import Bool
 from trainer.anomaly import charts
-from trainer.anomaly.bank import asked_bank, candidates
+from trainer.anomaly.bank import PLANT, asked_bank, parts_of
 from trainer.anomaly.charts import Bank, Channels, ChartRows, ChartSpec
 from trainer.anomaly.choose import Choice, choice_as_text, faulty_rows, with_skill
 from trainer.anomaly.forecaster import Rows, forecasts_of, train_forecaster, untrained
-from trainer.anomaly.labelled import SetChoice, choose_set
+from trainer.anomaly.labelled import choose_set
 from trainer.anomaly.model import AnomalyModel, Forecaster, aheads_of, float32
 from trainer.anomaly.moments import Z_MAX, distance
 from trainer.anomaly.own_normal import Pooled, history_lost, quiet_rows
@@ -66,16 +66,22 @@ def learn(config: Config, parts: Parts) -> Learnt:
     known = [*parts.fit, *parts.calibrate]
     is_labelled = any(faulty_rows(history, config.anomaly_h_max).any() for history in known)
     choosable = is_labelled and not config.anomaly.charts
-    sets = candidates(choice.charts) if choosable else {"": choice.charts}
+    parts_of_bank = parts_of(choice.charts)
+    sets = {**parts_of_bank, **PLANT} if choosable else {"": choice.charts}
     charts_asked = tuple(dict.fromkeys(chart for charts_ in sets.values() for chart in charts_))
     model = model_of(config, parts.fit, pool, charts_asked, forecaster)
     rows = [charts_of(history, model, pool, config) for history in parts.calibrate]
     model = replace(model, scales=scales_of(normal_charts(rows, parts.calibrate, charts_asked, config)))
     columns = {name: [charts_asked.index(chart) for chart in charts_] for name, charts_ in sets.items()}
-    found = chosen_set(columns, known, model, pool, config) if choosable else SetChoice("", {}, 0)
-    if found.n_machines:
+    chosen = list(range(len(choice.charts)))
+    if choosable:
+        found = choose_set(
+            {name: columns[name] for name in parts_of_bank},
+            {name: columns[name] for name in PLANT},
+            *labelled_machines(known, model, pool, config),
+        )
+        chosen = columns[found.name]
         choice = replace(choice, charts=sets[found.name], why=f"{choice.why}; {choice_as_text(found)}")
-    chosen = columns[found.name]
     judged = tuple(one.s[one.wait == 0][:, chosen] / np.array(model.scales)[chosen] for one in rows)
     return Learnt(model.only(chosen), judged, losses, choice)
 
@@ -90,10 +96,10 @@ def normal_charts(
     return [one.s[which] for one, which in zip(rows, kept, strict=True)]
 
 
-def chosen_set(
-    sets: Mapping[str, Sequence[int]], histories: Sequence[History], model: AnomalyModel, pool: Pooled, config: Config
-) -> SetChoice:
-    """The set that the labelled machines among the histories choose; lives of a machine are one machine."""
+def labelled_machines(
+    histories: Sequence[History], model: AnomalyModel, pool: Pooled, config: Config
+) -> tuple[list[Float64], list[Bool]]:
+    """Charts over their scales [T, J], and which rows are faulty [T], of each labelled machine with all its lives."""
     machines: dict[str, list[tuple[Float64, Bool]]] = {}
     for history in histories:
         faulty = faulty_rows(history, config.anomaly_h_max)
@@ -103,7 +109,7 @@ def chosen_set(
         judged = (rows.wait == 0) & (faulty | normal_rows(history, config.anomaly_h_max))
         machines.setdefault(history.owner, []).append((rows.s[judged] / np.array(model.scales), faulty[judged]))
     pairs = [[np.concatenate(part) for part in zip(*lives, strict=True)] for lives in machines.values()]
-    return choose_set(sets, [s for s, _ in pairs], [faulty for _, faulty in pairs])
+    return [s for s, _ in pairs], [faulty for _, faulty in pairs]
 
 
 def forecaster_of(

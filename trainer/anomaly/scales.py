@@ -12,8 +12,8 @@ import numpy as np
 from trainer.data.history import Float64
 
 STRETCH_ROWS = 64
-STRETCH_SHARE, STRETCHES_MIN = 0.05, 5
-"""Of the stretches, or so many if that is more: fewer are chance, and a few may be faults that nobody knows of."""
+STRETCH_SHARE = 0.05
+"""Of the stretches, and at least the highest: a few may be faults that nobody knows of."""
 SCALE_MIN = 1e-6
 
 
@@ -25,5 +25,5 @@ def scales_of(normal: Sequence[Float64]) -> tuple[float, ...]:
     highest = np.concatenate([
         np.maximum.reduceat(rows, np.arange(0, len(rows), STRETCH_ROWS), axis=0) for rows in normal if len(rows)
     ])  # fmt: skip
-    rank = min(max(STRETCHES_MIN, round(STRETCH_SHARE * len(highest))), len(highest))
+    rank = max(1, round(STRETCH_SHARE * len(highest)))
     return tuple(np.maximum(np.sort(highest, axis=0)[-rank], SCALE_MIN).tolist())
