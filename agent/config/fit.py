@@ -9,7 +9,7 @@ from agent.config.fields import field_faults
 from agent.config.lines import Key
 from agent.config.readers import Owner, Reader, Sources, counts_cycles, readers
 from agent.config.settings import Model
-from agent.judge.threshold import Chosen, default_budget, parse_budget, verdict
+from agent.judge.threshold import Judged, default_budget, parse_budget, verdict
 from agent.near import nearest
 
 NAMES_SHOWN = 20
@@ -21,7 +21,8 @@ COUNTS = {True: "cycles", False: "time"}
 
 def budget_faults(index: int, model: Model, manifest: Manifest | None) -> Iterator[Fault]:
     """They can be read, have a fleet size where they need one, and count in the bundle's own time."""
-    yield from _faults_of_budget(index, "budget", model.budget, model.fleet_size, manifest)
+    if model.budget:
+        yield from _faults_of_budget(index, "budget", model.budget, model.fleet_size, manifest)
     if model.anomaly_budget:
         yield from _faults_of_budget(index, "anomaly_budget", model.anomaly_budget, model.fleet_size, manifest)
         if manifest is not None and manifest.anomaly is None:
@@ -167,13 +168,14 @@ def _why_not(model: Reader, owner: Owner) -> str:
     return f"{name} has no channel {_strange(owner, model)!r}"
 
 
-def budget_doubts(index: int, model: Model, head: str, chosen: Chosen) -> Iterator[Fault]:
+def budget_doubts(index: int, model: Model, head: str, judged: Judged) -> Iterator[Fault]:
     """A budget that the calibration devices cannot vouch for, alarms that stand too long at every threshold, or a
     threshold that would have warned of nothing.
     """
     is_own = head == "anomaly" and model.anomaly_budget != ""
     key: Key = ("model", index, "anomaly_budget" if is_own else "budget")
-    budget = f'"{model.budget_of(head)}"' + ("" if head == "risk" else f" for {head}")
+    budget = f'"{judged.budget.text}"' + ("" if head == "risk" else f" for {head}")
+    chosen = judged.chosen
     if chosen.extrapolated:
         yield key, f"{budget} is too fine for this bundle: {verdict(chosen)}"
     elif chosen.stands_too_long:

@@ -75,7 +75,7 @@ def check(path: Path, environ: Mapping[str, str]) -> Examined:
     faults = [*agree.broker_doubts(settings), *topics.topic_doubts(sources)]
     for index, model in enumerate(models):
         for head, judged in model.heads.items():
-            faults += fit.budget_doubts(index, settings.model[index], head, judged.chosen)
+            faults += fit.budget_doubts(index, settings.model[index], head, judged)
     every = [Reader(index, model, models[index].bundle.manifest) for index, model in enumerate(settings.model)]
     faults += fit.reader_doubts(owners(sources), every)
     for owner in owners(sources):

@@ -191,7 +191,7 @@ def _columns(model: Reader, rows: _Rows) -> tuple[int, ...]:
 
 def judged_heads(model: Model, manifest: Manifest) -> dict[AlertHead, Judged]:
     """The threshold of each head for its budget. Raises ValueError when a budget is not one."""
-    budgets = {head: model.budget_of(head) for head in manifest.judging}
+    budgets = {head: model.budget_of(head, manifest.time_unit) for head in manifest.judging}
     return choose_each(manifest, budgets, fleet_size=model.fleet_size, time_in_alarm_max=model.time_in_alarm_max)
 
 

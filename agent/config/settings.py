@@ -18,7 +18,7 @@ from agent.config.quantity import Duration, Size
 from agent.config.settings_sources import settings_sources
 from agent.config.source_settings import SourceSettings
 from agent.config.table import DAY, HOUR, MINUTE, MS, NAME, SECOND, Table
-from agent.judge.threshold import TIME_IN_ALARM_MAX
+from agent.judge.threshold import TIME_IN_ALARM_MAX, default_budget
 from agent.words import MAIN_MODEL
 
 SOURCES_MAX = 1000
@@ -108,8 +108,9 @@ class Model(Table):
     )
     bundle: Path = Field(description="The .fwb file.")
     budget: str = Field(
-        default="1 per 1000 cycles",
-        description='False alarms allowed: "1 per device per 30d", "1 per 1000 cycles", or for the fleet "6 per day".',
+        default="",
+        description='False alarms allowed: "1 per device per 30d", "1 per 1000 cycles", or for the fleet "6 per day" '
+        '("" = the first of these, or the second where the bundle counts cycles).',
     )
     anomaly_budget: str = Field(
         default="",
@@ -130,9 +131,10 @@ class Model(Table):
         description="Names of the sources that it reads ([] = all that have its channels).",
     )
 
-    def budget_of(self, head: str) -> str:
-        """What alerts of a head may cost."""
-        return self.anomaly_budget if head == "anomaly" and self.anomaly_budget else self.budget
+    def budget_of(self, head: str, time_unit: Literal["s", "cycle"]) -> str:
+        """What alerts of a head may cost, with a bundle that counts in `time_unit`."""
+        own = self.anomaly_budget if head == "anomaly" else ""
+        return own or self.budget or default_budget(time_unit)
 
     @field_validator("sources")
     @classmethod

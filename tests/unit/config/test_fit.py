@@ -19,7 +19,7 @@ from agent.config.readers import Owner, Reader, owners, readers
 from agent.config.settings import Model
 from agent.config.source_settings import SourceSettings
 from agent.config.source_tables import Time
-from agent.judge.threshold import Chosen
+from agent.judge.threshold import Chosen, Judged, parse_budget
 from tests.small_anomaly import anomaly_manifest
 from tests.small_bundle import small_manifest
 
@@ -39,6 +39,10 @@ def owner(source: SourceSettings, index: int = 0, *joined: SourceSettings) -> Ow
 
 def model(budget: str, fleet_size: int = 0) -> Model:
     return Model(bundle=Path("small.fwb"), budget=budget, fleet_size=fleet_size)
+
+
+def judged(chosen: Chosen) -> Judged:
+    return Judged(parse_budget("1 per device per 18d", fleet_size=0), chosen)
 
 
 def reader(manifest: Manifest = CYCLES, index: int = 0, **settings: object) -> Reader:
@@ -86,6 +90,14 @@ def test_budgets(budget, manifest, words):
     assert [words in what for what in faults] == ([] if words is None else [True])
 
 
+def test_without_a_budget_the_usual_one_counts_as_the_bundle_does():
+    """A configuration that names a bundle alone must run, whatever the bundle counts."""
+    silent = Model(bundle=Path("small.fwb"))
+    for manifest, usual in ((CYCLES, "1 per 1000 cycles"), (SECONDS, "1 per device per 30d")):
+        assert list(budget_faults(0, silent, manifest)) == []
+        assert {head: one.budget.text for head, one in judged_heads(silent, manifest).items()} == {"risk": usual}
+
+
 def test_a_fleet_budget_with_its_size_is_fine():
     assert list(budget_faults(0, model("6 per day", fleet_size=40), SECONDS)) == []
 
@@ -104,14 +116,14 @@ def test_a_budget_that_is_vouched_for_and_buys_nothing_is_told_another_way_out(
     extrapolated, warned_of, failures, words
 ):
     chosen = Chosen(0.9, 0.0, extrapolated, "1 per device per 18d", warned_of, failures, 0.0, 0.1, "failures")
-    said = [what for _, what in budget_doubts(0, model("1 per device per 18d"), "risk", chosen)]
+    said = [what for _, what in budget_doubts(0, model("1 per device per 18d"), "risk", judged(chosen))]
     assert [what.startswith(words) for what in said] == ([] if words is None else [True])
     assert any("or train on more devices" in what for what in said) == (words is not None and not extrapolated)
 
 
 def test_alarms_that_stand_too_long_at_every_threshold_are_said_at_the_key_that_bounds_them():
     chosen = Chosen(0.9, 0.0, False, "1 per device per 18d", 6, 6, 0.2, 0.1, "failures")
-    ((key, what),) = budget_doubts(0, model("1 per device per 18d"), "risk", chosen)
+    ((key, what),) = budget_doubts(0, model("1 per device per 18d"), "risk", judged(chosen))
     assert key == ("model", 0, "time_in_alarm_max")
     assert "time in false alarm: 20.0% of at most 10%, and longer at every lower threshold" in what
 
@@ -131,10 +143,10 @@ def test_a_budget_for_a_head_that_the_bundle_lacks_or_in_another_unit_is_refused
 @pytest.mark.parametrize(("anomaly_budget", "key"), [("", "budget"), ("1 per 5000 cycles", "anomaly_budget")])
 def test_a_doubt_about_anomaly_names_the_head_and_the_key_that_it_comes_from(anomaly_budget, key):
     own = Model(bundle=Path("small.fwb"), budget="1 per 4000 cycles", anomaly_budget=anomaly_budget)
-    chosen = judged_heads(own, anomaly_manifest(with_risk=True))["anomaly"].chosen
-    ((found, what),) = budget_doubts(0, own, "anomaly", chosen)
+    of_anomaly = judged_heads(own, anomaly_manifest(with_risk=True))["anomaly"]
+    ((found, what),) = budget_doubts(0, own, "anomaly", of_anomaly)
     assert found == ("model", 0, key)
-    assert what.startswith(f'"{own.budget_of("anomaly")}" for anomaly is too fine for this bundle: this threshold is')
+    assert what.startswith(f'"{of_anomaly.budget.text}" for anomaly is too fine for this bundle: this threshold is')
 
 
 PRESS = with_channels("temp", "force")
