@@ -31,7 +31,7 @@ PAGE = ROOT / "docs" / "first-warning.md"
 PICTURE = ROOT / "docs" / "images" / "first-warning.png"
 PORT = "1883"  # of the page
 HOUR_NS = 3_600_000_000_000
-STEP = re.compile(r"^```sh\n(.*?)^```\n<!-- made: first_(\w+)", re.MULTILINE | re.DOTALL)
+STEP = re.compile(r"^```sh\n((?:(?!```).*\n)+)```\n<!-- made: first_(\w+)", re.MULTILINE)
 
 
 def steps() -> dict[str, str]:
