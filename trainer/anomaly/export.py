@@ -282,6 +282,10 @@ def told(
         leading = op("Where", op("GreaterOrEqual", score, top), share, leading)
         top = op("Max", score, top)
     share = shares_of(builder, leading, n, constant(np.full(n, 1 / n)))
+    contribution = op("Where", is_ready, share, constant(0.0))
+    if model.n_x > n:  # columns that say the regime, or are for the risk alone
+        none = op("Where", is_ready, constant(np.zeros((1, model.n_x - n))), constant(0.0))
+        contribution = op("Concat", contribution, none, axis=1)
     deviation = op("Sqrt", variance_of(builder, model, after["squares"], after["count"]))
     ratio = op("Max", deviation, op("Div", constant(1.0), deviation))
     off = op("Max", op("Abs", after["mean"]), op("Sub", ratio, constant(1.0)))
@@ -289,7 +293,7 @@ def told(
     has_learnt = op("Greater", after["rows"], constant(model.bank.learning.rows + 0.5))
     return {
         "anomaly": op("Where", is_ready, top, op("Neg", wait)),
-        "contribution": op("Where", is_ready, share, constant(0.0)),
+        "contribution": contribution,
         "learned": op("Where", has_learnt, op("Mul", farthest, constant(1 / model.unit)), constant(0.0)),
     }
 

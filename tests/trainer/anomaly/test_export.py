@@ -12,13 +12,14 @@ from hypothesis.extra.numpy import arrays
 from agent.words import Bool, Float32
 from trainer.anomaly.charts import Bank, Channels, ChartSpec, Pool, anomaly, chart_rows
 from trainer.anomaly.forecaster import forecasts_of
-from trainer.anomaly.model import AnomalyModel, Forecaster
+from trainer.anomaly.model import AnomalyModel, Forecaster, float32
 from trainer.anomaly.moments import Learning, moments_of
 from trainer.data.history import Float64
 from trainer.export.onnx_graph import export
 from trainer.graph.builder import Form, Linear
 from trainer.model.cells.lstm import Lstm
 from trainer.model.network import fix_seed
+from trainer.model.regimes import Groups
 
 F, N = 5, 24
 SCALE = np.array([1.0, 0.5, 2.0, 0.0, 0.0])
@@ -144,6 +145,26 @@ def test_the_pool_judges_what_a_device_had_no_values_to_learn_from(seed: int) ->
         np.testing.assert_allclose(score[:, device], want, rtol=2e-3, atol=1e-3)
         np.testing.assert_allclose(share[:, device], want_share, atol=3e-3)
         np.testing.assert_allclose(share[score[:, device] >= 0, device].sum(axis=1), 1, atol=1e-5)
+
+
+def test_rows_are_scaled_by_their_regime_in_the_graph_too() -> None:
+    """Two regimes, told by one setting beside the channels, with a scale and an offset each."""
+    scale, offset = np.stack((SCALE, 3 * SCALE)), np.stack((OFFSET, OFFSET - 1))
+    groups = Groups(*(np.asarray(one, np.float32) for one in ([1.0], [0.0], [[-0.5], [0.5]])))
+    plain = model_of(*CHARTS)
+    model = replace(plain, scale=float32(scale), offset=float32(offset), regimes=groups, n_x=F + 1)
+    x = histories(4, 90, seed=3)
+    regime = np.random.default_rng(3).integers(0, 2, x.shape[:2])
+    lost = np.zeros(len(x), np.bool_)
+    rows = np.concatenate((x, (regime - 0.5)[..., None]), axis=2).astype(np.float32)
+    score, share, _ = streamed(model, session(model, "fp32"), rows, lost)
+    assert share.shape[2] == F + 1
+    assert not share[..., F:].any()
+    for device in range(x.shape[1]):
+        of = regime[:, device]
+        channels = Channels(scale[of], offset[of], EVENTS)
+        want, _, _ = expected(replace(plain, bank=replace(plain.bank, channels=channels)), x[:, device], lost)
+        np.testing.assert_allclose(score[:, device], want, rtol=2e-3, atol=1e-4)
 
 
 def test_int8_differs_by_the_forecasts_alone() -> None:

@@ -104,6 +104,13 @@ def test_a_jump_that_stays_is_seen_on_a_device_of_another_level(bundle: Bundle) 
 
 
 @pytest.mark.slow
+def test_two_fits_of_one_seed_are_the_same_bytes() -> None:
+    found = [new_bundle(plant(), parts(), None, "0" * 64, learn(plant(), parts())) for _ in range(2)]
+    assert found[0].model == found[1].model
+    assert found[0].manifest.anomaly == found[1].manifest.anomaly
+
+
+@pytest.mark.slow
 def test_a_net_that_foresees_nothing_is_left_out_and_it_is_said() -> None:
     found = learn(plant(), parts(cycle=0))
     assert [chart.residual for chart in found.model.bank.charts] == ["level", "level"], "smoothing foresees nothing too"
