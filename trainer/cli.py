@@ -110,11 +110,11 @@ def write_config(recording: Path, channels: str, out: Path) -> Path:
     """The configuration of a recorded folder, written into `out`; says on standard error what was found."""
     from trainer.recorded import in_words, read_recording, toml_of
 
-    found = read_recording(recording, tuple(filter(None, channels.split(","))))
+    facts = read_recording(recording, tuple(filter(None, channels.split(","))))
     out.mkdir(parents=True, exist_ok=True)
     path = out / "fit.toml"
-    path.write_text(toml_of(found, recording.resolve().name), encoding="utf-8")
-    click.echo(f"{in_words(found)}\nconfiguration: {path}", err=True)
+    path.write_text(toml_of(facts, recording.resolve().name), encoding="utf-8")
+    click.echo(f"{in_words(facts)}\nconfiguration: {path}", err=True)
     return path
 
 

@@ -55,7 +55,7 @@ def resample(
     Example: forewarn-train resample vibration/*.parquet --every 1s --of acc=rms,peak,kurtosis --of fault=max --out rows
     """
     from agent.table.files import table_files
-    from trainer.data.resample import form_of, resampled, wanted, write_resampled
+    from trainer.data.resample import columns_of, form_of, resampled, write_resampled
 
     if out.exists() and any(out.iterdir()):
         raise ConfigurationRefused(f"--out {out}", "is not empty", next_step="Give a new folder.")
@@ -63,7 +63,7 @@ def resample(
         raise ConfigurationRefused("--separator", f"{separator!r} is not one character", next_step='Such as ";".')
     files = table_files(places, Path(), next_step="Give files, folders or patterns.", form=CsvForm(separator))
     form = form_of(files[0], device, time, unit, channels, missing)
-    columns = wanted([channel.field for channel in form.channels], dict(map(statistics_of, chosen)))
+    columns = columns_of([channel.field for channel in form.channels], dict(map(statistics_of, chosen)))
     rows = resampled(files, form, window_ns(every, unit), columns)
     written = write_resampled(rows, columns.names, out, counts_cycles=unit == "cycle")
     click.echo(out)

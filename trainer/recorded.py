@@ -111,14 +111,14 @@ def read_recording(folder: Path, channels: Sequence[str] = ()) -> Recorded:
 
 def rows_folder(folder: Path) -> Path:
     """The folder, or its only one, that has the rows of a source. Raises DataRefused."""
-    found = sorted({path.parent for pattern in ("*.parquet", "*/*.parquet") for path in folder.glob(pattern)})
-    if not found:
+    folders = sorted({path.parent for pattern in ("*.parquet", "*/*.parquet") for path in folder.glob(pattern)})
+    if not folders:
         what = "holds no rows that forewarn record wrote (*.parquet)"
         raise DataRefused(folder, what, next_step="Give the --out of forewarn record, or a training TOML.")
-    if len(found) > 1:
-        what = f"holds the rows of {len(found)} sources, and a bundle is trained on one"
-        raise DataRefused(folder, what, next_step=f"Give one of {', '.join(map(str, found))}.")
-    return found[0]
+    if len(folders) > 1:
+        what = f"holds the rows of {len(folders)} sources, and a bundle is trained on one"
+        raise DataRefused(folder, what, next_step=f"Give one of {', '.join(map(str, folders))}.")
+    return folders[0]
 
 
 def has_cycles(file: TableFile) -> bool:
@@ -139,53 +139,53 @@ def n_failed(failures: Path | None) -> int:
         return len({line.get(DEVICE) for line in csv.DictReader(file) if line.get("t_fail")})
 
 
-def toml_of(found: Recorded, name: str) -> str:
+def toml_of(facts: Recorded, name: str) -> str:
     """The configuration. `name` is that of the folder; paths are whole, so that the file may lie anywhere."""
-    n, rows = len(found.n_rows), min(found.n_rows)
+    n, rows = len(facts.n_rows), min(facts.n_rows)
     calibrate, play = max(2, n // 5), max(1, n // 5)
-    if found.heads == ("anomaly",):  # a few machines teach the net; each one that calibrates makes budgets finer
+    if facts.heads == ("anomaly",):  # a few machines teach the net; each one that calibrates makes budgets finer
         calibrate, play = n // 2, max(1, n // 6)
     split = f"fit = {n - calibrate - play}\ncalibrate = {calibrate}\nplay = {play}"
     if n < FEW:
         split = 'by = "time"       # few machines: each recording is cut at two dates\nfit = 5\ncalibrate = 3\nplay = 2'
-    longest = max(4, min(HORIZON_ROWS, round(HORIZON_SHARE * rows))) * found.cadence_s
-    horizons = [found.about(longest / part) for part in (4, 2, 1)]
-    learning = min(LEARNING_ROWS, max(8, round(LEARNING_SHARE * rows))) * found.cadence_s
-    labels = "".join(f"{key} = {label_value(key, path)}\n" for key, path in found.labels.items())
+    longest = max(4, min(HORIZON_ROWS, round(HORIZON_SHARE * rows))) * facts.cadence_s
+    horizons = [facts.about(longest / part) for part in (4, 2, 1)]
+    learning = min(LEARNING_ROWS, max(8, round(LEARNING_SHARE * rows))) * facts.cadence_s
+    labels = "".join(f"{key} = {label_value(key, path)}\n" for key, path in facts.labels.items())
     return f"""# Made by `forewarn-train fit` of a recording: change it, and give it to `fit` instead of the folder.
 # Every key left out has its default.
 
 name = "{re.sub(r"[^a-z0-9-]+", "-", name.lower()).strip("-")[:60] or "recorded"}"
 version = "0.1.0"
-heads = {json.dumps(found.heads)}
+heads = {json.dumps(facts.heads)}
 
 [data]
 dataset = "table"
-rows = {json.dumps(f"{found.rows}/*.parquet")}
-time_unit = "{"cycle" if found.counts_cycles else "s"}"
-channels = {json.dumps(found.channels)}
+rows = {json.dumps(f"{facts.rows}/*.parquet")}
+time_unit = "{"cycle" if facts.counts_cycles else "s"}"
+channels = {json.dumps(facts.channels)}
 {labels}
 [split]
 {split}
 
 [model]
 hidden = 32
-cadence = {found.span(found.cadence_s)}    # half of the rows come sooner
-dt_max = {found.span(found.dt_max_s)}    # a longer silence is lost history
+cadence = {facts.span(facts.cadence_s)}    # half of the rows come sooner
+dt_max = {facts.span(facts.dt_max_s)}    # a longer silence is lost history
 
 [anomaly]
-learning = {found.about(learning)}    # over which a device's own normal is learnt
+learning = {facts.about(learning)}    # over which a device's own normal is learnt
 
 [risk]
 horizons = [{", ".join(horizons)}]
 
 [rul]
-cap = {found.about(2 * longest)}
+cap = {facts.about(2 * longest)}
 
 [judge]
 horizon = {horizons[1]}
 h_max = {horizons[2]}    # an alert sooner than that before a failure counts as false
-h_min = {found.span(found.cadence_s)}
+h_min = {facts.span(facts.cadence_s)}
 clear_after = {horizons[0]}
 """
 
@@ -196,17 +196,17 @@ def label_value(key: str, path: Path) -> str:
     return f'{{ file = {place}, kind = "kind" }}' if key == "maintenance" else place
 
 
-def in_words(found: Recorded) -> str:
+def in_words(facts: Recorded) -> str:
     """What was found and what will be done, for who has never trained anything."""
-    n_machines, labelled = len(found.n_rows), ", ".join(path.name for path in found.labels.values())
-    every = f"{found.cadence_s:g} cycle(s)" if found.counts_cycles else found.span(found.cadence_s).strip('"')
+    n_machines, labelled = len(facts.n_rows), ", ".join(path.name for path in facts.labels.values())
+    every = f"{facts.cadence_s:g} cycle(s)" if facts.counts_cycles else facts.span(facts.cadence_s).strip('"')
     lines = [
-        f"{sum(found.n_rows):,} rows of {n_machines} machine(s), a row every {every}",
-        f"learns from {len(found.channels)} channel(s): {', '.join(found.channels)}",
+        f"{sum(facts.n_rows):,} rows of {n_machines} machine(s), a row every {every}",
+        f"learns from {len(facts.channels)} channel(s): {', '.join(facts.channels)}",
         f"labels: {labelled or 'none, and none is needed: warnings come of what is unusual for a machine'}",
     ]
-    if found.still:
-        lines.insert(2, f"left out, since they hardly vary: {', '.join(found.still)}")
-    if "failures" in found.labels and "risk" not in found.heads:
-        lines.append(f"{found.n_failed} machine(s) failed: too few to learn from, {FEW} are needed for the head `risk`")
+    if facts.still:
+        lines.insert(2, f"left out, since they hardly vary: {', '.join(facts.still)}")
+    if "failures" in facts.labels and "risk" not in facts.heads:
+        lines.append(f"{facts.n_failed} machine(s) failed: too few to learn from, {FEW} are needed for the head `risk`")
     return "\n".join(lines)

@@ -77,11 +77,11 @@ def warning(event: AlertEvent, manifest: Manifest, t_fail_s: float | None, unit:
         low, high = unit.of(rul[0]), unit.of(rul[-1])
         parts.append(f"{unit.text(round(unit.of(rul[middle])) * unit.size_s)} left ({low:.0f} to {high:.0f})")
     for name in ("anomaly", "contribution"):
-        said = HEADS[name].members(event.outputs.get(name, ()), event.bundle)
-        if "anomaly" in said:
-            parts.append(f"anomaly {said['anomaly']:.3g}")
-        if "contribution" in said:
-            parts.append("by " + ", ".join(f"{one['channel']} {one['share']:.0%}" for one in said["contribution"]))
+        members = HEADS[name].members(event.outputs.get(name, ()), event.bundle)
+        if "anomaly" in members:
+            parts.append(f"anomaly {members['anomaly']:.3g}")
+        if "contribution" in members:
+            parts.append("by " + ", ".join(f"{one['channel']} {one['share']:.0%}" for one in members["contribution"]))
     left_s = None if t_fail_s is None else t_fail_s - event.t_ns / 1e9
     parts.append("in truth it did not fail" if left_s is None else f"in truth {unit.of(left_s):.0f}")
     return "  ".join(parts)

@@ -154,11 +154,11 @@ def _false_s(device: LabelledDevice, h_max_s: float, early_s: float) -> list[flo
     stood_s = []
     for spell in device.spells:
         until_s = min(spell.cleared_s, device.end_s)
-        told = (device.faults[:, 0] - early_s <= spell.raised_s) & (spell.raised_s < device.faults[:, 1])
-        if not told.any():
+        detected = (device.faults[:, 0] - early_s <= spell.raised_s) & (spell.raised_s < device.faults[:, 1])
+        if not detected.any():
             stood_s.append(device.normal_s(spell.raised_s, until_s))
         else:
-            rest_s = device.normal_s(float(device.faults[told, 1].min()), until_s) - h_max_s
+            rest_s = device.normal_s(float(device.faults[detected, 1].min()), until_s) - h_max_s
             stood_s += [rest_s] if rest_s > 0 else []
     return stood_s
 

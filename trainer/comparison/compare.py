@@ -129,15 +129,15 @@ def devices_of(bundles: Sequence[Bundle], data: Path | None, budget: str, first_
     config = Config.model_validate_json(manifest.created_from.config)
     recorded = histories_of(config, data)
     digest = digest_of(recorded)
-    for one in bundles:
-        if one.manifest.created_from.data_sha256 != digest:
-            what = f"is not the data that {one.manifest.name} {one.manifest.version} was made from"
+    for bundle in bundles:
+        if bundle.manifest.created_from.data_sha256 != digest:
+            what = f"is not the data that {bundle.manifest.name} {bundle.manifest.version} was made from"
             raise DataRefused(
                 data or "data", what, next_step="Its play devices would not be the ones it has never seen."
             )
-        other = Config.model_validate_json(one.manifest.created_from.config)
+        other = Config.model_validate_json(bundle.manifest.created_from.config)
         if (other.split, other.judge) != (config.split, config.judge):
-            what = f"{one.manifest.name} {one.manifest.version} was split or is judged in another way"
+            what = f"{bundle.manifest.name} {bundle.manifest.version} was split or is judged in another way"
             raise ConfigurationRefused("compare", what, next_step="Give bundles that differ in their seed alone.")
     parts = parts_of(config, recorded)
     allowed = budget_of(budget, manifest, n_devices=len(parts.play))

@@ -41,22 +41,22 @@ def as_markdown(comparison: Comparison) -> str:
     return "\n\n".join([title, about, table, *left_out])
 
 
-def row_of(one: MethodFigures, comparison: Comparison) -> tuple[str, ...]:
+def row_of(figures: MethodFigures, comparison: Comparison) -> tuple[str, ...]:
     unit = comparison.unit
     return (
-        one.method,
-        f"{one.detected:.4g} of {one.events}",
-        span(one.detection_rate_95, 100, "%"),
-        number(unit.of(one.mean_lead_s)),
-        span(one.mean_lead_s_95, 1 / unit.size_s),
-        number(unit.of(one.median_lead_s)),
-        number(unit.rate(one.false_alarms_per_s), ".3g"),
+        figures.method,
+        f"{figures.detected:.4g} of {figures.events}",
+        span(figures.detection_rate_95, 100, "%"),
+        number(unit.of(figures.mean_lead_s)),
+        span(figures.mean_lead_s_95, 1 / unit.size_s),
+        number(unit.of(figures.median_lead_s)),
+        number(unit.rate(figures.false_alarms_per_s), ".3g"),
         number(unit.rate(comparison.budget.rate_per_s), ".3g"),
-        number(100 * one.false_alarm_share) + "%",
-        number(one.over, ".2f"),
-        span(one.over_95, 1, digits=2),
-        f"{one.n_tried}" if one.n_tried else "-",
-        f"{one.seeds}",
+        number(100 * figures.false_alarm_share) + "%",
+        number(figures.over, ".2f"),
+        span(figures.over_95, 1, digits=2),
+        f"{figures.n_tried}" if figures.n_tried else "-",
+        f"{figures.seeds}",
     )
 
 

@@ -86,19 +86,19 @@ def trial_of(
     count, since a device's own normal is learned then.
     """
     if basis_of(histories) == "intervals":
-        found = fault_intervals.measure(
+        measured = fault_intervals.measure(
             [*map(labelled, fleet, histories, starts_s.tolist())], h_max_s=rules.h_max_s, early_s=rules.h_max_s
         )
         outcomes = tuple(
             Outcome(
-                one.device,
-                one.outcome == "detected",
-                one.end_s - one.start_s - one.delay_s if one.outcome == "detected" else 0.0,
+                interval.device,
+                interval.outcome == "detected",
+                interval.end_s - interval.start_s - interval.delay_s if interval.outcome == "detected" else 0.0,
             )
-            for one in found.intervals
-            if one.outcome != "cut_off"
+            for interval in measured.intervals
+            if interval.outcome != "cut_off"
         )
-        return Trial(chosen, outcomes, found.false_alarms, found.false_alarm_s, found.exposure_s)
+        return Trial(chosen, outcomes, measured.false_alarms, measured.false_alarm_s, measured.exposure_s)
     result = early_warning(fleet, rules)
     outcomes = tuple(
         Outcome(one.device, one.outcome == "detected", one.lead_s)

@@ -241,10 +241,10 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def check_sum(content: bytes, wanted: str, name: str) -> None:
+def check_sum(content: bytes, recorded: str, name: str) -> None:
     """Raises DataRefused for another content than the recorded one."""
-    if sha256(content) != wanted:
-        what = f"has the SHA-256 {sha256(content)[:16]}..., not {wanted[:16]}...: it is another file, or was changed"
+    if sha256(content) != recorded:
+        what = f"has the SHA-256 {sha256(content)[:16]}..., not {recorded[:16]}...: it is another file, or was changed"
         raise DataRefused(name, what, next_step=f"Nothing of it was written. {ASK_ANOTHER}")
 
 

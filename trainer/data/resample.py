@@ -135,7 +135,7 @@ def form_of(
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Columns:
     """Statistics of channels: the names of the columns, and of each the channel's place and its statistic."""
 
     names: tuple[str, ...]
@@ -147,7 +147,7 @@ class Wanted:
         return np.stack([needed[statistic][:, place] for place, statistic in self.of], axis=1)
 
 
-def wanted(channels: Sequence[str], chosen: Mapping[str, Sequence[str]]) -> Wanted:
+def columns_of(channels: Sequence[str], chosen: Mapping[str, Sequence[str]]) -> Columns:
     """The mean of each channel but those `chosen`; several statistics of a channel are `CHANNEL_STATISTIC`.
 
     Raises ConfigurationRefused for an unknown channel or statistic, and for two columns of one name.
@@ -167,7 +167,7 @@ def wanted(channels: Sequence[str], chosen: Mapping[str, Sequence[str]]) -> Want
     if twice := [name for name in names if names.count(name) > 1]:
         what = f"column {twice[0]!r} would be there twice"
         raise ConfigurationRefused("--of", what, next_step="Rename a column of the files.")
-    return Wanted(tuple(names), tuple(pairs))
+    return Columns(tuple(names), tuple(pairs))
 
 
 class _Pending:
@@ -206,7 +206,7 @@ class Resampled(NamedTuple):
     x: Float64
 
 
-def resampled(files: Sequence[TableFile], form: TableForm, every_ns: int, of: Wanted) -> Iterator[Resampled]:
+def resampled(files: Sequence[TableFile], form: TableForm, every_ns: int, of: Columns) -> Iterator[Resampled]:
     """The windows of all devices, as they end. Raises DataRefused for what cannot be read, and for times that fall."""
     number: dict[str, int] = {}
     pending: list[_Pending] = []
@@ -228,16 +228,16 @@ def resampled(files: Sequence[TableFile], form: TableForm, every_ns: int, of: Wa
                     next_step = "Sort each device's rows by time; name files so that they are read in order of time."
                     raise DataRefused(file.path, what, next_step=next_step)
                 newest[device] = int(t_ns[-1])
-                mine = pending[device]
-                mine.add(t_ns, part.x[rows].astype(np.float64))
-                if mine.n_rows >= max(TAKEN_ROWS, 2 * mine.looked_at):
-                    yield from _rows(names[device], mine.take(every_ns, is_end=False), of)
+                of_device = pending[device]
+                of_device.add(t_ns, part.x[rows].astype(np.float64))
+                if of_device.n_rows >= max(TAKEN_ROWS, 2 * of_device.looked_at):
+                    yield from _rows(names[device], of_device.take(every_ns, is_end=False), of)
             if sum(one.n_rows for one in pending) * n_channels > PENDING_MAX:
-                for name, one in zip(names, pending, strict=True):
-                    yield from _rows(name, one.take(every_ns, is_end=False), of)
+                for name, of_device in zip(names, pending, strict=True):
+                    yield from _rows(name, of_device.take(every_ns, is_end=False), of)
                 refuse_longer_windows(sum(one.n_rows for one in pending) * n_channels)
-    for name, one in zip(number, pending, strict=True):
-        yield from _rows(name, one.take(every_ns, is_end=True), of)
+    for name, of_device in zip(number, pending, strict=True):
+        yield from _rows(name, of_device.take(every_ns, is_end=True), of)
 
 
 def refuse_longer_windows(n_values: int) -> None:
@@ -248,7 +248,7 @@ def refuse_longer_windows(n_values: int) -> None:
         raise ConfigurationRefused("--every", what, next_step=next_step)
 
 
-def _rows(device: str, taken: tuple[Int64, Windows] | None, of: Wanted) -> Iterator[Resampled]:
+def _rows(device: str, taken: tuple[Int64, Windows] | None, of: Columns) -> Iterator[Resampled]:
     if taken is None:
         return
     t_ns, windows = taken
@@ -275,10 +275,10 @@ def write_resampled(rows: Iterator[Resampled], columns: Sequence[str], out: Path
     files: list[Path] = []
     devices: set[str] = set()
     n_rows = n_part = 0
-    for one in rows:
-        part.append(one)
-        devices.add(one.device)
-        n_part += len(one.t_ns)
+    for window in rows:
+        part.append(window)
+        devices.add(window.device)
+        n_part += len(window.t_ns)
         if n_part >= PART_ROWS:
             files.append(_write_part(part, columns, out, len(files) + 1, counts_cycles))
             n_rows, n_part, part = n_rows + n_part, 0, []

@@ -96,16 +96,16 @@ def without_incidents(scores: Sequence[Float64], histories: Sequence[History], r
     own = _usual(blocks, len(scores))  # [devices, ranks]
     by_rank = [_standing_out(of_rank) for of_rank in (blocks.height - own[blocks.device]).T]
     standing_out, usual = np.any([out for out, _ in by_rank], axis=0), by_rank[0][1]
-    found: dict[tuple[int, int, int], Incident] = {}
+    incidents: dict[tuple[int, int, int], Incident] = {}
     for block in np.flatnonzero(standing_out).tolist():
         device, peak = int(blocks.device[block]), int(blocks.row[block])
         level = float(np.exp(own[device, 0] + usual))
         first, last = _stretch(scores[device], histories[device].t_s, peak, level, rules.policy.clear_after_s)
         t_s, highest = histories[device].t_s, float(np.nanmax(scores[device][first : last + 1]))
-        found[device, first, last] = Incident(
+        incidents[device, first, last] = Incident(
             histories[device].device, float(t_s[first]), float(t_s[last]), highest, level
         )
-    return _left_out(scores, found)
+    return _left_out(scores, incidents)
 
 
 def _blocks_of(scores: Sequence[Float64], rules: Rules) -> _Blocks:
@@ -162,18 +162,18 @@ def _stretch(score: Float64, t_s: Float64, peak: int, level: float, join_s: floa
     return int(own[0]), int(own[-1])
 
 
-def _left_out(scores: Sequence[Float64], found: dict[tuple[int, int, int], Incident]) -> Trimmed:
+def _left_out(scores: Sequence[Float64], incidents: dict[tuple[int, int, int], Incident]) -> Trimmed:
     """The incidents out of the scores, the highest first, as far as they have at most SHARE_MAX of the rows."""
     trimmed, n_judged = [score.copy() for score in scores], sum(int((~np.isnan(score)).sum()) for score in scores)
-    n_out, incidents = 0, []
-    for (device, first, last), incident in sorted(found.items(), key=lambda one: -one[1].peak / one[1].usual):
+    n_out, left_out = 0, []
+    for (device, first, last), incident in sorted(incidents.items(), key=lambda one: -one[1].peak / one[1].usual):
         n_rows = int((~np.isnan(scores[device][first : last + 1])).sum())
         if n_out + n_rows > SHARE_MAX * n_judged:
             continue
         trimmed[device][first : last + 1] = np.nan
         n_out += n_rows
-        incidents.append(incident)
-    return Trimmed(tuple(trimmed), tuple(incidents), n_out / n_judged, len(found) - len(incidents))
+        left_out.append(incident)
+    return Trimmed(tuple(trimmed), tuple(left_out), n_out / n_judged, len(incidents) - len(left_out))
 
 
 def incidents_as_text(trimmed: Trimmed, time_unit: Literal["s", "cycle"]) -> str:

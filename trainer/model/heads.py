@@ -36,7 +36,7 @@ class Outputs:
         )
 
 
-def joined(parts: Sequence[Outputs]) -> Outputs:
+def concatenated(parts: Sequence[Outputs]) -> Outputs:
     """Outputs of rows [T, ...] that follow one another, as those of all of them."""
     return Outputs(
         *(torch.cat(of) for of in zip(*((one.estimate, one.spread, one.hazard) for one in parts), strict=True))

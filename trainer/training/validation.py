@@ -9,7 +9,7 @@ from torch import Tensor
 from agent.words import Float32
 from trainer.config import Config
 from trainer.model.features import Batch, Features, batch_of
-from trainer.model.heads import Outputs, joined, risk_of
+from trainer.model.heads import Outputs, concatenated, risk_of
 from trainer.training.checkpoint import Curves, Run
 
 EarlyStopping = Callable[[Sequence[Float32]], float]
@@ -54,7 +54,7 @@ def outputs_of(network: torch.nn.Module, batch: Batch, length: int) -> Outputs:
         inputs, real = (torch.from_numpy(array).to(device) for array in (chunk, batch.real[rows]))
         outputs, states = network(inputs, states, real=real)
         parts.append(outputs.to("cpu"))
-    return joined(parts)
+    return concatenated(parts)
 
 
 def rmse_over_rows(

@@ -21,13 +21,13 @@ def fault_section(replay: Replay, unit: Unit) -> str:
     ends_s = {one.device: one.t_s[-1] for one in replay.devices}
     rows = [
         (
-            escape(one.device),
-            one.outcome.replace("_", " "),
-            f"{unit.text(ends_s[one.device] - one.start_s)} before the record's end",
-            unit.text(one.end_s - one.start_s),
-            "&ndash;" if math.isnan(one.delay_s) else delay_text(one.delay_s, unit),
+            escape(fault.device),
+            fault.outcome.replace("_", " "),
+            f"{unit.text(ends_s[fault.device] - fault.start_s)} before the record's end",
+            unit.text(fault.end_s - fault.start_s),
+            "&ndash;" if math.isnan(fault.delay_s) else delay_text(fault.delay_s, unit),
         )
-        for one in shown[:FAULTS_MAX]
+        for fault in shown[:FAULTS_MAX]
     ]
     only = f" The first {FAULTS_MAX} of {len(shown)}." if len(shown) > FAULTS_MAX else ""
     return (

@@ -14,7 +14,7 @@ from agent.table.rows import read_rows
 from agent.words import SourceChannel
 from trainer.cli import cli
 from trainer.data import resample as module
-from trainer.data.resample import STATISTICS, form_of, resampled, wanted
+from trainer.data.resample import STATISTICS, columns_of, form_of, resampled
 
 HZ = 10_000
 
@@ -39,7 +39,7 @@ def windows_of(
 ) -> dict[str, list[tuple[int, list[float]]]]:
     files = table_files(["*.csv*"], folder, next_step="")
     form = form_of(files[0], "device", "t", "s", "")
-    columns = wanted([channel.field for channel in form.channels], chosen)
+    columns = columns_of([channel.field for channel in form.channels], chosen)
     found: dict[str, list[tuple[int, list[float]]]] = {}
     for part in resampled(files, form, every_ns, columns):
         found.setdefault(part.device, []).extend(zip(part.t_ns.tolist(), part.x.tolist(), strict=True))

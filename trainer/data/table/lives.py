@@ -27,7 +27,7 @@ def lives(
     downtime_ns  between a failure and a repair that comes at most so long after it there is no life
     """
     ends = sorted({*((t, 0) for t in failures), *((t, 1) for t in resets)})  # a failure before a repair at once
-    found: list[Life] = []
+    lives_: list[Life] = []
     start, n_down = 0, 0
     failed_ns: int | None = None
     for t, is_reset in ends:
@@ -35,11 +35,11 @@ def lives(
         if is_reset and failed_ns is not None and t - failed_ns <= downtime_ns:
             n_down += stop - start
         elif stop > start:
-            found.append(Life(slice(start, stop), None if is_reset else t))
+            lives_.append(Life(slice(start, stop), None if is_reset else t))
         start, failed_ns = stop, None if is_reset else t
     if len(t_ns) > start:
-        found.append(Life(slice(start, len(t_ns)), None))
-    return found, n_down
+        lives_.append(Life(slice(start, len(t_ns)), None))
+    return lives_, n_down
 
 
 def machine_of(device: str) -> tuple[str, int]:

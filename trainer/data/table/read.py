@@ -39,10 +39,10 @@ def read_table(of: TableKeys, channels: Sequence[str], folder: Path) -> list[His
     for name, at, x in values_of(recording, channels):
         machine, number = machine_of(name)
         t_ns = recording.rows.t_ns[at]
-        found, n_stopped = lives(t_ns, labels.failures[name], labels.resets[name], labels.downtime_ns)
+        lives_, n_stopped = lives(t_ns, labels.failures[name], labels.resets[name], labels.downtime_ns)
         n_down += n_stopped
         faults = np.array(labels.faults[name], np.int64).reshape(-1, 2)
-        for of_life, t_fail_ns in found:
+        for of_life, t_fail_ns in lives_:
             life = life_of(name, t_ns[of_life], x[of_life], t_fail_ns, faults, run_to_failure=of.run_to_failure)
             machines[machine].append((number, life))
     if n_down:
