@@ -190,7 +190,8 @@ def incidents_as_text(trimmed: Trimmed, time_unit: Literal["s", "cycle"]) -> str
         lines.append(f"  and {n - SHOWN_MAX} more")
     if trimmed.more:
         lines.append(f"  {trimmed.more} more are left in: a recording so full of faults does not say what is normal.")
-    return "\n".join([*lines, "Look at them, and label those that were faults in data.faults."])
+    others = "others, such as stops, will raise alerts again"
+    return "\n".join([*lines, f"Look at them, and label those that were faults in data.faults; {others}."])
 
 
 def one_as_text(incident: Incident, time_unit: Literal["s", "cycle"]) -> str:
