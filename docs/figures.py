@@ -240,6 +240,40 @@ def heads(content: Json) -> str:
     return markdown(("head", "warned of in time", "mean lead, hours", "false alarms", "in false alarm"), rows)
 
 
+UNLABELLED = {
+    "row_f1": "F1 of rows", "far": "false rows", "events": "faults told of", "false_per_h": "false an hour",
+    "auc": "AUC",
+    "ap": "average precision", "recall": "faults told of", "median_delay_min": "median delay, min",
+    "recall_72h": "failures told of", "days_per_false": "days a false alarm", "mean_lead": "mean lead, cycles",
+    "detected": "engines told of", "false_per_1000": "false per 1,000 cycles", "real_over_asked": "real / asked",
+}  # fmt: skip
+
+
+def unlabelled(content: Json) -> str:
+    """Rows of `bench.unlabelled`, means over their seeds."""
+    lines = []
+    for name in dict.fromkeys(row["row"] for row in content["rows"]):
+        seeds = [row for row in content["rows"] if row["row"] == name]
+        figures = ((UNLABELLED[key], [row[key] for row in seeds]) for key in seeds[0] if key in UNLABELLED)
+        said = (f"{label} {statistics.mean(values):.3g}" for label, values in figures)
+        lines.append((name, len(seeds), ", ".join(said)))
+    return markdown(("set", "seeds", "figures"), lines)
+
+
+def plants(content: Json) -> str:
+    """Rows of `bench.plants`: mean lead by plant and method, over the seeds."""
+    rows = content["rows"]
+    methods = [*dict.fromkeys(row["method"] for row in rows)]
+    lines = []
+    for plant in dict.fromkeys(row["plant"] for row in rows):
+        leads = (
+            [row["mean_lead_rows"] for row in rows if (row["plant"], row["method"]) == (plant, method)]
+            for method in methods
+        )
+        lines.append((plant, *(f"{statistics.mean(values):.0f}" for values in leads)))
+    return markdown(("plant", *methods), lines)
+
+
 def packed(payload: str) -> str:
     """A JSON object with as many fields in a line as go in."""
     lines = [""]
@@ -279,6 +313,8 @@ BLOCKS: dict[str, Block] = {
     "throughput": Block(("throughput.json",), "python -m bench.throughput --json", throughput),
     "at_rest": Block(("footprint.json",), "python -m bench.footprint --json", at_rest),
     "gateway": Block(("gateway.json",), "python -m bench.gateway --short --json", gateway),
+    "unlabelled": Block(("unlabelled.json",), "python -m bench.unlabelled --json", unlabelled),
+    "plants": Block(("plants.json",), "python -m bench.plants --json", plants),
     "heads": Block(("heads.json",), "python -m bench.heads BUNDLE --json", heads),
     **{
         f"first_{name}": Block(("first_warning.json",), "python -m docs.first_warning", partial(first_warning, name))
