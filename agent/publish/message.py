@@ -78,15 +78,15 @@ class EventMessage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ScoreMessage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One row's score, a list a head; numbers read back as the same float32. The heads of `anomaly` come with it."""
+    """One row's score, a list for each head of the bundle; numbers read back as the same float32."""
 
     device: str
     model: str
     t: Time
     t_ns: int
     quality: str
-    risk: list[float]
-    rul: list[float]
+    risk: tuple[float, ...] = ()
+    rul: tuple[float, ...] = ()
     anomaly: tuple[float, ...] = ()
     contribution: tuple[float, ...] = ()
     learned: tuple[float, ...] = ()
@@ -143,8 +143,6 @@ def score_messages(
             t=time(t_ns, manifest.time_unit),
             t_ns=t_ns,
             quality=Quality(quality).name.lower(),
-            risk=[],
-            rul=[],
         )
         outputs = {name: [shortest(value) for value in output[row]] for name, output in scores.outputs.items()}
         yield topics.score(source, device, scores.model), msgspec.json.encode(msgspec.to_builtins(message) | outputs)

@@ -139,6 +139,22 @@ def test_scores_read_back_as_the_same_bits(risk):
     assert [one["t"] for one in decoded] == [0, 1, 2, 3]
 
 
+def test_a_score_has_the_heads_of_its_bundle_and_no_empty_ones():
+    one, at = np.zeros(1, np.int64), np.zeros(1, np.uint8)
+    outputs = {"anomaly": np.array([[0.5]], np.float32), "learned": np.array([[0.1]], np.float32)}
+    scores = Scores("main", one, one, np.array(["a"], object), one, at, outputs)
+    ((_, payload),) = score_messages(scores, [SOURCE], small_manifest(), TOPICS)
+    assert json.loads(payload) == {
+        "device": "a",
+        "model": "main",
+        "t": 0,
+        "t_ns": 0,
+        "quality": "ok",
+        "anomaly": [0.5],
+        "learned": [0.1],
+    }
+
+
 @pytest.mark.parametrize(
     ("t_ns", "of_cycles", "of_a_clock"),
     [

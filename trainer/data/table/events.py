@@ -9,7 +9,7 @@ from trainer.data.table.labels import Recording, usual_step_ns
 
 
 def events_of(recording: Recording, of: logs.Events) -> dict[str, dict[str, Int64]]:
-    """Times in ns, which rise, by channel and device. Raises DataRefused."""
+    """Times in ns, which rise, by channel and device: as live, events of one time count once. Raises DataRefused."""
     log = recording.log(of, [of.time], of.kind)
     times: dict[str, dict[str, list[int]]] = {channel: {} for channel in of.kinds}
     channels_of: dict[str, list[str]] = {}
@@ -26,7 +26,7 @@ def events_of(recording: Recording, of: logs.Events) -> dict[str, dict[str, Int6
             known = ", ".join(sorted({line.kind for line in log.lines})[:10])
             recording.tell(f"{log.file.path}: no event of channel {channel!r}; its kinds are {known or 'none'}")
     return {
-        channel: {device: np.sort(np.array(t, np.int64)) for device, t in of_channel.items()}
+        channel: {device: np.unique(np.array(t, np.int64)) for device, t in of_channel.items()}
         for channel, of_channel in times.items()
     }
 

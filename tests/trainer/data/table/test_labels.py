@@ -172,6 +172,14 @@ def test_events_become_channels_that_count(tmp_path, capsys):
     assert "no event of channel 'e9'; its kinds are e1, e2" in capsys.readouterr().err
 
 
+def test_events_of_one_channel_and_one_time_count_once(tmp_path):
+    """As live, where a message may be delivered again; another channel counts its own."""
+    events = (("p1", 110, "e1"), ("p1", 110, "e1"), ("p1", 110, "e2"), ("p1", 109.5, "e1"))
+    of = {"file": log(tmp_path, "device,t,code", *events), "kind": "code", "kinds": ["e1", "e2"]}
+    p1, _ = read(tmp_path, channels=["x", "e1", "e2"], events=of)
+    assert p1.x[10, 1:].tolist() == [2, 1]
+
+
 def test_a_column_of_the_rows_may_count_events(tmp_path):
     of = {"channels": ["x", "bad"], "columns": {"bad": {"event": True}}}
     p1, _ = read(tmp_path, labelled({"p1/110": "3"}), **of)
