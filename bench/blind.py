@@ -68,22 +68,22 @@ class Detector:
         if aheads:
             stretches = [
                 Rows(
-                    one.z.astype(np.float32),
-                    (np.arange(len(one.z)) >= rules.rows // 2)[:, None] & one.is_there & sensors,
+                    moments_.z.astype(np.float32),
+                    (np.arange(len(moments_.z)) >= rules.rows // 2)[:, None] & moments_.is_there & sensors,
                 )
-                for one in moments
+                for moments_ in moments
             ]
             forecaster = train_forecaster(
                 stretches, aheads, hidden=HIDDEN, steps=STEPS, batch=STRETCHES, rate=RATE, seed=seed
             )[0]
         taught = [
             FitRows(
-                one,
-                np.arange(len(one.z)) == 0,
-                np.ones(len(one.z), bool),
-                {} if forecaster is None else forecasts_of(forecaster, one.z, np.zeros(len(one.z), bool)),
+                moments_,
+                np.arange(len(moments_.z)) == 0,
+                np.ones(len(moments_.z), bool),
+                {} if forecaster is None else forecasts_of(forecaster, moments_.z, np.zeros(len(moments_.z), bool)),
             )
-            for one in moments
+            for moments_ in moments
         ]
         pools = tuple(pool_of(chart, Learning(rules.rows), sensors, taught) for chart in charts)
         return cls(rules, tuple(charts), events, scale, forecaster, pools, bare.scales, bare.columns)
@@ -93,10 +93,10 @@ class Detector:
         return np.array([scale for scale, _ in self.scale.values()]).any(axis=0) & ~self.events
 
     def channels(self, one: Recording) -> Channels:
-        known = [regime if regime in self.scale else next(iter(self.scale)) for regime in one.regime.tolist()]
+        regimes = [regime if regime in self.scale else next(iter(self.scale)) for regime in one.regime.tolist()]
         return Channels(
-            np.array([self.scale[regime][0] for regime in known]),
-            np.array([self.scale[regime][1] for regime in known]),
+            np.array([self.scale[regime][0] for regime in regimes]),
+            np.array([self.scale[regime][1] for regime in regimes]),
             self.events,
         )
 
@@ -104,13 +104,13 @@ class Detector:
         channels = self.channels(one)
         return moments_of(one.x, channels.scale, channels.offset, Learning(self.rules.rows))
 
-    def s(self, one: Recording) -> Float64:
+    def s(self, machine: Recording) -> Float64:
         """[T - N, J]: the charts over their scales, from the first row after the learning on."""
-        bank = Bank(self.charts, Learning(self.rules.rows), self.channels(one), self.pools)
+        bank = Bank(self.charts, Learning(self.rules.rows), self.channels(machine), self.pools)
         forecasts = None
         if self.forecaster is not None:
-            forecasts = forecasts_of(self.forecaster, self.moments(one).z, np.zeros(len(one.x), bool))
-        return chart_rows(bank, one.x, forecasts).s[self.rules.rows :] / self.scales
+            forecasts = forecasts_of(self.forecaster, self.moments(machine).z, np.zeros(len(machine.x), bool))
+        return chart_rows(bank, machine.x, forecasts).s[self.rules.rows :] / self.scales
 
     def with_scales(self, normal: Sequence[Float64]) -> "Detector":
         """The scales of normal time; `normal` comes from `s` with scales of 1."""
@@ -142,14 +142,14 @@ class Detector:
 def scaling_of(fit: Sequence[Recording], events: np.ndarray) -> dict[int, tuple[Float64, Float64]]:
     """Scale and offset by regime; a channel that is constant in one regime is left out of all."""
     x, regime = np.concatenate([one.x for one in fit]), np.concatenate([one.regime for one in fit])
-    found = {}
+    by_regime = {}
     for number in np.unique(regime).tolist():
         rows = x[regime == number]
         deviation, mean = rows.std(axis=0), rows.mean(axis=0)
         varies = (deviation > CONSTANT * (1 + np.abs(mean))) & ~events
-        found[number] = (varies / np.where(varies, deviation, 1), mean)
-    varies = np.array([scale for scale, _ in found.values()]).all(axis=0)
-    return {number: (scale * varies, -mean * scale * varies) for number, (scale, mean) in found.items()}
+        by_regime[number] = (varies / np.where(varies, deviation, 1), mean)
+    varies = np.array([scale for scale, _ in by_regime.values()]).all(axis=0)
+    return {number: (scale * varies, -mean * scale * varies) for number, (scale, mean) in by_regime.items()}
 
 
 def spells(score: Float64, threshold: float, rules: Rules, t_s: Float64) -> tuple[Spell, ...]:

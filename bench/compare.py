@@ -74,7 +74,7 @@ def rows_of(name: str, seed: int, arguments: argparse.Namespace) -> list[Row]:
     """Train once, and compare with every device known to be new and with none: a row a method and a kind."""
     began, data, methods = time.monotonic(), arguments.data, arguments.methods
     config = config_of(name, seed, arguments.epochs)
-    bundle = trained(config, data)
+    bundle = new_bundle(config, data)
     print(f"{config.name}, seed {config.seed}: trained in {time.monotonic() - began:.0f} s", file=sys.stderr)
     rows: list[Row] = []
     for first_seen in AGES:
@@ -99,7 +99,7 @@ def anomaly_rows(name: str, seed: int, arguments: argparse.Namespace) -> list[Ro
     return [{**row, "first_seen": "unknown"} for row in rows]
 
 
-def trained(config: Config, data: Path | None) -> Bundle:
+def new_bundle(config: Config, data: Path | None) -> Bundle:
     """The set's bundle, in memory."""
     histories = histories_of(config, data)
     return train_bundle(config, parts_of(config, histories), digest_of(histories))[0]
@@ -175,10 +175,10 @@ def mean_of(leads: Mapping[str, Mapping[int, float]], method: str) -> str:
     return f"{statistics.mean(leads[method].values()):.1f}" if method in leads else "-"
 
 
-def ratio_text(one: Ratio) -> str:
-    if one["median"] is None:
+def ratio_text(ratio_: Ratio) -> str:
+    if ratio_["median"] is None:
         return "-"
-    return f"{one['median']:.2f} ({one['min']:.2f} to {one['max']:.2f})"
+    return f"{ratio_['median']:.2f} ({ratio_['min']:.2f} to {ratio_['max']:.2f})"
 
 
 def main(argv: Sequence[str] | None = None) -> None:

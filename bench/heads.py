@@ -30,12 +30,12 @@ Row = dict[str, float | str]
 def fleets(bundle: Bundle, devices: Devices, budget: Budget) -> dict[AlertHead, Sequence[ObservedDevice]]:
     """The alerts of each head on the held-out devices."""
     played = play(bundle, bundle.model, devices.played, NEVER)
-    found: dict[AlertHead, Sequence[ObservedDevice]] = {}
+    by_head: dict[AlertHead, Sequence[ObservedDevice]] = {}
     for head, (policy, table) in bundle.manifest.judging.items():
         scores = [judged_scores(one, head, policy) for one in played]
         threshold = choose(table, budget).threshold
-        (found[head],) = alerts_at([threshold], scores, devices.played, rules_of(bundle.manifest, head))
-    return found
+        (by_head[head],) = alerts_at([threshold], scores, devices.played, rules_of(bundle.manifest, head))
+    return by_head
 
 
 def together(fleets: Sequence[Sequence[ObservedDevice]]) -> list[ObservedDevice]:

@@ -106,16 +106,16 @@ def alerts_of(charts: Sequence[ChartSpec], machines: Sequence[Recording], seed: 
         faulty = [one.faulty[RULES.rows :] for one in labelled]
         uses.append(detector.chosen([detector.s(one) for one in labelled], faulty)[0])
     scores = [detector.s(one) for one in machines[MEASURED]]
-    found = []
+    alerts = []
     for use in uses:
         threshold = blind_threshold([use.of(one / use.scales) for one in normal_s], RULES)
-        found.append(
+        alerts.append(
             [
                 spells(use.of(s), threshold, RULES, one.t_s[RULES.rows :])
                 for s, one in zip(scores, machines[MEASURED], strict=True)
             ]
         )
-    return found
+    return alerts
 
 
 def by_age(machines: Sequence[Recording]) -> list[tuple[Spell, ...]]:

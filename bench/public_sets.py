@@ -47,7 +47,7 @@ def seconds(text: str) -> float:
 
 def skab(data: Path) -> dict[str, Recording]:
     """By file; the run without anomalies lacks the rows that other/5 has too."""
-    found = {}
+    files = {}
     with tarfile.open(data / "skab" / "skab.tar.xz", "r:xz") as archive:
         for member in archive.getmembers():
             content = archive.extractfile(member)
@@ -58,11 +58,11 @@ def skab(data: Path) -> dict[str, Recording]:
             name = SKAB_FREE if SKAB_FREE in name else name
             faulty = np.array([float(row[9]) > 0 for row in rows]) if "anomaly" in head else None
             t_s, x = np.array([seconds(row[0]) for row in rows]), np.array([row[1:9] for row in rows], np.float64)
-            found[name] = recording(name, t_s, x, faulty)
-    free = found[SKAB_FREE]
-    own = ~np.isin(free.t_s, found["other/5"].t_s)
-    found[SKAB_FREE] = recording(SKAB_FREE, free.t_s[own], free.x[own])
-    return found
+            files[name] = recording(name, t_s, x, faulty)
+    free = files[SKAB_FREE]
+    own = ~np.isin(free.t_s, files["other/5"].t_s)
+    files[SKAB_FREE] = recording(SKAB_FREE, free.t_s[own], free.x[own])
+    return files
 
 
 def skab_halves(files: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
@@ -77,7 +77,7 @@ def skab_halves(files: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
 
 def asd(data: Path) -> dict[int, tuple[Recording, Recording]]:
     """By server: its 30 days without labels, and the 15 labelled days after them; a row is 300 s."""
-    found = {}
+    servers = {}
     for server in range(1, 13):
         parts = []
         for part in ("train", "test"):
@@ -85,8 +85,8 @@ def asd(data: Path) -> dict[int, tuple[Recording, Recording]]:
                 table = np.genfromtxt(file, delimiter=",", skip_header=1)
             faulty = table[:, -1] > 0 if part == "test" else None
             parts.append(recording(str(server), 300.0 * np.arange(len(table)), table[:, :19], faulty))
-        found[server] = (parts[0], parts[1])
-    return found
+        servers[server] = (parts[0], parts[1])
+    return servers
 
 
 def cmapss(data: Path, number: int) -> list[Recording]:

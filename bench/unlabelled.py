@@ -84,11 +84,11 @@ def bounds(faulty: np.ndarray, t_s: Float64) -> Float64:
     return np.stack((after[np.flatnonzero(edges == 1)], after[np.flatnonzero(edges == -1)]), axis=1)
 
 
-def labelled(one: Recording, score: Float64, threshold: float, rules: Rules, first: int) -> LabelledDevice:
-    t_s = one.t_s[first:]
+def labelled(machine: Recording, score: Float64, threshold: float, rules: Rules, first: int) -> LabelledDevice:
+    t_s = machine.t_s[first:]
     told = spells(score, threshold, rules, t_s)
     return LabelledDevice(
-        one.name, float(t_s[0]) - rules.every_s, float(t_s[-1]), bounds(one.faulty[first:], t_s), told
+        machine.name, float(t_s[0]) - rules.every_s, float(t_s[-1]), bounds(machine.faulty[first:], t_s), told
     )
 
 
@@ -114,24 +114,24 @@ def skab_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str
         threshold = blind_threshold([detector.of(detector.s(one)) for one in runs], rules)
         for name in others:
             score, t_s = detector.of(detector.s(files[name])), files[name].t_s[rules.rows :]
-            told = labelled(files[name], score, threshold, rules, rules.rows)
+            device = labelled(files[name], score, threshold, rules, rules.rows)
             stands = np.zeros(len(score), bool)
-            for spell in told.spells:
+            for spell in device.spells:
                 stands |= (t_s >= spell.raised_s) & (t_s < spell.cleared_s)
             scores.append(score)
             rows.append(score >= threshold)
             states.append(stands)
             truth.append(files[name].faulty[rules.rows :])
-            devices.append(told)
-    found = fault_intervals.measure(devices, h_max_s=rules.h_max_s)
+            devices.append(device)
+    measured = fault_intervals.measure(devices, h_max_s=rules.h_max_s)
     faulty = np.concatenate(truth)
     return {
         "SKAB": {
             **f1_far_mar(np.concatenate(rows), faulty, "row"),
-            "events": found.strict.detection_rate,
-            "mean_delay_s": found.strict.mean_delay_s,
-            "false_per_h": found.false_alarms_per_s * HOUR_S,
-            "real_over_asked": found.false_alarms_per_s / rules.budget_per_s,
+            "events": measured.strict.detection_rate,
+            "mean_delay_s": measured.strict.mean_delay_s,
+            "false_per_h": measured.false_alarms_per_s * HOUR_S,
+            "real_over_asked": measured.false_alarms_per_s / rules.budget_per_s,
             "auc": auc(np.concatenate(scores), faulty),
             **{f"alert_{key}": value for key, value in f1_far_mar(np.concatenate(states), faulty, "state").items()},
             "charts": ", ".join(choices),
@@ -152,7 +152,7 @@ def asd_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str,
     rules = Rules(7 * 288, 12, 300.0, DAY_S, 1 / DAY_S)
     servers = asd(data)
     order = (np.random.default_rng(seed).permutation(12) + 1).tolist()
-    found: dict[str, Figures] = {}
+    figures: dict[str, Figures] = {}
     results: dict[str, tuple[list[float], list[LabelledDevice], list[str]]] = {}
     for own, others in ((order[:6], order[6:]), (order[6:], order[:6])):
         fit = [servers[name][0] for name in own]
@@ -160,7 +160,7 @@ def asd_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str,
         normal = [detector.s(one) for one in fit]
         detector = detector.with_scales(normal)
         normal = [one / detector.scales for one in normal]
-        both = {name: joined(*servers[name], rules.rows) for name in servers}
+        both = {name: concatenated(*servers[name], rules.rows) for name in servers}
         faulty = {name: servers[name][1].faulty for name in servers}
         chosen, name_of_choice = detector.chosen(
             [detector.s(both[name]) for name in own], [faulty[name] for name in own]
@@ -175,19 +175,19 @@ def asd_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str,
                 precision.append(average_precision(score, faulty[name]))
                 devices.append(labelled(both[name], score, threshold, rules, rules.rows))
     for row, (precision, devices, choices) in results.items():
-        told = fault_intervals.measure(devices, h_max_s=rules.h_max_s)
-        found[row] = {
+        measured = fault_intervals.measure(devices, h_max_s=rules.h_max_s)
+        figures[row] = {
             "ap": float(np.mean(precision)),
-            "recall": told.strict.detection_rate,
-            "recall_lenient": told.lenient.detection_rate,
-            "median_delay_min": told.strict.median_delay_s / 60,
-            "real_over_asked": told.false_alarms_per_s / rules.budget_per_s,
+            "recall": measured.strict.detection_rate,
+            "recall_lenient": measured.lenient.detection_rate,
+            "median_delay_min": measured.strict.median_delay_s / 60,
+            "real_over_asked": measured.false_alarms_per_s / rules.budget_per_s,
             "charts": ", ".join(choices) if row == "ASD" else "-",
         }
-    return found
+    return figures
 
 
-def joined(before: Recording, after: Recording, rows: int) -> Recording:
+def concatenated(before: Recording, after: Recording, rows: int) -> Recording:
     x = np.concatenate((before.x[-rows:], after.x))
     faulty = np.concatenate((before.faulty[-rows:], after.faulty))
     return recording(before.name, 300.0 * np.arange(len(x)), x, faulty)
@@ -195,7 +195,7 @@ def joined(before: Recording, after: Recording, rows: int) -> Recording:
 
 def cmapss_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str, Figures]:
     rules = Rules(20, 10, 1.0, 125.0, 1 / 1000)
-    found: dict[str, Figures] = {}
+    figures: dict[str, Figures] = {}
     for number in (1, 2, 3, 4):
         engines = cmapss(data, number)
         order = np.random.default_rng(seed).permutation(len(engines))
@@ -213,14 +213,14 @@ def cmapss_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[s
             told = spells(detector.of(detector.s(one)), threshold, rules, one.t_s[rules.rows :])
             fleet.append(observed_device(one.name, one.t_s[rules.rows :], 1.0, float(one.t_s[-1]), told))
         score = early_warning.measure(fleet, h_max_s=rules.h_max_s, h_min_s=5.0)
-        found[f"C-MAPSS FD00{number}"] = {
+        figures[f"C-MAPSS FD00{number}"] = {
             "mean_lead": score.strict.mean_lead_s,
             "detected": score.strict.detection_rate,
             "detected_lenient": score.lenient.detection_rate,
             "false_per_1000": score.false_alarms_per_s * 1000,
             "real_over_asked": score.false_alarms_per_s / rules.budget_per_s,
         }
-    return found
+    return figures
 
 
 def azure_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str, Figures]:
@@ -235,13 +235,13 @@ def azure_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[st
     detector = detector.with_scales(normal)
     threshold = blind_threshold([detector.of(one / detector.scales) for one in normal], rules)
     devices = []
-    for name, one in machines.items():
+    for name, machine in machines.items():
         first = 45 * 24 if name <= 10 else 8 * 24
-        score, t_s = detector.of(detector.s(one))[first - rules.rows :], one.t_s[first:]
+        score, t_s = detector.of(detector.s(machine))[first - rules.rows :], machine.t_s[first:]
         windows = np.array([(at - rules.h_max_s, at) for at in failed[name] if at > t_s[0]]).reshape(-1, 2)
         windows[1:, 0] = np.maximum(windows[1:, 0], windows[:-1, 1])
         told = spells(score, threshold, rules, t_s)
-        devices.append(LabelledDevice(one.name, float(t_s[0]) - HOUR_S, float(t_s[-1]), windows, told))
+        devices.append(LabelledDevice(machine.name, float(t_s[0]) - HOUR_S, float(t_s[-1]), windows, told))
     score = fault_intervals.measure(devices, h_max_s=rules.h_max_s)
     device_s = sum(one.end_s - one.start_s for one in devices)
     return {
@@ -298,12 +298,12 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def ratios(rows: Sequence[Figures]) -> dict[str, dict[str, float | None]]:
     """Figure over goal, of those that shall be high."""
-    found = {}
+    over_goals = {}
     for row, figures in GOALS.items():
         for figure, (least, _, _) in figures.items():
             values = [float(one[figure]) / least for one in rows if least and one["row"] == row]
-            found[f"{row} {figure} over its goal"] = ratio(values)
-    return found
+            over_goals[f"{row} {figure} over its goal"] = ratio(values)
+    return over_goals
 
 
 if __name__ == "__main__":

@@ -53,12 +53,12 @@ def lasting(bank: Sequence[ChartSpec], learning_rows: int) -> tuple[ChartSpec, .
 
 def parts_of(bank: Sequence[ChartSpec]) -> dict[str, tuple[ChartSpec, ...]]:
     """By name, the bank, its slow charts and its fast ones, where it has such."""
-    found = {
+    parts = {
         "the whole bank": tuple(bank),
         "its slow charts": tuple(one for one in bank if one.rate < FAST_RATE),
         "its fast charts": tuple(one for one in bank if one.rate >= FAST_RATE),
     }
-    return {name: charts for name, charts in found.items() if charts}
+    return {name: charts for name, charts in parts.items() if charts}
 
 
 PLANT = {"limits": (LIMITS,), "EWMA": (EWMA,), "smoothing": (SMOOTHING,)}

@@ -77,7 +77,7 @@ def anomaly_nodes(
         scores.append(builder.op("Mul", s, builder.constant(1 / scale)))
         shares.append(u)
     wait = waiting(builder, bank.farthest, learning.rows, after["rows"], after["since"])
-    outputs = told(builder, model, scores, shares, wait, after)
+    outputs = outputs_of(builder, model, scores, shares, wait, after)
     return {PREFIX + name: block for name, block in after.items()}, outputs
 
 
@@ -271,7 +271,7 @@ def waiting(builder: GraphBuilder, farthest: int, learning_rows: int, rows: str,
     return builder.op("Max", learns, builder.op("Sub", builder.constant(farthest + 1), since))
 
 
-def told(
+def outputs_of(
     builder: GraphBuilder, model: AnomalyModel, scores: list[str], shares: list[str], wait: str, after: dict[str, str]
 ) -> dict[str, str]:
     """The head's outputs, the first chart that leads of those that are equal."""

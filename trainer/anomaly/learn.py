@@ -63,8 +63,8 @@ def learn(config: Config, parts: Parts) -> Learnt:
     bank = asked_bank(config, pool.events)
     forecaster, losses = forecaster_of(config, parts.fit, pool, aheads_of(bank, "forecast"))
     choice = with_skill(bank, parts.calibrate, pool, forecaster, config)
-    known = [*parts.fit, *parts.calibrate]
-    is_labelled = any(faulty_rows(history, config.anomaly_h_max).any() for history in known)
+    histories = [*parts.fit, *parts.calibrate]
+    is_labelled = any(faulty_rows(history, config.anomaly_h_max).any() for history in histories)
     choosable = is_labelled and not config.anomaly.charts
     parts_of_bank = parts_of(choice.charts)
     sets = {**parts_of_bank, **PLANT} if choosable else {"": choice.charts}
@@ -75,13 +75,13 @@ def learn(config: Config, parts: Parts) -> Learnt:
     columns = {name: [charts_asked.index(chart) for chart in charts_] for name, charts_ in sets.items()}
     chosen = list(range(len(choice.charts)))
     if choosable:
-        found = choose_set(
+        set_choice = choose_set(
             {name: columns[name] for name in parts_of_bank},
             {name: columns[name] for name in PLANT},
-            *labelled_machines(known, model, pool, config),
+            *labelled_machines(histories, model, pool, config),
         )
-        chosen = columns[found.name]
-        choice = replace(choice, charts=sets[found.name], why=f"{choice.why}; {choice_as_text(found)}")
+        chosen = columns[set_choice.name]
+        choice = replace(choice, charts=sets[set_choice.name], why=f"{choice.why}; {choice_as_text(set_choice)}")
     judged = tuple(one.s[one.wait == 0][:, chosen] / np.array(model.scales)[chosen] for one in rows)
     return Learnt(model.only(chosen), judged, losses, choice)
 
@@ -179,12 +179,12 @@ def unit_of_distance(fit: Sequence[History], pool: Pooled) -> float:
 
     1 where none of them is so long.
     """
-    n, found = pool.learning.rows, []
+    n, distances = pool.learning.rows, []
     for history in fit:
         for start in range(0, len(history.t_s) - n + 1, max(n // 2, 1)):
             moments = pool.moments(history.only(slice(start, start + n)))
-            found.append(distance(moments, pool.sensors)[-1])
-    return max(float(np.quantile(found, UNIT_QUANTILE)), UNIT_MIN) if found else 1.0
+            distances.append(distance(moments, pool.sensors)[-1])
+    return max(float(np.quantile(distances, UNIT_QUANTILE)), UNIT_MIN) if distances else 1.0
 
 
 def charts_of(history: History, model: AnomalyModel, pool: Pooled, config: Config) -> ChartRows:

@@ -84,7 +84,7 @@ def _smoothed(chart: ChartSpec, r: Float64, which: Bool, mean: Float64, own_mean
 
 def _halves(chart: ChartSpec, learning: Learning, r: Float64, which: Bool) -> list[Float64]:
     """Of each learning window that a device has, float64 [2, 2, F]: mean and log mean square, of either half."""
-    found, half = [], max(learning.rows // 2, 1)
+    halves, half = [], max(learning.rows // 2, 1)
     for start in range(0, len(r) - 2 * half + 1, 2 * half):
         parts = [slice(start, start + half), slice(start + half, start + 2 * half)]
         if min(which[part].sum(axis=0).max() for part in parts) < max(half // 2, 1):
@@ -97,8 +97,8 @@ def _halves(chart: ChartSpec, learning: Learning, r: Float64, which: Bool) -> li
             e = recursion(np.full_like(off, 1 - chart.rate), chart.rate * off)
             means.append(own)
             spreads.append(np.log((e**2).sum(axis=0) / n + learning.floor))
-        found.append(np.array([means, spreads]))
-    return found
+        halves.append(np.array([means, spreads]))
+    return halves
 
 
 def _reliable(pairs: Float64, sensors: Bool) -> bool:
