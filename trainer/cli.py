@@ -64,13 +64,12 @@ def fit(
     from trainer.config_file import read_with_folder
     from trainer.fit import fit as train_and_write  # torch takes seconds to import; --help should not
 
-    if config.is_dir():
-        config = write_config(config, channels, out)
-    elif channels:
+    made = config_text(config, channels) if config.is_dir() else ""
+    if channels and not made:
         what = "is for a recorded folder; a configuration has data.channels"
         raise ConfigurationRefused("--channels", what, next_step="Use --set 'data.channels=[\"flow\"]'.")
-    wanted, folder = read_with_folder(config, changed_keys(seed, epochs, changes), data, is_given("data"))
-    announce(train_and_write(wanted, folder, out, anew=anew))
+    wanted, folder = read_with_folder(config, changed_keys(seed, epochs, changes), data, is_given("data"), made)
+    announce(train_and_write(wanted, folder, out, anew=anew, made=made))
 
 
 @cli.command()
@@ -106,16 +105,13 @@ def distill(
     announce(teach_and_write(wanted, folder, out, teacher, anew=anew))
 
 
-def write_config(recording: Path, channels: str, out: Path) -> Path:
-    """The configuration of a recorded folder, written into `out`; says on standard error what was found."""
+def config_text(recording: Path, channels: str) -> str:
+    """The TOML for a recorded folder; says on standard error what was found. Raises ForewarnError."""
     from trainer.recorded import in_words, read_recording, toml_of
 
     facts = read_recording(recording, tuple(filter(None, channels.split(","))))
-    out.mkdir(parents=True, exist_ok=True)
-    path = out / "fit.toml"
-    path.write_text(toml_of(facts, recording.resolve().name), encoding="utf-8")
-    click.echo(f"{in_words(facts)}\nconfiguration: {path}", err=True)
-    return path
+    click.echo(in_words(facts), err=True)
+    return toml_of(facts, recording.resolve().name)
 
 
 def announce(bundle: Path) -> None:

@@ -33,13 +33,15 @@ FORM = re.compile(r"(literal|tuple|function-\w+)\[")
 """Which of several forms of a value pydantic tried: no key of the file."""
 
 
-def read_config(path: Path, changes: Sequence[str] = ()) -> Config:
+def read_config(path: Path, changes: Sequence[str] = (), made: str = "") -> Config:
     """Read a training TOML; each change, such as `train.epochs=50`, replaces a key's value.
+
+    made  the text of one that was made of the recording `path`
 
     Raises ConfigurationRefused with every problem at once.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(made or path.read_text(encoding="utf-8"))
         for change in changes:
             put(content, change)
     except OSError as error:
@@ -54,13 +56,13 @@ def read_config(path: Path, changes: Sequence[str] = ()) -> Config:
 
 
 def read_with_folder(
-    path: Path, changes: Sequence[str], data: Path | None, is_data_given: bool
+    path: Path, changes: Sequence[str], data: Path | None, is_data_given: bool, made: str = ""
 ) -> tuple[Config, Path | None]:
     """The config, and the folder that its files are in: a user's own lie beside it unless `data` was given by hand.
 
     `data` else is $FOREWARN_DATA, where public sets lie. Raises ConfigurationRefused.
     """
-    config = read_config(path, changes)
+    config = read_config(path, changes, made)
     return config, path.parent if config.data.lies_beside_config and not is_data_given else data
 
 

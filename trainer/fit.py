@@ -53,17 +53,20 @@ REHEARSED_ROWS = 3000
 """Of each device: what an agent would drop of a recording shows there, and long ones take minutes to play."""
 
 
-def fit(config: Config, data: Path | None, out: Path, *, anew: bool = False) -> Path:
+def fit(config: Config, data: Path | None, out: Path, *, anew: bool = False, made: str = "") -> Path:
     """Train and write everything into the folder `out`; returns the bundle's path. Raises ForewarnError.
 
     `data` is the folder of recorded sets; a simulated one needs none. A run that was killed goes on where it was,
-    unless it is to begin `anew`.
+    unless it is to begin `anew`. The text of a configuration that was `made` for it lies beside the bundle.
     """
     if config.distill is not None:
         what = "[distill] asks for a teacher"
         raise ConfigurationRefused(config.name, what, next_step="Use `forewarn-train distill`, or take it out.")
     config, parts, data_sha256 = prepare(config, data)
     make_folder(out)
+    if made:
+        (out / "fit.toml").write_text(made, encoding="utf-8")
+        tqdm.write(f"configuration: {out / 'fit.toml'}", file=sys.stderr)
     if anew:
         (out / CHECKPOINT).unlink(missing_ok=True)
     return train_and_write(config, parts, data_sha256, out)

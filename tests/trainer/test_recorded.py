@@ -97,6 +97,18 @@ def test_an_unknown_channel_is_refused_with_those_there_are(tmp_path: Path) -> N
     assert not (tmp_path / "out").exists()
 
 
+def test_a_refused_fit_of_a_recording_leaves_nothing_behind(tmp_path: Path) -> None:
+    """One that lay there stays as it was."""
+    folder, out = record(tmp_path / "r"), tmp_path / "out"
+    arguments = ["fit", str(folder), "--out", str(out), "--set", 'model.cadence="30s"']
+    assert "model.cadence" in str(CliRunner().invoke(cli, arguments).exception)
+    assert not out.exists()
+    out.mkdir()
+    (out / "fit.toml").write_text("of an earlier run")
+    CliRunner().invoke(cli, arguments)
+    assert (out / "fit.toml").read_text() == "of an earlier run"
+
+
 def test_spans_that_are_ours_to_choose_are_whole_units(tmp_path: Path) -> None:
     """6,000 rows each 300 s would give horizons such as 13125s; a cadence stays what it is."""
     found = replace(read_recording(record(tmp_path / "r")), cadence_s=300.0, dt_max_s=3_000.0, n_rows=(5_834,))

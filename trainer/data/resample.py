@@ -270,7 +270,6 @@ def write_resampled(rows: Iterator[Resampled], columns: Sequence[str], out: Path
     """Files of `PART_ROWS` rows in the folder `out`, Parquet where polars is installed, else CSV; a file is there whole
     or not at all. Raises DataRefused where no window has a value.
     """
-    out.mkdir(parents=True, exist_ok=True)
     part: list[Resampled] = []
     files: list[Path] = []
     devices: set[str] = set()
@@ -294,6 +293,7 @@ def _write_part(part: Sequence[Resampled], columns: Sequence[str], out: Path, nu
     t_ns = np.concatenate([one.t_ns for one in part])
     x = np.concatenate([one.x for one in part]).astype(np.float32)
     is_parquet = find_spec("polars") is not None
+    out.mkdir(parents=True, exist_ok=True)
     path = out / f"rows-{number:05}.{'parquet' if is_parquet else 'csv'}"
     partial = path.with_suffix(".part")
     if is_parquet:

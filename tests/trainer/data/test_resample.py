@@ -130,6 +130,15 @@ def test_what_cannot_be_done_is_said(tmp_path: Path, arguments: list[str], says:
     every = [] if "--every" in arguments else ["--every", "1s"]
     ended = CliRunner().invoke(cli, ["resample", str(tmp_path), *every, *arguments, "--out", str(tmp_path / "out")])
     assert says in str(ended.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_refused_rows_leave_no_folder(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", [("p", "2", "1", ""), ("p", "1", "1", "")])
+    out = tmp_path / "out"
+    ended = CliRunner().invoke(cli, ["resample", str(tmp_path), "--every", "1s", "--out", str(out)])
+    assert "does not rise" in str(ended.exception)
+    assert not out.exists()
 
 
 def test_the_command_writes_rows_that_it_reads_again(tmp_path: Path) -> None:
