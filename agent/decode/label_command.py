@@ -2,7 +2,7 @@
 
     {"alert": "0f3c...", "label": "bad", "t": "2026-11-28T06:30:00Z", "note": "sensor was wet", "by": "anna"}
 
-Whether there is such an alert, the alert table knows. The schema is docs/schemas/label_cmd.schema.json.
+Whether there is such an alert, the alert table knows. The schema is docs/schemas/cmd_label.schema.json.
 """
 
 from typing import Annotated, Final
