@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
+
+import numpy as np
 
 from agent.bundle.manifest import Manifest
 from agent.score.early_warning import Float64
 from agent.score.time_unit import seconds
 from agent.table.early_times import doubt_of
 from agent.table.failures import read_failures
-from agent.table.faults import read_faults
+from agent.table.faults import END, START, Span, faults_in
 from agent.table.files import table_file, table_files
 from agent.table.form import FileUnit, TableForm
+from agent.table.log import doubts_of_outside, read_log
 from agent.table.rows import read_rows
 from agent.words import Float32, Int64
 
@@ -97,9 +101,26 @@ def read_truth(
 def read_fault_intervals(
     path: Path, devices: Sequence[Recorded], manifest: Manifest, layout: Layout | None = None
 ) -> tuple[Mapping[str, Float64], tuple[str, ...]]:
-    """When each device was not normal: float64 [n, 2] in seconds or cycles, rising; and what is to be told."""
+    """When each device was not normal: float64 [n, 2] in seconds or cycles, rising; and what is to be told.
+
+    Raises DataRefused as `agent.table.faults` does, and where every fault is outside of its device's rows.
+    """
     form = replace(form_for(manifest, layout or Layout()), channels=())
     every_ns = round(manifest.cadence.every_s * 1e9)
-    ends_ns = {one.device: int(one.t_ns[-1]) + every_ns for one in devices}
-    faults = read_faults(table_file(path, next_step="Is --faults right?"), form, ends_ns)
-    return {name: seconds(of) for name, of in faults.of.items()}, faults.doubts
+    spans = {one.device: Span(int(one.t_ns[0]), int(one.t_ns[-1]), int(one.t_ns[-1]) + every_ns) for one in devices}
+    log = read_log(table_file(path, next_step="Is --faults right?"), form, spans.keys(), [START, END])
+    faults = faults_in(log, spans)
+
+    def ends(device: str) -> str:
+        first, last = (_text(t_ns, form.unit) for t_ns in spans[device][:2])
+        return f"{first} to {last}"
+
+    doubts = (*log.doubts, *doubts_of_outside(log, faults.outside, ends))
+    return {name: seconds(np.array(of, np.int64)) for name, of in faults.of.items()}, doubts
+
+
+def _text(t_ns: int, unit: FileUnit) -> str:
+    """The number of a cycle, or the time in UTC to the second."""
+    if unit == "cycle":
+        return f"{t_ns / 1e9:g}"
+    return f"{datetime.fromtimestamp(t_ns // 10**9, UTC).replace(tzinfo=None).isoformat()}Z"

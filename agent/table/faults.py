@@ -1,64 +1,61 @@
-"""When recorded devices were not normal: a log with the columns `start` and `end`, a line an interval [start, end).
+"""When recorded devices were not normal: a log with two columns of times, a line an interval [start, end).
 
-An empty end is that of a fault that still stood at the device's last row. Intervals of a device that overlap or touch
-are one fault.
+An empty end is that of a fault that still stood at the device's last row. A replay and a training read them alike.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-import numpy as np
-
-from agent.table.form import TableFile, TableForm
-from agent.table.log import read_log
-from agent.table.rows import refuse_row
-from agent.words import Int64
+from agent.table.log import Line, Log
+from agent.table.rows import refuse_row, shown
 
 START, END = "start", "end"
 
 
+class Span(NamedTuple):
+    """Of a device, in ns: its first and last row, and up to when a fault lasts that has no end."""
+
+    first_ns: int
+    last_ns: int
+    end_ns: int
+
+
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """int64 [n, 2] in nanoseconds of each recorded device that had one, rising; `doubts` are to be told."""
+    """(start, end) in ns by device, rising and apart; and the lines `outside` of their devices' rows, left out."""
 
-    of: dict[str, Int64]
-    doubts: tuple[str, ...]
+    of: dict[str, list[tuple[int, int]]]
+    outside: tuple[Line, ...]
 
 
-def read_faults(file: TableFile, form: TableForm, ends_ns: Mapping[str, int]) -> Faults:
-    """The faults of the devices, whose recordings end at `ends_ns`; the device column, unit and zone are the form's.
+def faults_in(log: Log, spans: Mapping[str, Span], start: str = START, end: str = END) -> Faults:
+    """The faults of a log whose two times are in the columns `start` and `end`; spans of its devices.
 
-    Raises DataRefused: a misspelt device, a cell that is no time, a fault without a start or that ends before it.
+    Raises DataRefused for a fault without a start, one that ends before it, and one that overlaps with another.
     """
-    log = read_log(file, form, ends_ns.keys(), [START, END])
     intervals: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    n_later = 0
-    for line in log.lines:
-        start, end = line.t_ns
-        if start is None:
-            refuse_row(file, line.row, f"column {START!r} is empty, not a time", "A fault begins at a time.")
-        last = ends_ns[line.device]
-        if start >= last:
-            n_later += 1
-            continue
-        end = last if end is None else end
-        if end <= start:
-            next_step = "The interval is from its start up to, and without, its end."
-            refuse_row(file, line.row, f"{END} is not after {START}", next_step)
-        intervals[line.device].append((start, end))
-    later = f"{file.path}: {n_later:,} fault(s) begin after their device's last row and are left out"
-    return Faults(
-        {device: _joined(of_device) for device, of_device in intervals.items()},
-        (*log.doubts, *([later] if n_later else [])),
-    )
-
-
-def _joined(intervals: list[tuple[int, int]]) -> Int64:
-    rising: list[list[int]] = []
-    for start, end in sorted(intervals):
-        if rising and start <= rising[-1][1]:
-            rising[-1][1] = max(rising[-1][1], end)
+    before: dict[str, tuple[int, Line]] = {}
+    outside: list[Line] = []
+    for line in sorted(log.lines, key=lambda line: line.t_ns[0] or 0):
+        start_ns, end_ns = line.t_ns
+        if start_ns is None:
+            refuse_row(log.file, line.row, f"column {start!r} is empty, not a time", "A fault begins at a time.")
+        first_ns, last_ns, open_ns = spans[line.device]
+        if end_ns is None:
+            end_ns = max(open_ns, start_ns + 1)
+        if end_ns <= start_ns:
+            what = f"column {end!r} is {shown(log.file.cell(line.row, end))}, which is not after "
+            what += f"{shown(log.file.cell(line.row, start))}, the start of the fault of device {line.device!r}"
+            refuse_row(log.file, line.row, what, f"Swap them, or leave {end!r} empty: it lasts to the last row.")
+        until_ns, other = before.get(line.device, (start_ns, line))
+        if until_ns > start_ns:
+            what = f"the fault of device {line.device!r} overlaps with that of {log.file.place(other.row)}"
+            refuse_row(log.file, line.row, what, "Make one interval of them.")
+        before[line.device] = end_ns, line
+        if end_ns <= first_ns or start_ns > last_ns:
+            outside.append(line)
         else:
-            rising.append([start, end])
-    return np.array(rising, np.int64)
+            intervals[line.device].append((start_ns, end_ns))
+    return Faults(intervals, tuple(outside))

@@ -6,7 +6,7 @@ from a device's only by its case or by blanks is refused as misspelt. One record
 `line1/p7`.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -71,6 +71,22 @@ def read_log(file: TableFile, form: TableForm, devices: Collection[str], times: 
         else:
             unknown[name] = None
     return Log(file, tuple(lines), tuple(unknown))
+
+
+def doubts_of_outside(log: Log, outside: Sequence[Line], ends: Callable[[str], str]) -> tuple[str, ...]:
+    """What to tell of lines outside of their devices' rows; `ends` has the first and last time of a device's as text.
+
+    Raises DataRefused where all lines are.
+    """
+    if not outside:
+        return ()
+    first = outside[0]
+    what = f"of device {first.device!r} is outside of its rows ({ends(first.device)})"
+    if len(outside) == len(log.lines):
+        next_step = "Are the times in the unit and time zone of the rows?"
+        refuse_row(log.file, first.row, f"{what}, as is every line", next_step)
+    of = f"{len(outside):,} of {len(log.lines):,} lines are left out"
+    return (f"{log.file.path}: {of}; {log.file.place(first.row)}: {what}",)
 
 
 def _lines(file: TableFile, form: TableForm, times: Sequence[str], kind: str) -> Iterator[Line]:

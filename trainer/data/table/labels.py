@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from agent.table.failures import doubts_of_silent
+from agent.table.faults import Span, faults_in
 from agent.table.files import table_file
 from agent.table.form import CsvForm, TableForm
-from agent.table.log import Line, Log, read_log
+from agent.table.log import Line, Log, doubts_of_outside, read_log
 from agent.table.recording import INTERVENTIONS
 from agent.table.rows import Rows, refuse_row, shown
 from agent.words import Bool, Float32, Int64
@@ -75,7 +76,7 @@ def read_labels(recording: Recording, label: Float32 | None) -> Labels:
     if of.failures:
         labels.failures.update(failures_in(recording, of.failures))
     if of.faults:
-        labels.faults.update(faults_in(recording, of.faults))
+        labels.faults.update(faults_of(recording, of.faults))
     if of.maintenance:
         labels.resets.update(resets_in(recording, of.maintenance))
     for path in interventions_of(of, recording.folder) if of.maintenance is None else ():
@@ -115,7 +116,7 @@ def failures_in(recording: Recording, of: logs.Failures) -> Times:
             next_step = f"Are {of.time} and the times of the rows in the same unit?"
             refuse_row(log.file, line.row, what, next_step)
         times[line.device].append(t_ns)
-    check_within(recording, log, [line for line in lines if (line.t_ns[0] or 0) < recording.span(line.device)[0]])
+    tell_of_outside(recording, log, [line for line in lines if (line.t_ns[0] or 0) < recording.span(line.device)[0]])
     return times
 
 
@@ -136,45 +137,21 @@ def resets_in(recording: Recording, of: logs.Maintenance) -> Times:
     return times
 
 
-def faults_in(recording: Recording, of: logs.Faults) -> dict[str, list[tuple[int, int]]]:
-    """The intervals of each device, which rise. Raises DataRefused for those that overlap or end before they start."""
+def faults_of(recording: Recording, of: logs.Faults) -> dict[str, list[tuple[int, int]]]:
+    """The intervals of each device, which rise. Raises DataRefused as `agent.table.faults` does."""
     log = recording.log(of, [of.start, of.end])
-    intervals: dict[str, list[tuple[int, int]]] = defaultdict(list)
-    before: dict[str, Line] = {}
-    outside: list[Line] = []
-    for line in sorted(log.lines, key=lambda line: line.t_ns[0] or 0):
-        start, end = line.t_ns
-        if start is None:
-            refuse_row(log.file, line.row, f"column {of.start!r} is empty, not a time", "A fault begins at a time.")
-        first, last = recording.span(line.device)
-        end = last + usual_step_ns(recording, line.device) if end is None else end
-        if end <= start:
-            what = f"column {of.end!r} is {shown(log.file.cell(line.row, of.end))}, which is not after "
-            what += f"{shown(log.file.cell(line.row, of.start))}, the start of the fault of device {line.device!r}"
-            refuse_row(log.file, line.row, what, f"Swap them, or leave {of.end!r} empty: it lasts to the last row.")
-        if (of_device := intervals[line.device]) and of_device[-1][1] > start:
-            what = f"the fault of device {line.device!r} overlaps with that of "
-            what += log.file.place(before[line.device].row)
-            refuse_row(log.file, line.row, what, "Make one interval of them.")
-        of_device.append((start, end))
-        before[line.device] = line
-        if end <= first or start > last:
-            outside.append(line)
-    check_within(recording, log, outside)
-    return intervals
+    spans = {}
+    for name in {line.device for line in log.lines}:
+        first, last = recording.span(name)
+        spans[name] = Span(first, last, last + usual_step_ns(recording, name))
+    faults = faults_in(log, spans, of.start, of.end)
+    tell_of_outside(recording, log, faults.outside)
+    return faults.of
 
 
-def check_within(recording: Recording, log: Log, outside: Sequence[Line]) -> None:
-    """Tell of lines outside of their devices' rows; raise DataRefused where all are."""
-    if not outside:
-        return
-    first = outside[0]
-    what = f"{log.file.place(first.row)}: of device {first.device!r} is outside of its rows"
-    what += f" ({recording.ends(first.device)})"
-    if len(outside) == len(log.lines):
-        next_step = "Are the times in the unit and time zone of the rows?"
-        refuse_row(log.file, first.row, what.partition(": ")[2] + ", as is every line", next_step)
-    recording.tell(f"{log.file.path}: {len(outside):,} of {len(log.lines):,} lines are left out; {what}")
+def tell_of_outside(recording: Recording, log: Log, outside: Sequence[Line]) -> None:
+    for doubt in doubts_of_outside(log, outside, recording.ends):
+        recording.tell(doubt)
 
 
 def runs(recording: Recording, label: Float32) -> Iterator[tuple[str, int, int]]:
