@@ -16,6 +16,7 @@ import numpy as np
 
 from agent.config.quantity import format_duration
 from agent.errors import DataRefused
+from agent.table.times_meant import SERIAL_DAYS, meant
 from trainer.data.check_normal import check_normal, notes_on
 from trainer.data.history import History, failure_time
 from trainer.data.split import Parts
@@ -132,7 +133,9 @@ def check_times(histories: Sequence[History], requirements: Requirements) -> Non
         usual, is_slower = text(median_s), median_s > cadence_s
         what = f"is {text(cadence_s)}, but half of the rows come {usual} or {'more' if is_slower else 'less'} after"
         more = "" if is_slower else f", or use {RESAMPLE}"
-        raise DataRefused("model.cadence", f"{what} the one before", next_step=f"Set cadence = {usual}{more}.")
+        next_step = date_meant(histories) if requirements.time_unit == "s" else ""
+        next_step = next_step or f"Set cadence = {usual}{more}."
+        raise DataRefused("model.cadence", f"{what} the one before", next_step=next_step)
     for history in histories:
         same = np.flatnonzero(np.diff(np.round(history.t_s * 1e9)) <= 0)
         if len(same):
@@ -145,6 +148,15 @@ def check_times(histories: Sequence[History], requirements: Requirements) -> Non
         first, least = text(requirements.horizons_s[0]), text(nearest_s)
         what = f"{first} is too short: no recorded failure is less than {least} after a row"
         raise DataRefused("risk.horizons", what, next_step="Give longer ones, or record closer to the failures.")
+
+
+def date_meant(histories: Sequence[History]) -> str:
+    """What to say of times that are all dates as spreadsheets count days, "" for others: their steps are no seconds."""
+    first_s = min(float(history.t_s[0]) for history in histories)
+    last_s = max(float(history.t_s[-1]) for history in histories)
+    if not SERIAL_DAYS[0] <= first_s <= last_s < SERIAL_DAYS[1]:
+        return ""
+    return f"The time {first_s:.11g} looks like {meant(first_s, 's')}."
 
 
 def some(names: Sequence[str]) -> str:

@@ -36,6 +36,21 @@ def test_lives_too_short_or_too_long_are_named() -> None:
         check_histories([*fleet(3), engine("old", ROWS_MAX + 1)], small_config().requirements)
 
 
+def test_dates_of_a_spreadsheet_are_told_before_any_cadence() -> None:
+    """T9: a step of 1/24 is an hour of such days, no 41667 microseconds."""
+
+    def moved(one: History, start: float) -> History:
+        t_s = start + (one.t_s + 1) / 24
+        return replace(one, t_s=t_s, t_fail=float(t_s[-1]))
+
+    asked = replace(small_config().requirements, time_unit="s", cadence_s=3600.0)
+    serial = r"The time 45717\.0\d+ looks like a date as spreadsheets count days, 2025-03-01T\d\d:\d\d:00: write it as"
+    with pytest.raises(DataRefused, match=rf"half of the rows come .41667us.+\n  {serial}"):
+        check_histories([moved(one, 45_717) for one in fleet(3)], asked)
+    with pytest.raises(DataRefused, match=r"\n  Set cadence = .41667us"):
+        check_histories([moved(one, 5) for one in fleet(3)], asked)
+
+
 def test_a_channel_without_any_value_is_named() -> None:
     """One that only some devices have is none of it."""
 
