@@ -8,6 +8,7 @@ from tests.broker.running_agent import configuration
 from tests.broker.told import scores_inline
 from tests.streams import in_bursts, interleaved, life, message
 
+pytestmark = pytest.mark.alone
 FLEET = [f"p{number}" for number in range(20)]
 LIVES = [life(device, 40, wear_from=5 + number, seed=number) for number, device in enumerate(FLEET)]
 

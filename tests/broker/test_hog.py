@@ -18,7 +18,7 @@ from tests.streams import message
 BEATS, BEAT_S = 30, 0.1
 HOG_ROWS = 300  # a beat
 FLEET = [f"p{number}" for number in range(20)]
-pytestmark = pytest.mark.default_limits
+pytestmark = [pytest.mark.default_limits, pytest.mark.alone]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from tests.broker.running_agent import configuration, wait_until
 from tests.streams import message
 
 ROWS = 6000  # of one device: half as many again as may wait
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 
 def with_source(port: int, *lines: str, rows_max: int = 64) -> str:
