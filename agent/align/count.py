@@ -21,12 +21,12 @@ COUNT_MAX = 2**24  # of a row: up to here each whole number is a float32
 class CountColumns(Columns):
     """What has happened to each device since its newest row.
 
-    pending    float32 [capacity, F]  events that are in no row yet
-    newest_ns  int64 [capacity, F]    event time of the newest that was counted, NEVER for none
+    pending     float32 [capacity, F]  events that are in no row yet
+    counted_ns  int64 [capacity, F]    event time of the newest that was counted, NEVER for none
     """
 
     pending: Float32 = column(np.float32, 0)
-    newest_ns: Int64 = column(np.int64, NEVER)
+    counted_ns: Int64 = column(np.int64, NEVER)
 
 
 class Counting:
@@ -44,8 +44,8 @@ class Counting:
         before = np.full_like(self._last, -1)
         before[1:] = self._last[:-1]
         is_of_call = before >= runs.start[runs.run][:, None]
-        self._newest_ns = columns.newest_ns[runs.slot]
-        before_ns = np.where(is_of_call, runs.t_ns[np.maximum(before, 0)], self._newest_ns[runs.run])
+        self._counted_ns = columns.counted_ns[runs.slot]
+        before_ns = np.where(is_of_call, runs.t_ns[np.maximum(before, 0)], self._counted_ns[runs.run])
         is_new = tells & (runs.t_ns[:, None] != before_ns)
         happened = np.cumsum(np.where(is_new, runs.x, np.float32(0)), axis=0, dtype=np.float64)
         first = np.where(runs.start[:, None] > 0, happened[np.maximum(runs.start - 1, 0)], 0.0)
@@ -75,14 +75,14 @@ class Counting:
         columns.pending[runs.slot] = np.minimum(self._total[end] - self._in_rows, COUNT_MAX)
         last = self._last[end]
         is_of_call = last >= runs.start[:, None]
-        columns.newest_ns[runs.slot] = np.where(is_of_call, runs.t_ns[np.maximum(last, 0)], self._newest_ns)
+        columns.counted_ns[runs.slot] = np.where(is_of_call, runs.t_ns[np.maximum(last, 0)], self._counted_ns)
 
 
 class Counted:
     """The events of all devices, F channels wide."""
 
     def __init__(self, slots: Slots, group: str, width: int) -> None:
-        self.columns = slots.register(group, CountColumns, pending=width, newest_ns=width)
+        self.columns = slots.register(group, CountColumns, pending=width, counted_ns=width)
 
     def fill(self, slots: Int64, t_ns: Int64, x: Float32, counts: Bool) -> Bool:
         """Count, for the next row, what readings of distinct devices tell at the time of their newest rows.
@@ -90,17 +90,17 @@ class Counted:
         x float32 [b, F]; counts bool [b, F] which of it counts. Returns bool [b]: was any of it new.
         """
         columns = self.columns
-        is_new = counts & ~np.isnan(x) & (columns.newest_ns[slots] != t_ns[:, None])
+        is_new = counts & ~np.isnan(x) & (columns.counted_ns[slots] != t_ns[:, None])
         pending = columns.pending[slots] + np.where(is_new, x, np.float32(0))
         columns.pending[slots] = np.minimum(pending, np.float32(COUNT_MAX))
-        columns.newest_ns[slots] = np.where(is_new, t_ns[:, None], columns.newest_ns[slots])
+        columns.counted_ns[slots] = np.where(is_new, t_ns[:, None], columns.counted_ns[slots])
         return np.asarray(is_new.any(axis=1))
 
     def move(self, slots: Int64, by_ns: Int64) -> None:
         """The clocks of these devices were set anew: what was counted happened by_ns int64 [b] later."""
-        newest_ns = self.columns.newest_ns
-        newest_ns[slots] += np.where(newest_ns[slots] != NEVER, by_ns[:, None], 0)
+        counted_ns = self.columns.counted_ns
+        counted_ns[slots] += np.where(counted_ns[slots] != NEVER, by_ns[:, None], 0)
 
     def forget(self, slots: Int64) -> None:
         """Nothing has happened to these devices."""
-        self.columns.pending[slots], self.columns.newest_ns[slots] = 0, NEVER
+        self.columns.pending[slots], self.columns.counted_ns[slots] = 0, NEVER

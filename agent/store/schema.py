@@ -137,9 +137,9 @@ def check_rows(db: sqlite3.Connection) -> None:
             raise Unusable(f"row {number} of its outbox is broken: {sink!r}, event {event_number}, {chain!r}")
     for row in db.execute(f"{INTERVENTIONS} ORDER BY number"):
         read_intervention(row)
-    for row in db.execute(HISTORY):
+    for row in db.execute(f"{HISTORY} ORDER BY number"):
         read_history(row)
-    for row in db.execute(LABELS):
+    for row in db.execute(f"{LABELS} ORDER BY number"):
         read_label(row)
     db.execute("SAVEPOINT before")  # and a new one can be added
     db.execute("INSERT INTO event (kind, event) VALUES ('', x'')")

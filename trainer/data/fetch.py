@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import io
 import lzma
-import os
 import pickle
 import sys
 import tarfile
@@ -21,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from agent import whole_file
 from agent.errors import DataRefused
 from trainer.data import public_sums
 
@@ -250,13 +250,8 @@ def check_sum(content: bytes, recorded: str, name: str) -> None:
 
 def write(path: Path, content: bytes) -> None:
     """In one step. Raises DataRefused."""
-    partial = path.with_name(f"{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        whole_file.write(path, content)
     except OSError as error:
         raise DataRefused(path, error.strerror or str(error), next_step="Give a folder to write to as --to.") from error
