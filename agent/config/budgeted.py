@@ -5,7 +5,7 @@ from typing import Self
 
 import msgspec
 
-from agent.judge.threshold import Basis, Judged, verdict
+from agent.judge.threshold import Basis, Judged, findings
 from agent.words import AlertHead
 
 
@@ -34,14 +34,7 @@ class Budgeted(msgspec.Struct, frozen=True):
             budget=judged.budget.text,
             threshold=chosen.threshold,
             false_alarms_per_s=chosen.rate_per_s,
-            extrapolated=chosen.extrapolated,
-            finest_budget=chosen.finest_budget,
-            warned_of=chosen.warned_of,
-            failures=chosen.failures,
-            alarm_share=chosen.alarm_share,
-            time_in_alarm_max=chosen.time_in_alarm_max,
-            basis=chosen.basis,
-            verdict=verdict(chosen),
+            **findings(chosen),
         )
 
     @classmethod

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from agent.bundle.manifest import Manifest, ThresholdTable
 from agent.words import AlertHead
@@ -189,6 +189,12 @@ def finest_budget(rate_per_s: float, time_unit: Literal["s", "cycle"]) -> str:
     digit = 10 ** max(math.floor(math.log10(count)) - 1, 0)
     n = math.floor(count / digit) * digit
     return f"1 per {n} cycles" if time_unit == "cycle" else f"1 per {per}{n}{unit}"
+
+
+def findings(chosen: Chosen) -> dict[str, Any]:
+    """What is told of a threshold beside itself, by the names that status, `check --json` and replay.json share."""
+    names = ("extrapolated", "finest_budget", "warned_of", "failures", "alarm_share", "time_in_alarm_max", "basis")
+    return {**{name: getattr(chosen, name) for name in names}, "verdict": verdict(chosen)}
 
 
 def verdict(chosen: Chosen) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 from agent.bundle.file import Bundle
 from agent.bundle.heads import judged_heads
 from agent.bundle.manifest import Manifest
-from agent.judge.threshold import Basis, Budget, Chosen, Judged, verdict
+from agent.judge.threshold import Basis, Budget, Chosen, Judged, findings
 from agent.replay.inline import PlayedDevice
 from agent.score.age_only import choose_age, warned_by_age
 from agent.score.early_warning import (
@@ -78,14 +78,7 @@ class Limit(msgspec.Struct, frozen=True):
             rate_per_s=budget.rate_per_s,
             threshold=chosen.threshold,
             calibrated_rate_per_s=chosen.rate_per_s,
-            extrapolated=chosen.extrapolated,
-            finest_budget=chosen.finest_budget,
-            warned_of=chosen.warned_of,
-            failures=chosen.failures,
-            alarm_share=chosen.alarm_share,
-            time_in_alarm_max=chosen.time_in_alarm_max,
-            basis=chosen.basis,
-            verdict=verdict(chosen),
+            **findings(chosen),
         )
 
 

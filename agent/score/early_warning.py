@@ -15,7 +15,7 @@ second is a cycle. Few devices prove little, so every figure comes with its 95 %
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Self
 
 import msgspec
 import numpy as np
@@ -102,6 +102,20 @@ class DeviceResult(msgspec.Struct, frozen=True):
     raised_before_s: tuple[float, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class FalseAlarmRate:
+    """How often false alarms came over the exposure, and the share of it that they stood; NaN without exposure."""
+
+    per_s: float
+    per_s_upper95: float
+    share: float
+
+    @classmethod
+    def of(cls, false_alarms: int, false_alarm_s: float, exposure_s: float) -> Self:
+        figures = (false_alarms, poisson_upper95(false_alarms), false_alarm_s)
+        return cls(*(figure / exposure_s if exposure_s else math.nan for figure in figures))
+
+
 class EarlyWarning(msgspec.Struct, frozen=True):
     """The early-warning score of one detector over some devices.
 
@@ -153,16 +167,17 @@ def measure(fleet: Sequence[ObservedDevice], *, h_max_s: float, h_min_s: float) 
     exposure_s = math.fsum(one.exposure_s for one in devices)
     false_alarms = sum(one.false_alarms for one in devices)
     false_alarm_s = math.fsum(one.false_alarm_s for one in devices)
+    rate = FalseAlarmRate.of(false_alarms, false_alarm_s, exposure_s)
     return EarlyWarning(
         h_max_s=h_max_s,
         h_min_s=h_min_s,
         failures=len(failed),
         exposure_s=exposure_s,
         false_alarms=false_alarms,
-        false_alarms_per_s=false_alarms / exposure_s if exposure_s else math.nan,
-        false_alarms_per_s_upper95=poisson_upper95(false_alarms) / exposure_s if exposure_s else math.nan,
+        false_alarms_per_s=rate.per_s,
+        false_alarms_per_s_upper95=rate.per_s_upper95,
         false_alarm_s=false_alarm_s,
-        false_alarm_share=false_alarm_s / exposure_s if exposure_s else math.nan,
+        false_alarm_share=rate.share,
         late=tuple(one.device for one in devices if one.late_alerts),
         strict=_column({one.device: one.lead_s for one in failed if one.outcome == "detected"}, failed),
         lenient=_column({one.device: one.lenient_lead_s for one in failed if one.lenient_detected}, failed),

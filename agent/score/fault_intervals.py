@@ -24,12 +24,12 @@ import msgspec
 import numpy as np
 
 from agent.score.early_warning import (
+    FalseAlarmRate,
     Float64,
     Interval,
     Spell,
     bootstrap95,
     n_false_alarms,
-    poisson_upper95,
     wilson95,
 )
 
@@ -114,6 +114,7 @@ def measure(fleet: Sequence[LabelledDevice], *, h_max_s: float, early_s: float =
     false_s = [stood_s for one in fleet for stood_s in _false_s(one, h_max_s, early_s)]
     exposure_s = math.fsum(one.normal_s(one.start_s, one.end_s) for one in fleet)
     false_alarms, false_alarm_s = sum(n_false_alarms(each_s, h_max_s) for each_s in false_s), math.fsum(false_s)
+    rate = FalseAlarmRate.of(false_alarms, false_alarm_s, exposure_s)
     counted = [one for one in intervals if one.outcome != "cut_off"]
     delays_s = [one.delay_s for one in counted if one.outcome == "detected"]
     standing = [0.0 for one in counted if one.outcome == "standing"]
@@ -123,10 +124,10 @@ def measure(fleet: Sequence[LabelledDevice], *, h_max_s: float, early_s: float =
         faults=len(counted),
         exposure_s=exposure_s,
         false_alarms=false_alarms,
-        false_alarms_per_s=false_alarms / exposure_s if exposure_s else math.nan,
-        false_alarms_per_s_upper95=poisson_upper95(false_alarms) / exposure_s if exposure_s else math.nan,
+        false_alarms_per_s=rate.per_s,
+        false_alarms_per_s_upper95=rate.per_s_upper95,
         false_alarm_s=false_alarm_s,
-        false_alarm_share=false_alarm_s / exposure_s if exposure_s else math.nan,
+        false_alarm_share=rate.share,
         strict=_column(delays_s, len(counted)),
         lenient=_column(delays_s + standing, len(counted)),
         intervals=intervals,
