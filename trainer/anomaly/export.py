@@ -93,7 +93,8 @@ def own_normal(
     teaches = op("Mul", there, learns)
     count = op("Add", kept["count"], teaches)
     off = op("Sub", y, kept["mean"])
-    mean = op("Add", kept["mean"], op("Mul", teaches, op("Div", off, op("Max", count, constant(1.0)))))
+    step = op("Mul", teaches, op("Div", off, op("Max", count, constant(1.0))))
+    mean, after["mean_rest"] = with_rest(builder, kept["mean"], op("Add", step, kept["mean_rest"]))
     taught = op("Mul", teaches, op("Mul", off, op("Sub", y, mean)))
     squares = op("Add", kept["squares"], taught)
     variance = variance_of(builder, model, squares, count)
@@ -104,6 +105,15 @@ def own_normal(
     after["since"] = op("Min", op("Add", kept["since"], constant(1.0)), constant(model.bank.farthest + 1))
     after |= {"count": count, "mean": mean, "squares": squares}
     return Row(y, z, there, variance, learns, kept["since"])
+
+
+def with_rest(builder: GraphBuilder, total: str, step: str) -> tuple[str, str]:
+    """total + step, and what that lost by rounding, to be added to the next step (W. Kahan, CACM 8 (1965), 40).
+
+    Late in a long learning a step is less than the last digit of a mean far from 0, and the mean would stand still.
+    """
+    after = builder.op("Add", total, step)
+    return after, builder.op("Sub", step, builder.op("Sub", after, total))
 
 
 def scaled(

@@ -94,7 +94,7 @@ class AnomalyModel:
     def blocks(self) -> tuple[StateBlock, ...]:
         """Layout of the state. What is known of the device's own normal is kept when history is lost."""
         n, charts = self.n_channels, self.bank.charts
-        kept = {"rows": 1, "count": n, "mean": n, "squares": n}
+        kept = {"rows": 1, "count": n, "mean": n, "mean_rest": n, "squares": n}
         lost = {"since": 1}
         if self.aheads("smoothing"):
             kept["bias"] = lost["smooth"] = n
