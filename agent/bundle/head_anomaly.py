@@ -48,6 +48,8 @@ def _faults(manifest: Manifest) -> Iterator[str]:
         yield f"anomaly.charts has {len(head.charts)} charts, must be 1 to {CHARTS_MAX}"
     for number, chart in enumerate(head.charts):
         yield from (f"anomaly.charts[{number}].{what}" for what in _chart_faults(chart))
+    if any(chart.residual == "event" for chart in head.charts) and not any(one.event for one in manifest.channels):
+        yield "anomaly.charts has one of events, but no channel counts events"
     if not 1 <= head.learning_rows <= WARMUP_ROWS_MAX:
         yield f"anomaly.learning_rows is {head.learning_rows}, must be 1 to {WARMUP_ROWS_MAX}"
     if head.policy.horizon != 0:

@@ -9,7 +9,7 @@ import pytest
 
 from agent.bundle.file import Bundle, read
 from agent.core.model import load_engine
-from agent.errors import DataRefused
+from agent.errors import ConfigurationRefused, DataRefused
 from tests.trainer.fleet import NAMES, fleet, small_config
 from tests.trainer.recordings import table
 from trainer.anomaly.calibrate import anomaly_table
@@ -137,6 +137,12 @@ def test_both_heads_in_one_bundle_say_what_each_says_alone(tmp_path: Path) -> No
     for one, other in zip(*played, strict=True):
         assert one.risk.tobytes() == other.risk.tobytes()
         assert one.rul.tobytes() == other.rul.tobytes()
+
+
+def test_a_chart_of_events_without_a_channel_of_them_is_refused_before_the_training() -> None:
+    asked = SETTINGS.model_copy(update={"charts": (ChartKeys(residual="event", ahead=24, rate=0.1),)})
+    with pytest.raises(ConfigurationRefused, match=r"nothing was trained: .*has one of events, but no channel counts"):
+        rehearse(plant(anomaly=asked), parts(), "0" * 64)
 
 
 def test_devices_that_leave_what_they_showed_while_they_learnt_are_told() -> None:

@@ -17,6 +17,7 @@ from agent.bundle.golden import Golden
 from agent.bundle.manifest import Manifest, Member
 from agent.errors import BundleRefused
 from tests.bundles import small_members, write_small_bundle
+from tests.small_anomaly import anomaly_manifest
 from tests.small_bundle import small_manifest
 
 SMALL = small_manifest()
@@ -251,3 +252,32 @@ def test_a_report_that_is_no_object_is_refused(tmp_path, report):
 def test_a_model_that_the_manifest_does_not_fit_is_refused(tmp_path):
     fewer = msgspec.structs.replace(SMALL, channels=SMALL.channels[:2])
     refused(tmp_path, packed(fewer), r"model.onnx is refused: input 'x' is \[b, 3\], the manifest promises \[b, 2\]")
+
+
+WRONG_CHARTS = [
+    ({"residual": "surprise"}, r"manifest.json is refused: Invalid enum value 'surprise' - at `\$.anomaly.charts\["),
+    ({"mix": "sum"}, r"manifest.json is refused: Invalid enum value 'sum' - at `\$.anomaly.charts\["),
+    ({"residual": "forecast"}, r"makes no sense: anomaly.charts\[0\].ahead is 0, must be 1 to 1024 for 'forecast'"),
+    ({"residual": "event", "ahead": 3}, r"makes no sense: anomaly.charts has one of events, but no channel counts"),
+    ({"rate": 0.0}, r"makes no sense: anomaly.charts\[0\].rate is 0.0, must be above 0 and at most 1"),
+    ({"rate": 1.5}, r"makes no sense: anomaly.charts\[0\].rate is 1.5"),
+    ({"rate": None}, r"manifest.json is refused: Expected `float`, got `null` - at `\$.anomaly.charts\[0\].rate`"),
+]
+
+
+@pytest.mark.parametrize(("change", "words"), WRONG_CHARTS, ids=[words for _, words in WRONG_CHARTS])
+def test_a_chart_that_no_graph_can_have_is_refused(tmp_path, change, words):
+    whole = anomaly_manifest()
+    manifest = msgspec.to_builtins(whole)
+    manifest["anomaly"]["charts"] = [manifest["anomaly"]["charts"][0] | change]
+    refused(tmp_path, packed(manifest, small_members(whole)), words)
+
+
+@pytest.mark.parametrize("more", [-1, 1])
+def test_a_kept_block_of_another_size_than_the_graph_has_is_refused(tmp_path, more):
+    whole = anomaly_manifest()
+    members = small_members(whole)
+    sizes = [block.size + more * (block.name == "own_mean") for block in whole.state]
+    state = tuple(msgspec.structs.replace(block, size=size) for block, size in zip(whole.state, sizes, strict=True))
+    words = rf"model.onnx is refused: input 'state' is \[b, 8\], the manifest promises \[b, {8 + more}\]"
+    refused(tmp_path, packed(msgspec.structs.replace(whole, state=state), members), words)

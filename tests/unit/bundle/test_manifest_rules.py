@@ -132,7 +132,12 @@ WRONG: list[tuple[dict[str, object], str]] = [
     (head(policy=msgspec.structs.replace(HEAD.policy, n=33)), "anomaly: judge: m 2 of n 33"),
     (chart(ahead=1), "anomaly.charts[0].ahead is 1, must be 0 to 0 for 'level'"),
     (chart(residual="forecast"), "anomaly.charts[0].ahead is 0, must be 1 to 1024 for 'forecast'"),
+    (chart(residual="forecast", ahead=1025), "anomaly.charts[0].ahead is 1025, must be 1 to 1024 for 'forecast'"),
+    (chart(residual="event", ahead=24), "anomaly.charts has one of events, but no channel counts events"),
     (chart(rate=0.0), "anomaly.charts[0].rate is 0.0"),
+    (chart(rate=1.01), "anomaly.charts[0].rate is 1.01, must be above 0 and at most 1"),
+    (chart(rate=NAN), "anomaly.charts[0].rate is nan"),
+    (chart(scale=0.0), "anomaly.charts[0].scale is 0.0"),
     (chart(scale=INF), "anomaly.charts[0].scale is inf"),
     (chart(share=1.5), "anomaly.charts[0].share is 1.5"),
     (table_of_anomaly(row(2.0, detected=1)), "anomaly: thresholds: the row at 2.0"),
@@ -158,6 +163,11 @@ def test_a_manifest_with_the_head_anomaly_makes_sense(with_risk):
     manifest = anomaly_manifest(with_risk=with_risk)
     assert manifest_rules.faults(manifest) == []
     assert [*manifest.judging] == (["risk", "anomaly"] if with_risk else ["anomaly"])
+
+
+def test_a_chart_of_events_needs_a_channel_that_counts_them():
+    of_events = chart(residual="event", ahead=24) | {"channels": channel(event=True)}
+    assert manifest_rules.faults(changed(of_events)) == []
 
 
 def test_more_fault_intervals_than_devices_may_have_been_warned_of():
