@@ -21,9 +21,10 @@ from agent.bundle.file import Bundle
 from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.replay.inline import play_inline
 from agent.replay.messages import source_for, stream, without_rows_too_soon
-from agent.replay.recorded import Recorded, read_recorded, read_truth
+from agent.replay.recorded import Layout, Recorded, asked_for, read_labelled
 from agent.score.early_warning import EarlyWarning, measure, observed_device, spells_of
 from agent.score.time_unit import nanoseconds
+from agent.table.lives.logs import LabelKeys
 from bench.result import markdown
 
 NOISE_ROWS = 25
@@ -70,8 +71,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     bundle = file.read(asked.bundle)
-    recorded = read_recorded([asked.data], bundle.manifest).devices
-    truth, _ = read_truth(asked.truth, [one.device for one in recorded], bundle.manifest)
+    labels = LabelKeys.model_validate({"failures": str(asked.truth)})
+    recordings = read_labelled(asked_for(bundle.manifest, [asked.data], Layout(), labels))
+    recorded, truth = recordings.devices, recordings.t_fail_s
     rng = np.random.default_rng(asked.seed)
     fast = [faster(one, asked.times, rng) for one in recorded]
     cadence = msgspec.structs.replace(bundle.manifest.cadence, least_s=ANY_S)

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal, Self, Union
 from pydantic import Field, GetPydanticSchema, model_validator
 
 from agent.bundle.manifest_rules import WINDOW_MAX
+from agent.table.lives.section import Section, Span
 from trainer.data.check import Requirements
 from trainer.data.dataset import DATASETS, DataSet
-from trainer.data.section import Section, Span, listed
+from trainer.data.section import listed
 from trainer.data.split import Split
 
 AHEAD_MAX = 128

@@ -10,9 +10,9 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from agent.errors import ConfigurationRefused
+from agent.table.lives.section import Section
 from trainer.config import Config
 from trainer.data.dataset import DATASETS
-from trainer.data.section import Section
 
 IN_TOML = {
     "missing": "is missing",

@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,13 +26,13 @@ from agent.replay.broker.player import play_through_broker, private_topic
 from agent.replay.inline import play_inline
 from agent.replay.messages import source_for, stream, without_rows_too_soon
 from agent.replay.progress import show_progress
-from agent.replay.recorded import Layout, Recorded, read_fault_intervals, read_recorded, read_truth
+from agent.replay.recorded import Recorded, read_labelled
 from agent.replay.report.junit import as_junit
 from agent.replay.require import FIGURES, OPERATORS, check
 from agent.replay.result import Through, Truth, as_json, assess
-from agent.score.early_warning import Float64
 from agent.score.time_unit import unit_of
 from agent.table.form import FileUnit
+from agent.table.lives.labels import Asked
 from agent.words import FirstSeen
 
 _FILE = click.Path(path_type=Path)
@@ -49,16 +49,17 @@ _MAY_BE_REQUIRED = "\n".join(
 @click.option("--bundle", "bundle_path", required=True, type=_FILE, help="The .fwb file to try.")
 @click.option(
     "--data",
-    required=True,
     multiple=True,
     metavar="PLACE",
-    help="Recorded rows: CSV (.gz, .xz too) or Parquet with columns device, t and channels; a file, a folder, or a "
-    "pattern in quotes. May be given several times.",
+    help="Recorded rows: CSV (.gz, .xz too) or Parquet with columns device, t and channels; a file, a folder, a "
+    "pattern in quotes, or members of a .tar.xz. May be given several times. [default: data.rows of --config]",
 )
-@click.option("--truth", type=_FILE, help="What became of them: a table with device,t_fail. [default: none failed]")
+@click.option("--config", type=_FILE, help="Read rows and labels as [data] of this training TOML says.")
+@click.option("--truth", type=_FILE, help="When they failed: a table with device,t_fail. [default: none failed]")
 @click.option("--faults", type=_FILE, help="When they were not normal: a table with device,start,end.")
-@click.option("--device", default="device", show_default=True, metavar="COLUMN", help="Column of the device.")
-@click.option("--time", default="t", show_default=True, metavar="COLUMN", help="Column of the time.")
+@click.option("--maintenance", type=_FILE, help="When they were repaired: a table with device,t.")
+@click.option("--device", default="", metavar="COLUMN", help="Column of the device. [default: device]")
+@click.option("--time", default="", metavar="COLUMN", help="Column of the time. [default: t]")
 @click.option(
     "--time-unit",
     type=click.Choice(get_args(FileUnit)),
@@ -124,8 +125,10 @@ _MAY_BE_REQUIRED = "\n".join(
 def replay(
     bundle_path: Path,
     data: tuple[str, ...],
+    config: Path | None,
     truth: Path | None,
     faults: Path | None,
+    maintenance: Path | None,
     device: str,
     time: str,
     time_unit: FileUnit | None,
@@ -168,9 +171,8 @@ def replay(
     bundle = file.read(bundle_path)
     load_engine(bundle)
     requirements = options.requirements(required, bundle.manifest)
-    layout = options.layout(device, time, time_unit, zone, bundle.manifest)
-    recorded = _read_rows(data, bundle.manifest, layout)
-    became = _read_truth(truth, faults, recorded, bundle.manifest, layout)
+    named_files = options.Labelled(data, config, truth, faults, maintenance, device, time, time_unit, zone)
+    recorded, became = _read(options.asked(named_files, bundle.manifest), bundle.manifest)
     budgets = options.Budgets(budget, anomaly_budget, time_in_alarm_max)
     model = options.model_for(budgets, bundle.manifest, bundle=bundle_path, n_devices=len(recorded))
     judged = judged_heads(model, bundle.manifest)
@@ -207,36 +209,17 @@ def replay(
     sys.exit(0 if all(requirement.is_met for requirement in checked) else 1)
 
 
-def _tell(doubts: Iterable[str]) -> None:
-    for doubt in doubts:
+def _read(asked: Asked, manifest: Manifest) -> tuple[list[Recorded], Truth]:
+    """The rows that an agent would score, and what became of their devices; tells what is left out."""
+    recordings = read_labelled(asked)
+    for doubt in recordings.doubts:
         click.echo(doubt, err=True)
-
-
-def _read_rows(data: Sequence[str], manifest: Manifest, layout: Layout) -> list[Recorded]:
-    """The rows that an agent would score; says how many come too soon for that."""
-    recordings = read_recorded(data, manifest, layout)
-    _tell(recordings.doubts)
     recorded, n_too_soon = without_rows_too_soon(recordings.devices, manifest.cadence)
     if n_too_soon:
         every = f"{manifest.cadence.closest_s:g} {'cycles' if manifest.time_unit == 'cycle' else 's'}"
         what = f"{n_too_soon} rows come sooner than {every} after the row before and are left out, as live"
         click.echo(what, err=True)
-    return recorded
-
-
-def _read_truth(
-    truth: Path | None, faults: Path | None, recorded: Sequence[Recorded], manifest: Manifest, layout: Layout
-) -> Truth:
-    """What became of the devices; without either file none failed as far as is known."""
-    t_fail_s: Mapping[str, float | None] = {one.device: None for one in recorded}
-    of_faults: Mapping[str, Float64] | None = None
-    if truth is not None:
-        t_fail_s, doubts = read_truth(truth, [one.device for one in recorded], manifest, layout)
-        _tell(doubts)
-    if faults is not None:
-        of_faults, doubts = read_fault_intervals(faults, recorded, manifest, layout)
-        _tell(doubts)
-    return Truth(t_fail_s, of_faults)
+    return recorded, Truth(recordings.t_fail_s, recordings.faults)
 
 
 @contextmanager

@@ -1,8 +1,9 @@
 """What the options of `forewarn replay` mean. All raise click.BadParameter, which is exit code 2."""
 
 import math
+import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -16,11 +17,15 @@ from agent.config.broker_settings import Broker
 from agent.config.fit import budget_faults
 from agent.config.settings import Model
 from agent.decode.topic import DEVICE, Pattern
+from agent.errors import ConfigurationRefused
 from agent.judge.threshold import TIME_IN_ALARM_MAX, default_budget
 from agent.replay.pace import AT_ONCE
-from agent.replay.recorded import Layout
+from agent.replay.recorded import Layout, asked_by, asked_for
 from agent.replay.require import Requirement
 from agent.table.form import FileUnit
+from agent.table.lives.keys import TableKeys
+from agent.table.lives.labels import Asked
+from agent.table.lives.logs import Failures, Faults, LabelKeys, Maintenance
 from agent.values.times import time_zone
 
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}
@@ -92,16 +97,87 @@ def requirements(texts: Sequence[str], manifest: Manifest) -> list[Requirement]:
         raise click.BadParameter(str(error), param_hint="--require") from None
 
 
-def layout(device: str, time: str, unit: FileUnit | None, zone: str, manifest: Manifest) -> Layout:
-    """What the recording calls device and time."""
-    if unit is not None and (unit == "cycle") != (manifest.time_unit == "cycle"):
-        what = f"the bundle counts {'cycles' if manifest.time_unit == 'cycle' else 'seconds'}"
-        raise click.BadParameter(what, param_hint="--time-unit")
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """The files of rows and labels that the command line names; "" or None where it says nothing."""
+
+    data: Sequence[str]
+    config: Path | None = None
+    truth: Path | None = None
+    faults: Path | None = None
+    maintenance: Path | None = None
+    device: str = ""
+    time: str = ""
+    unit: FileUnit | None = None
+    zone: str = ""
+
+
+def asked(of: Labelled, manifest: Manifest) -> Asked:
+    """What is to be read, and how. Raises ConfigurationRefused for a configuration that cannot be read by."""
+    if of.config is None:
+        if not of.data:
+            raise click.BadParameter("name the recorded rows, or a --config that does", param_hint="--data")
+        layout = _layout(of, manifest)
+        return asked_for(manifest, of.data, layout, _labels(of, LabelKeys()))
+    rivals = {"--device": of.device, "--time": of.time, "--time-unit": of.unit, "--zone": of.zone}
+    if said := [option for option, value in rivals.items() if value]:
+        raise click.BadParameter("--config says how rows are read", param_hint=said[0])
+    keys = read_keys(of.config)
+    _check_unit(keys.counts == "cycle", manifest, "--config")
+    folder, places = of.config.parent.resolve(), [str(Path(place).absolute()) for place in of.data] or keys.rows
+    return replace(asked_by(keys, folder, manifest, places), labels=_labels(of, keys))
+
+
+def _labels(of: Labelled, keys: LabelKeys) -> LabelKeys:
+    """With the files that the command line names in the place of others, whose columns stay."""
+    files = {"failures": of.truth, "faults": of.faults, "maintenance": of.maintenance}
+    tables = {"failures": Failures, "faults": Faults, "maintenance": Maintenance}
+    changes: dict[str, object] = {}
+    for key, path in files.items():
+        if path is not None:
+            table = getattr(keys, key)
+            file = str(path.absolute() if of.config else path)  # those of a configuration start at its folder
+            changes[key] = table.model_copy(update={"file": file}) if table else tables[key](file=file)
+    if of.truth is not None and (keys.run_to_failure or (keys.label and keys.label.means == "failure")):
+        raise click.BadParameter("the configuration says when devices failed", param_hint="--truth")
+    return keys.model_copy(update=changes)
+
+
+def read_keys(path: Path) -> TableKeys:
+    """`[data]` of a training configuration. Raises ConfigurationRefused with every problem of it."""
     try:
-        time_zone(zone)
+        content = tomllib.loads(path.read_text(encoding="utf-8")).get("data", {})
+    except OSError as error:
+        raise ConfigurationRefused(path, str(error.strerror), next_step="Give the path of a TOML file.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationRefused(path, f"is not TOML: {error}", next_step="Mend the line it names.") from error
+    if not isinstance(content, dict) or content.get("dataset") != "table":
+        what = 'data.dataset is not "table"'
+        next_step = "Of another data set `forewarn-train fit` writes play.csv, truth.csv and faults.csv: give those."
+        raise ConfigurationRefused(path, what, next_step=next_step)
+    try:
+        return TableKeys.model_validate(content)
+    except ValidationError as error:
+        problems = [f"data.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        next_step = "`forewarn-train fit` reads the same table; docs/data.md has its keys."
+        raise ConfigurationRefused(path, "\n  ".join(problems), next_step=next_step) from error
+
+
+def _layout(of: Labelled, manifest: Manifest) -> Layout:
+    """What the recording calls device and time."""
+    if of.unit is not None:
+        _check_unit(of.unit == "cycle", manifest, "--time-unit")
+    try:
+        time_zone(of.zone)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--zone") from None
-    return Layout(device, time, unit, zone)
+    return Layout(of.device or "device", of.time or "t", of.unit, of.zone)
+
+
+def _check_unit(counts_cycles: bool, manifest: Manifest, option: str) -> None:
+    if counts_cycles != (manifest.time_unit == "cycle"):
+        what = f"the bundle counts {'cycles' if manifest.time_unit == 'cycle' else 'seconds'}"
+        raise click.BadParameter(what, param_hint=option)
 
 
 def speed_of(text: str) -> float:

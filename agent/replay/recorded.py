@@ -1,23 +1,20 @@
-"""Recorded rows and failures for a bundle, read as its training's were: by its channels' names or recorded columns."""
+"""Recorded rows and labels for a bundle, read as its training's were: by its channels' names or recorded columns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
-from agent.bundle.manifest import Manifest
+from agent.bundle.manifest import Channel, Manifest
 from agent.score.early_warning import Float64
 from agent.score.time_unit import seconds
-from agent.table.early_times import doubt_of
-from agent.table.failures import read_failures
-from agent.table.faults import END, START, Span, faults_in
-from agent.table.files import table_file, table_files
-from agent.table.form import FileUnit, TableForm
-from agent.table.log import doubts_of_outside, read_log
-from agent.table.rows import read_rows
+from agent.table.form import PLAIN_CSV, FileUnit, TableForm
+from agent.table.lives.keys import TableKeys
+from agent.table.lives.labels import Asked
+from agent.table.lives.logs import LabelKeys
+from agent.table.lives.read import Life, read_lives, recording_of, values_of
 from agent.words import Float32, Int64
+
+NEXT_STEP = "Are --data and the labels' files right?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,78 +46,96 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class Recordings:
-    """Devices in the order of their names, and what is to be told of how they were read."""
+    """Devices in the order of their names, and what is to be told of how they were read.
+
+    t_fail_s  of each device, None for one that did not fail as far as is known
+    faults    float64 [n, 2] of a device with labelled faults, in seconds or cycles, rising; None where nobody gave any
+    """
 
     devices: tuple[Recorded, ...]
-    doubts: tuple[str, ...] = field(default=())
+    doubts: tuple[str, ...] = ()
+    t_fail_s: Mapping[str, float | None] = field(default_factory=dict)
+    faults: Mapping[str, Float64] | None = None
 
 
 def form_for(manifest: Manifest, layout: Layout) -> TableForm:
     """How a table for the bundle is read. A channel's column has the name that it had in training, or the channel's."""
     channels = [channel.recorded for channel in manifest.channels]
-    pairs = list(zip(manifest.channels, channels, strict=True))
-    return TableForm(
+    form = TableForm(
         device=layout.device,
         time=layout.time,
         unit=layout.unit or manifest.time_unit,
         zone=layout.zone,
         channels=tuple(channels),
-        other_names={of.field: channel.name for channel, of in pairs},
-        may_be_absent=frozenset(of.field for channel, of in pairs if channel.may_be_missing),
         asked_by={layout.device: "--device", layout.time: "--time"}
         | {of.field: f"a channel of bundle {manifest.name}" for of in channels},
         unit_asked_by="--time-unit",
     )
+    return _with_other_names(form, manifest.channels)
+
+
+def _with_other_names(form: TableForm, channels: Sequence[Channel]) -> TableForm:
+    """A column may have the channel's own name, and that of a channel that may be missing may be absent.
+
+    channels  those that are columns, in the form's order
+    """
+    columns = dict(zip((of.field for of in form.channels), channels, strict=False))  # a label comes after them
+    may_be_absent = {column for column, channel in columns.items() if channel.may_be_missing}
+    other_names = {column: channel.name for column, channel in columns.items()}
+    return replace(form, other_names=other_names, may_be_absent=form.may_be_absent | may_be_absent)
+
+
+def asked_for(manifest: Manifest, places: Sequence[str], layout: Layout, labels: LabelKeys) -> Asked:
+    """Rows and labels as the options of a replay say."""
+    names, events = _channels(manifest)
+    return Asked(tuple(places), Path(), form_for(manifest, layout), PLAIN_CSV, names, events, labels, NEXT_STEP)
+
+
+def asked_by(keys: TableKeys, folder: Path, manifest: Manifest, places: Sequence[str]) -> Asked:
+    """Rows and labels as `[data]` of a training configuration says; its files are relative to `folder`."""
+    names, events = _channels(manifest)
+    asked = keys.asked(names, places, folder)
+    columns = keys.recorded(names)
+    form = _with_other_names(asked.form, [channel for channel in manifest.channels if channel.name in columns])
+    return replace(asked, form=form, events=asked.events | events, next_step=NEXT_STEP)
+
+
+def _channels(manifest: Manifest) -> tuple[tuple[str, ...], frozenset[str]]:
+    """All of them, and those that count events."""
+    names = tuple(channel.name for channel in manifest.channels)
+    return names, frozenset(channel.name for channel in manifest.channels if channel.event)
 
 
 def read_recorded(places: Sequence[str], manifest: Manifest, layout: Layout | None = None) -> Recordings:
-    """Read files, folders and patterns for a bundle. Raises DataRefused as `agent.table` does.
+    """Every device of files, folders and patterns, whatever became of it. Raises DataRefused as `agent.table` does.
 
     Rows without a value of any channel are left out, as the agent drops such a message.
     """
-    form = form_for(manifest, layout or Layout())
-    rows = read_rows(table_files(places, Path(), next_step="Is --data right?"), form)
-    devices = [Recorded(name, rows.t_ns[at], rows.x[at]) for name, at in rows.with_values(rows.by_device(form.time))]
-    n_empty = len(rows.t_ns) - sum(len(one.t_ns) for one in devices)
-    doubts = [doubt_of(rows, form)]
-    doubts += [f"{n_empty:,} rows hold no value of any channel and are left out, as live"] if n_empty else []
-    return Recordings(tuple(devices), tuple(filter(None, doubts)))
+    doubts: list[str] = []
+    recording = recording_of(asked_for(manifest, places, layout or Layout(), LabelKeys()), doubts.append)
+    devices = [Recorded(name, recording.rows.t_ns[at], x) for name, at, x in values_of(recording)]
+    return Recordings(tuple(devices), tuple(doubts))
 
 
-def read_truth(
-    path: Path, devices: Sequence[str], manifest: Manifest, layout: Layout | None = None
-) -> tuple[Mapping[str, float | None], tuple[str, ...]]:
-    """When each of `devices` failed, in seconds or cycles, None for one that did not; and what is to be told."""
-    form = replace(form_for(manifest, layout or Layout()), time="t_fail", channels=())
-    failures = read_failures(table_file(path, next_step="Is --truth right?"), form, devices)
-    t_s = {name: failure.t_ns / 1e9 for name, failure in failures.of.items() if failure.t_ns is not None}
-    truth = {name: t_s.get(name) for name in devices}
-    return truth, failures.doubts
+def read_labelled(asked: Asked) -> Recordings:
+    """Every life of the machines as a device of its own, as a training has them. Raises DataRefused."""
+    doubts: list[str] = []
+    lives = sorted(read_lives(asked, doubts.append), key=lambda one: one.device)
+    doubts += _doubts_of_cuts(lives)
+    labels = asked.labels
+    has_faults = labels.faults is not None or (labels.label is not None and labels.label.means == "fault")
+    return Recordings(
+        tuple(Recorded(one.device, one.t_ns, one.x) for one in lives),
+        tuple(doubts),
+        {one.device: one.t_fail_s for one in lives},
+        {one.device: one.faults_s for one in lives if len(one.faults_s)} if has_faults else None,
+    )
 
 
-def read_fault_intervals(
-    path: Path, devices: Sequence[Recorded], manifest: Manifest, layout: Layout | None = None
-) -> tuple[Mapping[str, Float64], tuple[str, ...]]:
-    """When each device was not normal: float64 [n, 2] in seconds or cycles, rising; and what is to be told.
-
-    Raises DataRefused as `agent.table.faults` does, and where every fault is outside of its device's rows.
-    """
-    form = replace(form_for(manifest, layout or Layout()), channels=())
-    every_ns = round(manifest.cadence.every_s * 1e9)
-    spans = {one.device: Span(int(one.t_ns[0]), int(one.t_ns[-1]), int(one.t_ns[-1]) + every_ns) for one in devices}
-    log = read_log(table_file(path, next_step="Is --faults right?"), form, spans.keys(), [START, END])
-    faults = faults_in(log, spans)
-
-    def ends(device: str) -> str:
-        first, last = (_text(t_ns, form.unit) for t_ns in spans[device][:2])
-        return f"{first} to {last}"
-
-    doubts = (*log.doubts, *doubts_of_outside(log, faults.outside, ends))
-    return {name: seconds(np.array(of, np.int64)) for name, of in faults.of.items()}, doubts
-
-
-def _text(t_ns: int, unit: FileUnit) -> str:
-    """The number of a cycle, or the time in UTC to the second."""
-    if unit == "cycle":
-        return f"{t_ns / 1e9:g}"
-    return f"{datetime.fromtimestamp(t_ns // 10**9, UTC).replace(tzinfo=None).isoformat()}Z"
+def _doubts_of_cuts(lives: Sequence[Life]) -> list[str]:
+    machines = {one.machine for one in lives if one.machine and one.machine != one.device}
+    if not machines:
+        return []
+    n_lives = sum(one.machine in machines for one in lives)
+    cut = f"failures and repairs cut {len(machines)} machine(s) into {n_lives} lives"
+    return [f"{cut}; each is played as a device of its own"]

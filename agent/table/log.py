@@ -73,6 +73,13 @@ def read_log(file: TableFile, form: TableForm, devices: Collection[str], times: 
     return Log(file, tuple(lines), tuple(unknown))
 
 
+def doubts_of_silent(log: Log, devices: Collection[str]) -> tuple[str, ...]:
+    """Of devices without a line: they count as not failed, and a misspelt name looks the same."""
+    silent = sorted(set(devices) - {line.device for line in log.lines})
+    what = f"{len(silent):,} device(s) have no line and count as not failed: {some(silent)}"
+    return (f"{log.file.path}: {what}",) if silent else ()
+
+
 def doubts_of_outside(log: Log, outside: Sequence[Line], ends: Callable[[str], str]) -> tuple[str, ...]:
     """What to tell of lines outside of their devices' rows; `ends` has the first and last time of a device's as text.
 

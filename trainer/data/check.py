@@ -16,13 +16,12 @@ import numpy as np
 
 from agent.config.quantity import format_duration
 from agent.errors import DataRefused
+from agent.table.lives.read import ROWS_MIN
 from agent.table.times_meant import SERIAL_DAYS, meant
 from trainer.data.check_normal import check_normal, notes_on
 from trainer.data.history import History, failure_time
 from trainer.data.split import Parts
 
-ROWS_MIN = 8
-"""Fewer rows of a device teach nothing; late starts are tried from the 7th on."""
 ROWS_MAX = 1_000_000
 """Of a life: three weeks at two rows a second, two years at a row a minute."""
 

@@ -14,8 +14,9 @@ import numpy as np
 from pydantic import Field
 
 from agent.errors import DataRefused
+from agent.table.lives.section import Channels, Margin, Section
 from trainer.data.history import ChannelInfo, History, columns_of
-from trainer.data.section import Channels, Margin, Section, Subject, required_folder
+from trainer.data.section import Subject, required_folder
 
 CHANNELS: tuple[ChannelInfo, ...] = (
     ChannelInfo("setting_1", "kft", "altitude"),

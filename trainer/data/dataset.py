@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
+from agent.table.lives.section import Channels, Margin
 from trainer.data.check import Requirements, check_histories
 from trainer.data.cmapss import Cmapss
 from trainer.data.history import ChannelInfo, History
 from trainer.data.pumps.fleet import Pumps
-from trainer.data.section import Channels, Margin, Subject
+from trainer.data.section import Subject
 from trainer.data.split import Parts, Split, split
 from trainer.data.table import Table
 

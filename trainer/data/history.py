@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from agent.errors import DataRefused
 from agent.score.time_unit import nanoseconds
+from agent.table.lives.cut import names_of
 from agent.words import Bool, Float32, Int64
 
 Float64 = npt.NDArray[np.float64]
@@ -123,8 +124,8 @@ def numbered(machine: str, lives: Sequence[History]) -> list[History]:
     """The lives of a machine in their order, under the names of its first, second, ... life."""
     if len(lives) == 1:
         return [replace(lives[0], machine="" if lives[0].device == machine else machine)]
-    names = (machine, *(f"{machine}~{number}" for number in range(2, len(lives) + 1)))
-    return [replace(life, device=name, machine=machine) for name, life in zip(names, lives, strict=True)]
+    named = zip(names_of(machine, len(lives)), lives, strict=True)
+    return [replace(life, device=name, machine=machine) for name, life in named]
 
 
 def columns_of(names: Sequence[str], known: Sequence[ChannelInfo]) -> list[int]:

@@ -16,9 +16,9 @@ import numpy as np
 from pydantic import Field
 
 from agent.errors import DataRefused
+from agent.table.lives.section import Section
 from trainer.data.history import History, numbered
 from trainer.data.plural import plural
-from trainer.data.section import Section
 
 PARTS = ("fit", "calibrate", "play")
 

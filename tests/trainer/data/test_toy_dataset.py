@@ -22,7 +22,8 @@ import numpy as np
 from pydantic import Field
 
 from trainer.data.history import ChannelInfo, History, columns_of
-from trainer.data.section import Channels, Margin, Section, Subject
+from agent.table.lives.section import Channels, Margin, Section
+from trainer.data.section import Subject
 
 CHANNELS = (ChannelInfo("wear", "mm", "it rises"), ChannelInfo("noise", "", "it does not"))
 

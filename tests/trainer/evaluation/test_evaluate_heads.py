@@ -9,12 +9,12 @@ import pytest
 
 from agent.bundle.file import read
 from agent.errors import ConfigurationRefused
+from agent.table.lives.logs import Faults
 from tests.small_bundle import small_manifest
 from tests.trainer.fleet import NAMES, fleet, small_config
 from tests.trainer.recordings import FAILURES, ROWS, table
 from trainer.config import Anomaly, Config
 from trainer.data.table import write_table
-from trainer.data.table.logs import Faults
 from trainer.evaluation.budget import budget_of
 from trainer.evaluation.evaluate import as_json, evaluate
 from trainer.evaluation.text import as_text

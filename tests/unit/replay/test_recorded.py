@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from agent.errors import DataRefused
-from agent.replay.recorded import Layout, read_recorded, read_truth
+from agent.replay.recorded import Layout, asked_for, read_labelled, read_recorded
+from agent.table.lives.logs import LabelKeys
 from tests.small_bundle import small_manifest
 
 HEADER = "device,t,temp,load,wear\n"
@@ -115,9 +116,15 @@ def test_devices_are_bounded(tmp_path):
 
 
 def truth(tmp_path, text: str, *devices: str):
+    """When each of some devices with the cycles 1 to 90 failed, and what is told."""
     path = tmp_path / "truth.csv"
     path.write_text(text)
-    return read_truth(path, devices, small_manifest())
+    data = tmp_path / "data.csv"
+    lines = [f"{device},{cycle},1,2,3\n" for device in devices for cycle in range(1, 91)]
+    data.write_text(HEADER + "".join(lines))
+    labels = LabelKeys.model_validate({"failures": str(path)})
+    found = read_labelled(asked_for(small_manifest(), [str(data)], Layout(), labels))
+    return found.t_fail_s, found.doubts
 
 
 def test_truth_names_when_a_device_failed_or_that_it_did_not(tmp_path):
@@ -135,8 +142,13 @@ def test_truth_may_name_a_recorded_device_as_the_machine_is_called_or_as_the_rec
     found, doubts = truth(tmp_path, f"device,t_fail\n{written},192\n", "line1%2Fp7")
     assert found == {"line1%2Fp7": 192.0}
     assert not doubts
-    with pytest.raises(DataRefused, match="line 3: device 'line1/p7' fails again"):
-        truth(tmp_path, f"device,t_fail\n{written},192\nline1/p7,9\n", "line1%2Fp7")
+
+
+def test_a_machine_may_fail_several_times(tmp_path):
+    """Its lives are cut at each failure, as a training cuts them, and that is told."""
+    found, doubts = truth(tmp_path, "device,t_fail\np1,40\np1,70.5\np2,\n", "p1", "p2")
+    assert found == {"p1": 40.0, "p1~2": 70.5, "p1~3": None, "p2": None}
+    assert doubts == ("failures and repairs cut 1 machine(s) into 3 lives; each is played as a device of its own",)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +158,7 @@ def test_truth_may_name_a_recorded_device_as_the_machine_is_called_or_as_the_rec
         ("device,t_fail\np1,soon\n", r"line 2: column 't_fail' is 'soon', not a number"),
         ("device,t_fail\np1,-7\n", r"line 2: column 't_fail' is '-7', not a time"),
         ("device,t_fail\np1\n", r"line 2 has 1 cells, the header has 2"),
-        ("device,t_fail\np1,7\np1,9\n", r"line 3: device 'p1' fails again"),
+        ("device,t_fail\np1,9e8\n", r"line 2: device 'p1' fails at '9e8', far from its last row \('1' to '90'\)"),
         ("device,t_fail\nP1 ,7\n", r"line 2: device 'P1 ' has no rows; nearest 'p1'"),
         ("device,t_fail\n,7\n", r"line 2: column 'device' is empty"),
     ],

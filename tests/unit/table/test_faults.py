@@ -6,18 +6,28 @@ import msgspec
 import numpy as np
 import pytest
 
+from agent.bundle.manifest import Manifest
 from agent.errors import DataRefused
-from agent.replay.recorded import Recorded, read_fault_intervals
-from tests.recorded import worn
+from agent.replay.recorded import Layout, asked_for, read_labelled
+from agent.table.lives.logs import LabelKeys
+from tests.recorded import worn, write_recorded
 from tests.small_bundle import small_manifest
 
 MANIFEST = small_manifest()
 
 
 def read(folder: Path, *lines: str):
+    """Those of p1, with the cycles 1 to 90, and of p2, with those to 60."""
     path = folder / "faults.csv"
     path.write_text("\n".join(["device,start,end", *lines]) + "\n")
-    return read_fault_intervals(path, [worn("p1", 90), worn("p2", 60)], MANIFEST)
+    rows = write_recorded(folder / "rows.csv", [worn("p1", 90), worn("p2", 60)])
+    return faults_of(rows, path, MANIFEST)
+
+
+def faults_of(rows: Path, faults: Path, manifest: Manifest):
+    labels = LabelKeys.model_validate({"faults": str(faults)})
+    found = read_labelled(asked_for(manifest, [str(rows)], Layout(), labels))
+    return found.faults, found.doubts
 
 
 def test_intervals_rise_and_those_that_touch_are_two(tmp_path):
@@ -41,22 +51,24 @@ def test_faults_outside_of_the_rows_and_of_other_devices_are_left_out_and_told(t
     faults, (others, outside) = read(tmp_path, "p1,10,20", "p1,91,95", "p2,99,", "p9,1,2")
     assert list(faults) == ["p1"]
     assert "p9" in others
-    assert "2 of 3 lines are left out; line 3: of device 'p1' is outside of its rows (1 to 90)" in outside
+    assert "2 of 3 lines are left out; line 3: of device 'p1' is outside of its rows ('1' to '90')" in outside
 
 
 def test_where_every_fault_is_outside_of_the_rows_they_are_refused(tmp_path):
-    what = r"line 2: of device 'p1' is outside of its rows \(1 to 90\), as is every line\n  Are the times"
+    what = r"line 2: of device 'p1' is outside of its rows \('1' to '90'\), as is every line\n  Are the times"
     with pytest.raises(DataRefused, match=what):
         read(tmp_path, "p1,0.2,0.5", "p9,1,2")
 
 
-def test_the_rows_of_a_clock_are_shown_as_dates(tmp_path):
+def test_the_rows_of_a_clock_are_shown_as_they_are_written(tmp_path):
     path = tmp_path / "faults.csv"
     path.write_text("device,start,end\np1,1,2\n")
-    rows = Recorded("p1", (1_700_000_000 + np.arange(9)) * 10**9, np.zeros((9, 3), np.float32))
+    rows = tmp_path / "rows.csv"
+    days = "".join(f"p1,2023-11-{day},0,0,0\n" for day in range(14, 23))
+    rows.write_text(f"device,t,temp,load,wear\n{days}")
     manifest = msgspec.structs.replace(MANIFEST, time_unit="s")
-    with pytest.raises(DataRefused, match=r"its rows \(2023-11-14T22:13:20Z to 2023-11-14T22:13:28Z\), as is every"):
-        read_fault_intervals(path, [rows], manifest)
+    with pytest.raises(DataRefused, match=r"its rows \('2023-11-14' to '2023-11-22'\), as is every"):
+        faults_of(rows, path, manifest)
 
 
 @pytest.mark.parametrize(

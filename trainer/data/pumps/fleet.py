@@ -11,10 +11,11 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from agent.table.lives.section import Channels, Margin, Section
 from agent.words import Float32
 from trainer.data.history import ChannelInfo, Float64, History, columns_of
 from trainer.data.pumps.life import HOUR_S, Life, lives
-from trainer.data.section import Channels, Margin, Section, Subject
+from trainer.data.section import Subject
 
 CHANNELS: tuple[ChannelInfo, ...] = (
     ChannelInfo("speed", "rpm", "shaft speed"),

@@ -7,9 +7,9 @@ such a message. What would poison a training is refused with file, line and colu
 
 from pathlib import Path
 
-from trainer.data.history import History
+from agent.table.lives.keys import TableKeys
+from trainer.data.history import ChannelInfo, History
 from trainer.data.section import Subject, required_folder
-from trainer.data.table.keys import TableKeys
 from trainer.data.table.read import read_table, read_test_table
 
 
@@ -38,6 +38,21 @@ class Table(TableKeys):
 
     def read(self, channels: tuple[str, ...], n_devices: int, folder: Path | None) -> list[History]:
         return read_table(self, channels, required_folder(folder))
+
+    def channel_info(self, channels: tuple[str, ...]) -> tuple[ChannelInfo, ...]:
+        return tuple(
+            ChannelInfo(
+                name=name,
+                unit=of.unit,
+                description=of.description,
+                missing=tuple(one for one in of.missing if isinstance(one, float)),
+                words=of.words,
+                missing_words=tuple(one for one in of.missing if isinstance(one, str)),
+                column="" if of.column == name else of.column,
+                event=of.event,
+            )
+            for name, of in self.known(channels).items()
+        )
 
     def read_tests(self, channels: tuple[str, ...], folder: Path | None) -> dict[str, list[History]]:
         return read_test_table(self, channels, required_folder(folder)) if self.tests else {}

@@ -42,6 +42,11 @@ def lives(
     return lives_, n_down
 
 
+def names_of(machine: str, n: int) -> list[str]:
+    """Of its first, second, ... life."""
+    return [machine, *(f"{machine}~{number}" for number in range(2, n + 1))]
+
+
 def machine_of(device: str) -> tuple[str, int]:
     """The machine of a recorded device, and which life of it: `forewarn record` calls the second one of p7 `p7~2`."""
     match = re.fullmatch(r"(.+)~(\d{1,6})", device)

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from agent.table.lives import logs
+from agent.table.lives.labels import Recording, usual_step_ns
 from agent.table.rows import refuse_row
 from agent.words import Float32, Int64
-from trainer.data.table import logs
-from trainer.data.table.labels import Recording, usual_step_ns
 
 
 def events_of(recording: Recording, of: logs.Events) -> dict[str, dict[str, Int64]]:

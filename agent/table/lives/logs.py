@@ -1,11 +1,12 @@
-"""The tables within `[data]` of dataset = "table": how the files have a channel, and the logs beside the rows."""
+"""The tables within `[data]` of dataset = "table": how the files have a channel, and the labels beside the rows."""
 
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, FiniteFloat
+from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
 
+from agent.table.lives.section import Files, Section, Span
 from agent.values.numbers import number_of
-from trainer.data.section import Files, Section, Span
 
 ANY = "*"
 """Every kind."""
@@ -121,3 +122,30 @@ FaultsKey = Annotated[Faults | None, BeforeValidator(file_table)]
 MaintenanceKey = Annotated[Maintenance | None, BeforeValidator(file_table)]
 LabelKey = Annotated[Label | None, BeforeValidator(column_table)]
 ChannelKey = Annotated[RecordedChannel, BeforeValidator(column_table)]
+
+
+class LabelKeys(Section):
+    """What is known of the machines beside their rows."""
+
+    failures: FailuresKey = Field(default=None, description="File with device,t_fail, or a table that names them.")
+    run_to_failure: bool = Field(default=False, description="Every device failed at its last row; needs no `failures`.")
+    faults: FaultsKey = Field(default=None, description="File with device,start,end, or a table that names them.")
+    label: LabelKey = Field(default=None, description="Column of the rows that is 1 in a fault, or from a failure on.")
+    maintenance: MaintenanceKey = Field(default=None, description="File with device,t of each repair, or a table.")
+    events: Events | None = Field(default=None, description="Errors and other events, which become channels.")
+
+    @model_validator(mode="after")
+    def _failures_are_told_once(self) -> Self:
+        ways = {
+            "failures": self.failures is not None,
+            "run_to_failure": self.run_to_failure,
+            'label.means = "failure"': self.label is not None and self.label.means == "failure",
+        }
+        if sum(ways.values()) > 1:
+            raise ValueError(f"{' and '.join(way for way, given in ways.items() if given)}: failures are told once")
+        return self
+
+    def recorded(self, channels: Sequence[str]) -> tuple[str, ...]:
+        """Those that are columns of the rows: all but the counted events."""
+        counted = self.events.kinds if self.events else ()
+        return tuple(name for name in channels if name not in counted)

@@ -2,23 +2,17 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from agent.errors import DataRefused
 from agent.table.form import CsvForm, FileName, FileUnit, TableForm
-from agent.values.times import time_zone
-from agent.words import SourceChannel
-from trainer.data.history import ChannelInfo
-from trainer.data.section import Channels, Files, Margin, Section, Span
-from trainer.data.table.logs import (
+from agent.table.lives.labels import Asked
+from agent.table.lives.logs import (
     ChannelKey,
-    Events,
-    FailuresKey,
-    FaultsKey,
-    LabelKey,
-    MaintenanceKey,
+    LabelKeys,
     Missing,
     NamedFile,
     RecordedChannel,
@@ -26,9 +20,14 @@ from trainer.data.table.logs import (
     Words,
     code,
 )
+from agent.table.lives.section import Channels, Files, Margin, Span
+from agent.values.times import time_zone
+from agent.words import SourceChannel
+
+WHERE = "Paths start at the folder of the training TOML, or at --data FOLDER where that is given."
 
 
-class TableKeys(Section):
+class TableKeys(LabelKeys):
     """Every key of `[data]`, and how the files are read by them."""
 
     dataset: Literal["table"]
@@ -57,25 +56,8 @@ class TableKeys(Section):
     outliers: Literal["refuse", "keep"] = Field(
         default="refuse", description="A value far from all others of its column."
     )
-    failures: FailuresKey = Field(default=None, description="File with device,t_fail, or a table that names them.")
-    run_to_failure: bool = Field(default=False, description="Every device failed at its last row; needs no `failures`.")
-    faults: FaultsKey = Field(default=None, description="File with device,start,end, or a table that names them.")
-    label: LabelKey = Field(default=None, description="Column of the rows that is 1 in a fault, or from a failure on.")
-    maintenance: MaintenanceKey = Field(default=None, description="File with device,t of each repair, or a table.")
-    events: Events | None = Field(default=None, description="Errors and other events, which become channels.")
     tests: Tests | None = Field(default=None, description="An official test set, which `evaluate` reads.")
     out_of_domain_margin: Margin = 0.25
-
-    @model_validator(mode="after")
-    def _failures_are_told_once(self) -> Self:
-        ways = {
-            "failures": self.failures is not None,
-            "run_to_failure": self.run_to_failure,
-            'label.means = "failure"': self.label is not None and self.label.means == "failure",
-        }
-        if sum(ways.values()) > 1:
-            raise ValueError(f"{' and '.join(way for way, given in ways.items() if given)}: failures are told once")
-        return self
 
     @model_validator(mode="after")
     def _rows_have_a_time(self) -> Self:
@@ -85,7 +67,7 @@ class TableKeys(Section):
 
     @model_validator(mode="after")
     def _a_column_is_one_thing(self) -> Self:
-        columns = [info.column or info.name for info in map(self._info, self.recorded(self.channels))]
+        columns = [self.channel(name).column for name in self.recorded(self.channels)]
         label = [self.label.column] if self.label else []
         named = (*filter(None, (self.device_column, self.time)), *columns, *label)
         if twice := sorted({name for name in named if named.count(name) > 1}):
@@ -96,10 +78,11 @@ class TableKeys(Section):
 
     @model_validator(mode="after")
     def _a_word_means_one_thing(self) -> Self:
-        for info in map(self._info, dict.fromkeys((*self.channels, *self.columns))):
-            for word, number in info.words.items():
-                if word in info.missing_words or number in info.missing or isinstance(code(word), float):
-                    raise ValueError(f"words.{word} = {number:g} of channel {info.name!r} is a number or missing, too")
+        for name in dict.fromkeys((*self.channels, *self.columns)):
+            of = self.channel(name)
+            for word, number in of.words.items():
+                if word in of.missing or number in of.missing or isinstance(code(word), float):
+                    raise ValueError(f"words.{word} = {number:g} of channel {name!r} is a number or missing, too")
         return self
 
     @model_validator(mode="after")
@@ -120,38 +103,27 @@ class TableKeys(Section):
     def csv(self) -> CsvForm:
         return CsvForm(self.separator, self.header)
 
-    def recorded(self, channels: Sequence[str]) -> tuple[str, ...]:
-        """Those that are columns of the rows: all but the counted events."""
-        counted = self.events.kinds if self.events else ()
-        return tuple(name for name in channels if name not in counted)
-
-    def channel_info(self, channels: tuple[str, ...]) -> tuple[ChannelInfo, ...]:
+    def known(self, channels: Sequence[str]) -> dict[str, RecordedChannel]:
         """As `data.columns` has them. Raises DataRefused for one there that is no channel."""
         if unknown := sorted(set(self.columns) - set(channels)):
             what, known = f"no channel {unknown[0]!r}", ", ".join(channels)
             raise DataRefused(
                 "data.columns", what, next_step=f"Those of data.channels, regimes.by and types.by: {known}."
             )
-        return tuple(map(self._info, channels))
+        return {name: self.channel(name) for name in channels}
 
-    def _info(self, name: str) -> ChannelInfo:
+    def channel(self, name: str) -> RecordedChannel:
+        """With its column, and what holds for all channels."""
         of = self.columns.get(name, RecordedChannel())
-        missing = (*self.missing, *of.missing)
-        return ChannelInfo(
-            name=name,
-            unit=of.unit,
-            description=of.description,
-            missing=tuple(dict.fromkeys(one for one in missing if isinstance(one, float))),
-            words=self.words | of.words,
-            missing_words=tuple(dict.fromkeys(one for one in missing if isinstance(one, str))),
-            column="" if of.column == name else of.column,
-            event=of.event or name not in self.recorded([name]),
-        )
+        missing = tuple(dict.fromkeys((*self.missing, *of.missing)))
+        words, event = self.words | of.words, of.event or name not in self.recorded([name])
+        changed = {"column": of.column or name, "missing": missing, "words": words, "event": event}
+        return of.model_copy(update=changed)
 
     def form(self, channels: Sequence[str]) -> TableForm:
         """How the files are read: the recorded ones of the channels, and the label after them."""
-        infos = {info.name: info for info in self.channel_info(tuple(channels))}
-        of_channels = [_source_channel(infos[name]) for name in self.recorded(channels)]
+        known = self.known(channels)
+        of_channels = [_source_channel(known[name]) for name in self.recorded(channels)]
         label = [SourceChannel(self.label.column)] if self.label else []
         return TableForm(
             device=self.device if isinstance(self.device, str) else FileName(self.device.file),
@@ -166,7 +138,14 @@ class TableKeys(Section):
             every_ns=round(self.every * 1e9),
         )
 
+    def asked(self, channels: Sequence[str], places: Sequence[str], folder: Path) -> Asked:
+        """Some files, relative to `folder`, with all labels of the table."""
+        form = self.form(channels)
+        events = frozenset(name for name in channels if self.channel(name).event)
+        return Asked(tuple(places), folder, form, self.csv, tuple(channels), events, self, WHERE)
 
-def _source_channel(info: ChannelInfo) -> SourceChannel:
-    words = (*info.words.items(), *((word, math.nan) for word in info.missing_words))
-    return SourceChannel(info.column or info.name, info.missing, words)
+
+def _source_channel(of: RecordedChannel) -> SourceChannel:
+    numbers = tuple(one for one in of.missing if isinstance(one, float))
+    words = (*of.words.items(), *((word, math.nan) for word in of.missing if isinstance(word, str)))
+    return SourceChannel(of.column, numbers, words)

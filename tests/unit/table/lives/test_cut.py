@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.data.table.lives import lives, machine_of
+from agent.table.lives.cut import lives, machine_of
 
 T_NS = np.arange(0, 100, 10)
 

@@ -7,18 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.table.failures import doubts_of_silent
 from agent.table.faults import Span, faults_in
 from agent.table.files import table_file
 from agent.table.form import CsvForm, TableForm
-from agent.table.log import Line, Log, doubts_of_outside, read_log
+from agent.table.lives import logs
+from agent.table.log import Line, Log, doubts_of_outside, doubts_of_silent, read_log
 from agent.table.recording import INTERVENTIONS
 from agent.table.rows import Rows, refuse_row, shown
 from agent.words import Bool, Float32, Int64
-from trainer.data.table import logs
-from trainer.data.table.keys import TableKeys
 
-WHERE = "Paths start at the folder of the training TOML, or at --data FOLDER where that is given."
 DOWNTIME_NS = 3 * 86_400 * 10**9
 LATE_FAILURE = 100
 """A failure so many times the longest recording after its device's last row is a mistaken unit."""
@@ -36,20 +33,43 @@ class Labels:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
-    """The rows, those of each device in time order, and how files beside them are read. tell: of a doubt."""
+class Asked:
+    """What is to be read, and how.
 
-    of: TableKeys
-    form: TableForm
+    places     files, folders, patterns and members of archives, relative to `folder`, as the files of `labels` are
+    form       of the rows: its channels are those of `channels` that are recorded, and then the label's column
+    channels   in the order of `x`
+    events     those of them that count events: an empty cell is 0
+    next_step  what to do where a file is not found
+    """
+
+    places: tuple[str, ...]
     folder: Path
+    form: TableForm
+    csv: CsvForm
+    channels: tuple[str, ...]
+    events: frozenset[str]
+    labels: logs.LabelKeys
+    next_step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """The rows, and those of each device in time order. tell: of a doubt."""
+
+    asked: Asked
     rows: Rows
     rows_of: Mapping[str, Int64]
     tell: Callable[[str], None]
 
+    @property
+    def form(self) -> TableForm:
+        return self.asked.form
+
     def log(self, of: logs.Log, times: Sequence[str], kind: str = "") -> Log:
         """Raises DataRefused."""
-        file = table_file(self.folder / of.file, WHERE, CsvForm(of.separator))
-        device = of.device or self.of.device_column or "device"
+        file = table_file(self.asked.folder / of.file, self.asked.next_step, CsvForm(of.separator))
+        device = of.device or (self.form.device if isinstance(self.form.device, str) else "device")
         log = read_log(file, replace(self.form, device=device), self.rows_of.keys(), times, kind)
         for doubt in log.doubts:
             self.tell(doubt)
@@ -63,14 +83,15 @@ class Recording:
     def ends(self, device: str) -> str:
         """Its first and last time, as the rows have them."""
         first, last = (int(self.rows_of[device][place]) for place in (0, -1))
-        if not self.of.time:
+        if not self.form.time:
             return f"{self.rows.place(first)} to {self.rows.place(last)}"
-        return f"{self.rows.cell(first, self.of.time)} to {self.rows.cell(last, self.of.time)}"
+        return f"{self.rows.cell(first, self.form.time)} to {self.rows.cell(last, self.form.time)}"
 
 
 def read_labels(recording: Recording, label: Float32 | None) -> Labels:
     """label: float32 [n], the column of the label, NaN where a file has none. Raises DataRefused."""
-    of, labels = recording.of, Labels(downtime_ns=downtime_ns(recording.of))
+    of = recording.asked.labels
+    labels = Labels(downtime_ns=downtime_ns(of, counts_cycles=recording.form.unit == "cycle"))
     if of.run_to_failure:
         labels.failures.update({name: [recording.span(name)[1]] for name in recording.rows_of})
     if of.failures:
@@ -79,7 +100,7 @@ def read_labels(recording: Recording, label: Float32 | None) -> Labels:
         labels.faults.update(faults_of(recording, of.faults))
     if of.maintenance:
         labels.resets.update(resets_in(recording, of.maintenance))
-    for path in interventions_of(of, recording.folder) if of.maintenance is None else ():
+    for path in interventions_of(recording.asked) if of.maintenance is None else ():
         maintenance = logs.Maintenance(file=str(path), device="device", kind="kind")
         for name, times in resets_in(recording, maintenance).items():
             labels.resets[name] += times
@@ -92,11 +113,11 @@ def read_labels(recording: Recording, label: Float32 | None) -> Labels:
     return labels
 
 
-def downtime_ns(of: TableKeys) -> int:
+def downtime_ns(of: logs.LabelKeys, *, counts_cycles: bool) -> int:
     """How soon after a failure a repair mends it."""
     if of.maintenance and of.maintenance.downtime is not None:
         return round(of.maintenance.downtime * 1e9)
-    return 0 if of.counts == "cycle" else DOWNTIME_NS
+    return 0 if counts_cycles else DOWNTIME_NS
 
 
 def failures_in(recording: Recording, of: logs.Failures) -> Times:
@@ -159,8 +180,8 @@ def runs(recording: Recording, label: Float32) -> Iterator[tuple[str, int, int]]
 
     Raises DataRefused for another value.
     """
-    assert recording.of.label is not None
-    column = recording.of.label.column
+    assert recording.asked.labels.label is not None
+    column = recording.asked.labels.label.column
     strange = np.flatnonzero(~np.isnan(label) & (label != 0) & (label != 1))
     if len(strange):
         what = f"column {column!r} is {recording.rows.cell(int(strange[0]), column)}, not 0 or 1"
@@ -190,8 +211,8 @@ def usual_step_ns(recording: Recording, device: str) -> int:
     return max(int(np.median(np.diff(t_ns))), 1) if len(t_ns) > 1 else 1
 
 
-def interventions_of(of: TableKeys, folder: Path) -> list[Path]:
+def interventions_of(asked: Asked) -> list[Path]:
     """Those that `forewarn record` kept in, or beside, the folders of rows."""
-    folders = [folder / place for place in of.rows if (folder / place).is_dir()]
+    folders = [asked.folder / place for place in asked.places if (asked.folder / place).is_dir()]
     paths = {path for one in folders for path in (*one.rglob(INTERVENTIONS), one.parent / INTERVENTIONS)}
     return sorted(path for path in paths if path.exists())
