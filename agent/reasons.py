@@ -12,7 +12,7 @@ ReasonName = Literal[
     "duplicate_delivery", "topic", "shed", "rate", "request_not_sent", "broker_dropped", "protocol_error",
     "forgotten", "outbox_full", "score_not_sent", "packet_too_large", "no_birth", "births_max", "missing_channel",
     "extra_channel", "extra_topic", "clock_rebased", "time_zone", "clock_unsteady", "two_topics", "mixed_rows",
-    "stuck", "unusual_normal", "reorder_full", "wait_ended", "new_life", "bad_value", "too_many_readings",
+    "stuck", "unusual_normal", "stopped", "reorder_full", "wait_ended", "new_life", "bad_value", "too_many_readings",
     "unknown_intervention",
 ]  # fmt: skip
 
@@ -230,6 +230,14 @@ _ALL = (
         "What a device showed while its own normal was learnt lies further from the training devices than the farthest "
         "1 % of these; from this row on it counts as normal.",
         "Was the machine faulty while it was learnt? Mend it and say so by an intervention: it is learnt anew.",
+        is_used=True,
+        of_device=True,
+    ),
+    Reason(
+        "stopped",
+        "The machine stands, or has run for less than `runs.after`, so the bundle leaves the row out, as its training "
+        "did.",
+        "Nothing, if the machine stands. Else look at the channel that `detail` names.",
         is_used=True,
         of_device=True,
     ),

@@ -41,6 +41,7 @@ class Quality(IntEnum):
     OUT_OF_DOMAIN = 3
     STALE = 4
     STUCK = 5
+    STOPPED = 6  # the machine stands, as planned: the row is not stepped
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def main() -> None:
     asked = parser.parse_args()
     bundle = file.read(asked.bundle)
     manifest = bundle.manifest
-    recorded, _ = without_rows_too_soon(read_recorded([asked.data], manifest).devices, manifest.cadence)
+    recorded, _ = without_rows_too_soon(read_recorded([asked.data], manifest).devices, manifest)
     if any(channel.steady_max_s is None for channel in manifest.channels):
         raise SystemExit("the bundle is of a version that did not measure how long channels stand still: train it anew")
     healthy = play(bundle, recorded)

@@ -51,7 +51,7 @@ def early_warning(
 ) -> EarlyWarning:
     """The early-warning score of a bundle at the threshold of a budget."""
     manifest = bundle.manifest
-    kept, _ = without_rows_too_soon(recorded, manifest.cadence)
+    kept, _ = without_rows_too_soon(recorded, manifest)
     chosen = choose(manifest.judging["risk"].thresholds, parse_budget(budget, fleet_size=len(recorded)))
     played = play_inline(bundle, bundle.model, stream(kept, source_for(manifest, "r/{device}")), chosen.threshold)
     every_s = manifest.cadence.every_s

@@ -58,7 +58,8 @@ def model(
     """The small model, or one with the heads of `manifest`; it reads all sources, or those at the indexes `reads`."""
     manifest = manifest or small_manifest()
     reads = tuple(range(len(sources)) if reads is None else reads)
-    channels = tuple(tuple(sources[index].fields.index(channel) for channel in CHANNELS) for index in reads)
+    names = [channel.name for channel in manifest.inputs]
+    channels = tuple(tuple(sources[index].fields.index(name) for name in names) for index in reads)
     bundle = CoreBundle(manifest, digest)
     thresholds = dict.fromkeys(manifest.judging, threshold)
     return Model(name, bundle, Engine(graph_of(manifest), manifest), thresholds, reads, channels)  # type: ignore[arg-type]

@@ -71,6 +71,17 @@ class Channel(Closed, frozen=True):
         return SourceChannel(self.column or self.name, self.missing, words, event="" if self.event else None)
 
 
+class RunsWhile(Closed, frozen=True):
+    """When a machine runs: while `channel` is above a value, from `after_s` after it rose above it.
+
+    Rows of other times were left out of the training, and are not stepped. `channel` may be none of the model's.
+    """
+
+    channel: Channel
+    above: float
+    after_s: float
+
+
 class Cadence(Closed, frozen=True):
     """Rows come every `every_s`; more than twice that since the last row is a `gap`, beyond `dt_max_s` lost history.
 
@@ -225,6 +236,7 @@ class Manifest(Closed, frozen=True):
 
     lives_s     lives of the fit and calibration devices that failed
     unfailed_s  how long those that did not fail were watched; empty in a bundle made before that was kept
+    runs        None: every row is stepped
     """
 
     schema_version: int
@@ -248,6 +260,14 @@ class Manifest(Closed, frozen=True):
     members: dict[str, Member]
     unfailed_s: tuple[float, ...] = ()
     anomaly: AnomalyHead | None = None
+    runs: RunsWhile | None = None
+
+    @property
+    def inputs(self) -> tuple[Channel, ...]:
+        """What is read of a source: the channels of `x`, and behind them the one of `runs` where it is another."""
+        if self.runs is None or any(one.name == self.runs.channel.name for one in self.channels):
+            return self.channels
+        return (*self.channels, self.runs.channel)
 
     @property
     def judging(self) -> dict[AlertHead, Judging]:

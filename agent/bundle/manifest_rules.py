@@ -66,17 +66,22 @@ def _faults(manifest: Manifest) -> Iterator[str]:
 
 def _channel_faults(manifest: Manifest) -> Iterator[str]:
     names = Counter(channel.name for channel in manifest.channels)
-    if not 1 <= manifest.n_channels <= CHANNELS_MAX:
-        yield f"it has {manifest.n_channels} channels, must be 1 to {CHANNELS_MAX}"
+    if not 1 <= manifest.n_channels <= len(manifest.inputs) <= CHANNELS_MAX:
+        yield f"it has {len(manifest.inputs)} channels, must be 1 to {CHANNELS_MAX}"
     for name, count in names.items():
         if count > 1:
             yield f"the channel {name!r} is there {'twice' if count == 2 else f'{count} times'}"
-    for channel in manifest.channels:
+    for channel in manifest.inputs:
         if not channel.name or not channel.name.isprintable():
             yield f"the channel name {channel.name!r} cannot be printed"
         if not (math.isfinite(channel.low) and math.isfinite(channel.high) and channel.low <= channel.high):
             yield f"the channel {channel.name!r} has the range {channel.low} to {channel.high}"
         yield from _mapping_faults(channel)
+    if (runs := manifest.runs) is not None:
+        if not (abs(runs.above) <= STATE_VALUE_MAX and 0 <= runs.after_s <= SPAN_S_MAX):
+            yield f"runs: above {runs.above} must be finite as a float32, after_s {runs.after_s} 0 to {SPAN_S_MAX:g}"
+        if runs.channel.event:
+            yield f"runs: the channel {runs.channel.name!r} counts events, which say nothing of whether a machine runs"
     margin = manifest.out_of_domain_margin
     if not (math.isfinite(margin) and margin >= 0):
         yield f"out_of_domain_margin is {margin}, must be >= 0"

@@ -22,7 +22,7 @@ def channels_of(owner: Owner, read_by: Sequence[Reader]) -> dict[int, dict[str, 
     """
     channels = {index: {name: plain_channel(source, name) for name in source.channels} for index, source in owner.parts}
     for model in read_by:
-        for channel in model.manifest.channels:
+        for channel in model.manifest.inputs:
             index, source = owner.part_of(channel.name)
             channels[index][channel.name] = plain_channel(source, channel.name, channel)
     return channels
@@ -82,7 +82,7 @@ def field_faults(owner: Owner, read_by: Sequence[Reader]) -> Iterator[Fault]:
     yield from dict.fromkeys((*in_models, *_twice_unread(owner, read_by)))
     first: dict[tuple[int, str, str], tuple[Reader, SourceChannel]] = {}
     for model in read_by:
-        for channel in model.manifest.channels:
+        for channel in model.manifest.inputs:
             index, source = owner.part_of(channel.name)
             way = plain_channel(source, channel.name, channel)
             other, first_way = first.setdefault((index, way.field, way.event or ""), (model, way))
@@ -105,7 +105,7 @@ def row_doubts(owner: Owner, read_by: Sequence[Reader]) -> Iterator[Fault]:
 
 def _twice_in_model(owner: Owner, model: Reader) -> Iterator[Fault]:
     for index, source in owner.parts:
-        own = [channel for channel in model.manifest.channels if owner.part_of(channel.name)[0] == index]
+        own = [channel for channel in model.manifest.inputs if owner.part_of(channel.name)[0] == index]
         yield from _twice(index, source, [plain_channel(source, channel.name, channel) for channel in own])
 
 

@@ -154,7 +154,7 @@ def _rows(owner: Owner, models: Sequence[Reader], *, reads_all: bool) -> _Rows:
     columns: dict[Column, str] = {}
     for index, source in owner.parts:
         for model in models:
-            for channel in model.manifest.channels:
+            for channel in model.manifest.inputs:
                 if owner.part_of(channel.name)[0] == index:
                     columns.setdefault((index, plain_channel(source, channel.name, channel)), channel.name)
         if reads_all or not models:
@@ -185,7 +185,7 @@ def _model(model: Reader, bundle: Bundle, read: Sequence[_Rows], place: Mapping[
 def _columns(model: Reader, rows: _Rows) -> tuple[int, ...]:
     """The column of each of the model's channels."""
     places = {column: place for place, column in enumerate(rows.columns)}
-    parts = [(channel, *rows.owner.part_of(channel.name)) for channel in model.manifest.channels]
+    parts = [(channel, *rows.owner.part_of(channel.name)) for channel in model.manifest.inputs]
     return tuple(places[index, plain_channel(source, channel.name, channel)] for channel, index, source in parts)
 
 

@@ -53,7 +53,7 @@ class Reader:
     @cached_property
     def channels(self) -> tuple[str, ...]:
         """The names of its channels, in the bundle's order."""
-        return tuple(channel.name for channel in self.manifest.channels)
+        return tuple(channel.name for channel in self.manifest.inputs)
 
     @property
     def counts_cycles(self) -> bool:

@@ -26,7 +26,7 @@ def training_doubts(owner: Owner, read_by: Sequence[Reader]) -> Iterator[Fault]:
     yield from dict.fromkeys(
         fault
         for model in read_by
-        for channel in model.manifest.channels
+        for channel in model.manifest.inputs
         for fault in _channel_doubts(*owner.part_of(channel.name), channel)
     )
 

@@ -180,7 +180,7 @@ class Core:
                 is_there = any(name in kept for name in predictor.groups)
                 lost[predictor.model.name] = OTHER_BUNDLE if is_there else NO_SUCH_MODEL
             if not (has_all and is_whole):
-                predictor.states.lose_history(stepper.silence.is_known())
+                predictor.lose_history(stepper.silence.is_known())
         stepper.predictors.lose_history(lost_rows)
         return lost
 
@@ -257,12 +257,12 @@ class Core:
                 stepper.newness.lose_history(slice(None))
                 which = source != NO_SOURCE
         for predictor in stepper.predictors:
-            predictor.states.lose_history(which)
+            predictor.lose_history(which)
         return [], []
 
     def _fall_behind(self) -> tuple[list[AlertEvent], list[Key]]:
         for predictor in self._stepper.predictors:
-            predictor.states.fall_behind(self._stepper.silence.is_known())
+            predictor.fall_behind(self._stepper.silence.is_known())
         return [], []
 
     def _advance(self, log_time_ns: int) -> tuple[list[AlertEvent], list[Key]]:

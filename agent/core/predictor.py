@@ -8,7 +8,7 @@ from agent.bundle.head_learned import is_unusual
 from agent.bundle.label import label_of
 from agent.core.judged_head import JudgedHead
 from agent.core.model import Model
-from agent.core.scores import no_scores, selected
+from agent.core.scores import concatenated, no_scores, selected, unstepped
 from agent.core.view import ModelView
 from agent.devices.rows import Rows
 from agent.devices.slots import GONE, Slots
@@ -18,6 +18,7 @@ from agent.step.learning import Learning
 from agent.step.quality import QualityRule
 from agent.step.state import States
 from agent.step.steady import Steady
+from agent.step.stops import Stops
 from agent.words import AlertEvent, Bool, Float32, Int64, Quality, Scores
 
 NOT_FINITE = "with this row a number of the model's state became infinite or not a number"
@@ -29,7 +30,9 @@ class Predictor:
     def __init__(self, model: Model, sources: Sequence[str], slots: Slots, batch_max: int) -> None:
         manifest, n_sources = model.bundle.manifest, len(sources)
         self.model = model
-        state, steady, learning = (f"model/{model.name}/{group}" for group in ("state", "steady", "learning"))
+        state, steady, learning, stops = (
+            f"model/{model.name}/{group}" for group in ("state", "steady", "learning", "stops")
+        )
         self.label = label_of(manifest, model.bundle.digest)
         self.states = States(manifest, slots, state)
         self.heads: dict[str, JudgedHead] = {
@@ -37,20 +40,30 @@ class Predictor:
         }
         self.steady = Steady(manifest, slots, steady)
         self.learning = Learning(slots, learning) if manifest.anomaly is not None else None
+        self.stops = Stops(manifest.runs, slots, stops) if manifest.runs is not None else None
         of_heads = [one.group for one in self.heads.values()]
-        self.groups = (state, *of_heads, steady, *([learning] if self.learning else []))
+        self.groups = (
+            state,
+            *of_heads,
+            steady,
+            *([learning] if self.learning else []),
+            *([stops] if self.stops else []),
+        )
         self.unit = "cycles" if manifest.time_unit == "cycle" else "s"
         self.nothing = no_scores(model.name, manifest)
         self._quality_rule = QualityRule(manifest)
         self._max_batch = batch_max
         self._reads = np.asarray(np.isin(np.arange(n_sources), model.sources))
         self._reads_all = bool(self._reads.all())
-        self._channels = np.zeros((n_sources, manifest.n_channels), np.int64)
+        self._inputs = np.zeros((n_sources, len(manifest.inputs)), np.int64)
         for source, channels in zip(model.sources, model.channels, strict=True):
-            self._channels[source] = channels
+            self._inputs[source] = channels
+        self._channels = self._inputs[:, : manifest.n_channels]
+        names = [channel.name for channel in manifest.inputs]
+        self._running = names.index(manifest.runs.channel.name) if manifest.runs is not None else -1
         self._counts = np.array([channel.event for channel in manifest.channels])  # events: none of them is 0
         self._has_counts = bool(self._counts.any())
-        self._takes_x_whole = all(one == tuple(range(manifest.n_channels)) for one in model.channels)
+        self._takes_x_whole = all(one == tuple(range(len(manifest.inputs))) for one in model.channels)
 
     def view(self, source: Int64, used: Int64) -> ModelView:
         """What it knows of the devices in the slots int64 [n] `used`, whose sources are int64 [n] `source`."""
@@ -70,12 +83,12 @@ class Predictor:
     def reads(self, rows: Rows) -> Bool | None:
         """Which rows are for this model, bool [b]; None for all of them.
 
-        A row in which none of its channels has a value is none for it: it is another model's of the same source.
+        A row in which none of what it reads has a value is none for it: it is another model's of the same source.
         """
         own = None if self._reads_all else self._reads[rows.source]
         if self._takes_x_whole:
             return own
-        has_any = np.asarray(~np.isnan(self._x(rows)).all(axis=1))
+        has_any = np.asarray(~np.isnan(self._read(rows, self._inputs)).all(axis=1))
         return has_any if own is None else has_any & own
 
     def step(self, rows: Rows, epochs: Int64, drops: list[Drops]) -> tuple[Scores, list[AlertEvent], Bool]:
@@ -83,6 +96,24 @@ class Predictor:
 
         Returns scores, alert events, and which rows were too fast for it, bool [b]: those it did not take.
         """
+        if self.stops is None:
+            return self._step(rows, epochs, drops)
+        value = np.take_along_axis(rows.x, self._inputs[rows.source, self._running][:, None], axis=1)[:, 0]
+        is_stopped = self.stops.read(rows.slot, rows.t_ns, value)
+        is_blank = np.isnan(self._x(rows)).all(axis=1)  # it says no more than whether the machine runs
+        left_out = is_stopped | is_blank
+        if not np.count_nonzero(left_out):
+            return self._step(rows, epochs, drops)
+        self._say_stopped(rows, value, is_stopped, drops)
+        self.states.stood(rows.only(is_stopped))
+        scores, alerts, too_fast_of_steps = self._step(rows.only(~left_out), epochs, drops)
+        too_fast = np.zeros(len(rows), np.bool_)
+        too_fast[~left_out] = too_fast_of_steps
+        quality = np.where(is_stopped, np.uint8(Quality.STOPPED), np.uint8(Quality.OUT_OF_DOMAIN))[left_out]
+        return concatenated([scores, unstepped(self.nothing, rows.only(left_out), quality)]), alerts, too_fast
+
+    def _step(self, rows: Rows, epochs: Int64, drops: list[Drops]) -> tuple[Scores, list[AlertEvent], Bool]:
+        """The same for rows of machines that run."""
         pace = self.states.pace(rows)
         too_fast, dt, is_lost, is_gap = pace.too_fast, pace.dt, pace.is_lost, pace.is_gap
         if np.count_nonzero(too_fast):
@@ -129,6 +160,13 @@ class Predictor:
             text = "{} has stood still for more than three times as long as in training".format
             drops.append(rows.dropped(becomes, "stuck", lambda column: text(names[column].name), channel))
 
+    def _say_stopped(self, rows: Rows, value: Float32, which: Bool, drops: list[Drops]) -> None:
+        """Name the rows, bool [b], of machines that stand or have just started."""
+        runs = self.model.bundle.manifest.runs
+        if runs is not None and np.count_nonzero(which):
+            text = f"{runs.channel.name} is {{:g}}; it is above {runs.above:g} for {runs.after_s:g} {self.unit}".format
+            drops.append(rows.dropped(which, "stopped", text, value))
+
     def _say_unusual(self, rows: Rows, learned: Float32, becomes: Bool, drops: list[Drops]) -> None:
         """Name the devices, bool [b], whose own normal was learnt from unusual rows."""
         if np.count_nonzero(becomes):
@@ -139,6 +177,33 @@ class Predictor:
         """Rows, bool [b], of which no head says anything: these devices warm up, whatever else is the matter."""
         is_ready = [ready for head in self.heads.values() if (ready := head.is_ready(outputs)) is not None]
         return ~np.logical_or.reduce(is_ready) if len(is_ready) == len(self.heads) else slice(0)
+
+    def lose_history(self, which: Int64 | Bool) -> None:
+        """Rows of these devices may have been missed: slots int64 [b], or bool [capacity]."""
+        self.states.lose_history(which)
+        if self.stops is not None:
+            self.stops.lose_history(which)
+
+    def fall_behind(self, which: Bool) -> None:
+        """Rows may have been stepped after the snapshot that the states are from, bool [capacity]."""
+        self.states.fall_behind(which)
+        if self.stops is not None:
+            self.stops.lose_history(which)
+
+    def start_again(self, slots: Int64, *, keeps_learnt: bool = False) -> None:
+        """The states of these devices say nothing any more; see `States.start_again`."""
+        self.states.start_again(slots, keeps_learnt=keeps_learnt)
+        if self.stops is not None:
+            self.stops.start_again(slots)
+
+    def move(self, slots: Int64, by_ns: Int64) -> None:
+        """The clocks of these devices were set anew: what is kept of their rows lies by_ns int64 [b] later."""
+        self.states.move(slots, by_ns)
+        self.steady.move(slots, by_ns)
+        if self.stops is not None:
+            self.stops.move(slots, by_ns)
+        for head in self.heads.values():
+            head.evidence.interrupt_clearing(slots)
 
     def forget_alerts(self) -> None:
         """Alerts are taken from the table anew; evidence starts empty."""
@@ -156,6 +221,8 @@ class Predictor:
         self.steady.forget()
         if self.learning is not None:
             self.learning.forget()
+        if self.stops is not None:
+            self.stops.forget()
         for head in self.heads.values():
             head.evidence.reset()
 
@@ -178,6 +245,10 @@ class Predictor:
 
     def _x(self, rows: Rows) -> Float32:
         """float32 [b, F] in the model's channels."""
-        if self._takes_x_whole and rows.x.shape[1] == self._channels.shape[1]:
+        return self._read(rows, self._channels)
+
+    def _read(self, rows: Rows, columns: Int64) -> Float32:
+        """float32 [b, n]: those columns, int64 [sources, n], of rows x [b, ...] of each source."""
+        if self._takes_x_whole and rows.x.shape[1] == columns.shape[1]:
             return rows.x
-        return np.take_along_axis(rows.x, self._channels[rows.source], axis=1)
+        return np.take_along_axis(rows.x, columns[rows.source], axis=1)

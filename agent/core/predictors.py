@@ -47,20 +47,17 @@ class Predictors(list[Predictor]):
     def start_again(self, slots: Int64, *, keeps_learnt: bool = False) -> None:
         """The states of these devices say nothing any more; see `States.start_again`."""
         for predictor in self:
-            predictor.states.start_again(slots, keeps_learnt=keeps_learnt)
+            predictor.start_again(slots, keeps_learnt=keeps_learnt)
 
     def lose_history(self, slots: Int64 | Bool) -> None:
         """Rows of these devices may have been missed: slots int64 [b], or bool [capacity]."""
         for predictor in self:
-            predictor.states.lose_history(slots)
+            predictor.lose_history(slots)
 
     def move(self, slots: Int64, by_ns: Int64) -> None:
         """The clocks of these devices were set anew: what is kept of their rows lies by_ns int64 [b] later."""
         for predictor in self:
-            predictor.states.move(slots, by_ns)
-            predictor.steady.move(slots, by_ns)
-            for head in predictor.heads.values():
-                head.evidence.interrupt_clearing(slots)
+            predictor.move(slots, by_ns)
         self.lose_history(slots)
 
     def begin_new_lives(self, slots: Int64) -> None:

@@ -6,7 +6,8 @@ import numpy as np
 
 from agent.bundle.heads import widths
 from agent.bundle.manifest import Manifest
-from agent.words import Int64, Scores
+from agent.devices.rows import Rows
+from agent.words import Int64, Scores, UInt8
 
 _COLUMNS = ("entry", "source", "device", "t_ns", "quality")
 
@@ -22,6 +23,12 @@ def no_scores(model: str, manifest: Manifest) -> Scores:
         quality=np.empty(0, np.uint8),
         outputs={name: np.empty((0, width), np.float32) for name, width in widths(manifest).items()},
     )
+
+
+def unstepped(nothing: Scores, rows: Rows, quality: UInt8) -> Scores:
+    """Scores of rows that a model left out, NaN for each number; quality uint8 [b]; `nothing` has none of its rows."""
+    outputs = {name: np.full((len(rows), of.shape[1]), np.nan, np.float32) for name, of in nothing.outputs.items()}
+    return Scores(nothing.model, rows.entry, rows.source, rows.device, rows.t_ns, quality, outputs)
 
 
 def concatenated(parts: Sequence[Scores]) -> Scores:

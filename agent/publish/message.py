@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
+import numpy as np
 
 from agent.bundle.head import shortest
 from agent.bundle.heads import HEADS
@@ -135,6 +136,7 @@ def score_messages(
 ) -> Iterator[tuple[str, bytes]]:
     """Topic and payload of each score of a model, which has this manifest; the scores count `sources`."""
     names = [sources[source].name for source in scores.source.tolist()]
+    is_left_out = np.logical_or.reduce([np.isnan(output).any(axis=1) for output in scores.outputs.values()])
     said = (scores.device.tolist(), scores.t_ns.tolist(), scores.quality.tolist())
     for row, (source, device, t_ns, quality) in enumerate(zip(names, *said, strict=True)):
         message = ScoreMessage(
@@ -144,7 +146,11 @@ def score_messages(
             t_ns=t_ns,
             quality=Quality(quality).name.lower(),
         )
-        outputs = {name: [shortest(value) for value in output[row]] for name, output in scores.outputs.items()}
+        outputs = {
+            name: [shortest(value) for value in output[row]]
+            for name, output in scores.outputs.items()
+            if not is_left_out[row]
+        }
         yield topics.score(source, device, scores.model), msgspec.json.encode(msgspec.to_builtins(message) | outputs)
 
 

@@ -214,7 +214,7 @@ def _read(asked: Asked, manifest: Manifest) -> tuple[list[Recorded], Truth]:
     recordings = read_labelled(asked)
     for doubt in recordings.doubts:
         click.echo(doubt, err=True)
-    recorded, n_too_soon = without_rows_too_soon(recordings.devices, manifest.cadence)
+    recorded, n_too_soon = without_rows_too_soon(recordings.devices, manifest)
     if n_too_soon:
         every = f"{manifest.cadence.closest_s:g} {'cycles' if manifest.time_unit == 'cycle' else 's'}"
         what = f"{n_too_soon} rows come sooner than {every} after the row before and are left out, as live"

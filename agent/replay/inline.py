@@ -72,7 +72,7 @@ def play_inline(
     Raises DataRefused when a row was not scored.
     """
     observer = observer or Observer()
-    channels = tuple(range(bundle.manifest.n_channels))
+    channels = tuple(range(len(bundle.manifest.inputs)))
     each = thresholds if isinstance(thresholds, Mapping) else dict.fromkeys(bundle.manifest.judging, thresholds)
     own = Model(MAIN_MODEL, bundle, Engine(model, bundle.manifest), dict(each), (0,), (channels,))
     core = Core((stream.source,), (own,), Bounds())

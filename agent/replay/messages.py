@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
-from agent.bundle.manifest import Cadence, Manifest
+from agent.bundle.manifest import Manifest
 from agent.decode.paths import path_of
 from agent.decode.topic import DEVICE
 from agent.replay.recorded import Recorded
 from agent.score.early_warning import Float64
 from agent.score.time_unit import seconds
+from agent.step.stops import rows_that_run
 from agent.words import FirstSeen, Float32, Int64, Source, plain_channels
 
 SOURCE_NAME = "replay"
@@ -67,20 +68,25 @@ def source_for(manifest: Manifest, topic: str, *, first_seen: FirstSeen = "unkno
         topics=(topic,),
         time_field="cycle" if cycles else "t",
         time_unit="cycle" if cycles else "ns",
-        channels=plain_channels(*(path_of(channel.name) for channel in manifest.channels)),
+        channels=plain_channels(*(path_of(channel.name) for channel in manifest.inputs)),
         first_seen=first_seen,
     )
 
 
-def without_rows_too_soon(recorded: Sequence[Recorded], cadence: Cadence) -> tuple[list[Recorded], int]:
+def without_rows_too_soon(recorded: Sequence[Recorded], manifest: Manifest) -> tuple[list[Recorded], int]:
     """The recordings less the rows that an agent leaves out as `too_fast`, and how many those were."""
     kept = []
+    cadence = manifest.cadence
     closest_ns, due_ns = round(cadence.closest_s * 1e9), round(cadence.due_s * 1e9)
     for device in recorded:
         t_ns = device.t_ns
-        rows, newest_ns, wait_ns = [0], int(t_ns[0]), closest_ns
-        for row, t in enumerate(t_ns[1:].tolist(), 1):
-            if t - newest_ns >= wait_ns:
+        is_stepped = rows_that_run(manifest, t_ns, device.x)
+        rows: list[int] = []
+        newest_ns, wait_ns = -due_ns, closest_ns
+        for row, (t, steps) in enumerate(zip(t_ns.tolist(), is_stepped.tolist(), strict=True)):
+            if not steps:
+                rows.append(row)
+            elif t - newest_ns >= wait_ns:
                 rows.append(row)
                 newest_ns, wait_ns = t, closest_ns
             else:

@@ -60,7 +60,7 @@ class Recordings:
 
 def form_for(manifest: Manifest, layout: Layout) -> TableForm:
     """How a table for the bundle is read. A channel's column has the name that it had in training, or the channel's."""
-    channels = [channel.recorded for channel in manifest.channels]
+    channels = [channel.recorded for channel in manifest.inputs]
     form = TableForm(
         device=layout.device,
         time=layout.time,
@@ -71,7 +71,7 @@ def form_for(manifest: Manifest, layout: Layout) -> TableForm:
         | {of.field: f"a channel of bundle {manifest.name}" for of in channels},
         unit_asked_by="--time-unit",
     )
-    return _with_other_names(form, manifest.channels)
+    return _with_other_names(form, manifest.inputs)
 
 
 def _with_other_names(form: TableForm, channels: Sequence[Channel]) -> TableForm:
@@ -96,14 +96,14 @@ def asked_by(keys: TableKeys, folder: Path, manifest: Manifest, places: Sequence
     names, events = _channels(manifest)
     asked = keys.asked(names, places, folder)
     columns = keys.recorded(names)
-    form = _with_other_names(asked.form, [channel for channel in manifest.channels if channel.name in columns])
+    form = _with_other_names(asked.form, [channel for channel in manifest.inputs if channel.name in columns])
     return replace(asked, form=form, events=asked.events | events, next_step=NEXT_STEP)
 
 
 def _channels(manifest: Manifest) -> tuple[tuple[str, ...], frozenset[str]]:
     """All of them, and those that count events."""
-    names = tuple(channel.name for channel in manifest.channels)
-    return names, frozenset(channel.name for channel in manifest.channels if channel.event)
+    names = tuple(channel.name for channel in manifest.inputs)
+    return names, frozenset(channel.name for channel in manifest.inputs if channel.event)
 
 
 def read_recorded(places: Sequence[str], manifest: Manifest, layout: Layout | None = None) -> Recordings:

@@ -188,6 +188,11 @@ class States:
         if np.count_nonzero(sound) < len(sound):
             self.start_again(slots[~sound])
 
+    def stood(self, rows: Rows) -> None:
+        """Rows of machines that stand were heard, and not stepped."""
+        self.columns.quality[rows.slot] = Quality.STOPPED
+        self.columns.scored_ns[rows.slot] = rows.heard_ns
+
     def notice_silence(self, is_known: Bool, tick_ns: int, stale_after_ns: int) -> None:
         """Devices that were not scored for so long are stale; is_known bool [capacity]."""
         scored_ns = self.columns.scored_ns

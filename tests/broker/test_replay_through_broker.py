@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from agent.bundle import file
-from agent.bundle.manifest import Cadence
+from agent.bundle.manifest import Cadence, RunsWhile
 from agent.config.broker_settings import Broker
 from agent.config.plan import judged_heads
 from agent.errors import ForewarnError
@@ -25,7 +25,7 @@ from agent.replay.messages import source_for, stream
 from agent.replay.options import Budgets, model_for
 from agent.replay.recorded import Recorded
 from agent.score.time_unit import nanoseconds
-from agent.words import AlertEvent
+from agent.words import AlertEvent, Quality
 from tests.broker.listener import retained
 from tests.bundles import write_small_bundle
 from tests.conftest import require
@@ -61,6 +61,27 @@ def test_times_of_a_clock_go_through_too(broker, tmp_path):
     played = play_through_broker(bundle, rows, model_at(bundle, "6 per day"), broker, tmp_path)
     assert inline[0].t_ns.tobytes() == played[0].t_ns.tobytes()
     assert inline[0].risk.tobytes() == played[0].risk.tobytes()
+
+
+@pytest.mark.parametrize("manifest", [small_manifest(), anomaly_manifest(with_risk=True)], ids=["risk", "both"])
+def test_stops_go_through_as_inline_also_as_the_first_rows(broker, tmp_path, manifest):
+    """A machine that stands at first and once more later, by a channel that its model does not read."""
+    running = RunsWhile(msgspec.structs.replace(small_manifest().channels[0], name="running"), 0.5, 2.0)
+    manifest = msgspec.structs.replace(manifest, runs=running)
+    bundle = file.read(write_small_bundle(tmp_path / "stops.fwb", manifest))
+    one, runs = worn("p", 90), np.ones((90, 1), np.float32)
+    runs[:5] = runs[40:44] = 0
+    x = np.concatenate((one.x, runs), axis=1)
+    rows = stream([Recorded("p", one.t_ns, x)], source_for(manifest, "rig/{device}/row"))
+    model = model_at(bundle, BUDGET)
+    thresholds = {head: each.chosen.threshold for head, each in judged_heads(model, manifest).items()}
+    (inline,) = play_inline(bundle, bundle.model, rows, thresholds)
+    (played,) = play_through_broker(bundle, rows, model, broker, tmp_path)
+    assert inline.quality.tobytes() == played.quality.tobytes()
+    assert inline.quality.tolist().count(Quality.STOPPED) == 5 + 2 + 4 + 2
+    assert inline.outputs.keys() == played.outputs.keys()
+    assert all(inline.outputs[head].tobytes() == played.outputs[head].tobytes() for head in inline.outputs)
+    assert inline.events == played.events != ()
 
 
 def test_channels_of_any_name_and_mapping_go_through_as_inline(broker, tmp_path):

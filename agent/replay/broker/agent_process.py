@@ -81,7 +81,7 @@ def agent_process(
 
 
 def _toml(bundle: Bundle, source: Source, model: Model, *, node: str, broker: Broker, folder: Path) -> str:
-    names = [channel.name for channel in bundle.manifest.channels]
+    names = [channel.name for channel in bundle.manifest.inputs]
     channels = "\n".join(f"{_quoted(name)} = {_quoted(of)}" for name, of in zip(names, source.fields, strict=True))
     return f"""\
 [agent]

@@ -83,7 +83,8 @@ def by_device(stream: Stream, collected: Collected) -> tuple[PlayedDevice, ...]:
         if len(scores) != len(entries):
             what = f"device {device}: {len(entries)} rows were sent, {len(scores)} scores came"
             raise ForewarnError("replay", what, next_step="The broker lost some, or another agent answers for it.")
-        heads = [name for name, values in _outputs(scores[0]).items() if values]
+        widths = {name: max(len(_outputs(score)[name]) for score in scores) for name in HEADS}
+        heads = [name for name, width in widths.items() if width]
         rows = {score.t_ns: row for row, score in enumerate(scores)}
         events = [
             collected.alert_event(event, entry=int(entries[rows[event.t_ns]]), score=scores[rows[event.t_ns]])
@@ -95,7 +96,10 @@ def by_device(stream: Stream, collected: Collected) -> tuple[PlayedDevice, ...]:
                 device=device,
                 t_ns=np.array([score.t_ns for score in scores], np.int64),
                 quality=np.array([Quality[score.quality.upper()] for score in scores], np.uint8),
-                outputs={name: _float32([_outputs(score)[name] for score in scores]) for name in heads},
+                outputs={
+                    name: _float32([_outputs(score)[name] or [np.nan] * widths[name] for score in scores])
+                    for name in heads
+                },
                 events=tuple(events),
             )
         )

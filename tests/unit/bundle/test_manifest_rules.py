@@ -14,6 +14,7 @@ from agent.bundle.manifest import (
     Numerics,
     RiskHead,
     RulHead,
+    RunsWhile,
     StateBlock,
     ThresholdRow,
 )
@@ -26,6 +27,10 @@ SMALL = small_manifest()
 
 def channel(**changes: object) -> tuple[Channel, ...]:
     return (msgspec.structs.replace(SMALL.channels[0], **changes), *SMALL.channels[1:])
+
+
+def runs(**changes: object) -> RunsWhile:
+    return msgspec.structs.replace(RunsWhile(SMALL.channels[1], 0.5, 0.0), **changes)
 
 
 def judge(**changes: object) -> JudgePolicy:
@@ -77,6 +82,11 @@ WRONG: list[tuple[dict[str, object], str]] = [
     ({"channels": channel(missing=tuple(map(float, range(101))))}, "101 words and missing numbers, at most 100"),
     ({"channels": channel(steady_max_s=-1.0)}, "'temp' has steady_max_s -1.0, must be 0 to"),
     ({"channels": channel(absent_max_s=NAN)}, "'temp' has absent_max_s nan, must be 0 to"),
+    ({"runs": runs(above=NAN)}, "above nan must be finite"),
+    ({"runs": runs(above=1e39)}, "must be finite as a float32"),
+    ({"runs": runs(after_s=-1.0)}, "after_s -1.0 0 to 1e+09"),
+    ({"runs": runs(channel=msgspec.structs.replace(SMALL.channels[0], name="on", event=True))}, "'on' counts events"),
+    ({"runs": runs(channel=msgspec.structs.replace(SMALL.channels[0], name="a\n"))}, "cannot be printed"),
     ({"out_of_domain_margin": -1.0}, "out_of_domain_margin is -1.0"),
     ({"cadence": Cadence(0.0, 1.0)}, "cadence"),
     ({"cadence": Cadence(2.0, 1.0)}, "in this order"),

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from agent.bundle import file
-from agent.bundle.manifest import Manifest
+from agent.bundle.manifest import Manifest, RunsWhile
 from agent.config.budgeted import Budgeted
 from agent.config.load import load
 from agent.config.plan import Plan, Subscription, bounds, judged_heads, plan
@@ -95,6 +95,22 @@ def test_a_source_has_each_field_that_its_models_read_once_and_each_model_knows_
         ("main", (0,), ((0, 1, 2),)),
         ("pump", (0, 1), ((3, 1, 2), (0, 1, 2))),
     ]
+
+
+def test_the_channel_that_says_whether_a_machine_runs_is_read_behind_those_of_the_model(tmp_path):
+    """It is mapped as any other, and one source may bring it for another that joins it."""
+    runs = RunsWhile(msgspec.structs.replace(small_manifest().channels[0], name="running"), 0.5, 0.0)
+    manifest = msgspec.structs.replace(small_manifest(), runs=runs)
+    planned = planned_of(
+        tmp_path, manifest, {"name": "press", "topic": "p/{device}", "channels": {"running": "on", "temp": "T"}}
+    )
+    assert planned.sources[0].fields == ("T", "load", "wear", "on")
+    assert planned.models[0].channels == ((0, 1, 2, 3),)
+    plc = {"name": "plc", "topic": "plc/{device}", "joins": "press", "channels": {"running": "on"}}
+    press = {"name": "press", "topic": "p/{device}", "align": {"max_age": "1h"}}
+    joined = planned_of(tmp_path, manifest, press, plc)
+    assert [source.columns for source in joined.sources] == [(), (3,)]
+    assert joined.models[0].channels == ((0, 1, 2, 3),)
 
 
 def named(*names: str, **of_first: object) -> Manifest:

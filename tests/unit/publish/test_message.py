@@ -155,6 +155,16 @@ def test_a_score_has_the_heads_of_its_bundle_and_no_empty_ones():
     }
 
 
+def test_a_score_of_a_row_that_was_left_out_has_no_number():
+    two = np.arange(2)
+    outputs = {"risk": np.float32([[0.1, 0.2], [np.nan, np.nan]]), "anomaly": np.float32([[-3.0], [np.nan]])}
+    quality = np.array([Quality.OK, Quality.STOPPED], np.uint8)
+    scores = Scores("main", two, two * 0, np.array(["a", "a"], object), two * 10**9, quality, outputs)
+    stepped, stopped = score_messages(scores, [SOURCE], small_manifest(), TOPICS)
+    assert json.loads(stepped[1])["anomaly"] == [-3.0]
+    assert json.loads(stopped[1]) == {"device": "a", "model": "main", "t": 1, "t_ns": 10**9, "quality": "stopped"}
+
+
 @pytest.mark.parametrize(
     ("t_ns", "of_cycles", "of_a_clock"),
     [
