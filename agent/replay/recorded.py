@@ -9,7 +9,7 @@ from agent.score.early_warning import Float64
 from agent.score.time_unit import seconds
 from agent.table.form import PLAIN_CSV, FileUnit, TableForm
 from agent.table.lives.keys import TableKeys
-from agent.table.lives.labels import Asked
+from agent.table.lives.labels import Asked, AskedTable
 from agent.table.lives.logs import LabelKeys
 from agent.table.lives.read import Life, read_lives, recording_of, values_of
 from agent.words import Float32, Int64
@@ -88,16 +88,20 @@ def _with_other_names(form: TableForm, channels: Sequence[Channel]) -> TableForm
 def asked_for(manifest: Manifest, places: Sequence[str], layout: Layout, labels: LabelKeys) -> Asked:
     """Rows and labels as the options of a replay say."""
     names, events = _channels(manifest)
-    return Asked(tuple(places), Path(), form_for(manifest, layout), PLAIN_CSV, names, events, labels, NEXT_STEP)
+    table = AskedTable(tuple(places), form_for(manifest, layout), PLAIN_CSV, names)
+    return Asked((table,), Path(), names, events, labels, NEXT_STEP)
 
 
 def asked_by(keys: TableKeys, folder: Path, manifest: Manifest, places: Sequence[str]) -> Asked:
     """Rows and labels as `[data]` of a training configuration says; its files are relative to `folder`."""
     names, events = _channels(manifest)
     asked = keys.asked(names, places, folder)
-    columns = keys.recorded(names)
-    form = _with_other_names(asked.form, [channel for channel in manifest.inputs if channel.name in columns])
-    return replace(asked, form=form, events=asked.events | events, next_step=NEXT_STEP)
+    of = {channel.name: channel for channel in manifest.inputs}
+    tables = [
+        replace(table, form=_with_other_names(table.form, [of[name] for name in table.channels]))
+        for table in asked.tables
+    ]
+    return replace(asked, tables=tuple(tables), events=asked.events | events, next_step=NEXT_STEP)
 
 
 def _channels(manifest: Manifest) -> tuple[tuple[str, ...], frozenset[str]]:
@@ -113,7 +117,7 @@ def read_recorded(places: Sequence[str], manifest: Manifest, layout: Layout | No
     """
     doubts: list[str] = []
     recording = recording_of(asked_for(manifest, places, layout or Layout(), LabelKeys()), doubts.append)
-    devices = [Recorded(name, recording.rows.t_ns[at], x) for name, at, x in values_of(recording)]
+    devices = [Recorded(name, t_ns, x) for name, t_ns, x in values_of(recording)]
     return Recordings(tuple(devices), tuple(doubts))
 
 

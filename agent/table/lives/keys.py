@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self
 
@@ -9,9 +10,11 @@ from pydantic import Field, model_validator
 
 from agent.errors import DataRefused
 from agent.table.form import CsvForm, FileName, FileUnit, TableForm
-from agent.table.lives.labels import Asked
+from agent.table.lives.labels import Asked, AskedTable
 from agent.table.lives.logs import (
+    Align,
     ChannelKey,
+    Joined,
     LabelKeys,
     Missing,
     NamedFile,
@@ -22,7 +25,7 @@ from agent.table.lives.logs import (
 )
 from agent.table.lives.section import Channels, Files, Margin, Span
 from agent.values.times import time_zone
-from agent.words import SourceChannel
+from agent.words import AlignRule, SourceChannel
 
 WHERE = "Paths start at the folder of the training TOML, or at --data FOLDER where that is given."
 
@@ -56,6 +59,8 @@ class TableKeys(LabelKeys):
     outliers: Literal["refuse", "keep"] = Field(
         default="refuse", description="A value far from all others of its column."
     )
+    align: Align | None = Field(default=None, description="Rows on a grid, as the agent's source makes them.")
+    joined: tuple[Joined, ...] = Field(default=(), description="Further tables of the machines, such as vibration.")
     tests: Tests | None = Field(default=None, description="An official test set, which `evaluate` reads.")
     out_of_domain_margin: Margin = 0.25
 
@@ -72,8 +77,23 @@ class TableKeys(LabelKeys):
         named = (*filter(None, (self.device_column, self.time)), *columns, *label)
         if twice := sorted({name for name in named if named.count(name) > 1}):
             raise ValueError(f"column {twice[0]!r} is named twice among device, time, channels and label")
-        if strange := sorted(set(self.events.kinds if self.events else ()) - set(self.channels)):
+        if strange := sorted(self.counted - set(self.channels)):
             raise ValueError(f"events.kinds has {strange[0]!r}, which is none of data.channels")
+        return self
+
+    @model_validator(mode="after")
+    def _a_channel_is_of_one_table(self) -> Self:
+        joined = [name for table in self.joined for name in table.channels]
+        if joined and self.align is None:
+            raise ValueError("joined tables need data.align: every and max_age, as the agent's source has them")
+        if twice := sorted({name for name in joined if joined.count(name) > 1 or name in self.counted}):
+            raise ValueError(f"joined: channel {twice[0]!r} is of two tables")
+        if strange := sorted(set(joined) - set(self.channels)):
+            raise ValueError(f"joined has channel {strange[0]!r}, which is none of data.channels")
+        if not self.recorded(self.channels):
+            raise ValueError("joined has all channels: those of data.rows make the first table")
+        if joined and not self.time:
+            raise ValueError("joined tables need a time in data.rows")
         return self
 
     @model_validator(mode="after")
@@ -99,9 +119,10 @@ class TableKeys(LabelKeys):
         """ "" where the files are named after the devices."""
         return self.device if isinstance(self.device, str) else ""
 
-    @property
-    def csv(self) -> CsvForm:
-        return CsvForm(self.separator, self.header)
+    def recorded(self, channels: Sequence[str]) -> tuple[str, ...]:
+        """Those that are columns of `rows`."""
+        elsewhere = self.counted.union(*(table.channels for table in self.joined))
+        return tuple(name for name in channels if name not in elsewhere)
 
     def known(self, channels: Sequence[str]) -> dict[str, RecordedChannel]:
         """As `data.columns` has them. Raises DataRefused for one there that is no channel."""
@@ -116,7 +137,7 @@ class TableKeys(LabelKeys):
         """With its column, and what holds for all channels."""
         of = self.columns.get(name, RecordedChannel())
         missing = tuple(dict.fromkeys((*self.missing, *of.missing)))
-        words, event = self.words | of.words, of.event or name not in self.recorded([name])
+        words, event = self.words | of.words, of.event or name in self.counted
         changed = {"column": of.column or name, "missing": missing, "words": words, "event": event}
         return of.model_copy(update=changed)
 
@@ -140,9 +161,28 @@ class TableKeys(LabelKeys):
 
     def asked(self, channels: Sequence[str], places: Sequence[str], folder: Path) -> Asked:
         """Some files, relative to `folder`, with all labels of the table."""
-        form = self.form(channels)
         events = frozenset(name for name in channels if self.channel(name).event)
-        return Asked(tuple(places), folder, form, self.csv, tuple(channels), events, self, WHERE)
+        of = self.recorded(channels)
+        first = AskedTable(tuple(places), self.form(channels), CsvForm(self.separator, self.header), of)
+        joined = [self._joined(table, channels) for table in self.joined]
+        align = AlignRule(self.align.every, self.align.max_age, self.align.quorum) if self.align else None
+        return Asked((first, *joined), folder, tuple(channels), events, self, WHERE, align)
+
+    def _joined(self, table: Joined, channels: Sequence[str]) -> AskedTable:
+        form = self.form(channels)
+        of = tuple(name for name in channels if name in table.channels)
+        device = table.device or self.device
+        form = replace(
+            form,
+            device=device if isinstance(device, str) else FileName(device.file),
+            time=table.time or self.time,
+            unit=table.time_unit or self.time_unit,
+            zone=table.zone or self.zone,
+            channels=tuple(_source_channel(self.channel(name)) for name in of),
+            asked_by=dict.fromkeys((table.time, *(self.channel(name).column for name in of)), "data.joined"),
+            may_be_absent=frozenset(),
+        )
+        return AskedTable(table.rows, form, CsvForm(table.separator or self.separator, table.header), of, table.max_age)
 
 
 def _source_channel(of: RecordedChannel) -> SourceChannel:

@@ -14,7 +14,7 @@ from agent.table.lives import logs
 from agent.table.log import Line, Log, doubts_of_outside, doubts_of_silent, read_log
 from agent.table.recording import INTERVENTIONS
 from agent.table.rows import Rows, refuse_row, shown
-from agent.words import Bool, Float32, Int64
+from agent.words import AlignRule, Bool, Float32, Int64
 
 DOWNTIME_NS = 3 * 86_400 * 10**9
 LATE_FAILURE = 100
@@ -33,38 +33,59 @@ class Labels:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is to be read, and how.
+class AskedTable:
+    """Files of rows, and how they are read.
 
-    places     files, folders, patterns and members of archives, relative to `folder`, as the files of `labels` are
-    form       of the rows: its channels are those of `channels` that are recorded, and then the label's column
-    channels   in the order of `x`
-    events     those of them that count events: an empty cell is 0
-    next_step  what to do where a file is not found
+    places     files, folders, patterns and members of archives
+    form       its channels are `channels`; of the first table the label's column may come after them
+    max_age_s  of a table that is joined: its values are held for so long, None: as the rule says
     """
 
     places: tuple[str, ...]
-    folder: Path
     form: TableForm
     csv: CsvForm
+    channels: tuple[str, ...]
+    max_age_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be read, and how.
+
+    tables     the first one, and those that are joined to it
+    folder     where the places of the tables and the files of `labels` start
+    channels   in the order of `x`: those of all tables, and events of a log
+    events     those of them that count events: an empty cell is 0
+    next_step  what to do where a file is not found
+    align      the rule by which readings become rows, None: each row of the first table is one
+    """
+
+    tables: tuple[AskedTable, ...]
+    folder: Path
     channels: tuple[str, ...]
     events: frozenset[str]
     labels: logs.LabelKeys
     next_step: str
+    align: AlignRule | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The rows, and those of each device in time order. tell: of a doubt."""
+    """The rows of the first table, and those of each device in time order.
+
+    joined  those of each other table
+    tell    of a doubt
+    """
 
     asked: Asked
     rows: Rows
     rows_of: Mapping[str, Int64]
+    joined: tuple[tuple[Rows, Mapping[str, Int64]], ...]
     tell: Callable[[str], None]
 
     @property
     def form(self) -> TableForm:
-        return self.asked.form
+        return self.asked.tables[0].form
 
     def log(self, of: logs.Log, times: Sequence[str], kind: str = "") -> Log:
         """Raises DataRefused."""
@@ -213,6 +234,6 @@ def usual_step_ns(recording: Recording, device: str) -> int:
 
 def interventions_of(asked: Asked) -> list[Path]:
     """Those that `forewarn record` kept in, or beside, the folders of rows."""
-    folders = [asked.folder / place for place in asked.places if (asked.folder / place).is_dir()]
+    folders = [asked.folder / place for place in asked.tables[0].places if (asked.folder / place).is_dir()]
     paths = {path for one in folders for path in (*one.rglob(INTERVENTIONS), one.parent / INTERVENTIONS)}
     return sorted(path for path in paths if path.exists())

@@ -1,10 +1,10 @@
 """The tables within `[data]` of dataset = "table": how the files have a channel, and the labels beside the rows."""
 
-from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
 
+from agent.table.form import FileUnit
 from agent.table.lives.section import Files, Section, Span
 from agent.values.numbers import number_of
 
@@ -110,6 +110,34 @@ class Events(Log):
     )
 
 
+class Align(Section):
+    """Readings to rows, as `align` of the agent's source has it."""
+
+    every: Span = Field(gt=0, description="A row at each multiple of this.")
+    max_age: Span = Field(description="A channel without a new value keeps its last one for so long.")
+    quorum: float = Field(default=0.0, ge=0, le=1, description="Share of channels that a row needs; one at least.")
+
+    @model_validator(mode="after")
+    def _held_values_outlive_the_step(self) -> Self:
+        if self.max_age < self.every:
+            raise ValueError("max_age is below every: a value would be gone before the next row")
+        return self
+
+
+class Joined(Section):
+    """A further table of the machines, whose channels are beside those of `data.rows`; keys left out are as there."""
+
+    rows: Files = Field(min_length=1, description="As `data.rows`.")
+    channels: tuple[str, ...] = Field(min_length=1, description="Those of `data.channels` that this table has.")
+    max_age: Span | None = Field(default=None, ge=0, description="Its values are held for so long; align.max_age.")
+    separator: str = Field(default="", max_length=1, description="As `data.separator`.")
+    header: tuple[str, ...] = Field(default=(), description="As `data.header`, of this table.")
+    device: str | NamedFile = Field(default="", description="As `data.device`.")
+    time: str = Field(default="", description="As `data.time`.")
+    time_unit: FileUnit | None = Field(default=None, description="As `data.time_unit`.")
+    zone: str = Field(default="", description="As `data.zone`.")
+
+
 class Tests(Section):
     """An official test set: devices whose rows end before their failures."""
 
@@ -145,7 +173,7 @@ class LabelKeys(Section):
             raise ValueError(f"{' and '.join(way for way, given in ways.items() if given)}: failures are told once")
         return self
 
-    def recorded(self, channels: Sequence[str]) -> tuple[str, ...]:
-        """Those that are columns of the rows: all but the counted events."""
-        counted = self.events.kinds if self.events else ()
-        return tuple(name for name in channels if name not in counted)
+    @property
+    def counted(self) -> frozenset[str]:
+        """Channels that are no column, but events of a log."""
+        return frozenset(self.events.kinds if self.events else ())

@@ -15,9 +15,12 @@ from agent.errors import DataRefused
 from agent.score.time_unit import seconds
 from agent.table.early_times import doubt_of
 from agent.table.files import table_files
+from agent.table.form import TableForm
+from agent.table.lives.align import Part, grid_rows
 from agent.table.lives.cut import lives, machine_of, names_of
 from agent.table.lives.events import counts, events_of
-from agent.table.lives.labels import Asked, Recording, is_running_in, read_labels
+from agent.table.lives.labels import Asked, AskedTable, Recording, is_running_in, read_labels
+from agent.table.log import some
 from agent.table.offsets import doubt_of_offsets
 from agent.table.rows import Rows, read_rows
 from agent.words import Float32, Int64
@@ -44,11 +47,15 @@ class Life:
     faults_s: npt.NDArray[np.float64]
 
 
-def read_lives(asked: Asked, tell: Callable[[str], None], check: Callable[[Rows], None] | None = None) -> list[Life]:
+Check = Callable[[Rows, Sequence[str]], None]
+"""Of the rows of a table and its channels; raises DataRefused."""
+
+
+def read_lives(asked: Asked, tell: Callable[[str], None], check: Check | None = None) -> list[Life]:
     """Every life of the files, by machine.
 
     tell   of a doubt
-    check  of the rows, before anything else is made of them
+    check  of the rows of each table, before anything else is made of them
 
     Raises DataRefused with file, line and column.
     """
@@ -56,9 +63,8 @@ def read_lives(asked: Asked, tell: Callable[[str], None], check: Callable[[Rows]
     labels = read_labels(recording, label)
     machines: dict[str, list[tuple[int, Life]]] = defaultdict(list)
     n_down = 0
-    for name, at, x in values_of(recording):
+    for name, t_ns, x in values_of(recording):
         machine, number = machine_of(name)
-        t_ns = recording.rows.t_ns[at]
         lives_, n_stopped = lives(t_ns, labels.failures[name], labels.resets[name], labels.downtime_ns)
         n_down += n_stopped
         faults = np.array(labels.faults[name], np.int64).reshape(-1, 2)
@@ -79,12 +85,10 @@ def recording_of(asked: Asked, tell: Callable[[str], None]) -> Recording:
     return _recording(asked, tell, None)[0]
 
 
-def _recording(
-    asked: Asked, tell: Callable[[str], None], check: Callable[[Rows], None] | None
-) -> tuple[Recording, Float32 | None]:
-    """The rows, and their label float32 [n], None where there is none."""
-    form = asked.form
-    rows = read_rows(table_files(asked.places, asked.folder, next_step=asked.next_step, form=asked.csv), form)
+def _recording(asked: Asked, tell: Callable[[str], None], check: Check | None) -> tuple[Recording, Float32 | None]:
+    """The rows, and the label of those of the first table float32 [n], None where there is none."""
+    first, *others = asked.tables
+    rows = _rows(asked, first)
     label: Float32 | None = None
     of = asked.labels.label
     if of:
@@ -92,35 +96,70 @@ def _recording(
             what = f"no file has the column {of.column!r}"
             raise DataRefused("data.label", what, next_step=f"{rows.files[0].path.name} has {rows.files[0].names()}.")
         label, rows = rows.x[:, -1], replace(rows, x=rows.x[:, :-1])
-    for doubt in filter(None, [doubt_of(rows, form), doubt_of_offsets(rows.files, form)]):
-        tell(doubt)
-    if n_empty := int(np.isnan(rows.x).all(axis=1).sum()):
-        tell(f"{n_empty:,} rows hold no value of any channel and are left out, as live")
-    if check:
-        check(rows)
-    rows_of = rows.by_device(form.time)
+    read = [(first, rows), *((table, _rows(asked, table)) for table in others)]
+    for table, of_table in read:
+        _tell_doubts(of_table, table.form, tell)
+        if check:
+            check(of_table, table.channels)
+    rows_of = rows.by_device(first.form.time)
     if of and label is not None and of.means == "failure":
         rows_of = {name: at[is_running_in(label[at])] for name, at in rows_of.items()}
-    return Recording(asked, rows, rows_of, tell), label
+    joined = tuple((of_table, of_table.by_device(table.form.time)) for table, of_table in read[1:])
+    for _, of_joined in joined:
+        if alone := sorted(rows_of.keys() ^ of_joined.keys()):
+            tell(f"{len(alone):,} device(s) are in one table and not in another that joins it: {some(alone)}")
+    return Recording(asked, rows, rows_of, joined, tell), label
+
+
+def _rows(asked: Asked, table: AskedTable) -> Rows:
+    files = table_files(table.places, asked.folder, next_step=asked.next_step, form=table.csv)
+    return read_rows(files, table.form)
+
+
+def _tell_doubts(rows: Rows, form: TableForm, tell: Callable[[str], None]) -> None:
+    n_empty = int(np.isnan(rows.x).all(axis=1).sum())
+    empty = f"{n_empty:,} rows hold no value of any channel and are left out, as live" if n_empty else ""
+    for doubt in filter(None, [doubt_of(rows, form), doubt_of_offsets(rows.files, form), empty]):
+        tell(doubt)
 
 
 def values_of(recording: Recording) -> Iterator[tuple[str, Int64, Float32]]:
-    """Of each device its name, its rows with a value, and float32 [T, F]: its channels, in order."""
-    asked, rows = recording.asked, recording.rows
-    recorded = asked.labels.recorded(asked.channels)
-    is_event = np.array([name in asked.events for name in recorded], np.bool_)
+    """Of each device its name, the times int64 [T] of its rows in ns, and float32 [T, F]: its channels, in order."""
+    asked = recording.asked
+    columns = [name for name in asked.channels if name not in asked.labels.counted]
+    is_event = np.array([name in asked.events for name in columns], np.bool_)
     events = events_of(recording, asked.labels.events) if asked.labels.events else {}
-    places = [recorded.index(name) if name in recorded else -1 for name in asked.channels]
-    for name, at in rows.with_values(recording.rows_of):
-        x = rows.x[at]
-        x[:, is_event] = np.nan_to_num(x[:, is_event], nan=0.0)
-        if events:
-            x = x[:, places]
-            for channel, times in events.items():
+    for name, at in recording.rows.with_values(recording.rows_of):
+        t_ns, values = _on_grid(recording, name, at, columns) if asked.align else _as_read(recording, at, columns)
+        values[:, is_event] = np.nan_to_num(values[:, is_event], nan=0.0)
+        x = np.zeros((len(t_ns), len(asked.channels)), np.float32)
+        x[:, [asked.channels.index(column) for column in columns]] = values
+        for channel, times in events.items():
+            if channel in asked.channels:
                 events_ns = times.get(name, np.empty(0, np.int64))
-                if channel in asked.channels:
-                    x[:, asked.channels.index(channel)] = counts(recording, name, rows.t_ns[at], events_ns)
-        yield name, at, x
+                x[:, asked.channels.index(channel)] = counts(recording, name, t_ns, events_ns)
+        yield name, t_ns, x
+
+
+def _as_read(recording: Recording, at: Int64, columns: Sequence[str]) -> tuple[Int64, Float32]:
+    places = [recording.asked.tables[0].channels.index(column) for column in columns]
+    return recording.rows.t_ns[at], recording.rows.x[at][:, places]
+
+
+def _on_grid(recording: Recording, name: str, at: Int64, columns: Sequence[str]) -> tuple[Int64, Float32]:
+    """Raises DataRefused for a device without a row."""
+    assert recording.asked.align is not None
+    read = [(recording.rows, at), *((rows, of.get(name, at[:0])) for rows, of in recording.joined)]
+    parts = []
+    for asked, (rows, of_device) in zip(recording.asked.tables, read, strict=True):
+        events = frozenset(place for place, name in enumerate(asked.channels) if name in recording.asked.events)
+        places = tuple(columns.index(channel) for channel in asked.channels)
+        parts.append(Part(places, asked.max_age_s, events, rows.t_ns[of_device], rows.x[of_device]))
+    t_ns, x = grid_rows(parts, recording.asked.align)
+    if not len(t_ns):
+        what = f"device {name!r} has no row on the grid: all its readings are of one step of data.align.every"
+        recording.rows.refuse(int(at[0]), what, "Leave the device out.")
+    return t_ns, x
 
 
 def _shown(faults_ns: Int64, t_ns: Int64) -> npt.NDArray[np.float64]:

@@ -24,11 +24,10 @@ A_TIME_LEFT = "Each line is the time that a device had left, without a name over
 def read_table(of: TableKeys, channels: Sequence[str], folder: Path) -> list[History]:
     """Every life of the files, relative to `folder`, by device, with the named channels. Raises DataRefused."""
     asked = of.asked(channels, of.rows, folder)
-    recorded = [name for name in channels if name in of.recorded(channels)]
-    measured = {place: of.channel(name).column for place, name in enumerate(recorded) if name not in asked.events}
 
-    def check(rows: Rows) -> None:
-        check_outliers(rows, measured)
+    def check(rows: Rows, recorded: Sequence[str]) -> None:
+        columns = {place: of.channel(name).column for place, name in enumerate(recorded) if name not in asked.events}
+        check_outliers(rows, columns)
 
     doubts: list[str] = []
     lives = read_lives(asked, doubts.append, check if of.outliers == "refuse" else None)
@@ -45,14 +44,13 @@ def read_test_table(of: TableKeys, channels: Sequence[str], folder: Path) -> dic
     assert of.tests is not None
     recording = recording_of(of.asked(channels, of.tests.rows, folder), lambda doubt: None)
     left_s = numbers_in(folder / of.tests.left)
-    values = {name: (at, x) for name, at, x in values_of(recording)}
+    values = {name: (t_ns, x) for name, t_ns, x in values_of(recording)}
     if len(left_s) != len(values):
         what = f"has {len(left_s)} lines for {len(values)} test devices"
         raise DataRefused(folder / of.tests.left, what, next_step="It has one line a device, in the order of the rows.")
     histories = []
     for name, left in zip(recording.rows.names, left_s.tolist(), strict=True):
-        at, x = values[name]
-        t_ns = recording.rows.t_ns[at]
+        t_ns, x = values[name]
         t_s = seconds(t_ns)
         histories.append(History(name, t_s, x, float(t_s[-1]) + left, t_ns))
     return {"test": histories}
