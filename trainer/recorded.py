@@ -19,6 +19,7 @@ from agent.config.quantity import format_duration
 from agent.errors import DataRefused
 from agent.table.files import table_files
 from agent.table.form import FileUnit, Moments, TableFile, TableForm
+from agent.table.parquet_file import ParquetFile
 from agent.table.recording import INTERVENTIONS
 from agent.table.rows import read_rows
 from agent.words import Float32, SourceChannel
@@ -32,8 +33,8 @@ HORIZON_ROWS, HORIZON_SHARE = 480, 0.03
 """The longest horizon, and the most of a machine's recording that it is: so long after each cut no row is used."""
 LEARNING_ROWS, LEARNING_SHARE = 400, 0.1
 """A device's own normal is learnt over so many rows, and no more than this share of a machine's recording."""
-UNITS_S = (86_400, 3600, 60)
-"""Days, hours, minutes."""
+UNITS_S = (86_400, 3600, 60, 1)
+"""Days, hours, minutes, seconds."""
 GAP_SHARE = 0.999
 """So many of the steps from row to row are no lost history."""
 
@@ -45,6 +46,7 @@ class Recorded:
     rows      folder of the files with the rows
     labels    key of [data] to its file, for those that are there
     channels  that vary, and those that stand `still`
+    events    those of the channels that count events
     n_rows    of each machine
     n_failed  machines that failed
     """
@@ -53,6 +55,7 @@ class Recorded:
     labels: dict[str, Path]
     channels: tuple[str, ...]
     still: tuple[str, ...]
+    events: tuple[str, ...]
     n_rows: tuple[int, ...]
     n_failed: int
     counts_cycles: bool
@@ -90,8 +93,11 @@ def read_recording(folder: Path, channels: Sequence[str] = ()) -> Recorded:
     rows = read_rows(files, TableForm(DEVICE, TIME, unit, sources, may_be_absent=frozenset(names)))
     rows_of = rows.by_device(TIME)
     steps_s = np.concatenate([np.diff(rows.t_ns[at]) for at in rows_of.values()]) / 1e9
-    still = tuple(name for name, values in zip(names, rows.x.T, strict=True) if not varies(values))
-    if not len(steps_s) or len(still) == len(names):
+    counts = {name for file in files for name in ParquetFile(file.path).counts()}
+    values_of = dict(zip(names, rows.x.T, strict=True))
+    events = tuple(name for name in names if name in counts and np.nansum(values_of[name]) > 0)
+    still = tuple(name for name in names if name not in events and not varies(values_of[name]))
+    if not len(steps_s) or len(still) + len(events) == len(names):
         what = "no channel varies" if len(steps_s) else "has one row of each device"
         raise DataRefused(place, what, next_step="Record for longer, and while the machines run.")
     cadence_s = max(float(np.median(steps_s)), 1e-3)
@@ -101,6 +107,7 @@ def read_recording(folder: Path, channels: Sequence[str] = ()) -> Recorded:
         labels=labels,
         channels=tuple(name for name in names if name not in still),
         still=still,
+        events=events,
         n_rows=tuple(map(len, rows_of.values())),
         n_failed=n_failed(labels.get("failures")),
         counts_cycles=counts_cycles,
@@ -152,6 +159,7 @@ def toml_of(facts: Recorded, name: str) -> str:
     horizons = [facts.about(longest / part) for part in (4, 2, 1)]
     learning = min(LEARNING_ROWS, max(8, round(LEARNING_SHARE * rows))) * facts.cadence_s
     labels = "".join(f"{key} = {label_value(key, path)}\n" for key, path in facts.labels.items())
+    labels += "".join(f"columns.{json.dumps(name)} = {{ event = true }}\n" for name in facts.events)
     return f"""# Made by `forewarn-train fit` of a recording: change it, and give it to `fit` instead of the folder.
 # Every key left out has its default.
 
@@ -205,8 +213,10 @@ def in_words(facts: Recorded) -> str:
         f"learns from {len(facts.channels)} channel(s): {', '.join(facts.channels)}",
         f"labels: {labelled or 'none, and none is needed: warnings come of what is unusual for a machine'}",
     ]
+    if facts.events:
+        lines.insert(2, f"counts of events among them: {', '.join(facts.events)}")
     if facts.still:
-        lines.insert(2, f"left out, since they hardly vary: {', '.join(facts.still)}")
+        lines.insert(2 + bool(facts.events), f"left out, since they hardly vary: {', '.join(facts.still)}")
     if "failures" in facts.labels and "risk" not in facts.heads:
         lines.append(f"{facts.n_failed} machine(s) failed: too few to learn from, {FEW} are needed for the head `risk`")
     return "\n".join(lines)

@@ -34,12 +34,16 @@ DAY_ENDS_AFTER_S = 600.0  # without a row of a day that is over, its files are j
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A source, one that owns its devices: its index in the plan, the columns of its rows, and what its time is."""
+    """A source, one that owns its devices: its index in the plan, the columns of its rows, and what its time is.
+
+    counted  those of the columns that count events
+    """
 
     index: int
     name: str
     columns: tuple[str, ...]
     counts_cycles: bool
+    counted: frozenset[str] = frozenset()
 
 
 class _Rows(NamedTuple):
@@ -142,6 +146,7 @@ class _SourceWriter:
             [names[row] for row in at.tolist()],
             t_ns / 1e9 if self.of.counts_cycles else t_ns,
             dict(zip(self.of.columns, x, strict=True)),
+            self.of.counted,
         )
         return _Table(str(np.datetime64(day, "D")), data, len(at))
 

@@ -26,7 +26,7 @@ from agent.log import DropLog, ShedLog, UndecodableLog
 from agent.publish.status import by_source
 from agent.receive.feed import Feed
 from agent.receive.inputs import open_inputs
-from agent.record.columns import columns_of
+from agent.record.columns import columns_of, counted_of
 from agent.record.doubts import Doubts, unborn
 from agent.record.recorder import Recorded, Recorder
 from agent.signals import Signals
@@ -211,9 +211,9 @@ class Session:
 
 def recorded_sources(planned: Plan) -> list[Recorded]:
     """The sources that own their devices, each with the columns of its rows."""
-    columns = columns_of(planned)
+    columns, counted = columns_of(planned), counted_of(planned)
     return [
-        Recorded(index, planned.sources[index].name, of, planned.sources[index].time_unit == "cycle")
+        Recorded(index, planned.sources[index].name, of, planned.sources[index].time_unit == "cycle", counted[index])
         for index, of in columns.items()
     ]
 

@@ -1,6 +1,6 @@
 """Parquet files as typed columns, read and written by polars: the extra `tables`, imported nowhere else."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -45,6 +45,11 @@ class ParquetFile:
     def place(self, row: int) -> str:
         return f"row {row + 1}"
 
+    def counts(self) -> list[str]:
+        """Columns of whole numbers: in a recording those that count events."""
+        with self._errors():
+            return [name for name, of in pl.read_parquet_schema(self.path).items() if of in WHOLE]
+
     def n_rows(self) -> int:
         with self._errors():
             return int(pl.scan_parquet(self.path).select(pl.len()).collect().item())
@@ -75,16 +80,23 @@ class ParquetFile:
             raise DataRefused(self.path, what, next_step="Give the path of a CSV or Parquet file.") from error
 
 
-def packed(device: Sequence[str], time: Int64 | Float64, channels: Mapping[str, Float32]) -> bytes:
+def packed(
+    device: Sequence[str],
+    time: Int64 | Float64,
+    channels: Mapping[str, Float32],
+    counts: Collection[str] = (),
+) -> bytes:
     """A file of n rows with the columns `device`, `t` and the channels.
 
     time      int64 [n] ns since 1970, written as dates of UTC, or float64 [n] cycles
     channels  float32 [n] each, NaN where there is no value
+    counts    those of them that count events, written as whole numbers
     """
     t = pl.Series("t", time)
     if time.dtype == np.int64:
         t = t.cast(pl.Datetime("ns", "UTC"))
     columns = [pl.Series(name, values).fill_nan(None) for name, values in channels.items()]
+    columns = [one.cast(pl.UInt32) if one.name in counts else one for one in columns]
     return _packed(pl.DataFrame([pl.Series("device", device, pl.String), t, *columns]))
 
 

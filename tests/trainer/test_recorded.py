@@ -1,5 +1,6 @@
 """`forewarn-train fit FOLDER`: a configuration out of what `forewarn record` wrote."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,8 +18,19 @@ from trainer.recorded import in_words, read_recording, toml_of
 START_S = 1_700_000_000
 
 
-def record(folder: Path, machines: int = 2, rows: int = 600, *, cycles: bool = False, source: str = "pumps") -> Path:
-    """A folder as `forewarn record` leaves it: rows each 10 s of flow and speed, and a channel that stands still."""
+def record(
+    folder: Path,
+    machines: int = 2,
+    rows: int = 600,
+    *,
+    cycles: bool = False,
+    source: str = "pumps",
+    events: Sequence[str] = (),
+) -> Path:
+    """A folder as `forewarn record` leaves it: rows each 10 s of flow and speed, and a channel that stands still.
+
+    events  channels that count them; of the first one there is one a machine, of the others none
+    """
     (folder / source).mkdir(parents=True)
     for machine in range(machines):
         rng = np.random.default_rng(machine)
@@ -26,7 +38,10 @@ def record(folder: Path, machines: int = 2, rows: int = 600, *, cycles: bool = F
         time = t.astype(np.float64) + 1 if cycles else (START_S + 10 * t) * 10**9
         flow, speed = rng.normal(size=(2, rows)).astype(np.float32)
         channels = {"flow": flow, "speed": speed, "still": np.ones(rows, np.float32)}
-        content = packed([f"p{machine}"] * rows, time, channels)
+        channels |= {name: np.zeros(rows, np.float32) for name in events}
+        for name in events[:1]:
+            channels[name][rows // 2] = 1
+        content = packed([f"p{machine}"] * rows, time, channels, events)
         (folder / source / f"2026-11-{machine + 1:02}.000001-000002.parquet").write_bytes(content)
     return folder
 
@@ -41,6 +56,23 @@ def test_a_recording_says_its_cadence_channels_and_machines(tmp_path: Path) -> N
         "left out, since they hardly vary: still\n"
         "labels: none, and none is needed: warnings come of what is unusual for a machine"
     )
+
+
+def test_counts_of_events_are_inputs_of_their_own(tmp_path: Path) -> None:
+    """However few they are, and whatever hardly varies else is left out; what never happened is, too."""
+    found = read_recording(record(tmp_path / "r", machines=8, events=("error1", "error2")))
+    assert (found.channels, found.still, found.events) == (
+        ("flow", "speed", "error1"),
+        ("still", "error2"),
+        ("error1",),
+    )
+    assert "counts of events among them: error1\nleft out, since they hardly vary: still, error2" in in_words(found)
+    (tmp_path / "fit.toml").write_text(toml_of(found, "r"))
+    data = read_config(tmp_path / "fit.toml").data
+    assert [info.event for info in data.channel_info(data.channels)] == [False, False, True]
+    assert read_recording(tmp_path / "r", ["flow"]).events == ()
+    with pytest.raises(DataRefused, match="no channel varies"):
+        read_recording(tmp_path / "r", ["error1"])
 
 
 @pytest.mark.parametrize("machines", [1, 3, 8])

@@ -5,7 +5,7 @@ import pytest
 from agent.config.plan import Plan, plan
 from agent.config.settings import Settings
 from agent.errors import ConfigurationRefused
-from agent.record.columns import columns_of
+from agent.record.columns import columns_of, counted_of
 
 
 def planned(*sources: dict[str, object]) -> Plan:
@@ -21,6 +21,15 @@ def test_a_source_that_joins_another_has_its_columns_there():
         {"name": "mill", "channels": {"temp": "x"}},
     )
     assert columns_of(found) == {1: ("temp", "flow", "oil"), 2: ("temp",)}
+
+
+def test_columns_of_events_are_known_wherever_they_come_from():
+    found = planned(
+        {"name": "codes", "joins": "press", "channels": {"e1": {"field": "code", "event": "E1"}, "oil": "o"}},
+        {"name": "press", "channels": {"temp": "t", "alarms": {"field": "n", "event": True}}},
+    )
+    assert columns_of(found) == {1: ("temp", "alarms", "e1", "oil")}
+    assert counted_of(found) == {1: {"alarms", "e1"}}
 
 
 def test_a_channel_that_two_models_read_in_two_ways_has_two_columns():
