@@ -12,6 +12,7 @@ from agent.bundle.manifest_rules import WINDOW_MAX
 from agent.table.lives.section import Section, Span
 from trainer.data.check import Requirements
 from trainer.data.dataset import DATASETS, DataSet
+from trainer.data.runs import Runs
 from trainer.data.section import listed
 from trainer.data.split import Split
 
@@ -207,6 +208,7 @@ class Config(Section):
     risk: Risk = Risk()
     rul: Rul = Rul()
     judge: Judge = Judge()
+    runs: Runs | None = Field(default=None, description="None = machines always run.")
     anomaly: Anomaly = Anomaly()
 
     @property

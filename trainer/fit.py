@@ -241,7 +241,7 @@ def write_bundle(config: Config, parts: Parts, bundle: Bundle, card: str, report
     write_file(path, bundle, parts.calibrate, report, card)
     (out / "metrics.json").write_bytes(report)
     (out / "config.json").write_text(config.model_dump_json(indent=2) + "\n")
-    write_table(parts.play, config.channels, out / "play.csv", out / "truth.csv", out / "faults.csv")
+    write_table(parts.play, config.channels, out / "play.csv", out / "truth.csv", out / "faults.csv", config.runs)
     return path
 
 

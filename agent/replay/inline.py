@@ -5,7 +5,7 @@ whole daemon. For the same input both give the same scores and alert events, bit
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from agent.core.model import Model
 from agent.errors import DataRefused
 from agent.replay.messages import Stream
 from agent.replay.pace import AT_ONCE, Pace
+from agent.score.stops import Float64, stops_of
+from agent.score.time_unit import seconds
 from agent.step.engine import Engine
-from agent.words import MAIN_MODEL, AlertEvent, AlertHead, Float32, Int64, Scores, UInt8
+from agent.words import MAIN_MODEL, AlertEvent, AlertHead, Float32, Int64, Quality, Scores, UInt8
 
 CHUNK = 500  # messages a call: warnings show while the rest is still to come
 _ARRIVAL_STEP_NS = 1000  # so that hours of log time do not pass, and nobody is stale or forgotten
@@ -28,7 +30,7 @@ class PlayedDevice:
     """The scores of one device, one for each of its rows, and its alert events.
 
     t_ns int64 [T]; quality uint8 [T]; outputs float32 [T, width] by head. `entry` of an event is the number of its
-    message among those played.
+    message among those played. left_out_ns int64: event times of rows of stops that were not played.
     """
 
     device: str
@@ -36,6 +38,15 @@ class PlayedDevice:
     quality: UInt8
     outputs: Mapping[str, Float32]
     events: tuple[AlertEvent, ...]
+    left_out_ns: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+
+    @property
+    def stops(self) -> Float64:
+        """float64 [n, 2]: when it stood, in seconds."""
+        t_ns = np.concatenate((self.t_ns, self.left_out_ns))
+        is_stopped = np.append(self.quality == Quality.STOPPED, np.ones(len(self.left_out_ns), np.bool_))
+        order = np.argsort(t_ns, kind="stable")
+        return stops_of(seconds(t_ns[order]), is_stopped[order])
 
     @property
     def risk(self) -> Float32:

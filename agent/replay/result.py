@@ -224,7 +224,8 @@ def observed(played: PlayedDevice, head: AlertHead, manifest: Manifest, t_fail_s
     ready = np.ones(len(played.t_ns), np.bool_) if is_ready is None else is_ready(played.outputs[head])
     first = int(ready.argmax()) if ready.any() else len(ready) - 1
     spells = spells_of([event for event in played.events if event.head == head])
-    return observed_device(played.device, played.t_ns[first:] / 1e9, manifest.cadence.every_s, t_fail_s, spells)
+    t_s, every_s = played.t_ns[first:] / 1e9, manifest.cadence.every_s
+    return observed_device(played.device, t_s, every_s, t_fail_s, spells, played.stops)
 
 
 def _less_told(device: ObservedDevice, faults: Float64, h_max_s: float) -> ObservedDevice:
@@ -238,7 +239,7 @@ def _labelled(device: ObservedDevice, faults: Float64, h_max_s: float) -> Labell
     """Without the alerts that told of its failure and of no labelled fault."""
     opens_s = device.t_fail_s - h_max_s
     spells = tuple(one for one in device.spells if one.raised_s < opens_s or _told(one, faults, h_max_s))
-    return LabelledDevice(device.device, device.start_s, device.end_s, faults, spells)
+    return LabelledDevice(device.device, device.start_s, device.end_s, faults, spells, device.stops)
 
 
 def _told(spell: Spell, faults: Float64, early_s: float) -> bool:

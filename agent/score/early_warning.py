@@ -3,9 +3,9 @@
 With H_min < H_max an alert is *true* when it is raised within [t_fail - H_max, t_fail - H_min]; raised later it is
 *late*, and counted apart; raised earlier, or on a device that does not fail, it is a *false alarm*. An alert means
 "within H_max": a false one that stands for longer counts once more for each H_max that it stands before
-t_fail - H_max or the end of the recording. The lead of a failure is t_fail - first true raise, 0 when there is
-none: that is the *strict* column. In the *lenient* column an early alert that still stands at t_fail - H_max is a
-detection with lead H_max; false alarms are the same in both.
+t_fail - H_max or the end of the recording; stops of the machine do not count. The lead of a failure is t_fail - first
+true raise, 0 when there is none: that is the *strict* column. In the *lenient* column an early alert that still stands
+at t_fail - H_max is a detection with lead H_max; false alarms are the same in both.
 
 A failure counts when the recording shows a part of its window and its end, that is t_fail - H_min lies within it;
 of a device cut off before, only false alarms and exposure count. Times are seconds; where a bundle counts cycles, a
@@ -14,7 +14,7 @@ second is a cycle. Few devices prove little, so every figure comes with its 95 %
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
 import msgspec
@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.judge.threshold import ROUNDING
+from agent.score.stops import covered_s, no_stops
 from agent.words import AlertEvent
 
 Float64 = npt.NDArray[np.float64]
@@ -47,6 +48,7 @@ class ObservedDevice:
     start_s, end_s  the time observed: from one cadence before the first row to the last row
     t_fail_s        when it failed, infinite when it did not
     spells          its alerts in the order of their raises
+    stops           float64 [n, 2]: when it stood, as planned (agent.score.stops)
     """
 
     device: str
@@ -54,11 +56,16 @@ class ObservedDevice:
     end_s: float
     t_fail_s: float
     spells: tuple[Spell, ...]
+    stops: Float64 = field(default_factory=no_stops, compare=False)
 
     @property
     def exposure_s(self) -> float:
         """Time in which a false alarm could have come."""
-        return max(min(self.end_s, self.t_fail_s) - self.start_s, 0.0)
+        return max(self.ran_s(self.start_s, min(self.end_s, self.t_fail_s)), 0.0)
+
+    def ran_s(self, start_s: float, end_s: float) -> float:
+        """Time between two times less that of stops."""
+        return end_s - start_s - covered_s(self.stops, start_s, end_s)
 
 
 class Interval(msgspec.Struct, frozen=True):
@@ -149,11 +156,17 @@ def spells_of(events: Iterable[AlertEvent]) -> tuple[Spell, ...]:
 
 
 def observed_device(
-    device: str, t_s: Float64, every_s: float, t_fail_s: float | None, spells: Iterable[Spell]
+    device: str,
+    t_s: Float64,
+    every_s: float,
+    t_fail_s: float | None,
+    spells: Iterable[Spell],
+    stops: Float64 | None = None,
 ) -> ObservedDevice:
     """A device by the times of its rows, float64 [T >= 1], and the cadence; `spells` in the order of their raises."""
     t_fail = math.inf if t_fail_s is None else t_fail_s
-    return ObservedDevice(device, float(t_s[0]) - every_s, float(t_s[-1]), t_fail, tuple(spells))
+    stood = no_stops() if stops is None else stops
+    return ObservedDevice(device, float(t_s[0]) - every_s, float(t_s[-1]), t_fail, tuple(spells), stood)
 
 
 def measure(fleet: Sequence[ObservedDevice], *, h_max_s: float, h_min_s: float) -> EarlyWarning:
@@ -190,7 +203,10 @@ def _result_of(device: ObservedDevice, h_max_s: float, h_min_s: float) -> Device
     true = [spell for spell in device.spells if opens_s <= spell.raised_s <= closes_s]
     late = [spell for spell in device.spells if spell.raised_s > closes_s]
     early = [spell for spell in device.spells if spell.raised_s < opens_s]
-    stood_s = [min(spell.cleared_s, opens_s, max(device.end_s, spell.raised_s)) - spell.raised_s for spell in early]
+    stood_s = [
+        device.ran_s(spell.raised_s, min(spell.cleared_s, opens_s, max(device.end_s, spell.raised_s)))
+        for spell in early
+    ]
     lead_s = device.t_fail_s - true[0].raised_s if true else 0.0
     stands = any(spell.cleared_s > opens_s for spell in early)
     outcome: Outcome = "detected" if true else "missed"

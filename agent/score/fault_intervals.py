@@ -17,7 +17,7 @@ its reader sees. Times are seconds; where a bundle counts cycles, a second is a 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
@@ -32,6 +32,7 @@ from agent.score.early_warning import (
     n_false_alarms,
     wilson95,
 )
+from agent.score.stops import covered_s, no_stops
 
 IntervalOutcome = Literal["detected", "standing", "missed", "cut_off"]
 
@@ -43,6 +44,7 @@ class LabelledDevice:
     start_s, end_s  the time observed: from one cadence before the first row to the last row
     faults          float64 [n, 2]: intervals [start_s, end_s), rising, not overlapping
     spells          its alerts in the order of their raises
+    stops           float64 [n, 2]: when it stood, as planned, which is no normal time (agent.score.stops)
     """
 
     device: str
@@ -50,10 +52,15 @@ class LabelledDevice:
     end_s: float
     faults: Float64
     spells: tuple[Spell, ...]
+    stops: Float64 = field(default_factory=no_stops, compare=False)
 
     def normal_s(self, start_s: float, end_s: float) -> float:
         """Normal time between two times, within what was observed; 0 where they are the wrong way round."""
         start_s, end_s = max(start_s, self.start_s), min(end_s, self.end_s)
+        if end_s <= start_s:
+            return 0.0
+        if len(self.stops):
+            return end_s - start_s - covered_s(np.concatenate((self.faults, self.stops)), start_s, end_s)
         faulty = np.minimum(self.faults[:, 1], end_s) - np.maximum(self.faults[:, 0], start_s)
         return max(end_s - start_s - float(np.maximum(faulty, 0).sum()), 0.0)
 

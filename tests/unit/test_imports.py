@@ -65,6 +65,7 @@ TRAINER_READS_TOO = {
     "judge.evidence",
     "judge.threshold",
     "step.engine",
+    "step.stops",
 }  # one judge, one budget, one engine
 
 RUNTIME = {

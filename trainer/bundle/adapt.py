@@ -19,6 +19,7 @@ from agent.words import AlertHead
 from trainer.data.alert_labels import AlertSpan, Verdict, find_recorded, read_alert_labels
 from trainer.data.history import History
 from trainer.data.plural import plural
+from trainer.data.runs import running_by
 from trainer.evaluation.budget import budget_of
 from trainer.evaluation.labelled_table import Observed, is_refuted, merged, observe
 from trainer.evaluation.playback import NEVER, play
@@ -72,9 +73,10 @@ def adapt(
     recordings = read_recorded(data, manifest)
     allowed = budget_of(budget, manifest, n_devices=len(recordings.devices))
     histories = [
-        History(one.device, one.t_s, one.x, None, one.t_ns, machine=one.device.partition("~")[0])
+        running_by(manifest, History(one.device, one.t_s, one.x, None, one.t_ns, machine=one.device.partition("~")[0]))
         for one in recordings.devices
     ]
+    histories = [history for history in histories if len(history.t_s)]
     spans, n_elsewhere = _by_head(alerts, histories, unlabelled_is_bad=unlabelled_is_bad)
     if not spans:
         what = f"holds no row of the time of any of the {len(alerts)} alerts in {labels}"

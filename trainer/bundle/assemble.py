@@ -4,6 +4,7 @@ import importlib.metadata
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,6 +24,7 @@ from agent.bundle.manifest import (
     Numerics,
     RiskHead,
     RulHead,
+    RunsWhile,
     ThresholdRow,
     ThresholdTable,
 )
@@ -30,7 +32,7 @@ from trainer.anomaly.learn import Learnt
 from trainer.bundle.golden_rows import golden
 from trainer.bundle.longest_runs import longest_runs
 from trainer.config import Config
-from trainer.data.history import History, failure_time
+from trainer.data.history import ChannelInfo, History, failure_time
 from trainer.data.split import Parts
 from trainer.evaluation.threshold_sweep import Rules
 from trainer.export.onnx_graph import export, state_blocks
@@ -105,6 +107,31 @@ def new_manifest(
             float(history.observed_left()[0]) + config.model.cadence for history in learnt_from if not history.failed
         ),
         anomaly=None if learnt is None else anomaly_head(config, learnt),
+        runs=runs_of(config),
+    )
+
+
+def runs_of(config: Config) -> RunsWhile | None:
+    """When a machine runs; its channel is judged by nothing else, so its range means nothing."""
+    runs = config.runs
+    if runs is None:
+        return None
+    (info,) = config.data.channel_info((runs.channel,))
+    return RunsWhile(channel_of(info, low=runs.above, high=runs.above), runs.above, runs.after)
+
+
+def channel_of(info: ChannelInfo, **measured: Any) -> Channel:
+    """What a bundle keeps of a column, and what was measured of it."""
+    return Channel(
+        name=info.name,
+        unit=info.unit,
+        description=info.description,
+        missing=info.missing,
+        words=info.words,
+        missing_words=info.missing_words,
+        column=info.column,
+        event=info.event,
+        **measured,
     )
 
 
@@ -193,18 +220,11 @@ def channels_of(config: Config, parts: Parts) -> tuple[Channel, ...]:
     missing = np.isnan(rows).any(axis=0).tolist()
     steady_s, absent_s = longest_runs((*parts.fit, *parts.calibrate), config.model.dt_max)
     return tuple(
-        Channel(
-            name=info.name,
-            unit=info.unit,
-            description=info.description,
+        channel_of(
+            info,
             low=low[column],
             high=high[column],
             may_be_missing=missing[column],
-            missing=info.missing,
-            words=info.words,
-            missing_words=info.missing_words,
-            column=info.column,
-            event=info.event,
             steady_max_s=float(steady_s[column]),
             absent_max_s=float(absent_s[column]),
         )

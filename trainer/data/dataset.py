@@ -13,6 +13,7 @@ from trainer.data.check import Requirements, check_histories
 from trainer.data.cmapss import Cmapss
 from trainer.data.history import ChannelInfo, History
 from trainer.data.pumps.fleet import Pumps
+from trainer.data.runs import Runs, read_channels, without_stops
 from trainer.data.section import Subject
 from trainer.data.split import Parts, Split, split
 from trainer.data.table import Table
@@ -76,13 +77,26 @@ class Recipe(Protocol):
     @property
     def requirements(self) -> Requirements: ...
 
+    @property
+    def runs(self) -> Runs | None: ...
+
 
 def histories_of(recipe: Recipe, folder: Path | None) -> list[History]:
     """Every history that `split` may deal out; `folder` holds the recorded sets. Raises ForewarnError."""
-    requirements = recipe.requirements
-    histories = recipe.data.read(requirements.channels, requirements.n_devices, folder)
+    requirements, runs = recipe.requirements, recipe.runs
+    channels = read_channels(requirements.channels, runs)
+    histories = recipe.data.read(channels, requirements.n_devices, folder)
+    if runs is not None:
+        histories = without_stops(histories, requirements.channels, runs)
     check_histories(histories, requirements)
     return histories
+
+
+def tests_of(recipe: Recipe, folder: Path | None) -> dict[str, list[History]]:
+    """The official test set by part. Raises ForewarnError."""
+    channels, runs = recipe.requirements.channels, recipe.runs
+    parts = recipe.data.read_tests(read_channels(channels, runs), folder)
+    return parts if runs is None else {name: without_stops(part, channels, runs) for name, part in parts.items()}
 
 
 def parts_of(recipe: Recipe, histories: Sequence[History]) -> Parts:

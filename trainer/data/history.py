@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.errors import DataRefused
-from agent.score.time_unit import nanoseconds
+from agent.score.stops import no_stops, stops_of
+from agent.score.time_unit import nanoseconds, seconds
 from agent.table.lives.cut import names_of
 from agent.words import Bool, Float32, Int64
 
@@ -36,6 +37,28 @@ class ChannelInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class StoppedRows:
+    """Rows of a machine that stands or has just started: t_ns int64 [n] event times, rising, and float32 [n] `value` of
+    the channel that says so.
+    """
+
+    t_ns: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
+    value: Float32 = field(default_factory=lambda: np.empty(0, np.float32))
+
+    def __len__(self) -> int:
+        return len(self.t_ns)
+
+    @property
+    def t_s(self) -> Float64:
+        """float64 [n]: the same times in seconds."""
+        return seconds(self.t_ns)
+
+    def only(self, which: Bool) -> Self:
+        """Those where bool [n] holds."""
+        return replace(self, t_ns=self.t_ns[which], value=self.value[which])
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """All rows of one life in time order: it is played as one device.
 
@@ -50,6 +73,7 @@ class History:
     machine  whose life it is, "" where the device has one life
     faults   float64 [n, 2]  seconds [start, end) of the labelled faults, during which it was not normal; they rise and
                              do not overlap, and the last may end at infinity
+    stopped  rows of stops, which are left out of all the others
     """
 
     device: str
@@ -59,6 +83,7 @@ class History:
     t_ns: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
     machine: str = ""
     faults: Float64 = field(default_factory=lambda: np.empty((0, 2)))
+    stopped: StoppedRows = field(default_factory=StoppedRows)
 
     def __post_init__(self) -> None:
         t_ns = nanoseconds(self.t_s)
@@ -74,12 +99,22 @@ class History:
         rows = slice(*np.searchsorted(self.t_s, (start_s, end_s)))
         t_fail = self.t_fail if self.t_fail is not None and self.t_fail < end_s else None
         known = self.faults[(self.faults[:, 0] < end_s) & (self.faults[:, 1] > start_s)]
-        return replace(self.only(rows), t_fail=t_fail, faults=np.minimum(known, end_s))
+        stopped = self.stopped.only((self.stopped.t_s >= start_s) & (self.stopped.t_s < end_s))
+        return replace(self.only(rows), t_fail=t_fail, faults=np.minimum(known, end_s), stopped=stopped)
 
     @property
     def owner(self) -> str:
         """The machine; no two parts of a split hold lives of the same one."""
         return self.machine or self.device
+
+    @property
+    def stops(self) -> Float64:
+        """float64 [n, 2]: when it stood, in seconds, as agent.score.stops has it."""
+        if not len(self.stopped):
+            return no_stops()
+        t_s = np.concatenate((self.t_s, self.stopped.t_s))
+        order = np.argsort(t_s, kind="stable")
+        return stops_of(t_s[order], (np.arange(len(t_s)) >= len(self.t_s))[order])
 
     @property
     def failed(self) -> bool:
@@ -144,4 +179,5 @@ def digest_of(histories: Sequence[History]) -> str:
         digest.update(repr(history.t_fail).encode())
         if history.machine or len(history.faults):
             digest.update(history.machine.encode() + b"\0" + history.faults.tobytes())
+        digest.update(history.stopped.t_ns.tobytes() + history.stopped.value.tobytes())
     return digest.hexdigest()

@@ -83,7 +83,10 @@ def age_result(manifest: Manifest, rules: Rules, played: Sequence[History], budg
     """The calendar of `agent/score/age_only.py`; it knows of the other devices what the manifest does: their lives."""
     windows = {"h_max_s": rules.h_max_s, "h_min_s": rules.h_min_s}
     chosen = choose_age(manifest.lives_s, manifest.unfailed_s, budget, **windows)
-    devices = [observed_device(history.device, history.t_s, rules.every_s, history.t_fail, ()) for history in played]
+    devices = [
+        observed_device(history.device, history.t_s, rules.every_s, history.t_fail, (), history.stops)
+        for history in played
+    ]
     fleet = tuple(warned_by_age(devices, chosen.threshold, rules.h_max_s))
     return MethodResult(chosen, fleet, early_warning(fleet, rules))
 

@@ -20,7 +20,7 @@ from agent.replay.result import Replay, Truth, assess, by_head
 from agent.score.time_unit import Unit, unit_of
 from agent.words import AlertHead
 from trainer.config import Config
-from trainer.data.dataset import histories_of, parts_of
+from trainer.data.dataset import histories_of, parts_of, tests_of
 from trainer.data.history import Float64, History, digest_of, failure_time
 from trainer.evaluation.budget import budget_of
 from trainer.evaluation.compare import RIVALS, MethodResult, bundle_result, rival_result
@@ -94,7 +94,7 @@ def evaluate(bundle: Bundle, data: Path | None, budget: str = "", baselines: boo
     played = {form: play(bundle, models[form], kept, thresholds) for form in FORMS}
     compared, unfit = compared_with(bundle, played["int8"], Devices(tuning, kept, judged), baselines=baselines)
     has_risk = manifest.risk is not None
-    tests = config.data.read_tests(config.channels, data) if has_risk else {}
+    tests = tests_of(config, data) if has_risk else {}
     return Evaluation(
         name=f"{manifest.name} {manifest.version}",
         unit=unit_of(manifest),

@@ -63,7 +63,8 @@ def first_judged_s(score: Float64, history: History, every_s: float) -> float:
 
 def labelled(device: ObservedDevice, history: History, start_s: float) -> LabelledDevice:
     faults = np.minimum(history.faults, device.end_s)  # the last one may have no end
-    return LabelledDevice(device.device, start_s, device.end_s, faults[faults[:, 0] < faults[:, 1]], device.spells)
+    known = faults[faults[:, 0] < faults[:, 1]]
+    return LabelledDevice(device.device, start_s, device.end_s, known, device.spells, device.stops)
 
 
 def mean_lead_s(result: FaultDetection) -> float:

@@ -148,7 +148,7 @@ def _labelled(
     device: ObservedDevice, begin_s: float, abnormal: Sequence[tuple[float, float, Verdict]]
 ) -> LabelledDevice:
     faults = np.array([(start_s, end_s) for start_s, end_s, _ in abnormal], np.float64).reshape(-1, 2)
-    return LabelledDevice(device.device, begin_s, device.end_s, faults, device.spells)
+    return LabelledDevice(device.device, begin_s, device.end_s, faults, device.spells, device.stops)
 
 
 def _first_judged_s(score: Float64, history: History, every_s: float) -> float:

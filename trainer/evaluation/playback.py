@@ -1,6 +1,9 @@
 """Plays histories through the agent's own core, as messages: the trainer measures what a gateway will publish."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest
@@ -9,7 +12,7 @@ from agent.replay.messages import source_for, stream
 from agent.replay.recorded import Recorded
 from agent.replay.result import observed
 from agent.score.early_warning import ObservedDevice
-from agent.words import AlertHead, FirstSeen
+from agent.words import AlertHead, FirstSeen, Float32
 from trainer.data.history import History
 
 TOPIC = "recorded/{device}/row"
@@ -30,9 +33,16 @@ def play(
     thresholds  of each judged head, or one for all
     first_seen  `new` when every history begins with its device's life
     """
-    recorded = [Recorded(history.device, history.t_ns, history.x) for history in histories]
+    recorded = [Recorded(history.device, history.t_ns, _inputs(history, bundle.manifest)) for history in histories]
     source = source_for(bundle.manifest, TOPIC, first_seen=first_seen)
-    return play_inline(bundle, model, stream(recorded, source), thresholds)
+    played = play_inline(bundle, model, stream(recorded, source), thresholds)
+    return tuple(replace(one, left_out_ns=history.stopped.t_ns) for history, one in zip(histories, played, strict=True))
+
+
+def _inputs(history: History, manifest: Manifest) -> Float32:
+    """float32 [T, inputs]: whether the machine runs is not said, since it does in all of these rows."""
+    n_more = len(manifest.inputs) - manifest.n_channels
+    return np.pad(history.x, ((0, 0), (0, n_more)), constant_values=np.nan) if n_more else history.x
 
 
 def fleet_of(
