@@ -31,10 +31,10 @@ from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.words import Float32
 from bench.folds import Row, Run, add_folds_and_seeds, features_of_parts, fold_of, parser_of, rows_of_runs
 from bench.result import markdown
-from trainer.bundle.assemble import rules_of_config
 from trainer.config import Config
 from trainer.config_file import read_config
 from trainer.data.split import Parts
+from trainer.evaluation.judge_rules import rules_of_config
 from trainer.evaluation.threshold_sweep import alerts_at, early_warning, table_over
 from trainer.fit import mean_lead_over
 from trainer.model.cells import CELLS

@@ -14,7 +14,7 @@ import numpy as np
 from agent.judge.threshold import TIME_IN_ALARM_MAX
 from agent.score.early_warning import Spell, n_false_alarms
 from bench.public_sets import Recording
-from trainer.anomaly.bank import PLANT, parts_of
+from trainer.anomaly.bank import sets_of
 from trainer.anomaly.charts import Bank, Channels, ChartSpec, Pool, chart_rows
 from trainer.anomaly.forecaster import Rows, forecasts_of, train_forecaster
 from trainer.anomaly.labelled import choose_set
@@ -39,6 +39,25 @@ class Rules:
     every_s: float
     h_max_s: float
     budget_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A labelled machine: s float64 [T, J], charts over their scales; t_s float64 [T]; windows float64 [n, 2], s, in
+    which an alert is wanted.
+    """
+
+    s: Float64
+    t_s: Float64
+    windows: Float64
+
+    def warned(self, alerts: Sequence[Spell]) -> float:
+        """Mean over the windows of the share that is left when the first alert comes; NaN without a window."""
+        shares = []
+        for start_s, end_s in self.windows.tolist():
+            raised_s = [one.raised_s for one in alerts if start_s <= one.raised_s < end_s]
+            shares.append((end_s - raised_s[0]) / (end_s - start_s) if raised_s else 0.0)
+        return float(np.mean(shares)) if shares else np.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,15 +135,19 @@ class Detector:
         """The scales of normal time; `normal` comes from `s` with scales of 1."""
         return self._replaced(scales=np.array(scales_of(normal)))
 
-    def chosen(self, machines: Sequence[Float64], faulty: Sequence[np.ndarray]) -> tuple["Detector", str]:
-        """With the set of charts that labelled machines choose, as `forewarn-train fit` has it."""
-        bank = tuple(self.charts[column] for column in self.columns)
-        parts, rivals = (
-            {name: [self.charts.index(chart) for chart in of] for name, of in sets.items()}
-            for sets in (parts_of(bank), PLANT)
-        )
-        name = choose_set(parts, rivals, machines, faulty).name
-        return self._replaced(columns={**parts, **rivals}[name]), name
+    def chosen(self, normal: Sequence[Float64], machines: Sequence["Labelled"]) -> tuple["Detector", str]:
+        """With the set of charts that labelled machines choose, as `forewarn-train fit` has it; charts over scales."""
+        sets = {
+            name: self.with_bank(charts) for name, charts in sets_of([self.charts[one] for one in self.columns]).items()
+        }
+        warned = {}
+        for name, of in sets.items():
+            threshold = blind_threshold([of.of(one) for one in normal], self.rules)
+            warned[name] = np.array(
+                [one.warned(spells(of.of(one.s), threshold, self.rules, one.t_s)) for one in machines]
+            )
+        name = choose_set(warned).name
+        return sets[name], name
 
     def with_bank(self, bank: Sequence[ChartSpec]) -> "Detector":
         """With those of its charts in use."""
@@ -137,6 +160,13 @@ class Detector:
     def _replaced(self, **changes) -> "Detector":
         fields = {name: getattr(self, name) for name in self.__slots__}
         return Detector(**(fields | changes))
+
+
+def bounds(faulty: np.ndarray, t_s: Float64) -> Float64:
+    """Intervals [start, end) of the rows that are labelled, float64 [n, 2]."""
+    edges = np.diff(np.concatenate(([0], faulty.astype(np.int64), [0])))
+    after = np.append(t_s, 2 * t_s[-1] - t_s[-2])
+    return np.stack((after[np.flatnonzero(edges == 1)], after[np.flatnonzero(edges == -1)]), axis=1)
 
 
 def scaling_of(fit: Sequence[Recording], events: np.ndarray) -> dict[int, tuple[Float64, Float64]]:

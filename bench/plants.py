@@ -7,7 +7,7 @@ measured. Noise hangs together in time and over channels, and machines differ in
 blind threshold at the same budget from the same healthy time. `anomaly` is the default bank without a label; in
 `anomaly, labelled` the four choose among it, its parts and what the plant has (trainer/anomaly/labelled.py). What a
 plant has: limits (the farthest a channel was off in healthy time), EWMA of each channel, smoothing of each channel, and
-age, which knows how long each of the other failed machines ran.
+age, which knows how long each other machine ran, and has the same budget.
 
 jumps    a step of one channel that stays
 drifts   two channels run away slowly
@@ -21,9 +21,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from agent.judge.threshold import Budget
+from agent.score.age_only import choose_age, warned_by_age
 from agent.score.early_warning import Spell, observed_device
 from agent.score.early_warning import measure as early_warning
-from bench.blind import Detector, Rules, blind_threshold, spells
+from bench.blind import Detector, Labelled, Rules, blind_threshold, spells
 from bench.folds import parser_of
 from bench.public_sets import Recording, recording
 from bench.result import markdown, ratio, write
@@ -103,8 +105,11 @@ def alerts_of(charts: Sequence[ChartSpec], machines: Sequence[Recording], seed: 
     detector = detector.with_scales(normal_s)
     uses = [detector]
     if len(charts) > 1:
-        faulty = [one.faulty[RULES.rows :] for one in labelled]
-        uses.append(detector.chosen([detector.s(one) for one in labelled], faulty)[0])
+        uses.append(
+            detector.chosen(
+                [one / detector.scales for one in normal_s], [windows_of(one, detector) for one in labelled]
+            )[0]
+        )
     scores = [detector.s(one) for one in machines[MEASURED]]
     alerts = []
     for use in uses:
@@ -118,16 +123,22 @@ def alerts_of(charts: Sequence[ChartSpec], machines: Sequence[Recording], seed: 
     return alerts
 
 
+def windows_of(machine: Recording, detector: Detector) -> Labelled:
+    """One window: the time before the failure in which an alert is a true one."""
+    t_s = machine.t_s
+    return Labelled(detector.s(machine), t_s[RULES.rows :], np.array([[t_s[-1] - RULES.h_max_s, t_s[-1]]]))
+
+
 def by_age(machines: Sequence[Recording]) -> list[tuple[Spell, ...]]:
-    """One alert at the age at which the most of the other failed machines would have been warned of in time."""
-    ends_s = np.array([one.t_s[-1] for one in machines[HEALTHY:]])
+    """The calendar of agent/score/age_only.py: it knows the lives of all other machines, healthy ones among them."""
+    lives_s = [float(one.t_s[-1]) + RULES.every_s for one in machines]
+    budget = Budget("", RULES.budget_per_s, "s")
     alerts = []
-    for index, end_s in enumerate(ends_s[LABELLED:], LABELLED):
-        others = np.delete(ends_s, index)
-        ages = others - RULES.h_max_s / 2
-        in_time = [((others - age > 0) & (others - age <= RULES.h_max_s)).sum() for age in ages]
-        age_s = float(ages[int(np.argmax(in_time))])
-        alerts.append((Spell(age_s),) if RULES.rows * RULES.every_s < age_s < end_s else ())
+    for index in range(HEALTHY + LABELLED, MACHINES):
+        others = [life_s for other, life_s in enumerate(lives_s[HEALTHY:], HEALTHY) if other != index]
+        age_s = choose_age(others, lives_s[:HEALTHY], budget, h_max_s=RULES.h_max_s, h_min_s=0.0).threshold
+        one = observed_device("", machines[index].t_s, RULES.every_s, lives_s[index], ())
+        alerts.append(warned_by_age([one], age_s, RULES.h_max_s)[0].spells)
     return alerts
 
 

@@ -22,21 +22,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from agent.score import early_warning, fault_intervals
 from agent.score.early_warning import observed_device
 from agent.score.fault_intervals import LabelledDevice
-from bench.blind import Detector, Rules, blind_threshold, spells
+from bench.blind import Detector, Labelled, Rules, blind_threshold, bounds, spells
 from bench.folds import parser_of
 from bench.public_sets import AZURE_ERRORS, SKAB_FREE, Recording, asd, azure, cmapss, recording, skab, skab_halves
 from bench.result import markdown, ratio, write
 from trainer.anomaly.bank import LIMITS, SMOOTHING, default_bank, lasting
 from trainer.anomaly.charts import ChartSpec
-from trainer.anomaly.labelled import average_precision
+from trainer.config import Anomaly
 from trainer.data.history import Float64
 
-BANK = default_bank(16, has_events=False)
-WITH_EVENTS = default_bank(16, has_events=True)[:1]
+BANK = default_bank(Anomaly().ahead, has_events=False)
+WITH_EVENTS = default_bank(Anomaly().ahead, has_events=True)[:1]
 """The sensors there are white noise: neither the net nor smoothing has any skill."""
 DAY_S, HOUR_S = 86_400.0, 3600.0
 
@@ -69,19 +70,9 @@ GOALS = {  # row: figure: (at least, at most, prototype)
 Figures = dict[str, float | str]
 
 
-def auc(score: Float64, positive: np.ndarray) -> float:
-    """Probability that a positive row scores above a negative one; ties count half."""
-    _, where, counts = np.unique(score, return_inverse=True, return_counts=True)
-    rank = (np.cumsum(counts) - (counts - 1) / 2)[where]
-    n = int(positive.sum())
-    return float((rank[positive].sum() - n * (n + 1) / 2) / (n * (len(score) - n)))
-
-
-def bounds(faulty: np.ndarray, t_s: Float64) -> Float64:
-    """Intervals [start, end) of the rows that are labelled, float64 [n, 2]."""
-    edges = np.diff(np.concatenate(([0], faulty.astype(np.int64), [0])))
-    after = np.append(t_s, 2 * t_s[-1] - t_s[-2])
-    return np.stack((after[np.flatnonzero(edges == 1)], after[np.flatnonzero(edges == -1)]), axis=1)
+def windows_of(machine: Recording, rules: Rules, detector: Detector) -> Labelled:
+    t_s = machine.t_s[rules.rows :]
+    return Labelled(detector.s(machine), t_s, bounds(machine.faulty[rules.rows :], t_s))
 
 
 def labelled(machine: Recording, score: Float64, threshold: float, rules: Rules, first: int) -> LabelledDevice:
@@ -107,11 +98,10 @@ def skab_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str
         fit = [cut(files[name], slice(0, rules.rows)) for name in own] + runs
         detector = Detector.fit((*charts, LIMITS), rules, fit, events=np.zeros(8, bool), seed=seed).with_bank(charts)
         detector = detector.with_scales([detector.s(one) for one in runs])
-        detector, name = detector.chosen(
-            [detector.s(files[name]) for name in own], [files[name].faulty[rules.rows :] for name in own]
-        )
+        normal = [detector.s(one) for one in runs]
+        detector, name = detector.chosen(normal, [windows_of(files[name], rules, detector) for name in own])
         choices.append(name)
-        threshold = blind_threshold([detector.of(detector.s(one)) for one in runs], rules)
+        threshold = blind_threshold([detector.of(one) for one in normal], rules)
         for name in others:
             score, t_s = detector.of(detector.s(files[name])), files[name].t_s[rules.rows :]
             device = labelled(files[name], score, threshold, rules, rules.rows)
@@ -132,7 +122,7 @@ def skab_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str
             "mean_delay_s": measured.strict.mean_delay_s,
             "false_per_h": measured.false_alarms_per_s * HOUR_S,
             "real_over_asked": measured.false_alarms_per_s / rules.budget_per_s,
-            "auc": auc(np.concatenate(scores), faulty),
+            "auc": float(roc_auc_score(faulty, np.concatenate(scores))),
             **{f"alert_{key}": value for key, value in f1_far_mar(np.concatenate(states), faulty, "state").items()},
             "charts": ", ".join(choices),
         }
@@ -162,9 +152,7 @@ def asd_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str,
         normal = [one / detector.scales for one in normal]
         both = {name: concatenated(*servers[name], rules.rows) for name in servers}
         faulty = {name: servers[name][1].faulty for name in servers}
-        chosen, name_of_choice = detector.chosen(
-            [detector.s(both[name]) for name in own], [faulty[name] for name in own]
-        )
+        chosen, name_of_choice = detector.chosen(normal, [windows_of(both[name], rules, detector) for name in own])
         alone = detector.with_bank([SMOOTHING])
         for row, use in (("ASD", chosen), ("ASD, all charts", detector), ("ASD, smoothing alone", alone)):
             threshold = blind_threshold([use.of(one) for one in normal], rules)
@@ -172,7 +160,7 @@ def asd_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str,
             choices.append(name_of_choice)
             for name in others:
                 score = use.of(use.s(both[name]))
-                precision.append(average_precision(score, faulty[name]))
+                precision.append(float(average_precision_score(faulty[name], score)))
                 devices.append(labelled(both[name], score, threshold, rules, rules.rows))
     for row, (precision, devices, choices) in results.items():
         measured = fault_intervals.measure(devices, h_max_s=rules.h_max_s)

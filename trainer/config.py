@@ -163,7 +163,7 @@ class Anomaly(Section):
 
     charts: tuple[ChartKeys, ...] = Field(default=(), max_length=8, description="None = the default bank.")
     learning: Span = Field(default=0.0, ge=0, description="Time from which a device's normal is learnt; 0 = 400 rows.")
-    ahead: int = Field(default=16, ge=1, le=AHEAD_MAX, description="Rows that the default bank's forecast looks ahead.")
+    ahead: int = Field(default=4, ge=1, le=AHEAD_MAX, description="Rows that the default bank's forecasts look ahead.")
     hidden: int = Field(default=32, ge=4, le=256, description="Width of the forecaster's LSTM.")
     steps: int = Field(default=400, ge=1, le=100_000, description="Of the forecaster's training.")
     batch: int = Field(default=28, ge=1, description="Stretches of 64 rows a step.")

@@ -23,7 +23,6 @@ from trainer.bundle.assemble import (
     code_version,
     new_bundle,
     report_json,
-    rules_of_config,
     with_manifest,
     write_file,
 )
@@ -34,6 +33,7 @@ from trainer.data.dataset import histories_of, parts_of
 from trainer.data.history import History, digest_of
 from trainer.data.split import Parts
 from trainer.data.table import write_table
+from trainer.evaluation.judge_rules import rules_of_config
 from trainer.evaluation.metrics import Figures, figures
 from trainer.evaluation.playback import NEVER, play
 from trainer.evaluation.plot import plot_curves, plot_reliability

@@ -16,6 +16,7 @@ from trainer.config import Config
 from trainer.data.history import Float64, History, normal_rows
 from trainer.evaluation.incidents import incidents_as_text, without_incidents
 from trainer.evaluation.interval_table import interval_table
+from trainer.evaluation.judge_rules import anomaly_rules
 from trainer.evaluation.normal_table import normal_table
 from trainer.evaluation.playback import NEVER, play
 from trainer.evaluation.threshold_sweep import Rules, judged_scores, table_at, thresholds_of_scores
@@ -27,7 +28,7 @@ BEYOND = (1.05, 1.25, 1.5, 2.0, 4.0)
 def anomaly_table(bundle: Bundle, histories: Sequence[History], config: Config) -> tuple[ThresholdTable, str]:
     """Play `histories` once, and judge at thresholds that follow their scores; also what to say of it, if anything."""
     assert bundle.manifest.anomaly is not None
-    played, rules = play(bundle, bundle.model, histories, NEVER), rules_of_anomaly(bundle, config)
+    played, rules = play(bundle, bundle.model, histories, NEVER), anomaly_rules(config)
     pairs = [
         since_learnt(history, judged_scores(one, "anomaly", rules.policy))
         for history, one in zip(histories, played, strict=True)
@@ -54,12 +55,6 @@ def failure_table(scores: Sequence[Float64], histories: Sequence[History], rules
     thresholds = thresholds_of_scores(normal, max(rules.n_thresholds - len(BEYOND), 2))
     thresholds += [float(np.float32(thresholds[-1] * factor)) for factor in BEYOND]
     return table_at(thresholds, scores, histories, rules)
-
-
-def rules_of_anomaly(bundle: Bundle, config: Config) -> Rules:
-    assert bundle.manifest.anomaly is not None
-    every_s, h_min_s = bundle.manifest.cadence.every_s, config.judge.h_min
-    return Rules(bundle.manifest.anomaly.policy, every_s, config.anomaly_h_max, h_min_s, config.anomaly.thresholds)
 
 
 def since_learnt(history: History, scores: Float64) -> tuple[History, Float64]:

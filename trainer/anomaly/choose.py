@@ -1,8 +1,9 @@
 """Which charts of a bank are kept: by what they foresee, and by what labelled machines say of them.
 
 A forecast that expects no more of the normal rows than the device's own mean does is another level chart, with a net
-to pay for: where rows are noise around a level it is left out, and so is smoothing. Where failures or faults of fit and
-calibration devices are known, these choose among the bank, its parts and what a plant has without it (labelled.py).
+to pay for: where rows are noise around a level it is left out, and so is smoothing. Limits then watch single rows in
+their place. Where failures or faults of fit and calibration devices are known, these choose among the bank, its parts
+and what a plant has without it (labelled.py).
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.words import Bool
-from trainer.anomaly.bank import SMOOTHING, lasting
+from trainer.anomaly.bank import LIMITS, SMOOTHING, lasting
 from trainer.anomaly.charts import ChartSpec, residual_of
 from trainer.anomaly.forecaster import forecasts_of
 from trainer.anomaly.labelled import SetChoice
@@ -57,6 +58,8 @@ def with_skill(
         why += f", without {' and '.join(skill_as_text(one, skills) for one in bank if one not in kept)}"
     if len(lasts) < n_skilled:
         why += f", without levels that remember too much of the {config.learning_rows} rows of learning"
+    if {one.residual for one in lasts} == {"level"}:
+        lasts, why = (*lasts, LIMITS), f"{why}, and with limits for what a single row shows"
     if not any(one.residual == "forecast" for one in kept):
         why += ": the net adds nothing and is left out"
     return Choice(lasts, skills, why)
@@ -96,6 +99,7 @@ def faulty_rows(history: History, h_max_s: float) -> Bool:
 
 def choice_as_text(choice: SetChoice) -> str:
     """What labelled machines chose, and by how much."""
-    from_machines = f"of {choice.n_machines} labelled machines"
-    figures = ", ".join(f"{name} {precision:.2f}" for name, precision in choice.precision.items())
-    return f"{choice.name}, by the mean average precision {from_machines}: {figures}"
+    if not choice.n_machines:
+        return "no fault of a labelled machine can be judged, so nothing chooses among them"
+    figures = ", ".join(f"{name} {warned:.2f}" for name, warned in choice.warned.items())
+    return f"{choice.name}, by the share of the faults of {choice.n_machines} labelled machines warned of: {figures}"

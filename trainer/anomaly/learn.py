@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from agent.judge.threshold import default_budget, parse_budget
 from agent.words import Bool
 from trainer.anomaly import charts
-from trainer.anomaly.bank import PLANT, asked_bank, parts_of
+from trainer.anomaly.bank import asked_bank, sets_of
 from trainer.anomaly.charts import Bank, Channels, ChartRows, ChartSpec
 from trainer.anomaly.choose import Choice, choice_as_text, faulty_rows, with_skill
 from trainer.anomaly.forecaster import Rows, forecasts_of, train_forecaster, untrained
-from trainer.anomaly.labelled import choose_set
+from trainer.anomaly.labelled import choose_set, warned_shares
 from trainer.anomaly.model import AnomalyModel, Forecaster, aheads_of, float32
 from trainer.anomaly.moments import Z_MAX, distance
 from trainer.anomaly.own_normal import Pooled, history_lost, quiet_rows
@@ -25,6 +26,7 @@ from trainer.config import Config
 from trainer.data.check_normal import named
 from trainer.data.history import Float64, History, normal_rows
 from trainer.data.split import Parts
+from trainer.evaluation.judge_rules import anomaly_rules
 
 UNIT_QUANTILE = 0.99
 UNIT_MIN = 1e-3
@@ -63,53 +65,49 @@ def learn(config: Config, parts: Parts) -> Learnt:
     bank = asked_bank(config, pool.events)
     forecaster, losses = forecaster_of(config, parts.fit, pool, aheads_of(bank, "forecast"))
     choice = with_skill(bank, parts.calibrate, pool, forecaster, config)
-    histories = [*parts.fit, *parts.calibrate]
-    is_labelled = any(faulty_rows(history, config.anomaly_h_max).any() for history in histories)
-    choosable = is_labelled and not config.anomaly.charts
-    parts_of_bank = parts_of(choice.charts)
-    sets = {**parts_of_bank, **PLANT} if choosable else {"": choice.charts}
-    charts_asked = tuple(dict.fromkeys(chart for charts_ in sets.values() for chart in charts_))
-    model = model_of(config, parts.fit, pool, charts_asked, forecaster)
+    histories = [one for one in (*parts.fit, *parts.calibrate) if faulty_rows(one, config.anomaly_h_max).any()]
+    sets = sets_of(choice.charts) if histories and not config.anomaly.charts else {"": choice.charts}
+    specs = tuple(dict.fromkeys(chart for charts_ in sets.values() for chart in charts_))
+    model = model_of(config, parts.fit, pool, specs, forecaster)
     rows = [charts_of(history, model, pool, config) for history in parts.calibrate]
-    model = replace(model, scales=scales_of(normal_charts(rows, parts.calibrate, charts_asked, config)))
-    columns = {name: [charts_asked.index(chart) for chart in charts_] for name, charts_ in sets.items()}
-    chosen = list(range(len(choice.charts)))
-    if choosable:
-        set_choice = choose_set(
-            {name: columns[name] for name in parts_of_bank},
-            {name: columns[name] for name in PLANT},
-            *labelled_machines(histories, model, pool, config),
-        )
+    normal = normal_of(rows, parts.calibrate, specs, config)
+    model = replace(model, scales=scales_of([one.s[which] for one, which in zip(rows, normal, strict=True)]))
+    columns = {name: [specs.index(chart) for chart in charts_] for name, charts_ in sets.items()}
+    chosen = columns[next(iter(sets))]
+    if len(sets) > 1:
+        labelled = [charts_of(history, model, pool, config) for history in histories]
+        set_choice = choose_set({
+            name: warned_shares(
+                [anomaly_of(one, model, which, of) for one, of in zip(rows, normal, strict=True)],
+                parts.calibrate,
+                [anomaly_of(one, model, which) for one in labelled],
+                histories,
+                anomaly_rules(config),
+                parse_budget(default_budget(config.data.counts), fleet_size=0),
+            )
+            for name, which in columns.items()
+        })  # fmt: skip
         chosen = columns[set_choice.name]
         choice = replace(choice, charts=sets[set_choice.name], why=f"{choice.why}; {choice_as_text(set_choice)}")
     judged = tuple(one.s[one.wait == 0][:, chosen] / np.array(model.scales)[chosen] for one in rows)
     return Learnt(model.only(chosen), judged, losses, choice)
 
 
-def normal_charts(
+def normal_of(
     rows: Sequence[ChartRows], histories: Sequence[History], specs: Sequence[ChartSpec], config: Config
-) -> list[Float64]:
-    """Of each history the charts of its normal rows, [T, J]; those that remember a fault only where no others are."""
+) -> list[Bool]:
+    """Bool [T] a history: rows once learnt that are normal; those in which a chart remembers a fault only where no
+    others are.
+    """
     normal = [(one.wait == 0) & normal_rows(of, config.anomaly_h_max) for one, of in zip(rows, histories, strict=True)]
     quiet = [which & quiet_rows(of, config.anomaly_h_max, specs) for which, of in zip(normal, histories, strict=True)]
-    kept = quiet if any(which.any() for which in quiet) else normal
-    return [one.s[which] for one, which in zip(rows, kept, strict=True)]
+    return quiet if any(which.any() for which in quiet) else normal
 
 
-def labelled_machines(
-    histories: Sequence[History], model: AnomalyModel, pool: Pooled, config: Config
-) -> tuple[list[Float64], list[Bool]]:
-    """Charts over their scales [T, J], and which rows are faulty [T], of each labelled machine with all its lives."""
-    machines: dict[str, list[tuple[Float64, Bool]]] = {}
-    for history in histories:
-        faulty = faulty_rows(history, config.anomaly_h_max)
-        if not faulty.any():
-            continue
-        rows = charts_of(history, model, pool, config)
-        judged = (rows.wait == 0) & (faulty | normal_rows(history, config.anomaly_h_max))
-        machines.setdefault(history.owner, []).append((rows.s[judged] / np.array(model.scales), faulty[judged]))
-    pairs = [[np.concatenate(part) for part in zip(*lives, strict=True)] for lives in machines.values()]
-    return [s for s, _ in pairs], [faulty for _, faulty in pairs]
+def anomaly_of(rows: ChartRows, model: AnomalyModel, columns: list[int], only: Bool | None = None) -> Float64:
+    """float64 [T]: the anomaly of some of the charts; NaN while it is learnt, and outside of `only`."""
+    judged = (rows.wait == 0) & (True if only is None else only)
+    return np.where(judged, (rows.s / np.array(model.scales))[:, columns].max(axis=1), np.nan)
 
 
 def forecaster_of(

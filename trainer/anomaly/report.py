@@ -2,10 +2,11 @@
 
 from agent.bundle.file import Bundle
 from agent.judge.threshold import choose, default_budget, parse_budget
-from trainer.anomaly.calibrate import rules_of_anomaly, since_learnt
+from trainer.anomaly.calibrate import since_learnt
 from trainer.anomaly.learn import Learnt
 from trainer.config import Config
 from trainer.data.split import Parts
+from trainer.evaluation.judge_rules import anomaly_rules
 from trainer.evaluation.playback import NEVER, play
 from trainer.evaluation.threshold_sweep import judged_scores, table_at
 
@@ -30,7 +31,7 @@ def held_out(bundle: Bundle, parts: Parts, config: Config) -> dict[str, object]:
     chosen = choose(
         bundle.manifest.anomaly.thresholds, parse_budget(default_budget(bundle.manifest.time_unit), fleet_size=0)
     )
-    played, rules = play(bundle, bundle.model, parts.play, NEVER), rules_of_anomaly(bundle, config)
+    played, rules = play(bundle, bundle.model, parts.play, NEVER), anomaly_rules(config)
     pairs = [
         since_learnt(history, judged_scores(one, "anomaly", rules.policy))
         for history, one in zip(parts.play, played, strict=True)

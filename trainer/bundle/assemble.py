@@ -19,7 +19,6 @@ from agent.bundle.manifest import (
     Channel,
     Chart,
     CreatedFrom,
-    JudgePolicy,
     Manifest,
     Numerics,
     RiskHead,
@@ -34,7 +33,7 @@ from trainer.bundle.longest_runs import longest_runs
 from trainer.config import Config
 from trainer.data.history import ChannelInfo, History, failure_time
 from trainer.data.split import Parts
-from trainer.evaluation.threshold_sweep import Rules
+from trainer.evaluation.judge_rules import anomaly_policy, policy_of
 from trainer.export.onnx_graph import export, state_blocks
 from trainer.export.streaming import Streaming
 
@@ -170,31 +169,6 @@ def write_file(path: Path, bundle: Bundle, golden_of: Sequence[History], report:
         "MODEL_CARD.md": card.encode(),
     }
     file.write(path, bundle.manifest, members)
-
-
-def rules_of_config(config: Config) -> Rules:
-    """The rules of the bundle that the config will make, while there is none yet."""
-    judge = config.judge
-    return Rules(policy_of(config), config.model.cadence, judge.h_max, judge.h_min, judge.thresholds)
-
-
-def policy_of(config: Config) -> JudgePolicy:
-    """How the judge of the bundle that the config will make goes from risks to alerts."""
-    judge = config.judge
-    return JudgePolicy(
-        horizon=config.risk.horizons.index(judge.horizon),
-        m=judge.m,
-        n=judge.n,
-        clear_ratio=judge.clear_ratio,
-        clear_after_s=judge.clear_after,
-        severity_risk=judge.severity_risk,
-    )
-
-
-def anomaly_policy(config: Config) -> JudgePolicy:
-    """How the judge goes from anomalies to alerts; horizons and risks mean nothing to it."""
-    keys = config.anomaly
-    return JudgePolicy(0, keys.m, keys.n, keys.clear_ratio, config.anomaly_clear_after, severity_risk=1.0)
 
 
 def code_version() -> str:

@@ -12,6 +12,7 @@ from agent.core.model import load_engine
 from agent.errors import ConfigurationRefused, DataRefused
 from tests.trainer.fleet import NAMES, fleet, small_config
 from tests.trainer.recordings import table
+from trainer.anomaly.bank import EWMA, LIMITS
 from trainer.anomaly.calibrate import anomaly_table
 from trainer.anomaly.choose import Choice
 from trainer.anomaly.learn import Learnt, learn, notes_on_learning, rehearsed
@@ -70,11 +71,11 @@ def test_a_bundle_without_labels_is_whole_and_says_what_it_is(bundle: Bundle) ->
     assert head is not None
     assert (bundle.manifest.risk, bundle.manifest.judge, bundle.manifest.rul) == (None, None, None)
     assert [(chart.residual, chart.ahead, chart.rate) for chart in head.charts] == [
-        ("level", 0, 0.05),
         ("level", 0, 0.1),
-        ("forecast", 4, 0.05),
-        ("smoothing", 0, 1.0),
+        ("forecast", 4, 0.1),
+        ("forecast", 4, 0.25),
         ("forecast", 4, 1.0),
+        ("smoothing", 0, 1.0),
     ]
     assert sum(chart.share for chart in head.charts) == pytest.approx(1)
     assert head.learning_rows == 60
@@ -113,7 +114,7 @@ def test_two_fits_of_one_seed_are_the_same_bytes() -> None:
 @pytest.mark.slow
 def test_a_net_that_foresees_nothing_is_left_out_and_it_is_said() -> None:
     found = learn(plant(), parts(cycle=0))
-    assert [chart.residual for chart in found.model.bank.charts] == ["level", "level"], "smoothing foresees nothing too"
+    assert found.model.bank.charts == (EWMA, LIMITS), "smoothing foresees nothing too"
     assert found.model.forecaster is None
     assert "the net adds nothing and is left out" in found.choice.why
     assert "smoothing (foresees 0.0% of what normal rows do)" in found.choice.why

@@ -11,10 +11,11 @@ import pytest
 from agent.bundle.manifest import JudgePolicy
 from agent.words import Float32
 from tests.trainer.fleet import fleet, small_config
-from trainer.bundle.assemble import report_json, rules_of_config
+from trainer.bundle.assemble import report_json
 from trainer.config import Train
 from trainer.data.history import History
 from trainer.data.split import split
+from trainer.evaluation.judge_rules import rules_of_config
 from trainer.evaluation.plot import plot_curves
 from trainer.evaluation.threshold_sweep import Rules, rules_of
 from trainer.fit import course_of, mean_lead_over, train_bundle
