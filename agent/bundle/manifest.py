@@ -175,6 +175,8 @@ class ThresholdTable(Closed, frozen=True):
               they were counted
     basis     what thresholds were measured on: lives that end in failures, labelled fault intervals, or nothing but
               time that is taken for normal, where nobody knows what is warned of and `detected` is 0
+    window_s  mean time in which an alert tells of a labelled fault interval: from h_max_s before it to its end; None
+              where alerts tell of failures
     """
 
     h_max_s: float
@@ -184,6 +186,7 @@ class ThresholdTable(Closed, frozen=True):
     rows: tuple[ThresholdRow, ...]
     failures: int | None = None
     basis: Literal["failures", "intervals", "normal"] = "failures"
+    window_s: float | None = None
 
 
 class Chart(Closed, frozen=True):

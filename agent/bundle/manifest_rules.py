@@ -141,6 +141,8 @@ def _table_faults(table: ThresholdTable, below: float) -> Iterator[str]:
     failures = failures_max if table.failures is None else table.failures
     if not 0 <= failures <= failures_max:
         yield f"thresholds: {failures} failures of {table.n_devices} devices cannot be, on the basis of {table.basis}"
+    if table.window_s is not None and not _is_positive(table.window_s):
+        yield f"thresholds: window_s {table.window_s} must be above 0"
     for row in table.rows:
         lead, stood_s = row.mean_lead_s, row.false_alarm_s or 0.0
         counts = 0 <= row.false_alarms <= FALSE_ALARMS_MAX and 0 <= row.detected <= max(failures, 0)

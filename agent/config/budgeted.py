@@ -22,6 +22,7 @@ class Budgeted(msgspec.Struct, frozen=True):
     finest_budget: str
     warned_of: int
     failures: int | None
+    by_chance: float | None
     alarm_share: float | None
     time_in_alarm_max: float
     basis: Basis

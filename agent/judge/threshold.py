@@ -3,10 +3,11 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from agent.bundle.manifest import Manifest, ThresholdTable
+from agent.judge.chance import by_chance, in_words
 from agent.words import AlertHead
 
 Basis = Literal["failures", "intervals", "normal"]
@@ -58,6 +59,7 @@ class Chosen:
     alarm_share    share of their time that a false alarm stood; None where an older bundle does not say
     time_in_alarm_max  share of it that was allowed
     basis          what the threshold was chosen from
+    by_chance      failures that as many alarms at random times would warn of; None where nobody can say
     """
 
     threshold: float
@@ -69,6 +71,7 @@ class Chosen:
     alarm_share: float | None
     time_in_alarm_max: float
     basis: Basis
+    by_chance: float | None = None
 
     @property
     def stands_too_long(self) -> bool:
@@ -118,9 +121,21 @@ def choose(table: ThresholdTable, budget: Budget, time_in_alarm_max: float = TIM
         Candidate(row.threshold, row.false_alarms, row.detected, row.mean_lead_s, row.false_alarm_s)
         for row in table.rows
     ]
-    return chosen_of(
+    chosen = chosen_of(
         candidates, table.exposure_s, table.failures, budget, time_in_alarm_max=time_in_alarm_max, basis=table.basis
     )
+    return replace(chosen, by_chance=_by_chance(table, chosen))
+
+
+def _by_chance(table: ThresholdTable, chosen: Chosen) -> float | None:
+    """None without a number of failures, or of an interval's mean length."""
+    if not table.failures or (table.basis == "intervals" and table.window_s is None):
+        return None
+    window_s, watched_s = table.h_max_s - table.h_min_s, table.exposure_s
+    if table.window_s is not None:  # exposure is the time outside of the intervals
+        window_s, watched_s = table.window_s, watched_s + table.failures * max(table.window_s - table.h_max_s, 0.0)
+    alarms = round(chosen.rate_per_s * table.exposure_s) + chosen.warned_of
+    return by_chance(alarms, watched_s, [window_s] * table.failures)
 
 
 def choose_each(
@@ -193,8 +208,8 @@ def finest_budget(rate_per_s: float, time_unit: Literal["s", "cycle"]) -> str:
 
 def findings(chosen: Chosen) -> dict[str, Any]:
     """What is told of a threshold beside itself, by the names that status, `check --json` and replay.json share."""
-    names = ("extrapolated", "finest_budget", "warned_of", "failures", "alarm_share", "time_in_alarm_max", "basis")
-    return {**{name: getattr(chosen, name) for name in names}, "verdict": verdict(chosen)}
+    names = ("extrapolated", "finest_budget", "warned_of", "failures", "by_chance", "alarm_share", "time_in_alarm_max")
+    return {**{name: getattr(chosen, name) for name in (*names, "basis")}, "verdict": verdict(chosen)}
 
 
 def verdict(chosen: Chosen) -> str:
@@ -216,6 +231,8 @@ def _warned(chosen: Chosen) -> str:
         text = f"{n} of the {events} {are} warned of, and this older bundle does not say how many there were"
     elif chosen.failures:
         text = f"{n} of the {chosen.failures} {events} {are} warned of"
+        if chosen.warned_of and chosen.by_chance is not None:
+            text += f" ({in_words(chosen.by_chance)})"
     else:
         text = "nothing is known of what is warned of, since no calibration device failed"
     return f"at this threshold {text}"

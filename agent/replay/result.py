@@ -52,6 +52,7 @@ class Limit(msgspec.Struct, frozen=True):
     extrapolated           those devices cannot vouch for the budget
     finest_budget          the finest one that they can vouch for
     warned_of, failures    of their failures so many were warned of at the threshold; failures null: an older bundle
+    by_chance              of them as many alarms at random times would warn of; null where nobody can say
     alarm_share            share of their time that a false alarm stood; null: an older bundle
     time_in_alarm_max      share of it that was allowed
     basis                  what the threshold was chosen from
@@ -66,6 +67,7 @@ class Limit(msgspec.Struct, frozen=True):
     finest_budget: str
     warned_of: int
     failures: int | None
+    by_chance: float | None
     alarm_share: float | None
     time_in_alarm_max: float
     basis: Basis

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from agent.bundle.heads import HEADS
 from agent.bundle.manifest import Manifest
+from agent.judge.chance import in_words
 from agent.replay.result import Replay, by_head
 from agent.score.early_warning import Column, DeviceResult, EarlyWarning
 from agent.score.fault_intervals import FaultDetection
@@ -101,7 +102,7 @@ def faults_text(faults: FaultDetection, unit: Unit) -> str:
     detected = f"told of {strict.detected} of {faults.faults} labelled faults (95 %: {rate.low:.0%} to {rate.high:.0%})"
     if strict.detected:
         mean, median = (delay_text(one, unit) for one in (strict.mean_delay_s, strict.median_delay_s))
-        detected += f", {mean} on average, {median} in the median"
+        detected += f", {mean} on average, {median} in the median ({in_words(faults.by_chance)})"
     alarms = f"{faults.false_alarms} false alarms in {unit.text(faults.exposure_s)} of normal time"
     return f"{detected}; {alarms}"
 
@@ -178,4 +179,5 @@ def _table_text(replay: Replay, unit: Unit) -> str:
         "  ".join([first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))])
         for first, *rest in rows
     ]
+    lines += [in_words(replay.early_warning.by_chance)] if replay.early_warning.strict.detected else []
     return "\n".join(lines)

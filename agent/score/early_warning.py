@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from agent.judge.chance import by_chance
 from agent.judge.threshold import ROUNDING
 from agent.score.stops import covered_s, no_stops
 from agent.words import AlertEvent
@@ -127,6 +128,7 @@ class EarlyWarning(msgspec.Struct, frozen=True):
     """The early-warning score of one detector over some devices.
 
     false_alarm_s, false_alarm_share  how long false alarms stood, and that over the exposure
+    by_chance                         failures that as many alarms at random times would warn of
     """
 
     h_max_s: float
@@ -138,6 +140,7 @@ class EarlyWarning(msgspec.Struct, frozen=True):
     false_alarms_per_s_upper95: float
     false_alarm_s: float
     false_alarm_share: float
+    by_chance: float
     late: tuple[str, ...]
     strict: Column
     lenient: Column
@@ -181,6 +184,7 @@ def measure(fleet: Sequence[ObservedDevice], *, h_max_s: float, h_min_s: float) 
     false_alarms = sum(one.false_alarms for one in devices)
     false_alarm_s = math.fsum(one.false_alarm_s for one in devices)
     rate = FalseAlarmRate.of(false_alarms, false_alarm_s, exposure_s)
+    alarms = false_alarms + sum(one.outcome == "detected" for one in failed)
     return EarlyWarning(
         h_max_s=h_max_s,
         h_min_s=h_min_s,
@@ -191,6 +195,7 @@ def measure(fleet: Sequence[ObservedDevice], *, h_max_s: float, h_min_s: float) 
         false_alarms_per_s_upper95=rate.per_s_upper95,
         false_alarm_s=false_alarm_s,
         false_alarm_share=rate.share,
+        by_chance=by_chance(alarms, exposure_s, [h_max_s - h_min_s] * len(failed)),
         late=tuple(one.device for one in devices if one.late_alerts),
         strict=_column({one.device: one.lead_s for one in failed if one.outcome == "detected"}, failed),
         lenient=_column({one.device: one.lenient_lead_s for one in failed if one.lenient_detected}, failed),

@@ -23,6 +23,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from agent.judge.chance import by_chance
 from agent.score.early_warning import (
     FalseAlarmRate,
     Float64,
@@ -91,6 +92,7 @@ class FaultDetection(msgspec.Struct, frozen=True):
     """The score of one detector over some devices.
 
     exposure_s        normal time observed
+    by_chance         intervals that as many alarms at random times would tell of
     false_alarm_s     how long alerts stood in normal time that were false, or that had outlived their interval by h_max
     """
 
@@ -103,6 +105,7 @@ class FaultDetection(msgspec.Struct, frozen=True):
     false_alarms_per_s_upper95: float
     false_alarm_s: float
     false_alarm_share: float
+    by_chance: float
     strict: FaultColumn
     lenient: FaultColumn
     intervals: tuple[FaultResult, ...]
@@ -135,10 +138,18 @@ def measure(fleet: Sequence[LabelledDevice], *, h_max_s: float, early_s: float =
         false_alarms_per_s_upper95=rate.per_s_upper95,
         false_alarm_s=false_alarm_s,
         false_alarm_share=rate.share,
+        by_chance=_by_chance(counted, false_alarms, exposure_s, early_s),
         strict=_column(delays_s, len(counted)),
         lenient=_column(delays_s + standing, len(counted)),
         intervals=intervals,
     )
+
+
+def _by_chance(counted: Sequence[FaultResult], false_alarms: int, exposure_s: float, early_s: float) -> float:
+    lengths_s = [one.end_s - one.start_s for one in counted]
+    alarms = false_alarms + sum(one.outcome == "detected" for one in counted)
+    watched_s = exposure_s + math.fsum(lengths_s)
+    return by_chance(alarms, watched_s, [early_s + length_s for length_s in lengths_s])
 
 
 def _intervals_of(device: LabelledDevice, early_s: float) -> list[FaultResult]:

@@ -40,8 +40,8 @@ def test_what_would_run_is_told_in_a_line_for_the_whole_and_one_for_each_source(
         f"{path}: ok: reads press (plant/+/cycle) from mqtt://localhost:1883",
         "runs small 1.0.0 (",
         'at threshold 0.5 for "1 per 1000 cycles" (extrapolated: at this threshold 10 of the 10 calibration '
-        "failures were warned of; time in false alarm: 2.0% of at most 10%; the finest budget that the calibration "
-        'devices can vouch for is "1 per 660 cycles")',
+        "failures were warned of (as many alarms at random times would warn of 2.8); time in false alarm: 2.0% of at "
+        'most 10%; the finest budget that the calibration devices can vouch for is "1 per 660 cycles")',
         "publishes forewarn/gateway-1/ to mqtt://localhost:1883",
     ):
         assert words in result.stdout

@@ -52,6 +52,7 @@ def interval_table(scores: Sequence[Float64], histories: Sequence[History], rule
         rows,
         failures=first.faults,
         basis="intervals",
+        window_s=window_s(first, rules.h_max_s),
     )
 
 
@@ -65,6 +66,12 @@ def labelled(device: ObservedDevice, history: History, start_s: float) -> Labell
     faults = np.minimum(history.faults, device.end_s)  # the last one may have no end
     known = faults[faults[:, 0] < faults[:, 1]]
     return LabelledDevice(device.device, start_s, device.end_s, known, device.spells, device.stops)
+
+
+def window_s(result: FaultDetection, early_s: float) -> float:
+    """Mean time in which an alert tells of an interval."""
+    lengths_s = [one.end_s - one.start_s for one in result.intervals if one.outcome != "cut_off"]
+    return early_s + sum(lengths_s) / len(lengths_s)
 
 
 def mean_lead_s(result: FaultDetection) -> float:

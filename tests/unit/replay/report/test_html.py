@@ -104,7 +104,8 @@ def test_an_extrapolated_threshold_is_marked(bundle):
     fine = found(bundle, [worn("p", 90)], {"p": 90.0}, "1 per 100000 cycles")
     html = render(fine, unit_of(bundle.manifest))
     assert (
-        "<b>The threshold is extrapolated:</b> at this threshold 9 of the 10 calibration failures were warned of; "
+        "<b>The threshold is extrapolated:</b> at this threshold 9 of the 10 calibration failures were warned of "
+        "(as many alarms at random times would warn of 2.2); "
         "time in false alarm: 0.0% of at most 10%; the finest budget that the calibration devices can vouch for "
         'is "1 per 660 cycles".'
     ) in html
@@ -112,7 +113,8 @@ def test_an_extrapolated_threshold_is_marked(bundle):
 
 
 def test_text_and_json_say_what_the_threshold_would_have_warned_of(bundle, replay):
-    said = "at this threshold 10 of the 10 calibration failures were warned of; time in false alarm: 2.0%"
+    said = "at this threshold 10 of the 10 calibration failures were warned of (as many alarms at random "
+    said += "times would warn of 2.8); time in false alarm: 2.0%"
     assert summary(replay, unit_of(bundle.manifest)).splitlines()[-1].startswith(said)
     limit = msgspec.json.decode(as_json(replay))["limit"]
     assert (limit["warned_of"], limit["failures"], limit["alarm_share"]) == (10, 10, 0.02)
