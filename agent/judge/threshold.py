@@ -76,7 +76,7 @@ class Chosen:
     @property
     def stands_too_long(self) -> bool:
         """At every threshold of the table false alarms stood for longer than was allowed."""
-        return self.alarm_share is not None and not _allows(self.time_in_alarm_max, self.alarm_share)
+        return self.alarm_share is not None and not is_within(self.time_in_alarm_max, self.alarm_share)
 
     @property
     def warns_of_nothing(self) -> bool:
@@ -170,9 +170,9 @@ def chosen_of(
     """
     best = candidates[-1]
     for row in reversed(candidates):
-        if not _allows(budget.rate_per_s, row.false_alarms / exposure_s):
+        if not is_within(budget.rate_per_s, row.false_alarms / exposure_s):
             break
-        if not _allows(time_in_alarm_max, (row.false_alarm_s or 0.0) / exposure_s):
+        if not is_within(time_in_alarm_max, (row.false_alarm_s or 0.0) / exposure_s):
             break
         if basis == "normal" or row.mean_lead_s > best.mean_lead_s:
             best = row
@@ -180,7 +180,7 @@ def chosen_of(
     return Chosen(
         threshold=best.threshold,
         rate_per_s=best.false_alarms / exposure_s,
-        extrapolated=not _allows(budget.rate_per_s, finest_per_s),
+        extrapolated=not is_within(budget.rate_per_s, finest_per_s),
         finest_budget=finest_budget(finest_per_s, budget.time_unit),
         warned_of=best.detected,
         failures=failures,
@@ -249,5 +249,6 @@ def _percent(share: float) -> str:
     return f"{100 * share:.4g}%"
 
 
-def _allows(budget_per_s: float, rate_per_s: float) -> bool:
+def is_within(budget_per_s: float, rate_per_s: float) -> bool:
+    """Whether a rate, or a share, keeps to what is allowed, but for rounding."""
     return rate_per_s <= budget_per_s * (1 + ROUNDING)

@@ -46,7 +46,7 @@ def anomaly_table(bundle: Bundle, histories: Sequence[History], config: Config) 
     quiet = [quiet_rows(history, rules.h_max_s, charts) for history in kept]
     of_normal = [np.where(which, score, np.nan) for which, score in zip(quiet, scores, strict=True)]
     trimmed = without_incidents(of_normal, kept, rules)
-    return normal_table(trimmed.scores, kept, rules), incidents_as_text(trimmed, config.data.counts)
+    return normal_table(trimmed.scores, kept, rules), incidents_as_text(trimmed, config.data.counts, len(kept))
 
 
 def failure_table(scores: Sequence[Float64], histories: Sequence[History], rules: Rules) -> ThresholdTable:

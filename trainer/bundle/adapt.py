@@ -11,10 +11,10 @@ from agent.bundle import file
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest, ThresholdTable
 from agent.errors import ConfigurationRefused, DataRefused
-from agent.judge.threshold import Budget, Chosen, choose, verdict
+from agent.judge.threshold import Budget, Chosen, choose, is_within, verdict
 from agent.replay.inline import PlayedDevice
 from agent.replay.recorded import read_recorded
-from agent.score.time_unit import unit_of
+from agent.score.time_unit import Unit, unit_of
 from agent.words import AlertHead
 from trainer.data.alert_labels import AlertSpan, Verdict, find_recorded, read_alert_labels
 from trainer.data.history import History
@@ -32,6 +32,7 @@ class AdaptedHead:
 
     verdicts  alerts of the recording by what was said of them: good, bad, or ""
     is_alone  the plant's false alarms refuted those of the calibration devices, and stand alone
+    why       the threshold stays where it was, in words; "" where it moved
     """
 
     before: Chosen
@@ -40,6 +41,7 @@ class AdaptedHead:
     verdicts: Counter[Verdict]
     is_alone: bool
     table: ThresholdTable
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,25 @@ def _adapt_head(
     is_alone = is_refuted(observed.false_alarms[place], observed.exposure_s, n_before, table.exposure_s)
     after = merged(table, observed, len(histories), is_alone=is_alone)
     verdicts = Counter(span.verdict for of_device in spans.values() for span in of_device)
-    return AdaptedHead(before, choose(after, budget), observed, verdicts, is_alone, after)
+    chosen = choose(after, budget)
+    why = _why_it_stays(after, chosen, budget, unit_of(manifest)) if chosen.threshold == before.threshold else ""
+    return AdaptedHead(before, chosen, observed, verdicts, is_alone, after, why)
+
+
+def _why_it_stays(table: ThresholdTable, chosen: Chosen, budget: Budget, unit: Unit) -> str:
+    """Why what people said of its alerts moved no threshold."""
+    place = next(place for place, row in enumerate(table.rows) if row.threshold == chosen.threshold)
+    row, watched = table.rows[place], unit.text(table.exposure_s)
+    came = f"{plural(row.false_alarms, 'false alarm')} came in {watched} there"
+    if not is_within(budget.rate_per_s, chosen.rate_per_s):
+        what = f"no threshold of the table keeps to the budget, and this is the highest: {came}"
+        return f"{what}. Were those planned stops? Train with [runs], which leaves them out"
+    if chosen.stands_too_long:
+        return "at every threshold of the table, of which this is the highest, false alarms stand for too long"
+    if not place:
+        return f"it is the lowest of the table, and keeps to the budget: {came}"
+    below = table.rows[place - 1]
+    return f"{came}, which the budget allows; {below.false_alarms} at the next lower one, {below.threshold:.4f}"
 
 
 def _file_name(manifest: Manifest) -> str:
@@ -188,6 +208,7 @@ def as_text(adapted: Adapted, manifest: Manifest) -> str:
             f"{head}: {n['good']} alerts labelled good, {n['bad']} bad, {n['']} without a label left out; "
             f"{unit.text(of.observed.exposure_s)} of normal time",
             f'  budget "{adapted.budget}": the threshold {change} {of.after.threshold:.4f}',
+            *([f"  it stays, since {of.why}"] if of.why else []),
             f"  {verdict(of.after)}",
         ]
         if of.is_alone:

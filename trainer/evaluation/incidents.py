@@ -176,8 +176,11 @@ def _left_out(scores: Sequence[Float64], incidents: dict[tuple[int, int, int], I
     return Trimmed(tuple(trimmed), tuple(left_out), n_out / n_judged, len(incidents) - len(left_out))
 
 
-def incidents_as_text(trimmed: Trimmed, time_unit: Literal["s", "cycle"]) -> str:
-    """What was left out of the threshold, when and on which device, so that somebody can look; "" for nothing."""
+def incidents_as_text(trimmed: Trimmed, time_unit: Literal["s", "cycle"], n_devices: int) -> str:
+    """What was left out of the threshold, when and on which device, so that somebody can look; "" for nothing.
+
+    n_devices  that were judged, with those that had no incident
+    """
     if not trimmed.incidents:
         return ""
     n = len(trimmed.incidents)
@@ -190,8 +193,22 @@ def incidents_as_text(trimmed: Trimmed, time_unit: Literal["s", "cycle"]) -> str
         lines.append(f"  and {n - SHOWN_MAX} more")
     if trimmed.more:
         lines.append(f"  {trimmed.more} more are left in: a recording so full of faults does not say what is normal.")
-    others = "others, such as stops, will raise alerts again"
-    return "\n".join([*lines, f"Look at them, and label those that were faults in data.faults; {others}."])
+    look_at = "Look at them, and label those that were faults in data.faults."
+    lines.append(f"{look_at} What was no fault will be alarmed again.")
+    if n_together := _n_together(trimmed, n_devices):
+        lines.append(
+            f"{n_together} of them came on most of the {n_devices} machines at the same time: probably planned stops. "
+            "Name the channel that says whether a machine runs in [runs]: stops are left out then, by the agent too."
+        )
+    return "\n".join(lines)
+
+
+def _n_together(trimmed: Trimmed, n_devices: int) -> int:
+    """How many incidents came while more than half of the devices had one; 0 of a single device."""
+    spans = np.array([(one.start_s, one.end_s) for one in trimmed.incidents])
+    devices = np.array([one.device for one in trimmed.incidents])
+    n_at_once = [len(set(devices[(spans[:, 0] <= end_s) & (spans[:, 1] >= start_s)])) for start_s, end_s in spans]
+    return sum(n > max(n_devices / 2, 1) for n in n_at_once)
 
 
 def one_as_text(incident: Incident, time_unit: Literal["s", "cycle"]) -> str:

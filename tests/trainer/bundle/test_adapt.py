@@ -18,7 +18,7 @@ from tests.bundles import write_small_bundle
 from tests.small_anomaly import LEARNING, anomaly_manifest
 from tests.small_bundle import CHANNELS, small_manifest
 from tests.streams import life
-from trainer.bundle.adapt import adapt
+from trainer.bundle.adapt import adapt, as_text
 from trainer.cli import cli
 from trainer.data.history import History
 from trainer.evaluation.labelled_table import is_refuted
@@ -151,6 +151,23 @@ def test_the_command_says_before_and_after_in_words(folder):
     assert done.stdout == f"{folder / 'cli' / 'small-1.0.1.fwb'}\n"
     assert "risk: 0 alerts labelled good, 3 bad, 0 without a label left out" in done.stderr
     assert 'budget "1 per 150 cycles": the threshold ' in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("label", "budget", "why"),
+    [
+        ("bad", "1 per 10000 cycles", "no threshold of the table keeps to the budget, and this is the highest: "),
+        ("bad", "1 per 400 cycles", "which the budget allows; "),
+        ("good", "1 per 10 cycles", "it is the lowest of the table, and keeps to the budget: "),
+    ],
+)
+def test_it_says_why_a_threshold_stays_although_alerts_were_labelled(folder, label, budget, why):
+    done = adapted(folder, write_labels(folder, [label] * 3), budget=budget)
+    head = done.heads["risk"]
+    assert head.before.threshold == head.after.threshold
+    said = as_text(done, small_manifest())
+    assert "it stays, since " in said
+    assert why in said
 
 
 @pytest.mark.parametrize(

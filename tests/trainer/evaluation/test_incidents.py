@@ -102,10 +102,11 @@ def test_an_incident_says_when_and_where_so_that_somebody_can_look() -> None:
     assert 529 <= end <= 529 + 2 * 12
     assert np.isnan(trimmed.scores[2][500:530]).all()
     assert np.isfinite(trimmed.scores[2][:476]).all()
-    one, (named, *_) = incidents_as_text(trimmed, "s").splitlines()[0], incidents_as_text(trimmed, "s").splitlines()[1:]
+    one, named, last = incidents_as_text(trimmed, "s", 8).splitlines()
+    assert last.endswith("label those that were faults in data.faults. What was no fault will be alarmed again.")
     assert one.startswith("1 incident in the calibration time looks like a fault and is left out of the threshold, 0.")
     assert named.startswith("  p2 from 2023-11-16T15:03:20+00:00 to 2023-11-16T18:18:20+00:00, ")
-    assert incidents_as_text(trimmed, "cycle").splitlines()[1].startswith(f"  p2 from {incident.start_s:g} to ")
+    assert incidents_as_text(trimmed, "cycle", 8).splitlines()[1].startswith(f"  p2 from {incident.start_s:g} to ")
 
 
 def test_a_recording_full_of_faults_keeps_most_of_its_time() -> None:
@@ -118,7 +119,23 @@ def test_a_recording_full_of_faults_keeps_most_of_its_time() -> None:
     trimmed = without_incidents(scores, MACHINES, RULES)
     assert trimmed.share <= 0.2
     assert trimmed.more > 0
-    assert "more are left in: a recording so full of faults" in incidents_as_text(trimmed, "s")
+    assert "more are left in: a recording so full of faults" in incidents_as_text(trimmed, "s", 8)
+
+
+def test_incidents_of_most_machines_at_the_same_time_are_probably_planned_stops() -> None:
+    """Two stops of all machines, and a fault of one."""
+    rng = np.random.default_rng(5)
+    scores = [rng.exponential(size=N) for _ in MACHINES]
+    for number, score in enumerate(scores):
+        for start in (400, 900):
+            score[start + number : start + number + 30] += 60.0
+    scores[0][1200:1230] += 60.0
+    trimmed, n = without_incidents(scores, MACHINES, RULES), len(MACHINES)
+    assert len(trimmed.incidents) == 2 * n + 1
+    *_, together = incidents_as_text(trimmed, "s", n).splitlines()
+    assert together.startswith(f"{2 * n} of them came on most of the {n} machines at the same time: probably planned")
+    assert "[runs]" in together
+    assert "[runs]" not in incidents_as_text(trimmed, "s", 3 * n)
 
 
 def test_little_time_is_left_as_it_is() -> None:
@@ -126,5 +143,5 @@ def test_little_time_is_left_as_it_is() -> None:
     score = np.ones(300)
     score[100:110] = 1e6
     trimmed = without_incidents([score], few, RULES)
-    assert (trimmed.incidents, incidents_as_text(trimmed, "s")) == ((), "")
+    assert (trimmed.incidents, incidents_as_text(trimmed, "s", 8)) == ((), "")
     assert trimmed.scores[0] is score
