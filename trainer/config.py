@@ -162,7 +162,12 @@ class Anomaly(Section):
     """The head that needs no labels: charts of each channel against the device's own normal."""
 
     charts: tuple[ChartKeys, ...] = Field(default=(), max_length=8, description="None = the default bank.")
-    learning: Span = Field(default=0.0, ge=0, description="Time from which a device's normal is learnt; 0 = 400 rows.")
+    learning: Span = Field(
+        default=0.0,
+        ge=0,
+        description="Time from which a device's normal is learnt; 0 = a day, or a third of a recording that is shorter "
+        "than three, but 400 rows at least; where cycles are counted, 400 of them.",
+    )
     ahead: int = Field(default=4, ge=1, le=AHEAD_MAX, description="Rows that the default bank's forecasts look ahead.")
     hidden: int = Field(default=32, ge=4, le=256, description="Width of the forecaster's LSTM.")
     steps: int = Field(default=400, ge=1, le=100_000, description="Of the forecaster's training.")

@@ -16,6 +16,7 @@ from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.score.time_unit import unit_of
 from agent.words import Float32
 from trainer.anomaly.calibrate import anomaly_table
+from trainer.anomaly.defaults import with_defaults
 from trainer.anomaly.learn import Learnt, learn, notes_on_learning, rehearsed
 from trainer.anomaly.report import anomaly_report
 from trainer.bundle.anomaly_card import anomaly_card, anomaly_section
@@ -79,7 +80,7 @@ def prepare(config: Config, data: Path | None) -> tuple[Config, Parts, str]:
     Raises ForewarnError for whatever in data or configuration would end the fit after its training.
     """
     histories = histories_of(config, data)
-    config = with_h_max(with_heads(config, histories))
+    config = with_defaults(config, histories)
     parts, data_sha256 = parts_of(config, histories), digest_of(histories)
     check_parts(parts, config.requirements)
     if "anomaly" in config.heads:
@@ -87,33 +88,6 @@ def prepare(config: Config, data: Path | None) -> tuple[Config, Parts, str]:
             tqdm.write(note, file=sys.stderr)
     rehearse(config, parts, data_sha256)
     return config, parts, data_sha256
-
-
-def with_heads(config: Config, histories: Sequence[History]) -> Config:
-    """Where the config names no head: risk if something failed, else anomaly, which is said."""
-    if config.heads:
-        return config
-    if any(history.failed for history in histories):
-        return config.model_copy(update={"heads": ("risk",)})
-    what = (
-        f"{config.name}: nothing failed in these recordings, so the bundle has the head that needs no labels, anomaly"
-    )
-    tqdm.write(what, file=sys.stderr)
-    return config.model_copy(update={"heads": ("anomaly",)})
-
-
-def with_h_max(config: Config) -> Config:
-    """Where nobody said how early an alert may come, and rows are counted by a clock: the learning period, which is
-    said. An alert that stands counts again for each of them, and 60 seconds, the default, may be a row.
-    """
-    is_said = "h_max" in config.judge.model_fields_set or config.anomaly.h_max
-    if config.heads != ("anomaly",) or config.data.counts == "cycle" or is_said:
-        return config
-    learning_s = config.learning_rows * config.model.cadence
-    h_max = config.requirements.text(learning_s)
-    what = f"{config.name}: no judge.h_max is given, so an alert that stands counts again each {h_max}, as `learning`"
-    tqdm.write(what, file=sys.stderr)
-    return config.model_copy(update={"anomaly": config.anomaly.model_copy(update={"h_max": learning_s})})
 
 
 def rehearse(config: Config, parts: Parts, data_sha256: str) -> None:

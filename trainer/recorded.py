@@ -7,6 +7,7 @@ beside the bundle, to be changed and given to `fit` instead of the folder.
 
 import csv
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 
 from agent.config.quantity import format_duration
 from agent.errors import DataRefused
+from agent.score.time_unit import DAY_S
 from agent.table.files import table_files
 from agent.table.form import FileUnit, Moments, TableFile, TableForm
 from agent.table.parquet_file import ParquetFile
@@ -32,7 +34,7 @@ FEW = 6
 HORIZON_ROWS, HORIZON_SHARE = 480, 0.03
 """The longest horizon, and the most of a machine's recording that it is: so long after each cut no row is used."""
 LEARNING_ROWS, LEARNING_SHARE = 400, 0.1
-"""A device's own normal is learnt over so many rows, and no more than this share of a machine's recording."""
+"""A device's own normal is learnt over so many rows, by a clock a day or more; at most this share of a recording."""
 UNITS_S = (86_400, 3600, 60, 1)
 """Days, hours, minutes, seconds."""
 GAP_SHARE = 0.999
@@ -157,7 +159,8 @@ def toml_of(facts: Recorded, name: str) -> str:
         split = 'by = "time"       # few machines: each recording is cut at two dates\nfit = 5\ncalibrate = 3\nplay = 2'
     longest = max(4, min(HORIZON_ROWS, round(HORIZON_SHARE * rows))) * facts.cadence_s
     horizons = [facts.about(longest / part) for part in (4, 2, 1)]
-    learning = min(LEARNING_ROWS, max(8, round(LEARNING_SHARE * rows))) * facts.cadence_s
+    wanted = LEARNING_ROWS if facts.counts_cycles else max(LEARNING_ROWS, math.ceil(DAY_S / facts.cadence_s))
+    learning = min(wanted, max(8, round(LEARNING_SHARE * rows))) * facts.cadence_s
     labels = "".join(f"{key} = {label_value(key, path)}\n" for key, path in facts.labels.items())
     labels += "".join(f"columns.{json.dumps(name)} = {{ event = true }}\n" for name in facts.events)
     return f"""# Made by `forewarn-train fit` of a recording: change it, and give it to `fit` instead of the folder.

@@ -92,6 +92,13 @@ def test_half_of_the_machines_vouch_for_a_budget_where_no_label_does(tmp_path: P
     assert "fit = 4\ncalibrate = 6\nplay = 2" in toml
 
 
+@pytest.mark.parametrize(("n_rows", "learning"), [(600, '"10m"'), (86_000, '"1d"'), (500_000, '"1d"')])
+def test_a_machine_is_learnt_for_a_day_where_the_recording_allows(tmp_path: Path, n_rows: int, learning: str) -> None:
+    found = replace(read_recording(record(tmp_path / "r", machines=8)), n_rows=(n_rows,) * 8)
+    assert f"learning = {learning} " in toml_of(found, "r")
+    assert "learning = 400 " in toml_of(replace(found, counts_cycles=True, cadence_s=1.0, n_rows=(9000,) * 8), "r")
+
+
 def test_labels_beside_the_rows_are_read(tmp_path: Path) -> None:
     folder = record(tmp_path / "r", machines=9)
     (folder / "interventions.csv").write_text("device,t,kind,source\np0,2023-11-14T22:33:20Z,repaired,pumps\n")

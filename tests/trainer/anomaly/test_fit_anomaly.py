@@ -10,7 +10,7 @@ import pytest
 from agent.bundle.file import Bundle, read
 from agent.core.model import load_engine
 from agent.errors import ConfigurationRefused, DataRefused
-from tests.trainer.fleet import NAMES, fleet, small_config
+from tests.trainer.fleet import fleet, small_config
 from tests.trainer.recordings import table
 from trainer.anomaly.bank import EWMA, LIMITS
 from trainer.anomaly.calibrate import anomaly_table
@@ -18,12 +18,12 @@ from trainer.anomaly.choose import Choice
 from trainer.anomaly.learn import Learnt, learn, notes_on_learning, rehearsed
 from trainer.anomaly.own_normal import Pooled
 from trainer.bundle.assemble import new_bundle
-from trainer.config import Anomaly, ChartKeys, Config, Judge, Model
+from trainer.config import Anomaly, ChartKeys, Config, Model
 from trainer.data.history import History
 from trainer.data.split import Parts, Split
 from trainer.evaluation.playback import play
 from trainer.evaluation.text import fit_as_text
-from trainer.fit import make_folder, rehearse, train_and_write, with_h_max, with_heads
+from trainer.fit import make_folder, rehearse, train_and_write
 
 SETTINGS = Anomaly(learning=60 * 60.0, ahead=4, hidden=8, steps=60, batch=8)
 
@@ -158,15 +158,6 @@ def test_devices_that_leave_what_they_showed_while_they_learnt_are_told() -> Non
     assert note.endswith("anomaly.learning must be longer, so that it holds a whole duty cycle")
 
 
-def test_heads_follow_the_data_where_none_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    undecided = small_config(heads=())
-    assert with_heads(undecided, fleet(3)).heads == ("risk",)
-    assert capsys.readouterr().err == ""
-    assert with_heads(undecided, [device(1)]).heads == ("anomaly",)
-    assert "nothing failed in these recordings" in capsys.readouterr().err
-    assert undecided.channels == NAMES
-
-
 def labelled(one: History) -> History:
     """A fault of an hour, which the recording names."""
     x = one.x.copy()
@@ -193,16 +184,6 @@ def test_shares_are_those_of_the_rows_over_the_threshold() -> None:
     assert head.shares(1.0) == (0.75, 0.25)
     assert head.shares(5.0) == (0.0, 1.0)
     assert head.shares(50.0) == (0.0, 1.0), "none is over it, so the highest rows tell"
-
-
-def test_without_h_max_an_alert_counts_again_each_learning_period(capsys: pytest.CaptureFixture[str]) -> None:
-    without = plant(judge=Judge(horizon=plant().judge.horizon))
-    assert with_h_max(without).anomaly_h_max == 3600
-    assert 'counts again each "1h"' in capsys.readouterr().err
-    for config in (plant(), without.model_copy(update={"heads": ("risk", "anomaly")})):
-        assert with_h_max(config) == config
-    assert with_h_max(small_config(heads=("anomaly",), judge=Judge(horizon=plant().judge.horizon))).anomaly.h_max == 0
-    assert capsys.readouterr().err == ""
 
 
 LEVEL = SETTINGS.model_copy(update={"charts": (ChartKeys(residual="level", rate=0.2),)})
