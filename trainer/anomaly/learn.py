@@ -18,7 +18,7 @@ from trainer.anomaly.choose import Choice, choice_as_text, faulty_rows, with_ski
 from trainer.anomaly.forecaster import Rows, forecasts_of, train_forecaster, untrained
 from trainer.anomaly.labelled import choose_set, warned_shares
 from trainer.anomaly.model import AnomalyModel, Forecaster, aheads_of, float32
-from trainer.anomaly.moments import Z_MAX, distance
+from trainer.anomaly.moments import VALUE_MAX, Z_MAX, distance
 from trainer.anomaly.own_normal import Pooled, history_lost, quiet_rows
 from trainer.anomaly.pool import FitRows, pool_of
 from trainer.anomaly.scales import scales_of
@@ -195,20 +195,38 @@ def charts_of(history: History, model: AnomalyModel, pool: Pooled, config: Confi
 
 
 def notes_on_learning(config: Config, parts: Parts) -> list[str]:
-    """What to tell before the training: devices that the learning did not see as they are later."""
+    """What to tell before the training: devices that the learning did not see as they are later, and devices so far
+    from those that are fitted on that no chart can follow them.
+    """
     pool, n = Pooled.of(parts.fit, config), config.learning_rows
-    far = {}
+    left: dict[str, float] = {}
+    beyond: dict[str, Float64] = {}  # by channel
     for history in (*parts.fit, *parts.calibrate, *parts.play):
-        off = np.abs(pool.moments(history).z[:, pool.sensors]).max(axis=1) >= Z_MAX
-        later = off[n:][normal_rows(history, config.anomaly_h_max)[n:]]
-        if len(later) and later.mean() > FAR_SHARE:
-            far[history.device] = float(later.mean())
-    if not far:
-        return []
-    worst = max(far, key=lambda device: far[device])
-    what = f"{named('device', list(far))} left what the first {n:,} rows showed: of {worst!r}, {far[worst]:.0%} of the "
-    what += f"later normal rows lie {Z_MAX:g} own deviations away or more. Where no fault explains it, "
-    return [what + "anomaly.learning must be longer, so that it holds a whole duty cycle"]
+        moments, normal = pool.moments(history), normal_rows(history, config.anomaly_h_max)
+        is_beyond = (np.abs(moments.y) >= VALUE_MAX) & pool.sensors
+        leaves = is_beyond & (is_beyond[:n].mean(axis=0) <= FAR_SHARE)  # who was there from the start did not leave
+        off = (leaves | ((np.abs(moments.z) >= Z_MAX) & pool.sensors)).any(axis=1)
+        if normal[n:].any() and (share := float(off[n:][normal[n:]].mean())) > FAR_SHARE:
+            left[history.device] = share
+        elif normal.any() and (shares := is_beyond[normal].mean(axis=0)).max() > FAR_SHARE:
+            beyond[history.device] = shares
+    notes = []
+    if left:
+        worst = max(left, key=lambda device: left[device])
+        what = f"{named('device', list(left))} left what the first {n:,} rows showed: of {worst!r}, {left[worst]:.0%} "
+        what += f"of the later normal rows lie {Z_MAX:g} own deviations away or more. Where no fault explains it, "
+        notes.append(what + "anomaly.learning must be longer, so that it holds a whole duty cycle")
+    if beyond:
+        worst = max(beyond, key=lambda device: float(beyond[device].max()))
+        channel, share = config.data.channels[int(beyond[worst].argmax())], float(beyond[worst].max())
+        what = (
+            f"{named('device', list(beyond))} values so far from those of the fit devices that no chart follows them: "
+        )
+        what += (
+            f"of {worst!r}, channel {channel!r} is {VALUE_MAX:g} of their deviations away or more in {share:.0%} of "
+        )
+        notes.append(what + "the normal rows. Is it in other units? Else fit on such devices, too")
+    return notes
 
 
 def rehearsed(config: Config, parts: Parts) -> Learnt:

@@ -158,6 +158,19 @@ def test_devices_that_leave_what_they_showed_while_they_learnt_are_told() -> Non
     assert note.endswith("anomaly.learning must be longer, so that it holds a whole duty cycle")
 
 
+def test_devices_beyond_what_a_chart_follows_are_told() -> None:
+    """One that leaves so fast that its own deviations grow with it, and one whose values are in other units."""
+    of = parts()
+    flees = replace(of.play[0], x=of.play[0].x + np.float32(0.5) * np.arange(400, dtype=np.float32)[:, None])
+    (left,) = notes_on_learning(plant(), replace(of, play=(flees,)))
+    assert left.startswith("device 'm7' has left what the first 60 rows showed: of 'm7', ")
+    pascals = replace(of.calibrate[0], x=of.calibrate[0].x + np.float32([0, 0, 1e5]))
+    (beyond,) = notes_on_learning(plant(), replace(of, calibrate=(pascals, *of.calibrate[1:])))
+    assert beyond.startswith("device 'm4' has values so far from those of the fit devices that no chart follows them")
+    assert "of 'm4', channel 'Ps30' is 30 of their deviations away or more in 100% of the normal rows" in beyond
+    assert beyond.endswith("Is it in other units? Else fit on such devices, too")
+
+
 def labelled(one: History) -> History:
     """A fault of an hour, which the recording names."""
     x = one.x.copy()

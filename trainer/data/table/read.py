@@ -16,20 +16,20 @@ from agent.table.lives.read import read_lives, recording_of, values_of
 from agent.table.rows import Rows, refuse_row
 from agent.words import SourceChannel
 from trainer.data.history import Float64, History
-from trainer.data.table.outliers import check_outliers
+from trainer.data.table.outliers import check_outliers, spoilt
 
 A_TIME_LEFT = "Each line is the time that a device had left, without a name over them."
 
 
 def read_table(of: TableKeys, channels: Sequence[str], folder: Path) -> list[History]:
     """Every life of the files, relative to `folder`, by device, with the named channels. Raises DataRefused."""
-    asked = of.asked(channels, of.rows, folder)
+    asked, doubts = of.asked(channels, of.rows, folder), list[str]()
 
     def check(rows: Rows, recorded: Sequence[str]) -> None:
         columns = {place: of.channel(name).column for place, name in enumerate(recorded) if name not in asked.events}
         check_outliers(rows, columns)
+        doubts.extend(spoilt(rows, columns))
 
-    doubts: list[str] = []
     lives = read_lives(asked, doubts.append, check if of.outliers == "refuse" else None)
     for doubt in doubts:
         click.echo(doubt, err=True)
