@@ -13,7 +13,7 @@ import msgspec
 from agent import whole_file
 from agent.config import load as config
 from agent.config.commands import label_topic
-from agent.config.option import config_option
+from agent.config.option import config_option, state_dir_of, state_dir_option
 from agent.config.settings import Settings
 from agent.decode.command import NOTE_CHARS_MAX
 from agent.decode.label_command import BY_CHARS_MAX, LabelCommand
@@ -39,8 +39,9 @@ COLUMNS: Final = (
 @click.argument("label", type=click.Choice(get_args(LabelKind)))
 @click.argument("note", default="")
 @config_option("The agent's main file, or the folder of a forewarn.toml: it says which broker, node and user.")
+@state_dir_option
 @click.option("--by", envvar="USER", default="", show_envvar=True, help="Who says it.")
-def label(alert: str, label: LabelKind, note: str, file: Path, by: str) -> None:
+def label(alert: str, label: LabelKind, note: str, file: Path, state_dir: Path | None, by: str) -> None:
     """\b
     forewarn alerts label 3f0c91d2 bad "the sensor was wet"
 
@@ -58,10 +59,11 @@ def label(alert: str, label: LabelKind, note: str, file: Path, by: str) -> None:
     if not settings.commands.labels:
         what = "its agent takes no labels"
         raise ConfigurationRefused(file, what, next_step="Set [commands] labels = true and restart it; see the docs.")
-    event = _alert(read_labelled(settings.agent.state_dir / ALERT_TABLE), alert, settings.agent.state_dir)
+    folder = state_dir or settings.agent.state_dir
+    event = _alert(read_labelled(folder / ALERT_TABLE), alert, folder)
     said = _send(settings, event, LabelCommand(event.alert, label, datetime.now(UTC).isoformat(), note, by))
     if not said.is_known:  # it was the oldest, and went meanwhile
-        raise _unknown(settings.agent.state_dir, alert, "the agent does not know it any more")
+        raise _unknown(folder, alert, "the agent does not know it any more")
     click.echo(f"{event.alert} {label}: {event.source}/{event.device} {event.head}, raised {_raised(event)}")
 
 
@@ -103,7 +105,8 @@ def _send(settings: Settings, event: AlertEvent, command: LabelCommand) -> Label
 @click.command(short_help="Write all alerts, and what was said of them, as a table for the trainer.")
 @click.option("--labels", "table", type=click.Path(dir_okay=False, path_type=Path), required=True, help="CSV to write.")
 @config_option("The agent's main file, or the folder of a forewarn.toml.")
-def export(table: Path, file: Path) -> None:
+@state_dir_option
+def export(table: Path, file: Path, state_dir: Path | None) -> None:
     """\b
     forewarn alerts export --labels labels.csv
 
@@ -111,7 +114,7 @@ def export(table: Path, file: Path) -> None:
     label for an alert without any. It reads the agent's state directory, beside a running agent or without one.
     `forewarn-train adapt` reads the table.
     """
-    kept = read_labelled(config.load(file, os.environ).agent.state_dir / ALERT_TABLE)
+    kept = read_labelled(state_dir_of(file, state_dir) / ALERT_TABLE)
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -9,9 +9,11 @@ from typing import Any
 
 import click
 import msgspec
+from click.core import ParameterSource
 
 from agent.bundle.head_risk import risk_by_horizon
 from agent.bundle.heads import HEADS
+from agent.config.option import config_option, state_dir_of, state_dir_option
 from agent.errors import StateRefused
 from agent.publish import message
 from agent.store.alert_table import AlertTable, Rows
@@ -22,17 +24,12 @@ POLL_S = 0.2
 
 
 @click.group(short_help="List the standing alerts, or watch them change.", invoke_without_command=True)
-@click.option(
-    "--state-dir",
-    type=click.Path(path_type=Path),
-    default=Path("/var/lib/forewarn"),
-    show_default=True,
-    help="The agent's state directory (agent.state_dir).",
-)
+@config_option("The agent's main file, or the folder of a forewarn.toml: it says where the state directory is.")
+@state_dir_option
 @click.option("--watch", is_flag=True, help="Go on with each change as it happens, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array of alerts; with --watch one object a line.")
 @click.pass_context
-def alerts(context: click.Context, state_dir: Path, watch: bool, as_json: bool) -> None:
+def alerts(context: click.Context, file: Path, state_dir: Path | None, watch: bool, as_json: bool) -> None:
     """\b
     forewarn alerts --watch
 
@@ -40,9 +37,11 @@ def alerts(context: click.Context, state_dir: Path, watch: bool, as_json: bool) 
     terminal shows the list anew with each change; elsewhere each change is a line. An alert that was labelled good or
     bad says so.
     """
-    if context.invoked_subcommand:
+    if context.invoked_subcommand:  # which takes the same two options, and those that stand before its name
+        named = {name: value for name, value in (("file", file), ("state_dir", state_dir)) if _is_given(context, name)}
+        context.default_map = {context.invoked_subcommand: named}
         return
-    with closing(AlertTable(state_dir / ALERT_TABLE)) as table:
+    with closing(AlertTable(state_dir_of(file, state_dir) / ALERT_TABLE)) as table:
         if watch:
             with suppress(KeyboardInterrupt):
                 _watch(table, as_json=as_json)
@@ -58,6 +57,10 @@ def alerts(context: click.Context, state_dir: Path, watch: bool, as_json: bool) 
     for event in standing:
         click.echo(_line(event, rows.verdicts))
     click.echo(f"{len(standing)} standing", err=True)
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def changes(before: dict[AlertKey, AlertEvent] | None, rows: Rows) -> Iterator[tuple[str, AlertEvent]]:
@@ -128,7 +131,8 @@ def _says(event: AlertEvent) -> str:
         return "risk " + ", ".join(f"{horizon} {value:.2f}" for horizon, value in _risk(event).items())
     value = event.outputs.get("anomaly", ())
     shares = HEADS["contribution"].members(event.outputs.get("contribution", ()), event.bundle).get("contribution", [])
-    by = ", ".join(f"{one['channel']} {one['share']:.2f}" for one in shares)
+    texts = [(one["channel"], f"{one['share']:.2f}") for one in shares]
+    by = ", ".join(f"{channel} {share}" for channel, share in texts if share != "0.00")
     return f"{event.head} {value[0] if value else 0:.3g}" + (f" by {by}" if by else "")
 
 

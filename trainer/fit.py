@@ -33,6 +33,7 @@ from trainer.data.check import check_parts
 from trainer.data.dataset import histories_of, parts_of
 from trainer.data.history import History, digest_of
 from trainer.data.split import Parts
+from trainer.data.stages import size, stage
 from trainer.data.table import write_table
 from trainer.evaluation.judge_rules import rules_of_config
 from trainer.evaluation.metrics import Figures, figures
@@ -79,13 +80,16 @@ def prepare(config: Config, data: Path | None) -> tuple[Config, Parts, str]:
 
     Raises ForewarnError for whatever in data or configuration would end the fit after its training.
     """
+    stage("reads the recordings")
     histories = histories_of(config, data)
+    stage(f"{size(histories)}: checks them")
     config = with_defaults(config, histories)
     parts, data_sha256 = parts_of(config, histories), digest_of(histories)
     check_parts(parts, config.requirements)
     if "anomaly" in config.heads:
         for note in notes_on_learning(config, parts):
             tqdm.write(note, file=sys.stderr)
+    stage("makes and plays a bundle that has learnt nothing")
     rehearse(config, parts, data_sha256)
     return config, parts, data_sha256
 
@@ -134,6 +138,7 @@ def train_and_write(
         return write_anomaly_only(config, parts, data_sha256, head, out)
     checkpoint = out / CHECKPOINT
     bundle, curves, starts = train_bundle(config, parts, data_sha256, checkpoint, teacher, head)
+    stage(f"plays what is held out ({size(parts.play)})")
     played = play(bundle, bundle.model, parts.play, NEVER)
     held_out = figures(played, parts.play, bundle.manifest)
     bundle = with_manifest(bundle, metrics=metrics_of(held_out, starts, bundle.manifest.warmup_rows))
@@ -164,6 +169,7 @@ def with_anomaly_table(bundle: Bundle, head: Learnt, parts: Parts, config: Confi
     """
     anomaly = bundle.manifest.anomaly
     assert anomaly is not None
+    stage(f"plays {size(parts.calibrate)} for the thresholds of anomaly")
     table, said = anomaly_table(bundle, parts.calibrate, config)
     if said:
         tqdm.write(said, file=sys.stderr)
@@ -190,6 +196,7 @@ def train_bundle(
     lives, validation = (
         [features_of(history, scaling, config.model) for history in part] for part in (parts.fit, parts.calibrate)
     )
+    stage(f"trains on {size(parts.fit)}")
     network, curves = train(
         Network,
         lives,
@@ -199,12 +206,15 @@ def train_bundle(
         early_stopping=mean_lead_over(parts.calibrate, config),
         checkpoint=Checkpoint(checkpoint, made_of(config, data_sha256, teacher)) if checkpoint else None,
     )
+    stage("calibrates risk and interval")
     model = calibrated(streaming_of(network, scaling, config), network, validation, config)
     bundle = new_bundle(config, parts, model, data_sha256, head)
     if head is not None:
         bundle = with_anomaly_table(bundle, head, parts, config)
+    stage("plays late starts, for the warm-up")
     starts = late_starts(bundle, parts.calibrate)
     bundle = with_manifest(bundle, warmup_rows=warmup_rows(starts))
+    stage(f"plays {size(parts.calibrate)} for the thresholds of risk")
     bundle = with_manifest(bundle, thresholds=threshold_table(bundle, parts.calibrate, config.judge.thresholds))
     return bundle, curves, starts
 
@@ -212,6 +222,7 @@ def train_bundle(
 def write_bundle(config: Config, parts: Parts, bundle: Bundle, card: str, report: bytes, out: Path) -> Path:
     """Write the bundle, and beside it what people and `forewarn replay` read; returns the bundle's path."""
     path = out / bundle.path
+    stage("writes the bundle")
     write_file(path, bundle, parts.calibrate, report, card)
     (out / "metrics.json").write_bytes(report)
     (out / "config.json").write_text(config.model_dump_json(indent=2) + "\n")

@@ -1,12 +1,17 @@
-"""The option that says where the configuration is, the same for every command."""
+"""The options that say where the configuration and the state are, the same for every command."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from agent.config import load
+from agent.config.settings import Agent
+
 Command = TypeVar("Command", bound=Callable[..., Any])
+FILE = Path("/etc/forewarn/forewarn.toml")
 
 
 def config_option(text: str) -> Callable[[Command], Command]:
@@ -15,7 +20,27 @@ def config_option(text: str) -> Callable[[Command], Command]:
         "--config",
         "file",
         type=click.Path(path_type=Path),
-        default=Path("/etc/forewarn/forewarn.toml"),
+        default=FILE,
         show_default=True,
         help=text,
     )
+
+
+def state_dir_option(command: Command) -> Command:
+    """`--state-dir`, for a command that has `--config` too: see `state_dir_of`."""
+    return click.option(
+        "--state-dir",
+        type=click.Path(path_type=Path),
+        help="The agent's state directory. [default: agent.state_dir of the configuration]",
+    )(command)
+
+
+def state_dir_of(file: Path, state_dir: Path | None) -> Path:
+    """The one that was named, else that of the configuration; where nobody named one of the two and the usual file is
+    not there, the usual directory. Raises ConfigurationRefused.
+    """
+    if state_dir is not None:
+        return state_dir
+    if file == FILE and not file.exists():
+        return Agent().state_dir
+    return load.load(file, os.environ).agent.state_dir

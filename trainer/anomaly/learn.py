@@ -26,6 +26,7 @@ from trainer.config import Config
 from trainer.data.check_normal import named
 from trainer.data.history import Float64, History, normal_rows
 from trainer.data.split import Parts
+from trainer.data.stages import size, stage
 from trainer.evaluation.judge_rules import anomaly_rules
 
 UNIT_QUANTILE = 0.99
@@ -63,7 +64,11 @@ def learn(config: Config, parts: Parts) -> Learnt:
     """Train and choose. Raises DataRefused for recordings that are too short; `check_normal` says so beforehand."""
     pool = Pooled.of(parts.fit, config)
     bank = asked_bank(config, pool.events)
-    forecaster, losses = forecaster_of(config, parts.fit, pool, aheads_of(bank, "forecast"))
+    aheads = aheads_of(bank, "forecast")
+    if aheads:
+        stage(f"the net learns to forecast {size(parts.fit)}, in {config.anomaly.steps} steps")
+    forecaster, losses = forecaster_of(config, parts.fit, pool, aheads)
+    stage(f"charts of {size((*parts.fit, *parts.calibrate))}")
     choice = with_skill(bank, parts.calibrate, pool, forecaster, config)
     histories = [one for one in (*parts.fit, *parts.calibrate) if faulty_rows(one, config.anomaly_h_max).any()]
     sets = sets_of(choice.charts) if histories and not config.anomaly.charts else {"": choice.charts}
@@ -75,6 +80,7 @@ def learn(config: Config, parts: Parts) -> Learnt:
     columns = {name: [specs.index(chart) for chart in charts_] for name, charts_ in sets.items()}
     chosen = columns[next(iter(sets))]
     if len(sets) > 1:
+        stage(f"chooses among {len(sets)} sets of charts by the labels")
         labelled = [charts_of(history, model, pool, config) for history in histories]
         set_choice = choose_set({
             name: warned_shares(

@@ -1,13 +1,15 @@
 """Plays histories through the agent's own core, as messages: the trainer measures what a gateway will publish."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from tqdm import tqdm
 
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest
-from agent.replay.inline import PlayedDevice, play_inline
+from agent.replay.inline import Observer, PlayedDevice, play_inline
 from agent.replay.messages import source_for, stream
 from agent.replay.recorded import Recorded
 from agent.replay.result import observed
@@ -35,7 +37,9 @@ def play(
     """
     recorded = [Recorded(history.device, history.t_ns, _inputs(history, bundle.manifest)) for history in histories]
     source = source_for(bundle.manifest, TOPIC, first_seen=first_seen)
-    played = play_inline(bundle, model, stream(recorded, source), thresholds)
+    rows = stream(recorded, source)
+    with tqdm(None, "play", len(rows), leave=False, disable=not sys.stderr.isatty()) as progress:
+        played = play_inline(bundle, model, rows, thresholds, Observer(on_rows=progress.update))
     return tuple(replace(one, left_out_ns=history.stopped.t_ns) for history, one in zip(histories, played, strict=True))
 
 

@@ -47,6 +47,7 @@ from tqdm import tqdm
 
 from agent.errors import ConfigurationRefused, ForewarnError
 from trainer.config import Config, Train
+from trainer.data.stages import steps
 from trainer.graph.fake_quantize import fake_quantized
 from trainer.model.cells.cell import dense
 from trainer.model.features import Batch, Features, batch_of
@@ -111,7 +112,7 @@ def train(
         tqdm.write(f"{checkpoint.path}: {left}; --anew starts at the first", file=sys.stderr)
     target = target_of(lives, config)
     decomposed = [decompose(life, config.augment.smooth_rows) for life in lives]
-    with tqdm(None, "train", settings.epochs, initial=run.epoch, disable=not sys.stderr.isatty()) as progress:
+    with steps("epochs", settings.epochs, run.epoch) as step:
         while not is_over(run.curves, settings):
             epoch_loss = train_epoch(run, decomposed, target, config, teacher)
             if broken := not_finite(run, epoch_loss):
@@ -121,8 +122,7 @@ def train(
             validate(run, validation, config, epoch_loss, early_stopping)
             if checkpoint is not None:
                 save(run, checkpoint)
-            progress.set_postfix(loss=f"{epoch_loss:.4f}", rmse=f"{run.curves.rmse[-1]:.2f}")
-            progress.update()
+            step({"loss": f"{epoch_loss:.4f}", "RMSE": f"{run.curves.rmse[-1]:.2f}"})
     network.load_state_dict(run.best or run.averaged.module.state_dict())
     return network.cpu().eval(), run.curves
 

@@ -121,7 +121,7 @@ def test_a_net_that_foresees_nothing_is_left_out_and_it_is_said() -> None:
 
 
 @pytest.mark.slow
-def test_both_heads_in_one_bundle_say_what_each_says_alone(tmp_path: Path) -> None:
+def test_both_heads_in_one_bundle_say_what_each_says_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """They share nothing but x: the risk's bits are those of the bundle that has no other head."""
     lives = fleet()
     of = Parts(tuple(lives[:8]), tuple(lives[8:11]), tuple(lives[11:]))
@@ -138,6 +138,10 @@ def test_both_heads_in_one_bundle_say_what_each_says_alone(tmp_path: Path) -> No
     for one, other in zip(*played, strict=True):
         assert one.risk.tobytes() == other.risk.tobytes()
         assert one.rul.tobytes() == other.rul.tobytes()
+    stages = re.findall(r"^\[\d+:\d\d\] (the net|charts|trains|calibrates|plays|writes)", capsys.readouterr().err, re.M)
+    of_risk = ["trains", "calibrates", "plays", "plays", "plays", "writes"]
+    of_both = ["the net", "charts", "trains", "calibrates", "plays", "plays", "plays", "plays", "writes"]
+    assert stages == of_both + of_risk, "a line a stage, where standard error is no terminal"
 
 
 def test_a_chart_of_events_without_a_channel_of_them_is_refused_before_the_training() -> None:

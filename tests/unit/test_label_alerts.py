@@ -1,0 +1,61 @@
+"""`forewarn alerts`, `alerts label` and `alerts export` are told alike where the alerts are."""
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from agent.cli import main
+from agent.store.outbox import Outbox
+from tests.alert_events import CYCLES, event
+from tests.configurations import SOURCE, VALID, write_configuration
+
+
+def run(*args: object) -> Result:
+    return CliRunner().invoke(main, ["alerts", *map(str, args)])
+
+
+@pytest.fixture
+def places(tmp_path):
+    """A configuration whose state directory has an alert, and another directory that has one."""
+    config = write_configuration(tmp_path, VALID + SOURCE + "\n[commands]\nlabels = true\n")
+    for name in ("state", "elsewhere"):
+        (tmp_path / name).mkdir()
+        Outbox(tmp_path / name / "alerts.db", 100).commit([event("raised", f"of-{name}", t=57.0)])
+    return {"--config": config}, {"--state-dir": tmp_path / "elsewhere"}, tmp_path
+
+
+def options(*pairs: dict) -> list[object]:
+    return [part for pair in pairs for option in pair.items() for part in option]
+
+
+def test_each_takes_the_configuration_or_the_directory(places):
+    config, elsewhere, folder = places
+    table = folder / "labels.csv"
+    for named, expected in ((config, "of-state"), (elsewhere, "of-elsewhere"), (config | elsewhere, "of-elsewhere")):
+        listed = run(*options(named))
+        assert listed.exit_code == 0, listed.output
+        assert listed.stdout.split()[-1] == expected
+        for before, after in ((named, {}), ({}, named)):
+            assert run(*options(before), "export", "--labels", table, *options(after)).exit_code == 0
+            assert table.read_text().splitlines()[1].startswith(expected)
+    assert run(*options(elsewhere), "export", "--labels", table, *options(config)).exit_code == 0
+    assert table.read_text().splitlines()[1].startswith("of-elsewhere"), "a directory is what a configuration is not"
+
+
+def test_a_label_is_for_an_alert_of_the_directory(places):
+    config, elsewhere, folder = places
+    for named, where in ((config, "state"), (config | elsewhere, "elsewhere")):
+        refused = run("label", "abc", "bad", *options(named))
+        assert refused.exit_code == 1
+        assert f"{folder / where}/alerts.db: alert 'abc'" in refused.stderr
+
+
+def test_channels_whose_share_rounds_to_nothing_are_left_out(tmp_path):
+    label = msgspec.structs.replace(CYCLES, channels=("oil", "temp", "load"))
+    outputs = {"anomaly": (2.5,), "contribution": (0.9951, 0.0049, 0.0)}
+    raised = msgspec.structs.replace(
+        event("raised", "ab12", t=57.0, device="p7", bundle=label), head="anomaly", outputs=outputs
+    )
+    Outbox(tmp_path / "alerts.db", 100).commit([raised])
+    shown = run("--state-dir", tmp_path).stdout
+    assert "anomaly 2.5 by oil 1.00  since" in shown
