@@ -25,6 +25,7 @@ from agent.table.parquet_file import ParquetFile
 from agent.table.recording import INTERVENTIONS
 from agent.table.rows import read_rows
 from agent.words import Float32, SourceChannel
+from trainer.data.find_stops import Found, find_stops
 
 LABELS = {"failures.csv": "failures", "faults.csv": "faults", INTERVENTIONS: "maintenance"}
 """Files beside the rows, or a folder above them, and the key of [data] that reads each."""
@@ -37,6 +38,8 @@ LEARNING_ROWS, LEARNING_SHARE = 400, 0.1
 """A device's own normal is learnt over so many rows, by a clock a day or more; at most this share of a recording."""
 UNITS_S = (86_400, 3600, 60, 1)
 """Days, hours, minutes, seconds."""
+START_MARGIN = 1.5
+"""So much longer than starts took is left out."""
 GAP_SHARE = 0.999
 """So many of the steps from row to row are no lost history."""
 
@@ -51,6 +54,7 @@ class Recorded:
     events    those of the channels that count events
     n_rows    of each machine
     n_failed  machines that failed
+    stops     by one of those that stand still, where machines seem to stop
     """
 
     rows: Path
@@ -63,6 +67,7 @@ class Recorded:
     counts_cycles: bool
     cadence_s: float
     dt_max_s: float
+    stops: Found | None = None
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -102,6 +107,7 @@ def read_recording(folder: Path, channels: Sequence[str] = ()) -> Recorded:
     if not len(steps_s) or len(still) + len(events) == len(names):
         what = "no channel varies" if len(steps_s) else "has one row of each device"
         raise DataRefused(place, what, next_step="Record for longer, and while the machines run.")
+    measured = [place for place, name in enumerate(names) if name not in still and name not in events]
     cadence_s = max(float(np.median(steps_s)), 1e-3)
     labels = {key: at / name for at in (folder, place) for name, key in LABELS.items() if (at / name).exists()}
     return Recorded(
@@ -115,6 +121,7 @@ def read_recording(folder: Path, channels: Sequence[str] = ()) -> Recorded:
         counts_cycles=counts_cycles,
         cadence_s=cadence_s,
         dt_max_s=max(10 * cadence_s, float(np.quantile(steps_s, GAP_SHARE))),
+        stops=find_stops({name: values_of[name] for name in still}, rows.x[:, measured], rows_of),
     )
 
 
@@ -176,7 +183,7 @@ rows = {json.dumps(f"{facts.rows}/*.parquet")}
 time_unit = "{"cycle" if facts.counts_cycles else "s"}"
 channels = {json.dumps(facts.channels)}
 {labels}
-[split]
+{runs_of(facts)}[split]
 {split}
 
 [model]
@@ -201,6 +208,20 @@ clear_after = {horizons[0]}
 """
 
 
+def runs_of(facts: Recorded) -> str:
+    """The table [runs], as a comment where a person must say whether it holds; "" where no machine seems to stop."""
+    if facts.stops is None:
+        return ""
+    start_s = START_MARGIN * facts.stops.start_rows * facts.cadence_s
+    lines = [
+        "[runs]    # rows of other times are left out, here and by the agent",
+        f"channel = {json.dumps(facts.stops.channel)}",
+        f"above = {facts.stops.above:.9g}",
+        f"after = {facts.about(start_s)}    # rows of a start are left out, too",
+    ]
+    return "".join(line if facts.stops.is_planned else f"# {line}" for line in (f"{one}\n" for one in lines)) + "\n"
+
+
 def label_value(key: str, path: Path) -> str:
     """Of [data]: interventions have a column that says what was done."""
     place = json.dumps(path.resolve().as_posix())
@@ -220,6 +241,16 @@ def in_words(facts: Recorded) -> str:
         lines.insert(2, f"counts of events among them: {', '.join(facts.events)}")
     if facts.still:
         lines.insert(2 + bool(facts.events), f"left out, since they hardly vary: {', '.join(facts.still)}")
+    if facts.stops is not None:
+        lines.append(stops_in_words(facts.stops, n_machines))
     if "failures" in facts.labels and "risk" not in facts.heads:
         lines.append(f"{facts.n_failed} machine(s) failed: too few to learn from, {FEW} are needed for the head `risk`")
     return "\n".join(lines)
+
+
+def stops_in_words(stops: Found, n_machines: int) -> str:
+    """What seems to be a stop, and what becomes of it."""
+    seen = f"{stops.n_stops} stop(s) of {stops.n_machines} of {n_machines} machine(s) by {stops.channel}"
+    if stops.is_planned:
+        return f"{seen}: left out, with the starts after them ([runs] in fit.toml), by the agent too"
+    return f"{seen}: were they planned? Then take the comment signs off [runs] in fit.toml, and fit that"

@@ -11,6 +11,7 @@ import pytest
 from agent.bundle import file
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Cadence, RunsWhile
+from agent.judge.threshold import choose, parse_budget
 from agent.replay.inline import PlayedDevice, play_inline
 from agent.replay.messages import source_for, stream
 from agent.replay.recorded import Recorded, read_recorded
@@ -20,11 +21,13 @@ from agent.words import Quality
 from tests.bundles import write_small_bundle
 from tests.small_anomaly import anomaly_manifest
 from tests.small_bundle import CHANNELS, small_manifest
+from trainer.config_file import read_config
 from trainer.data.history import History
 from trainer.data.runs import Runs, without_stops
 from trainer.data.table import Table, write_table
 from trainer.data.table.read import read_table
 from trainer.evaluation.playback import play
+from trainer.fit import fit
 
 MINUTE, THRESHOLD = 60, 0.5
 RUNS = Runs(channel="running", above=0.5, after=5 * MINUTE)
@@ -116,3 +119,85 @@ def test_what_a_training_reads_of_files_is_what_a_replay_leaves_in(tmp_path: Pat
 
 def replace_channel(channel: object) -> RunsWhile:
     return msgspec.structs.replace(MANIFEST.runs, channel=channel)
+
+
+BEGIN = 30_000_000  # minutes since 1970
+STOPS = ((500, 540), (1000, 1040), (1500, 1540))
+FIT_TOML = """
+name = "plant"
+version = "0.1.0"
+heads = ["anomaly"]
+[data]
+dataset = "table"
+rows = "rows.csv"
+time_unit = "s"
+channels = ["temp", "load", "wear"]
+[split]
+fit = 3
+calibrate = 3
+play = 2
+[model]
+cadence = "1m"
+dt_max = "10m"
+[anomaly]
+learning = "6h"
+ahead = 4
+hidden = 8
+steps = 40
+[judge]
+h_max = "2h"
+h_min = "1m"
+"""
+
+
+def write_plant(path: Path, *, running: str = "running") -> None:
+    """Eight machines with a row a minute, which stop together three times; `wear` of the last one jumps later on."""
+    lines = []
+    for number in range(8):
+        rng, n = np.random.default_rng(number), 2000
+        x = rng.normal(size=3) + 0.2 * rng.normal(size=(n, 3))
+        on = np.ones(n)
+        for start, end in STOPS:
+            on[start:end] = 0
+            x[start : end + 5] -= 9
+        if number == 7:
+            x[1700:, 2] += 3
+        lines += [
+            f"m{number},{60 * (30_000_000 + t)},{','.join(f'{v:.6g}' for v in row)},{on[t]:g}\n"
+            for t, row in enumerate(x)
+        ]
+    path.write_text(f"device,t,temp,load,wear,{running}\n" + "".join(lines))
+
+
+@pytest.mark.slow
+def test_a_bundle_that_knows_of_stops_is_silent_in_them_and_warns_of_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From fit to replay, with and without [runs]: without it each stop is alarmed, and fit says what they may be."""
+    write_plant(tmp_path / "rows.csv")
+    found = {}
+    for name, runs in (("without", ""), ("with", '[runs]\nchannel = "running"\nafter = "10m"\n')):
+        (tmp_path / "fit.toml").write_text(FIT_TOML + runs)
+        path = fit(read_config(tmp_path / "fit.toml"), tmp_path, tmp_path / name)
+        bundle = file.read(path)
+        chosen = choose(bundle.manifest.anomaly.thresholds, parse_budget("1 per device per 10h", fleet_size=0))
+        devices = list(read_recorded([str(tmp_path / "rows.csv")], bundle.manifest).devices)
+        rows = stream(devices, source_for(bundle.manifest, "r/{device}"))
+        found[name] = bundle, play_inline(bundle, bundle.model, rows, chosen.threshold), capsys.readouterr().err
+    raised = {
+        name: [
+            [event.t_ns // 60_000_000_000 - BEGIN for event in one.events if event.kind == "raised"] for one in played
+        ]
+        for name, (_, played, _) in found.items()
+    }
+    in_stops = {
+        name: [sum(start <= t < end + 10 for of in of_machines for t in of) for start, end in STOPS]
+        for name, of_machines in raised.items()
+    }
+    assert min(in_stops["without"]) >= 6, "of 8 machines; where an alert stands already none is raised"
+    assert in_stops["with"] == [0, 0, 0]
+    assert "on most of the 3 machines at the same time: probably planned stops" in found["without"][2]
+    assert any(1700 <= t < 1800 for t in raised["with"][7])
+    assert "1200 rows of stops and starts are left out (7.5%)" in found["with"][2]
+    assert "incident" not in found["with"][2]
+    assert found["with"][0].manifest.runs.after_s == 600

@@ -13,6 +13,7 @@ from agent.table.parquet_file import packed
 from trainer.cli import cli
 from trainer.config_file import read_config
 from trainer.data.dataset import histories_of
+from trainer.data.runs import Runs
 from trainer.recorded import in_words, read_recording, toml_of
 
 START_S = 1_700_000_000
@@ -26,10 +27,12 @@ def record(
     cycles: bool = False,
     source: str = "pumps",
     events: Sequence[str] = (),
+    running: Sequence[int] = (),
 ) -> Path:
     """A folder as `forewarn record` leaves it: rows each 10 s of flow and speed, and a channel that stands still.
 
-    events  channels that count them; of the first one there is one a machine, of the others none
+    events   channels that count them; of the first one there is one a machine, of the others none
+    running  rows from which machines stand for ten rows, as the channel of this name says
     """
     (folder / source).mkdir(parents=True)
     for machine in range(machines):
@@ -38,6 +41,10 @@ def record(
         time = t.astype(np.float64) + 1 if cycles else (START_S + 10 * t) * 10**9
         flow, speed = rng.normal(size=(2, rows)).astype(np.float32)
         channels = {"flow": flow, "speed": speed, "still": np.ones(rows, np.float32)}
+        if running:
+            is_off = np.isin(t, [first + row for first in running for row in range(10)])
+            flow[is_off] = speed[is_off] = -20
+            channels["running"] = np.where(is_off, 0, 1).astype(np.float32)
         channels |= {name: np.zeros(rows, np.float32) for name in events}
         for name in events[:1]:
             channels[name][rows // 2] = 1
@@ -97,6 +104,30 @@ def test_a_machine_is_learnt_for_a_day_where_the_recording_allows(tmp_path: Path
     found = replace(read_recording(record(tmp_path / "r", machines=8)), n_rows=(n_rows,) * 8)
     assert f"learning = {learning} " in toml_of(found, "r")
     assert "learning = 400 " in toml_of(replace(found, counts_cycles=True, cadence_s=1.0, n_rows=(9000,) * 8), "r")
+
+
+@pytest.mark.parametrize(("stops", "is_planned"), [((100, 250, 420), True), ((250,), False)])
+def test_machines_that_stop_say_so_and_rows_of_stops_are_left_out(
+    tmp_path: Path, stops: Sequence[int], is_planned: bool
+) -> None:
+    """Stops of 100 s, by a channel that is on or off and no input; those that do not come again are asked about."""
+    folder = record(tmp_path / "r", machines=4, running=stops)
+    found = read_recording(folder)
+    assert (found.channels, found.still) == (("flow", "speed"), ("still", "running"))
+    toml = toml_of(found, "r")
+    (tmp_path / "fit.toml").write_text(toml)
+    config = read_config(tmp_path / "fit.toml")
+    n_stops = 4 * len(stops)
+    if is_planned:
+        assert f"{n_stops} stop(s) of 4 of 4 machine(s) by running: left out" in in_words(found)
+        assert config.runs == Runs(channel="running", above=0.5, after=0)
+        assert [len(one.t_s) for one in histories_of(config, tmp_path)] == [570] * 4
+    else:
+        assert f"{n_stops} stop(s) of 4 of 4 machine(s) by running: were they planned?" in in_words(found)
+        assert "# [runs]    # rows of" in toml
+        assert config.runs is None
+        (tmp_path / "fit.toml").write_text(toml.replace("# [runs]", "[runs]").replace("# channel", "channel"))
+        assert read_config(tmp_path / "fit.toml").runs == Runs(channel="running")
 
 
 def test_labels_beside_the_rows_are_read(tmp_path: Path) -> None:
