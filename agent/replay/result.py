@@ -206,6 +206,7 @@ def _figures(
     devices = [observed(one, head, manifest, truth.t_fail_s[one.device]) for one in played]
     fleet = [_less_told(one, truth.faults_of(one.device), table.h_max_s) for one in devices]
     age_s = choose_age(manifest.lives_s, manifest.unfailed_s, judged.budget, **windows).threshold
+    born_s = [float(one.t_ns[0]) / 1e9 - manifest.cadence.every_s for one in played]
     faults = None
     if truth.faults is not None:
         labelled = [_labelled(one, truth.faults_of(one.device), table.h_max_s) for one in devices]
@@ -215,7 +216,7 @@ def _figures(
         limit=Limit.of(judged.budget, judged.chosen),
         judged_horizon_s=manifest.horizons_s[policy.horizon] if head == "risk" else 0.0,
         early_warning=measure(fleet, **windows),
-        age_only=AgeOnly(age_s, measure(warned_by_age(fleet, age_s, table.h_max_s), **windows)),
+        age_only=AgeOnly(age_s, measure(warned_by_age(fleet, age_s, table.h_max_s, born_s), **windows)),
         fault_intervals=faults,
     )
 

@@ -48,11 +48,17 @@ def choose_age(
     return chosen_of(candidates, exposure_s, n_failures, budget, time_in_alarm_max=1.0)
 
 
-def warned_by_age(fleet: Sequence[ObservedDevice], age_s: float, h_max_s: float) -> list[ObservedDevice]:
-    """The same devices as if warned for `h_max_s` at age `age_s`, counted from the begin of their observation."""
+def warned_by_age(
+    fleet: Sequence[ObservedDevice], age_s: float, h_max_s: float, born_s: Sequence[float] | None = None
+) -> list[ObservedDevice]:
+    """The same devices as if warned for `h_max_s` at age `age_s`.
+
+    born_s  when the age of each began; None for the begin of their observation, which is later where a model first
+            learns a device
+    """
     warned = []
-    for device in fleet:
-        raised_s = device.start_s + age_s
+    for device, began_s in zip(fleet, born_s or [one.start_s for one in fleet], strict=True):
+        raised_s = began_s + age_s
         is_reached = raised_s <= min(device.end_s, device.t_fail_s)
         warned.append(replace(device, spells=(Spell(raised_s, raised_s + h_max_s),) if is_reached else ()))
     return warned

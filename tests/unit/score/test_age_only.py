@@ -81,6 +81,12 @@ def test_a_device_that_dies_younger_is_not_warned():
     assert [len(one.spells) for one in warned_by_age([young, just], 100, H_MAX)] == [0, 1]
 
 
+def test_age_is_counted_from_birth_where_a_device_is_observed_from_later_on():
+    late = ObservedDevice("late", 40, 150, 150, ())
+    assert warned_by_age([late], 100, H_MAX, [10.0])[0].spells == (Spell(110, 170),)
+    assert warned_by_age([late], 100, H_MAX)[0].spells == (Spell(140, 200),)
+
+
 def test_without_a_recorded_life_it_never_warns():
     age = chosen([]).threshold
     assert warned_by_age([ObservedDevice("old", 0, 300, 300, ())], age, H_MAX)[0].spells == ()
