@@ -200,7 +200,7 @@ class Config(Section):
     seed: int = Field(default=0, ge=0, description="Of weights, batches and augmentation.")
     heads: tuple[HeadName, ...] = Field(
         default=(),
-        description="risk needs failures, anomaly no labels; none = risk where something failed, or anomaly.",
+        description="risk needs failures, anomaly no labels; none = the better one where something failed, or anomaly.",
     )
     data: Data
     split: Split = Split()

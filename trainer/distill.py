@@ -34,6 +34,7 @@ def distill(config: Config, data: Path | None, out: Path, teacher: Path | None =
         what = "no [distill] in the configuration"
         raise ConfigurationRefused(config.name, what, next_step="Add the section; its keys have defaults.")
     settings = config.distill
+    config = config.model_copy(update={"heads": config.heads or ("risk",)})
     config, parts, data_sha256 = prepare(config, data)
     if not has_risk(config):
         what = "[distill] teaches the risk, and heads has none"

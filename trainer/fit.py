@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from agent.bundle.file import Bundle
-from agent.errors import BundleRefused, ConfigurationRefused
+from agent.errors import BundleRefused, ConfigurationRefused, DataRefused
 from agent.judge.threshold import choose, default_budget, parse_budget
 from agent.score.time_unit import unit_of
 from agent.words import Float32
@@ -39,7 +39,7 @@ from trainer.evaluation.judge_rules import rules_of_config
 from trainer.evaluation.metrics import Figures, figures
 from trainer.evaluation.playback import NEVER, play
 from trainer.evaluation.plot import plot_curves, plot_reliability
-from trainer.evaluation.threshold_sweep import mean_lead_at_budget, threshold_table
+from trainer.evaluation.threshold_sweep import mean_lead_at, mean_lead_at_budget, threshold_table
 from trainer.evaluation.warmup import LateStart, brier_after, late_starts, warmup_rows
 from trainer.export.calibrate import calibrated
 from trainer.export.streaming import streaming_of
@@ -64,6 +64,7 @@ def fit(config: Config, data: Path | None, out: Path, *, anew: bool = False, mad
     if config.distill is not None:
         what = "[distill] asks for a teacher"
         raise ConfigurationRefused(config.name, what, next_step="Use `forewarn-train distill`, or take it out.")
+    is_open = not config.heads
     config, parts, data_sha256 = prepare(config, data)
     make_folder(out)
     if made:
@@ -71,6 +72,8 @@ def fit(config: Config, data: Path | None, out: Path, *, anew: bool = False, mad
         tqdm.write(f"configuration: {out / 'fit.toml'}", file=sys.stderr)
     if anew:
         (out / CHECKPOINT).unlink(missing_ok=True)
+    if is_open and len(config.heads) > 1:
+        return train_both_and_write(config, parts, data_sha256, out)
     return train_and_write(config, parts, data_sha256, out)
 
 
@@ -81,11 +84,18 @@ def prepare(config: Config, data: Path | None) -> tuple[Config, Parts, str]:
     Raises ForewarnError for whatever in data or configuration would end the fit after its training.
     """
     stage("reads the recordings")
-    histories = histories_of(config, data)
+    is_open, histories = not config.heads, histories_of(config, data)
     stage(f"{size(histories)}: checks them")
     config = with_defaults(config, histories)
     parts, data_sha256 = parts_of(config, histories), digest_of(histories)
-    check_parts(parts, config.requirements)
+    try:
+        check_parts(parts, config.requirements)
+    except DataRefused as error:
+        if not is_open or not has_risk(config):
+            raise
+        config = config.model_copy(update={"heads": ("risk",)})
+        check_parts(parts, config.requirements)
+        tqdm.write(f"{config.name}: trains the head risk alone; for anomaly, {error.what}", file=sys.stderr)
     if "anomaly" in config.heads:
         for note in notes_on_learning(config, parts):
             tqdm.write(note, file=sys.stderr)
@@ -135,9 +145,51 @@ def train_and_write(
     """Train, measure on `parts.play`, and write everything into the folder; returns the bundle's path."""
     head = learn(config, parts) if "anomaly" in config.heads else None
     if head is not None and not has_risk(config):
-        return write_anomaly_only(config, parts, data_sha256, head, out)
-    checkpoint = out / CHECKPOINT
-    bundle, curves, starts = train_bundle(config, parts, data_sha256, checkpoint, teacher, head)
+        return write_anomaly(config, parts, anomaly_bundle(config, parts, data_sha256, head), head, out)
+    return write_risk(
+        config, parts, train_bundle(config, parts, data_sha256, out / CHECKPOINT, teacher, head), out, teacher, head
+    )
+
+
+def train_both_and_write(config: Config, parts: Parts, data_sha256: str, out: Path) -> Path:
+    """Train both heads, and write the bundle of the one that warned the calibration devices longer ahead.
+
+    A few failures teach `risk` little, and where it warns of none of them the charts of `anomaly` may: what a plant has
+    without a network is among them. Of equals `risk` is kept, if it warned of any: it also estimates what is left.
+    """
+    of_risk, of_anomaly = (config.model_copy(update={"heads": (head,)}) for head in ("risk", "anomaly"))
+    head = learn(of_anomaly, parts)
+    charts = anomaly_bundle(of_anomaly, parts, data_sha256, head)
+    trained = train_bundle(of_risk, parts, data_sha256, out / CHECKPOINT)
+    unit, budget = unit_of(charts.manifest), parse_budget(default_budget(charts.manifest.time_unit), fleet_size=0)
+    risk_s, charts_s = (
+        mean_lead_at(table, budget) for one in (trained[0], charts) for _, table in one.manifest.judging.values()
+    )
+    kept = "risk" if risk_s >= charts_s and risk_s > 0 else "anomaly"
+    leads = (
+        f"mean lead on the calibration failures at the default budget: {unit.text(risk_s)} and {unit.text(charts_s)}"
+    )
+    tqdm.write(f"{config.name}: of the heads risk and anomaly keeps {kept}; {leads}", file=sys.stderr)
+    if kept == "risk":
+        return write_risk(of_risk, parts, trained, out)
+    (out / CHECKPOINT).unlink()
+    return write_anomaly(of_anomaly, parts, charts, head, out)
+
+
+Trained = tuple[Bundle, Curves, list[LateStart]]
+"""What `train_bundle` gives."""
+
+
+def write_risk(
+    config: Config,
+    parts: Parts,
+    trained: Trained,
+    out: Path,
+    teacher: TrainedTeacher | None = None,
+    head: Learnt | None = None,
+) -> Path:
+    """The bundle of a network, and of a `head` of anomaly beside it; returns its path."""
+    bundle, curves, starts = trained
     stage(f"plays what is held out ({size(parts.play)})")
     played = play(bundle, bundle.model, parts.play, NEVER)
     held_out = figures(played, parts.play, bundle.manifest)
@@ -150,13 +202,17 @@ def train_and_write(
     path = write_bundle(config, parts, bundle, card, report, out)
     plot_curves(curves.loss, curves.rmse, curves.mean_lead, out / "curves.png")
     plot_reliability(held_out, unit_of(bundle.manifest), out / "reliability.png")
-    checkpoint.unlink()
+    (out / CHECKPOINT).unlink()
     return path
 
 
-def write_anomaly_only(config: Config, parts: Parts, data_sha256: str, head: Learnt, out: Path) -> Path:
+def anomaly_bundle(config: Config, parts: Parts, data_sha256: str, head: Learnt) -> Bundle:
+    """The bundle of the head that needs no labels, in memory, with nothing known of `parts.play`."""
+    return with_anomaly_table(new_bundle(config, parts, None, data_sha256, head), head, parts, config)
+
+
+def write_anomaly(config: Config, parts: Parts, bundle: Bundle, head: Learnt, out: Path) -> Path:
     """The bundle of the head that needs no labels; returns its path."""
-    bundle = with_anomaly_table(new_bundle(config, parts, None, data_sha256, head), head, parts, config)
     report = report_json(
         bundle.manifest, {"loss": head.losses}, None, None, anomaly_report(bundle, head, parts, config)
     )
@@ -186,7 +242,7 @@ def train_bundle(
     checkpoint: Path | None = None,
     teacher: TrainedTeacher | None = None,
     head: Learnt | None = None,
-) -> tuple[Bundle, Curves, list[LateStart]]:
+) -> Trained:
     """Train, calibrate, and choose warm-up and thresholds: the bundle in memory, with nothing known of `parts.play`.
 
     The bundle has no golden rows and no measured figures yet; it plays like any other. A training that was killed goes

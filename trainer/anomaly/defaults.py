@@ -20,11 +20,13 @@ def with_defaults(config: Config, histories: Sequence[History]) -> Config:
 
 
 def with_heads(config: Config, histories: Sequence[History]) -> Config:
-    """Where the config names no head: risk if something failed, else anomaly, which is said."""
+    """Where the config names no head: both if something failed, of which `fit` keeps the better; else anomaly, which is
+    said.
+    """
     if config.heads:
         return config
     if any(history.failed for history in histories):
-        return config.model_copy(update={"heads": ("risk",)})
+        return config.model_copy(update={"heads": ("risk", "anomaly")})
     what = (
         f"{config.name}: nothing failed in these recordings, so the bundle has the head that needs no labels, anomaly"
     )

@@ -21,13 +21,13 @@ from trainer.baselines.methods import BASELINES
 from trainer.baselines.scorer import Scorer, Task
 from trainer.baselines.tune import tuned
 from trainer.comparison.figures import MethodFigures, figures_of
-from trainer.comparison.trial import Trial, basis_of, mean_lead_at, n_detected_at_equal, table_of_scores, trial_of
+from trainer.comparison.trial import Trial, basis_of, n_detected_at_equal, table_of_scores, trial_of
 from trainer.config import Config
 from trainer.data.dataset import histories_of, parts_of
 from trainer.data.history import Float64, History, digest_of
 from trainer.evaluation.budget import budget_of
 from trainer.evaluation.playback import NEVER, play
-from trainer.evaluation.threshold_sweep import Rules, alerts_at, judged_scores, rules_of
+from trainer.evaluation.threshold_sweep import Rules, alerts_at, judged_scores, mean_lead_at, rules_of
 
 AGE = "age"
 METHODS = (*BASELINES, AGE)

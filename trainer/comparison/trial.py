@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from agent.bundle.manifest import ThresholdTable
-from agent.judge.threshold import Basis, Budget, Chosen, choose
+from agent.judge.threshold import Basis, Budget, Chosen
 from agent.score import fault_intervals
 from agent.score.early_warning import ObservedDevice
 from trainer.data.history import Float64, History
@@ -59,14 +59,6 @@ def table_of_scores(scores: Sequence[Float64], histories: Sequence[History], rul
     """Thresholds over the devices of the fit, from what they know. Raises DataRefused where nothing can be measured."""
     tables = {"failures": table_over, "intervals": interval_table, "normal": normal_table}
     return tables[basis_of(histories)](scores, histories, rules)
-
-
-def mean_lead_at(table: ThresholdTable, budget: Budget) -> float:
-    """Mean lead in seconds at the threshold that the budget chooses, 0 where not even the highest keeps to it."""
-    chosen = choose(table, budget)
-    if chosen.rate_per_s > budget.rate_per_s or chosen.stands_too_long:
-        return 0.0
-    return next(row.mean_lead_s for row in table.rows if row.threshold == chosen.threshold)
 
 
 def n_detected_at_equal(scores: Sequence[Float64], histories: Sequence[History], rules: Rules, budget: Budget) -> int:

@@ -72,10 +72,17 @@ def mean_lead_at_budget(scores: Sequence[Float64], histories: Sequence[History],
     """Mean lead in seconds (strict) at the threshold that the budget chooses over the same devices, 0 where not even
     the highest keeps to it. Scores as in `alerts_at`.
     """
-    table = table_over(scores, histories, rules)
+    return mean_lead_at(table_over(scores, histories, rules), budget)
+
+
+def mean_lead_at(table: ThresholdTable, budget: Budget) -> float:
+    """Mean lead in seconds at the threshold that the budget chooses, 0 where not even the highest keeps to it, or where
+    nothing is known of what it warns of.
+    """
     chosen = choose(table, budget)
-    keeps = chosen.rate_per_s <= budget.rate_per_s * (1 + ROUNDING)
-    return next(row.mean_lead_s for row in table.rows if row.threshold == chosen.threshold) if keeps else 0.0
+    if chosen.rate_per_s > budget.rate_per_s * (1 + ROUNDING) or chosen.stands_too_long:
+        return 0.0
+    return next(row.mean_lead_s for row in table.rows if row.threshold == chosen.threshold)
 
 
 def table_at(
