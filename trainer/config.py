@@ -257,6 +257,7 @@ class Config(Section):
             needs_failures="risk" in self.heads,
             learning_rows=self.first_judged_row if "anomaly" in self.heads else 0,
             learning_h_max_s=self.anomaly_h_max,
+            has_own_cadence="cadence" in self.model.model_fields_set,
         )
 
     @model_validator(mode="after")

@@ -212,11 +212,13 @@ def findings(chosen: Chosen) -> dict[str, Any]:
     return {**{name: getattr(chosen, name) for name in (*names, "basis")}, "verdict": verdict(chosen)}
 
 
-def verdict(chosen: Chosen) -> str:
+def verdict(chosen: Chosen, *, is_next: bool = False) -> str:
     """What the calibration devices say of the threshold, in words: what it was chosen from, what it warned of, how long
     false alarms stood, and whether they vouch for the budget.
+
+    is_next  another threshold of the same table was told before: what is known of none of them is not said again
     """
-    parts = [_warned(chosen), _stood(chosen)]
+    parts = [_stood(chosen)] if is_next and chosen.basis == "normal" else [_warned(chosen), _stood(chosen)]
     if chosen.extrapolated:
         parts.append(f'the finest budget that the calibration devices can vouch for is "{chosen.finest_budget}"')
     return "; ".join(parts)

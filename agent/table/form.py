@@ -69,6 +69,7 @@ class TableForm:
     channels        `field` is the column
     other_names     column to another name that it may have, where the file has no column of the first
     may_be_absent   columns that a file need not have: then no value is in it
+    where_text      what else to do where a channel's cell is a text that is no number
     asked_by        column to the key or option that names it, for messages; `unit_asked_by` likewise
     """
 
@@ -82,6 +83,7 @@ class TableForm:
     asked_by: Mapping[str, str] = field(default_factory=dict)
     unit_asked_by: str = ""
     every_ns: int = 0
+    where_text: str = ""
 
 
 class TableFile(Protocol):

@@ -204,6 +204,7 @@ class _Chunk:
                 except BadCell as error:
                     what = f"column {name!r} is {self.cell(error.index, name)}, not a number"
                     next_step = "Leave the cell empty where the value is missing; decimals have a point."
+                    next_step += self.form.where_text and f" {self.form.where_text}"
                     self.refuse(error.index, what, next_step)
         units = engineering_units(x, self.form.channels)
         for row, place in np.argwhere(np.isinf(units)):

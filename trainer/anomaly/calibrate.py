@@ -19,10 +19,7 @@ from trainer.evaluation.interval_table import interval_table
 from trainer.evaluation.judge_rules import anomaly_rules
 from trainer.evaluation.normal_table import normal_table
 from trainer.evaluation.playback import NEVER, play
-from trainer.evaluation.threshold_sweep import Rules, judged_scores, table_at, thresholds_of_scores
-
-BEYOND = (1.05, 1.25, 1.5, 2.0, 4.0)
-"""Thresholds above the highest score of normal time, as multiples of it: an alert there was never seen."""
+from trainer.evaluation.threshold_sweep import Rules, judged_scores, table_at, thresholds_beyond
 
 
 def anomaly_table(bundle: Bundle, histories: Sequence[History], config: Config) -> tuple[ThresholdTable, str]:
@@ -52,9 +49,7 @@ def anomaly_table(bundle: Bundle, histories: Sequence[History], config: Config) 
 def failure_table(scores: Sequence[Float64], histories: Sequence[History], rules: Rules) -> ThresholdTable:
     """At thresholds up to beyond the highest score of normal rows."""
     normal = [score[normal_rows(history, rules.h_max_s)] for history, score in zip(histories, scores, strict=True)]
-    thresholds = thresholds_of_scores(normal, max(rules.n_thresholds - len(BEYOND), 2))
-    thresholds += [float(np.float32(thresholds[-1] * factor)) for factor in BEYOND]
-    return table_at(thresholds, scores, histories, rules)
+    return table_at(thresholds_beyond(normal, rules.n_thresholds), scores, histories, rules)
 
 
 def since_learnt(history: History, scores: Float64) -> tuple[History, Float64]:

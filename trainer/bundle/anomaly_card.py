@@ -3,7 +3,7 @@
 from agent.bundle.manifest import Manifest
 from agent.score.time_unit import unit_of
 from trainer.anomaly.learn import Learnt
-from trainer.bundle.model_card import channels_section
+from trainer.bundle.model_card import channels_section, dealt_out
 from trainer.config import Config
 from trainer.data.plural import plural
 from trainer.evaluation.anomaly_text import chart_as_text, net_as_text
@@ -21,8 +21,7 @@ def anomaly_card(manifest: Manifest, config: Config, head: Learnt) -> str:
     sections = (
         f"# {manifest.name} {manifest.version}",
         f"Early warning without labels: rows of {manifest.n_channels} channels unlike the device's own normal.",
-        f"## Data\n{config.data.subject.source}, dealt out by seed {config.split.seed}: {len(of.fit_devices)} fitted, "
-        f"{len(of.calibrate_devices)} for scales and thresholds, {len(of.play_devices)} held out.",
+        f"## Data\n{config.data.subject.source}, {dealt_out(manifest, config, 'scales and thresholds')}.",
         anomaly_section(manifest, head),
         channels_section(manifest),
         f"Made by forewarn {of.code_version}, seed {of.seed}, data SHA-256 `{of.data_sha256[:16]}...`",

@@ -40,15 +40,25 @@ channels, two running means and the time seen; one state a device, no window.{ta
 
 def data_section(manifest: Manifest, config: Config) -> str:
     """Where the data comes from, and how it was dealt out."""
-    of, unit = manifest.created_from, unit_of(manifest)
+    unit = unit_of(manifest)
     lives = sorted(map(unit.of, manifest.lives_s))
     cap = f"{unit.of(config.rul.cap):g}"
+    of_failed = f"{len(lives)} of the first two {'parts' if config.split.by == 'time' else 'groups'} that failed"
     return f"""## Data
-{config.data.subject.source}, dealt out whole by
-seed {config.split.seed}: {len(of.fit_devices)} fitted, {len(of.calibrate_devices)} for calibration and thresholds, \
-{len(of.play_devices)} held out. The
-{len(lives)} of the first two groups that failed lived {lives[0]:g} to {lives[-1]:g} {unit.plural}. A remaining life
+{config.data.subject.source}, {dealt_out(manifest, config, "calibration and thresholds")}. The
+{of_failed} lived {lives[0]:g} to {lives[-1]:g} {unit.plural}. A remaining life
 above {cap} is trained as {cap}."""
+
+
+def dealt_out(manifest: Manifest, config: Config, middle: str) -> str:
+    """Which part was for what; `middle` is what those are for on which nothing is fitted and nothing measured."""
+    of, split = manifest.created_from, config.split
+    if split.by == "time":
+        shares = f"{split.fit} : {split.calibrate} : {split.play}"
+        return f"cut at two dates into rows as\n{shares}: the first fitted, the second for {middle}, the last held out"
+    numbers = (len(of.fit_devices), len(of.calibrate_devices), len(of.play_devices))
+    fitted, calibrated, held_out = numbers
+    return f"dealt out whole by\nseed {split.seed}: {fitted} fitted, {calibrated} for {middle}, {held_out} held out"
 
 
 def measured_section(manifest: Manifest, config: Config, held_out: Figures) -> str:
@@ -57,6 +67,9 @@ def measured_section(manifest: Manifest, config: Config, held_out: Figures) -> s
     device, units = about.device, unit.plural
     of = manifest.created_from
     n_calibrate, n_play = len(of.calibrate_devices), len(of.play_devices)
+    calibrated_on = f"{n_calibrate} other {device}s"
+    if config.split.by == "time":
+        calibrated_on = f"the time before, {plural(n_calibrate, device)}"
     error = beside_constant(held_out.rmse_s, held_out.rmse_of_constant_s, unit)
     worse = f"\n**{WORSE}**" if held_out.rmse_s > held_out.rmse_of_constant_s else ""
     width = f"{unit.of(interval.whole.width_s):.{0 if unit.size_s == 1 else 1}f}"
@@ -82,7 +95,7 @@ Its middle is the least-squares estimate, not a median.
 |---|---|---|---|---|
 {horizons}
 
-Calibrated on {n_calibrate} other {device}s, heard {streams} (docs/calibration.md).
+Calibrated on {calibrated_on}, heard {streams} (docs/calibration.md).
 Rows of one {device} are alike: these figures are worth {plural(n_play, device)}, not {held_out.n_rows} rows.
 The last column is the mean distance, over tenths of the risk, of what came true from what was said.
 `forewarn-train evaluate` gives {about.test_set}the early-warning score."""

@@ -43,6 +43,7 @@ class Requirements:
     needs_failures    risk is learnt, which takes recorded failures
     learning_rows     from which a device's own normal is learnt, 0 where no head does
     learning_h_max_s  `judge.h_max` of that head
+    has_own_cadence   the configuration says the cadence: it is not the default
     """
 
     channels: tuple[str, ...]
@@ -57,6 +58,7 @@ class Requirements:
     needs_failures: bool = True
     learning_rows: int = 0
     learning_h_max_s: float = 0.0
+    has_own_cadence: bool = True
 
     def text(self, span_s: float) -> str:
         """A time as the configuration's keys take it: 20 where it counts cycles, else "4h" in its quotes."""
@@ -130,7 +132,9 @@ def check_times(histories: Sequence[History], requirements: Requirements) -> Non
     median_s = float(np.median(np.concatenate([np.diff(history.t_s) for history in histories])))
     if not cadence_s / 2 <= median_s <= 2 * cadence_s:
         usual, is_slower = text(median_s), median_s > cadence_s
-        what = f"is {text(cadence_s)}, but half of the rows come {usual} or {'more' if is_slower else 'less'} after"
+        default = "" if requirements.has_own_cadence else ", the default"
+        than = "more" if is_slower else "less"
+        what = f"is {text(cadence_s)}{default}, but half of the rows come {usual} or {than} after"
         more = "" if is_slower else f", or use {RESAMPLE}"
         next_step = date_meant(histories) if requirements.time_unit == "s" else ""
         next_step = next_step or f"Set cadence = {usual}{more}."

@@ -131,6 +131,7 @@ def form_of(
         channels=tuple(SourceChannel(name, numbers, words) for name in names),
         asked_by=asked_by,
         unit_asked_by="--unit",
+        where_text="" if channels else "Or name the columns of numbers, such as --channels temp,flow.",
     )
 
 

@@ -19,15 +19,15 @@ def anomaly_as_text(manifest: Manifest) -> str:
     lines.append(budget_line(table, default))
     chosen = choose(table, parse_budget(default, fleet_size=0))
     if chosen.extrapolated:
-        finest = budget_line(table, chosen.finest_budget)
+        finest = budget_line(table, chosen.finest_budget, is_next=True)
         lines += [finest, f'Set budget = "{chosen.finest_budget}" in the agent, or record for longer or more devices.']
     return "\n".join(lines)
 
 
-def budget_line(table: ThresholdTable, budget: str) -> str:
-    """The threshold that the budget chooses, and what is known of it."""
+def budget_line(table: ThresholdTable, budget: str, *, is_next: bool = False) -> str:
+    """The threshold that the budget chooses, and what is known of it; is_next as in `verdict`."""
     chosen = choose(table, parse_budget(budget, fleet_size=0))
-    return f'budget "{budget}": threshold {chosen.threshold:.4g}; {verdict(chosen)}'
+    return f'budget "{budget}": threshold {chosen.threshold:.4g}; {verdict(chosen, is_next=is_next)}'
 
 
 def chart_as_text(chart: Chart) -> str:

@@ -28,6 +28,9 @@ ODDS_MIN, ODDS_MAX = -4.0, 6.0
 TAIL_MAX = 0.5
 """The lowest threshold that is tried on a score without a scale is exceeded by this share of the rows."""
 
+BEYOND = (1.05, 1.25, 1.5, 2.0, 4.0)
+"""Thresholds above the highest score of normal time, as multiples of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -142,6 +145,12 @@ def thresholds_of_scores(scores: Sequence[Float64], n: int) -> list[float]:
     tails = np.geomspace(TAIL_MAX, 1 / max(len(rows), 2), n)
     tried = np.unique(np.quantile(rows, 1 - tails).astype(np.float32)) if len(rows) else np.empty(0, np.float32)
     return [float(threshold) for threshold in tried[tried > 0]] or [1.0]
+
+
+def thresholds_beyond(normal: Sequence[Float64], n: int) -> list[float]:
+    """Thresholds that follow the scores of normal rows, and some above the highest: an alert there was never seen."""
+    thresholds = thresholds_of_scores(normal, max(n - len(BEYOND), 2))
+    return thresholds + [float(np.float32(thresholds[-1] * factor)) for factor in BEYOND]
 
 
 def alerts_at(

@@ -1,9 +1,13 @@
 """What the card tells of the recordings' own columns, codes and words."""
 
 import msgspec
+import pytest
 
 from tests.small_bundle import small_manifest
-from trainer.bundle.model_card import channels_section
+from tests.trainer.fleet import small_config
+from tests.trainer.recordings import table
+from trainer.bundle.model_card import channels_section, data_section, dealt_out
+from trainer.data.split import Split
 
 
 def test_the_card_tells_what_stood_for_values() -> None:
@@ -13,3 +17,36 @@ def test_the_card_tells_what_stood_for_values() -> None:
     told = channels_section(msgspec.structs.replace(small_manifest(), channels=(first, second, third)))
     assert told.endswith("likewise:\n\n- temp: column `T 1`, -9999, `NA` = no value\n- load: `ON` = 1, `OFF` = 0")
     assert channels_section(small_manifest()).endswith("| wear | - | -2 to 3 |  |")
+
+
+def test_a_recording_that_is_cut_at_two_dates_is_not_told_as_machines() -> None:
+    """Five machines on each side of both dates are not fifteen."""
+    by_machine = small_config()
+    of = msgspec.structs.replace(
+        small_manifest().created_from,
+        fit_devices=tuple("abcdefgh"),
+        calibrate_devices=("i", "j", "k"),
+        play_devices=("l",),
+    )
+    manifest = msgspec.structs.replace(small_manifest(), created_from=of)
+    assert " ".join(dealt_out(manifest, by_machine, "thresholds").split()) == (
+        "dealt out whole by seed 0: 8 fitted, 3 for thresholds, 1 held out"
+    )
+    by_time = small_config(split=Split(by="time", fit=5, calibrate=3, play=2))
+    assert " ".join(dealt_out(manifest, by_time, "thresholds").split()) == (
+        "cut at two dates into rows as 5 : 3 : 2: the first fitted, the second for thresholds, the last held out"
+    )
+    assert "of the first two parts that failed" in data_section(manifest, by_time)
+
+
+@pytest.mark.parametrize(
+    ("keys", "known"),
+    [
+        ({"failures": None}, "without labels"),
+        ({"faults": "f.csv"}, "failures from failures.csv and faults from f.csv"),
+        ({"failures": None, "label": "anomaly"}, "faults in column anomaly"),
+        ({"failures": None, "run_to_failure": True}, "each run to its failure"),
+    ],
+)
+def test_the_card_tells_of_labels_that_there_were(keys: dict[str, object], known: str) -> None:
+    assert table(**keys).subject.source == f"Recordings from rows.csv, {known}"

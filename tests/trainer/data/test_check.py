@@ -91,3 +91,10 @@ def test_a_cadence_of_clock_times_is_told_as_the_file_takes_it() -> None:
     with pytest.raises(DataRefused, match=r'cadence: is "1m", but half of the rows come "1h" .*\n  Set cadence = "1h"'):
         check_histories(hourly, config.requirements)
     assert Model(cadence="1h", dt_max="2d").cadence == 3600
+
+
+def test_a_cadence_that_nobody_wrote_is_told_as_the_default() -> None:
+    hourly = [replace(one, t_s=3600 * one.t_s, t_fail=3600 * one.t_fail) for one in fleet(3)]
+    config = small_config(data=table(time_unit="s"), model=Model(hidden=8))
+    with pytest.raises(DataRefused, match=r'cadence: is "1s", the default, but half of the rows come "1h" or more'):
+        check_histories(hourly, config.requirements)

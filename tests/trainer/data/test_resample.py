@@ -133,6 +133,18 @@ def test_what_cannot_be_done_is_said(tmp_path: Path, arguments: list[str], says:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_column_of_text_is_refused_with_the_option_that_names_others(tmp_path: Path) -> None:
+    """Where nobody named the channels all other columns are taken for numbers."""
+    (tmp_path / "a.csv").write_text("device,t,acc,note\np,1,2.5,fine\n")
+    arguments = ["resample", str(tmp_path), "--every", "1s", "--out", str(tmp_path / "out")]
+    refused = str(CliRunner().invoke(cli, arguments).exception)
+    assert "a.csv: line 2: column 'note' is 'fine', not a number" in refused
+    assert "Or name the columns of numbers, such as --channels temp,flow." in refused
+    assert CliRunner().invoke(cli, [*arguments, "--channels", "acc"]).exception is None
+    named = CliRunner().invoke(cli, [*arguments[:-1], str(tmp_path / "other"), "--channels", "acc,note"])
+    assert "Or name" not in str(named.exception)
+
+
 def test_refused_rows_leave_no_folder(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", [("p", "2", "1", ""), ("p", "1", "1", "")])
     out = tmp_path / "out"

@@ -42,7 +42,7 @@ def test_thresholds_of_labelled_faults_know_how_long_those_were():
     history = History("p1", t_s, np.zeros((1000, 1), np.float32), None, faults=faults)
     score = np.where((t_s > 405) & (t_s < 420), 5.0, 0.1) + np.where((t_s > 100) & (t_s < 103), 9.0, 0.0)
     policy = small_manifest().judging["risk"][0]
-    table = interval_table([score], [history], Rules(policy, 1.0, 50.0, 0.0, 6))
+    table = interval_table([score], [history], Rules(policy, 1.0, 50.0, 0.0, 30))
     assert table.window_s == 50 + 60
     chosen = choose(table, parse_budget("1 per 100 cycles", fleet_size=0))
     assert chosen.warned_of == 1

@@ -174,6 +174,9 @@ def test_from_normal_time_alone_nothing_is_known_of_warnings():
         'the finest budget that the calibration devices can vouch for is "1 per device per 6h"'
     )
     assert not chosen.warns_of_nothing, "nobody knows"
+    assert verdict(chosen, is_next=True).startswith("time in false alarm: 0.0%"), "it was said of the one before"
+    of_failures = choose(short_lives(), parse_budget("1 per device per 6h", fleet_size=0))
+    assert verdict(of_failures, is_next=True) == verdict(of_failures), "another threshold warned of others"
 
 
 def test_fault_intervals_are_named_as_such():

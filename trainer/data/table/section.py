@@ -22,12 +22,14 @@ class Table(TableKeys):
 
     @property
     def subject(self) -> Subject:
-        ends = f"failures from {self.failures.file}" if self.failures else "failures, where some are recorded, labelled"
-        ends = "each run to its failure" if self.run_to_failure else ends
+        known = ["each run to its failure"] if self.run_to_failure else []
+        known += [f"failures from {self.failures.file}"] if self.failures else []
+        known += [f"faults from {self.faults.file}"] if self.faults else []
+        known += [f"{self.label.means}s in column {self.label.column}"] if self.label else []
         return Subject(
             failure="failures like those recorded,",
             row="at a time",
-            source=f"Recordings from {', '.join(self.rows)}, {ends}",
+            source=f"Recordings from {', '.join(self.rows)}, {' and '.join(known) or 'without labels'}",
             device="device",
             every="a cadence",
             first="first row",
