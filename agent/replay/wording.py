@@ -124,9 +124,12 @@ def summary(replay: Replay, unit: Unit) -> str:
     """What a replay ends with: a table and what the threshold was chosen from, for each head that is judged."""
     views = by_head(replay)
     parts = [_of_head(one, unit) for one in views.values()]
-    return (
-        "\n\n".join(f"{head}\n{text}" for head, text in zip(views, parts, strict=True)) if len(views) > 1 else parts[0]
-    )
+    if len(views) > 1:
+        parts = [f"{head}\n{text}" for head, text in zip(views, parts, strict=True)]
+    if n_stopped := replay.rows_by_quality["stopped"]:
+        what = f"{n_stopped:,} of {replay.rows:,} rows are of machines that stand or have just started"
+        parts.append(f"{what}: they are left out, and their time is no exposure")
+    return "\n\n".join(parts)
 
 
 def _of_head(replay: Replay, unit: Unit) -> str:

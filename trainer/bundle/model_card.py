@@ -140,13 +140,24 @@ def channels_section(manifest: Manifest) -> str:
     return f"""## Channels
 | channel | unit | range seen | meaning |
 |---|---|---|---|
-{channels}{mapped_section(manifest)}"""
+{channels}{mapped_section(manifest)}{runs_section(manifest)}"""
+
+
+def runs_section(manifest: Manifest) -> str:
+    """When a machine runs, where the bundle says so."""
+    runs = manifest.runs
+    if runs is None:
+        return ""
+    after = f", from {unit_of(manifest).text(runs.after_s)} after it rose above that" if runs.after_s else ""
+    return f"""
+
+A machine runs while `{runs.channel.name}` is above {runs.above:g}{after}. Rows of other times are left out."""
 
 
 def mapped_section(manifest: Manifest) -> str:
     """What stood for values in the recordings: an agent reads payloads likewise."""
     lines = []
-    for channel in manifest.channels:
+    for channel in manifest.inputs:
         words = [f"`{word}` = {number:g}" for word, number in channel.words.items()]
         no_value = [f"{code:.15g}" for code in channel.missing] + [f"`{word}`" for word in channel.missing_words]
         parts = [f"column `{channel.column}`"] if channel.column else []

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from agent.bundle.manifest import RunsWhile
 from tests.small_bundle import small_manifest
 from tests.trainer.fleet import small_config
 from tests.trainer.recordings import table
@@ -50,3 +51,12 @@ def test_a_recording_that_is_cut_at_two_dates_is_not_told_as_machines() -> None:
 )
 def test_the_card_tells_of_labels_that_there_were(keys: dict[str, object], known: str) -> None:
     assert table(**keys).subject.source == f"Recordings from rows.csv, {known}"
+
+
+def test_the_card_tells_when_a_machine_runs() -> None:
+    channel = msgspec.structs.replace(small_manifest().channels[0], name="on", words={"ON": 1.0})
+    for after_s, told in ((0.0, ""), (5.0, ", from 5 cycles after it rose above that")):
+        manifest = msgspec.structs.replace(small_manifest(), runs=RunsWhile(channel, 0.5, after_s))
+        card = channels_section(manifest)
+        assert "- on: `ON` = 1" in card
+        assert card.endswith(f"A machine runs while `on` is above 0.5{told}. Rows of other times are left out.")

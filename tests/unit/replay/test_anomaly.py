@@ -4,17 +4,20 @@ import json
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import numpy as np
 import pytest
 
 from agent.bundle import file
+from agent.bundle.manifest import RunsWhile
 from agent.publish.message import event_message, score_messages
 from agent.publish.topic import Topics
 from agent.replay.options import Budgets
+from agent.replay.recorded import Recorded
 from agent.replay.report.html import render
 from agent.replay.report.junit import as_junit
 from agent.replay.require import Requirement, check
-from agent.replay.result import by_head
+from agent.replay.result import as_json, by_head
 from agent.replay.wording import summary, warning
 from agent.score.time_unit import unit_of
 from agent.words import AlertEvent
@@ -36,6 +39,24 @@ def valid(name: str, payload: bytes) -> dict[str, object]:
 
 def of_kind(events: list[AlertEvent], kind: str) -> AlertEvent:
     return next(event for event in events if event.head == "anomaly" and event.kind == kind)
+
+
+def test_rows_of_stops_are_shown_and_no_exposure(tmp_path):
+    """A machine that stands for 40 of its 90 cycles; its channel is none of the model's."""
+    channel = msgspec.structs.replace(anomaly_manifest().channels[0], name="running")
+    manifest = msgspec.structs.replace(anomaly_manifest(with_risk=True), runs=RunsWhile(channel, 0.5, 0.0))
+    bundle = file.read(write_small_bundle(tmp_path / "s.fwb", manifest))
+    on = np.ones((90, 1), np.float32)
+    on[40:80] = 0
+    one = worn("p1", 90, wear_from=900)
+    recorded = [Recorded("p1", one.t_ns, np.concatenate((one.x, on), axis=1))]
+    replay = replay_of(bundle, recorded, {"p1": None}, Budgets("1 per 1000 cycles"))
+    assert replay.rows_by_quality["stopped"] == 40
+    assert [view.early_warning.exposure_s for view in by_head(replay).values()] == [50, 50 - LEARNING]
+    assert "40 of 90 rows are of machines that stand or have just started" in summary(replay, unit_of(manifest))
+    assert "40 stopped" in render(replay, unit_of(manifest))
+    kept = json.loads(as_json(replay))["devices"][0]
+    assert (kept["quality"][40], kept["anomaly"][40], kept["risk"][40]) == ("stopped", None, [None] * 3)
 
 
 @pytest.mark.parametrize("with_risk", [False, True], ids=["alone", "both"])
