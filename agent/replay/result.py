@@ -224,11 +224,13 @@ def _figures(
 def observed(played: PlayedDevice, head: AlertHead, manifest: Manifest, t_fail_s: float | None) -> ObservedDevice:
     """The device from the first row on of which the head says something: it can give no alarm while it learns."""
     is_ready = judged_heads(manifest)[head].is_ready
-    ready = np.ones(len(played.t_ns), np.bool_) if is_ready is None else is_ready(played.outputs[head])
-    first = int(ready.argmax()) if ready.any() else len(ready) - 1
+    watched_ns = np.sort(np.concatenate((played.t_ns, played.left_out_ns)))
+    if is_ready is not None:
+        ready = is_ready(played.outputs[head])
+        watched_ns = watched_ns[watched_ns >= played.t_ns[ready.argmax() if ready.any() else -1]]
     spells = spells_of([event for event in played.events if event.head == head])
-    t_s, every_s = played.t_ns[first:] / 1e9, manifest.cadence.every_s
-    return observed_device(played.device, t_s, every_s, t_fail_s, spells, played.stops)
+    every_s = manifest.cadence.every_s
+    return observed_device(played.device, watched_ns / 1e9, every_s, t_fail_s, spells, played.stops)
 
 
 def _less_told(device: ObservedDevice, faults: Float64, h_max_s: float) -> ObservedDevice:

@@ -49,7 +49,7 @@ def raw(device: str, seed: int) -> History:
     for start, end in ((0, 8), (100 + seed, 110), (200, 260), (390, n)):
         x[start:end] = [-9.0, 9.0, 9.0, 0.0]
     x[300:320, 3] = np.nan
-    kept = (rng.random(n) > 0.02) | (np.arange(n) < 20)
+    kept = rng.random(n) > 0.02
     return History(device, 1.6e9 + MINUTE * np.arange(n)[kept].astype(np.float64), x[kept], None)
 
 
@@ -88,8 +88,12 @@ def test_a_training_and_replays_say_the_same(bundle: Bundle, tmp_path: Path) -> 
         assert played[1].t_ns.tobytes() == played[2].t_ns.tobytes(), "rows of stops are written, too"
         assert np.count_nonzero(whole[0].quality == Quality.STOPPED) > 90
         for head in MANIFEST.judging:
+            for t_fail in (None, float(RAW[0].t_s[-1])):  # the second fails in its last stop
+                devices = [observed(one, head, MANIFEST, t_fail) for one in played]
+                assert devices[0] == devices[1] == devices[2]
+                results = [msgspec.json.encode(measure([one], **WINDOWS)) for one in devices]
+                assert results[0] == results[1] == results[2]
             results = [measure([observed(one, head, MANIFEST, None)], **WINDOWS) for one in played]
-            assert results[0] == results[1] == results[2]
             assert results[0].false_alarms > 0
         assert history.t_s[-1] - history.t_s[0] - results[0].exposure_s > 60 * MINUTE
 

@@ -180,7 +180,7 @@ def age_trial(devices: Devices) -> Trial:
     windows = {"h_max_s": rules.h_max_s, "h_min_s": rules.h_min_s}
     chosen = choose_age(devices.manifest.lives_s, devices.manifest.unfailed_s, devices.budget, **windows)
     observed = [
-        observed_device(one.device, one.t_s, rules.every_s, one.t_fail, (), one.stops) for one in devices.played
+        observed_device(one.device, one.watched_s, rules.every_s, one.t_fail, (), one.stops) for one in devices.played
     ]
     fleet = warned_by_age(observed, chosen.threshold, rules.h_max_s)
     return trial_of(chosen, fleet, devices.played, rules, devices.starts_s)

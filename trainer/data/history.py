@@ -91,8 +91,12 @@ class History:
             object.__setattr__(self, "t_ns", t_ns)
 
     def only(self, rows: slice) -> Self:
-        """The same history with these rows alone."""
-        return replace(self, t_s=self.t_s[rows], x=self.x[rows], t_ns=self.t_ns[rows])
+        """The same history with these rows alone, one after the other, and what it stood between them."""
+        start, stop, _ = rows.indices(len(self.t_s))
+        from_s = np.append(self.t_s, np.inf)[start] if start else -np.inf
+        t_s = self.stopped.t_s
+        stopped = self.stopped.only((t_s >= from_s) & (t_s < np.append(self.t_s, np.inf)[stop]))
+        return replace(self, t_s=self.t_s[rows], x=self.x[rows], t_ns=self.t_ns[rows], stopped=stopped)
 
     def between(self, start_s: float, end_s: float) -> Self:
         """The rows from `start_s` to before `end_s`, and what was known of them then: later labels are left out."""
@@ -108,13 +112,16 @@ class History:
         return self.machine or self.device
 
     @property
+    def watched_s(self) -> Float64:
+        """float64 [T + n]: times of all rows, rising, those of stops too."""
+        return np.sort(np.concatenate((self.t_s, self.stopped.t_s))) if len(self.stopped) else self.t_s
+
+    @property
     def stops(self) -> Float64:
         """float64 [n, 2]: when it stood, in seconds, as agent.score.stops has it."""
         if not len(self.stopped):
             return no_stops()
-        t_s = np.concatenate((self.t_s, self.stopped.t_s))
-        order = np.argsort(t_s, kind="stable")
-        return stops_of(t_s[order], (np.arange(len(t_s)) >= len(self.t_s))[order])
+        return stops_of(self.watched_s, np.isin(self.watched_s, self.stopped.t_s))
 
     @property
     def failed(self) -> bool:

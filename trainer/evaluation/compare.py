@@ -84,7 +84,7 @@ def age_result(manifest: Manifest, rules: Rules, played: Sequence[History], budg
     windows = {"h_max_s": rules.h_max_s, "h_min_s": rules.h_min_s}
     chosen = choose_age(manifest.lives_s, manifest.unfailed_s, budget, **windows)
     devices = [
-        observed_device(history.device, history.t_s, rules.every_s, history.t_fail, (), history.stops)
+        observed_device(history.device, history.watched_s, rules.every_s, history.t_fail, (), history.stops)
         for history in played
     ]
     fleet = tuple(warned_by_age(devices, chosen.threshold, rules.h_max_s))

@@ -40,6 +40,14 @@ def test_a_part_of_a_recording_knows_its_own_stops():
     assert digest_of([early]) != digest_of([early.between(6, 99)]), "the data of a bundle includes its stops"
 
 
+def test_some_rows_know_what_it_stood_between_them():
+    (one,) = without_stops([machine(*ON)], ["count"], RUNS)
+    assert one.watched_s.tolist() == [*range(1, 32)]
+    first, later, none = one.only(slice(4)), one.only(slice(4, None)), one.only(slice(20, None))
+    assert (first.watched_s.tolist(), later.watched_s.tolist()) == ([*range(1, 10)], [*range(10, 32)])
+    assert none.watched_s.tolist() == []
+
+
 def test_a_channel_of_the_model_may_say_it():
     names = ["count", "on"]
     assert read_channels(names, RUNS) == ("count", "on")
