@@ -32,7 +32,7 @@ from agent.replay.require import FIGURES, OPERATORS, check
 from agent.replay.result import Through, Truth, as_json, assess
 from agent.score.time_unit import unit_of
 from agent.table.form import FileUnit
-from agent.table.lives.labels import Asked
+from agent.table.lives.recording import Asked
 from agent.words import FirstSeen
 
 _FILE = click.Path(path_type=Path)

@@ -24,8 +24,8 @@ from agent.replay.recorded import Layout, asked_by, asked_for
 from agent.replay.require import Requirement
 from agent.table.form import FileUnit
 from agent.table.lives.keys import TableKeys
-from agent.table.lives.labels import Asked
 from agent.table.lives.logs import Failures, Faults, LabelKeys, Maintenance
+from agent.table.lives.recording import Asked
 from agent.values.times import time_zone
 
 _PORTS: Final = {"mqtt": 1883, "mqtts": 8883}

@@ -9,9 +9,9 @@ from agent.score.early_warning import Float64
 from agent.score.time_unit import seconds
 from agent.table.form import PLAIN_CSV, FileUnit, TableForm
 from agent.table.lives.keys import TableKeys
-from agent.table.lives.labels import Asked, AskedTable
 from agent.table.lives.logs import LabelKeys
 from agent.table.lives.read import Life, read_lives, recording_of, values_of
+from agent.table.lives.recording import Asked, AskedTable
 from agent.words import Float32, Int64
 
 NEXT_STEP = "Are --data and the labels' files right?"
@@ -127,7 +127,8 @@ def read_labelled(asked: Asked) -> Recordings:
     lives = sorted(read_lives(asked, doubts.append), key=lambda one: one.device)
     doubts += _doubts_of_cuts(lives)
     labels = asked.labels
-    has_faults = labels.faults is not None or (labels.label is not None and labels.label.means == "fault")
+    has_faults = labels.faults is not None or labels.alerts is not None
+    has_faults |= labels.label is not None and labels.label.means == "fault"
     return Recordings(
         tuple(Recorded(one.device, one.t_ns, one.x) for one in lives),
         tuple(doubts),

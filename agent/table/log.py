@@ -21,15 +21,20 @@ SHOWN_MAX = 5  # names
 
 
 class Line(NamedTuple):
-    """row: of the file; device: as its rows have it, `written` as the log does; t_ns: None for an empty cell; kind: ""
-    without such a column.
+    """row: of the file; device: as its rows have it, `written` as the log does; t_ns: None for an empty cell; texts: of
+    the columns that were asked for.
     """
 
     row: int
     device: str
     written: str
     t_ns: tuple[int | None, ...]
-    kind: str
+    texts: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """ "" without such a column."""
+        return self.texts[0] if self.texts else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +53,13 @@ class Log:
         return (left_out,) if n_unknown else ()
 
 
-def read_log(file: TableFile, form: TableForm, devices: Collection[str], times: Sequence[str], kind: str = "") -> Log:
+def read_log(
+    file: TableFile, form: TableForm, devices: Collection[str], times: Sequence[str], texts: Sequence[str] = ()
+) -> Log:
     """The lines of `devices`; device column, unit and zone are the form's.
 
     times  the columns of times
-    kind   the column of kinds, "" for none
+    texts  columns of texts, a kind the first of them
 
     Raises DataRefused: a column missing, a misspelt device, a cell that is no time.
     """
@@ -60,8 +67,8 @@ def read_log(file: TableFile, form: TableForm, devices: Collection[str], times: 
     meant = {name.strip().casefold(): name for name in recorded}
     lines: list[Line] = []
     unknown: dict[str, None] = {}
-    others = tuple(SourceChannel(column) for column in (*times[1:], *filter(None, [kind])))
-    for line in _lines(file, replace(form, time=times[0], channels=others, every_ns=0), times, kind):
+    others = tuple(SourceChannel(column) for column in (*times[1:], *texts))
+    for line in _lines(file, replace(form, time=times[0], channels=others, every_ns=0), times):
         written = line.written
         name = written if written in recorded or readable_name(written) not in recorded else readable_name(written)
         if name in recorded:
@@ -96,7 +103,7 @@ def doubts_of_outside(log: Log, outside: Sequence[Line], ends: Callable[[str], s
     return (f"{log.file.path}: {of}; {log.file.place(first.row)}: {what}",)
 
 
-def _lines(file: TableFile, form: TableForm, times: Sequence[str], kind: str) -> Iterator[Line]:
+def _lines(file: TableFile, form: TableForm, times: Sequence[str]) -> Iterator[Line]:
     device, *columns = columns_in(file, form)
     first, are_texts = 0, [form.unit == "iso8601"] * len(times)
     for names, *cells in file.chunks([device, *columns]):
@@ -105,10 +112,11 @@ def _lines(file: TableFile, form: TableForm, times: Sequence[str], kind: str) ->
             if not first and form.unit != "cycle":
                 are_texts[place] |= is_text(of)
             t_ns.append(_times(file, replace(form, time=column), of, first, are_texts=are_texts[place]))
-        kinds = cell_texts(cells[-1]) if kind else [""] * len(t_ns[0])
-        for index, (name, *at, of_kind) in enumerate(zip(cell_texts(names), *t_ns, kinds, strict=True)):
+        texts = [[text.strip() for text in cell_texts(of)] for of in cells[len(times) :]]
+        of_lines = zip(*texts, strict=True) if texts else [()] * len(t_ns[0])
+        for index, (name, of_line, *at) in enumerate(zip(cell_texts(names), of_lines, *t_ns, strict=True)):
             if name:
-                yield Line(first + index, name, name, tuple(at), of_kind.strip())
+                yield Line(first + index, name, name, tuple(at), tuple(of_line))
             elif any(t is not None for t in at):
                 refuse_row(file, first + index, f"column {device!r} is empty", "Each row names its device.")
         first += len(t_ns[0])

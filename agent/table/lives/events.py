@@ -3,7 +3,7 @@
 import numpy as np
 
 from agent.table.lives import logs
-from agent.table.lives.labels import Recording, usual_step_ns
+from agent.table.lives.recording import Recording, usual_step_ns
 from agent.table.rows import refuse_row
 from agent.words import Float32, Int64
 

@@ -10,7 +10,6 @@ from pydantic import Field, model_validator
 
 from agent.errors import DataRefused
 from agent.table.form import CsvForm, FileName, FileUnit, TableForm
-from agent.table.lives.labels import Asked, AskedTable
 from agent.table.lives.logs import (
     Align,
     ChannelKey,
@@ -23,6 +22,7 @@ from agent.table.lives.logs import (
     Words,
     code,
 )
+from agent.table.lives.recording import Asked, AskedTable
 from agent.table.lives.section import Channels, Files, Margin, Span
 from agent.values.times import time_zone
 from agent.words import AlignRule, SourceChannel

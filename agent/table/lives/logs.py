@@ -78,6 +78,13 @@ class Faults(Log):
     end: str = Field(default="end", min_length=1, description="Column of the end; empty = it lasts to the last row.")
 
 
+class Alerts(Section):
+    """What people said of the alerts of an agent: a table of `forewarn alerts export`."""
+
+    file: str = Field(min_length=1, description="CSV, beside the rows.")
+    source: str = Field(default="", description="Alerts of this source of the agent alone.")
+
+
 class Label(Section):
     """A column of the rows with 1 where something was wrong, else 0 or empty; a file need not have it."""
 
@@ -146,6 +153,7 @@ class Tests(Section):
 
 
 FailuresKey = Annotated[Failures | None, BeforeValidator(file_table)]
+AlertsKey = Annotated[Alerts | None, BeforeValidator(file_table)]
 FaultsKey = Annotated[Faults | None, BeforeValidator(file_table)]
 MaintenanceKey = Annotated[Maintenance | None, BeforeValidator(file_table)]
 LabelKey = Annotated[Label | None, BeforeValidator(column_table)]
@@ -158,6 +166,9 @@ class LabelKeys(Section):
     failures: FailuresKey = Field(default=None, description="File with device,t_fail, or a table that names them.")
     run_to_failure: bool = Field(default=False, description="Every device failed at its last row; needs no `failures`.")
     faults: FaultsKey = Field(default=None, description="File with device,start,end, or a table that names them.")
+    alerts: AlertsKey = Field(
+        default=None, description="File of `forewarn alerts export`: an alert that was good is a fault."
+    )
     label: LabelKey = Field(default=None, description="Column of the rows that is 1 in a fault, or from a failure on.")
     maintenance: MaintenanceKey = Field(default=None, description="File with device,t of each repair, or a table.")
     events: Events | None = Field(default=None, description="Errors and other events, which become channels.")

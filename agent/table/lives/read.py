@@ -19,7 +19,8 @@ from agent.table.form import TableForm
 from agent.table.lives.align import Part, grid_rows
 from agent.table.lives.cut import lives, machine_of, names_of
 from agent.table.lives.events import counts, events_of
-from agent.table.lives.labels import Asked, AskedTable, Recording, is_running_in, read_labels
+from agent.table.lives.labels import is_running_in, read_labels
+from agent.table.lives.recording import Asked, AskedTable, Recording
 from agent.table.log import some
 from agent.table.offsets import doubt_of_offsets
 from agent.table.rows import Rows, read_rows

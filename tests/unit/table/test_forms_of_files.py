@@ -113,15 +113,15 @@ def test_an_archive_is_bounded(tmp_path, monkeypatch):
 def test_a_log_has_times_and_kinds_of_recorded_devices(tmp_path):
     (tmp_path / "log.csv").write_text("device,start,end,what\np,1,2,e1\nq,3,,\nnobody,1,1,e1\n,,,\n")
     (file,) = table_files(["log.csv"], tmp_path, next_step="")
-    log = read_log(file, BY_COLUMN, {"p", "q"}, ["start", "end"], "what")
+    log = read_log(file, BY_COLUMN, {"p", "q"}, ["start", "end"], ["what"])
     assert [line[1:] for line in log.lines] == [
-        ("p", "p", (10**9, 2 * 10**9), "e1"),
-        ("q", "q", (3 * 10**9, None), ""),
+        ("p", "p", (10**9, 2 * 10**9), ("e1",)),
+        ("q", "q", (3 * 10**9, None), ("",)),
     ]
     assert log.doubts == (f"{tmp_path}/log.csv: 1 device(s) without rows are left out: nobody",)
     (tmp_path / "log.csv").write_text("device,start,end,what\np,1,late,e1\n")
     with pytest.raises(DataRefused, match="line 2: column 'end' is 'late', not"):
-        read_log(file, BY_COLUMN, {"p", "q"}, ["start", "end"], "what")
+        read_log(file, BY_COLUMN, {"p", "q"}, ["start", "end"], ["what"])
     (tmp_path / "log.csv").write_text("device,start,end,what\n,1,2,e1\n")
     with pytest.raises(DataRefused, match="line 2: column 'device' is empty"):
-        read_log(file, BY_COLUMN, {"p", "q"}, ["start", "end"], "what")
+        read_log(file, BY_COLUMN, {"p", "q"}, ["start", "end"], ["what"])

@@ -25,6 +25,7 @@ class Table(TableKeys):
         known = ["each run to its failure"] if self.run_to_failure else []
         known += [f"failures from {self.failures.file}"] if self.failures else []
         known += [f"faults from {self.faults.file}"] if self.faults else []
+        known += [f"alerts labelled good in {self.alerts.file}"] if self.alerts else []
         known += [f"{self.label.means}s in column {self.label.column}"] if self.label else []
         return Subject(
             failure="failures like those recorded,",
