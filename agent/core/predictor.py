@@ -18,7 +18,7 @@ from agent.step.learning import Learning
 from agent.step.quality import QualityRule
 from agent.step.state import States
 from agent.step.steady import Steady
-from agent.step.stops import Stops
+from agent.step.stops import Stops, says_something
 from agent.words import AlertEvent, Bool, Float32, Int64, Quality, Scores
 
 NOT_FINITE = "with this row a number of the model's state became infinite or not a number"
@@ -100,8 +100,7 @@ class Predictor:
             return self._step(rows, epochs, drops)
         value = np.take_along_axis(rows.x, self._inputs[rows.source, self._running][:, None], axis=1)[:, 0]
         is_stopped = self.stops.read(rows.slot, rows.t_ns, value)
-        is_blank = np.isnan(self._x(rows)).all(axis=1)  # it says no more than whether the machine runs
-        left_out = is_stopped | is_blank
+        left_out = is_stopped | ~says_something(self._x(rows), self._counts)
         if not np.count_nonzero(left_out):
             return self._step(rows, epochs, drops)
         self._say_stopped(rows, value, is_stopped, drops)

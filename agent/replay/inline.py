@@ -41,12 +41,15 @@ class PlayedDevice:
     left_out_ns: Int64 = field(default_factory=lambda: np.empty(0, np.int64))
 
     @property
+    def watched_ns(self) -> Int64:
+        """int64, rising: event times of all rows, those that were left out too."""
+        return np.sort(np.concatenate((self.t_ns, self.left_out_ns)))
+
+    @property
     def stops(self) -> Float64:
         """float64 [n, 2]: when it stood, in seconds."""
-        t_ns = np.concatenate((self.t_ns, self.left_out_ns))
-        is_stopped = np.append(self.quality == Quality.STOPPED, np.ones(len(self.left_out_ns), np.bool_))
-        order = np.argsort(t_ns, kind="stable")
-        return stops_of(seconds(t_ns[order]), is_stopped[order])
+        stopped_ns = np.concatenate((self.t_ns[self.quality == Quality.STOPPED], self.left_out_ns))
+        return stops_of(seconds(self.watched_ns), np.isin(self.watched_ns, stopped_ns))
 
     @property
     def risk(self) -> Float32:

@@ -206,7 +206,7 @@ def _figures(
     devices = [observed(one, head, manifest, truth.t_fail_s[one.device]) for one in played]
     fleet = [_less_told(one, truth.faults_of(one.device), table.h_max_s) for one in devices]
     age_s = choose_age(manifest.lives_s, manifest.unfailed_s, judged.budget, **windows).threshold
-    born_s = [float(one.t_ns[0]) / 1e9 - manifest.cadence.every_s for one in played]
+    born_s = [float(one.watched_ns[0]) / 1e9 - manifest.cadence.every_s for one in played]
     faults = None
     if truth.faults is not None:
         labelled = [_labelled(one, truth.faults_of(one.device), table.h_max_s) for one in devices]
@@ -224,7 +224,7 @@ def _figures(
 def observed(played: PlayedDevice, head: AlertHead, manifest: Manifest, t_fail_s: float | None) -> ObservedDevice:
     """The device from the first row on of which the head says something: it can give no alarm while it learns."""
     is_ready = judged_heads(manifest)[head].is_ready
-    watched_ns = np.sort(np.concatenate((played.t_ns, played.left_out_ns)))
+    watched_ns = played.watched_ns
     if is_ready is not None:
         ready = is_ready(played.outputs[head])
         watched_ns = watched_ns[watched_ns >= played.t_ns[ready.argmax() if ready.any() else -1]]

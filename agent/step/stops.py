@@ -71,8 +71,15 @@ def rows_that_run(manifest: Manifest, t_ns: Int64, x: Float32) -> Bool:
     if runs is None:
         return np.ones(len(t_ns), np.bool_)
     place = [channel.name for channel in manifest.inputs].index(runs.channel.name)
-    has_values = np.asarray(~np.isnan(x[:, : manifest.n_channels]).all(axis=1))
-    return has_values & ~stopped_from_start(runs.above, runs.after_s, t_ns, x[:, place])
+    counts = np.array([channel.event for channel in manifest.channels])
+    is_stopped = stopped_from_start(runs.above, runs.after_s, t_ns, x[:, place])
+    return ~is_stopped & says_something(x[:, : manifest.n_channels], counts)
+
+
+def says_something(x: Float32, counts: Bool) -> Bool:
+    """Rows x float32 [T, F] that say more than whether the machine runs, bool [T]; counts bool [F]: of events."""
+    says = ~np.isnan(x) & ~(counts & (x == 0))
+    return np.asarray(says.any(axis=1) | counts.all())
 
 
 def stopped_from_start(above: float, after_s: float, t_ns: Int64, value: Float32) -> Bool:

@@ -22,7 +22,7 @@ from tests.bundles import write_small_bundle
 from tests.small_anomaly import anomaly_manifest
 from tests.small_bundle import CHANNELS, small_manifest
 from trainer.config_file import read_config
-from trainer.data.history import History
+from trainer.data.history import ChannelInfo, History
 from trainer.data.runs import Runs, without_stops
 from trainer.data.table import Table, write_table
 from trainer.data.table.read import read_table
@@ -30,6 +30,7 @@ from trainer.evaluation.playback import play
 from trainer.fit import fit
 
 MINUTE, THRESHOLD = 60, 0.5
+INFOS = [ChannelInfo(name) for name in CHANNELS]
 RUNS = Runs(channel="running", above=0.5, after=5 * MINUTE)
 ON = msgspec.structs.replace(small_manifest().channels[0], name="running", low=0.5, high=0.5)
 MANIFEST = msgspec.structs.replace(
@@ -77,7 +78,7 @@ def alike(one: PlayedDevice, other: PlayedDevice) -> None:
 
 
 def test_a_training_and_replays_say_the_same(bundle: Bundle, tmp_path: Path) -> None:
-    kept = without_stops(RAW, CHANNELS, RUNS)
+    kept = without_stops(RAW, INFOS, RUNS)
     trained = play(bundle, bundle.model, kept, THRESHOLD)
     whole = replayed(bundle, [Recorded(one.device, one.t_ns, one.x) for one in RAW])
     write_table(kept, CHANNELS, tmp_path / "play.csv", tmp_path / "truth.csv", runs=RUNS)
@@ -110,11 +111,11 @@ def test_what_a_training_reads_of_files_is_what_a_replay_leaves_in(tmp_path: Pat
     data = {"dataset": "table", "rows": "rows.csv", "time_unit": "s", "channels": CHANNELS, "columns": columns}
     table = Table.model_validate(data)
     read = read_table(table, (*CHANNELS, "running"), tmp_path)
-    kept = without_stops(read, CHANNELS, RUNS)
+    kept = without_stops(read, INFOS, RUNS)
     channel = msgspec.structs.replace(ON, column="state", words={"on": 1.0, "off": 0.0})
     manifest = msgspec.structs.replace(MANIFEST, runs=replace_channel(channel))
     devices = read_recorded([str(tmp_path / "rows.csv")], manifest).devices
-    for history, one, before in zip(kept, devices, without_stops(RAW, CHANNELS, RUNS), strict=True):
+    for history, one, before in zip(kept, devices, without_stops(RAW, INFOS, RUNS), strict=True):
         assert one.x.shape[1] == len(CHANNELS) + 1
         assert np.isin(one.t_ns, history.stopped.t_ns).sum() == len(history.stopped)
         assert history.stopped.t_ns.tobytes() == before.stopped.t_ns.tobytes()

@@ -87,7 +87,7 @@ def histories_of(recipe: Recipe, folder: Path | None) -> list[History]:
     channels = read_channels(requirements.channels, runs)
     histories = recipe.data.read(channels, requirements.n_devices, folder)
     if runs is not None:
-        histories = without_stops(histories, requirements.channels, runs)
+        histories = without_stops(histories, recipe.data.channel_info(requirements.channels), runs)
     check_histories(histories, requirements)
     return histories
 
@@ -96,7 +96,9 @@ def tests_of(recipe: Recipe, folder: Path | None) -> dict[str, list[History]]:
     """The official test set by part. Raises ForewarnError."""
     channels, runs = recipe.requirements.channels, recipe.runs
     parts = recipe.data.read_tests(read_channels(channels, runs), folder)
-    return parts if runs is None else {name: without_stops(part, channels, runs) for name, part in parts.items()}
+    if runs is None:
+        return parts
+    return {name: without_stops(part, recipe.data.channel_info(channels), runs) for name, part in parts.items()}
 
 
 def parts_of(recipe: Recipe, histories: Sequence[History]) -> Parts:

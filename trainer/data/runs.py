@@ -13,10 +13,11 @@ from pydantic import Field
 
 from agent.bundle.manifest import Manifest
 from agent.errors import DataRefused
-from agent.step.stops import stopped_from_start
+from agent.step.stops import says_something, stopped_from_start
 from agent.table.lives.read import ROWS_MIN
 from agent.table.lives.section import Section, Span
-from trainer.data.history import History, StoppedRows
+from agent.words import Bool
+from trainer.data.history import ChannelInfo, History, StoppedRows
 from trainer.data.plural import plural
 
 
@@ -33,13 +34,14 @@ def read_channels(channels: Sequence[str], runs: Runs | None) -> tuple[str, ...]
     return (*channels, runs.channel) if runs is not None and runs.channel not in channels else tuple(channels)
 
 
-def without_stops(histories: Sequence[History], channels: Sequence[str], runs: Runs) -> list[History]:
+def without_stops(histories: Sequence[History], channels: Sequence[ChannelInfo], runs: Runs) -> list[History]:
     """Lives as `read_channels` has them, without the rows of stops, and with `x` of the channels alone.
 
     Says on standard error how much that is. Raises DataRefused where nothing is left.
     """
-    place = read_channels(channels, runs).index(runs.channel)
-    found = [running(history, len(channels), place, runs.above, runs.after) for history in histories]
+    place = read_channels([one.name for one in channels], runs).index(runs.channel)
+    counts = np.array([one.event for one in channels])
+    found = [running(history, counts, place, runs.above, runs.after) for history in histories]
     kept = [one for one in found if len(one.t_s) >= ROWS_MIN]
     n_rows, n_out = sum(len(one.t_s) for one in histories), sum(len(one.stopped) for one in found)
     when = f"{runs.channel} is above {runs.above:g}"
@@ -55,13 +57,15 @@ def without_stops(histories: Sequence[History], channels: Sequence[str], runs: R
     return kept
 
 
-def running(history: History, n_channels: int, place: int, above: float, after_s: float) -> History:
+def running(history: History, counts: Bool, place: int, above: float, after_s: float) -> History:
     """The rows that are stepped, and the others as `stopped`.
 
-    n_channels, place  how many columns of `x` the model reads, and which one says whether the machine runs
+    counts  bool [F]: of the columns of `x` that the model reads, which ones count events
+    place   of the one that says whether the machine runs
     """
+    n_channels = len(counts)
     is_stopped = stopped_from_start(above, after_s, history.t_ns, history.x[:, place])
-    is_kept = ~is_stopped & ~np.isnan(history.x[:, :n_channels]).all(axis=1)
+    is_kept = ~is_stopped & says_something(history.x[:, :n_channels], counts)
     return replace(
         history,
         t_s=history.t_s[is_kept],
@@ -77,4 +81,5 @@ def running_by(manifest: Manifest, history: History) -> History:
     if runs is None:
         return history
     place = [channel.name for channel in manifest.inputs].index(runs.channel.name)
-    return running(history, manifest.n_channels, place, runs.above, runs.after_s)
+    counts = np.array([channel.event for channel in manifest.channels])
+    return running(history, counts, place, runs.above, runs.after_s)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.devices.slots import NEVER
-from agent.step.stops import RUNS, STANDS, STOOD, Stopped, stopped_rows
+from agent.step.stops import RUNS, STANDS, STOOD, Stopped, says_something, stopped_rows
 
 SECOND = 10**9
 GONE = math.nan
@@ -48,6 +48,13 @@ def test_a_machine_that_stood_runs_until_it_is_heard_to_stand_where_messages_may
 
 def test_not_a_number_above_every_bound_and_infinity_are_values_like_others():
     assert left_out([math.inf, -math.inf, math.inf]) == [0, 1, 0]
+
+
+def test_a_row_says_something_by_a_value_or_by_an_event():
+    x = np.float32([[1, 0], [0, GONE], [GONE, 0], [GONE, GONE], [GONE, 2]])
+    assert says_something(x, np.array([False, True])).tolist() == [True, True, False, False, True]
+    assert says_something(x, np.array([False, False])).tolist() == [True, True, True, False, True]
+    assert says_something(x, np.array([True, True])).all(), "no event is all that such a row can say"
 
 
 VALUES = st.lists(st.sampled_from([0.0, 1.0, GONE, 0.5, -1e30, 1e30]), min_size=1, max_size=20)
