@@ -39,6 +39,11 @@ N_MACHINES, N_ROWS = 9, 240
 HOUR_AFTER = {"m3": 12, "m4": 130}
 """The row of a machine after which it is silent for an hour."""
 QUICK = ("model.hidden=8", "train.epochs=1", "train.batch=4", "anomaly.hidden=8", "anomaly.steps=20", "anomaly.batch=4")
+CHARTS = """anomaly.charts=[
+    { residual = "event", ahead = 24, rate = 0.1 },
+    { residual = "forecast", ahead = 16, rate = 0.05 },
+    { residual = "smoothing", rate = 1.0, mix = "mean" },
+]"""
 
 Sent = tuple[int, str, bytes]
 """When, topic and payload."""
@@ -153,7 +158,7 @@ def fitted(folder: Path) -> Fitted:
     last_ns = {f"m{number}": machine(number)[-1][0] for number in range(N_MACHINES)}
     lines = [f"{name},{(t_ns + 5 * 10**9) / 1e9}" for name, t_ns in last_ns.items()]
     (recording / "failures.csv").write_text("\n".join(["device,t_fail", *lines]) + "\n")
-    changes = [part for change in QUICK for part in ("--set", change)]
+    changes = [part for change in (*QUICK, CHARTS) for part in ("--set", change)]
     done = CliRunner().invoke(cli, ["fit", str(recording), "--out", str(out), *changes])
     assert done.exception is None, (done.exception, done.output)
     (out / "fit.txt").write_text(done.output)

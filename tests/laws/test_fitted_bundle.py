@@ -63,7 +63,7 @@ def test_both_heads_raise_and_events_are_inputs(plant: Fitted, live: Taken) -> N
     assert [*plant.bundle.manifest.judging] == ["risk", "anomaly"]
     assert [channel.event for channel in plant.bundle.manifest.channels] == [False, False, True]
     assert plant.bundle.manifest.anomaly is not None
-    assert "event" in {chart.residual for chart in plant.bundle.manifest.anomaly.charts}
+    assert [chart.residual for chart in plant.bundle.manifest.anomaly.charts] == ["event", "forecast", "smoothing"]
     assert {(event.head, event.kind) for event in live.alerts} >= {("risk", "raised"), ("anomaly", "raised")}
     assert "counts of events among them: error3" in (plant.out / "fit.txt").read_text()
 
