@@ -1,6 +1,7 @@
 """The laws for a model with the head `anomaly`, alone or beside `risk`: what it learns of a device is that device's
 own, lasts as long as the machine's life, and nothing is said of it before."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -222,9 +223,39 @@ def test_a_channel_that_counts_events_is_0_without_one_and_may_stand_still_or_be
     assert Quality.STUCK in measured.scores[0].quality
 
 
+def raised_by_killed_agents(
+    fresh: Callable[[], Core], messages: list[Message], rng: np.random.Generator, kills: int
+) -> list[tuple[str, int]]:
+    """Device and message of each alert that is raised by agents of which each is killed, with a snapshot that may be
+    old; the alert table loses nothing."""
+    into, table, place, raised, snapshot = fresh(), {}, 0, [], b""
+    while kills:
+        n, first = int(rng.integers(1, 120)), into.entry
+        taken = take(into, messages[place : place + n])
+        for event in taken.alerts:
+            if event.kind == "raised":
+                raised.append((event.device, place + event.entry - first))
+            table[event.key] = event
+        place += n
+        assert place < len(messages)
+        if rng.random() < 0.4 or not snapshot:
+            snapshot = into.snapshot()
+        if rng.random() < 0.3:
+            continue
+        kills -= 1
+        into = fresh()
+        into.restore(snapshot)
+        into.apply(StateBehind())
+        standing = [event for event in table.values() if event.state != "normal"]
+        newest = {(event.source, event.device): (event.t_epoch, event.t_ns) for event in table.values()}
+        into.apply(AlertsKept(standing, newest))
+        into.apply(HistoryLost())
+    return raised
+
+
 @pytest.mark.slow
 def test_a_killed_agent_raises_nothing_that_an_undisturbed_twin_has_not():
-    """60 kills with a snapshot that may be old, of devices whose faults come and go."""
+    """60 kills of an agent whose devices' faults come and go."""
     rng = np.random.default_rng(3)
     streams = [
         [message(f"p{one}", 1 + row, wear=float(noise) + 2.0 * (row // 30 % 2)) for row, noise in enumerate(rows)]
@@ -236,31 +267,9 @@ def test_a_killed_agent_raises_nothing_that_an_undisturbed_twin_has_not():
     stands = {f"p{one}": np.zeros(len(messages), np.bool_) for one in range(3)}
     for event in twin:
         stands[event.device][event.entry :] = event.kind != "cleared"
-    into, table, place, kills, raised = with_anomaly(), {}, 0, 0, 0
-    snapshot = b""
-    while kills < 60:
-        n, first = int(rng.integers(1, 120)), into.entry
-        taken = take(into, messages[place : place + n])
-        for event in taken.alerts:
-            if event.kind == "raised":
-                raised += 1
-                assert stands[event.device][place + event.entry - first]
-            table[event.device] = event
-        place += n
-        assert place < len(messages)
-        if rng.random() < 0.4 or not snapshot:
-            snapshot = into.snapshot()
-        if rng.random() < 0.3:
-            continue
-        kills += 1
-        into = with_anomaly()
-        into.restore(snapshot)
-        into.apply(StateBehind())
-        standing = [event for event in table.values() if event.state != "normal"]
-        newest = {(event.source, event.device): (event.t_epoch, event.t_ns) for event in table.values()}
-        into.apply(AlertsKept(standing, newest))
-        into.apply(HistoryLost())
-    assert raised > 20
+    raised = raised_by_killed_agents(with_anomaly, messages, rng, 60)
+    assert len(raised) > 20
+    assert all(stands[device][place] for device, place in raised)
 
 
 def test_a_model_may_be_swapped_for_one_with_another_head_and_its_groups_start_empty():

@@ -12,6 +12,7 @@ from agent.bundle.manifest import RunsWhile
 from agent.core import Bounds, Core
 from agent.core.entries import AlertsKept, Heartbeat, HistoryLost, StateBehind
 from agent.words import InterventionRule, Quality, Taken, plain_channels
+from tests.laws.test_anomaly import raised_by_killed_agents
 from tests.laws.test_isolation import HOSTILE_PAYLOADS
 from tests.small_anomaly import LEARNING, anomaly_manifest
 from tests.small_bundle import CHANNELS, small_manifest
@@ -139,6 +140,26 @@ def test_an_agent_that_was_killed_in_a_stop_raises_nothing_in_it(killed_at):
     after = take(into, healthy[killed_at:], arrived_ns=10**10)
     assert not after.alerts
     assert after.scores[0].quality[-1] == Quality.OK
+
+
+@pytest.mark.slow
+def test_agents_that_are_killed_at_any_time_raise_nothing_in_a_stop():
+    """60 kills; rows of stops are as wild as any, come in every message, and some stops are longer than dt_max."""
+    rng = np.random.default_rng(3)
+    stops = [
+        (start, start + int(length)) for start, length in zip(range(40, 2000, 60), rng.integers(5, 30, 33), strict=True)
+    ]
+    streams = [with_stops(life(f"p{one}", 2000, wear_from=1900, seed=one), *stops) for one in range(3)]
+    messages = interleaved(*streams)
+    in_stop = {row for start, end in stops for row in range(start, end + STARTS_FOR)}
+    raised = raised_by_killed_agents(agent, messages, rng, 60)
+    assert not [place for _, place in raised if place // 3 in in_stop]
+    never_told = interleaved(*(life(f"p{one}", 2000, wear_from=1900, seed=one) for one in range(3)))
+    wild = [
+        message(f"p{one % 3}", 1 + one // 3, wear=9.0, temp=-9.0) if one // 3 in in_stop else row
+        for one, row in enumerate(never_told)
+    ]
+    assert len(raised_by_killed_agents(agent, wild, np.random.default_rng(3), 60)) > 20, "else such rows raise"
 
 
 def test_a_machine_that_is_said_to_stand_is_not_believed_once_messages_may_be_missing():
