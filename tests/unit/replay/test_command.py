@@ -225,3 +225,27 @@ def test_the_bound_of_time_in_alarm_and_a_budget_of_one_head_reach_the_threshold
     refused = run(files, "--anomaly-budget", "1 per 1000 cycles")
     assert refused.exit_code == 2
     assert "Invalid value for --anomaly-budget: the bundle has no head anomaly" in refused.stderr
+
+
+def test_each_life_of_a_machine_is_a_device_of_the_replay(files, tmp_path):
+    """Two failures and a repair of one machine, from options and from the configuration of a training."""
+    recorded = [worn("worn", 200, wear_from=900)]
+    write_recorded(files["--data"], recorded)
+    files["--truth"].write_text("device,t_fail\nworn,50\nworn,90\n")
+    (tmp_path / "repairs.csv").write_text("device,t\nworn,150\n")
+    lives = [("worn", 50.0, 50), ("worn~2", 90.0, 40), ("worn~3", None, 59), ("worn~4", None, 51)]
+
+    def played(*more: str) -> list[tuple[str, float | None, int]]:
+        result = run(files, "--no-html", *more)
+        assert result.exit_code == 0, result.output
+        assert "failures and repairs cut 1 machine(s) into 4 lives" in result.stderr
+        found = json.loads((files["--out"] / "replay.json").read_text())["devices"]
+        return [(one["device"], one["t_fail_s"], len(one["t_s"])) for one in found]
+
+    assert played("--maintenance", str(tmp_path / "repairs.csv")) == lives
+    (tmp_path / "train.toml").write_text(
+        '[data]\ndataset = "table"\nrows = "data.csv"\ntime_unit = "cycle"\nchannels = ["temp", "load", "wear"]\n'
+        'failures = "truth.csv"\nmaintenance = "repairs.csv"\n'
+    )
+    del files["--data"], files["--truth"]
+    assert played("--config", str(tmp_path / "train.toml")) == lives
