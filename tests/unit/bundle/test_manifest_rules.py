@@ -128,6 +128,8 @@ WRONG: list[tuple[dict[str, object], str]] = [
     (table(row(0.5, false_alarm_s=NAN)), "row at 0.5"),
     (table(row(0.5, detected=9), failures=8), "row at 0.5"),
     (table(failures=11), "11 failures of 10 devices"),
+    (table(window_s=0.0), "window_s 0.0 must be above 0"),
+    (table(window_s=NAN), "window_s nan must be above 0"),
     (table(failures=-1, rows=(row(0.5, detected=0),)), "-1 failures of 10 devices"),
     (table(exposure_s=1e-300), "is no exposure"),
     (table(h_min_s=60.0), "below h_max_s"),
