@@ -13,7 +13,7 @@ from trainer.data.split import Split
 
 def test_heads_follow_the_data_where_none_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     undecided = small_config(heads=())
-    assert with_heads(undecided, fleet(3)).heads == ("risk",)
+    assert with_heads(undecided, fleet(3)).heads == ("risk", "anomaly")
     assert capsys.readouterr().err == ""
     assert with_heads(undecided, [device(1)]).heads == ("anomaly",)
     assert "nothing failed in these recordings" in capsys.readouterr().err
