@@ -48,8 +48,9 @@ def resample(
     """Make rows of windows: of all readings of each device within --every, one row in the folder --out.
 
     IN are CSV or Parquet files, folders or patterns. A window's row has the time of its last reading. Missing values
-    are left out, windows without a value too. Statistics are mean, last, rms, peak (largest magnitude), crest (peak
-    over rms), kurtosis (3 for normal noise), std, min and max. A column of labels, 0 or 1, stays one with max.
+    are left out, windows without a value too. Statistics are mean, sum, last, rms, peak (largest magnitude), crest
+    (peak over rms), kurtosis (3 for normal noise), std, min and max. A column of labels, 0 or 1, stays one with max,
+    and counts of events stay counts with sum.
 
     \b
     Example: forewarn-train resample vibration/*.parquet --every 1s --of acc=rms,peak,kurtosis --of fault=max --out rows

@@ -59,6 +59,12 @@ def mean(of: Windows) -> Float64:
     return of.of(of.x) / of.n_values
 
 
+def total(of: Windows) -> Float64:
+    """Of counts of events, so that each is counted once; missing where no row has a count."""
+    sums: Float64 = np.where(np.isnan(of.n_values), np.nan, of.of(of.x))
+    return sums
+
+
 def last(of: Windows) -> Float64:
     row = np.where(np.isnan(of.x), -1, np.arange(len(of.x))[:, None])
     newest = np.maximum.reduceat(row, of.starts)  # -1 or a row before the window where it has no value
@@ -100,6 +106,7 @@ def kurtosis(of: Windows) -> Float64:
 
 STATISTICS: dict[str, Callable[[Windows], Float64]] = {
     "mean": mean,
+    "sum": total,
     "last": last,
     "rms": rms,
     "peak": peak,

@@ -59,8 +59,20 @@ def test_each_statistic_is_its_formula(tmp_path: Path) -> None:
         moved = kept - kept.mean()
         rms, peak = np.sqrt((kept**2).mean()), np.abs(kept).max()
         kurtosis = (moved**4).mean() / (moved**2).mean() ** 2
-        plain = [kept.mean(), last, rms, peak, peak / rms, kurtosis, moved.std(), kept.min(), kept.max()]
+        plain = [kept.mean(), kept.sum(), last, rms, peak, peak / rms, kurtosis, moved.std(), kept.min(), kept.max()]
         np.testing.assert_allclose(told, [*plain, float(start >= 10_000)], rtol=1e-9)
+
+
+def test_counts_of_events_stay_counts_and_none_is_lost(tmp_path: Path) -> None:
+    """A row a second with the events since the row before; no row comes in the second minute."""
+    rng = np.random.default_rng(3)
+    seconds = np.concatenate((np.arange(60), np.arange(120, 300)))
+    counts = rng.poisson(0.05, len(seconds))
+    rows = [("m1", str(1_700_000_040 + second), "1", str(count)) for second, count in zip(seconds, counts, strict=True)]
+    write_csv(tmp_path / "a.csv", rows)
+    found = [of_row[1] for _, of_row in windows_of(tmp_path, 60 * 10**9, {"fault": ("sum",)})["m1"]]
+    assert found == counts.reshape(4, 60).sum(axis=1).tolist()
+    assert sum(found) > 3
 
 
 def test_chunks_and_files_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +129,7 @@ def test_a_time_that_falls_is_refused_with_its_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--of", "acc=media"], "'media' is no statistic\n  There are: mean, last, rms"),
+        (["--of", "acc=media"], "'media' is no statistic\n  There are: mean, sum, last, rms"),
         (["--of", "volume=rms"], "no column 'volume' of numbers\n  There are: acc, fault"),
         (["--of", "acc"], "'acc' names no statistic"),
         (["--separator", "semicolon"], "--separator: 'semicolon' is not one character"),
