@@ -9,7 +9,7 @@ from agent.errors import DataRefused
 from agent.score.early_warning import ObservedDevice
 from agent.score.fault_intervals import FaultDetection, LabelledDevice, measure
 from trainer.data.history import Float64, History
-from trainer.evaluation.threshold_sweep import Rules, alerts_at, thresholds_beyond
+from trainer.evaluation.threshold_sweep import BEYOND, Rules, alerts_at, beyond, thresholds_of_scores
 
 
 def interval_table(scores: Sequence[Float64], histories: Sequence[History], rules: Rules) -> ThresholdTable:
@@ -20,11 +20,12 @@ def interval_table(scores: Sequence[Float64], histories: Sequence[History], rule
     An alert tells of a fault from h_max of the rules before it to its end. Rows before the first one that is judged
     are not observed. The lead of an interval is the time from its first alert to its end, 0 where there is none:
     of two thresholds that tell of the same faults the one that tells sooner has the longer one. Raises DataRefused
-    where there is no interval that could be told of, or no normal time. Thresholds follow the scores of normal time,
-    and go beyond the highest.
+    where there is no interval that could be told of, or no normal time. Thresholds follow all scores, and go beyond the
+    highest of normal time.
     """
     normal = [score[~history.in_fault()] for score, history in zip(scores, histories, strict=True)]
-    thresholds = thresholds_beyond(normal, rules.n_thresholds)
+    thresholds = thresholds_of_scores(scores, max(rules.n_thresholds - len(BEYOND), 2))
+    thresholds = sorted({*thresholds, *beyond(thresholds_of_scores(normal, 2)[-1])})
     starts_s = [first_judged_s(score, history, rules.every_s) for score, history in zip(scores, histories, strict=True)]
     results = [
         measure([*map(labelled, fleet, histories, starts_s)], h_max_s=rules.h_max_s, early_s=rules.h_max_s)

@@ -150,7 +150,11 @@ def thresholds_of_scores(scores: Sequence[Float64], n: int) -> list[float]:
 def thresholds_beyond(normal: Sequence[Float64], n: int) -> list[float]:
     """Thresholds that follow the scores of normal rows, and some above the highest: an alert there was never seen."""
     thresholds = thresholds_of_scores(normal, max(n - len(BEYOND), 2))
-    return thresholds + [float(np.float32(thresholds[-1] * factor)) for factor in BEYOND]
+    return thresholds + beyond(thresholds[-1])
+
+
+def beyond(highest: float) -> list[float]:
+    return [float(np.float32(highest * factor)) for factor in BEYOND]
 
 
 def alerts_at(

@@ -30,8 +30,8 @@ def step(history: History, height: float, late_s: float = 0.0) -> np.ndarray:
 
 
 def test_a_threshold_that_tells_of_the_faults_at_the_price_of_the_budget_is_chosen() -> None:
-    """Three faults reach 2.0, one of them with a delay of 4; the fourth stays low; a false alarm comes at 1.5, which is
-    the highest score of normal time: what is tried above it are multiples of it.
+    """Three faults reach 2.0, one of them with a delay of 4; the fourth stays low; a false alarm comes at 1.5.
+    Multiples of that, the highest score of normal time, are tried too.
     """
     machines = [machine("a", [(50, 70), (120, 140)]), machine("b", [(60, 80)]), machine("c", [(190, np.inf)])]
     scores = [step(machines[0], 2.0), step(machines[1], 2.0, late_s=4.0), step(machines[2], 0.5)]
@@ -39,7 +39,7 @@ def test_a_threshold_that_tells_of_the_faults_at_the_price_of_the_budget_is_chos
     table = interval_table(scores, machines, RULES)
     assert (table.basis, table.failures, table.exposure_s) == ("intervals", 4, 600 - 60 - 10)
     chosen = choose(table, parse_budget("1 per 1000 cycles", fleet_size=0))
-    assert (chosen.threshold, chosen.warned_of, chosen.rate_per_s) == (1.25 * 1.5, 3, 0.0)
+    assert (chosen.threshold, chosen.warned_of, chosen.rate_per_s) == (2.0, 3, 0.0)
     assert next(row.mean_lead_s for row in table.rows if row.threshold == chosen.threshold) == (20 + 20 + 16) / 4
     assert [row.threshold for row in table.rows][-3:] == [2.25, 3.0, 6.0]
     assert [row.detected for row in table.rows][-3:] == [0, 0, 0]
