@@ -19,6 +19,7 @@ from agent.words import AlertLabel, Drop, DropCounts, Request, Shed, Taken
 READER_PATIENCE_S = 0.1
 PIPE_BYTES = select.PIPE_BUF  # so much can be written without waiting, when anything can
 DROP_EVERY_S = 10.0
+PLANNED_EVERY_S = 3600.0
 SHED_AFTER_S = 1.0
 SHED_DEVICES_MAX, SHED_SAID_MAX = 1000, 5
 TEXT_MAX = 120
@@ -91,7 +92,8 @@ def say_threshold(log: FilteringBoundLogger, model: str, head: str, budget: str,
 
 
 class DropLog:
-    """At most one line a source and reason in DROP_EVERY_S, with how many there were since the last one.
+    """At most one line a source and reason in DROP_EVERY_S, with how many there were since the last one; of what is as
+    planned a note in PLANNED_EVERY_S.
 
     The count may be of many devices, so the newest one is called an example; `detail` is of that one.
     """
@@ -112,7 +114,8 @@ class DropLog:
         for key in [key for key in self._samples if now_s >= self._due_s.get(key, now_s)]:
             drop, counts = self._samples.pop(key)
             reason = REASONS[drop.reason]
-            self._log.warning(
+            say = self._log.info if reason.is_planned else self._log.warning
+            say(
                 "reading_doubtful" if reason.is_used else "reading_dropped",
                 source=drop.source,
                 reason=drop.reason,
@@ -123,7 +126,7 @@ class DropLog:
                 next_step=reason.next_step,
             )
             self._logged[key] = counts[key]
-            self._due_s[key] = now_s + DROP_EVERY_S
+            self._due_s[key] = now_s + (PLANNED_EVERY_S if reason.is_planned else DROP_EVERY_S)
 
 
 class UndecodableLog:

@@ -21,8 +21,9 @@ ReasonName = Literal[
 class Reason:
     """What a reason means, and what a person can do about it: sentences in Markdown.
 
-    is_used    the reading is used all the same; it was doubtful
-    of_device  it says something of the device, whatever becomes of the reading that shows it
+    is_used     the reading is used all the same; it was doubtful
+    of_device   it says something of the device, whatever becomes of the reading that shows it
+    is_planned  nothing is wrong, and it may go on for days
     """
 
     name: ReasonName
@@ -30,6 +31,7 @@ class Reason:
     next_step: str
     is_used: bool = False
     of_device: bool = False
+    is_planned: bool = False
 
 
 _ALL = (
@@ -240,6 +242,7 @@ _ALL = (
         "Nothing, if the machine stands. Else look at the channel that `detail` names.",
         is_used=True,
         of_device=True,
+        is_planned=True,
     ),
     Reason(
         "reorder_full",

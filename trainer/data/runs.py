@@ -24,7 +24,7 @@ from trainer.data.plural import plural
 class Runs(Section):
     """When a machine runs: rows of other times are left out, here and by the agent."""
 
-    channel: str = Field(description="It says whether the machine runs; it may be none of data.channels.")
+    channel: str = Field(min_length=1, description="It says whether the machine runs; it may be none of data.channels.")
     above: float = Field(default=0.5, description="The machine runs while the channel is above this.")
     after: Span = Field(default=0.0, ge=0, description="And has run for so long: rows of a start are left out, too.")
 
