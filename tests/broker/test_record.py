@@ -24,6 +24,7 @@ from tests.broker.running_agent import configuration, wait_until
 from tests.configurations import write_configuration
 from tests.small_bundle import CHANNELS, small_manifest
 from tests.streams import interleaved, life, message
+from trainer.recorded import read_recording
 
 GRANTED = '"press": "granted"'
 FULL_BYTES = 15_000  # more than the log needs, less than a file with some thousand rows has
@@ -64,6 +65,15 @@ joins = "press"
 qos = 1
 time = {{ field = "cycle", unit = "cycle" }}
 channels = {{ oil = "oil" }}
+"""
+CODES = """
+[[source]]
+name = "codes"
+topic = "plant/{device}/code"
+joins = "press"
+qos = 1
+time = { field = "cycle", unit = "cycle" }
+channels = { error3 = { field = "errorID", event = "e3" } }
 """
 
 
@@ -272,3 +282,35 @@ def test_two_recordings_of_one_folder_are_refused_and_so_is_a_name_that_is_no_so
     assert third.returncode == 2
     assert "nearest 'press'" in third.stderr
     assert "0 rows" in recording.stop()
+
+
+def test_error_codes_are_recorded_as_counts_that_fit_knows(tmp_path, broker):
+    """Whatever file they are in: before a kill, after it, and in the one that all are joined into."""
+    coded = Recording(tmp_path, WITHOUT_MODEL.format(port=broker.port) + PRESS + CODES)
+    codes = {3: 1, 17: 2, 34: 1}
+    sent = [
+        one
+        for cycle in range(1, 41)
+        for one in [
+            *(("plant/p1/code", json.dumps({"cycle": cycle - 0.3 * n, "errorID": "e3"}).encode())
+              for n in range(codes.get(cycle, 0), 0, -1)),
+            message("p1", cycle, temp=float(np.sin(cycle)), load=float(np.cos(cycle))),
+        ]
+    ]  # fmt: skip
+    try:
+        coded.start()
+        broker.publish_all(sent[:20])
+        wait_until(lambda: coded.rows().get("p1", [0])[-1] == 17, "a first flush")
+        coded.kill()
+        coded.start()
+        broker.publish_all(sent[20:])
+        wait_until(lambda: coded.rows()["p1"][-1] == 40, "all rows are flushed")
+        coded.stop()
+    finally:
+        coded.end()
+    (path,) = (coded.out / "press").iterdir()
+    column = pl.read_parquet(path)["error3"]
+    assert column.dtype == pl.UInt32
+    assert {cycle: n for cycle, n in enumerate(column.to_list(), 1) if n} == codes
+    found = read_recording(coded.out)
+    assert (found.channels, found.events, found.still) == (("temp", "load", "error3"), ("error3",), ("wear",))
