@@ -136,6 +136,7 @@ def test_the_status_counts_every_device_once():
         "out_of_domain": 0,
         "stale": 0,
         "stuck": 0,
+        "stopped": 0,
     }
 
 
