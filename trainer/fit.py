@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from agent.bundle.file import Bundle
 from agent.errors import BundleRefused, ConfigurationRefused, DataRefused
-from agent.judge.threshold import choose, default_budget, parse_budget
+from agent.judge.threshold import choose, default_budget, finest_budget, parse_budget, vouched_for
 from agent.score.time_unit import unit_of
 from agent.words import Float32
 from trainer.anomaly.calibrate import anomaly_table
@@ -152,7 +152,8 @@ def train_and_write(
 
 
 def train_both_and_write(config: Config, parts: Parts, data_sha256: str, out: Path) -> Path:
-    """Train both heads, and write the bundle of the one that warned the calibration devices longer ahead.
+    """Train both heads, and write the bundle of the one that warned the calibration devices longer ahead, at the
+    default budget or the finest that they can vouch for.
 
     A few failures teach `risk` little, and where it warns of none of them the charts of `anomaly` may: what a plant has
     without a network is among them. Of equals `risk` is kept, if it warned of any: it also estimates what is left.
@@ -161,15 +162,14 @@ def train_both_and_write(config: Config, parts: Parts, data_sha256: str, out: Pa
     head = learn(of_anomaly, parts)
     charts = anomaly_bundle(of_anomaly, parts, data_sha256, head)
     trained = train_bundle(of_risk, parts, data_sha256, out / CHECKPOINT)
-    unit, budget = unit_of(charts.manifest), parse_budget(default_budget(charts.manifest.time_unit), fleet_size=0)
-    risk_s, charts_s = (
-        mean_lead_at(table, budget) for one in (trained[0], charts) for _, table in one.manifest.judging.values()
-    )
+    tables = [table for one in (trained[0], charts) for _, table in one.manifest.judging.values()]
+    budget = vouched_for(parse_budget(default_budget(charts.manifest.time_unit), fleet_size=0), *tables)
+    risk_s, charts_s = (mean_lead_at(table, budget) for table in tables)
     kept = "risk" if risk_s >= charts_s and risk_s > 0 else "anomaly"
-    leads = (
-        f"mean lead on the calibration failures at the default budget: {unit.text(risk_s)} and {unit.text(charts_s)}"
-    )
-    tqdm.write(f"{config.name}: of the heads risk and anomaly keeps {kept}; {leads}", file=sys.stderr)
+    leads = " and ".join(unit_of(charts.manifest).text(lead_s) for lead_s in (risk_s, charts_s))
+    allowed = finest_budget(budget.rate_per_s, budget.time_unit)
+    what = f'of the heads risk and anomaly keeps {kept}: mean lead on the calibration failures at "{allowed}" {leads}'
+    tqdm.write(f"{config.name}: {what}", file=sys.stderr)
     if kept == "risk":
         return write_risk(of_risk, parts, trained, out)
     (out / CHECKPOINT).unlink()

@@ -138,6 +138,14 @@ def _by_chance(table: ThresholdTable, chosen: Chosen) -> float | None:
     return by_chance(alarms, watched_s, [window_s] * table.failures)
 
 
+def vouched_for(budget: Budget, *tables: ThresholdTable) -> Budget:
+    """The budget, or the finest one that the devices of each of the tables can vouch for, where it is finer than that:
+    what is compared at a budget that nobody can vouch for is compared by chance.
+    """
+    finest_per_s = [max(ALARMS_UNSEEN, table.rows[-1].false_alarms) / table.exposure_s for table in tables]
+    return replace(budget, rate_per_s=max(budget.rate_per_s, *finest_per_s))
+
+
 def choose_each(
     manifest: Manifest, budgets: Mapping[AlertHead, str], *, fleet_size: int, time_in_alarm_max: float
 ) -> dict[AlertHead, Judged]:
@@ -157,6 +165,7 @@ def chosen_of(
     *,
     time_in_alarm_max: float = TIME_IN_ALARM_MAX,
     basis: Basis = "failures",
+    of_equals: Literal["lowest", "highest"] = "lowest",
 ) -> Chosen:
     """The threshold with the longest mean lead of those that, like all above them, kept to the budget and the bound.
 
@@ -165,22 +174,26 @@ def chosen_of(
     time_in_alarm_max  share of the exposure that false alarms may stand; no bound where their time was not measured
 
     Lower is not always earlier: an alert raised before the window is a false alarm and warns of nothing. Of equal leads
-    the higher threshold wins; from normal time alone, where no lead is known, the lowest. When not even the highest
-    keeps to the budget, it is that one, marked `extrapolated`, or `stands_too_long` where only its time is too long.
+    the lowest threshold wins: two failures do not tell thresholds apart, and the budget says what may be spent to warn
+    of others sooner. It is the highest one where the devices can't vouch for the budget, or where `of_equals` says so.
+    From normal time alone, where no lead is known, it is the lowest. When not even the highest keeps to the budget, it
+    is that one, marked `extrapolated`, or `stands_too_long` where only its time is too long.
     """
+    finest_per_s = max(ALARMS_UNSEEN, candidates[-1].false_alarms) / exposure_s
+    extrapolated = not is_within(budget.rate_per_s, finest_per_s)
+    takes_equals = basis == "normal" or (of_equals == "lowest" and not extrapolated)
     best = candidates[-1]
     for row in reversed(candidates):
         if not is_within(budget.rate_per_s, row.false_alarms / exposure_s):
             break
         if not is_within(time_in_alarm_max, (row.false_alarm_s or 0.0) / exposure_s):
             break
-        if basis == "normal" or row.mean_lead_s > best.mean_lead_s:
+        if row.mean_lead_s > best.mean_lead_s or (takes_equals and row.mean_lead_s == best.mean_lead_s):
             best = row
-    finest_per_s = max(ALARMS_UNSEEN, candidates[-1].false_alarms) / exposure_s
     return Chosen(
         threshold=best.threshold,
         rate_per_s=best.false_alarms / exposure_s,
-        extrapolated=not is_within(budget.rate_per_s, finest_per_s),
+        extrapolated=extrapolated,
         finest_budget=finest_budget(finest_per_s, budget.time_unit),
         warned_of=best.detected,
         failures=failures,

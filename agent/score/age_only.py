@@ -45,7 +45,7 @@ def choose_age(
                 false_alarm_s=float(np.minimum(stood_s, h_max_s).sum()),
             )
         )
-    return chosen_of(candidates, exposure_s, n_failures, budget, time_in_alarm_max=1.0)
+    return chosen_of(candidates, exposure_s, n_failures, budget, time_in_alarm_max=1.0, of_equals="highest")
 
 
 def warned_by_age(

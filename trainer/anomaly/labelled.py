@@ -6,7 +6,8 @@ limits may be all that its faults need. But labels of a few machines choose badl
 worse one than a bank that was fixed beforehand has). So there are few sets: the bank, its parts, and what a plant has
 without it; and the bank stays unless another is better by more than the machines differ.
 
-What counts is what a user gets: alerts, at the threshold that the budget allows on normal time. How faulty rows rank
+What counts is what a user gets: alerts, at the threshold that the budget allows on normal time, or the finest budget
+that this time can vouch for. How faulty rows rank
 among all rows says less: of a slow cycle's change they ranked a set first that warned of nothing.
 """
 
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.judge.threshold import Budget, choose
+from agent.judge.threshold import Budget, choose, vouched_for
 from agent.score import fault_intervals
 from trainer.data.history import Float64, History
 from trainer.evaluation.interval_table import first_judged_s, labelled
@@ -72,7 +73,8 @@ def warned_shares(
     Of a failure it is the lead over h_max, of a fault interval the part of it after the first alert; 0 where an alert
     stood before, since that would be a false alarm. NaN for a machine none of whose faults can be judged.
     """
-    threshold = choose(normal_table(normal, normal_of, rules), budget).threshold
+    table = normal_table(normal, normal_of, rules)
+    threshold = choose(table, vouched_for(budget, table)).threshold
     (fleet,) = alerts_at([threshold], scores, histories, rules)
     shares: dict[str, list[float]] = {}
     for device, score, history in zip(fleet, scores, histories, strict=True):

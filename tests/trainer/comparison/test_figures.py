@@ -26,7 +26,7 @@ from trainer.data.history import Float64, History
 from trainer.evaluation.threshold_sweep import Rules, judged_scores, mean_lead_at
 
 POLICY = JudgePolicy(horizon=0, m=1, n=1, clear_ratio=0.8, clear_after_s=3.0, severity_risk=0.5)
-RULES = Rules(POLICY, every_s=1.0, h_max_s=20.0, h_min_s=2.0, n_thresholds=20)
+RULES = Rules(POLICY, every_s=1.0, h_max_s=20.0, h_min_s=2.0, n_thresholds=30)
 BUDGET = parse_budget("1 per 100 cycles", fleet_size=0)
 
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.bundle.manifest import ThresholdRow, ThresholdTable
-from agent.judge.threshold import choose, finest_budget, parse_budget, verdict
+from agent.judge.threshold import choose, finest_budget, parse_budget, verdict, vouched_for
 from tests.small_bundle import small_manifest
 
 TABLE = small_manifest().judging["risk"].thresholds  # 0.2: 9 false alarms, 0.5: 2, 0.8: none, over 2000 cycles
@@ -63,9 +63,24 @@ def test_a_lower_threshold_that_cries_too_early_is_not_chosen_though_the_budget_
     early = msgspec.structs.replace(TABLE.rows[1], mean_lead_s=25.0)
     table = msgspec.structs.replace(TABLE, rows=(TABLE.rows[0], early, TABLE.rows[2]))
     assert choose(table, parse_budget("1 per 500 cycles", fleet_size=1)).threshold == 0.8
-    same = msgspec.structs.replace(TABLE.rows[1], mean_lead_s=30.0)
+
+
+def test_of_equal_leads_the_lowest_threshold_wins_where_the_budget_is_vouched_for():
+    same = msgspec.structs.replace(TABLE.rows[1], mean_lead_s=TABLE.rows[2].mean_lead_s)
     table = msgspec.structs.replace(TABLE, rows=(TABLE.rows[0], same, TABLE.rows[2]))
-    assert choose(table, parse_budget("1 per 500 cycles", fleet_size=1)).threshold == 0.8
+    chosen = choose(table, parse_budget("1 per 500 cycles", fleet_size=1))
+    assert (chosen.threshold, chosen.extrapolated) == (0.5, False)
+    quiet = msgspec.structs.replace(same, false_alarms=0)
+    table = msgspec.structs.replace(TABLE, rows=(TABLE.rows[0], quiet, TABLE.rows[2]))
+    finer = choose(table, parse_budget("1 per 5000 cycles", fleet_size=1))
+    assert (finer.threshold, finer.extrapolated) == (0.8, True), "nobody knows how often the lower one would cry"
+
+
+def test_nothing_is_compared_at_a_budget_that_nobody_can_vouch_for():
+    asked = parse_budget("1 per 5000 cycles", fleet_size=1)
+    assert vouched_for(asked, TABLE).rate_per_s == pytest.approx(3 / TABLE.exposure_s)
+    coarse = parse_budget("1 per 10 cycles", fleet_size=1)
+    assert vouched_for(coarse, TABLE, TABLE) == coarse
 
 
 def test_a_lucky_low_threshold_below_one_that_breaks_the_budget_is_not_chosen():
