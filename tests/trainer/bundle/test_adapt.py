@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from agent.bundle import file
 from agent.bundle.file import Bundle
+from agent.bundle.manifest import RunsWhile
 from agent.errors import DataRefused
 from agent.label_alerts import COLUMNS
 from agent.replay.recorded import read_recorded
@@ -21,6 +22,7 @@ from tests.streams import life
 from trainer.bundle.adapt import adapt, as_text
 from trainer.cli import cli
 from trainer.data.history import History
+from trainer.data.runs import running_by
 from trainer.evaluation.labelled_table import is_refuted
 from trainer.evaluation.playback import play
 
@@ -49,7 +51,7 @@ def events(folder: Path, threshold: float) -> tuple[Bundle, list[History], list]
     """What the bundle's own judge raises on the recording at a threshold."""
     bundle = file.read(folder / "small-1.0.0.fwb")
     recorded = read_recorded([str(folder / "rows.csv")], bundle.manifest).devices
-    histories = [History(one.device, one.t_s, one.x, None, one.t_ns) for one in recorded]
+    histories = [running_by(bundle.manifest, History(one.device, one.t_s, one.x, None, one.t_ns)) for one in recorded]
     return bundle, histories, [device.events for device in play(bundle, bundle.model, histories, threshold)]
 
 
@@ -110,6 +112,23 @@ def test_a_good_one_is_a_detection_and_its_time_no_exposure_and_one_without_a_la
     false = adapted(folder, write_labels(folder, ["good", "bad", ""]), unlabelled_is_bad=True).heads["risk"]
     assert false.observed.false_alarms[1] > observed.false_alarms[1]
     assert false.verdicts == {"good": 1, "bad": 2}
+
+
+def test_rows_of_stops_are_no_exposure_and_no_false_alarm(folder, tmp_path):
+    """The sound machine stands for twenty rows, in which its values are wild, and starts for two."""
+    channel = msgspec.structs.replace(small_manifest().channels[0], name="running")
+    runs = RunsWhile(channel, 0.5, 2.0)
+    write_small_bundle(tmp_path / "small-1.0.0.fwb", msgspec.structs.replace(small_manifest(), runs=runs))
+    with (folder / "rows.csv").open(newline="") as rows, (tmp_path / "rows.csv").open("w", newline="") as out:
+        writer = csv.DictWriter(out, ("device", "t", *CHANNELS, "running"))
+        writer.writeheader()
+        for row in csv.DictReader(rows):
+            is_off = row["device"] == DEVICES[2] and 50 <= float(row["t"]) < 70
+            writer.writerow(row | ({"wear": 9.0, "running": 0} if is_off else {"running": 1}))
+    labels = ["bad"] * 3
+    without, with_stops = (adapted(one, write_labels(one, labels)).heads["risk"] for one in (folder, tmp_path))
+    assert without.observed.exposure_s - with_stops.observed.exposure_s == 22
+    assert with_stops.observed.false_alarms == without.observed.false_alarms
 
 
 def test_the_new_bundle_is_one_version_later_with_the_same_graphs_and_says_where_it_is_from(folder):
