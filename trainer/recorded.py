@@ -36,6 +36,8 @@ HORIZON_ROWS, HORIZON_SHARE = 480, 0.03
 """The longest horizon, and the most of a machine's recording that it is: so long after each cut no row is used."""
 LEARNING_ROWS, LEARNING_SHARE = 400, 0.1
 """A device's own normal is learnt over so many rows, by a clock a day or more; at most this share of a recording."""
+DAYS_MIN = round(1 / LEARNING_SHARE)
+"""So long must be recorded for a day of learning."""
 UNITS_S = (86_400, 3600, 60, 1)
 """Days, hours, minutes, seconds."""
 START_MARGIN = 1.5
@@ -73,6 +75,12 @@ class Recorded:
     def heads(self) -> tuple[str, ...]:
         """Risk is learnt where each part of the split can have a few that failed."""
         return ("risk", "anomaly") if self.n_failed >= FEW else ("anomaly",)
+
+    @property
+    def learning_s(self) -> float:
+        """Over which a device's own normal is learnt."""
+        wanted = LEARNING_ROWS if self.counts_cycles else max(LEARNING_ROWS, math.ceil(DAY_S / self.cadence_s))
+        return min(wanted, max(8, round(LEARNING_SHARE * min(self.n_rows)))) * self.cadence_s
 
     def span(self, span_s: float) -> str:
         """A time as the TOML has it."""
@@ -166,8 +174,6 @@ def toml_of(facts: Recorded, name: str) -> str:
         split = 'by = "time"       # few machines: each recording is cut at two dates\nfit = 5\ncalibrate = 3\nplay = 2'
     longest = max(4, min(HORIZON_ROWS, round(HORIZON_SHARE * rows))) * facts.cadence_s
     horizons = [facts.about(longest / part) for part in (4, 2, 1)]
-    wanted = LEARNING_ROWS if facts.counts_cycles else max(LEARNING_ROWS, math.ceil(DAY_S / facts.cadence_s))
-    learning = min(wanted, max(8, round(LEARNING_SHARE * rows))) * facts.cadence_s
     labels = "".join(f"{key} = {label_value(key, path)}\n" for key, path in facts.labels.items())
     labels += "".join(f"columns.{json.dumps(name)} = {{ event = true }}\n" for name in facts.events)
     return f"""# Made by `forewarn-train fit` of a recording: change it, and give it to `fit` instead of the folder.
@@ -192,7 +198,7 @@ cadence = {facts.span(facts.cadence_s)}    # half of the rows come sooner
 dt_max = {facts.span(facts.dt_max_s)}    # a longer silence is lost history
 
 [anomaly]
-learning = {facts.about(learning)}    # over which a device's own normal is learnt
+learning = {facts.about(facts.learning_s)}    # over which a device's own normal is learnt
 
 [risk]
 horizons = [{", ".join(horizons)}]
@@ -241,6 +247,9 @@ def in_words(facts: Recorded) -> str:
         lines.insert(2, f"counts of events among them: {', '.join(facts.events)}")
     if facts.still:
         lines.insert(2 + bool(facts.events), f"left out, since they hardly vary: {', '.join(facts.still)}")
+    if not facts.counts_cycles and facts.learning_s < DAY_S * (1 - LEARNING_SHARE):
+        learnt = facts.about(facts.learning_s).strip('"')
+        lines.append(f"learns each machine's own normal from {learnt}: for a day of it, record {DAYS_MIN} days")
     if facts.stops is not None:
         lines.append(stops_in_words(facts.stops, n_machines))
     if "failures" in facts.labels and "risk" not in facts.heads:

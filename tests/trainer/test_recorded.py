@@ -61,7 +61,8 @@ def test_a_recording_says_its_cadence_channels_and_machines(tmp_path: Path) -> N
         "4,800 rows of 8 machine(s), a row every 10s\n"
         "learns from 2 channel(s): flow, speed\n"
         "left out, since they hardly vary: still\n"
-        "labels: none, and none is needed: warnings come of what is unusual for a machine"
+        "labels: none, and none is needed: warnings come of what is unusual for a machine\n"
+        "learns each machine's own normal from 10m: for a day of it, record 10 days"
     )
 
 
@@ -103,6 +104,7 @@ def test_half_of_the_machines_vouch_for_a_budget_where_no_label_does(tmp_path: P
 def test_a_machine_is_learnt_for_a_day_where_the_recording_allows(tmp_path: Path, n_rows: int, learning: str) -> None:
     found = replace(read_recording(record(tmp_path / "r", machines=8)), n_rows=(n_rows,) * 8)
     assert f"learning = {learning} " in toml_of(found, "r")
+    assert ("for a day of it, record 10 days" in in_words(found)) == (learning != '"1d"')
     assert "learning = 400 " in toml_of(replace(found, counts_cycles=True, cadence_s=1.0, n_rows=(9000,) * 8), "r")
 
 
