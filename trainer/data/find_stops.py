@@ -53,16 +53,16 @@ def find_stops(candidates: Mapping[str, Float32], x: Float32, rows_of: Mapping[s
     x           float32 [n, F] of the channels that vary, F > 0
     rows_of     of each machine its rows, in the order of time
     """
+    kinds = {name: np.unique(values[~np.isnan(values)]) for name, values in candidates.items()}
+    bounds = {name: float(of.mean()) for name, of in kinds.items() if len(of) == 2}
+    if not bounds:
+        return None
     filled = np.where(np.isnan(x), np.nanmedian(x, axis=0), x)
-    found = [_stops_by(name, values, filled, rows_of) for name, values in candidates.items()]
+    found = [_stops_by(name, above, candidates[name], filled, rows_of) for name, above in bounds.items()]
     return max((one for one in found if one is not None), key=lambda one: one.n_rows, default=None)
 
 
-def _stops_by(name: str, values: Float32, x: Float32, rows_of: Mapping[str, Int64]) -> Found | None:
-    kinds = np.unique(values[~np.isnan(values)])
-    if len(kinds) != 2:
-        return None
-    above = float(kinds.mean())
+def _stops_by(name: str, above: float, values: Float32, x: Float32, rows_of: Mapping[str, Int64]) -> Found | None:
     off = {machine: stopped_from_start(above, 0.0, np.arange(len(at)), values[at]) for machine, at in rows_of.items()}
     n_off = sum(int(of.sum()) for of in off.values())
     struck = {machine: of for machine, of in off.items() if of.any() and not of.all()}
