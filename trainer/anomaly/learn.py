@@ -33,6 +33,8 @@ UNIT_QUANTILE = 0.99
 UNIT_MIN = 1e-3
 FAR_SHARE = 0.1
 """Of a device's later normal rows, that may be far from what was learnt before that is told."""
+UNUSUAL_FAR = 2.0
+"""So many times as far from the pool as the farthest 1 % of the fit devices' windows an own normal is told of."""
 LEADING_ROWS = 100
 """Rows at least, the highest ones, from which it is told how often each chart leads."""
 
@@ -201,10 +203,11 @@ def charts_of(history: History, model: AnomalyModel, pool: Pooled, config: Confi
 
 
 def notes_on_learning(config: Config, parts: Parts) -> list[str]:
-    """What to tell before the training: devices that the learning did not see as they are later, and devices so far
-    from those that are fitted on that no chart can follow them.
+    """What to tell before the training: devices that the learning did not see as they are later, devices so far from
+    those that are fitted on that no chart can follow them, and devices that were learnt from unusual rows.
     """
     pool, n = Pooled.of(parts.fit, config), config.learning_rows
+    unit, unusual = unit_of_distance(parts.fit, pool), list[str]()
     left: dict[str, float] = {}
     beyond: dict[str, Float64] = {}  # by channel
     for history in (*parts.fit, *parts.calibrate, *parts.play):
@@ -216,6 +219,8 @@ def notes_on_learning(config: Config, parts: Parts) -> list[str]:
             left[history.device] = share
         elif normal.any() and (shares := is_beyond[normal].mean(axis=0)).max() > FAR_SHARE:
             beyond[history.device] = shares
+        elif len(normal) >= n and distance(moments, pool.sensors)[n - 1] > UNUSUAL_FAR * unit:
+            unusual.append(history.device)
     notes = []
     if left:
         worst = max(left, key=lambda device: left[device])
@@ -232,6 +237,9 @@ def notes_on_learning(config: Config, parts: Parts) -> list[str]:
             f"of {worst!r}, channel {channel!r} is {VALUE_MAX:g} of their deviations away or more in {share:.0%} of "
         )
         notes.append(what + "the normal rows. Is it in other units? Else fit on such devices, too")
+    if unusual:
+        what = f"{named('device', unusual)} learnt from unusual rows, far from those of the fit devices: was there a "
+        notes.append(what + f"fault in the first {n:,} rows? It counts as normal then")
     return notes
 
 
