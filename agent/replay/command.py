@@ -55,7 +55,11 @@ _MAY_BE_REQUIRED = "\n".join(
     "pattern in quotes, or members of a .tar.xz. May be given several times. [default: data.rows of --config]",
 )
 @click.option("--config", type=_FILE, help="Read rows and labels as [data] of this training TOML says.")
-@click.option("--truth", type=_FILE, help="When they failed: a table with device,t_fail. [default: none failed]")
+@click.option(
+    "--truth",
+    type=_FILE,
+    help="When they failed, any number of times: a table with device,t_fail. [default: none failed]",
+)
 @click.option("--faults", type=_FILE, help="When they were not normal: a table with device,start,end.")
 @click.option("--maintenance", type=_FILE, help="When they were repaired: a table with device,t.")
 @click.option("--device", default="", metavar="COLUMN", help="Column of the device. [default: device]")
@@ -153,6 +157,7 @@ def replay(
 ) -> None:
     """\b
     forewarn replay --bundle pump-1.0.0.fwb --data play.csv --truth truth.csv --out replay
+    forewarn replay --bundle pump-1.0.0.fwb --config pump.toml --data "plant-2/*.txt" --out replay
     forewarn replay ... --require "detection>=0.9" --require "false_alarm_rate<=1" --junit replay.xml
 
     Play recorded devices to a bundle and measure how it would have warned: lead time, false alarms, missed failures,

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable
 from html import escape
 
+from agent.judge.chance import in_words
 from agent.replay.report import plot
 from agent.replay.report.faults import fault_section
 from agent.replay.report.page_style import page, table
@@ -121,6 +122,7 @@ def _comparison(replay: Replay, name: str, unit: Unit) -> str:
     for title, score in ((name, replay.early_warning), (age, replay.age_only.early_warning)):
         for kind, column in (("strict", score.strict), ("lenient", score.lenient)):
             rows.append(_row(escape(title), kind, column, score, unit))
+    by_chance = replay.early_warning.by_chance
     head = (
         "",
         "",
@@ -136,7 +138,8 @@ def _comparison(replay: Replay, name: str, unit: Unit) -> str:
         "<h2>Beside a calendar</h2><p>The second detector knows only how old a device is; it warns at the age that "
         "would have kept to the same budget on the devices that the bundle was made from. <i>Lenient</i> also counts "
         f"an alert that was raised too early, but still stood {unit.text(replay.early_warning.h_max_s)} before the "
-        "failure, as a warning from then on; it is a false alarm all the same.</p>" + table(head, rows, n_text=2)
+        f"failure, as a warning from then on; it is a false alarm all the same. {in_words(by_chance).capitalize()} of "
+        f"the {replay.early_warning.failures} failures.</p>" + table(head, rows, n_text=2)
     )
 
 

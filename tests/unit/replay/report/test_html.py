@@ -121,6 +121,14 @@ def test_text_and_json_say_what_the_threshold_would_have_warned_of(bundle, repla
     assert (limit["finest_budget"], limit["verdict"][: len(said)]) == ("1 per 660 cycles", said)
 
 
+def test_what_chance_would_give_is_told(bundle, replay, html):
+    score = replay.early_warning
+    assert 0 < score.by_chance < score.failures == 3
+    words = f"s many alarms at random times would warn of {score.by_chance:.2g}"
+    assert f"A{words} of the 3 failures." in html
+    assert f"a{words}" in summary(replay, unit_of(bundle.manifest))
+
+
 def test_time_in_false_alarm_is_told(bundle, replay, html):
     share = f"{replay.early_warning.false_alarm_share:.1%}"
     assert share not in ("0.0%", "nan%")
