@@ -3,10 +3,9 @@
 import numpy as np
 
 from agent.score.early_warning import Spell
-from bench.blind import Detector, Rules, blind_threshold, spells
+from bench.blind import Detector, Labelled, Rules, blind_threshold, bounds, spells
 from bench.plants import plant
 from bench.public_sets import recording, skab_halves
-from bench.unlabelled import auc, bounds
 from trainer.anomaly.charts import ChartSpec
 
 RULES = Rules(rows=50, hold=3, every_s=1.0, h_max_s=20.0, budget_per_s=1 / 100)
@@ -54,9 +53,14 @@ def test_files_that_overlap_are_in_one_half():
         assert len({"other/2", "other/3", "other/4"} & set(one)) in (0, 3)
 
 
-def test_intervals_and_area_by_hand():
+def test_intervals_by_hand():
     assert bounds(np.array([1, 0, 1, 1], bool), np.arange(4.0)).tolist() == [[0, 1], [2, 4]]
-    assert auc(np.array([0.0, 1, 1, 2]), np.array([False, True, False, True])) == 0.875
+
+
+def test_what_is_left_of_a_window_at_the_first_alert_in_it_is_what_was_warned_of():
+    machine = Labelled(np.empty((0, 1)), np.empty(0), np.array([(10.0, 20.0), (30.0, 40.0)]))
+    assert machine.warned([Spell(5.0, 12.0), Spell(14.0, 15.0), Spell(18.0)]) == 0.3
+    assert np.isnan(Labelled(machine.s, machine.t_s, np.empty((0, 2))).warned([Spell(5.0)]))
 
 
 def test_a_plant_is_the_same_for_a_seed_and_its_faults_are_labelled():

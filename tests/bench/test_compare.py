@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import compare
-from bench.compare import best_statistical, leads_of, main, ratios_of, recall_ratios
+from bench.compare import STATISTICAL, UNLABELLED_METHODS, best_of, leads_of, main, ratios_of, recall_ratios
 from tests.trainer.fleet import SMALL_TOML, engine, fleet, write_cmapss
 
 
@@ -18,6 +18,7 @@ ROWS = [
     *(row("lstm", seed, 40.0) for seed in (0, 1)),
     *(row("ewma", seed, lead_s) for seed, lead_s in ((0, 10.0), (1, 40.0))),
     *(row("limits", seed, 20.0) for seed in (0, 1)),
+    *(row("isolation_forest", seed, 32.0) for seed in (0, 1)),
     *(row("boosting", seed, 32.0) for seed in (0, 1)),
     *(row("age", seed, 39.0) for seed in (0, 1)),
     {"set": "pumps", "seed": 0, "method": "kmeans", "first_seen": "new", "left_out": "too few rows"},
@@ -25,15 +26,17 @@ ROWS = [
 ]
 
 
-def test_the_best_statistical_method_learns_nothing_from_failures() -> None:
-    assert best_statistical(leads_of(ROWS, "pumps", "new")) == "ewma"
-    assert best_statistical(leads_of(ROWS, "pumps", "unknown")) == ""
+def test_the_best_of_some_methods_has_the_longest_mean_lead_over_the_seeds() -> None:
+    leads = leads_of(ROWS, "pumps", "new")
+    assert (best_of(leads, STATISTICAL), best_of(leads, UNLABELLED_METHODS)) == ("ewma", "isolation_forest")
+    assert best_of(leads_of(ROWS, "pumps", "unknown"), STATISTICAL) == ""
 
 
 def test_a_ratio_is_of_one_seed() -> None:
     ratios = ratios_of(ROWS, ["pumps"])
     assert ratios["lead_over_best_statistical_pumps_new"] == {"median": 2.5, "min": 1.0, "max": 4.0}
     assert ratios["lead_over_boosting_pumps_new"]["median"] == 1.25
+    assert ratios["lead_over_best_unlabelled_pumps_new"]["median"] == 1.25
     assert ratios["lead_over_boosting_pumps_unknown"]["median"] is None
 
 
