@@ -19,6 +19,7 @@ from agent.config.settings import Model
 from agent.decode.topic import DEVICE, Pattern
 from agent.errors import ConfigurationRefused
 from agent.judge.threshold import TIME_IN_ALARM_MAX, default_budget
+from agent.near import nearest
 from agent.replay.pace import AT_ONCE
 from agent.replay.recorded import Layout, asked_by, asked_for
 from agent.replay.require import Requirement
@@ -158,9 +159,17 @@ def read_keys(path: Path) -> TableKeys:
     try:
         return TableKeys.model_validate(content)
     except ValidationError as error:
-        problems = [f"data.{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
+        problems = [_problem(one["loc"], one["type"], one["msg"]) for one in error.errors()]
         next_step = "`forewarn-train fit` reads the same table; docs/data.md has its keys."
         raise ConfigurationRefused(path, "\n  ".join(problems), next_step=next_step) from error
+
+
+def _problem(key: tuple[int | str, ...], kind: str, message: str) -> str:
+    name = ".".join(map(str, key))
+    if kind != "extra_forbidden":
+        return f"data.{name}: {message.removeprefix('Value error, ')}"
+    near = nearest(str(key[-1]), TableKeys.model_fields) if len(key) == 1 else ""
+    return f"data.{name}: unknown key" + (f"; did you mean {near}?" if near else "")
 
 
 def _layout(of: Labelled, manifest: Manifest) -> Layout:

@@ -84,21 +84,23 @@ def write(folder: Path, of: dict[str, list[tuple[str, float, float]]]) -> None:
     def text(head: str, lines: list[str]) -> str:
         return "\n".join([head, *lines, ""])
 
-    (folder / "process.csv").write_text(text("device,t,temp", [f"{d},{t:.10g},{v}" for d, t, v in of["temp"]]))
+    (folder / "process.csv").write_text(text("device,t,temp", [f"{d},{t:.13g},{v}" for d, t, v in of["temp"]]))
     (folder / "vibration.csv").write_text(
         text("machine;when;load", [f"{d};{1000 * t:.0f};{v}" for d, t, v in of["load"]])
     )
-    (folder / "oil.csv").write_text(text("device,t,wear", [f"{d},{t:.10g},{v}" for d, t, v in of["wear"]]))
+    (folder / "oil.csv").write_text(text("device,t,wear", [f"{d},{t:.13g},{v}" for d, t, v in of["wear"]]))
     (folder / "faults.csv").write_text(f"device,start,end\np2,{START_S + 3000},{START_S + 3600}\n")
     (folder / "train.toml").write_text(TOML)
 
 
-def live(bundle: file.Bundle, of: dict[str, list[tuple[str, float, float]]]) -> dict[str, tuple[list[int], bytes]]:
-    """The rows of the agent's core: three topics, of which two join the first."""
+def live(
+    bundle: file.Bundle, of: dict[str, list[tuple[str, float, float]]], oil: dict[str, object]
+) -> dict[str, tuple[list[int], bytes]]:
+    """The rows of the agent's core: three topics, of which two join the first; oil: how the last has its channel."""
     time = {"field": "t", "unit": "s"}
     rule = {"every": "1m", "max_age": "5m"}
     source = {"topic": "plant/{device}/temp", "time": time, "channels": {"temp": "temp"}, "align": rule}
-    wear = {"wear": {"field": "wear", "max_age": "2h"}}
+    wear = {"wear": {"field": "wear"} | oil}
     joined = [
         {"name": name, "topic": f"plant/{{device}}/{name}", "time": time, "joins": "temp", "channels": channels}
         for name, channels in (("load", {"load": "load"}), ("wear", wear))
@@ -130,7 +132,7 @@ def test_a_training_and_a_replay_have_the_rows_that_the_agent_makes_of_topics(tm
     monkeypatch.setattr(align, "AT_ONCE", 777)
     trained = read_table(table, CHANNELS, tmp_path)
     rows = {one.device: (one.t_ns.tolist(), one.x.tobytes()) for one in trained}
-    assert rows == live(bundle, of)
+    assert rows == live(bundle, of, {"max_age": "2h"})
     assert {one.device: one.faults.tolist() for one in trained if len(one.faults)} == {
         "p2": [[START_S + 3000, START_S + 3600]]
     }
@@ -142,6 +144,23 @@ def test_a_training_and_a_replay_have_the_rows_that_the_agent_makes_of_topics(tm
     assert {name: of.tolist() for name, of in replayed.faults.items() if len(of)} == {
         "p2": [[START_S + 3000, START_S + 3600]]
     }
+
+
+def test_events_of_a_joined_table_are_counted_into_the_next_row(tmp_path):
+    """A count beside the rows, such as alarms since the one before: nothing of it is held or lost."""
+    manifest = replace(anomaly_manifest(), time_unit="s", cadence=Cadence(every_s=60.0, dt_max_s=36_000.0, least_s=1.0))
+    channels = tuple(replace(one, event=one.name == "wear") for one in manifest.channels)
+    bundle = file.read(write_small_bundle(tmp_path / "events.fwb", replace(manifest, channels=channels)))
+    of = readings()
+    rng = np.random.default_rng(5)
+    times = np.sort(rng.choice(np.arange(60, 17_000), 200, replace=False))
+    of["wear"] = [(f"p{1 + index % 2}", float(START_S + t) + 0.5, index % 3) for index, t in enumerate(times.tolist())]
+    write(tmp_path, of)
+    trained = read_table(Table.model_validate(DATA | {"columns": {"wear": {"event": True}}}), CHANNELS, tmp_path)
+    rows = {one.device: (one.t_ns.tolist(), one.x.tobytes()) for one in trained}
+    assert rows == live(bundle, of, {})
+    counted = sum(float(one.x[:, 2].sum()) for one in trained)
+    assert counted == pytest.approx(sum(index % 3 for index in range(200)), abs=6), "but those after the last row"
 
 
 def test_machines_of_one_table_alone_are_told(tmp_path, capsys):
@@ -170,6 +189,7 @@ def test_a_wrong_cell_of_a_joined_table_is_refused_with_its_place(tmp_path):
         ({"align": {"every": "1h", "max_age": "5m"}}, "max_age is below every"),
         ({"channels": ["temp", "load"]}, "joined has channel 'wear', which is none of data.channels"),
         ({"joined": [JOINED[0], JOINED[0]]}, "channel 'load' is of two tables"),
+        ({"joined": [JOINED[0] | {"time_unit": "cycle"}]}, "cycles and times of a clock cannot be joined"),
         ({"joined": [{"rows": "all.csv", "channels": list(CHANNELS)}]}, "those of data.rows make the first table"),
     ],
 )

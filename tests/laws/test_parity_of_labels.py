@@ -146,7 +146,10 @@ def test_files_of_the_command_line_take_the_place_of_the_configurations(tmp_path
     ("text", "told"),
     [
         ("[data]\ndataset = 'cmapss'\n", r'data.dataset is not "table"\n  Of another data set .* play.csv'),
-        ("[data]\ndataset = 'table'\nrows = 'r.csv'\nchannels = ['x']\ntmie = 't'\n", r"data.tmie: Extra inputs"),
+        (
+            "[data]\ndataset = 'table'\nrows = 'r.csv'\nchannels = ['x']\ntmie = 't'\n",
+            r"data.tmie: unknown key; did you mean time\?",
+        ),
         ("[data\n", "is not TOML"),
     ],
 )

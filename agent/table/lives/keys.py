@@ -94,6 +94,9 @@ class TableKeys(LabelKeys):
             raise ValueError("joined has all channels: those of data.rows make the first table")
         if joined and not self.time:
             raise ValueError("joined tables need a time in data.rows")
+        units = {"cycle" if unit == "cycle" else "s" for unit in (table.time_unit for table in self.joined) if unit}
+        if units - {self.counts}:
+            raise ValueError("joined: cycles and times of a clock cannot be joined")
         return self
 
     @model_validator(mode="after")
