@@ -12,6 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from agent.score.early_warning import bootstrap95
 from bench.result import markdown
 
 FIGURES = Path(__file__).parent / "figures"
@@ -260,18 +263,27 @@ def unlabelled(content: Json) -> str:
     return markdown(("set", "seeds", "figures"), lines)
 
 
+HAD = ("limits", "ewma", "smoothing", "age")
+"""What a plant has without forewarn."""
+
+
 def plants(content: Json) -> str:
-    """Rows of `bench.plants`: mean lead by plant and method, over the seeds."""
+    """Rows of `bench.plants`: mean lead by plant and method, and the shipped bundle's less the best of what is had."""
     rows = content["rows"]
-    methods = [*dict.fromkeys(row["method"] for row in rows)]
+    methods, ours = [*dict.fromkeys(row["method"] for row in rows)], "bundle, labelled"
     lines = []
     for plant in dict.fromkeys(row["plant"] for row in rows):
-        leads = (
-            [row["mean_lead_rows"] for row in rows if (row["plant"], row["method"]) == (plant, method)]
+        leads = {
+            method: np.concatenate(
+                [row["leads_rows"] for row in rows if (row["plant"], row["method"]) == (plant, method)]
+            )
             for method in methods
-        )
-        lines.append((plant, *(f"{statistics.mean(values):.0f}" for values in leads)))
-    return markdown(("plant", *methods), lines)
+        }
+        best = max((leads[method] for method in methods if method in HAD), key=np.mean)
+        bounds, _ = bootstrap95(leads[ours] - best)
+        over = f"{(leads[ours] - best).mean():+.0f} ({bounds.low:+.0f} to {bounds.high:+.0f})"
+        lines.append((plant, *(f"{values.mean():.0f}" for values in leads.values()), over))
+    return markdown(("plant", *methods, "bundle less the best of the plant's"), lines)
 
 
 def packed(payload: str) -> str:
