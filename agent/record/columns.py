@@ -32,12 +32,12 @@ def counted_of(plan: Plan) -> dict[int, frozenset[str]]:
 def _by_place(plan: Plan) -> dict[int, list[tuple[str, SourceChannel]]]:
     """The channels of each owner's rows, with their names, in the order of its columns."""
     index_of = {source.name: index for index, source in enumerate(plan.sources)}
-    found: dict[int, dict[int, tuple[str, SourceChannel]]] = {}
+    by_source: dict[int, dict[int, tuple[str, SourceChannel]]] = {}
     for source, names in zip(plan.sources, plan.names, strict=True):
         places = source.columns or range(len(source.channels))
         named = zip(places, zip(names, source.channels, strict=True), strict=True)
-        found.setdefault(index_of[source.joins or source.name], {}).update(named)
-    return {index: [of[place] for place in sorted(of)] for index, of in found.items()}
+        by_source.setdefault(index_of[source.joins or source.name], {}).update(named)
+    return {index: [of[place] for place in sorted(of)] for index, of in by_source.items()}
 
 
 def _once_each(names: list[str]) -> tuple[str, ...]:

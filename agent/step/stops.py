@@ -54,15 +54,15 @@ def stopped_rows(
     with np.errstate(invalid="ignore"):
         says = np.where(value > np.float32(above), np.uint8(RUNS), np.uint8(STANDS))
     place = np.maximum.accumulate(np.where(has_value, np.arange(1, value.shape[1] + 1), 0), axis=1)
-    known = np.take_along_axis(np.concatenate((newest[:, None], says), axis=1), place, axis=1)
-    before = np.concatenate((newest[:, None], known[:, :-1]), axis=1)
-    starts = (known == RUNS) & (before != RUNS)
+    newest_known = np.take_along_axis(np.concatenate((newest[:, None], says), axis=1), place, axis=1)
+    before = np.concatenate((newest[:, None], newest_known[:, :-1]), axis=1)
+    starts = (newest_known == RUNS) & (before != RUNS)
     started = np.where(starts, t_ns, NEVER)
     started[:, 0] = np.where(starts[:, 0], started[:, 0], started_ns)
     started = np.maximum.accumulate(started, axis=1)
     since_ns = t_ns - started
-    is_starting = (known == RUNS) & (started != NEVER) & (since_ns >= 0) & (since_ns < round(after_s * 1e9))
-    return Stopped((known == STANDS) | is_starting, known[:, -1], started[:, -1])
+    is_starting = (newest_known == RUNS) & (started != NEVER) & (since_ns >= 0) & (since_ns < round(after_s * 1e9))
+    return Stopped((newest_known == STANDS) | is_starting, newest_known[:, -1], started[:, -1])
 
 
 def rows_that_run(manifest: Manifest, t_ns: Int64, x: Float32) -> Bool:

@@ -142,8 +142,8 @@ def _adapt_head(
 def _why_it_stays(table: ThresholdTable, chosen: Chosen, budget: Budget, unit: Unit) -> str:
     """Why what people said of its alerts moved no threshold."""
     place = next(place for place, row in enumerate(table.rows) if row.threshold == chosen.threshold)
-    row, watched = table.rows[place], unit.text(table.exposure_s)
-    came = f"{plural(row.false_alarms, 'false alarm')} came in {watched} there"
+    row, exposure = table.rows[place], unit.text(table.exposure_s)
+    came = f"{plural(row.false_alarms, 'false alarm')} came in {exposure} there"
     if not is_within(budget.rate_per_s, chosen.rate_per_s):
         what = f"no threshold of the table keeps to the budget, and this is the highest: {came}"
         return f"{what}. Were those planned stops? Train with [runs], which leaves them out"

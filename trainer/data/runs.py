@@ -41,9 +41,9 @@ def without_stops(histories: Sequence[History], channels: Sequence[ChannelInfo],
     """
     place = read_channels([one.name for one in channels], runs).index(runs.channel)
     counts = np.array([one.event for one in channels])
-    found = [running(history, counts, place, runs.above, runs.after) for history in histories]
-    kept = [one for one in found if len(one.t_s) >= ROWS_MIN]
-    n_rows, n_out = sum(len(one.t_s) for one in histories), sum(len(one.stopped) for one in found)
+    running_rows = [running(history, counts, place, runs.above, runs.after) for history in histories]
+    kept = [one for one in running_rows if len(one.t_s) >= ROWS_MIN]
+    n_rows, n_out = sum(len(one.t_s) for one in histories), sum(len(one.stopped) for one in running_rows)
     when = f"{runs.channel} is above {runs.above:g}"
     if not kept:
         values = np.concatenate([one.x[:, place] for one in histories])
@@ -52,8 +52,10 @@ def without_stops(histories: Sequence[History], channels: Sequence[ChannelInfo],
         raise DataRefused("runs", what, next_step="Change runs.above, or take [runs] out.")
     what = f"{plural(n_out, 'row')} of stops and starts are left out ({n_out / n_rows:.1%})"
     click.echo(f"{what}: a machine runs while {when}", err=True)
-    if len(kept) < len(found):
-        click.echo(f"{plural(len(found) - len(kept), 'device')} with fewer than {ROWS_MIN} others, too", err=True)
+    if len(kept) < len(running_rows):
+        click.echo(
+            f"{plural(len(running_rows) - len(kept), 'device')} with fewer than {ROWS_MIN} others, too", err=True
+        )
     return kept
 
 

@@ -185,11 +185,11 @@ def alerts_at(
             spells[slot].append(Spell(int(t_ns[row, slot % n_devices]) / 1e9))
         for slot in batch[verdict.cleared].tolist():
             spells[slot][-1] = Spell(spells[slot][-1].raised_s, int(t_ns[row, slot % n_devices]) / 1e9)
-    watched = [(history.watched_s, history.stops) for history in histories]
+    clocks = [(history.watched_s, history.stops) for history in histories]
     return [
         tuple(
             observed_device(history.device, t_s, rules.every_s, history.t_fail, spells[slot], stops)
-            for history, (t_s, stops), slot in zip(histories, watched, fleet, strict=True)
+            for history, (t_s, stops), slot in zip(histories, clocks, fleet, strict=True)
         )
         for fleet in slots.tolist()
     ]

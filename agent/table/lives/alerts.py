@@ -69,10 +69,10 @@ def alert_faults(recording: Recording, of: Alerts) -> dict[str, Intervals]:
     of_alerts = replace(log, lines=tuple(line for line, _ in alerts.values()))
     for doubt in (*log.doubts, *doubts_of_outside(of_alerts, outside, ends)):
         recording.tell(doubt)
-    return {life: joined(of_life) for life, of_life in faults.items()}
+    return {life: merged(of_life) for life, of_life in faults.items()}
 
 
-def joined(intervals: Sequence[tuple[int, int]]) -> Intervals:
+def merged(intervals: Sequence[tuple[int, int]]) -> Intervals:
     """The same time in intervals that rise and lie apart: two heads may have told of one fault."""
     apart: Intervals = []
     for start, end in sorted(intervals):

@@ -127,12 +127,12 @@ class TableKeys(LabelKeys):
         elsewhere = self.counted.union(*(table.channels for table in self.joined))
         return tuple(name for name in channels if name not in elsewhere)
 
-    def known(self, channels: Sequence[str]) -> dict[str, RecordedChannel]:
+    def recorded_channels(self, channels: Sequence[str]) -> dict[str, RecordedChannel]:
         """As `data.columns` has them. Raises DataRefused for one there that is no channel."""
         if unknown := sorted(set(self.columns) - set(channels)):
-            what, known = f"no channel {unknown[0]!r}", ", ".join(channels)
+            what, names = f"no channel {unknown[0]!r}", ", ".join(channels)
             raise DataRefused(
-                "data.columns", what, next_step=f"Those of data.channels, regimes.by and types.by: {known}."
+                "data.columns", what, next_step=f"Those of data.channels, regimes.by and types.by: {names}."
             )
         return {name: self.channel(name) for name in channels}
 
@@ -146,8 +146,8 @@ class TableKeys(LabelKeys):
 
     def form(self, channels: Sequence[str]) -> TableForm:
         """How the files are read: the recorded ones of the channels, and the label after them."""
-        known = self.known(channels)
-        of_channels = [_source_channel(known[name]) for name in self.recorded(channels)]
+        of_names = self.recorded_channels(channels)
+        of_channels = [_source_channel(of_names[name]) for name in self.recorded(channels)]
         label = [SourceChannel(self.label.column)] if self.label else []
         return TableForm(
             device=self.device if isinstance(self.device, str) else FileName(self.device.file),

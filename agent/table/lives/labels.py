@@ -9,7 +9,7 @@ import numpy as np
 
 from agent.table.faults import Span, faults_in
 from agent.table.lives import logs
-from agent.table.lives.alerts import alert_faults, joined
+from agent.table.lives.alerts import alert_faults, merged
 from agent.table.lives.recording import Asked, Recording, usual_step_ns
 from agent.table.log import Line, Log, doubts_of_outside, doubts_of_silent
 from agent.table.recording import INTERVENTIONS
@@ -55,7 +55,7 @@ def read_labels(recording: Recording, label: Float32 | None) -> Labels:
             else:
                 labels.failures[name].append(start)
     for name, intervals in (alert_faults(recording, of.alerts) if of.alerts else {}).items():
-        labels.faults[name] = joined([*labels.faults[name], *intervals])
+        labels.faults[name] = merged([*labels.faults[name], *intervals])
     return labels
 
 

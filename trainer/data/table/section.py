@@ -22,15 +22,15 @@ class Table(TableKeys):
 
     @property
     def subject(self) -> Subject:
-        known = ["each run to its failure"] if self.run_to_failure else []
-        known += [f"failures from {self.failures.file}"] if self.failures else []
-        known += [f"faults from {self.faults.file}"] if self.faults else []
-        known += [f"alerts labelled good in {self.alerts.file}"] if self.alerts else []
-        known += [f"{self.label.means}s in column {self.label.column}"] if self.label else []
+        labels = ["each run to its failure"] if self.run_to_failure else []
+        labels += [f"failures from {self.failures.file}"] if self.failures else []
+        labels += [f"faults from {self.faults.file}"] if self.faults else []
+        labels += [f"alerts labelled good in {self.alerts.file}"] if self.alerts else []
+        labels += [f"{self.label.means}s in column {self.label.column}"] if self.label else []
         return Subject(
             failure="failures like those recorded,",
             row="at a time",
-            source=f"Recordings from {', '.join(self.rows)}, {' and '.join(known) or 'without labels'}",
+            source=f"Recordings from {', '.join(self.rows)}, {' and '.join(labels) or 'without labels'}",
             device="device",
             every="a cadence",
             first="first row",
@@ -54,7 +54,7 @@ class Table(TableKeys):
                 column="" if of.column == name else of.column,
                 event=of.event,
             )
-            for name, of in self.known(channels).items()
+            for name, of in self.recorded_channels(channels).items()
         )
 
     def read_tests(self, channels: tuple[str, ...], folder: Path | None) -> dict[str, list[History]]:

@@ -29,10 +29,12 @@ def write_table(
         rows,
         ("device", "t", *read_channels(channels, runs)),
         (
-            (one.device, f"{t:.17g}", *("" if v != v else str(v) for v in row))
-            for one in histories
+            (history.device, f"{t:.17g}", *("" if v != v else str(v) for v in row))
+            for history in histories
             for t, row in (
-                zip(one.t_s.tolist(), one.x, strict=True) if runs is None else with_stops(one, channels, runs)
+                zip(history.t_s.tolist(), history.x, strict=True)
+                if runs is None
+                else with_stops(history, channels, runs)
             )
         ),
     )
