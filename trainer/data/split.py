@@ -103,15 +103,23 @@ def _by_time(histories: Sequence[History], shares: Split, embargo_s: float) -> P
 
 def check_failures(parts: Parts, histories: Sequence[History], shares: Split) -> None:
     """Raise DataRefused for a part in which nothing failed."""
-    n_failed = sum(history.failed for history in histories)
+    n_machines, n_failed = _count(histories), _count([history for history in histories if history.failed])
     for name, part in zip(PARTS, (parts.fit, parts.calibrate, parts.play), strict=True):
         if not any(history.failed for history in part):
-            what = f"no device of the {len(part)} in part {name!r} failed; of all {len(histories)}, {n_failed} did"
-            enough = math.ceil(len(histories) / max(n_failed, 1)) + 1
-            next_step = f"Each part needs a recorded failure: raise split.{name} to {enough}, or record more failures."
-            if shares.by == "time":
-                next_step = f"Each part needs a recorded failure: raise split.{name}, or record more failures."
-            raise DataRefused("split", what, next_step=next_step)
+            what = f"no device of the {_count(part)} in part {name!r} failed; of all {n_machines}, {n_failed} did"
+            remedy = f"raise split.{name}, or record more failures"
+            if shares.by == "machine":
+                remedy = (
+                    f"raise split.{name} to {math.ceil(n_machines / max(n_failed, 1)) + 1}, or record more failures"
+                )
+                if n_failed < len(PARTS):
+                    remedy = 'record more failures, or do without: heads = ["anomaly"]'
+            raise DataRefused("split", what, next_step=f"Each part needs a recorded failure: {remedy}.")
+
+
+def _count(histories: Sequence[History]) -> int:
+    """Of machines, which are what is dealt out: one may have several lives."""
+    return len({history.owner for history in histories})
 
 
 def spread(shuffled: Sequence[str], failed: dict[str, bool]) -> list[str]:

@@ -29,6 +29,14 @@ def test_another_seed_deals_other_devices() -> None:
     assert {one.device for one in first.play} != {one.device for one in other.play}
 
 
+def test_a_refusal_counts_machines_and_not_their_lives() -> None:
+    """Six machines of two lives, of which two failed: no part can be made large enough."""
+    lives = [replace(one, machine=one.device, device=f"{one.device}~{n}") for one in mixed(6, failed=2) for n in (1, 2)]
+    with pytest.raises(DataRefused, match=r"failed; of all 6, 2 did\n .*: record more failures, or .*heads = ") as no:
+        split(lives, Split(fit=2, calibrate=2, play=2))
+    assert "of the 2 in part" in str(no.value)
+
+
 def test_a_part_without_a_failure_is_refused_with_the_number_that_would_do() -> None:
     fleet_of_40 = mixed(40, failed=4)
     with pytest.raises(DataRefused, match="no device of the 2 in part 'calibrate' failed; of all 40, 4 did") as no:
