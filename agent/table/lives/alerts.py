@@ -42,6 +42,10 @@ def alert_faults(recording: Recording, of: Alerts) -> dict[str, Intervals]:
             sources.add(source)
             verdict = label if label in ("good", "bad") else alerts.get(alert, (line, ""))[1]
             alerts[alert] = line, verdict
+    if log.lines and not sources:
+        others = some(sorted({line.texts[2] for line in log.lines}))
+        next_step = f"alerts.source names that of the rows; the file has alerts of {others}."
+        raise DataRefused(file.path, f"has no alert of source {of.source!r}", next_step=next_step)
     if len(sources) > 1:
         what = f"has alerts of {len(sources)} sources: {some(sorted(sources))}"
         next_step = f'Name that of the rows: alerts = {{ file = "{of.file}", source = "{min(sources)}" }}.'

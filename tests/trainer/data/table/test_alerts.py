@@ -99,6 +99,8 @@ def test_of_several_sources_one_is_named(tmp_path):
         rows_of(tmp_path, table())
     of_press = table(alerts={"file": "state/labels.csv", "source": "press"})
     assert rows_of(tmp_path, of_press) == {"m1": [[300, 350]]}
+    with pytest.raises(DataRefused, match=r"has no alert of source 'pres'\n  .*alerts of mill, press"):
+        rows_of(tmp_path, table(alerts={"file": "state/labels.csv", "source": "pres"}))
 
 
 def test_another_table_is_refused_with_its_place(tmp_path):
