@@ -166,10 +166,12 @@ def train_both_and_write(config: Config, parts: Parts, data_sha256: str, out: Pa
     budget = vouched_for(parse_budget(default_budget(charts.manifest.time_unit), fleet_size=0), *tables)
     risk_s, charts_s = (mean_lead_at(table, budget) for table in tables)
     kept = "risk" if risk_s >= charts_s and risk_s > 0 else "anomaly"
-    leads = " and ".join(unit_of(charts.manifest).text(lead_s) for lead_s in (risk_s, charts_s))
-    allowed = finest_budget(budget.rate_per_s, budget.time_unit)
-    what = f'of the heads risk and anomaly keeps {kept}: mean lead on the calibration failures at "{allowed}" {leads}'
-    tqdm.write(f"{config.name}: {what}", file=sys.stderr)
+    of_risk_lead, of_charts_lead = map(unit_of(charts.manifest).text, (risk_s, charts_s))
+    what = f'mean lead on the calibration failures at "{finest_budget(budget.rate_per_s, budget.time_unit)}" is '
+    what += (
+        f"{of_risk_lead} of risk, {of_charts_lead} of anomaly ({tables[0].failures} judged; `heads` decides otherwise)"
+    )
+    tqdm.write(f"{config.name}: of the heads risk and anomaly keeps {kept}: {what}", file=sys.stderr)
     if kept == "risk":
         return write_risk(of_risk, parts, trained, out)
     (out / CHECKPOINT).unlink()

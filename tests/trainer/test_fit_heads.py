@@ -39,10 +39,9 @@ def test_the_charts_are_kept_where_too_few_failures_taught_the_risk(
     parts = Parts(*(tuple(map(jump, numbers)) for numbers in ((0, 1, 2), (3, 4, 5), (6, 7))))
     bundle = read(train_both_and_write(config_of(), parts, "0" * 64, tmp_path))
     assert (bundle.manifest.risk, [*bundle.manifest.judging]) == (None, ["anomaly"])
-    assert (
-        "of the heads risk and anomaly keeps anomaly: mean lead on the calibration failures at"
-        in capsys.readouterr().err
-    )
+    said = capsys.readouterr().err
+    assert "of the heads risk and anomaly keeps anomaly: mean lead on the calibration failures at" in said
+    assert " of anomaly (3 judged; `heads` decides otherwise)" in said
     assert not (tmp_path / "checkpoint.pt").exists()
 
 

@@ -15,11 +15,12 @@ from agent.words import Bool
 from trainer.anomaly.bank import LIMITS, SMOOTHING, lasting
 from trainer.anomaly.charts import ChartSpec, residual_of
 from trainer.anomaly.forecaster import forecasts_of
-from trainer.anomaly.labelled import SetChoice
+from trainer.anomaly.labelled import MACHINES_MIN, SetChoice
 from trainer.anomaly.model import Forecaster
 from trainer.anomaly.own_normal import Pooled, history_lost
 from trainer.config import Config
 from trainer.data.history import History, normal_rows
+from trainer.data.plural import plural
 
 SKILL_MIN = 0.02
 """Share of the normal rows' squared deviations that a forecast, or smoothing, must take away to be kept."""
@@ -102,4 +103,7 @@ def choice_as_text(choice: SetChoice) -> str:
     if not choice.n_machines:
         return "no fault of a labelled machine can be judged, so nothing chooses among them"
     figures = ", ".join(f"{name} {warned:.2f}" for name, warned in choice.warned.items())
+    if choice.n_machines < MACHINES_MIN:
+        few = f"{plural(choice.n_machines, 'labelled machine')}, and {MACHINES_MIN} are the fewest that choose"
+        return f"not by labels, since there are {few}; share of their faults warned of: {figures}"
     return f"{choice.name}, by the share of the faults of {choice.n_machines} labelled machines warned of: {figures}"

@@ -50,7 +50,9 @@ def with_learning(config: Config, histories: Sequence[History]) -> Config:
     learnt = config.requirements.text(learning_s)
     what = f"{config.name}: no anomaly.learning is given, so a device's own normal is learnt from {learnt}"
     if rows < day_rows:
-        what += ", since recordings are too short for a day: where day and night differ, record longer"
+        what += (
+            ", since most lives in the recordings are too short for a day: where day and night differ, record longer"
+        )
     tqdm.write(what, file=sys.stderr)
     return config.model_copy(update={"anomaly": config.anomaly.model_copy(update={"learning": learning_s})})
 

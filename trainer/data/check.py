@@ -27,6 +27,7 @@ ROWS_MAX = 1_000_000
 
 RESAMPLE = "`forewarn-train resample` to make one row of each window: mean, or RMS, peak and kurtosis of vibration"
 CLOSER = "or record closer to the failures"
+NO_VALUES = "Leave them out of it; or, if they are of a joined table, name the devices there as in the first one."
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def check_channels(histories: Sequence[History], names: Sequence[str]) -> None:
     has_values = np.any([~np.isnan(history.x).all(axis=0) for history in histories], axis=0)  # [F]
     if empty := [name for name, has_value in zip(names, has_values, strict=True) if not has_value]:
         what = f"no device has a value of channel(s) {', '.join(map(repr, empty))}"
-        raise DataRefused("data.channels", what, next_step="Leave them out of it.")
+        raise DataRefused("data.channels", what, next_step=NO_VALUES)
 
 
 def check_times(histories: Sequence[History], requirements: Requirements) -> None:

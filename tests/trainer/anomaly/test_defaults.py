@@ -60,7 +60,8 @@ def test_and_shorter_recordings_for_a_third_of_each_part(
     decided = with_learning(open_plant(split=split), lives(days))
     assert decided.learning_rows == rows
     assert (
-        "since recordings are too short for a day: where day and night differ, record longer" in capsys.readouterr().err
+        "since most lives in the recordings are too short for a day: where day and night differ, record longer"
+        in capsys.readouterr().err
     )
 
 
