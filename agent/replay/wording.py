@@ -126,6 +126,8 @@ def summary(replay: Replay, unit: Unit) -> str:
     parts = [_of_head(one, unit) for one in views.values()]
     if len(views) > 1:
         parts = [f"{head}\n{text}" for head, text in zip(views, parts, strict=True)]
+    if cut_off := cut_off_text(replay.early_warning):
+        parts.append(cut_off)
     if n_stopped := replay.rows_by_quality["stopped"]:
         what = f"{n_stopped:,} of {replay.rows:,} rows are of machines that stand or have just started"
         parts.append(f"{what}: they are left out, and their time is no exposure")
@@ -141,6 +143,15 @@ def _of_head(replay: Replay, unit: Unit) -> str:
     elif replay.fault_intervals is None:
         parts.insert(0, without_failures_text(replay.early_warning, unit))
     return "\n".join(parts)
+
+
+def cut_off_text(score: EarlyWarning) -> str:
+    """Which failures are not judged, "" where all are: a wrong date looks like a recording that ends too early."""
+    cut_off = [one.device for one in score.devices if one.outcome == "cut_off"]
+    if not cut_off:
+        return ""
+    names = ", ".join(cut_off[:5]) + (", ..." if len(cut_off) > 5 else "")
+    return f"{len(cut_off)} device(s) were cut off before their failure came near and count for exposure only: {names}"
 
 
 def without_failures_text(score: EarlyWarning, unit: Unit) -> str:

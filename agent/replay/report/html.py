@@ -12,7 +12,15 @@ from agent.replay.report import plot
 from agent.replay.report.faults import fault_section
 from agent.replay.report.page_style import page, table
 from agent.replay.result import Replay, Timeline, by_head, judged_values
-from agent.replay.wording import detection, first_seen_text, judged_text, natural, outcome_text, why_missed
+from agent.replay.wording import (
+    cut_off_text,
+    detection,
+    first_seen_text,
+    judged_text,
+    natural,
+    outcome_text,
+    why_missed,
+)
 from agent.score.early_warning import Column, DeviceResult, EarlyWarning, Interval
 from agent.score.time_unit import Unit
 
@@ -108,11 +116,8 @@ def _limits(replay: Replay, unit: Unit) -> str:
             f"{score.false_alarms} in {unit.text(score.exposure_s)}, up to {_number(unit.rate(rate))} per "
             f"{unit.exposure} cannot be ruled out."
         )
-    cut_off = [one.device for one in score.devices if one.outcome == "cut_off"]
-    if cut_off:
-        notes.append(
-            f"{len(cut_off)} device(s) were cut off before their failure came near; they count for exposure only."
-        )
+    if cut_off := cut_off_text(score):
+        notes.append(f"{escape(cut_off, quote=False)}.")
     return f'<div class="note">{"<br>".join(notes)}</div>' if notes else ""
 
 

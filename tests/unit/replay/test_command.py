@@ -52,6 +52,14 @@ def test_where_nothing_failed_the_alerts_are_counted_and_no_lead_is_shown(files)
     assert "nan" not in result.stdout
 
 
+def test_a_failure_that_the_recording_does_not_reach_is_told(files, tmp_path):
+    """It is in no figure of the table, and a wrong date looks the same."""
+    write_truth(tmp_path / "truth.csv", {"sound": 300.0, "worn": 90.0})
+    result = run(files)
+    assert "1 device(s) were cut off before their failure came near and count for exposure only: sound" in result.stdout
+    assert "were cut off before their failure came near" in (files["--out"] / "report.html").read_text()
+
+
 def test_devices_heard_from_their_first_row_as_new_do_not_warm_up_and_all_outputs_say_so(files, tmp_path):
     def told(*more: str) -> tuple[dict, str, str, str]:
         result = run(files, "--junit", str(tmp_path / "junit.xml"), *more)
