@@ -32,6 +32,7 @@ from trainer.config import Config
 from trainer.data.check import check_parts
 from trainer.data.dataset import histories_of, parts_of
 from trainer.data.history import History, digest_of
+from trainer.data.plural import plural
 from trainer.data.split import Parts
 from trainer.data.stages import size, stage
 from trainer.data.table import write_table
@@ -166,12 +167,12 @@ def train_both_and_write(config: Config, parts: Parts, data_sha256: str, out: Pa
     budget = vouched_for(parse_budget(default_budget(charts.manifest.time_unit), fleet_size=0), *tables)
     risk_s, charts_s = (mean_lead_at(table, budget) for table in tables)
     kept = "risk" if risk_s >= charts_s and risk_s > 0 else "anomaly"
-    of_risk_lead, of_charts_lead = map(unit_of(charts.manifest).text, (risk_s, charts_s))
-    what = f'mean lead on the calibration failures at "{finest_budget(budget.rate_per_s, budget.time_unit)}" is '
-    what += (
-        f"{of_risk_lead} of risk, {of_charts_lead} of anomaly ({tables[0].failures} judged; `heads` decides otherwise)"
-    )
-    tqdm.write(f"{config.name}: of the heads risk and anomaly keeps {kept}: {what}", file=sys.stderr)
+    unit = unit_of(charts.manifest)
+    allowed = finest_budget(budget.rate_per_s, budget.time_unit)
+    leads = f"risk {unit.text(risk_s)}, anomaly {unit.text(charts_s)}"
+    judged = plural(tables[0].failures or 0, "calibration failure")
+    what = f'keeps the head {kept}; mean lead on the {judged} at "{allowed}": {leads}; `heads` decides otherwise'
+    tqdm.write(f"{config.name}: {what}", file=sys.stderr)
     if kept == "risk":
         return write_risk(of_risk, parts, trained, out)
     (out / CHECKPOINT).unlink()
