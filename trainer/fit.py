@@ -88,7 +88,15 @@ def prepare(config: Config, data: Path | None) -> tuple[Config, Parts, str]:
     is_open, histories = not config.heads, histories_of(config, data)
     stage(f"{size(histories)}: checks them")
     config = with_defaults(config, histories)
-    parts, data_sha256 = parts_of(config, histories), digest_of(histories)
+    try:
+        parts, data_sha256 = parts_of(config, histories), digest_of(histories)
+    except DataRefused as error:
+        if not is_open or not has_risk(config):
+            raise
+        config = with_defaults(config.model_copy(update={"heads": ("anomaly",)}), histories)
+        parts, data_sha256 = parts_of(config, histories), digest_of(histories)
+        why = f"{error.what}. {error.next_step}"
+        tqdm.write(f"{config.name}: trains the head anomaly alone; for risk, {why}", file=sys.stderr)
     try:
         check_parts(parts, config.requirements)
     except DataRefused as error:

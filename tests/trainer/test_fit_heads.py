@@ -67,6 +67,31 @@ def test_lives_too_short_to_learn_a_normal_have_the_risk_alone(
     assert [*bundle.manifest.judging] == ["risk"]
 
 
+@pytest.mark.slow
+def test_too_few_failures_for_each_part_have_the_anomaly_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [
+        f"m{number},{60 * row},{x:.4f}"
+        for number in range(8)
+        for row, x in enumerate(np.random.default_rng(number).normal(size=900))
+    ]
+    (tmp_path / "rows.csv").write_text("device,t,x\n" + "\n".join(lines) + "\n")
+    (tmp_path / "failures.csv").write_text(f"device,t_fail\nm1,{60 * 899}\n")
+    data = {"dataset": "table", "rows": "rows.csv", "failures": "failures.csv", "channels": ["x"]}
+    config = Config.model_validate(
+        {
+            "name": "few",
+            "version": "0.1.0",
+            "data": data,
+            "split": {"fit": 3, "calibrate": 3, "play": 2},
+            "model": {"cadence": 60, "dt_max": 600},
+        }
+    )
+    assert prepare(config, tmp_path)[0].heads == ("anomaly",)
+    assert "few: trains the head anomaly alone; for risk, no device of the " in capsys.readouterr().err
+
+
 def test_named_heads_stay_and_both_are_tried_only_where_something_failed() -> None:
     assert with_heads(small_config(heads=("anomaly",)), fleet()).heads == ("anomaly",)
     assert with_heads(small_config(heads=()), fleet()).heads == ("risk", "anomaly")

@@ -43,7 +43,7 @@ def read_labels(recording: Recording, label: Float32 | None) -> Labels:
     if of.faults:
         labels.faults.update(faults_of(recording, of.faults))
     if of.maintenance:
-        labels.resets.update(resets_in(recording, of.maintenance))
+        labels.resets.update(resets_in(recording, with_kind(of.maintenance)))
     for path in interventions_of(recording.asked) if of.maintenance is None else ():
         maintenance = logs.Maintenance(file=str(path), device="device", kind="kind")
         for name, times in resets_in(recording, maintenance).items():
@@ -55,8 +55,16 @@ def read_labels(recording: Recording, label: Float32 | None) -> Labels:
             else:
                 labels.failures[name].append(start)
     for name, intervals in (alert_faults(recording, of.alerts) if of.alerts else {}).items():
-        labels.faults[name] = merged([*labels.faults[name], *intervals])
+        resets = labels.resets.get(name, ())
+        mended = [(start, min([end, *(t for t in resets if t > start)])) for start, end in intervals]
+        labels.faults[name] = merged([*labels.faults[name], *mended])
     return labels
+
+
+def with_kind(of: logs.Maintenance) -> logs.Maintenance:
+    """An inspection is no repair in what `forewarn record` keeps, whoever names its file."""
+    is_own = not of.kind and Path(of.file).name == INTERVENTIONS
+    return of.model_copy(update={"kind": "kind"}) if is_own else of
 
 
 def downtime_ns(of: logs.LabelKeys, *, counts_cycles: bool) -> int:

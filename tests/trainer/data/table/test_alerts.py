@@ -92,6 +92,14 @@ def test_alerts_lie_in_the_life_of_their_time_and_beside_other_faults(tmp_path):
     assert rows_of(tmp_path, table(faults="faults.csv")) == {"m1": [[300, 360]], "m2~2": [[300, 400]]}
 
 
+def test_a_repair_ends_the_fault_of_an_alert_that_stood_on(tmp_path):
+    write_rows(tmp_path)
+    export(tmp_path / "state")
+    (tmp_path / "repairs.csv").write_text(f"device,t\nm1,{START_S + STEP_S * 320}\n")
+    found = rows_of(tmp_path, table(maintenance="repairs.csv"))
+    assert found == {"m1": [[300, 320]], "m2": [[300, 400]]}, "the repaired machine is sound"
+
+
 def test_of_several_sources_one_is_named(tmp_path):
     write_rows(tmp_path)
     export(tmp_path / "state", ALERTS | {"d": ("m2", "mill", 300, None)})

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from agent.errors import DataRefused
+from agent.table.lives.logs import Maintenance
 from trainer.data.history import History
 from trainer.data.table import Table, read_table, write_table
 
@@ -115,6 +116,8 @@ def test_what_the_agent_was_told_is_maintenance_as_it_is(tmp_path):
             ("p1~2", "p1", 120, 159),
             ("p2", "p2", 100, 159),
         ]
+        by_name = of.model_copy(update={"maintenance": Maintenance(file="rec/interventions.csv", device="device")})
+        assert told(read_table(by_name, of.channels, tmp_path)) == told(found), "its kinds count there, too"
 
 
 def test_fault_intervals_label_rows(tmp_path):
