@@ -3,6 +3,7 @@
 import importlib.metadata
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 
@@ -184,6 +185,7 @@ def train_both_and_write(config: Config, parts: Parts, data_sha256: str, out: Pa
     if kept == "risk":
         return write_risk(of_risk, parts, trained, out)
     (out / CHECKPOINT).unlink()
+    head = replace(head, choice=replace(head.choice, why=f"{head.choice.why}; {what}"))
     return write_anomaly(of_anomaly, parts, charts, head, out)
 
 

@@ -40,6 +40,7 @@ def test_the_charts_are_kept_where_too_few_failures_taught_the_risk(
     bundle = read(train_both_and_write(config_of(), parts, "0" * 64, tmp_path))
     assert (bundle.manifest.risk, [*bundle.manifest.judging]) == (None, ["anomaly"])
     assert "keeps the head anomaly; mean lead on the 3 calibration failures at" in capsys.readouterr().err
+    assert "; keeps the head anomaly; mean lead on the 3 calibration failures at" in bundle.card
     assert not (tmp_path / "checkpoint.pt").exists()
 
 

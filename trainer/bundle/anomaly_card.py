@@ -20,7 +20,7 @@ def anomaly_card(manifest: Manifest, config: Config, head: Learnt) -> str:
     of = manifest.created_from
     sections = (
         f"# {manifest.name} {manifest.version}",
-        f"Early warning without labels: rows of {manifest.n_channels} channels unlike the device's own normal.",
+        f"Early warning by rows of {manifest.n_channels} channels unlike the device's own normal.",
         f"## Data\n{config.data.subject.source}, {dealt_out(manifest, config, 'scales and thresholds')}.",
         anomaly_section(manifest, head),
         channels_section(manifest),
