@@ -15,10 +15,10 @@ C-MAPSS  half of the engines teach, a fifth calibrates, both with the first 40 %
 Azure    machines 1-10, days 8-45, give pool and threshold; everything after that, and the other ten, is measured
 """
 
-import dataclasses
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +31,7 @@ from bench.blind import Detector, Labelled, Rules, blind_threshold, bounds, spel
 from bench.folds import parser_of
 from bench.public_sets import AZURE_ERRORS, SKAB_FREE, Recording, asd, azure, cmapss, recording, skab, skab_halves
 from bench.result import markdown, ratio, write
-from trainer.anomaly.bank import LIMITS, SMOOTHING, default_bank, lasting
+from trainer.anomaly.bank import EWMA, LIMITS, SMOOTHING, default_bank, lasting
 from trainer.anomaly.charts import ChartSpec
 from trainer.config import Anomaly
 from trainer.data.history import Float64
@@ -84,7 +84,7 @@ def labelled(machine: Recording, score: Float64, threshold: float, rules: Rules,
 
 
 def cut(one: Recording, rows: slice) -> Recording:
-    return dataclasses.replace(one, t_s=one.t_s[rows], x=one.x[rows], faulty=one.faulty[rows], regime=one.regime[rows])
+    return replace(one, t_s=one.t_s[rows], x=one.x[rows], faulty=one.faulty[rows], regime=one.regime[rows])
 
 
 def skab_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str, Figures]:
@@ -93,40 +93,56 @@ def skab_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[str
     free = files.pop(SKAB_FREE)
     runs = [cut(free, slice(rows[0], rows[-1] + 1)) for rows in np.array_split(np.arange(len(free.x)), 8)]
     halves = skab_halves(sorted(files), seed)
-    scores, rows, states, truth, devices, choices = [], [], [], [], [], []
+    results: dict[str, SkabRows] = {"SKAB": SkabRows(), "SKAB, EWMA alone": SkabRows()}
     for own, others in (halves, halves[::-1]):
         fit = [cut(files[name], slice(0, rules.rows)) for name in own] + runs
         detector = Detector.fit((*charts, LIMITS), rules, fit, events=np.zeros(8, bool), seed=seed).with_bank(charts)
         detector = detector.with_scales([detector.s(one) for one in runs])
         normal = [detector.s(one) for one in runs]
-        detector, name = detector.chosen(normal, [windows_of(files[name], rules, detector) for name in own])
-        choices.append(name)
-        threshold = blind_threshold([detector.of(one) for one in normal], rules)
-        for name in others:
-            score, t_s = detector.of(detector.s(files[name])), files[name].t_s[rules.rows :]
-            device = labelled(files[name], score, threshold, rules, rules.rows)
-            stands = np.zeros(len(score), bool)
-            for spell in device.spells:
-                stands |= (t_s >= spell.raised_s) & (t_s < spell.cleared_s)
-            scores.append(score)
-            rows.append(score >= threshold)
-            states.append(stands)
-            truth.append(files[name].faulty[rules.rows :])
-            devices.append(device)
-    measured = fault_intervals.measure(devices, h_max_s=rules.h_max_s)
-    faulty = np.concatenate(truth)
-    return {
-        "SKAB": {
-            **f1_far_mar(np.concatenate(rows), faulty, "row"),
+        played = {name: detector.s(files[name]) for name in others}
+        chosen, name_of_choice = detector.chosen(normal, [windows_of(files[name], rules, detector) for name in own])
+        for row, use in (("SKAB", chosen), ("SKAB, EWMA alone", detector.with_bank([EWMA]))):
+            threshold, of = blind_threshold([use.of(one) for one in normal], rules), results[row]
+            of.choices.append(name_of_choice)
+            for name in others:
+                score, t_s = use.of(played[name]), files[name].t_s[rules.rows :]
+                device = labelled(files[name], score, threshold, rules, rules.rows)
+                stands = np.zeros(len(score), bool)
+                for spell in device.spells:
+                    stands |= (t_s >= spell.raised_s) & (t_s < spell.cleared_s)
+                of.scores.append(score)
+                of.rows.append(score >= threshold)
+                of.states.append(stands)
+                of.truth.append(files[name].faulty[rules.rows :])
+                of.devices.append(device)
+    return {row: of.figures(rules) for row, of in results.items()}
+
+
+@dataclass(slots=True)
+class SkabRows:
+    """What one method says of the files, a list item a file; choices: a half."""
+
+    scores: list[Float64] = field(default_factory=list)
+    rows: list[np.ndarray] = field(default_factory=list)
+    states: list[np.ndarray] = field(default_factory=list)
+    truth: list[np.ndarray] = field(default_factory=list)
+    devices: list[LabelledDevice] = field(default_factory=list)
+    choices: list[str] = field(default_factory=list)
+
+    def figures(self, rules: Rules) -> Figures:
+        measured = fault_intervals.measure(self.devices, h_max_s=rules.h_max_s)
+        faulty = np.concatenate(self.truth)
+        states = f1_far_mar(np.concatenate(self.states), faulty, "state")
+        return {
+            **f1_far_mar(np.concatenate(self.rows), faulty, "row"),
             "events": measured.strict.detection_rate,
             "mean_delay_s": measured.strict.mean_delay_s,
             "false_per_h": measured.false_alarms_per_s * HOUR_S,
             "real_over_asked": measured.false_alarms_per_s / rules.budget_per_s,
-            "auc": float(roc_auc_score(faulty, np.concatenate(scores))),
-            **{f"alert_{key}": value for key, value in f1_far_mar(np.concatenate(states), faulty, "state").items()},
-            "charts": ", ".join(choices),
+            "auc": float(roc_auc_score(faulty, np.concatenate(self.scores))),
+            **{f"alert_{key}": value for key, value in states.items()},
+            "charts": ", ".join(self.choices),
         }
-    }
 
 
 def f1_far_mar(said: np.ndarray, faulty: np.ndarray, name: str) -> Figures:
@@ -191,23 +207,24 @@ def cmapss_figures(data: Path, seed: int, charts: Sequence[ChartSpec]) -> dict[s
         young = [cut(engines[index], slice(0, len(engines[index].x) * 2 // 5)) for index in order]
         # smoothing foresees nothing there, on normal rows of the calibration engines: -1 to -6 %
         bank = [one for one in lasting(charts, rules.rows) if one != SMOOTHING]
-        detector = Detector.fit(bank, rules, young[:first], events=np.zeros(14, bool), seed=seed)
+        detector = Detector.fit((*bank, LIMITS), rules, young[:first], events=np.zeros(14, bool), seed=seed)
         normal = [detector.s(one) for one in young[first:second]]
         detector = detector.with_scales(normal)
-        threshold = blind_threshold([detector.of(one / detector.scales) for one in normal], rules)
-        fleet = []
-        for index in order[second:]:
-            one = engines[index]
-            told = spells(detector.of(detector.s(one)), threshold, rules, one.t_s[rules.rows :])
-            fleet.append(observed_device(one.name, one.t_s[rules.rows :], 1.0, float(one.t_s[-1]), told))
-        score = early_warning.measure(fleet, h_max_s=rules.h_max_s, h_min_s=5.0)
-        figures[f"C-MAPSS FD00{number}"] = {
-            "mean_lead": score.strict.mean_lead_s,
-            "detected": score.strict.detection_rate,
-            "detected_lenient": score.lenient.detection_rate,
-            "false_per_1000": score.false_alarms_per_s * 1000,
-            "real_over_asked": score.false_alarms_per_s / rules.budget_per_s,
-        }
+        played = [(engines[index], detector.s(engines[index])) for index in order[second:]]
+        for name, use in (("", detector.with_bank(bank)), (", limits alone", detector.with_bank([LIMITS]))):
+            threshold = blind_threshold([use.of(one / use.scales) for one in normal], rules)
+            fleet = []
+            for one, s in played:
+                told = spells(use.of(s), threshold, rules, one.t_s[rules.rows :])
+                fleet.append(observed_device(one.name, one.t_s[rules.rows :], 1.0, float(one.t_s[-1]), told))
+            score = early_warning.measure(fleet, h_max_s=rules.h_max_s, h_min_s=5.0)
+            figures[f"C-MAPSS FD00{number}{name}"] = {
+                "mean_lead": score.strict.mean_lead_s,
+                "detected": score.strict.detection_rate,
+                "detected_lenient": score.lenient.detection_rate,
+                "false_per_1000": score.false_alarms_per_s * 1000,
+                "real_over_asked": score.false_alarms_per_s / rules.budget_per_s,
+            }
     return figures
 
 
