@@ -120,7 +120,14 @@ class Daemon:
         self._intervention_log = InterventionLog(log)
         self._label_log = LabelLog(log)
         self._undecodable_log = UndecodableLog(log, settings.agent.undecodable_max)
-        self._feed = Feed(self._inputs, self._core, self._finish, drop_log=self._drop_log, shed_log=self._shed_log)
+        self._feed = Feed(
+            self._inputs,
+            self._core,
+            self._durability,
+            self._finish,
+            drop_log=self._drop_log,
+            shed_log=self._shed_log,
+        )
         now_s = time.monotonic()
         self._status_due_s = self._look_due_s = now_s
         self._links_said: tuple[object, ...] = ()
@@ -191,7 +198,7 @@ class Daemon:
 
     def _finish(self, taken: Taken) -> None:
         """Commit alerts before anything is said of them, and before their messages are acknowledged."""
-        self._durability.before_acknowledge(taken)
+        self._durability.commit(taken)
         for event in taken.alerts:
             say = self._log.info if event.kind == "cleared" else self._log.warning
             named = {"source": event.source, "device": event.device, "severity": event.severity}

@@ -2,18 +2,21 @@
 
 Each broker has a receiver. They take turns portion by portion, so one that brings much or nothing holds up no other.
 What a turn leaves of a read waits for the next one, and nothing more is read from that broker meanwhile. A read is
-acknowledged when all of it was taken. Devices of which history is lost are marked before the read whose rows are the
-first ones behind the loss; those of other brokers have lost nothing.
+acknowledged when all of it was taken, and what the log keeps of it is on disk. While the log can keep nothing, nothing
+is taken or read. Devices of which history is lost are marked before the read whose rows are the first ones behind the
+loss; those of other brokers have lost nothing.
 """
 
 import math
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from agent.core import Core
 from agent.core.entries import Heartbeat, HistoryLost, Messages
+from agent.core.input_log import InputLog, NotRecorded, Origin
 from agent.log import DropLog, ShedLog
 from agent.receive.client import Receiver
 from agent.receive.inputs import Inputs
@@ -35,10 +38,19 @@ def portion_messages(source: Source) -> int:
 
 @dataclass(slots=True)
 class _Line:
-    """What a receiver has brought and the core has not taken yet; took_s: how long its rows took in this turn."""
+    """What a receiver has brought and the core has not taken yet.
 
+    broker           name of its table
+    losses           to be applied before what is left of the read
+    is_acknowledged  the read is done with
+    took_s           how long its rows took in this turn
+    """
+
+    broker: str
     receiver: Receiver
     received: Received = field(default_factory=Received)
+    losses: deque[HistoryLost] = field(default_factory=deque)
+    is_acknowledged: bool = True
     took_s: float = 0.0
 
 
@@ -50,29 +62,40 @@ class Feed:
     """
 
     def __init__(
-        self, inputs: Inputs, core: Core, finish: Callable[[Taken], None], drop_log: DropLog, shed_log: ShedLog
+        self,
+        inputs: Inputs,
+        core: Core,
+        input_log: InputLog,
+        finish: Callable[[Taken], None],
+        drop_log: DropLog,
+        shed_log: ShedLog,
     ) -> None:
         self.n_read = core.n_messages
         self.lag_s: float | None = None
         self._inputs = inputs
         self._core = core
+        self._log = input_log
         self._finish = finish
         self._drop_log = drop_log
         self._shed_log = shed_log
         self._portion_messages = min(map(portion_messages, core.sources), default=PORTION_MESSAGES)
-        self._lines = deque(map(_Line, inputs.receivers))  # the one whose turn is next comes first
+        self._lines = deque(_Line(*named) for named in inputs.by_broker.items())  # the next one's turn comes first
 
     def turn(self, wait_s: float) -> None:
         """Take new reads, for whose first message it waits at most `wait_s`, or go on with what is left."""
-        wait_s = self._inputs.wait(wait_s) if self._has_taken_all else 0.0
+        first_s = self._inputs.wait(wait_s) if self._has_taken_all else 0.0
         for line in self._lines:
-            if line.received.is_taken:
-                self._begin(line, wait_s)
+            if line.is_acknowledged:
+                self._begin(line, first_s)
             else:
                 line.receiver.keep_alive()
-        if self._has_taken_all:
-            self._finish(self._core.apply(Heartbeat(self._inputs.now_ns())))
-        self._take(time.monotonic() + TAKE_S_MAX)
+        is_quiet = all(line.received.is_taken for line in self._lines)
+        try:
+            self._take(time.monotonic() + TAKE_S_MAX)
+            if is_quiet:
+                self._finish(self._log.apply(Heartbeat(self._inputs.now_ns())))
+        except NotRecorded:
+            time.sleep(wait_s)
         for line in self._lines:
             line.receiver.inbox.overload.share.spend(line.took_s)
             line.took_s = 0.0
@@ -84,52 +107,68 @@ class Feed:
 
     def close(self) -> None:
         """Take what has been read and what waits, and say goodbye."""
-        self._take(math.inf)
-        for line in [*self._lines]:
-            while line.receiver.inbox.overload.backlog:
-                self._accept(line, line.receiver.inbox.release())
-                self._take(math.inf)
+        with suppress(NotRecorded):  # it was not acknowledged either
+            self._take(math.inf)
+            for line in [*self._lines]:
+                while line.receiver.inbox.overload.backlog:
+                    self._accept(line, line.receiver.inbox.release())
+                    self._take(math.inf)
+        for line in self._lines:
             line.receiver.close()
 
     @property
     def _has_taken_all(self) -> bool:
-        return all(line.received.is_taken for line in self._lines)
+        return all(line.is_acknowledged for line in self._lines)
 
     def _begin(self, line: _Line, wait_s: float) -> None:
         receiver = line.receiver
         received = receiver.read(wait_s)
         if received.history_lost:
-            for source in receiver.sources:
-                self._core.apply(HistoryLost(source))
+            line.losses.extend(map(HistoryLost, receiver.sources))
         self._accept(line, received)
         self._drop_log.hear(received.drops, self._inputs.counts)
         self._shed_log.hear(received.shed, time.monotonic())
-        if received.is_taken:
-            receiver.acknowledge(received.packet_ids)
 
     def _accept(self, line: _Line, received: Received) -> None:
         line.received = received
+        line.is_acknowledged = False
         self.n_read += len(received.topics)
         lost: dict[str, list[str]] = {}
         for source, device in received.gaps:
             lost.setdefault(source, []).append(device)
         for source, devices in lost.items():
-            self._core.apply(HistoryLost(source, devices if all(devices) else []))
+            line.losses.append(HistoryLost(source, devices if all(devices) else []))
 
     def _take(self, until_s: float) -> None:
-        """Portion after portion until monotonic `until_s`, at least one where there is one."""
+        """Portion after portion until monotonic `until_s`, at least one where there is one. Raises NotRecorded."""
         while not self._has_taken_all:
             line = self._lines[0]
             self._lines.rotate(-1)
-            if line.received.is_taken:
+            if line.is_acknowledged:
                 continue
             begun_s = time.monotonic()
-            topics, payloads, arrived_ns = line.received.portion(self._portion_messages, PORTION_BYTES)
-            self._finish(self._core.apply(Messages(topics, payloads, arrived_ns, self._inputs.among(line.receiver))))
-            self.lag_s = (self._inputs.now_ns() - arrived_ns[-1]) / 1e9
+            while line.losses:
+                self._log.apply(line.losses[0])
+                line.losses.popleft()
+            if not line.received.is_taken:
+                self._take_portion(line)
             if line.received.is_taken:
+                self._log.before_acknowledge()
                 line.receiver.acknowledge(line.received.packet_ids)
+                line.is_acknowledged = True
             now_s = time.monotonic()
             line.took_s += now_s - begun_s
             if now_s >= until_s:
                 return
+
+    def _take_portion(self, line: _Line) -> None:
+        before = line.received.n_taken
+        topics, payloads, arrived_ns = line.received.portion(self._portion_messages, PORTION_BYTES)
+        entry = Messages(topics, payloads, arrived_ns, self._inputs.among(line.receiver))
+        try:
+            taken = self._log.apply(entry, Origin(line.broker))
+        except NotRecorded:
+            line.received.n_taken = before
+            raise
+        self._finish(taken)
+        self.lag_s = (self._inputs.now_ns() - arrived_ns[-1]) / 1e9

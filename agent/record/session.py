@@ -21,6 +21,7 @@ from agent.bundle import file as bundle_file
 from agent.config.plan import Plan, bounds, plan
 from agent.config.settings import Settings
 from agent.core import Core
+from agent.core.input_log import Unkept
 from agent.errors import ConfigurationRefused, ForewarnError
 from agent.log import DropLog, ShedLog, UndecodableLog
 from agent.publish.status import by_source
@@ -121,7 +122,14 @@ class Session:
         self._doubts = Doubts(self._plan.sources, log)
         self._drop_log, self._shed_log = DropLog(log), ShedLog(log)
         self._undecodable_log = UndecodableLog(log, settings.agent.undecodable_max)
-        self._feed = Feed(self._inputs, self._core, self._finish, drop_log=self._drop_log, shed_log=self._shed_log)
+        self._feed = Feed(
+            self._inputs,
+            self._core,
+            Unkept(self._core),
+            self._finish,
+            drop_log=self._drop_log,
+            shed_log=self._shed_log,
+        )
         self._granted: dict[str, str] = {}
         self._n_rows = 0
         self._begun_s = self._said_s = self._turned_s = time.monotonic()

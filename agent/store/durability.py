@@ -1,6 +1,6 @@
 """What outlives the process, and when it is made to last: the seam between the daemon's loop and what it keeps.
 
-The loop calls the four methods of `Durability` at their four places and knows nothing else of files. Whoever implements
+The loop calls the methods of `Durability` at their places and knows nothing else of files. Whoever implements
 them decides what is written at each, so that another way to keep the state is another file and a line in DURABILITIES.
 """
 
@@ -11,12 +11,13 @@ from typing import Protocol
 from structlog.typing import FilteringBoundLogger
 
 from agent.core import Core
+from agent.core.input_log import InputLog
 from agent.store.outbox import Outbox
 from agent.store.snapshot_durability import SnapshotDurability
 from agent.words import Taken
 
 
-class Durability(Protocol):
+class Durability(InputLog, Protocol):
     """Keeps a core's state and its alerts in the state directory. All is called in the core's thread.
 
     Times are of any clock that only goes forward. sqlite3.Error is raised where the alert table cannot be written: the
@@ -26,11 +27,8 @@ class Durability(Protocol):
     def start(self, now_s: float) -> None:
         """Restore the core, before the first message. Raises StateRefused when it cannot, and says what next."""
 
-    def before_acknowledge(self, taken: Taken) -> None:
-        """Make last what must not be lost once the broker has forgotten the messages that `taken` came of.
-
-        When it returns, their alerts are in table and outbox, and may be published.
-        """
+    def commit(self, taken: Taken) -> None:
+        """Put alerts and labels of `taken` in table and outbox: when this returns they last, and may be published."""
 
     def after_turn(self, now_s: float, snapshot_every_s: float) -> None:
         """At the end of each turn of the loop, when nothing is pending: write what is due. A failing disk is logged."""

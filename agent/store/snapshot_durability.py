@@ -11,7 +11,8 @@ from structlog.typing import FilteringBoundLogger
 
 from agent.core import Core
 from agent.core.core import NO_SUCH_MODEL
-from agent.core.entries import AlertsKept, HistoryLost, InterventionsKept, StateBehind
+from agent.core.entries import AlertsKept, Entry, HistoryLost, InterventionsKept, StateBehind
+from agent.core.input_log import NOWHERE, Origin
 from agent.errors import StateRefused
 from agent.store import snapshot
 from agent.store.outbox import ALERT_TABLE, Outbox
@@ -59,7 +60,14 @@ class SnapshotDurability:
             self._newest = None
             self._write()  # else the next start finds alerts in the old one that the table knows no more
 
-    def before_acknowledge(self, taken: Taken) -> None:
+    def apply(self, entry: Entry, origin: Origin = NOWHERE) -> Taken:
+        """Nothing is kept of an entry."""
+        return self._core.apply(entry)
+
+    def before_acknowledge(self) -> None:
+        """What may be lost is not written, what may not was committed."""
+
+    def commit(self, taken: Taken) -> None:
         """Alerts, labels, what was done to machines: states may be lost up to the last snapshot, and then say `gap`."""
         if taken.alerts or taken.labels or taken.alert_labels:
             self._outbox.commit(taken.alerts, taken.labels, taken.alert_labels)

@@ -9,6 +9,7 @@ import structlog
 from structlog.testing import LogCapture
 
 from agent.core.entries import HistoryLost, Messages
+from agent.core.input_log import NOWHERE, NotRecorded, Unkept
 from agent.log import DropLog, ShedLog
 from agent.receive import backlog, feed
 from agent.receive.backlog import Row
@@ -57,11 +58,23 @@ def of(messages, *packet_ids: int, gaps=()) -> Received:
     return Received(topics, payloads, [10**9] * len(topics), [*packet_ids], gaps=[*gaps])
 
 
-def fed(*reads: Reads, sources=(SOURCE,)):
+class FullDisk(Unkept):
+    """A log that keeps nothing while `is_full`."""
+
+    is_full = True
+
+    def apply(self, entry, origin=NOWHERE):
+        if self.is_full:
+            raise NotRecorded
+        return super().apply(entry, origin)
+
+
+def fed(*reads: Reads, sources=(SOURCE,), log_of=Unkept):
     log = structlog.wrap_logger(None, processors=[LogCapture()])
     into, taken = core(*sources), []
+    input_log = log_of(into)
     inputs = Inputs({str(number): one for number, one in enumerate(reads)}, lambda: 10**9, Counter())  # type: ignore[arg-type]
-    return Feed(inputs, into, taken.append, drop_log=DropLog(log), shed_log=ShedLog(log)), into, taken
+    return Feed(inputs, into, input_log, taken.append, drop_log=DropLog(log), shed_log=ShedLog(log)), into, taken
 
 
 def test_a_turn_that_has_lasted_too_long_leaves_the_rest_to_the_next_ones(monkeypatch):
@@ -301,3 +314,19 @@ def test_the_clock_goes_on_when_no_broker_brings_anything():
     one, into, _ = fed(Reads(), Reads(sources=("yard",)), sources=(SOURCE, YARD))
     one.turn(0.0)
     assert (into.log_time_ns, into.n_messages) == (10**9, 0)
+
+
+def test_what_cannot_be_recorded_is_neither_taken_nor_acknowledged_until_it_can():
+    """Nothing more is read meanwhile, the connection is kept, and the loss stands before its rows."""
+    reads = Reads(of(MESSAGES[:3], 7), of(MESSAGES[3:4], 8))
+    made = []
+    one, into, taken = fed(reads, log_of=lambda core: made.append(FullDisk(core)) or made[0])
+    one._lines[0].losses.append(HistoryLost("press"))
+    for _ in range(2):
+        one.turn(0.0)
+    assert (into.entry, taken, reads.acknowledged, reads.kept_alive) == (0, [], [], 1)
+    made[0].is_full = False
+    one.turn(0.0)
+    assert (into.n_messages, into.entry, reads.acknowledged) == (3, 4, [7])
+    one.turn(0.0)
+    assert (into.n_messages, reads.acknowledged) == (4, [7, 8])

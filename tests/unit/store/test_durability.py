@@ -32,7 +32,7 @@ class Process:
     def take(self, messages: list[Message]) -> list[str]:
         """Quality of each row; alerts are kept before this returns."""
         taken = take(self.core, messages)
-        self.durability.before_acknowledge(taken)
+        self.durability.commit(taken)
         return [Quality(value).name for scores in taken.scores for value in scores.quality.tolist()]
 
     def due(self) -> list[str]:

@@ -98,7 +98,7 @@ class Process:
 
     def take(self, messages):
         taken = take(self.core, messages)
-        self.durability.before_acknowledge(taken)
+        self.durability.commit(taken)
         return taken
 
 
