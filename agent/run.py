@@ -36,10 +36,12 @@ from agent.receive.inputs import open_inputs
 from agent.service_manager import Progress, Supervisor
 from agent.signals import Signals
 from agent.store.cursor import Cursor
+from agent.store.disk import StateFolder
 from agent.store.durability import DURABILITIES
 from agent.store.instance import instance_id
 from agent.store.lock import lock
 from agent.store.outbox import ALERT_TABLE, Outbox
+from agent.store.state_directory import StateDirectory
 from agent.words import Taken
 
 TURN_S = 0.05  # longest wait for a message: the output and the clock get their turn
@@ -101,10 +103,11 @@ class Daemon:
         self._outbox = self._open_outbox()
         self._topics = Topics.of(settings.publish.prefix, settings.agent.node)
         cursors = self._cursors()
-        self._durability = DURABILITIES["snapshot"](settings.agent.state_dir, self._core, self._outbox, log)
+        disk = StateFolder(settings.agent.state_dir)
+        self._durability = DURABILITIES["snapshot"](StateDirectory(disk, self._core, self._outbox, log))
         self._durability.start(time.monotonic())
         self._inputs = open_inputs(settings, self._plan, log, not_before_ns=self._core.log_time_ns)
-        instance = instance_id(settings.agent.state_dir, log)
+        instance = instance_id(disk, log)
         opened = {
             name: SINKS[name].open(Opening(settings, cursor, self._topics, instance, log))
             for name, cursor in cursors.items()

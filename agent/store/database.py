@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.errors import StateRefused
+from agent.store.disk import StateFolder
 from agent.store.file import set_aside
 from agent.store.migration import OLDER, migrate
 from agent.store.schema import SCHEMA_VERSION, Unusable, check_rows, create
@@ -34,7 +35,8 @@ class Database:
         try:
             self._db = _open(path)
         except Unusable as error:
-            self.aside, self.why_aside = set_aside(path, along=("-wal", "-shm")), str(error)
+            aside = set_aside(StateFolder(path.parent), path.name, along=("-wal", "-shm"))
+            self.aside, self.why_aside = path.with_name(aside), str(error)
             self._db = _open(path)
 
     def close(self) -> None:

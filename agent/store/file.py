@@ -1,16 +1,17 @@
 """One file of the state directory: written whole or not at all, and known to be whole when it is read again.
 
-A file is a magic word, the SHA-256 of what follows, and the content.
+A file is a magic word, the SHA-256 of what follows, and the content. It is written under another name, synced, and
+renamed; then the folder is synced, since the rename is a change of the folder.
 """
 
 import time
 from contextlib import suppress
 from hashlib import sha256
-from pathlib import Path
 
-from agent import whole_file
+from agent.store.disk import Disk
 
 MAGIC = b"FOREWARN 1\n"
+NEW = ".new"  # ends the name of what is not whole yet
 _DIGEST_BYTES = sha256().digest_size
 
 
@@ -18,14 +19,31 @@ class Corrupt(Exception):
     """A file that is not what was written: torn, flipped, or foreign."""
 
 
-def write(path: Path, content: bytes) -> None:
-    """Put `content` in the place of `path`, or leave `path` as it was. Raises OSError."""
-    whole_file.write(path, MAGIC, sha256(content).digest(), content)
+def write(disk: Disk, name: str, content: bytes) -> None:
+    """Put `content` in the place of the file `name`, or leave that as it was.
+
+    It lasts when this returns. Raises OSError.
+    """
+    beside = f"{name}{NEW}"
+    try:
+        file = disk.create(beside)
+        try:
+            for part in (MAGIC, sha256(content).digest(), content):
+                file.write(part)
+            file.sync()
+        finally:
+            file.close()
+        disk.rename(beside, name)
+    except OSError:
+        with suppress(OSError):  # what is left is removed by the next write; why it failed is what is said
+            disk.remove(beside)
+        raise
+    disk.sync()
 
 
-def read(path: Path) -> bytes:
+def read(disk: Disk, name: str) -> bytes:
     """The content of a whole file. Raises Corrupt that says what is wrong, or OSError."""
-    data = path.read_bytes()
+    data = disk.read(name)
     if not data.startswith(MAGIC):
         raise Corrupt("it does not begin as a forewarn file does")
     start = len(MAGIC) + _DIGEST_BYTES
@@ -35,14 +53,14 @@ def read(path: Path) -> bytes:
     return content
 
 
-def set_aside(path: Path, along: tuple[str, ...] = ()) -> Path:
-    """Rename a corrupt file so that nobody reads it again and a person can; returns where it is now.
+def set_aside(disk: Disk, name: str, along: tuple[str, ...] = ()) -> str:
+    """Rename a corrupt file so that nobody reads it again and a person can; returns its name now. Raises OSError.
 
     along  endings of files that belong to it, such as a database's `-wal`, and keep belonging to it
     """
-    aside = path.with_name(f"{path.name}.corrupt-{time.time_ns()}")
+    aside = f"{name}.corrupt-{time.time_ns()}"
     for ending in (*along, ""):  # the file itself last: a new one must never meet an old `-wal`
         with suppress(FileNotFoundError):
-            path.with_name(path.name + ending).rename(aside.with_name(aside.name + ending))
-    whole_file.sync_folder(path.parent)
+            disk.rename(name + ending, aside + ending)
+    disk.sync()
     return aside

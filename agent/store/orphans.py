@@ -8,6 +8,7 @@ from agent.core.snapshot import OF_MODELS, Header, read_header
 from agent.errors import SnapshotRefused
 from agent.store import file, snapshot
 from agent.store.alert_table import AlertTable
+from agent.store.disk import StateFolder
 from agent.store.outbox import ALERT_TABLE
 
 DEVICES_SHOWN = 5
@@ -39,11 +40,12 @@ def _lost(
 ) -> Iterator[tuple[str, str, str]]:
     """Kind and name of what is gone, and what becomes of its alerts and states."""
     yield from _alerts_that_end(folder, sources, models)
-    newest = snapshot.newest(folder)
-    if newest is None:
-        return
     try:
-        header = read_header(file.read(newest))
+        disk = StateFolder(folder)
+        newest = next(iter(snapshot.newest_first(disk)), None)
+        if newest is None:
+            return
+        header = read_header(file.read(disk, newest))
     except (OSError, file.Corrupt, SnapshotRefused):  # `run` sets such a file aside and says so
         return
     for source in header.sources:

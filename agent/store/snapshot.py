@@ -5,12 +5,13 @@ snapshot that is not named there may be older than what was done after it.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent import whole_file
 from agent.errors import SnapshotRefused, StateRefused
 from agent.store import file
+from agent.store.disk import Disk
 
 KEPT = 2
 _NAME = "snapshot-"
@@ -25,68 +26,65 @@ class Refused:
     why: str
 
 
-def write(folder: Path, content: bytes) -> Path:
-    """Add a snapshot and remove all but the newest two. Raises OSError; the older ones are then as they were."""
-    kept = _newest_first(folder)
-    number = int(kept[0].name.removeprefix(_NAME)) + 1 if kept else 1
-    path = folder / f"{_NAME}{number:012d}"
-    file.write(path, content)
+def write(disk: Disk, content: bytes) -> str:
+    """Add a snapshot, remove all but the newest two, return its name. Raises OSError; older ones are as they were."""
+    kept = newest_first(disk)
+    number = int(kept[0].removeprefix(_NAME)) + 1 if kept else 1
+    name = f"{_NAME}{number:012d}"
+    file.write(disk, name, content)
     for old in kept[KEPT - 1 :]:
-        old.unlink(missing_ok=True)
-    return path
+        disk.remove(old)
+    return name
 
 
-def restore(folder: Path, into: Callable[[bytes], None]) -> tuple[Path | None, list[Refused]]:
+def restore(disk: Disk, into: Callable[[bytes], None]) -> tuple[str | None, list[Refused]]:
     """Give the newest good snapshot to `into`, which raises SnapshotRefused for one it cannot take.
 
     Returns which one it was, None when there was none, and those set aside on the way. Raises StateRefused when the
     disk does not let them be read: that says nothing about what is in them.
     """
     refused = []
-    for path in _newest_first(folder):
+    for name in newest_first(disk):
         try:
-            into(file.read(path))
+            into(file.read(disk, name))
         except file.Corrupt as error:
-            refused.append(Refused(file.set_aside(path), str(error)))
+            refused.append(Refused(disk.folder / file.set_aside(disk, name), str(error)))
         except SnapshotRefused as error:
-            refused.append(Refused(file.set_aside(path), error.what))
+            refused.append(Refused(disk.folder / file.set_aside(disk, name), error.what))
         except OSError as error:
             what = f"cannot be read ({error.strerror})"
-            raise StateRefused(path, what, next_step="Who owns it? Is the disk failing?") from None
+            raise StateRefused(disk.folder / name, what, next_step="Who owns it? Is the disk failing?") from None
         else:
-            return path, refused
+            return name, refused
     return None, refused
 
 
-def newest(folder: Path) -> Path | None:
-    """The newest snapshot, good or bad."""
-    return next(iter(_newest_first(folder)), None)
+def newest_first(disk: Disk) -> list[str]:
+    """Names of the snapshots, good or bad."""
+    found = [name for name in disk.names() if name.startswith(_NAME) and name.removeprefix(_NAME).isdecimal()]
+    return sorted(found, key=lambda name: int(name.removeprefix(_NAME)), reverse=True)
 
 
-def mark_last(folder: Path, snapshot: Path) -> None:
+def mark_last(disk: Disk, snapshot: str) -> None:
     """Nothing was done after this snapshot. Raises OSError."""
-    file.write(folder / _STOPPED, snapshot.name.encode())
+    file.write(disk, _STOPPED, snapshot.encode())
 
 
-def take_last(folder: Path) -> str:
+def take_last(disk: Disk) -> str:
     """Name of the snapshot after which nothing was done, "" for none; not named again. Raises StateRefused."""
-    path = folder / _STOPPED
+    path = disk.folder / _STOPPED
     try:
-        name = file.read(path).decode(errors="replace")
+        name = file.read(disk, _STOPPED).decode(errors="replace")
     except (FileNotFoundError, file.Corrupt):
         name = ""
     except OSError as error:
         what = f"cannot be read ({error.strerror})"
         raise StateRefused(path, what, next_step="Who owns it? Is the disk failing?") from None
     try:
-        path.unlink(missing_ok=True)
-        whole_file.sync_folder(folder)
+        with suppress(FileNotFoundError):
+            disk.remove(_STOPPED)
+        disk.sync()
     except OSError as error:
         what = f"cannot be removed ({error.strerror})"
         raise StateRefused(path, what, next_step="Who owns the folder? Is the disk failing?") from None
     return name
-
-
-def _newest_first(folder: Path) -> list[Path]:
-    found = [path for path in folder.glob(f"{_NAME}*") if path.name.removeprefix(_NAME).isdecimal()]
-    return sorted(found, key=lambda path: int(path.name.removeprefix(_NAME)), reverse=True)

@@ -5,46 +5,38 @@ alerts come from the table, states from the newest good snapshot, and every devi
 agent was stopped in order, rows may have been stepped after that snapshot, so the state may be behind.
 """
 
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
-from structlog.typing import FilteringBoundLogger
-
-from agent.core import Core
 from agent.core.core import NO_SUCH_MODEL
 from agent.core.entries import AlertsKept, Entry, HistoryLost, InterventionsKept, StateBehind
-from agent.core.input_log import NOWHERE, Origin
+from agent.core.input_log import NOWHERE, Origin, Recovered, Waiting
 from agent.errors import StateRefused
 from agent.store import snapshot
-from agent.store.outbox import ALERT_TABLE, Outbox
+from agent.store.outbox import ALERT_TABLE
+from agent.store.state_directory import StateDirectory
 from agent.words import Taken
 
 
 class SnapshotDurability:
     """The state directory of a core; see `Durability` for what each method owes."""
 
-    def __init__(
-        self,
-        folder: Path,
-        core: Core,
-        outbox: Outbox,
-        log: FilteringBoundLogger,
-    ) -> None:
-        self._folder = folder
-        self._core = core
-        self._outbox = outbox
-        self._log = log
-        self._newest: Path | None = None  # the snapshot that holds all there is, as of so many messages:
+    def __init__(self, directory: StateDirectory) -> None:
+        self._disk = directory.disk
+        self._core = directory.core
+        self._outbox = directory.outbox
+        self._log = directory.log
+        self._newest: str | None = None  # the snapshot that holds all there is, as of so many messages:
         self._n_messages = 0
         self._written_s = 0.0  # when it was last tried
 
-    def start(self, now_s: float) -> None:
+    def start(self, now_s: float) -> Mapping[str, Recovered]:
         """Restore the core. Raises StateRefused when the disk fails, or core and table disagree about what stands."""
-        restored, refused = snapshot.restore(self._folder, self._restore)
+        restored, refused = snapshot.restore(self._disk, self._restore)
         for one in refused:
             next_step = "The next older one is taken; without one devices warm up again, and say so."
             self._log.error("snapshot_set_aside", kept=str(one.aside), why=one.why, next_step=next_step)
-        last = snapshot.take_last(self._folder)
-        is_clean = restored is not None and not refused and restored.name == last
+        last = snapshot.take_last(self._disk)
+        is_clean = restored is not None and not refused and restored == last
         self._repeat_interventions()
         if not is_clean:
             self._core.apply(StateBehind())
@@ -52,17 +44,25 @@ class SnapshotDurability:
         if restored is not None or refused or not self._outbox.is_first:  # else no agent has heard anything here
             self._core.apply(HistoryLost())
         if restored is not None:
-            self._log.info(
-                "state_restored", snapshot=restored.name, taken=self._core.n_messages, stopped_in_order=is_clean
-            )
+            self._log.info("state_restored", snapshot=restored, taken=self._core.n_messages, stopped_in_order=is_clean)
         self._newest, self._n_messages, self._written_s = restored if is_clean else None, self._core.n_messages, now_s
         if ended:
             self._newest = None
             self._write()  # else the next start finds alerts in the old one that the table knows no more
+        return {}
 
     def apply(self, entry: Entry, origin: Origin = NOWHERE) -> Taken:
         """Nothing is kept of an entry."""
         return self._core.apply(entry)
+
+    def keep(self, broker: str, changes: Sequence[Waiting]) -> None:
+        """Rows that wait are lost with the process; the session is too, so that devices say `gap`."""
+
+    def note(self, broker: str, name: str, value: int) -> None:
+        """Sessions end with the process, and so does what is counted in them."""
+
+    def begin_session(self, broker: str) -> None:
+        """No packet id is kept."""
 
     def before_acknowledge(self) -> None:
         """What may be lost is not written, what may not was committed."""
@@ -86,7 +86,7 @@ class SnapshotDurability:
         if self._newest is None:
             return
         try:
-            snapshot.mark_last(self._folder, self._newest)
+            snapshot.mark_last(self._disk, self._newest)
         except OSError as error:
             next_step = "Devices that missed rows warm up again after the next start."
             self._log.error("snapshot_failed", why=str(error), next_step=next_step)
@@ -106,7 +106,7 @@ class SnapshotDurability:
             return
         self._newest = None
         try:
-            self._newest = snapshot.write(self._folder, self._core.snapshot())
+            self._newest = snapshot.write(self._disk, self._core.snapshot())
         except OSError as error:
             self._log.error("snapshot_failed", why=str(error), next_step="The older one is kept; tried again later.")
         self._n_messages = n_messages
@@ -136,5 +136,5 @@ class SnapshotDurability:
         if n_core != n_table:
             what = f"{n_table} alerts stand in it, {n_core} in the restored state"
             next_step = "This is a fault of forewarn: please report it with a copy of the folder."
-            raise StateRefused(self._folder / ALERT_TABLE, what, next_step=next_step)
+            raise StateRefused(self._disk.folder / ALERT_TABLE, what, next_step=next_step)
         return bool(adopted.alerts)

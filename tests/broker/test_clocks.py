@@ -18,6 +18,7 @@ from agent.publish.message import score_messages
 from agent.publish.topic import Topics
 from agent.step.engine import Engine
 from agent.store import snapshot
+from agent.store.disk import StateFolder
 from tests.broker.running_agent import ROOT, configuration
 from tests.bundles import write_small_bundle
 from tests.small_bundle import small_manifest
@@ -105,10 +106,10 @@ def test_a_gateway_whose_clock_was_set_back_goes_on_hearing_its_devices(broker, 
     source = replace(SOURCE, time_field="", time_unit="arrival")
     own = Model("main", bundle, Engine(bundle.model, bundle.manifest), {"risk": 0.5}, (0,), ((0, 1, 2),))
     into = Core([source], [own], Bounds())
-    snapshot.restore(agent.state, into.restore)
+    snapshot.restore(StateFolder(agent.state), into.restore)
     into.apply(Heartbeat(time.time_ns() + 3600 * 10**9))
     into.n_messages += 1
-    snapshot.write(agent.state, into.snapshot())
+    snapshot.write(StateFolder(agent.state), into.snapshot())
     agent.go()
     for _ in range(5):
         agent.feed([reading("p1", {}, 0.5)])

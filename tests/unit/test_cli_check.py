@@ -17,6 +17,7 @@ from agent.config.key_types import key_types
 from agent.config.renamed import RENAMED
 from agent.config.settings import Settings
 from agent.store import snapshot
+from agent.store.disk import StateFolder
 from agent.store.outbox import Outbox
 from tests.alert_events import event
 from tests.configurations import SOURCE, VALID, write_configuration
@@ -76,7 +77,7 @@ def test_what_the_state_knows_of_a_source_that_is_gone_is_said_beforehand(tmp_pa
     outbox.close()
     into = core()
     take(into, life("p1", 3))
-    snapshot.write(state, into.snapshot())
+    snapshot.write(StateFolder(state), into.snapshot())
     path = write_configuration(tmp_path)
     assert "any more" not in check(path).stderr
     result = check(write_configuration(tmp_path, VALID + SOURCE.replace("press", "lathe")))
@@ -90,7 +91,7 @@ def test_a_source_that_is_there_and_that_no_model_reads_any_more_is_said_as_such
     into = core()
     take(into, life("p1", 3))
     (tmp_path / "state").mkdir()
-    snapshot.write(tmp_path / "state", into.snapshot())
+    snapshot.write(StateFolder(tmp_path / "state"), into.snapshot())
     text = VALID + 'sources = ["lathe"]\n' + SOURCE + SOURCE.replace("press", "lathe").replace("plant", "lathes")
     lines = check(write_configuration(tmp_path, text)).stderr.splitlines()
     assert [line.partition("source: ")[2] for line in lines if "any more" in line] == [
@@ -105,7 +106,7 @@ def test_the_states_of_a_model_that_is_gone_are_said_to_be_lost_beforehand(tmp_p
     into = core()
     take(into, life("p1", 3))
     (tmp_path / "state").mkdir()
-    snapshot.write(tmp_path / "state", into.snapshot())
+    snapshot.write(StateFolder(tmp_path / "state"), into.snapshot())
     assert "any more" not in check(write_configuration(tmp_path)).stderr
     lines = check(write_configuration(tmp_path, VALID + 'name = "pump"\n' + SOURCE)).stderr.splitlines()
     assert [line.partition("model: ")[2] for line in lines if "any more" in line] == [

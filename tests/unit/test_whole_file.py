@@ -71,6 +71,6 @@ def test_nobody_else_writes_a_file_in_one_step():
         str(path.relative_to(root))
         for part in ("agent", "trainer")
         for path in (root / part).rglob("*.py")
-        if any(call in path.read_text() for call in ("fsync(", ".rename(", "os.replace("))
+        if any(call in path.read_text() for call in ("fsync(", "os.fdatasync(", "path.rename(", "os.replace("))
     }
-    assert by_hand == {"agent/whole_file.py", "agent/store/file.py", "agent/record/source_folder.py"}
+    assert by_hand == {"agent/whole_file.py", "agent/store/disk.py", "agent/record/source_folder.py"}

@@ -9,6 +9,7 @@ import pytest
 
 from agent.errors import StateRefused
 from agent.store.alert_table import AlertTable, Rows
+from agent.store.disk import StateFolder
 from agent.store.file import set_aside
 from agent.store.outbox import Outbox
 from agent.words import UNKNOWN_BUNDLE
@@ -91,7 +92,7 @@ def test_a_table_that_was_set_aside_gives_way_to_the_new_one(path):
     outbox, table = Outbox(path, 100), AlertTable(path)
     outbox.commit([RAISED])
     assert table.poll() == Rows([RAISED])
-    set_aside(path, along=("-wal", "-shm"))
+    set_aside(StateFolder(path.parent), path.name, along=("-wal", "-shm"))
     with pytest.raises(StateRefused):
         table.poll()
     Outbox(path, 100)

@@ -9,8 +9,10 @@ from structlog.testing import LogCapture
 
 from agent.core import Core
 from agent.errors import StateRefused
+from agent.store.disk import StateFolder
 from agent.store.durability import DURABILITIES
 from agent.store.outbox import ALERT_TABLE, Outbox
+from agent.store.state_directory import StateDirectory
 from agent.words import Quality
 from tests.streams import Message, core, life, take
 
@@ -26,7 +28,7 @@ class Process:
         self.outbox = Outbox(folder / ALERT_TABLE, 1000)
         self.cursor = self.outbox.cursor("mqtt", mirrors=True)
         log = structlog.wrap_logger(None, processors=[self.log])
-        self.durability = DURABILITIES[name](folder, self.core, self.outbox, log)
+        self.durability = DURABILITIES[name](StateDirectory(StateFolder(folder), self.core, self.outbox, log))
         self.durability.start(0.0)
 
     def take(self, messages: list[Message]) -> list[str]:
@@ -94,7 +96,7 @@ def test_a_failing_disk_is_said_after_a_turn_and_tried_again(begin, monkeypatch)
     def failing(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("agent.whole_file.os.fsync", failing)
+    monkeypatch.setattr("os.fdatasync", failing)
     for now_s in (10.0, 19.0, 20.0):
         process.durability.after_turn(now_s, 10.0)
     assert process.events() == ["snapshot_failed", "snapshot_failed"]

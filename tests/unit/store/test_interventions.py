@@ -10,9 +10,11 @@ from structlog.testing import LogCapture
 from agent.core import Bounds, Core
 from agent.errors import StateRefused
 from agent.store import interventions
+from agent.store.disk import StateFolder
 from agent.store.durability import DURABILITIES
 from agent.store.interventions import read_interventions
 from agent.store.outbox import ALERT_TABLE, Outbox
+from agent.store.state_directory import StateDirectory
 from agent.words import InterventionLabel, Source
 from tests.alert_events import event
 from tests.streams import SOURCE, life, model, states_of, take
@@ -93,7 +95,7 @@ class Process:
         self.core = Core((SOURCE, COMMANDS), (model(SOURCE),), Bounds())
         self.outbox = Outbox(folder / ALERT_TABLE, 1000)
         log = structlog.wrap_logger(None, processors=[LogCapture()])
-        self.durability = DURABILITIES[name](folder, self.core, self.outbox, log)
+        self.durability = DURABILITIES[name](StateDirectory(StateFolder(folder), self.core, self.outbox, log))
         self.durability.start(0.0)
 
     def take(self, messages):

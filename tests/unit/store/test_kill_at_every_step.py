@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.store import snapshot
+from agent.store.disk import StateFolder
 from agent.store.labelled_alerts import read_labelled
 from agent.store.outbox import Outbox
 from tests.conftest import require
@@ -21,6 +22,7 @@ ROOT = Path(__file__).parents[3]
 SCRIPT = """
 import os, pathlib, sys
 from agent.store import snapshot
+from agent.store.disk import StateFolder
 from agent.store.outbox import Outbox
 from agent.words import AlertLabel
 from tests.alert_events import event
@@ -32,7 +34,7 @@ for number in range(1, 5):
     raised = event("raised", f"a{number}", t=number, device=f"d{number}")
     outbox.commit([raised], [], [AlertLabel(f"a{number}", "bad", number, source="press")])
     os.write(1, b"c")
-    snapshot.write(folder, b"%d" % number)
+    snapshot.write(StateFolder(folder), b"%d" % number)
     os.write(1, b"s")
     if number % 2 == 0:
         cursor.settle([cursor.sendable(1)[0].number], {})
@@ -90,7 +92,7 @@ def check(folder: Path, said: str) -> None:
     assert waiting == list(range(n_removed + 1, len(alerts) + 1)), "with its alert, and in order"
     assert n_removed in (said.count("r"), said.count("r") + 1)
     contents: list[bytes] = []
-    _, refused = snapshot.restore(folder, contents.append)
+    _, refused = snapshot.restore(StateFolder(folder), contents.append)
     assert refused == []
     newest = int(contents[0]) if contents else 0
     assert newest in (said.count("s"), said.count("s") + 1)
