@@ -9,7 +9,7 @@ same, at the price of a call instead of a round. All of it depends on the device
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -154,9 +154,9 @@ class Alignment:
             if part is not None:
                 part.forget(slots)
 
-    def keep(self) -> bytes:
-        """What waits, for a snapshot."""
-        return b"" if self._reorder is None else self._reorder.keep(self._rules.layouts(self._rules.waits))
+    def keep(self) -> Callable[[], bytes]:
+        """What waits now, for a snapshot; packed when it is called, in any thread."""
+        return bytes if self._reorder is None else self._reorder.keep(self._rules.layouts(self._rules.waits))
 
     def take_over(self, kept: KeptWaiting) -> Int64:
         """Let the readings of a snapshot wait, of the devices that have slots now.

@@ -72,6 +72,7 @@ class Counting:
     def take(self, columns: CountColumns) -> None:
         """Keep what is in no row, once `into` has had all of them."""
         runs, end = self._runs, self._runs.end
+        columns.before_write(runs.slot)
         columns.pending[runs.slot] = np.minimum(self._total[end] - self._in_rows, COUNT_MAX)
         last = self._last[end]
         is_of_call = last >= runs.start[:, None]
@@ -92,15 +93,18 @@ class Counted:
         columns = self.columns
         is_new = counts & ~np.isnan(x) & (columns.counted_ns[slots] != t_ns[:, None])
         pending = columns.pending[slots] + np.where(is_new, x, np.float32(0))
+        columns.before_write(slots)
         columns.pending[slots] = np.minimum(pending, np.float32(COUNT_MAX))
         columns.counted_ns[slots] = np.where(is_new, t_ns[:, None], columns.counted_ns[slots])
         return np.asarray(is_new.any(axis=1))
 
     def move(self, slots: Int64, by_ns: Int64) -> None:
         """The clocks of these devices were set anew: what was counted happened by_ns int64 [b] later."""
+        self.columns.before_write(slots)
         counted_ns = self.columns.counted_ns
         counted_ns[slots] += np.where(counted_ns[slots] != NEVER, by_ns[:, None], 0)
 
     def forget(self, slots: Int64) -> None:
         """Nothing has happened to these devices."""
+        self.columns.before_write(slots)
         self.columns.pending[slots], self.columns.counted_ns[slots] = 0, NEVER

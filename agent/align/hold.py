@@ -65,6 +65,7 @@ class Held:
     def take(self, runs: Runs, newest: Newest) -> None:
         """Hold what these readings bring."""
         columns, slot, end = self.columns, runs.slot, runs.end
+        columns.before_write(slot)
         columns.held[slot], columns.held_ns[slot] = newest.at(end, np.arange(len(end)))
         columns.front_ns[slot] = np.maximum(columns.front_ns[slot], runs.t_ns[end])
 
@@ -75,6 +76,7 @@ class Held:
         """
         columns = self.columns
         is_new = ~np.isnan(x) & (columns.held_ns[slots] < t_ns[:, None])
+        columns.before_write(slots)
         columns.held[slots] = np.where(is_new, x, columns.held[slots])
         columns.held_ns[slots] = np.where(is_new, t_ns[:, None], columns.held_ns[slots])
         return np.asarray(is_new.any(axis=1))
@@ -82,12 +84,14 @@ class Held:
     def move(self, slots: Int64, by_ns: Int64) -> None:
         """The clocks of these devices were set anew: what is held of them was read by_ns int64 [b] later."""
         columns = self.columns
+        columns.before_write(slots)
         columns.held_ns[slots] += np.where(columns.held_ns[slots] != NEVER, by_ns[:, None], 0)
         columns.front_ns[slots] += np.where(columns.front_ns[slots] != NEVER, by_ns, 0)
 
     def forget(self, slots: Int64) -> None:
         """Nothing is held of these devices any more."""
         columns = self.columns
+        columns.before_write(slots)
         columns.held[slots], columns.held_ns[slots], columns.front_ns[slots] = np.nan, NEVER, NEVER
 
 

@@ -12,8 +12,9 @@ Room is bounded by device (`waiting_max`), so that no device can take another's.
 oldest goes on early, and is doubted (`reorder_full`).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -100,9 +101,9 @@ class Reorder:
             if (waiting := self._waiting.pop(slot, None)) is not None:
                 yield slot, len(waiting.t_ns)
 
-    def keep(self, layouts: Mapping[str, str]) -> bytes:
-        """What waits, for a snapshot; `layouts` says by source what its columns mean."""
-        return pack_waiting(self._waiting, layouts)
+    def keep(self, layouts: Mapping[str, str]) -> Callable[[], bytes]:
+        """What waits now, for a snapshot; packed when it is called. `layouts` says by source what its columns mean."""
+        return partial(pack_waiting, dict(self._waiting), layouts)  # arrays that wait are replaced, never changed
 
     def take_over(self, kept: KeptWaiting, source_of: Sequence[str], layouts: Mapping[str, str]) -> list[int]:
         """Let those readings of a snapshot wait whose columns mean the same; source_of has each slot's source now.

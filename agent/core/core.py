@@ -28,7 +28,8 @@ before the first entry past them, and decide silence only; risk depends on a dev
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -42,6 +43,7 @@ from agent.core.marks import Key
 from agent.core.model import Model
 from agent.core.scores import concatenated
 from agent.core.silence import was_away
+from agent.core.snapshot import Cut
 from agent.core.stepper import Stepper
 from agent.core.view import View
 from agent.decode.intake import Intake
@@ -132,8 +134,18 @@ class Core:
 
     def snapshot(self) -> bytes:
         """All that shapes later scores and alerts. No checksum: the store adds it."""
+        cut = self.cut()
+        cut.copy_all()
+        return b"".join(cut.parts())
+
+    def cut(self) -> Cut:
+        """Begin a snapshot as of now, whose bytes are those that `snapshot()` would give.
+
+        It is whole after some `copy_next`, between entries. Raises RuntimeError while another one is not.
+        """
         slots = self._stepper.slots
-        memories = {f"{OF_CODECS}{name}": kept for name, kept in self._intake.keep().items()}
+        memories: dict[str, Callable[[], bytes]]
+        memories = {f"{OF_CODECS}{name}": partial(bytes, kept) for name, kept in self._intake.keep().items()}
         memories[WAITING] = self._stepper.alignment.keep()
         header = snapshot.Header(
             schema_version=snapshot.SCHEMA_VERSION,
@@ -146,9 +158,9 @@ class Core:
             sources=tuple(self._names),
             devices=tuple(slots.devices),
             groups=snapshot.describe(slots, self._digests()),
-            memories=tuple((name, len(kept)) for name, kept in memories.items()),
+            memories=(),
         )
-        return snapshot.pack(header, slots, memories)
+        return Cut(header, slots, memories)
 
     def restore(self, data: bytes) -> dict[str, str]:
         """Take over a snapshot. Raises SnapshotRefused, changing nothing, when it cannot be.

@@ -5,7 +5,7 @@ what its columns are, so that a snapshot is read by name: one of another version
 the group's name, a group that it lacks starts empty, and so does that of a model whose bundle has changed since.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -70,16 +70,44 @@ def describe(slots: Slots, digests: Mapping[str, str]) -> tuple[GroupHeader, ...
     return tuple(GroupHeader(name, digests.get(name, ""), _columns(group)) for name, group in slots.groups.items())
 
 
-def pack(header: Header, slots: Slots, memories: Mapping[str, bytes]) -> bytes:
-    """Header, the arrays of every group and the memories, in the order of the header."""
-    head = msgspec.json.encode(header)
-    n_slots = len(header.devices)
-    arrays = [
-        np.ascontiguousarray(array).tobytes()
-        for group in header.groups
-        for array in slots.groups[group.name].arrays(n_slots).values()
-    ]
-    return b"".join([MAGIC, len(head).to_bytes(8, "little"), head, *arrays, *memories.values()])
+class Cut:
+    """The state of a core as of one entry, that is copied while the core goes on (`agent.devices.columns`).
+
+    entry  how many entries it holds
+    """
+
+    def __init__(self, header: Header, slots: Slots, memories: Mapping[str, Callable[[], bytes]]) -> None:
+        """header lacks the memories; each of these is packed when all is, from what does not change any more."""
+        self.entry = header.entry
+        self._header = header
+        self._memories = memories
+        self._copies = [slots.groups[group.name].begin_copy(len(header.devices)) for group in header.groups]
+
+    @property
+    def is_whole(self) -> bool:
+        return all(copy.is_whole for copy in self._copies)
+
+    def copy_next(self, n_bytes: int) -> None:
+        """Copy about `n_bytes` more of the columns; in the thread of the core, between two entries."""
+        for copy in self._copies:
+            n_bytes -= copy.copy_next(n_bytes)
+            if n_bytes <= 0:
+                return
+
+    def copy_all(self) -> None:
+        for copy in self._copies:
+            copy.copy_all()
+
+    def parts(self) -> Iterator[bytes | memoryview]:
+        """The snapshot, once it is whole, piece by piece; in any thread. Nothing is copied again."""
+        memories = {name: pack() for name, pack in self._memories.items()}
+        sizes = tuple((name, len(kept)) for name, kept in memories.items())
+        head = msgspec.json.encode(msgspec.structs.replace(self._header, memories=sizes))
+        yield from (MAGIC, len(head).to_bytes(8, "little"), head)
+        for copy in self._copies:
+            for array in copy.arrays.values():
+                yield array.reshape(-1).view(np.uint8).data
+        yield from memories.values()
 
 
 def unpack(

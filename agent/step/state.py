@@ -94,6 +94,7 @@ class States:
 
     def begin_life(self, slot: int) -> None:
         """The device begins its life with its next row."""
+        self.columns.before_write(slot)
         self.columns.state[slot] = self._new_state
         self.columns.is_new[slot] = True
 
@@ -107,6 +108,7 @@ class States:
         keeps_learnt  they are the same machines, so what was learnt of their own normal (`StateBlock.kept`) still holds
         """
         columns = self.columns
+        columns.before_write(slots)
         if keeps_learnt:
             columns.state[np.ix_(slots, self._passing)] = 0
         else:
@@ -163,6 +165,7 @@ class States:
         Returns the outputs [b, width] by head and sound bool [b]: where a result is not finite the state must not be
         used.
         """
+        self.columns.before_write(slots)
         parts = []
         sound = np.ones(len(slots), np.bool_)
         for start in range(0, len(slots), batch_max):

@@ -84,6 +84,7 @@ class Steady:
             bits = np.where(has_value, bits, before)
             valued = np.where(has_value | (valued_before == NEVER), t_ns, valued_before)
         since = np.where(begins, t_ns, since_before)
+        columns.before_write(slots)
         columns.value_bits[slots] = bits
         columns.unchanged_since_ns[slots] = since
         columns.valued_ns[slots] = valued
@@ -104,11 +105,13 @@ class Steady:
 
     def move(self, slots: Int64, by_ns: Int64) -> None:
         """The clocks of these devices were set anew: what is kept of their rows lies by_ns int64 [b] later."""
+        self._columns.before_write(slots)
         for t_ns in (self._columns.unchanged_since_ns, self._columns.valued_ns):
             t_ns[slots] += np.where(t_ns[slots] != NEVER, by_ns[:, None], 0)
 
     def start_again(self, slots: Int64) -> None:
         """Nothing is known of these devices' channels any more."""
+        self._columns.before_write(slots)
         self._columns.unchanged_since_ns[slots] = NEVER
         self._columns.valued_ns[slots] = NEVER
 
