@@ -37,11 +37,11 @@ lint: setup
 
 # Tests that need a core for themselves, since a broker drops what a slow reader leaves, come last and one by one.
 test: lint mosquitto
-	$(PY) -m pytest $(SIDE_BY_SIDE) -m "not alone"
-	$(PY) -m pytest -m alone
+	$(PY) -m pytest $(SIDE_BY_SIDE) -m "not alone and not long"
+	$(PY) -m pytest -m "alone and not long"
 
 test-fast: setup
-	$(PY) -m pytest $(SIDE_BY_SIDE) -m "not slow" --ignore tests/broker
+	$(PY) -m pytest $(SIDE_BY_SIDE) -m "not slow and not long" --ignore tests/broker --ignore tests/faults
 
 # Writes what is generated in README.md and docs: reference pages, outputs and tables (docs/pages.py).
 docs: setup

@@ -12,7 +12,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """How `--dist loadgroup` deals the tests out: a file stays together, and brokers never stand beside each other."""
     for item in items:
         parts = item.path.relative_to(TESTS).parts
-        item.add_marker(pytest.mark.xdist_group("broker" if parts[0] == "broker" else "/".join(parts)))
+        item.add_marker(pytest.mark.xdist_group("broker" if parts[0] in ("broker", "faults") else "/".join(parts)))
 
 
 def require(name: str, available: bool, reason: str) -> None:

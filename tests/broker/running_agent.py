@@ -19,13 +19,14 @@ ROOT = f"forewarn/{NODE}"
 Json = dict[str, object]
 
 
-def configuration(port: int, *, protocol: str = "auto", qos: int = 1) -> str:
+def configuration(port: int, *, protocol: str = "auto", qos: int = 1, durability: str = "snapshot") -> str:
     """A configuration text: quick in all it does, every row of a device taken, every score published."""
+    kept = "" if durability == "snapshot" else f'durability = "{durability}"\n'
     return f"""
 [agent]
 node = "{NODE}"
 state_dir = "state"
-status_every = "100ms"
+{kept}status_every = "100ms"
 snapshot_every = "1s"
 delay_max = "2ms"
 rows_per_device_max = 4096
@@ -42,9 +43,9 @@ qos = {qos}
 """
 
 
-def with_output(port: int, output_port: int) -> str:
+def with_output(port: int, output_port: int, *, durability: str = "snapshot") -> str:
     """The same, with alerts going to another broker."""
-    return configuration(port) + f'[output]\nhost = "127.0.0.1"\nport = {output_port}\n'
+    return configuration(port, durability=durability) + f'[output]\nhost = "127.0.0.1"\nport = {output_port}\n'
 
 
 class RunningAgent:
@@ -101,6 +102,14 @@ class RunningAgent:
         self.broker.kill()
         self._begin()
         self.broker.start()
+        self.wait_until_it_listens()
+
+    def reconnect(self, lose: Callable[[], None]) -> None:
+        """Lose the connections by `lose`, and wait until it listens again."""
+        n_connections = len(self.log("broker_connected"))
+        lose()
+        wait_until(lambda: len(self.log("broker_connected")) > n_connections, "another connection")
+        self._begin()
         self.wait_until_it_listens()
 
     def end(self) -> None:
