@@ -156,7 +156,8 @@ class Publish(Table):
         default=100_000,
         ge=100,
         le=10_000_000,
-        description="Events kept while the broker is away; the oldest is dropped and counted.",
+        description="Events kept while the broker is away; beyond it updates are dropped, then the oldest, counted. "
+        "The newest event of an alert that stands is always kept.",
     )
 
     @field_validator("prefix")

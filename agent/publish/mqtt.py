@@ -31,6 +31,7 @@ from agent.mqtt.link_log import log_notices
 from agent.mqtt.link_state import LinkState
 from agent.mqtt.reason_code import ReasonCode
 from agent.publish.connection import Acknowledged, Connection, ConnectionEvent, Message, SubscriptionRefused, Will
+from agent.publish.copies import Copies
 from agent.publish.own_topics import OwnTopics
 from agent.publish.sender import Counts, RefusalLog, Sender
 from agent.publish.topic import Topics
@@ -123,7 +124,7 @@ class Output:
     def close(self) -> None:
         """Send what waits, say `stopped`, and go; after STOP_TIMEOUT_S the broker says `offline` in our place."""
         deadline_s = time.monotonic() + STOP_TIMEOUT_S
-        self._turn_while(lambda: bool(self.waiting), deadline_s)
+        self._turn_while(self._has_more_to_say, deadline_s)
         if self._sender is not None:
             self._sender.enqueue(self._topics.available, b"stopped", retain=True, until_taken=True)
         self._turn_while(lambda: not self._may_leave, deadline_s)
@@ -136,6 +137,11 @@ class Output:
             while time.monotonic() < deadline_s and not any(isinstance(e, Lost | Broken) for e in connection.events()):
                 time.sleep(0.005)
         connection.cut()
+
+    def _has_more_to_say(self) -> bool:
+        if self._sender is not None:
+            self._sender.copies.forget_removals()  # the next start finds them again
+        return bool(self.waiting or (self._sender is not None and len(self._sender.copies)))
 
     @property
     def _may_leave(self) -> bool:
@@ -192,12 +198,14 @@ class Output:
     def _on_accepted(self, connection: Connection, now_s: float) -> None:
         self._apply(Subscribed(), now_s)  # what it reads back may come late, or never: nothing waits for that
         self._will_limits = connection.limits
-        self._sender = Sender(connection, connection.limits, self._cursor, self._topics, self._refusals, self.counts)
+        copies = Copies(self._cursor, self._topics, self._log)
+        self._sender = Sender(
+            connection, connection.limits, self._cursor, copies, self._topics, self._refusals, self.counts
+        )
         self._sender.enqueue(self._topics.available, b"online", retain=True, until_taken=True)
         connection.subscribe(*self._own_topics.filters)
         self._own_topics.connect(now_s)
         self._cursor.unpark()
-        self._cursor.tell_alerts(self._cursor.standing())
 
     def _has_changed_will(self, code: int) -> bool:
         """Whether the broker refused our last will, and would take another one."""
@@ -219,8 +227,7 @@ class Output:
         for payload, retain in self._own_topics.advance(now_s):
             sender.enqueue(self._topics.instance, payload, retain=retain)
         if self._own_topics.is_settled(now_s):
-            foreign = self._own_topics.foreign({self._topics.alert(*key) for key in self._cursor.standing()})
-            keys = {topic: self._topics.alert_of(topic) for topic in foreign}
-            self._cursor.tell_alerts(key for key in keys.values() if key is not None)
-            for topic in [topic for topic, key in keys.items() if key is None]:  # as older forewarns named them
-                sender.enqueue(topic, b"", retain=True)
+            standing = {self._topics.alert(*key) for key in self._cursor.standing()}
+            sender.copies.remove(self._own_topics.foreign(standing))
+        if self._own_topics.others.other is not None:
+            sender.copies.forget_removals()

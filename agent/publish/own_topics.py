@@ -74,8 +74,6 @@ class OwnTopics:
         if foreign and self.others.other is not None:
             self._log.warning("retained_alerts_left", count=len(foreign), why=self.others.describe())
             return []
-        for topic in foreign:
-            self._log.warning("retained_alert_removed", topic=topic, why="the alert table does not have it")
         return foreign
 
     def _take_instance(self, payload: bytes, now_s: float) -> None:

@@ -1,8 +1,11 @@
-"""What leaves over one connection: own messages and what the cursor has at QoS 1, status and scores at QoS 0.
+"""What leaves over one connection: own messages, what the cursor has, and copies at QoS 1; status and scores at QoS 0.
 
 A message leaves the outbox on a PUBACK whose reason is success. What the broker refuses is parked, with what follows in
 its chain, and tried again on the same connection (refused.py). Everything at QoS 1 counts against the broker's receive
 maximum, and nothing is sent that goes beyond its other limits (mqtt/limits.py): it would end the connection.
+
+What the cursor has is news, and nothing holds it up: while it has some, own messages go one at a time, and what is only
+told again or removed (copies.py) has half of the window at most, after it.
 """
 
 from collections import Counter
@@ -13,6 +16,7 @@ from structlog.typing import FilteringBoundLogger
 from agent.mqtt.limits import Limits
 from agent.mqtt.reason_code import FAILURE_MIN, ReasonCode
 from agent.publish.connection import Acknowledged, Connection
+from agent.publish.copies import Copies, Copy
 from agent.publish.message import Outgoing, outgoing
 from agent.publish.own_messages import OwnMessage, OwnMessages
 from agent.publish.refused import Refused
@@ -23,6 +27,7 @@ from agent.words import DropCounts
 IN_FLIGHT_MAX = 20  # what mosquitto holds of one client by default
 UNWRITTEN_MAX = 10_000  # status and scores that may wait in paho
 REFUSED_EVERY_S = 10.0
+NEW_ROW = 0  # in the place of its number, which no row has
 _FOR_GOOD = {ReasonCode.NOT_AUTHORIZED, ReasonCode.TOPIC_NAME_INVALID, ReasonCode.PAYLOAD_FORMAT_INVALID}
 _NEXT_STEPS = {
     Parked.FOR_NOW: "It is tried again by itself; if this goes on, look at the broker's quotas and its log.",
@@ -70,11 +75,12 @@ class Sender:
     connection: Connection
     limits: Limits
     cursor: Cursor
+    copies: Copies
     topics: Topics
     refusals: RefusalLog
     counts: Counts
     _own: OwnMessages = field(default_factory=OwnMessages)
-    _in_flight: dict[int, Due | OwnMessage] = field(default_factory=dict)  # by message id
+    _in_flight: dict[int, Due | OwnMessage | Copy] = field(default_factory=dict)  # by message id
     _unwritten: set[int] = field(default_factory=set)  # message ids at QoS 0 that paho has not written yet
     _done: list[int] = field(default_factory=list)
     _refused: dict[int, Parked] = field(default_factory=dict)
@@ -120,13 +126,15 @@ class Sender:
         if isinstance(sent, OwnMessage):
             self._acknowledge_own(sent, kind, answer.why, now_s)
             return
+        if isinstance(sent, Copy):
+            self._acknowledge_copy(sent, kind, answer.why, now_s)
+            return
         if kind is Parked.NO:
             self._done.append(sent.number)
         else:
             self.refusals.hear(kind, answer.why)
             self._refused[sent.number] = kind
-        for retry in self._again.values():
-            retry.resolve(sent.number, kind, now_s)
+        self._resolve(sent.number, kind, now_s)
 
     def settle(self) -> None:
         """Write down what has been acknowledged."""
@@ -148,6 +156,7 @@ class Sender:
                 retry.begin([row.number for row in due])
                 for row in due:
                     self._send(row, outgoing(row, self.topics))
+        self._send_copies()
 
     def _acknowledge_own(self, message: OwnMessage, kind: Parked, why: str, now_s: float) -> None:
         if kind is Parked.NO:
@@ -155,18 +164,33 @@ class Sender:
         elif self._own.refuse(message, [other.key for other in self._own_under_way()], now_s):
             self.refusals.hear(kind, f"{message.topic}: {why}")
 
+    def _acknowledge_copy(self, copy: Copy, kind: Parked, why: str, now_s: float) -> None:
+        if kind is Parked.NO:
+            self.copies.accept(copy)
+            return
+        self.refusals.hear(kind, why)
+        if self.copies.refuse(copy, kind, why):
+            self._resolve(NEW_ROW, kind, now_s)
+
+    def _resolve(self, number: int, kind: Parked, now_s: float) -> None:
+        for retry in self._again.values():
+            retry.resolve(number, kind, now_s)
+
     def _own_under_way(self) -> list[OwnMessage]:
         return [sent for sent in self._in_flight.values() if isinstance(sent, OwnMessage)]
 
     def _send_own(self, now_s: float) -> None:
-        while self._room and (message := self._own.pop(now_s)) is not None:
+        while self._room and not (self.cursor.waiting and self._own_under_way()):
+            message = self._own.pop(now_s)
+            if message is None:
+                return
             if self._fits(message.topic, message.payload, self._qos):
                 self._send(message, message)
 
     def _send_waiting(self) -> None:
         if not self._room or not self.cursor.waiting:
             return
-        under_way = [sent for sent in self._in_flight.values() if not isinstance(sent, OwnMessage)]
+        under_way = [sent for sent in self._in_flight.values() if isinstance(sent, Due)]
         numbers = {due.number for due in under_way}
         keys = {due.key for due in under_way if not due.is_alert}
         too_large: dict[int, Parked] = {}
@@ -185,9 +209,23 @@ class Sender:
         if too_large:
             self.cursor.settle([], too_large)
 
+    def _send_copies(self) -> None:
+        n_under_way = sum(isinstance(sent, Copy) for sent in self._in_flight.values())
+        n_free = min(self._room, max(1, self._window // 2) - n_under_way)
+        while n_free > 0 and (copy := self.copies.pop()) is not None:
+            if self._fits(copy.message.topic, copy.message.payload, self._qos):
+                self._send(copy, copy.message)
+                n_free -= 1
+            else:
+                self.copies.refuse(copy, Parked.TOO_LARGE, "it is too large for the broker")
+
+    @property
+    def _window(self) -> int:
+        return min(IN_FLIGHT_MAX, self.limits.receive_maximum)
+
     @property
     def _room(self) -> int:
-        return max(0, min(IN_FLIGHT_MAX, self.limits.receive_maximum) - len(self._in_flight))
+        return max(0, self._window - len(self._in_flight))
 
     @property
     def _qos(self) -> int:
@@ -201,7 +239,7 @@ class Sender:
         self.refusals.hear(Parked.TOO_LARGE, f"{topic}: {size} bytes, the broker takes {self.limits.packet_bytes_max}")
         return False
 
-    def _send(self, sent: Due | OwnMessage, message: Outgoing | OwnMessage) -> None:
+    def _send(self, sent: Due | OwnMessage | Copy, message: Outgoing | OwnMessage) -> None:
         retain = message.retain and self.limits.retain
         message_id = self.connection.publish(message.topic, message.payload, qos=self._qos, retain=retain)
         if message_id is not None:

@@ -8,6 +8,10 @@ of order, so that "all up to here" would tell much of it twice after a crash.
 A sink that `mirrors` the alert table, as retained messages do, also has a row for each key whose copy is behind. Such a
 row says what stands when it is sent, not when it was made; a later one of the key replaces it, so there is never more
 than one of a key.
+
+The bound counts events. Where there are more, updates go first and then the oldest, but never the newest event of a key
+whose alert stands, of which there are no more than keys. So a receiver that comes back after a week is told of all that
+stands, and of each key in its order.
 """
 
 import sqlite3
@@ -21,6 +25,7 @@ from agent.words import AlertEvent, AlertKey
 
 _IS_FIRST = """(event IS NULL OR number = (SELECT min(number) FROM due AS other
     WHERE other.sink = due.sink AND other.chain = due.chain AND other.event IS NOT NULL))"""
+_IS_NEWEST = _IS_FIRST.replace("min(", "max(")
 
 
 class Parked(IntEnum):
@@ -47,13 +52,13 @@ class Due:
 
 
 class Cursor:
-    """Of one sink. `rows_max` bounds what is due; `dropped` counts the events that the bound pushed out."""
+    """Of one sink. `events_max` bounds the events that are due; `dropped` counts those that it pushed out."""
 
-    def __init__(self, database: Database, sink: str, rows_max: int, *, mirrors: bool) -> None:
+    def __init__(self, database: Database, sink: str, events_max: int, *, mirrors: bool) -> None:
         self.sink = sink
         self.dropped = 0
         self._database = database
-        self._rows_max = rows_max
+        self._events_max = events_max
         self._mirrors = mirrors
         self._counted = -1, {False: 0, True: 0}  # at which transaction; rows by whether they are parked
 
@@ -80,12 +85,14 @@ class Cursor:
             with self._database.transaction() as db:
                 db.execute("UPDATE due SET parked = 0 WHERE sink = ? AND parked != 0", (self.sink,))
 
-    def tell_alerts(self, keys: Iterable[AlertKey]) -> None:
-        """The receiver's copy of these keys may be wrong: tell it anew what stands."""
+    def copy(self, key: AlertKey) -> Due:
+        """What stands of the key now, to be told beside the rows: it has the number 0."""
+        return self._due(0, chain_of(key), None)
+
+    def park_copy(self, key: AlertKey, why: Parked) -> None:
+        """The receiver refuses what stands of the key: it becomes a row that is parked."""
         with self._database.transaction() as db:
-            for key in keys:
-                self._add_alert(db, chain_of(key))
-            self.keep_bound(db)
+            self._add_alert(db, chain_of(key), why)
 
     def standing(self) -> list[AlertKey]:
         """Whose alerts stand now."""
@@ -118,21 +125,23 @@ class Cursor:
                 self._add_alert(db, chain)
 
     def keep_bound(self, db: sqlite3.Connection) -> None:
-        """Push out what is beyond the bound: updates first, then the oldest events. What stands is told in any case."""
-        excess = db.execute("SELECT count(*) FROM due WHERE sink = ?", (self.sink,)).fetchone()[0] - self._rows_max
-        for which in ("event.kind = 'updated'", "TRUE"):
+        """Push out events beyond the bound: updates first, then the oldest, but not the newest of what stands."""
+        query = "SELECT count(*) FROM due WHERE sink = ? AND event IS NOT NULL"
+        excess = db.execute(query, (self.sink,)).fetchone()[0] - self._events_max
+        for which in (f"kind = 'updated' AND NOT {_IS_NEWEST}", f"(kind = 'cleared' OR NOT {_IS_NEWEST})"):
             if excess > 0:
-                oldest = f"""SELECT due.number FROM due JOIN event ON event.number = due.event
-                    WHERE sink = ? AND {which} ORDER BY due.number LIMIT ?"""
+                oldest = f"""SELECT number FROM (SELECT due.*, event.kind FROM due
+                    JOIN event ON event.number = due.event) AS due
+                    WHERE sink = ? AND {which} ORDER BY number LIMIT ?"""
                 gone = db.execute(oldest, (self.sink, excess)).fetchall()
                 for (number,) in gone:
                     _remove(db, number)
                 self.dropped += len(gone)
                 excess -= len(gone)
 
-    def _add_alert(self, db: sqlite3.Connection, chain: str) -> None:
+    def _add_alert(self, db: sqlite3.Connection, chain: str, parked: Parked = Parked.NO) -> None:
         db.execute("DELETE FROM due WHERE sink = ? AND chain = ? AND event IS NULL", (self.sink, chain))
-        db.execute("INSERT INTO due (sink, chain) VALUES (?, ?)", (self.sink, chain))
+        db.execute("INSERT INTO due (sink, chain, parked) VALUES (?, ?, ?)", (self.sink, chain, parked))
 
     def _rows(self, where: str, *values: int) -> list[Due]:
         query = f"""SELECT number, chain, (SELECT event FROM event WHERE event.number = due.event)

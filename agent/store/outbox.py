@@ -23,11 +23,11 @@ _ENDS_THE_KEY = ("forgotten", "source_removed", "model_removed")  # it starts as
 class Outbox:
     """The open database. Every method raises sqlite3.Error when the disk fails: nothing is then half done.
 
-    rows_max  bound of what may be due to one sink
+    events_max  bound of the events that may be due to one sink
     """
 
-    def __init__(self, path: Path, rows_max: int) -> None:
-        self._rows_max = rows_max
+    def __init__(self, path: Path, events_max: int) -> None:
+        self._events_max = events_max
         self._cursors: dict[str, Cursor] = {}
         self._database = Database(path)
         self.is_first = self._database.is_first
@@ -38,7 +38,7 @@ class Outbox:
 
     def cursor(self, sink: str, *, mirrors: bool) -> Cursor:
         """The cursor of a sink: what is committed from now on is due to it, and what was due before it was closed."""
-        made = self._cursors[sink] = Cursor(self._database, sink, self._rows_max, mirrors=mirrors)
+        made = self._cursors[sink] = Cursor(self._database, sink, self._events_max, mirrors=mirrors)
         return made
 
     def leave_other_sinks(self) -> dict[str, int]:

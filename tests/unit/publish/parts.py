@@ -14,11 +14,14 @@ from agent.publish.mqtt import Output
 from agent.publish.topic import Topics
 from agent.store.outbox import Outbox
 from agent.words import AlertEvent
+from bench.strict_broker import StrictBroker
 from tests import alert_events
 
 TOPICS = Topics.of("f", "n")
 TIMEOUT_S = 8.0
 CLIENT_ID = "fw-out"
+EVENT, AVAILABLE, INSTANCE, ALERT = "f/n/event", "f/n/available", "f/n/instance", "f/n/alert/press/p1/risk"
+QUOTA, DENIED = 0x97, 0x87
 
 
 class Parts:
@@ -45,6 +48,17 @@ class Parts:
         """Let an alert called `stands` stand, of which all has been told."""
         self.outbox.commit([alert_events.event("raised", "stands", t=1.0, device=device)])
         self.cursor.settle([one.number for one in self.cursor.sendable(9)], {})
+
+    @property
+    def has_told_all(self) -> bool:
+        """Whether the outbox is empty, and all that stands has been told on this connection."""
+        sender = self.output._sender
+        return sender is not None and not (len(self.cursor) or len(sender.copies) or self.n_under_way())
+
+    def n_under_way(self, besides: type | tuple[()] = ()) -> int:
+        """Messages that wait for their acknowledgement, those of one kind left out."""
+        sender = self.output._sender
+        return sum(not isinstance(one, besides) for one in sender._in_flight.values()) if sender is not None else 0
 
     def turn(self) -> None:
         self.output.turn()
@@ -83,3 +97,12 @@ def event(name: str, *, device: str = "", kind: str = "cleared") -> AlertEvent:
 def name_of(payload: bytes) -> bytes:
     """What the message of an event, or of what stands, calls its alert; other payloads as they are."""
     return json.loads(payload)["alert"].encode() if payload.startswith(b'{"event"') else payload
+
+
+def told(broker: StrictBroker, topic: str = EVENT) -> list[bytes]:
+    """What was taken under a topic, by the names of the alerts."""
+    return [name_of(payload) for payload in broker.payloads(topic)]
+
+
+def names(n: int) -> list[bytes]:
+    return [f"{number}".encode() for number in range(n)]

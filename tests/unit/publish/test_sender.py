@@ -6,6 +6,7 @@ from structlog.testing import LogCapture
 
 from agent.mqtt.limits import Limits
 from agent.publish.connection import Acknowledged
+from agent.publish.copies import Copies
 from agent.publish.others import Others
 from agent.publish.sender import Counts, RefusalLog, Sender
 from agent.publish.topic import Topics
@@ -35,8 +36,10 @@ class Parts:
     def __init__(self, folder) -> None:
         self.wire, self.log, self.now_s = Wire(), LogCapture(), 1000.0
         self.refusals = RefusalLog(structlog.wrap_logger(None, processors=[self.log]))
-        cursor = Outbox(folder / "alerts.db", 100).cursor("mqtt", mirrors=True)
-        self.sender = Sender(self.wire, Limits(), cursor, Topics.of("f", "n"), self.refusals, Counts())
+        self.outbox, topics = Outbox(folder / "alerts.db", 100), Topics.of("f", "n")
+        cursor = self.cursor = self.outbox.cursor("mqtt", mirrors=True)
+        copies = Copies(cursor, topics, structlog.wrap_logger(None, processors=[self.log]))
+        self.sender = Sender(self.wire, Limits(), cursor, copies, topics, self.refusals, Counts())
 
     def turn(self, after_s: float, *denied: str) -> list[bytes]:
         """What is sent in a turn; the broker denies some topics."""

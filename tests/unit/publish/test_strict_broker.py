@@ -6,47 +6,25 @@ import random
 import pytest
 
 from agent.mqtt import protocol
-from agent.publish import mqtt, others, refused
+from agent.publish import mqtt, others
 from agent.publish.message import event_message
-from agent.store.cursor import Parked
 from bench.strict_broker import TOO_LARGE, Published, StrictBroker
 from tests.broker.running_agent import wait_until
-from tests.unit.publish.parts import CLIENT_ID, Parts, event, name_of
+from tests.unit.publish.parts import (
+    ALERT,
+    AVAILABLE,
+    CLIENT_ID,
+    DENIED,
+    EVENT,
+    INSTANCE,
+    QUOTA,
+    event,
+    name_of,
+    names,
+    told,
+)
 
-pytestmark = pytest.mark.slow
-
-EVENT, AVAILABLE, INSTANCE, ALERT = "f/n/event", "f/n/available", "f/n/instance", "f/n/alert/press/p1/risk"
-QUOTA, DENIED = 0x97, 0x87
-
-
-@pytest.fixture(autouse=True)
-def _quick(monkeypatch):
-    monkeypatch.setattr(mqtt, "RETRY_MIN_S", 0.01)
-    monkeypatch.setattr(others, "ANSWER_WITHIN_S", 0.05)
-    monkeypatch.setattr(refused, "WAITS_S", {Parked.FOR_NOW: (0.02, 0.1), Parked.FOR_GOOD: (0.04, 0.2)})
-
-
-@pytest.fixture
-def make(tmp_path):
-    made = []
-
-    def make_parts(broker: StrictBroker, name: str = "a", **settings: object) -> Parts:
-        (tmp_path / name).mkdir(exist_ok=True)
-        made.append(Parts(tmp_path / name, broker.port, **settings))
-        return made[-1]
-
-    yield make_parts
-    for one in made:
-        one.end()
-
-
-def told(broker: StrictBroker, topic: str = EVENT) -> list[bytes]:
-    """What was taken under a topic, by the names of the alerts."""
-    return [name_of(payload) for payload in broker.payloads(topic)]
-
-
-def names(n: int) -> list[bytes]:
-    return [f"{number}".encode() for number in range(n)]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick")]
 
 
 @pytest.mark.parametrize("window", [1, 2, 10, 1000])
@@ -56,7 +34,7 @@ def test_in_flight_follows_the_receive_maximum_and_everything_leaves(make, windo
         parts = make(broker)
         parts.stand()
         parts.outbox.commit([event(name.decode()) for name in names(30)])
-        parts.turn_until(lambda: len(parts.cursor) == 0 and parts.output._sender.is_idle)
+        parts.turn_until(lambda: parts.has_told_all)
         parts.output.close()
         assert (broker.broken, told(broker)) == ([], names(30))
         assert broker.payloads(AVAILABLE) == [b"online", b"stopped"]
@@ -84,7 +62,7 @@ def test_without_retained_messages_events_leave_and_it_is_said_once(make):
         parts = make(broker)
         parts.stand()
         parts.outbox.commit([event("a")])
-        parts.turn_until(lambda: parts.output.link.is_connected and len(parts.cursor) == 0)
+        parts.turn_until(lambda: parts.has_told_all)
         parts.output.publish("f/n/status", b"{}", retain=True)
         parts.turn_until(lambda: broker.payloads("f/n/status"))
         assert told(broker) == [b"a"]
@@ -119,7 +97,7 @@ def test_without_qos_1_events_leave_when_they_are_written(make):
         assert told(broker) == names(50)
         assert broker.broken == [0x9B], "the first CONNECT, for its will"
         assert {one.qos for one in broker.accepted} == {0}
-        assert parts.output.counts.delivered == 51
+        assert parts.output.counts.delivered == 50
         assert "nothing is acknowledged" in parts.output.limits[0]
 
 
@@ -290,9 +268,7 @@ def test_two_agents_of_one_node_say_so_and_remove_nothing_of_each_other(make, mo
     with StrictBroker() as broker:
         first = make(broker, "a", protocol=version, instance="a" * 16)
         first.stand()
-        first.turn_until(
-            lambda: first.output.link.is_connected and first.output._sender.is_idle and not len(first.cursor)
-        )
+        first.turn_until(lambda: first.has_told_all)
         second = make(broker, "b", protocol=version, instance="b" * 16, client_id="other-out")
         second.stand("p2")
         second.turn_until(lambda: second.lines("retained_alerts_left"), first)
@@ -300,7 +276,7 @@ def test_two_agents_of_one_node_say_so_and_remove_nothing_of_each_other(make, mo
             (line,) = one.lines("other_agent_connected")
             assert client_id in line["why"]
             assert one.output.other_agent == line["why"]
-        second.turn_until(lambda: not len(second.cursor) and second.output._sender.is_idle, first)
+        second.turn_until(lambda: second.has_told_all, first)
         assert set(broker.retained) == {AVAILABLE, "f/n/instance", ALERT, "f/n/alert/press/p2/risk"}
         first.turn_for(0.1)
         second.turn_for(0.1)
@@ -312,10 +288,10 @@ def test_an_agent_of_the_past_answers_nobody_and_is_cleaned_up_after(make):
     with StrictBroker() as broker:
         old = make(broker, "a", instance="a" * 16)
         old.stand()
-        old.turn_until(lambda: old.output.link.is_connected and old.output._sender.is_idle and not len(old.cursor))
+        old.turn_until(lambda: old.has_told_all)
         old.output.close()
         new = make(broker, "b", instance="b" * 16)
-        new.turn_until(lambda: ALERT not in broker.retained)
+        new.turn_until(lambda: ALERT not in broker.retained and new.has_told_all)
         assert new.output.other_agent == ""
         assert [line["topic"] for line in new.lines("retained_alert_removed")] == [ALERT]
 

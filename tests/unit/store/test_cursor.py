@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.store.cursor import Cursor, Parked
+from agent.store.cursor import Cursor, Due, Parked
 from agent.store.outbox import Outbox
 from agent.words import AlertEvent
 from tests.alert_events import event
@@ -28,6 +28,9 @@ def steps(cursor: Cursor) -> list[str]:
 
 def numbers(cursor: Cursor) -> dict[str, int]:
     return dict(zip(steps(cursor), [one.number for one in cursor.sendable(1000)], strict=True))
+
+
+KEY_E = ("press", "e", "main", "risk")
 
 
 def n_events(outbox: Outbox) -> int:
@@ -62,14 +65,22 @@ def test_what_stands_is_told_as_it_is_when_it_is_sent(path):
     assert stands == {"e": "normal", "f": "unacknowledged"}
 
 
-def test_after_a_connection_all_that_stands_is_told_anew_and_what_is_wrong_there_is_removed(path):
+def test_a_copy_says_what_stands_now_and_becomes_a_row_when_it_is_refused(path):
     outbox = Outbox(path, 100)
     cursor = outbox.cursor("mqtt", mirrors=True)
     outbox.commit([step("e", 1, "raised"), step("f", 1, "raised"), step("f", 2, "cleared")])
     cursor.settle([one.number for one in cursor.sendable(9)], {})
-    assert cursor.standing() == [("press", "e", "main", "risk")]
-    cursor.tell_alerts([*cursor.standing(), ("press", "gone", "main", "risk")])
-    assert [(one.key[1], one.event and one.event.alert) for one in cursor.sendable(9)] == [("e", "e.1"), ("gone", None)]
+    assert cursor.standing() == [KEY_E]
+    copies = [cursor.copy(key) for key in (KEY_E, ("press", "gone", "main", "risk"))]
+    assert [(one.number, one.is_alert, one.event and one.event.alert) for one in copies] == [
+        (0, True, "e.1"),
+        (0, True, None),
+    ]
+    assert len(cursor) == 0, "they are no rows"
+    cursor.park_copy(KEY_E, Parked.FOR_NOW)
+    assert (cursor.waiting, cursor.parked) == (0, 1)
+    outbox.commit([step("e", 2, "cleared")])
+    assert [one.event.alert for one in cursor.sendable(9) if one.is_alert] == ["e.2"], "replaced by what happened"
 
 
 def test_what_is_refused_is_parked_with_what_follows_in_its_chain_until_it_is_taken(path):
@@ -126,35 +137,106 @@ def test_a_new_connection_frees_all_that_is_parked(path):
     assert (cursor.waiting, cursor.parked) == (3, 0)
 
 
-KINDS = st.sampled_from(["raised", "updated", "cleared"])
+DEVICES = ("a", "b", "c")
+ACTIONS = st.lists(
+    st.tuples(st.sampled_from(DEVICES), st.sampled_from(["raised", "updated", "cleared"]))
+    | st.tuples(st.sampled_from(["take", "refuse", "unpark"]), st.integers(1, 4))
+    | st.just(("restart", 0)),
+    max_size=60,
+)
+
+
+def of_each_key(cursor: Cursor) -> list[Due]:
+    """What may be under way at a time: of each key its first event, and what stands."""
+    firsts = {(row.key, row.is_alert): row for row in reversed(cursor.sendable(1000))}
+    return sorted(firsts.values(), key=lambda row: row.number)
+
+
+def is_kept(one: AlertEvent, due: list[AlertEvent]) -> bool:
+    """Whether the bound never pushes it out: the newest event of what stands."""
+    return one.kind != "cleared" and one is next(other for other in reversed(due) if other.device == one.device)
+
+
+def push_out(due: list[AlertEvent], events_max: int) -> int:
+    """What the bound does to the events that are due: updates first, then the oldest; returns how many."""
+    before = len(due)
+    for is_first in (lambda one: one.kind == "updated", lambda one: True):
+        for one in [one for one in due if is_first(one) and not is_kept(one, due)]:
+            if len(due) > events_max:
+                due.remove(one)
+    return before - len(due)
 
 
 @pytest.mark.slow
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.lists(KINDS, max_size=30), max_size=12), st.integers(6, 20))
-def test_a_full_outbox_drops_updates_first_then_the_oldest_and_never_what_stands(tmp_path_factory, batches, rows_max):
-    """Law 5, against a list. What is dropped is counted."""
-    outbox = Outbox(tmp_path_factory.mktemp("state") / "alerts.db", rows_max)
+@given(ACTIONS, st.integers(1, 6), st.booleans())
+def test_whatever_happens_what_stands_is_told_and_each_keys_events_are_in_their_order(
+    tmp_path_factory, actions, events_max, mirrors
+):
+    """Law 5, against a list of what is due. What is dropped is counted; what nobody is to tell is not kept.
+
+    A receiver takes some of a window and refuses others, of each key in their order, through restarts of the agent.
+    """
+    path = tmp_path_factory.mktemp("state") / "alerts.db"
+    outbox, last = Outbox(path, events_max), dict[str, AlertEvent]()
+    cursor = outbox.cursor("mqtt", mirrors=mirrors)
+    due: list[AlertEvent] = []
+    heard: list[AlertEvent] = []
+    copies: dict[str, str] = {}
+
+    def take(n: int) -> None:
+        rows = of_each_key(cursor)[-n:]
+        for row in rows:
+            assert row.event is not None
+            if row.is_alert:
+                copies[row.key[1]] = row.event.state
+            else:
+                heard.append(row.event)
+                due.remove(row.event)
+        cursor.settle([row.number for row in rows], {})
+
+    dropped, n_events = 0, 0
+    for what, value in actions:
+        if what == "restart":
+            outbox.close()
+            outbox = Outbox(path, events_max)
+            cursor = outbox.cursor("mqtt", mirrors=mirrors)
+        elif what == "take":
+            take(value)
+        elif what == "refuse":
+            cursor.settle([], {row.number: Parked.FOR_NOW for row in of_each_key(cursor)[:value]})
+        elif what == "unpark":
+            cursor.unpark()
+        else:
+            n_events += 1
+            last[what] = step(what, n_events, value)
+            outbox.commit([last[what]])
+            due.append(last[what])
+            dropped += push_out(due, events_max)
+            assert len(due) <= max(events_max, sum(one.kind != "cleared" for one in last.values()))
+    cursor.unpark()
+    assert [row.event for row in cursor.sendable(1000) if not row.is_alert] == due
+    while len(cursor):
+        take(1000)
+    for device, newest in last.items():
+        told = [one.t_ns for one in heard if one.device == device]
+        assert told == sorted(set(told)), "in order, each once"
+        if newest.kind != "cleared":
+            assert told[-1] == newest.t_ns
+        assert copies.get(device) == (newest.state if mirrors else None)
+    assert len(heard) + dropped == n_events
+    assert outbox._database.read("SELECT count(*) FROM event").fetchone() == (0,)
+
+
+def test_the_bound_counts_events_and_not_what_stands(path):
+    """However many alerts stand, an event finds room."""
+    outbox = Outbox(path, 3)
     cursor = outbox.cursor("mqtt", mirrors=True)
-    outbox.commit([step(f"s{number}", 1, "raised") for number in range(3)])
-    cursor.settle([one.number for one in cursor.sendable(9) if not one.is_alert], {})
-    model: list[AlertEvent] = []
-    dropped = 0
-    for batch, kinds in enumerate(batches):
-        new = [step("e", 100 * batch + number, kind) for number, kind in enumerate(kinds)]
-        outbox.commit(new)
-        model += new
-        n_alerts = 4 if any(batches[: batch + 1]) else 3
-        for is_first in (lambda one: one.kind == "updated", lambda one: True):
-            for one in [one for one in model if is_first(one)][: max(0, len(model) + n_alerts - rows_max)]:
-                model.remove(one)
-                dropped += 1
-    due = cursor.sendable(1000)
-    assert [one.event for one in due if not one.is_alert] == model
-    assert {one.key[1] for one in due if one.is_alert} == {"s0", "s1", "s2"} | ({"e"} if any(batches) else set())
-    assert outbox.dropped == cursor.dropped == dropped
-    assert len(cursor) <= rows_max
-    assert n_events(outbox) == len(model), "what nobody is to tell is not kept"
+    for number in range(20):
+        outbox.commit([step(f"e{number}", 1, "raised")])
+        cursor.settle([one.number for one in cursor.sendable(99) if not one.is_alert], {})
+    outbox.commit([step("x", 1, "raised")])
+    assert (len(cursor), cursor.dropped) == (22, 0)
 
 
 def test_a_sink_that_takes_nothing_holds_up_its_own_cursor_alone(path):
