@@ -41,6 +41,7 @@ from agent.store.durability import DURABILITIES
 from agent.store.instance import instance_id
 from agent.store.lock import lock
 from agent.store.outbox import ALERT_TABLE, Outbox
+from agent.store.snapshot_writer import in_thread
 from agent.store.state_directory import StateDirectory
 from agent.words import Taken
 
@@ -104,7 +105,9 @@ class Daemon:
         self._topics = Topics.of(settings.publish.prefix, settings.agent.node)
         cursors = self._cursors()
         disk = StateFolder(settings.agent.state_dir)
-        self._durability = DURABILITIES["snapshot"](StateDirectory(disk, self._core, self._outbox, log))
+        self._durability = DURABILITIES["snapshot"](
+            StateDirectory(disk, self._core, self._outbox, log, submit=in_thread())
+        )
         self._durability.start(time.monotonic())
         self._inputs = open_inputs(settings, self._plan, log, not_before_ns=self._core.log_time_ns)
         instance = instance_id(disk, log)

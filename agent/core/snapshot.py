@@ -87,6 +87,11 @@ class Cut:
     def is_whole(self) -> bool:
         return all(copy.is_whole for copy in self._copies)
 
+    @property
+    def n_bytes_left(self) -> int:
+        """Of the columns, at most so many are not copied yet."""
+        return sum(copy.n_bytes_left for copy in self._copies)
+
     def copy_next(self, n_bytes: int) -> None:
         """Copy about `n_bytes` more of the columns; in the thread of the core, between two entries."""
         for copy in self._copies:

@@ -114,6 +114,11 @@ class GroupCopy:
     def is_whole(self) -> bool:
         return self._n_passed == len(self._is_left)
 
+    @property
+    def n_bytes_left(self) -> int:
+        """At most so many are not copied yet."""
+        return (len(self._is_left) - self._n_passed) * self._slot_bytes
+
     def copy_next(self, n_bytes: int) -> int:
         """Copy about `n_bytes` more, at least a slot; returns how many these were at most."""
         if self.is_whole:

@@ -19,16 +19,19 @@ class Corrupt(Exception):
     """A file that is not what was written: torn, flipped, or foreign."""
 
 
-def write(disk: Disk, name: str, content: bytes) -> None:
-    """Put `content` in the place of the file `name`, or leave that as it was.
+def write(disk: Disk, name: str, *content: bytes | memoryview) -> None:
+    """Put the parts of `content` in the place of the file `name`, or leave that as it was.
 
     It lasts when this returns. Raises OSError.
     """
     beside = f"{name}{NEW}"
+    digest = sha256()
+    for part in content:
+        digest.update(part)
     try:
         file = disk.create(beside)
         try:
-            for part in (MAGIC, sha256(content).digest(), content):
+            for part in (MAGIC, digest.digest(), *content):
                 file.write(part)
             file.sync()
         finally:

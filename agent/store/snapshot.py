@@ -26,12 +26,12 @@ class Refused:
     why: str
 
 
-def write(disk: Disk, content: bytes) -> str:
+def write(disk: Disk, *content: bytes | memoryview) -> str:
     """Add a snapshot, remove all but the newest two, return its name. Raises OSError; older ones are as they were."""
     kept = newest_first(disk)
     number = int(kept[0].removeprefix(_NAME)) + 1 if kept else 1
     name = f"{_NAME}{number:012d}"
-    file.write(disk, name, content)
+    file.write(disk, name, *content)
     for old in kept[KEPT - 1 :]:
         disk.remove(old)
     return name

@@ -5,7 +5,7 @@ alerts come from the table, states from the newest good snapshot, and every devi
 agent was stopped in order, rows may have been stepped after that snapshot, so the state may be behind.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from agent.core.core import NO_SUCH_MODEL
 from agent.core.entries import AlertsKept, Entry, HistoryLost, InterventionsKept, StateBehind
@@ -13,6 +13,7 @@ from agent.core.input_log import NOWHERE, Origin, Recovered, Waiting
 from agent.errors import StateRefused
 from agent.store import snapshot
 from agent.store.outbox import ALERT_TABLE
+from agent.store.snapshot_writer import SnapshotWriter, Written
 from agent.store.state_directory import StateDirectory
 from agent.words import Taken
 
@@ -25,9 +26,10 @@ class SnapshotDurability:
         self._core = directory.core
         self._outbox = directory.outbox
         self._log = directory.log
+        self._writer = SnapshotWriter(directory.disk, directory.core, directory.submit)
         self._newest: str | None = None  # the snapshot that holds all there is, as of so many messages:
         self._n_messages = 0
-        self._written_s = 0.0  # when it was last tried
+        self._begun_s = 0.0  # when one was last tried
 
     def start(self, now_s: float) -> Mapping[str, Recovered]:
         """Restore the core. Raises StateRefused when the disk fails, or core and table disagree about what stands."""
@@ -45,10 +47,13 @@ class SnapshotDurability:
             self._core.apply(HistoryLost())
         if restored is not None:
             self._log.info("state_restored", snapshot=restored, taken=self._core.n_messages, stopped_in_order=is_clean)
-        self._newest, self._n_messages, self._written_s = restored if is_clean else None, self._core.n_messages, now_s
+        self._newest, self._n_messages, self._begun_s = restored if is_clean else None, self._core.n_messages, now_s
         if ended:
             self._newest = None
-            self._write()  # else the next start finds alerts in the old one that the table knows no more
+            self._begin()
+            self._go_on(
+                self._writer.finish
+            )  # else the next start finds alerts in the old one that the table knows no more
         return {}
 
     def apply(self, entry: Entry, origin: Origin = NOWHERE) -> Taken:
@@ -75,14 +80,17 @@ class SnapshotDurability:
             self._outbox.forget(taken.forgotten)
 
     def after_turn(self, now_s: float, snapshot_every_s: float) -> None:
-        """A snapshot, when the last one is `snapshot_every_s` old."""
-        if now_s - self._written_s >= snapshot_every_s:
-            self._written_s = now_s
-            self._write()
+        """A snapshot, when the last one is `snapshot_every_s` old; it is written over some turns."""
+        if not self._writer.is_busy and now_s - self._begun_s >= snapshot_every_s:
+            self._begun_s = now_s
+            self._begin()
+        self._go_on(self._writer.turn)
 
     def stop(self) -> None:
         """The last snapshot, and a word that nothing was done after it."""
-        self._write()
+        self._go_on(self._writer.finish)
+        self._begin()
+        self._go_on(self._writer.finish)
         if self._newest is None:
             return
         try:
@@ -99,17 +107,21 @@ class SnapshotDurability:
             else:
                 self._log.warning("model_state_lost", model=model, why=why, next_step="Its devices warm up again.")
 
-    def _write(self) -> None:
+    def _begin(self) -> None:
         """A snapshot, where something has changed since the last one."""
-        n_messages = self._core.n_messages
-        if self._newest is not None and n_messages == self._n_messages:
-            return
-        self._newest = None
+        if self._newest is None or self._core.n_messages != self._n_messages:
+            self._newest = None
+            self._writer.begin()
+
+    def _go_on(self, write: Callable[[], Written | None]) -> None:
+        """With the snapshot that is under way."""
         try:
-            self._newest = snapshot.write(self._disk, self._core.snapshot())
+            written = write()
         except OSError as error:
             self._log.error("snapshot_failed", why=str(error), next_step="The older one is kept; tried again later.")
-        self._n_messages = n_messages
+            return
+        if written is not None:
+            self._newest, self._n_messages = written.name, written.n_messages
 
     def _repeat_interventions(self) -> None:
         """What was done to machines after the snapshot is in the table with the ends of their alerts: do it again."""

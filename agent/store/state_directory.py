@@ -7,6 +7,7 @@ from structlog.typing import FilteringBoundLogger
 from agent.core import Core
 from agent.store.disk import Disk
 from agent.store.outbox import Outbox
+from agent.store.snapshot_writer import Submit, at_once
 
 JOURNAL_BYTES_MAX = 2**28
 
@@ -16,6 +17,7 @@ class StateDirectory:
     """The core that is kept, and where: files, and the database of alerts.
 
     journal_bytes_max  bound of all files of the journal
+    submit             who writes a snapshot: a thread, or the caller
     """
 
     disk: Disk
@@ -23,3 +25,4 @@ class StateDirectory:
     outbox: Outbox
     log: FilteringBoundLogger
     journal_bytes_max: int = JOURNAL_BYTES_MAX
+    submit: Submit = at_once
