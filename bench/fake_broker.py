@@ -55,8 +55,8 @@ class Session:
     def send(self, data: bytes) -> None:
         self._connection.sendall(data)
 
-    def accept(self, reason: int = 0) -> None:
-        self.send(packet(CONNACK, bytes([0, reason]) + (b"\0" if self.is_v5 else b"")))
+    def accept(self, reason: int = 0, *, has_session: bool = False) -> None:
+        self.send(packet(CONNACK, bytes([has_session, reason]) + (b"\0" if self.is_v5 else b"")))
 
     def grant(self, body: bytes, *reasons: int) -> None:
         """Answer a SUBSCRIBE of the given body."""

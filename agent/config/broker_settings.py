@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from agent.config.quantity import Duration
-from agent.config.table import HOUR, MINUTE, SECOND, Table
+from agent.config.table import DAY, HOUR, MINUTE, SECOND, Table
 
 SCHEMES = {"mqtt": False, "mqtts": True}  # with TLS or without
 PORT, TLS_PORT = 1883, 8883
@@ -42,6 +42,13 @@ class Broker(Table):
     keepalive: Duration = Field(default=MINUTE, ge=5 * SECOND, le=HOUR, description="MQTT keepalive.")
     connect_timeout: Duration = Field(
         default=10 * SECOND, ge=SECOND, le=MINUTE, description="Time a connection may take."
+    )
+    session_expiry: Duration = Field(
+        default=HOUR,
+        ge=SECOND,
+        le=30 * DAY,
+        description='With `durability = "journal"`: how long the broker is asked to keep messages for an agent that is '
+        "away (MQTT 5; with 3.1.1 the broker alone decides). How many it keeps is the broker's setting.",
     )
     protocol: Literal["auto", "5", "3.1.1"] = Field(
         default="auto", description="MQTT version; `auto` tries 5 and falls back to 3.1.1."

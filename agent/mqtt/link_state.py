@@ -21,6 +21,11 @@ the same reason is no news until the link was connected in between.
 A session that the broker keeps (`keeps_session`) brings what it could not deliver with the next connection, that which
 has ended this one too. So the second protocol error in a row, for the same reason, makes the next session a clean one.
 
+Such a session is *in doubt* where it may be one that subscribes to nothing: a CONNECT that stays without an answer may
+have begun it, or the connection may have ended before all was subscribed. The next CONNACK then says that there is a
+session, and not that it missed what came meanwhile. So history counts as lost: a gap that is none costs each device one
+row, and a loss that nobody says may cost an alert.
+
 Times are seconds of any clock; one that runs back is taken as standing still.
 """
 
@@ -91,12 +96,14 @@ class Change:
     has_ended         the connection, or the try, is over: the owner lets go of its client
     is_protocol_error it ended for what the broker said
     is_history_lost   the broker has accepted, and messages may have been missed since the connection before
+    is_new_session    the broker has accepted, and the session before is gone: its packet identifiers mean nothing
     """
 
     notices: tuple[Notice, ...] = ()
     has_ended: bool = False
     is_protocol_error: bool = False
     is_history_lost: bool = False
+    is_new_session: bool = False
 
 
 class LinkState:
@@ -107,12 +114,27 @@ class LinkState:
     why            why it is not connected, "" when it is
     limits         what the broker says that it cannot do, in words
     n_connections  how many the broker has accepted
+    is_in_doubt    the session that the broker keeps may be one that subscribes to nothing
     """
 
     def __init__(
-        self, version: str, *, retry_min_s: float, answer_within_s: float, keeps_session: bool = False
+        self,
+        version: str,
+        *,
+        retry_min_s: float,
+        answer_within_s: float,
+        keeps_session: bool = False,
+        has_past: bool = False,
+        is_in_doubt: bool = False,
     ) -> None:
-        """version: `5`, `3.1.1` or `auto`; answer_within_s: how long CONNACK, and then SUBACK, may take."""
+        """How it connects.
+
+        version          `5`, `3.1.1` or `auto`
+        answer_within_s  how long CONNACK, and then SUBACK, may take
+        keeps_session    the broker is asked to keep the session over the end of a connection
+        has_past         an earlier process had a session: what it brought until now is missed where that is gone
+        is_in_doubt      as it was when that process ended
+        """
         self.phase = Phase.WAITING
         self.protocol = Protocol(version)
         self.why = "not connected yet"
@@ -121,7 +143,9 @@ class LinkState:
         self._retry = Retry(retry_min_s)
         self._answer_within_s = answer_within_s
         self._answer_by_s = math.inf
+        self.is_in_doubt = keeps_session and is_in_doubt
         self._keeps_session = keeps_session
+        self._has_past = has_past
         self._last_error = ""  # the protocol error before, of a connection that was not steady
         self._is_session_spoilt = False
         self._last_notice: Notice | None = None
@@ -173,10 +197,15 @@ class LinkState:
             self.protocol.begin(now_s)
         elif isinstance(event, Opened):
             self._answer_by_s = now_s + self._answer_within_s
+        elif isinstance(event, Subscribed):
+            self.is_in_doubt = False
         return Change()
 
     def _accept(self, event: Accepted, now_s: float) -> Change:
-        is_history_lost = self.n_connections > 0 and (self.starts_clean or not event.has_session)
+        is_new_session = self.starts_clean or not event.has_session
+        is_history_lost = self._has_past and (is_new_session or self.is_in_doubt)
+        self._has_past = True
+        self.is_in_doubt = self._keeps_session and (self.is_in_doubt or is_new_session)
         self.protocol.accept()
         self._retry.accept(now_s)
         self._answer_by_s = now_s + self._answer_within_s
@@ -185,7 +214,7 @@ class LinkState:
         self.n_connections += 1
         self.why = ""
         notices = self._news(Notice("connected", "; ".join([f"MQTT {self.protocol.name}", *event.limits])))
-        return Change(notices, is_history_lost=is_history_lost)
+        return Change(notices, is_history_lost=is_history_lost, is_new_session=is_new_session)
 
     def _end(self, event: Ending, before: Phase, now_s: float) -> Change:
         self.advance(now_s)
@@ -194,6 +223,8 @@ class LinkState:
         if isinstance(event, Broken):
             self._is_session_spoilt |= event.why == self._last_error
             self._last_error = event.why
+        if before is Phase.CONNECTING and not isinstance(event, Refused):
+            self.is_in_doubt = self._keeps_session and self._has_past
         is_early = before is Phase.CONNECTING and end is not End.TAKEN_OVER
         if is_early and self._has_other_version(event, now_s):
             end = End.ANEW

@@ -10,15 +10,19 @@ All devices share one room, and a device may have no more of it than is still fr
 Choudhury and E. L. Hahne, IEEE/ACM Transactions on Networking 6, 1998). So however many hogs there are, they leave some
 for a device that comes later.
 
-The rows are acknowledged with the read that brought them. Sessions are clean, so after a crash they are lost in any
-case, like everything since the last snapshot.
+The rows are acknowledged with the read that brought them. In `snapshot` mode sessions are clean, so after a crash they
+are lost in any case, like everything since the last snapshot. In `journal` mode they are recorded before: each change
+of the queues is a plain value in `changes`, and `restore` makes the same queues again. Rows that `take` gives are
+no change: they leave with the entry in which the core is given them.
 """
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
+
+from agent.core.input_log import HoleTaken, OldestShed, RowsMissing, RowWaits, Waiting
 
 ROWS_OF_ONE_MAX = 4000  # a device
 BYTES_OF_ONE_MAX = 2**24
@@ -28,11 +32,12 @@ Device = tuple[str, str]  # source and device
 
 
 class Row(NamedTuple):
-    """One message that waits; it keeps its own time of arrival."""
+    """One message that waits; it keeps its own time of arrival. packet_id: 0 at QoS 0."""
 
     topic: str
     payload: bytes
     arrived_ns: int
+    packet_id: int = 0
 
     @property
     def n_bytes(self) -> int:
@@ -52,11 +57,17 @@ class _Queue:
 
 
 class Backlog:
-    """The queues of all devices. `n_rows` is how many rows wait, `n_bytes` how large they are."""
+    """The queues of all devices.
+
+    n_rows, n_bytes  how many rows wait, and how large they are
+    changes          of the queues, since `take_changes`; none before `restore`
+    """
 
     def __init__(self) -> None:
         self.n_rows = 0
         self.n_bytes = 0
+        self.changes: list[Waiting] = []
+        self._has_changes = False
         self._queues: dict[Device, _Queue] = {}
 
     def __bool__(self) -> bool:
@@ -70,10 +81,10 @@ class Backlog:
         queue = self._queues.setdefault(device, _Queue())
         if not queue.is_full and not self._has_room(queue, row.n_bytes):
             queue.is_full = True
-            _add_hole(queue)
+            self._add_hole(device, queue)
         if queue.is_full:
             return False
-        self._append(queue, row)
+        self._append(device, queue, row)
         return True
 
     def add_newest(self, device: Device, row: Row) -> int:
@@ -86,20 +97,39 @@ class Backlog:
         while not self._has_room(queue, row.n_bytes):
             n_shed += 1
             if not queue.has_row:
-                _add_hole(queue)
+                self._add_hole(device, queue)
                 return n_shed
-            self._shed_oldest(queue)
-        self._append(queue, row)
+            self._shed_oldest(device, queue)
+        self._append(device, queue, row)
         return n_shed
 
     def lose_rows(self, device: Device) -> None:
         """Rows of the device are missing after those that wait."""
-        _add_hole(self._queues.setdefault(device, _Queue()))
+        self._add_hole(device, self._queues.setdefault(device, _Queue()))
 
     def lose_history(self) -> None:
         """Messages may have been missed after the rows that wait."""
-        for queue in self._queues.values():
-            _add_hole(queue)
+        for device, queue in self._queues.items():
+            self._add_hole(device, queue)
+
+    def restore(self, waiting: Iterable[Waiting]) -> None:
+        """Make the queues of an earlier process again, and tell of each change from now on.
+
+        waiting  their rows and holes, each device's in order, within bounds
+        """
+        for change in waiting:
+            device = change.source, change.device
+            queue = self._queues.setdefault(device, _Queue())
+            if isinstance(change, RowWaits):
+                self._append(device, queue, Row(change.topic, change.payload, change.arrived_ns))
+            else:
+                self._add_hole(device, queue)
+        self._has_changes = True
+
+    def take_changes(self) -> list[Waiting]:
+        """Those since the last call."""
+        changes, self.changes = self.changes, []
+        return changes
 
     def room(self, sources: Collection[str]) -> tuple[int, int]:
         """Rows and bytes that may still come before a device of these sources must be shed, whosever they are.
@@ -126,6 +156,8 @@ class Backlog:
             if rows[0] is None:
                 rows.popleft()
                 holes.append(device)
+                if self._has_changes:
+                    self.changes.append(HoleTaken(*device))
             for number in range(rows_max):
                 if not rows or (row := rows[0]) is None:
                     break
@@ -140,13 +172,15 @@ class Backlog:
                 del self._queues[device]
         return list(chain.from_iterable(rounds)), holes
 
-    def _append(self, queue: _Queue, row: Row) -> None:
+    def _append(self, device: Device, queue: _Queue, row: Row) -> None:
         queue.rows.append(row)
         queue.n_bytes += row.n_bytes
         self.n_rows += 1
         self.n_bytes += row.n_bytes
+        if self._has_changes:
+            self.changes.append(RowWaits(*device, row.topic, row.payload, row.arrived_ns, row.packet_id))
 
-    def _shed_oldest(self, queue: _Queue) -> None:
+    def _shed_oldest(self, device: Device, queue: _Queue) -> None:
         """Put a hole in place of the first row."""
         rows = queue.rows
         row = rows.popleft() or rows.popleft()
@@ -156,13 +190,16 @@ class Backlog:
         queue.n_bytes -= row.n_bytes
         self.n_rows -= 1
         self.n_bytes -= row.n_bytes
+        if self._has_changes:
+            self.changes.append(OldestShed(*device))
+
+    def _add_hole(self, device: Device, queue: _Queue) -> None:
+        if not queue.rows or queue.rows[-1] is not None:
+            queue.rows.append(None)
+            if self._has_changes:
+                self.changes.append(RowsMissing(*device))
 
     def _has_room(self, queue: _Queue, n_bytes: int) -> bool:
         return len(queue.rows) < min(ROWS_OF_ONE_MAX, ROWS_MAX - self.n_rows) and queue.n_bytes + n_bytes <= min(
             BYTES_OF_ONE_MAX, BYTES_MAX - self.n_bytes
         )
-
-
-def _add_hole(queue: _Queue) -> None:
-    if not queue.rows or queue.rows[-1] is not None:
-        queue.rows.append(None)

@@ -6,6 +6,9 @@ every device say `gap` for ever, and a row that says `gap` raises no alert. So t
 is a sign that the drop was ours: a broker drops what is beyond the window or the queue of a client, and before that
 happens much has come together. No broker says how much it lets wait, so the signs are careful ones, and where there
 is none the drop was *probably* another client's. The count itself is said in any case.
+
+A broker that keeps our session queues for it while we are away, and drops what is beyond its queue. So the count is
+then compared with the last one before, over restarts of either end too, and growth soon after we came back is a sign.
 """
 
 import math
@@ -13,6 +16,7 @@ import math
 import paho.mqtt.client as paho
 
 from agent.receive.inbox import BROKER_DROPPED
+from agent.receive.kept_session import KeptSession
 from agent.receive.nap import QUEUE, WINDOW
 from agent.receive.received import Received
 from agent.words import Drop, DropCounts
@@ -20,6 +24,7 @@ from agent.words import Drop, DropCounts
 OURS_S = 60.0  # so long after a sign; mosquitto renews its counts every 10 s by default
 SOCKET_BYTES = 2**17  # so much lies in a socket before a broker queues anything of QoS 0
 PAUSE_S = 2.0  # between two reads: longer than any nap, and than any turn of a machine that is well
+DROPPED = "broker_dropped"  # name of the note: the newest count of a broker that keeps our session
 RATE_S = 10.0  # the rate of messages is that of about so long
 _DIGITS_MAX = 20
 
@@ -27,11 +32,13 @@ _DIGITS_MAX = 20
 class BrokerDrops:
     """Asks for the count on each connection, and adds its growth to `counts` under no source."""
 
-    def __init__(self, counts: DropCounts) -> None:
+    def __init__(self, counts: DropCounts, session: KeptSession) -> None:
         self._counts = counts
+        self._session = session
         self._may_ask = True  # until a broker hangs up on the question
         self._message_id: int | None = None  # of a SUBSCRIBE that is not answered
-        self._newest: int | None = None  # what the broker said on this connection
+        self._newest = session.notes.get(DROPPED)  # what the broker said, on this connection unless it keeps sessions
+        self._is_back = self._is_first = session.is_kept  # nothing was read since; the next count is the first since
         self._ours_until_s = -math.inf
         self._last_read_s = math.inf  # the end of the last read
         self._rate_per_s = 0.0
@@ -47,19 +54,28 @@ class BrokerDrops:
             self._message_id = None
 
     def lose_connection(self) -> None:
-        """The connection has ended: the count of the next one begins anew."""
+        """The connection has ended: without a session that is kept, the count of the next one begins anew."""
         self._may_ask &= self._message_id is None  # some brokers hang up on who asks for what he may not have
-        self._message_id = self._newest = None
+        self._message_id = None
+        self._is_back = self._is_first = self._session.is_kept
+        if not self._session.is_kept:
+            self._newest = None
         self._last_read_s = math.inf
 
     def take(self, received: Received, now_s: float) -> None:
         """Look at one read, at monotonic now_s: count what the broker says, and mark lost history that may be ours."""
-        if self._has_sign(received, now_s):
+        if self._has_sign(received, now_s) or self._is_back:
             self._ours_until_s = now_s + OURS_S
+        self._is_back = False
         payload = received.broker_dropped
         if not payload.isdigit() or len(payload) > _DIGITS_MAX:
             return
         before, self._newest = self._newest, int(payload)
+        if self._is_first and before is not None and self._newest < before:
+            before = 0  # it began anew while we were away
+        self._is_first = False
+        if self._session.is_kept:
+            self._session.notes.set(DROPPED, self._newest)
         if before is None or self._newest <= before:  # the first on this connection, or a broker that begins anew
             return
         n_dropped = self._newest - before

@@ -3,14 +3,16 @@
 Everything but the making of a connection runs in the caller's thread: `read` waits on the socket, lets the client parse
 what is there, and hands it over as columns. The client is the fast one, or plain paho where paho_check.py finds that
 this paho is not the one it was written for. When a connection is made again, and in which version, is decided by
-`link`, which owns its phase; here is the network's side of it. Sessions are clean, so a connection that ended has lost
-messages: `Received.history_lost` says so.
+`link`, which owns its phase; here is the network's side of it.
+
+Sessions are clean in `snapshot` mode, so a connection that ended has lost messages: `Received.history_lost` says so. In
+`journal` mode the broker keeps the session, also for the next process, and history is lost only where it does not have
+it any more. What the next process must know for that goes with each read, in `Received.notes`.
 """
 
 import math
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
@@ -21,18 +23,20 @@ from paho.mqtt.reasoncodes import ReasonCode
 from structlog.typing import FilteringBoundLogger
 
 from agent.config.broker_settings import Broker
+from agent.core.input_log import REDELIVERED_MAX
 from agent.errors import ConfigurationRefused
 from agent.mqtt.client import make_client, seconds
 from agent.mqtt.connecting import Attempt
 from agent.mqtt.limits import Limits
 from agent.mqtt.link_events import Accepted, Begun, Broken, Closed, Event, Opened, Subscribed, Unanswered, Unreachable
 from agent.mqtt.link_log import log_notices
-from agent.mqtt.link_state import LinkState, Phase
+from agent.mqtt.link_state import Phase
 from agent.mqtt.paho_events import loss_of, refusal_of
 from agent.receive.broker_drops import BrokerDrops
 from agent.receive.fast_client import FastClient, packet_bytes_max
-from agent.receive.inbox import Inbox, ReadBounds
-from agent.receive.overload import Policy
+from agent.receive.inbox import Inbox
+from agent.receive.input_options import InputOptions
+from agent.receive.kept_session import KeptSession
 from agent.receive.paho_check import difference
 from agent.receive.paho_message import message_of
 from agent.receive.publish_frame import ProtocolError
@@ -40,39 +44,10 @@ from agent.receive.received import Received
 from agent.receive.silence import Silence
 from agent.receive.subscriptions import Subscriptions
 from agent.receive.wait import Mark, Nap, until_ready
-from agent.words import DropCounts, Source
 
 READ_S_MAX = 0.1  # one read goes on no longer, however fast the broker sends
-RECEIVE_MAXIMUM = 1000  # QoS 1 messages the broker may have under way to us (MQTT 5)
+RECEIVE_MAXIMUM = REDELIVERED_MAX  # QoS 1 messages the broker may have under way to us (MQTT 5)
 RETRY_MIN_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class InputOptions:
-    """What an input is, beside its broker.
-
-    client_id    as the broker knows it
-    sources      all that there are
-    qos          0 or 1, of each source
-    bounds       of what is taken
-    path         `paho`: plain paho parses, also where the fast path would work
-    now_ns       the clock of arrival, one for all inputs
-    policies     by source, of those that are no default
-    reads        names of the sources that are read from this broker, None for all
-    counts       of what is dropped, the same for all inputs; None for an input that is alone
-    passes_over  topics that begin so are not read, "" for none: what the agent itself publishes there
-    """
-
-    client_id: str
-    sources: Sequence[Source]
-    qos: Sequence[int]
-    bounds: ReadBounds
-    path: Literal["auto", "paho"] = "auto"
-    now_ns: Callable[[], int] = time.time_ns
-    policies: Mapping[str, Policy] = field(default_factory=dict)
-    reads: Collection[str] | None = None
-    counts: DropCounts | None = None
-    passes_over: str = ""
 
 
 class Receiver:
@@ -104,15 +79,17 @@ class Receiver:
             stop_s_max=broker.keepalive.total_seconds() / 2,
             passes_over=options.passes_over,
         )
-        self.subscriptions = Subscriptions([source for source, _ in reads], [qos for _, qos in reads])
-        answer_within_s = broker.connect_timeout.total_seconds()
-        self.link = LinkState(broker.protocol, retry_min_s=RETRY_MIN_S, answer_within_s=answer_within_s)
+        if options.kept is not None:
+            self.inbox.keep_session(options.kept)
+        self._session = KeptSession(options.kept)
+        self.subscriptions = Subscriptions(reads, self._session.notes)
+        self.link = self._session.new_link(broker, RETRY_MIN_S)
         self._broker = broker
         self._client_id = options.client_id
         self._log = log.bind(broker=f"{broker.host}:{broker.port}")
         self._attempt: Attempt | None = None  # while the link is `opening`
         self._client: paho.Client | None = None  # from then on, until the connection has ended
-        self._broker_drops = BrokerDrops(self.inbox.counts)
+        self._broker_drops = BrokerDrops(self.inbox.counts, self._session)
         self._silence = Silence(self._log, self.subscriptions.filters, broker.username or "us")
         self._nap = Nap(has_window=any(qos for _, qos in reads))
         self.path: Literal["fast", "paho"] = "fast" if options.path == "auto" and self._has_fast_path() else "paho"
@@ -124,7 +101,9 @@ class Receiver:
         timeout_s = min(timeout_s, self.inbox.overload.due_s(now_s))
         if (client := self._client or self._connect(timeout_s)) is not None:
             self._read_from(client, timeout_s)
-        return self.inbox.settle(time.monotonic())
+        received = self.inbox.settle(time.monotonic())
+        received.notes = self._session.notes.take()
+        return received
 
     @property
     def client(self) -> paho.Client | None:
@@ -188,6 +167,8 @@ class Receiver:
             if wait_s > 0:
                 time.sleep(min(wait_s, timeout_s))
                 return None
+            if not self._session.may_connect():
+                return None
             self._begin()
         attempt = self._attempt
         if attempt is None or not attempt.is_over(timeout_s):
@@ -200,6 +181,7 @@ class Receiver:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
         client.on_message = self._on_message
         self._apply(Opened())
         return client
@@ -218,6 +200,8 @@ class Receiver:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
             properties.ReceiveMaximum = RECEIVE_MAXIMUM
             properties.MaximumPacketSize = packet_bytes_max(self.inbox.bounds.payload_bytes_max)
+            if self._session.is_kept:
+                properties.SessionExpiryInterval = seconds(broker.session_expiry)
             connect = partial(connect, clean_start=is_clean, properties=properties)
         self._attempt = Attempt(client, connect)
 
@@ -226,6 +210,9 @@ class Receiver:
         change = self.link.apply(event, time.monotonic())
         log_notices(self._log, change.notices, name="broker", client_id=self._client_id)
         self.inbox.received.history_lost |= change.is_history_lost
+        if change.is_new_session:
+            self.inbox.begin_session()
+        self._session.follow(self.link)
         if change.is_protocol_error:
             self.inbox.counts["", "protocol_error"] += 1
         if change.has_ended:
@@ -294,7 +281,7 @@ class Receiver:
         limits = Limits.of(properties).missing_to_read(seconds(self._broker.keepalive))
         self._apply(Accepted(tuple(limits), flags.session_present))
         if self._client is client:
-            self.subscriptions.request(client)
+            self.subscriptions.request(client, is_kept=self._session.is_kept)
 
     def _on_disconnect(
         self,
@@ -324,6 +311,10 @@ class Receiver:
         if not self.subscriptions.unanswered:
             self._apply(Subscribed())
             self._broker_drops.ask(client)
+
+    def _on_unsubscribe(self, client: paho.Client, _: object, message_id: int, *__: object) -> None:
+        if self._client is client:
+            self.subscriptions.leave(message_id)
 
     def _on_message(self, _: paho.Client, __: object, message: paho.MQTTMessage) -> None:
         self.inbox.take(message_of(message))

@@ -94,7 +94,7 @@ class FastClient(paho.Client):
         is_v5 = self._protocol == MQTTProtocolVersion.MQTTv5
         if self._skipped is not None:
             self._end_skip(*self._skipped)
-        into = MessageColumns(received.topics, received.payloads, received.packet_ids)
+        into = MessageColumns(received.topics, received.payloads, received.packet_ids, received.message_ids)
         while sock.has_packet:
             sock.at = take_plain(
                 sock.data,

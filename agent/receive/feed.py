@@ -2,9 +2,10 @@
 
 Each broker has a receiver. They take turns portion by portion, so one that brings much or nothing holds up no other.
 What a turn leaves of a read waits for the next one, and nothing more is read from that broker meanwhile. A read is
-acknowledged when all of it was taken, and what the log keeps of it is on disk. While the log can keep nothing, nothing
-is taken or read. Devices of which history is lost are marked before the read whose rows are the first ones behind the
-loss; those of other brokers have lost nothing.
+acknowledged when all of it was taken, and what the log keeps of it is on disk: its messages, the rows of it that wait
+from now on, and the numbers that the input must know after a restart. While the log can keep nothing, nothing is taken
+or read. Devices of which history is lost are marked before the read whose rows are the first ones behind the loss;
+those of other brokers have lost nothing.
 """
 
 import math
@@ -13,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from agent.core import Core
 from agent.core.entries import Heartbeat, HistoryLost, Messages
@@ -41,7 +43,8 @@ class _Line:
     """What a receiver has brought and the core has not taken yet.
 
     broker           name of its table
-    losses           to be applied before what is left of the read
+    first            to be recorded, and applied, before what is left of the read
+    last             to be recorded after it
     is_acknowledged  the read is done with
     took_s           how long its rows took in this turn
     """
@@ -49,7 +52,8 @@ class _Line:
     broker: str
     receiver: Receiver
     received: Received = field(default_factory=Received)
-    losses: deque[HistoryLost] = field(default_factory=deque)
+    first: deque[Callable[[], object]] = field(default_factory=deque)
+    last: deque[Callable[[], object]] = field(default_factory=deque)
     is_acknowledged: bool = True
     took_s: float = 0.0
 
@@ -123,8 +127,10 @@ class Feed:
     def _begin(self, line: _Line, wait_s: float) -> None:
         receiver = line.receiver
         received = receiver.read(wait_s)
+        if received.is_new_session:
+            line.first.append(partial(self._log.begin_session, line.broker))
         if received.history_lost:
-            line.losses.extend(map(HistoryLost, receiver.sources))
+            line.first.extend(partial(self._log.apply, HistoryLost(source)) for source in receiver.sources)
         self._accept(line, received)
         self._drop_log.hear(received.drops, self._inputs.counts)
         self._shed_log.hear(received.shed, time.monotonic())
@@ -137,7 +143,12 @@ class Feed:
         for source, device in received.gaps:
             lost.setdefault(source, []).append(device)
         for source, devices in lost.items():
-            line.losses.append(HistoryLost(source, devices if all(devices) else []))
+            line.first.append(partial(self._log.apply, HistoryLost(source, devices if all(devices) else [])))
+        if received.changes_before:
+            line.first.append(partial(self._log.keep, line.broker, received.changes_before))
+        if received.changes:
+            line.last.append(partial(self._log.keep, line.broker, received.changes))
+        line.last.extend(partial(self._log.note, line.broker, *note) for note in received.notes.items())
 
     def _take(self, until_s: float) -> None:
         """Portion after portion until monotonic `until_s`, at least one where there is one. Raises NotRecorded."""
@@ -147,13 +158,13 @@ class Feed:
             if line.is_acknowledged:
                 continue
             begun_s = time.monotonic()
-            while line.losses:
-                self._log.apply(line.losses[0])
-                line.losses.popleft()
+            _do(line.first)
             if not line.received.is_taken:
                 self._take_portion(line)
             if line.received.is_taken:
+                _do(line.last)
                 self._log.before_acknowledge()
+                line.receiver.inbox.remember(line.received)
                 line.receiver.acknowledge(line.received.packet_ids)
                 line.is_acknowledged = True
             now_s = time.monotonic()
@@ -162,13 +173,23 @@ class Feed:
                 return
 
     def _take_portion(self, line: _Line) -> None:
-        before = line.received.n_taken
-        topics, payloads, arrived_ns = line.received.portion(self._portion_messages, PORTION_BYTES)
+        received = line.received
+        before = received.n_taken
+        topics, payloads, arrived_ns = received.portion(self._portion_messages, PORTION_BYTES)
         entry = Messages(topics, payloads, arrived_ns, self._inputs.among(line.receiver))
+        ids = () if received.message_ids is None else received.message_ids[before : received.n_taken]
+        n_waited = min(max(0, received.n_waited - before), len(topics))
         try:
-            taken = self._log.apply(entry, Origin(line.broker))
+            taken = self._log.apply(entry, Origin(line.broker, ids, n_waited))
         except NotRecorded:
-            line.received.n_taken = before
+            received.n_taken = before
             raise
         self._finish(taken)
         self.lag_s = (self._inputs.now_ns() - arrived_ns[-1]) / 1e9
+
+
+def _do(steps: deque[Callable[[], object]]) -> None:
+    """One after the other; one that raises NotRecorded is still the first."""
+    while steps:
+        steps[0]()
+        steps.popleft()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.core.bounds import Bounds
+from agent.core.input_log import Recovered, RowWaits
 from agent.decode.address import Ways
 from agent.decode.topic import device_id_problem
 from agent.reasons import ReasonName
@@ -12,6 +13,7 @@ from agent.receive.backlog import Device
 from agent.receive.overload import Overload, Policy
 from agent.receive.publish_frame import Message
 from agent.receive.received import MESSAGES_MAX, Received
+from agent.receive.recent import Recent
 from agent.receive.share import Share
 from agent.words import Drop, DropCounts, Source
 
@@ -58,7 +60,8 @@ class Inbox:
                      Those that a source names in full are read: commands
         """
         self.counts: DropCounts = Counter() if counts is None else counts
-        self.received = Received()
+        self._recent: Recent | None = None  # of a session that is kept
+        self.received = self._nothing()
         self.bounds = bounds
         self.topic_texts: dict[bytes, str] = {}
         self._now_ns = now_ns
@@ -76,9 +79,15 @@ class Inbox:
         )
         self._messages_max, self._bytes_max = self.overload.room(0.0)
 
+    def keep_session(self, kept: Recovered) -> None:
+        """The session outlives the process: go on with what an earlier one had of it, and tell of each change."""
+        self._recent = Recent(kept.recent)
+        self.overload.backlog.restore(kept.waiting)
+        self.received = self._nothing()
+
     def begin(self, now_s: float) -> Received:
         """Start with an empty one, at monotonic now_s."""
-        self.received = Received()
+        self.received = self._nothing()
         self._messages_max, self._bytes_max = self.overload.room(now_s)
         return self.received
 
@@ -112,11 +121,13 @@ class Inbox:
             return
         if message.retain:
             self._drop(topic, "retained", "nobody knows how old it is")
-        elif message.dup and self._has_no_time(topic):
-            self._drop(topic, "duplicate_delivery", "it may have been taken before, and says no time of its own")
+        elif message.dup and (why := self._why_twice(topic, message)):
+            self._drop(topic, "duplicate_delivery", why)
         else:
             received.topics.append(topic)
             received.payloads.append(message.payload)
+            if received.message_ids is not None:
+                received.message_ids.append(message.packet_id)
 
     def drop_large(self, topic: bytes, packet_id: int, n_bytes: int) -> None:
         """Drop a message whose payload is above the bound; packet_id 0 at QoS 0."""
@@ -126,6 +137,21 @@ class Inbox:
         if text is not None:
             self._drop(text, "too_large", f"{n_bytes} bytes")
 
+    def begin_session(self) -> None:
+        """The broker has no session of ours any more: what it delivers from now on it has never delivered before."""
+        if self._recent is not None:
+            self._recent.forget()
+            self.received.is_new_session = True
+
+    def remember(self, received: Received) -> None:
+        """A read was recorded, with the rows of it that wait: what of it is delivered again is dropped."""
+        if self._recent is not None and received.message_ids:
+            self._recent.add(received.message_ids, received.topics, received.payloads)
+        if self._recent is not None and (rows := [one for one in received.changes if isinstance(one, RowWaits)]):
+            self._recent.add(
+                [row.packet_id for row in rows], [row.topic for row in rows], [row.payload for row in rows]
+            )
+
     def settle(self, now_s: float) -> Received:
         """A read is whole, at monotonic now_s: let wait, or leave out, what is more than can be taken."""
         self.overload.settle(self.received, now_s)
@@ -133,7 +159,7 @@ class Inbox:
 
     def release(self) -> Received:
         """A read of what waits and of nothing else, a share a device, without waiting for the next share."""
-        self.received = Received()
+        self.received = self._nothing()
         self.overload.release(self.received)
         return self.received
 
@@ -193,10 +219,25 @@ class Inbox:
         found = self._find(topic)
         return found[0].name if found else ""
 
-    def _has_no_time(self, topic: str) -> bool:
-        """A repeated delivery cannot be known by its event time when that is the time of arrival."""
-        found = self._find(topic)
-        return found is not None and found[0].time_unit == "arrival"
+    def _nothing(self) -> Received:
+        return Received(message_ids=None if self._recent is None else [])
+
+    def _why_twice(self, topic: str, message: Message) -> str:
+        """Why a message that the broker says to deliver again is not taken, "" where it is.
+
+        In a clean session it cannot be known by its event time when that is the time of arrival.
+        """
+        if self._recent is None:
+            found = self._find(topic)
+            is_without = found is not None and found[0].time_unit == "arrival"
+            return "it may have been taken before, and says no time of its own" if is_without else ""
+        received = self.received
+        if received.message_ids and message.packet_id in received.message_ids:
+            place = received.message_ids.index(message.packet_id)
+            has = (received.topics[place], received.payloads[place]) == (topic, message.payload)
+        else:
+            has = self._recent.has(message.packet_id, topic, message.payload)
+        return "its acknowledgement was lost: it was taken before" if has else ""
 
     def _brings_readings(self, topic: str) -> bool:
         """What brings nothing but interventions loses no rows of its source."""

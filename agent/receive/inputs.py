@@ -8,10 +8,12 @@ from structlog.typing import FilteringBoundLogger
 
 from agent.config.plan import Plan
 from agent.config.settings import Settings
+from agent.core.input_log import Recovered
 from agent.receive.arrival import ArrivalClock
 from agent.receive.backlog import Device
-from agent.receive.client import InputOptions, Receiver
+from agent.receive.client import Receiver
 from agent.receive.inbox import ReadBounds
+from agent.receive.input_options import InputOptions
 from agent.receive.overload import Policy
 from agent.receive.wait import nap, until_any_ready
 from agent.words import DropCounts, Request
@@ -77,12 +79,19 @@ class Inputs:
 
 
 def open_inputs(
-    settings: Settings, plan: Plan, log: FilteringBoundLogger, *, not_before_ns: int, role: str = "in"
+    settings: Settings,
+    plan: Plan,
+    log: FilteringBoundLogger,
+    *,
+    not_before_ns: int,
+    role: str = "in",
+    kept: Mapping[str, Recovered] | None = None,
 ) -> Inputs:
     """A receiver for each broker that the sources of a plan name, that of [broker] first; none is connected yet.
 
     not_before_ns  where the clock of arrival begins
     role           end of the client ids: those of two programs with one configuration must differ
+    kept           of sessions that outlive the process: what an earlier one knew, by broker; None for clean sessions
     """
     agent = settings.agent
     counts: DropCounts = Counter()
@@ -104,6 +113,7 @@ def open_inputs(
             reads=[source for source, one in of_source.items() if one.broker == name],
             counts=counts,
             passes_over=own if broker.address == settings.output_broker.address else "",
+            kept=None if kept is None else kept.get(name, Recovered()),
         )
         receivers[name] = Receiver(broker, options, log)
     return Inputs(receivers, now_ns, counts)

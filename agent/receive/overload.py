@@ -15,6 +15,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Literal
 
 from agent.receive import backlog
@@ -56,10 +57,10 @@ class Overload:
     ) -> None:
         """What it is for.
 
-        policies    by source; a source that joins another has that one's `overload`
-        source_of   topic -> the source that it matches
-        gap_of      device of a row -> whose history is lost with it
-        stop_s_max  the longest that reading stops
+        policies     by source; a source that joins another has that one's `overload`
+        source_of    topic -> the source that it matches
+        gap_of       device of a row -> whose history is lost with it
+        stop_s_max   the longest that reading stops
         """
         self.share = share
         self.backlog = Backlog()
@@ -97,15 +98,18 @@ class Overload:
             if self.backlog and not received.history_lost:  # that loss lies behind the rows that wait
                 due = self._take(received)
                 self.share.use(row.topic for row in due)
+        received.changes_before = self.backlog.take_changes()
         too_fast = self._leave_out_fast(received, now_s) if self._rates else []
         self._keep_back(received)
         for device in too_fast:
             self.backlog.lose_rows(device)  # behind those of this read that wait
-        received.prepend(due)
+        received.prepend_waited(due)
+        received.changes = self.backlog.take_changes()
 
     def release(self, received: Received) -> None:
         """Put in what waits, a share a device, without waiting for the next share."""
-        received.prepend(self._take(received))
+        received.prepend_waited(self._take(received))
+        received.changes_before = self.backlog.take_changes()
 
     def due_s(self, now_s: float) -> float:
         """Seconds from monotonic now_s until waiting rows may be taken, infinite where none wait."""
@@ -147,7 +151,8 @@ class Overload:
         over = self.share.over(received.topics, self.backlog)
         if not over:
             return
-        rows = list(map(Row, received.topics, received.payloads, received.arrived_ns))
+        ids = repeat(0) if received.message_ids is None else received.message_ids
+        rows = list(map(Row, received.topics, received.payloads, received.arrived_ns, ids))
         taken: list[Row] = []
         topic_of: dict[Device, str] = {}
         n_shed: Counter[Device] = Counter()
@@ -158,6 +163,7 @@ class Overload:
                 n_shed[device] += n
                 topic_of[device] = row.topic
         received.topics, received.payloads, received.arrived_ns = [], [], []
+        received.message_ids = None if received.message_ids is None else []
         received.prepend(taken)
         n_rows = Counter(over)
         received.shed = [Shed(*device, topic_of[device], n_rows[device], n) for device, n in n_shed.items()]

@@ -59,11 +59,15 @@ class Envelope(NamedTuple):
 
 
 class MessageColumns(NamedTuple):
-    """Where plain messages go: an element each, but packet_ids, which has those of QoS 1 alone."""
+    """Where plain messages go: an element each, but packet_ids, which has those of QoS 1 alone.
+
+    message_ids  the packet identifier of each, 0 at QoS 0; None where nobody asks for it
+    """
 
     topics: list[str]
     payloads: list[bytes]
     packet_ids: list[int]
+    message_ids: list[int] | None = None
 
 
 class PlainHead(NamedTuple):
@@ -96,6 +100,7 @@ def take_plain(
     """
     size = len(data)
     add_topic, add_payload, head_of = into.topics.append, into.payloads.append, heads.get
+    add_id = None if into.message_ids is None else into.message_ids.append
     for _ in range(room):
         key = data[at : at + HEAD_KEY]
         plain = head_of(key)
@@ -128,6 +133,8 @@ def take_plain(
             break
         if packet_id:
             into.packet_ids.append(packet_id)
+        if add_id:
+            add_id(packet_id)
         add_topic(topic)
         add_payload(data[payload:end])
         at = end

@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, compress
 
+from agent.core.input_log import Waiting
 from agent.receive.backlog import Device, Row
 from agent.words import Drop, Shed
 
@@ -17,13 +18,19 @@ class Received:
     """One read's messages, one element each, and what it dropped.
 
     packet_ids      those of QoS 1, dropped ones too, to be acknowledged in this order after the step
+    message_ids     packet identifier of each message, 0 at QoS 0 and of one that waited; None where sessions are clean
     shed            what was left out of each device that had more rows than could wait
     gaps            (source, device): whose history is lost right before these messages, device "" for all of a source
     n_bytes         of the payloads, or more
     is_cut          there was more to read than one read may bring
     broker_dropped  the payload of BROKER_DROPPED, empty where it has not come
     history_lost    messages may have been missed before these
+    is_new_session  the broker has no session of ours from before these messages
+    notes           numbers to be known after a restart, by name
+    n_waited        the first so many messages have waited
     n_taken         messages that `portion` has given away
+    changes_before  what changed among the rows that wait before these messages: holes
+    changes         the same, with these messages: rows that wait from now on, and holes
     """
 
     topics: list[str] = field(default_factory=list)
@@ -37,7 +44,13 @@ class Received:
     is_cut: bool = False
     broker_dropped: bytes = b""
     history_lost: bool = False
+    is_new_session: bool = False
+    n_waited: int = 0
     n_taken: int = 0
+    message_ids: list[int] | None = None
+    notes: dict[str, int] = field(default_factory=dict)
+    changes_before: Sequence[Waiting] = ()
+    changes: Sequence[Waiting] = ()
 
     @property
     def is_taken(self) -> bool:
@@ -62,7 +75,14 @@ class Received:
         self.topics[:0] = [row.topic for row in rows]
         self.payloads[:0] = [row.payload for row in rows]
         self.arrived_ns[:0] = [row.arrived_ns for row in rows]
+        if self.message_ids is not None:
+            self.message_ids[:0] = [row.packet_id for row in rows]
         self.n_bytes += sum(len(row.payload) for row in rows)
+
+    def prepend_waited(self, rows: Sequence[Row]) -> None:
+        """The same with rows that have waited: of them the broker delivers nothing again."""
+        self.prepend([row._replace(packet_id=0) for row in rows])
+        self.n_waited = len(rows)
 
     def leave_out(self, places: Collection[int]) -> None:
         """Take the messages at these places out."""
@@ -74,3 +94,5 @@ class Received:
         self.topics = [*compress(self.topics, kept)]
         self.payloads = [*compress(self.payloads, kept)]
         self.arrived_ns = [*compress(self.arrived_ns, kept)]
+        if self.message_ids is not None:
+            self.message_ids = [*compress(self.message_ids, kept)]

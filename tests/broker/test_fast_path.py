@@ -9,8 +9,9 @@ from paho.mqtt.enums import CallbackAPIVersion
 from structlog.testing import LogCapture
 
 from agent.config.broker_settings import Broker
-from agent.receive.client import InputOptions, Receiver
+from agent.receive.client import Receiver
 from agent.receive.inbox import ReadBounds
+from agent.receive.input_options import InputOptions
 from agent.receive.received import Received
 from tests.broker.listener import TIMEOUT_S
 from tests.streams import SOURCE

@@ -12,8 +12,9 @@ import structlog
 from structlog.testing import LogCapture
 
 from agent.config.broker_settings import Broker
-from agent.receive.client import InputOptions, Receiver
+from agent.receive.client import Receiver
 from agent.receive.inbox import ReadBounds
+from agent.receive.input_options import InputOptions
 from agent.replay.broker.own_broker import free_port
 from bench.fake_broker import FakeBroker
 from tests.broker.running_agent import configuration

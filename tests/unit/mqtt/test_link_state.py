@@ -30,9 +30,9 @@ WAY = [Begun(), Opened(), Accepted(), Subscribed()]
 PHASES = [Phase.WAITING, Phase.OPENING, Phase.CONNECTING, Phase.SUBSCRIBING, Phase.READY]
 
 
-def link(phase: Phase = Phase.WAITING, *, version: str = "auto", keeps_session: bool = False) -> LinkState:
+def link(phase: Phase = Phase.WAITING, *, version: str = "auto", **session: bool) -> LinkState:
     """A link in this phase, at second 0."""
-    one = LinkState(version, retry_min_s=RETRY_MIN_S, answer_within_s=ANSWER_S, keeps_session=keeps_session)
+    one = LinkState(version, retry_min_s=RETRY_MIN_S, answer_within_s=ANSWER_S, **session)
     if phase is Phase.CLOSED:
         one.apply(Closed(), 0.0)
     else:
@@ -156,7 +156,47 @@ def test_history_is_lost_with_each_connection_but_the_first_unless_the_broker_ke
 ):
     one = link(keeps_session=keeps_session)
     assert not apply(one, Begun(), Opened(), Accepted()).is_history_lost
-    assert apply(one, CUT, Begun(), Opened(), Accepted(has_session=has_session)).is_history_lost == is_lost
+    again = apply(one, Subscribed(), CUT, Begun(), Opened(), Accepted(has_session=has_session))
+    assert again.is_history_lost == is_lost
+
+
+@pytest.mark.parametrize(("keeps_session", "has_session"), [(False, True), (True, False)])
+def test_a_session_that_the_process_before_had_is_lost_with_the_first_connection_too(keeps_session, has_session):
+    one = link(keeps_session=keeps_session, has_past=True)
+    assert apply(one, Begun(), Opened(), Accepted(has_session=has_session)).is_history_lost
+    kept = link(keeps_session=True, has_past=True)
+    change = apply(kept, Begun(), Opened(), Accepted(has_session=True))
+    assert (change.is_history_lost, change.is_new_session) == (False, False)
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        (Begun(), Opened(), CUT),
+        (Begun(), Opened(), Unanswered()),
+        (Begun(), Opened(), Broken("junk")),
+        (Begun(), Opened(), Accepted(), CUT),
+        (Begun(), Opened(), CUT, Begun(), Opened(), Accepted(has_session=True), CUT),
+    ],
+)
+def test_a_session_that_may_subscribe_to_nothing_counts_as_lost_until_all_is_subscribed(way):
+    """The broker had lost the session before, and we do not hear of it: the CONNACK or the SUBSCRIBE never came."""
+    one = link(keeps_session=True)
+    apply(one, *WAY, CUT)
+    apply(one, *way, at_s=1e6)
+    assert one.is_in_doubt
+    change = apply(one, Begun(), Opened(), Accepted(has_session=True), at_s=2e6)
+    assert (change.is_history_lost, change.is_new_session, one.is_in_doubt) == (True, False, True)
+    apply(one, Subscribed())
+    assert not apply(one, CUT, Begun(), Opened(), Accepted(has_session=True), at_s=3e6).is_history_lost
+
+
+def test_a_connect_that_is_refused_or_finds_nobody_begins_no_session():
+    one = link(keeps_session=True)
+    apply(one, *WAY, CUT)
+    apply(one, Begun(), Opened(), Refused(ReasonCode.NOT_AUTHORIZED, "no"), at_s=1e6)
+    apply(one, Begun(), Unreachable("nobody there"), at_s=2e6)
+    assert not apply(one, Begun(), Opened(), Accepted(has_session=True), at_s=3e6).is_history_lost
 
 
 def test_the_second_protocol_error_in_a_row_for_one_reason_starts_a_clean_session():

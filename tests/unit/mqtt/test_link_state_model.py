@@ -66,6 +66,7 @@ class Links(RuleBasedStateMachine):
         self.accepted_at_s = self.asked_at_s = self.due_from_s = self.due_to_s = 0.0
         self.n_connections = self.n_early = 0
         self.fell_at_s = math.inf
+        self.is_in_doubt = False
         self.has_spoken = False  # the version of now, since it was turned to
 
     # Time ------------------------------------------------------------------------------------------------------------
@@ -161,7 +162,10 @@ class Links(RuleBasedStateMachine):
         is_clean = self._starts_clean()
         change = self._tell(Accepted(limits, has_session))
         self.phase, self.accepted_at_s, self.asked_at_s = Phase.SUBSCRIBING, self.now_s, self.now_s
-        assert change.is_history_lost == (self.n_connections > 0 and (is_clean or not has_session))
+        is_new = is_clean or not has_session
+        assert change.is_history_lost == (self.n_connections > 0 and (is_new or self.is_in_doubt))
+        assert change.is_new_session == is_new
+        self.is_in_doubt = self.keeps_session and (is_new or self.is_in_doubt)
         self.n_connections += 1
         self.n_early, self.has_spoken = 0, True
         self.ends.append(Ended(-1, "accepted", False, "clean" if is_clean else ""))
@@ -187,6 +191,7 @@ class Links(RuleBasedStateMachine):
     @rule()
     def subscribe(self):
         assert self._apply(Subscribed(), Phase.READY) == []
+        self.is_in_doubt = False
 
     # Ends ------------------------------------------------------------------------------------------------------------
 
@@ -244,6 +249,7 @@ class Links(RuleBasedStateMachine):
         assert (link.why == "") == link.is_connected
         assert link.n_connections == self.n_connections
         assert link.starts_clean == self._starts_clean()
+        assert link.is_in_doubt == self.is_in_doubt
         if self.phase is Phase.WAITING and self.ends:
             assert self.due_from_s <= link.due_s <= self.due_to_s
         if self.version != "auto":
@@ -273,6 +279,8 @@ class Links(RuleBasedStateMachine):
 
     def _end(self, event, kind: str, why: str, *, is_early: bool = False, turns: bool = False, error: str = "") -> None:
         was_accepted = self.phase in CONNECTED
+        if self.phase is Phase.CONNECTING and not isinstance(event, Refused):
+            self.is_in_doubt = self.keeps_session and self.n_connections > 0
         stood_s = self.now_s - self.accepted_at_s if was_accepted else -1.0
         self._forget_doubts()
         self.n_early += is_early

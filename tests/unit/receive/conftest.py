@@ -8,10 +8,12 @@ import structlog
 from structlog.testing import LogCapture
 
 from agent.config.broker_settings import Broker
+from agent.core.input_log import Recovered
 from agent.mqtt import retry
 from agent.receive import client
-from agent.receive.client import InputOptions, Receiver
+from agent.receive.client import Receiver
 from agent.receive.inbox import ReadBounds
+from agent.receive.input_options import InputOptions
 from agent.words import Source
 from bench.fake_broker import FakeBroker
 from tests.unit.receive.talk import PRESS
@@ -47,6 +49,7 @@ def receiver(broker: FakeBroker, path: str) -> Callable[..., Receiver]:
         payload_bytes_max: int = PAYLOAD_BYTES_MAX,
         wanted: str = "",
         at: FakeBroker = broker,
+        kept: Recovered | None = None,
     ) -> Receiver:
         settings = Broker(host="127.0.0.1", port=at.port, protocol=protocol, connect_timeout=timedelta(seconds=1))
         sources = sources or (PRESS,)
@@ -58,6 +61,7 @@ def receiver(broker: FakeBroker, path: str) -> Callable[..., Receiver]:
                 [1] * len(sources),
                 ReadBounds(payload_bytes_max),
                 path=wanted or ("auto" if path == "fast" else "paho"),
+                kept=kept,
             ),
             structlog.wrap_logger(None, processors=[log or LogCapture()]),
         )

@@ -28,6 +28,10 @@ def add(found: Received, got: Received) -> None:
         getattr(found, name).extend(getattr(got, name))
     found.n_bytes += got.n_bytes
     found.history_lost |= got.history_lost
+    found.is_new_session |= got.is_new_session
+    found.notes |= got.notes
+    if got.message_ids is not None:
+        found.message_ids = [*(found.message_ids or []), *got.message_ids]
 
 
 def pump(
@@ -55,10 +59,10 @@ def knocking(broker: FakeBroker, one: Receiver, *, version: int | None = None) -
     return session
 
 
-def connected(broker: FakeBroker, one: Receiver, *reasons: int) -> Session:
+def connected(broker: FakeBroker, one: Receiver, *reasons: int, has_session: bool = False) -> Session:
     """A session that is accepted, and subscribed with these reasons, or granted."""
     session = knocking(broker, one)
-    session.accept()
+    session.accept(has_session=has_session)
     pump(one, lambda _: one.link.is_connected)
     one.read(0.01)
     for number in range(len(one.subscriptions.of_source)):

@@ -6,6 +6,7 @@ import pytest
 
 from agent.receive.broker_drops import OURS_S, PAUSE_S, SOCKET_BYTES, BrokerDrops
 from agent.receive.inbox import BROKER_DROPPED
+from agent.receive.kept_session import KeptSession
 from agent.receive.nap import QUEUE, WINDOW
 from agent.receive.received import Received
 from bench.fake_broker import SUBSCRIBE
@@ -52,7 +53,7 @@ def test_growth_is_counted_and_is_no_gap_for_who_kept_up(broker, receiver):
 def test_growth_is_a_gap_where_what_came_not_long_before_looks_like_a_backlog(full, less):
     """A window, a queue, more than one read may bring, or as many bytes as wait before a broker queues."""
     for read, now_s, may_be_ours in ((full, OURS_S - 1, True), (full, OURS_S, False), (less, 1.0, False)):
-        one = BrokerDrops(Counter())
+        one = BrokerDrops(Counter(), KeptSession(None))
         one.take(Received(broker_dropped=b"0"), 0.0)
         one.take(read, 0.0)
         for second in range(1, int(now_s)):
@@ -69,7 +70,7 @@ def test_growth_is_a_gap_where_what_came_not_long_before_looks_like_a_backlog(fu
 )
 def test_growth_is_a_gap_after_a_pause_in_which_a_small_window_or_queue_was_filled(pause_s, n_after, may_be_ours):
     """20 messages a second come for 30 s, two a read; then nobody reads for a while."""
-    one = BrokerDrops(Counter())
+    one = BrokerDrops(Counter(), KeptSession(None))
     one.take(Received(broker_dropped=b"0"), 0.0)
     for number in range(1, 301):
         one.take(Received(topics=["t"] * 2), number / 10)
@@ -79,7 +80,7 @@ def test_growth_is_a_gap_after_a_pause_in_which_a_small_window_or_queue_was_fill
 
 
 def test_a_pause_in_which_hardly_anything_is_due_is_no_sign():
-    one = BrokerDrops(Counter())
+    one = BrokerDrops(Counter(), KeptSession(None))
     for number in range(10):
         one.take(Received(topics=["t"], broker_dropped=b"%d" % number), number * 10.0)
     found = Received(broker_dropped=b"70")

@@ -14,8 +14,9 @@ from agent.mqtt import protocol as link_protocol
 from agent.mqtt import retry
 from agent.receive import client as receive
 from agent.receive import overload, silence
-from agent.receive.client import InputOptions, Receiver
+from agent.receive.client import Receiver
 from agent.receive.inbox import ReadBounds
+from agent.receive.input_options import InputOptions
 from agent.receive.received import Received
 from bench.fake_broker import DISCONNECT, PUBACK, REFUSED_VERSION, packet
 from tests.unit.receive.talk import PRESS, PUMP, TOPIC, connected, knocking, pump, taken

@@ -321,7 +321,7 @@ def test_what_cannot_be_recorded_is_neither_taken_nor_acknowledged_until_it_can(
     reads = Reads(of(MESSAGES[:3], 7), of(MESSAGES[3:4], 8))
     made = []
     one, into, taken = fed(reads, log_of=lambda core: made.append(FullDisk(core)) or made[0])
-    one._lines[0].losses.append(HistoryLost("press"))
+    one._lines[0].first.append(lambda: one._log.apply(HistoryLost("press")))
     for _ in range(2):
         one.turn(0.0)
     assert (into.entry, taken, reads.acknowledged, reads.kept_alive) == (0, [], [], 1)

@@ -1,0 +1,72 @@
+"""What the next process must know of a session that the broker keeps: numbers by name, *notes* in the input log.
+
+The session itself has one, which says whether it is *in doubt* (agent/mqtt/link_state.py). It is recorded as in doubt
+before each CONNECT, since a process that ends right behind it never learns whether the broker had to begin a new one.
+"""
+
+from collections.abc import Mapping
+
+from agent.config.broker_settings import Broker
+from agent.core.input_log import Recovered
+from agent.mqtt.link_state import LinkState, Phase
+
+SESSION = "session"  # the name of its note
+_SETTLED, _IN_DOUBT = 1, 2
+
+
+class Notes:
+    """The notes of one broker: those of an earlier process, and what has changed since."""
+
+    def __init__(self, known: Mapping[str, int]) -> None:
+        self._values = {**known}
+        self._changed: dict[str, int] = {}
+
+    def get(self, name: str) -> int | None:
+        """The last value of a name, None where there is none."""
+        return self._values.get(name)
+
+    def names(self, start: str) -> list[str]:
+        """The rest of each name that begins so and whose value is not 0."""
+        return [name.removeprefix(start) for name, value in self._values.items() if value and name.startswith(start)]
+
+    def set(self, name: str, value: int) -> bool:
+        """Whether that is news, which is then to be recorded."""
+        if self._values.get(name) == value:
+            return False
+        self._values[name] = self._changed[name] = value
+        return True
+
+    def take(self) -> dict[str, int]:
+        """What has changed since the last call."""
+        changed, self._changed = self._changed, {}
+        return changed
+
+
+class KeptSession:
+    """The session of one connection. `is_kept` is False where it ends with each connection: then nothing is noted."""
+
+    def __init__(self, kept: Recovered | None) -> None:
+        """kept: what an earlier process knew, None for clean sessions."""
+        self.is_kept = kept is not None
+        self.notes = Notes(kept.notes if kept is not None else {})
+
+    def new_link(self, broker: Broker, retry_min_s: float) -> LinkState:
+        """The link as the earlier process left it."""
+        return LinkState(
+            broker.protocol,
+            retry_min_s=retry_min_s,
+            answer_within_s=broker.connect_timeout.total_seconds(),
+            keeps_session=self.is_kept,
+            has_past=self.notes.get(SESSION) is not None,
+            is_in_doubt=self.notes.get(SESSION) == _IN_DOUBT,
+        )
+
+    def may_connect(self) -> bool:
+        """Whether a CONNECT may go out; if not, what was noted is to be recorded first."""
+        return self.notes.get(SESSION) is None or not self.notes.set(SESSION, _IN_DOUBT)
+
+    def follow(self, link: LinkState) -> None:
+        """Something has happened to the link."""
+        has_session = link.n_connections > 0 or self.notes.get(SESSION) is not None
+        if self.is_kept and has_session and link.phase not in (Phase.OPENING, Phase.CONNECTING):
+            self.notes.set(SESSION, _IN_DOUBT if link.is_in_doubt else _SETTLED)

@@ -1,0 +1,75 @@
+"""Which messages of a kept session were recorded already, where the broker delivers them again.
+
+A message that is not acknowledged comes again with the next connection, under its packet identifier and with the DUP
+flag (MQTT 5, section 4.4). It may have been recorded before: then only its acknowledgement was lost. So the newest
+messages that were recorded are remembered by packet identifier and digest, at least as many as the broker may have
+under way to us. A message without the flag is always a new one, whose identifier the broker uses again: what was
+remembered of that identifier goes.
+
+One case stays ambiguous. The broker gets the acknowledgement of a message, uses its identifier again for one of the
+same topic and payload, and the connection breaks before that one has come: it is then taken for the first. That needs
+two readings equal to the byte, so without a time or a counter in them, and an identifier that comes again within
+REDELIVERED_MAX messages.
+
+Digests are made when one is asked for: messages come again only after a connection broke. Until then references to the
+newest messages are enough.
+"""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+from agent.core.input_log import REDELIVERED_MAX, digest_of
+
+HELD_BYTES_MAX = 2**22  # of payloads that are kept alive for their digests
+_Read = tuple[Sequence[int], Sequence[str], Sequence[bytes]]
+
+
+class Recent:
+    """The newest messages that were recorded, at most some REDELIVERED_MAX."""
+
+    def __init__(self, digests: Mapping[int, bytes]) -> None:
+        """digests: packet identifier -> digest, of an earlier process, the oldest first."""
+        self._digests = {**digests}  # of the oldest, the newest last
+        self._reads: deque[_Read] = deque()  # newer than those
+        self._n_held = self._n_bytes = 0  # messages in them, and their payloads
+
+    def add(self, packet_ids: Sequence[int], topics: Sequence[str], payloads: Sequence[bytes]) -> None:
+        """Messages were recorded, one element each; packet_ids 0 at QoS 0. The lists must not change any more."""
+        self._reads.append((packet_ids, topics, payloads))
+        self._n_held += _n_ids(packet_ids)
+        self._n_bytes += sum(map(len, payloads))
+        while self._n_held - _n_ids(self._reads[0][0]) >= REDELIVERED_MAX:
+            oldest_ids, _, oldest_payloads = self._reads.popleft()
+            self._n_held -= _n_ids(oldest_ids)
+            self._n_bytes -= sum(map(len, oldest_payloads))
+            self._digests.clear()
+        if self._n_bytes > HELD_BYTES_MAX:
+            self._make_digests()
+
+    def has(self, packet_id: int, topic: str, payload: bytes) -> bool:
+        """Whether the newest message of that identifier is this one."""
+        if self._reads:
+            self._make_digests()
+        return self._digests.get(packet_id) == digest_of(topic, payload)
+
+    def forget(self) -> None:
+        """The broker has begun another session: its identifiers are others."""
+        self._digests.clear()
+        self._reads.clear()
+        self._n_held = self._n_bytes = 0
+
+    def _make_digests(self) -> None:
+        digests = self._digests
+        for read in self._reads:
+            for packet_id, topic, payload in zip(*read, strict=True):
+                if packet_id:
+                    digests.pop(packet_id, None)
+                    digests[packet_id] = digest_of(topic, payload)
+        for packet_id in [*digests][: max(0, len(digests) - REDELIVERED_MAX)]:
+            del digests[packet_id]
+        self._reads.clear()
+        self._n_held = self._n_bytes = 0
+
+
+def _n_ids(packet_ids: Sequence[int]) -> int:
+    return len(packet_ids) - packet_ids.count(0)

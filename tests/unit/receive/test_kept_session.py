@@ -1,0 +1,166 @@
+"""A session that the broker keeps over the ends of connections and of the agent: over both paths alike."""
+
+import pytest
+
+from agent.core.input_log import Recovered, digest_of
+from agent.receive.inbox import BROKER_DROPPED
+from bench.fake_broker import PUBACK, SUBSCRIBE, packet
+from tests.unit.receive.talk import PRESS, PUMP, TOPIC, add, connected, knocking, pump, taken
+
+pytestmark = pytest.mark.slow
+
+UNSUBSCRIBE, UNSUBACK = 0xA2, 0xB0
+FILTER = "filter plant/+/cycle"
+SETTLED, IN_DOUBT = 1, 2
+PAST = Recovered(notes={"session": SETTLED, FILTER: 1})
+AT_PUMPS = Recovered(notes={"session": SETTLED})
+VERSIONS = pytest.mark.parametrize("version", ["5", "3.1.1"])
+
+
+def accepted(broker, one, *, has_session):
+    """A session that is accepted, and what was read until then and until it was asked to subscribe."""
+    session = knocking(broker, one)
+    session.accept(has_session=has_session)
+    found = pump(one, lambda _: one.link.is_connected)
+    add(found, one.read(0.01))
+    return session, found
+
+
+def test_the_broker_is_asked_to_keep_it(broker, receiver):
+    for version in ("5", "3.1.1"):
+        one = receiver(kept=Recovered(), protocol=version)
+        one.read(0.1)
+        connect = broker.session().read_connect()
+        assert not connect[7] & 0x02, "neither clean start nor clean session"
+        assert (b"\x11" + (3600).to_bytes(4) in connect) == (version == "5")
+
+
+@VERSIONS
+def test_what_the_broker_kept_comes_before_the_subscription_is_answered(broker, receiver, version):
+    one = receiver(kept=PAST, protocol=version)
+    session, found = accepted(broker, one, has_session=True)
+    session.publish(TOPIC, b"kept", mid=7)
+    pump(one, taken(1), found=found)
+    assert (found.payloads, found.packet_ids, found.message_ids) == ([b"kept"], [7], [7])
+    assert (found.history_lost, found.is_new_session) == (False, False)
+    one.acknowledge(found.packet_ids)
+    assert session.read()[0] == SUBSCRIBE
+    assert session.read() == (PUBACK, b"\0\x07")
+
+
+@pytest.mark.parametrize("has_session", [False, True])
+@pytest.mark.parametrize("has_past", [False, True])
+def test_history_is_lost_with_a_session_that_was_there(broker, receiver, has_session, has_past):
+    """An agent that starts for the first time has lost nothing."""
+    one = receiver(kept=PAST if has_past else Recovered())
+    _, found = accepted(broker, one, has_session=has_session)
+    assert (found.history_lost, found.is_new_session) == (has_past and not has_session, not has_session)
+
+
+def test_a_connect_is_noted_before_it_is_sent_and_settled_once_all_is_subscribed(broker, receiver):
+    """An agent that is killed in between does not know whether the session that it finds is a new one."""
+    one = receiver(kept=PAST)
+    assert (one.read(0.1).notes, broker.is_asked()) == ({"session": IN_DOUBT}, False)
+    connected(broker, one, has_session=True)
+    assert one._session.notes.get("session") == SETTLED
+    killed = receiver(kept=Recovered(notes={"session": IN_DOUBT}))
+    assert accepted(broker, killed, has_session=True)[1].history_lost
+
+
+def test_a_broker_that_is_away_leaves_no_doubt(broker, receiver):
+    one = receiver(kept=PAST)
+    broker.__exit__(None, None, None)
+    notes = []
+    pump(one, lambda _: notes.append(one.read(0.01).notes) or len([*filter(None, notes)]) == 4)
+    assert [*filter(None, notes)] == [{"session": IN_DOUBT}, {"session": SETTLED}] * 2
+
+
+@VERSIONS
+def test_what_no_source_subscribes_to_any_more_is_left(broker, receiver, version):
+    one = receiver(kept=Recovered(notes={**PAST.notes, "filter old/#": 1, "filter older/#": 0}), protocol=version)
+    session, _ = accepted(broker, one, has_session=True)
+    first, body = session.read()
+    assert (first, b"old/#" in body, b"older" in body) == (UNSUBSCRIBE, True, False)
+    session.send(packet(UNSUBACK, body[:2] + (b"\0\0" if session.is_v5 else b"")))
+    pump(one, lambda _: one._session.notes.get("filter old/#") == 0)
+    session.grant(session.read()[1], 1)
+    pump(one, lambda _: one.subscriptions.of_source == {"press": "granted"})
+    session.close()
+    pump(one, lambda _: not one.link.is_connected)
+    session, _ = accepted(broker, one, has_session=True)
+    assert session.read()[0] == SUBSCRIBE, "it is not left again"
+
+
+@VERSIONS
+def test_a_message_whose_acknowledgement_was_lost_is_dropped_and_acknowledged_and_no_other(broker, receiver, version):
+    """The second of two equal ones is a reading of its own, and so is what never arrived before."""
+    one = receiver(PUMP, kept=AT_PUMPS, protocol=version)
+    topic = b"pumps/p1"
+    session = connected(broker, one, has_session=True)
+    for mid in (7, 8):
+        session.publish(topic, b"equal", mid=mid)
+    found = pump(one, taken(2))
+    one.inbox.remember(found)
+    session.reset()
+    one.acknowledge(found.packet_ids)
+    pump(one, lambda _: not one.link.is_connected)
+    session = connected(broker, one, has_session=True)
+    session.publish(topic, b"equal", mid=7, dup=True)
+    session.publish(topic, b"equal", mid=8, dup=True)
+    session.publish(topic, b"other", mid=9, dup=True)
+    session.publish(topic, b"other", mid=9, dup=True)
+    session.publish(topic, b"equal", mid=7)
+    found = pump(one, taken(2))
+    assert (found.payloads, found.message_ids) == ([b"other", b"equal"], [9, 7])
+    assert (found.packet_ids, found.history_lost) == ([7, 8, 9, 9, 7], False)
+    assert one.inbox.counts == {("pump", "duplicate_delivery"): 3}
+
+
+def test_what_an_earlier_process_recorded_is_dropped_until_the_broker_begins_a_new_session(broker, receiver):
+    recent = {7: digest_of("pumps/p1", b"x")}
+    for has_session in (True, False):
+        one = receiver(PUMP, kept=Recovered(recent=recent, notes=AT_PUMPS.notes))
+        session, found = accepted(broker, one, has_session=has_session)
+        session.publish(b"pumps/p1", b"x", mid=7, dup=True)
+        session.publish(b"pumps/p1", b"y", mid=8)
+        pump(one, lambda found: b"y" in found.payloads, found=found)
+        assert found.payloads == ([b"y"] if has_session else [b"x", b"y"])
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "n_dropped"), [(10, 14, 4), (10, 10, 0), (10, 3, 3), (10, 0, 0), (None, 5, 0)]
+)
+def test_what_the_broker_dropped_while_the_agent_was_away_is_counted_and_a_gap(
+    broker, receiver, before, now, n_dropped
+):
+    """A count that is lower is that of a broker that began anew meanwhile."""
+    notes = PAST.notes if before is None else {**PAST.notes, "broker_dropped": before}
+    one = receiver(kept=Recovered(notes=notes))
+    session = connected(broker, one, has_session=True)
+    session.publish(BROKER_DROPPED, b"%d" % now, retain=True)
+    session.publish(TOPIC, b"after", mid=1)
+    found = pump(one, taken(1))
+    assert (one.inbox.counts["", "broker_dropped"], found.history_lost) == (n_dropped, n_dropped > 0)
+    assert one._session.notes.get("broker_dropped") == now
+
+
+def test_growth_soon_after_the_agent_came_back_is_a_gap_too(broker, receiver):
+    """The broker says its count now and then, not at once."""
+    one = receiver(kept=Recovered(notes={**PAST.notes, "broker_dropped": 10}))
+    session = connected(broker, one, has_session=True)
+    found = []
+    for count in (b"10", b"4010"):
+        session.publish(BROKER_DROPPED, count)
+        session.publish(TOPIC, b"after", mid=1)
+        found.append(pump(one, taken(1)).history_lost)
+    assert (found, one.inbox.counts["", "broker_dropped"]) == ([False, True], 4000)
+
+
+def test_a_clean_session_notes_nothing(broker, receiver):
+    one = receiver()
+    session = connected(broker, one)
+    session.publish(BROKER_DROPPED, b"7")
+    session.publish(TOPIC, b"x", mid=1)
+    found = pump(one, taken(1))
+    assert (found.message_ids, one._session.notes.take(), one.inbox.begin(0.0).message_ids) == (None, {}, None)
+    assert PRESS.name in one.sources
