@@ -38,6 +38,7 @@ from agent.signals import Signals
 from agent.store.cursor import Cursor
 from agent.store.disk import StateFolder
 from agent.store.durability import DURABILITIES
+from agent.store.flash_wear import FlashWear
 from agent.store.instance import instance_id
 from agent.store.lock import lock
 from agent.store.outbox import ALERT_TABLE, Outbox
@@ -104,7 +105,8 @@ class Daemon:
         self._outbox = self._open_outbox()
         self._topics = Topics.of(settings.publish.prefix, settings.agent.node)
         cursors = self._cursors()
-        disk = StateFolder(settings.agent.state_dir)
+        self._wear = FlashWear(StateFolder(settings.agent.state_dir), settings.agent.state_dir / ALERT_TABLE, log)
+        disk = self._wear.disk
         self._durability = DURABILITIES["snapshot"](
             StateDirectory(disk, self._core, self._outbox, log, submit=in_thread())
         )
@@ -161,7 +163,10 @@ class Daemon:
         self._request_log.say(time.monotonic())
         self._sinks.turn(time.monotonic())
         now_s = time.monotonic()
-        self._durability.after_turn(now_s, self._settings.agent.snapshot_every.total_seconds())
+        self._wear.turn(now_s)
+        agent = self._settings.agent
+        at_least_s = agent.snapshot_every.total_seconds()
+        self._durability.after_turn(now_s, self._wear.snapshot_every_s(at_least_s, agent.snapshot_bytes_per_day_max))
         granted = (one.subscriptions.of_source.values() for one in self._inputs.receivers)
         links = (self._output.link.is_connected, *chain.from_iterable(granted))
         if now_s >= self._status_due_s or links != self._links_said:
@@ -270,6 +275,8 @@ class Daemon:
             undecodable=self._undecodable_log.hear(self._core.undecodable()),
             shed=by_source([dict(self._inputs.shed.most_common(SHED_MAX))]),
             log_lines_lost=STDERR.lost,
+            written_bytes=dict(self._wear.written.items()),
+            written_bytes_per_day=self._wear.bytes_per_day(now_s),
             models={
                 model.name: ModelStatus.of(model, [one.name for one in self._plan.sources], of_model)
                 for model, of_model in zip(self._plan.models, view.models, strict=True)

@@ -3,8 +3,9 @@
     python -m bench.snapshot [--json FILE] [--devices 1000 10000 100000] [--hidden 64] [--folder FOLDER]
 
 Untrained int8 layers, two of the given width, every device with its state. While a snapshot is made, the stream goes
-on with rows of 256 devices a turn. Stall: the longest time that the snapshot took of one turn. Beside it stands how
-long a turn would be that made the whole snapshot: its bytes, their checksum and the write.
+on with rows of 256 devices a turn. Stall: the longest time that the snapshot took of one turn, and the longest CPU
+time, which other processes do not lengthen. Beside it stands how long a turn would be that made the whole snapshot: its
+bytes, their checksum and the write.
 """
 
 import argparse
@@ -34,13 +35,15 @@ NOW_S = 1_700_000_000
 
 @dataclass(frozen=True, slots=True)
 class Snapshots:
-    """Of one size of fleet, over ROUNDS: times in ms, `mb` in 10^6 bytes; `stall_max_ms` is the worst of all."""
+    """Of one size of fleet, over ROUNDS: times in ms, `mb` in 10^6 bytes; medians, and the worst of all."""
 
     devices: int
     mb: float
     at_once_ms: float
     stall_ms: float
     stall_max_ms: float
+    stall_cpu_ms: float
+    stall_cpu_max_ms: float
     whole_ms: float
     turns: int
 
@@ -75,16 +78,17 @@ class Fleet:
         snapshot.write(StateFolder(folder), self.core.snapshot())
         return time.perf_counter() - start_s
 
-    def beside_the_stream(self, folder: Path) -> tuple[list[float], float, int]:
-        """Seconds that the snapshot took of each turn, from its beginning to its end, and its bytes."""
+    def beside_the_stream(self, folder: Path) -> tuple[list[tuple[float, float]], float, int]:
+        """Seconds and CPU seconds that the snapshot took of each turn, from its beginning to its end, and its bytes."""
         writer = SnapshotWriter(StateFolder(folder), self.core, in_thread())
-        spans_s, begun_s, written = [], time.perf_counter(), None
+        spans_s: list[tuple[float, float]] = []
+        begun_s, written = time.perf_counter(), None
         while written is None:
-            start_s = time.perf_counter()
+            start_s, start_cpu_s = time.perf_counter(), time.thread_time()
             if not writer.is_busy:
                 writer.begin()
             written = writer.turn()
-            spans_s.append(time.perf_counter() - start_s)
+            spans_s.append((time.perf_counter() - start_s, time.thread_time() - start_cpu_s))
             self.step(len(spans_s) * ROWS_A_TURN % len(self._topics))
             time.sleep(NAP_S)
         return spans_s, time.perf_counter() - begun_s, written.size_bytes
@@ -92,15 +96,16 @@ class Fleet:
 
 def measured(bundle: Path, n_devices: int, folder: Path) -> Snapshots:
     fleet = Fleet(bundle, n_devices)
-    at_once, stalls, wholes, turns, size = [], [], [], [], 0
+    at_once, stalls, cpu, wholes, turns, size = [], [], [], [], [], 0
     for _ in range(ROUNDS):
         at_once.append(fleet.at_once_s(folder))
         spans_s, whole_s, size = fleet.beside_the_stream(folder)
-        stalls.append(max(spans_s))
+        stalls.append(max(wall_s for wall_s, _ in spans_s))
+        cpu.append(max(cpu_s for _, cpu_s in spans_s))
         wholes.append(whole_s)
         turns.append(len(spans_s))
-    times_ms = [round(seconds * 1e3, 1) for seconds in (median(at_once), median(stalls), max(stalls), median(wholes))]
-    return Snapshots(n_devices, round(size / 1e6, 1), *times_ms, round(median(turns)))
+    times_s = (median(at_once), median(stalls), max(stalls), median(cpu), max(cpu), median(wholes))
+    return Snapshots(n_devices, round(size / 1e6, 1), *(round(one * 1e3, 1) for one in times_s), round(median(turns)))
 
 
 def main() -> None:
@@ -114,7 +119,7 @@ def main() -> None:
         bundle = untrained.write(Path(name) / "untrained.fwb", hidden=chosen.hidden)
         rows = [asdict(measured(bundle, n_devices, Path(name))) for n_devices in chosen.devices]
     result.write(chosen.json, "snapshot", rows)
-    headings = ("devices", "MB", "at once, ms", "stall, ms", "worst stall, ms", "whole, ms", "turns")
+    headings = ("devices", "MB", "at once, ms", "stall, ms", "worst", "stall, CPU ms", "worst", "whole, ms", "turns")
     print(result.markdown(headings, [[f"{value:,}" for value in row.values()] for row in rows]))
 
 

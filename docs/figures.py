@@ -14,12 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from agent.config.settings import Agent
 from agent.score.early_warning import bootstrap95
+from agent.store.flash_wear import DAY_S
 from bench.result import markdown
 
 FIGURES = Path(__file__).parent / "figures"
 LINE_CHARS = 120
 HOUR_S = 3600.0
+SNAPSHOT_EVERY_S = Agent.model_fields["snapshot_every"].default.total_seconds()
+SNAPSHOT_BYTES_PER_DAY_MAX = Agent.model_fields["snapshot_bytes_per_day_max"].default
 Json = dict[str, Any]
 
 # What the README shows of the demo's output: lines that begin so, "" for an empty one.
@@ -196,6 +200,23 @@ def at_rest(content: Json) -> str:
     return markdown(("", "resident (RSS)", "its share of it (PSS)", "CPU of a core"), rows)
 
 
+def snapshots(content: Json) -> str:
+    """What snapshots weigh and write, and how long the stream waits for them."""
+    rows = [
+        (
+            f"{row['devices']:,}",
+            f"{row['mb']:,.1f} MB",
+            f"{row['stall_cpu_ms']:.1f} ms",
+            f"{row['mb'] * DAY_S / SNAPSHOT_EVERY_S / 1e3:,.1f} GB",
+            f"{max(SNAPSHOT_EVERY_S, row['mb'] * 1e6 * DAY_S / SNAPSHOT_BYTES_PER_DAY_MAX):,.0f} s",
+        )
+        for row in content["rows"]
+    ]
+    return markdown(
+        ("devices", "a snapshot", "longest wait of a turn", "a day, one each 30 s", "by default one each"), rows
+    )
+
+
 def gateway(content: Json) -> str:
     """CPU and latency at a gateway's rates, beside a script that makes one call a message."""
     shares: dict[tuple[str, int], list[float]] = {}
@@ -324,6 +345,7 @@ BLOCKS: dict[str, Block] = {
     "codecs": Block(("codecs.json",), "python -m bench.codecs --json", codecs),
     "throughput": Block(("throughput.json",), "python -m bench.throughput --json", throughput),
     "at_rest": Block(("footprint.json",), "python -m bench.footprint --json", at_rest),
+    "snapshots": Block(("snapshot.json",), "python -m bench.snapshot --json", snapshots),
     "gateway": Block(("gateway.json",), "python -m bench.gateway --short --json", gateway),
     "unlabelled": Block(("unlabelled.json",), "python -m bench.unlabelled --json", unlabelled),
     "plants": Block(("plants.json",), "python -m bench.plants --json", plants),

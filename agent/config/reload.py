@@ -13,6 +13,7 @@ from agent.config.settings import Settings
 LIVE: frozenset[Key] = frozenset(
     {
         ("agent", "snapshot_every"),
+        ("agent", "snapshot_bytes_per_day_max"),
         ("agent", "status_every"),
         ("agent", "delay_max"),
         ("publish", "scores"),

@@ -44,6 +44,12 @@ class Agent(Table):
     snapshot_every: Duration = Field(
         default=30 * SECOND, ge=SECOND, le=DAY, description="At most so much state history is lost by a crash."
     )
+    snapshot_bytes_per_day_max: Size = Field(
+        default=8 * 2**30,
+        ge=2**20,
+        description="Snapshots that would write more in a day, for they are large, are taken less often, which the log "
+        "says: flash memory wears out. A crash then loses more state history.",
+    )
     status_every: Duration = Field(
         default=10 * SECOND, ge=100 * MS, le=HOUR, description="How often the status is published."
     )

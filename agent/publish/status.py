@@ -118,6 +118,8 @@ class Status(msgspec.Struct, frozen=True):
     shed           source -> device -> rows that were left out since the agent started, of the SHED_MAX worst devices
     models         by the name that the configuration gives them
     log_lines_lost lines that could not be written, since the agent started
+    written_bytes  to the state directory since the agent started, by what they were for; `written_bytes_per_day` is
+                   the pace of all of them in the last day, or since the agent started
     """
 
     node: str
@@ -134,6 +136,8 @@ class Status(msgspec.Struct, frozen=True):
     undecodable: dict[str, float]
     shed: dict[str, dict[str, int]]
     log_lines_lost: int
+    written_bytes: dict[str, int]
+    written_bytes_per_day: int
     models: dict[str, ModelStatus]
     broker: BrokerStatus
 

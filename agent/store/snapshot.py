@@ -61,8 +61,13 @@ def restore(disk: Disk, into: Callable[[bytes], None]) -> tuple[str | None, list
 
 def newest_first(disk: Disk) -> list[str]:
     """Names of the snapshots, good or bad."""
-    found = [name for name in disk.names() if name.startswith(_NAME) and name.removeprefix(_NAME).isdecimal()]
+    found = [name for name in disk.names() if is_snapshot(name)]
     return sorted(found, key=lambda name: int(name.removeprefix(_NAME)), reverse=True)
+
+
+def is_snapshot(name: str) -> bool:
+    """Whether a file of this name is one, good or bad."""
+    return name.startswith(_NAME) and name.removeprefix(_NAME).isdecimal()
 
 
 def mark_last(disk: Disk, snapshot: str) -> None:
