@@ -165,6 +165,11 @@ class Publish(Table):
         description="Events kept while the broker is away; beyond it updates are dropped, then the oldest, counted. "
         "The newest event of an alert that stands is always kept.",
     )
+    delivered_by: Literal["round_trip", "acknowledgement"] = Field(
+        default="round_trip",
+        description="What shows on MQTT 3.1.1 that alerts are passed on: a first one that comes back, or the broker's "
+        "word, which it also gives for what its ACL throws away. MQTT 5 needs neither.",
+    )
 
     @field_validator("prefix")
     @classmethod

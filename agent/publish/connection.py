@@ -112,6 +112,9 @@ class Connection:
         else:
             self._client.subscribe([(topic, 1) for topic in topics])
 
+    def unsubscribe(self, topic: str) -> None:
+        self._client.unsubscribe(topic)
+
     def packet_bytes(self, topic: str, payload: bytes, qos: int) -> int:
         """Size of a PUBLISH on the wire."""
         body = 2 + len(topic.encode()) + (2 if qos else 0) + (1 if self._is_5 else 0) + len(payload)

@@ -33,11 +33,14 @@ from agent.mqtt.reason_code import ReasonCode
 from agent.publish.connection import Acknowledged, Connection, ConnectionEvent, Message, SubscriptionRefused, Will
 from agent.publish.copies import Copies
 from agent.publish.own_topics import OwnTopics
-from agent.publish.sender import Counts, RefusalLog, Sender
+from agent.publish.refused import RefusalLog
+from agent.publish.round_trip import RoundTrip
+from agent.publish.sender import Counts, Sender
 from agent.publish.topic import Topics
 from agent.store.cursor import Cursor
 
 STOP_TIMEOUT_S = 5.0
+TELL_PART = 0.8  # of it, for alerts; the rest for the word that the agent stops
 RETRY_MIN_S = 3.0  # whoever subscribes to events is to be back first when a broker restarts
 
 
@@ -49,9 +52,20 @@ class Output:
     """
 
     def __init__(
-        self, broker: Broker, client_id: str, topics: Topics, cursor: Cursor, log: FilteringBoundLogger, instance: str
+        self,
+        broker: Broker,
+        client_id: str,
+        topics: Topics,
+        cursor: Cursor,
+        log: FilteringBoundLogger,
+        instance: str,
+        *,
+        trusts_puback: bool = False,
     ) -> None:
-        """instance: the agent's id, of which no other agent has the same."""
+        """instance: the agent's id, of which no other agent has the same.
+
+        trusts_puback  whether a PUBACK of MQTT 3.1.1 counts without a round trip that proves it
+        """
         answer_within_s = broker.connect_timeout.total_seconds()
         self.link = LinkState(broker.protocol, retry_min_s=RETRY_MIN_S, answer_within_s=answer_within_s)
         self.counts = Counts()
@@ -62,14 +76,15 @@ class Output:
         self._log = log.bind(broker=f"{broker.host}:{broker.port}")
         self._will_limits = Limits()  # what the broker takes of a will
         self._refusals = RefusalLog(self._log)
+        self._proof = RoundTrip(topics, self._log, is_asked_for=not trusts_puback)
         self._own_topics = OwnTopics(topics, instance, client_id, self._log)
         self._sender: Sender | None = None  # while connected
         self._connection: Connection | None = self._begin(time.monotonic())  # None while the link waits
 
     @property
     def limits(self) -> list[str]:
-        """What the broker says that it cannot do, in words."""
-        return [*self.link.limits, *self._own_topics.refusals]
+        """What the broker says or shows that it cannot do, in words."""
+        return [*self.link.limits, *self._own_topics.refusals, *filter(None, [self._proof.why])]
 
     @property
     def other_agent(self) -> str:
@@ -124,7 +139,7 @@ class Output:
     def close(self) -> None:
         """Send what waits, say `stopped`, and go; after STOP_TIMEOUT_S the broker says `offline` in our place."""
         deadline_s = time.monotonic() + STOP_TIMEOUT_S
-        self._turn_while(self._has_more_to_say, deadline_s)
+        self._turn_while(self._has_more_to_say, deadline_s - (1 - TELL_PART) * STOP_TIMEOUT_S)
         if self._sender is not None:
             self._sender.enqueue(self._topics.available, b"stopped", retain=True, until_taken=True)
         self._turn_while(lambda: not self._may_leave, deadline_s)
@@ -173,7 +188,7 @@ class Output:
             if self._sender is not None:
                 self._sender.acknowledge(event, now_s)
         elif isinstance(event, Message):
-            self._own_topics.take(event.topic, event.payload, now_s, retain=event.retain)
+            self._take_message(event, now_s)
         elif isinstance(event, SubscriptionRefused):
             self._own_topics.refuse(event.why)
         elif isinstance(event, Refused):
@@ -182,6 +197,12 @@ class Output:
             self._apply(event, now_s)
             if isinstance(event, Accepted) and self.link.is_connected:
                 self._on_accepted(connection, now_s)
+
+    def _take_message(self, message: Message, now_s: float) -> None:
+        if self._sender is not None and not message.retain:
+            self._sender.receive(message.topic, message.payload)
+        if message.topic != self._topics.event:
+            self._own_topics.take(message.topic, message.payload, now_s, retain=message.retain)
 
     def _apply(self, event: Event, now_s: float) -> None:
         """Tell the link what has happened, and give the connection up where that ends it."""
@@ -199,11 +220,19 @@ class Output:
         self._apply(Subscribed(), now_s)  # what it reads back may come late, or never: nothing waits for that
         self._will_limits = connection.limits
         copies = Copies(self._cursor, self._topics, self._log)
+        self._proof.connect(is_5=self.link.protocol.name == "5")
         self._sender = Sender(
-            connection, connection.limits, self._cursor, copies, self._topics, self._refusals, self.counts
+            connection,
+            connection.limits,
+            self._cursor,
+            copies,
+            self._topics,
+            self._proof,
+            self._refusals,
+            self.counts,
         )
         self._sender.enqueue(self._topics.available, b"online", retain=True, until_taken=True)
-        connection.subscribe(*self._own_topics.filters)
+        connection.subscribe(*self._own_topics.filters, *([self._topics.event] if self._proof.is_needed else []))
         self._own_topics.connect(now_s)
         self._cursor.unpark()
 

@@ -1,11 +1,45 @@
-"""When what the broker refused is tried again on a connection that stands."""
+"""When what the broker refused is tried again on a connection that stands, and how it is said."""
 
 import math
 import random
+from collections import Counter
+
+from structlog.typing import FilteringBoundLogger
 
 from agent.store.cursor import Parked
 
-WAITS_S = {Parked.FOR_NOW: (1.0, 30.0), Parked.FOR_GOOD: (10.0, 120.0)}  # the first wait and the longest
+WAITS_S = {  # the first wait and the longest
+    Parked.FOR_NOW: (1.0, 30.0),
+    Parked.FOR_GOOD: (10.0, 120.0),
+    Parked.UNPROVEN: (10.0, 120.0),
+}
+ROUND_MAX = {Parked.UNPROVEN: 1}  # each try may be one more copy of what was passed on all the same
+
+REFUSED_EVERY_S = 10.0
+_NEXT_STEPS = {
+    Parked.FOR_NOW: "It is tried again by itself; if this goes on, look at the broker's quotas and its log.",
+    Parked.FOR_GOOD: "Check the broker's ACL; it is tried again by itself.",
+    Parked.TOO_LARGE: "Raise the broker's maximum packet size; it is tried again with the next connection.",
+}
+
+
+class RefusalLog:
+    """One line a reason in REFUSED_EVERY_S, not one a message."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._counts: Counter[tuple[Parked, str]] = Counter()
+        self._due_s = 0.0
+
+    def hear(self, kind: Parked, why: str) -> None:
+        self._counts[kind, why] += 1
+
+    def say(self, now_s: float) -> None:
+        if self._counts and now_s >= self._due_s:
+            self._due_s = now_s + REFUSED_EVERY_S
+            for (kind, why), count in self._counts.items():
+                self._log.error("publish_refused", why=why, count=count, next_step=_NEXT_STEPS[kind])
+            self._counts.clear()
 
 
 class Refused:
@@ -23,6 +57,11 @@ class Refused:
         self._wait_s = self._least_s
         self._trying: set[int] = set()
         self._has_taken = False
+
+    @property
+    def round_max(self) -> int:
+        """Most rows of a round."""
+        return ROUND_MAX.get(self.kind, 1_000_000)
 
     def is_due(self, now_s: float) -> bool:
         return not self._trying and now_s >= self._due_s

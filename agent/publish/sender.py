@@ -1,8 +1,10 @@
 """What leaves over one connection: own messages, what the cursor has, and copies at QoS 1; status and scores at QoS 0.
 
-A message leaves the outbox on a PUBACK whose reason is success. What the broker refuses is parked, with what follows in
-its chain, and tried again on the same connection (refused.py). Everything at QoS 1 counts against the broker's receive
-maximum, and nothing is sent that goes beyond its other limits (mqtt/limits.py): it would end the connection.
+A message leaves the outbox on a PUBACK whose reason is success; on MQTT 3.1.1 only once a round trip has shown what
+that is worth (round_trip.py), and until then what is acknowledged keeps its place in the window. What the broker
+refuses is parked, with what follows in its chain, and tried again on the same connection (refused.py). Everything at
+QoS 1 counts against the broker's receive maximum, and nothing is sent that goes beyond its other limits
+(mqtt/limits.py): it would end the connection.
 
 What the cursor has is news, and nothing holds it up: while it has some, own messages go one at a time, and what is only
 told again or removed (copies.py) has half of the window at most, after it.
@@ -11,29 +13,22 @@ told again or removed (copies.py) has half of the window at most, after it.
 from collections import Counter
 from dataclasses import dataclass, field
 
-from structlog.typing import FilteringBoundLogger
-
 from agent.mqtt.limits import Limits
 from agent.mqtt.reason_code import FAILURE_MIN, ReasonCode
 from agent.publish.connection import Acknowledged, Connection
 from agent.publish.copies import Copies, Copy
 from agent.publish.message import Outgoing, outgoing
 from agent.publish.own_messages import OwnMessage, OwnMessages
-from agent.publish.refused import Refused
+from agent.publish.refused import WAITS_S, RefusalLog, Refused
+from agent.publish.round_trip import PATIENCE_S, RoundTrip
 from agent.publish.topic import Topics
 from agent.store.cursor import Cursor, Due, Parked
 from agent.words import DropCounts
 
 IN_FLIGHT_MAX = 20  # what mosquitto holds of one client by default
 UNWRITTEN_MAX = 10_000  # status and scores that may wait in paho
-REFUSED_EVERY_S = 10.0
 NEW_ROW = 0  # in the place of its number, which no row has
 _FOR_GOOD = {ReasonCode.NOT_AUTHORIZED, ReasonCode.TOPIC_NAME_INVALID, ReasonCode.PAYLOAD_FORMAT_INVALID}
-_NEXT_STEPS = {
-    Parked.FOR_NOW: "It is tried again by itself; if this goes on, look at the broker's quotas and its log.",
-    Parked.FOR_GOOD: "Check the broker's ACL; it is tried again by itself.",
-    Parked.TOO_LARGE: "Raise the broker's maximum packet size; it is tried again with the next connection.",
-}
 
 
 @dataclass(slots=True)
@@ -49,44 +44,34 @@ class Counts:
         return Counter({("", "score_not_sent"): self.dropped, ("", "packet_too_large"): self.too_large})
 
 
-class RefusalLog:
-    """One line a reason in REFUSED_EVERY_S, not one a message."""
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message at QoS 1 that is under way: what it tells, and its number on the connection."""
 
-    def __init__(self, log: FilteringBoundLogger) -> None:
-        self._log = log
-        self._counts: Counter[tuple[Parked, str]] = Counter()
-        self._due_s = 0.0
-
-    def hear(self, kind: Parked, why: str) -> None:
-        self._counts[kind, why] += 1
-
-    def say(self, now_s: float) -> None:
-        if self._counts and now_s >= self._due_s:
-            self._due_s = now_s + REFUSED_EVERY_S
-            for (kind, why), count in self._counts.items():
-                self._log.error("publish_refused", why=why, count=count, next_step=_NEXT_STEPS[kind])
-            self._counts.clear()
+    what: Due | OwnMessage | Copy
+    topic: str
+    number: int
 
 
 @dataclass(slots=True)
 class Sender:
-    """Sends over one connection, from one thread. `cursor`, `refusals` and `counts` outlive it."""
+    """Sends over one connection, from one thread. `cursor`, `proof`, `refusals` and `counts` outlive it."""
 
     connection: Connection
     limits: Limits
     cursor: Cursor
     copies: Copies
     topics: Topics
+    proof: RoundTrip
     refusals: RefusalLog
     counts: Counts
     _own: OwnMessages = field(default_factory=OwnMessages)
-    _in_flight: dict[int, Due | OwnMessage | Copy] = field(default_factory=dict)  # by message id
+    _in_flight: dict[int, Sent] = field(default_factory=dict)  # by message id
+    _unproven: list[tuple[Sent, float]] = field(default_factory=list)  # acknowledged; by when it has come back
     _unwritten: set[int] = field(default_factory=set)  # message ids at QoS 0 that paho has not written yet
     _done: list[int] = field(default_factory=list)
     _refused: dict[int, Parked] = field(default_factory=dict)
-    _again: dict[Parked, Refused] = field(
-        default_factory=lambda: {kind: Refused(kind) for kind in (Parked.FOR_NOW, Parked.FOR_GOOD)}
-    )
+    _again: dict[Parked, Refused] = field(default_factory=lambda: {kind: Refused(kind) for kind in WAITS_S})
 
     @property
     def is_idle(self) -> bool:
@@ -123,18 +108,20 @@ class Sender:
         if sent is None:
             return
         kind = _kind(answer.code)
-        if isinstance(sent, OwnMessage):
-            self._acknowledge_own(sent, kind, answer.why, now_s)
-            return
-        if isinstance(sent, Copy):
-            self._acknowledge_copy(sent, kind, answer.why, now_s)
-            return
-        if kind is Parked.NO:
-            self._done.append(sent.number)
+        if isinstance(sent.what, OwnMessage):
+            self._acknowledge_own(sent.what, kind, answer.why, now_s)
+        elif kind is Parked.NO and not self.proof.is_proven(sent.number, sent.topic):
+            self._unproven.append((sent, now_s + PATIENCE_S))
         else:
-            self.refusals.hear(kind, answer.why)
-            self._refused[sent.number] = kind
-        self._resolve(sent.number, kind, now_s)
+            self._resolve(sent.what, kind, answer.why, now_s)
+
+    def receive(self, topic: str, payload: bytes) -> None:
+        """Take what comes back of what was published."""
+        if self.proof.receive(topic, payload):
+            is_event = topic == self.topics.event
+            self.cursor.unpark_proven(is_alert=not is_event)
+            if is_event:
+                self.connection.unsubscribe(topic)
 
     def settle(self) -> None:
         """Write down what has been acknowledged."""
@@ -145,14 +132,16 @@ class Sender:
 
     def turn(self, now_s: float) -> None:
         """Settle, and send what the broker has room for. Never waits."""
+        self._look_for_proof(now_s)
         self.settle()
         self._send_own(now_s)
         self._send_waiting()
         for retry in self._again.values():
-            if self._room and retry.is_due(now_s):
-                due = self.cursor.refused(retry.kind, retry.after, self._room)
+            n_rows = min(self._room, retry.round_max)
+            if n_rows and retry.is_due(now_s):
+                due = self.cursor.refused(retry.kind, retry.after, n_rows)
                 if not due and retry.after:
-                    due = self.cursor.refused(retry.kind, 0, self._room)
+                    due = self.cursor.refused(retry.kind, 0, n_rows)
                 retry.begin([row.number for row in due])
                 for row in due:
                     self._send(row, outgoing(row, self.topics))
@@ -164,20 +153,41 @@ class Sender:
         elif self._own.refuse(message, [other.key for other in self._own_under_way()], now_s):
             self.refusals.hear(kind, f"{message.topic}: {why}")
 
-    def _acknowledge_copy(self, copy: Copy, kind: Parked, why: str, now_s: float) -> None:
-        if kind is Parked.NO:
-            self.copies.accept(copy)
+    def _resolve(self, what: Due | Copy, kind: Parked, why: str, now_s: float) -> None:
+        """What became of a message: the broker took it (NO), or it is put off for a reason of that kind."""
+        number = NEW_ROW if isinstance(what, Copy) else what.number
+        if kind not in (Parked.NO, Parked.UNPROVEN):
+            self.refusals.hear(kind, why)
+        if isinstance(what, Due):
+            if kind is Parked.NO:
+                self._done.append(number)
+            else:
+                self._refused[number] = kind
+        elif kind is Parked.NO:
+            self.copies.accept(what)
+        elif not self.copies.refuse(what, kind, why):
             return
-        self.refusals.hear(kind, why)
-        if self.copies.refuse(copy, kind, why):
-            self._resolve(NEW_ROW, kind, now_s)
-
-    def _resolve(self, number: int, kind: Parked, now_s: float) -> None:
         for retry in self._again.values():
             retry.resolve(number, kind, now_s)
 
+    def _look_for_proof(self, now_s: float) -> None:
+        """Settle what has come back, and give up what has not in time."""
+        waiting, self._unproven = self._unproven, []
+        for sent, due_s in waiting:
+            assert not isinstance(sent.what, OwnMessage)
+            if self.proof.is_proven(sent.number, sent.topic):
+                self._resolve(sent.what, Parked.NO, "", now_s)
+            elif now_s >= due_s:
+                self.proof.give_up(sent.topic)
+                self._resolve(sent.what, Parked.UNPROVEN, self.proof.why, now_s)
+            else:
+                self._unproven.append((sent, due_s))
+
     def _own_under_way(self) -> list[OwnMessage]:
-        return [sent for sent in self._in_flight.values() if isinstance(sent, OwnMessage)]
+        return [sent.what for sent in self._in_flight.values() if isinstance(sent.what, OwnMessage)]
+
+    def _under_way(self) -> list[Due | OwnMessage | Copy]:
+        return [sent.what for sent in (*self._in_flight.values(), *(sent for sent, _ in self._unproven))]
 
     def _send_own(self, now_s: float) -> None:
         while self._room and not (self.cursor.waiting and self._own_under_way()):
@@ -190,17 +200,19 @@ class Sender:
     def _send_waiting(self) -> None:
         if not self._room or not self.cursor.waiting:
             return
-        under_way = [sent for sent in self._in_flight.values() if isinstance(sent, Due)]
+        under_way = [what for what in self._under_way() if isinstance(what, Due)]
         numbers = {due.number for due in under_way}
         keys = {due.key for due in under_way if not due.is_alert}
         too_large: dict[int, Parked] = {}
+        is_held = False
         for due in self.cursor.sendable(IN_FLIGHT_MAX + len(under_way)):
-            if due.number in numbers:
-                continue
-            if not self._room or (not due.is_alert and due.key in keys):  # the event before it may yet be refused
+            if not self._room:
                 break
             if not due.is_alert:
+                is_held |= due.key in keys and due.number not in numbers  # the event before it may yet be refused
                 keys.add(due.key)
+            if due.number in numbers or (is_held and not due.is_alert):
+                continue
             message = outgoing(due, self.topics)
             if self._fits(message.topic, message.payload, self._qos):
                 self._send(due, message)
@@ -210,7 +222,7 @@ class Sender:
             self.cursor.settle([], too_large)
 
     def _send_copies(self) -> None:
-        n_under_way = sum(isinstance(sent, Copy) for sent in self._in_flight.values())
+        n_under_way = sum(isinstance(what, Copy) for what in self._under_way())
         n_free = min(self._room, max(1, self._window // 2) - n_under_way)
         while n_free > 0 and (copy := self.copies.pop()) is not None:
             if self._fits(copy.message.topic, copy.message.payload, self._qos):
@@ -225,7 +237,7 @@ class Sender:
 
     @property
     def _room(self) -> int:
-        return max(0, self._window - len(self._in_flight))
+        return max(0, self._window - len(self._in_flight) - len(self._unproven))
 
     @property
     def _qos(self) -> int:
@@ -239,11 +251,12 @@ class Sender:
         self.refusals.hear(Parked.TOO_LARGE, f"{topic}: {size} bytes, the broker takes {self.limits.packet_bytes_max}")
         return False
 
-    def _send(self, sent: Due | OwnMessage | Copy, message: Outgoing | OwnMessage) -> None:
+    def _send(self, what: Due | OwnMessage | Copy, message: Outgoing | OwnMessage) -> None:
         retain = message.retain and self.limits.retain
+        number = 0 if isinstance(what, OwnMessage) else self.proof.send(message.topic, message.payload)
         message_id = self.connection.publish(message.topic, message.payload, qos=self._qos, retain=retain)
         if message_id is not None:
-            self._in_flight[message_id] = sent
+            self._in_flight[message_id] = Sent(what, message.topic, number)
 
 
 def _kind(code: int) -> Parked:

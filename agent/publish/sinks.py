@@ -62,7 +62,13 @@ def _open_mqtt(opening: Opening) -> Output:
     settings = opening.settings
     client_id = settings.broker.client_id or f"forewarn-{settings.agent.node}"
     return Output(
-        settings.output_broker, f"{client_id}-out", opening.topics, opening.cursor, opening.log, opening.instance
+        settings.output_broker,
+        f"{client_id}-out",
+        opening.topics,
+        opening.cursor,
+        opening.log,
+        opening.instance,
+        trusts_puback=settings.publish.delivered_by == "acknowledgement",
     )
 
 

@@ -35,6 +35,7 @@ class Parked(IntEnum):
     FOR_NOW = 1  # refused for a reason that may pass by itself
     FOR_GOOD = 2  # refused for one that a person must mend
     TOO_LARGE = 3  # for what the receiver says that it takes
+    UNPROVEN = 4  # taken, as the receiver says; nothing shows that it is true
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,16 @@ class Cursor:
 
     def unpark(self) -> None:
         """Another connection, another chance: everything may be sent."""
+        self._unpark("parked != 0")
+
+    def unpark_proven(self, *, is_alert: bool) -> None:
+        """What was UNPROVEN may be sent again: events, or what stands."""
+        self._unpark(f"parked = {int(Parked.UNPROVEN)} AND (event IS NULL) = {int(is_alert)}")
+
+    def _unpark(self, which: str) -> None:
         if self.parked:
             with self._database.transaction() as db:
-                db.execute("UPDATE due SET parked = 0 WHERE sink = ? AND parked != 0", (self.sink,))
+                db.execute(f"UPDATE due SET parked = 0 WHERE sink = ? AND {which}", (self.sink,))
 
     def copy(self, key: AlertKey) -> Due:
         """What stands of the key now, to be told beside the rows: it has the number 0."""

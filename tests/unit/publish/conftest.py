@@ -15,7 +15,9 @@ from tests.unit.publish.parts import Parts
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mqtt, "RETRY_MIN_S", 0.01)
     monkeypatch.setattr(others, "ANSWER_WITHIN_S", 0.05)
-    monkeypatch.setattr(refused, "WAITS_S", {Parked.FOR_NOW: (0.02, 0.1), Parked.FOR_GOOD: (0.04, 0.2)})
+    monkeypatch.setattr(
+        refused, "WAITS_S", {Parked.FOR_NOW: (0.02, 0.1), Parked.FOR_GOOD: (0.04, 0.2), Parked.UNPROVEN: (0.04, 0.2)}
+    )
 
 
 @pytest.fixture

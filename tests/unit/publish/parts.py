@@ -35,6 +35,7 @@ class Parts:
         client_id: str = CLIENT_ID,
         instance: str = "0" * 16,
         mirrors: bool = False,
+        trusts_puback: bool = False,
         **settings: object,
     ) -> None:
         self.log = LogCapture()
@@ -42,7 +43,7 @@ class Parts:
         self.cursor = self.outbox.cursor("mqtt", mirrors=mirrors)
         broker = Broker(host="127.0.0.1", port=port, connect_timeout=timedelta(seconds=1), **settings)
         logger = structlog.wrap_logger(None, processors=[self.log])
-        self.output = Output(broker, client_id, TOPICS, self.cursor, logger, instance)
+        self.output = Output(broker, client_id, TOPICS, self.cursor, logger, instance, trusts_puback=trusts_puback)
 
     def stand(self, device: str = "p1") -> None:
         """Let an alert called `stands` stand, of which all has been told."""
@@ -58,7 +59,7 @@ class Parts:
     def n_under_way(self, besides: type | tuple[()] = ()) -> int:
         """Messages that wait for their acknowledgement, those of one kind left out."""
         sender = self.output._sender
-        return sum(not isinstance(one, besides) for one in sender._in_flight.values()) if sender is not None else 0
+        return sum(not isinstance(what, besides) for what in sender._under_way()) if sender is not None else 0
 
     def turn(self) -> None:
         self.output.turn()

@@ -8,7 +8,9 @@ from agent.mqtt.limits import Limits
 from agent.publish.connection import Acknowledged
 from agent.publish.copies import Copies
 from agent.publish.others import Others
-from agent.publish.sender import Counts, RefusalLog, Sender
+from agent.publish.refused import RefusalLog
+from agent.publish.round_trip import RoundTrip
+from agent.publish.sender import Counts, Sender
 from agent.publish.topic import Topics
 from agent.store.outbox import Outbox
 
@@ -38,8 +40,9 @@ class Parts:
         self.refusals = RefusalLog(structlog.wrap_logger(None, processors=[self.log]))
         self.outbox, topics = Outbox(folder / "alerts.db", 100), Topics.of("f", "n")
         cursor = self.cursor = self.outbox.cursor("mqtt", mirrors=True)
-        copies = Copies(cursor, topics, structlog.wrap_logger(None, processors=[self.log]))
-        self.sender = Sender(self.wire, Limits(), cursor, copies, topics, self.refusals, Counts())
+        log = structlog.wrap_logger(None, processors=[self.log])
+        copies, proof = Copies(cursor, topics, log), RoundTrip(topics, log, is_asked_for=False)
+        self.sender = Sender(self.wire, Limits(), cursor, copies, topics, proof, self.refusals, Counts())
 
     def turn(self, after_s: float, *denied: str) -> list[bytes]:
         """What is sent in a turn; the broker denies some topics."""

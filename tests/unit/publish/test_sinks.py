@@ -11,6 +11,7 @@ import structlog
 from structlog.testing import LogCapture
 
 from agent.config.broker_settings import Broker
+from agent.config.settings import Publish
 from agent.publish import mqtt
 from agent.publish.sinks import RETRY_S, SINKS, Opening, Sink, SinkKind, Sinks
 from agent.publish.topic import Topics
@@ -31,7 +32,7 @@ class Receiver:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.settings = SimpleNamespace(agent=SimpleNamespace(state_dir=folder, node="n"))
+        self.settings = SimpleNamespace(agent=SimpleNamespace(state_dir=folder, node="n"), publish=Publish())
 
 
 class Lines(Receiver):
