@@ -108,7 +108,11 @@ class RunningAgent:
         """Lose the connections by `lose`, and wait until it listens again."""
         n_connections = len(self.log("broker_connected"))
         lose()
-        wait_until(lambda: len(self.log("broker_connected")) > n_connections, "another connection")
+        self.wait_for_connection(n_connections + 1)
+
+    def wait_for_connection(self, number: int) -> None:
+        """Until it has connected so often, and listens."""
+        wait_until(lambda: len(self.log("broker_connected")) >= number, f"connection {number}")
         self._begin()
         self.wait_until_it_listens()
 

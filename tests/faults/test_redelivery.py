@@ -10,7 +10,7 @@ import pytest
 
 from tests.broker.running_agent import Json, configuration, wait_until, with_output
 from tests.faults.proxy import GOOD, LOST
-from tests.faults.twin import risks_of, twin_risks, untimed, without_time
+from tests.faults.twin import Twin, risks_of, untimed, without_time
 from tests.streams import Message, life
 
 
@@ -30,10 +30,16 @@ def feed_one_by_one(agent, messages: list[Message]) -> Json:
     return status
 
 
+def twin_risks(agent, messages: list[Message], *, has_time: bool = True) -> list[list[float]]:
+    twin = Twin(agent.folder / "small.fwb", has_time=has_time)
+    twin.take(messages)
+    return risks_of(twin.scores["p1"])
+
+
 def check(agent, taken: list[Message]) -> None:
     """Each of these once, and in this order."""
     risks = risks_of(agent.scores("p1", all_lives=True))
-    assert risks == twin_risks(taken, "p1", has_time=False)
+    assert risks == twin_risks(agent, taken, has_time=False)
 
 
 @pytest.mark.slow
@@ -91,7 +97,7 @@ def test_a_broker_with_a_small_window_waits_for_no_timer(broker, make_agent, dur
     agent.go()
     messages = life("p1", 300, wear_from=1000)
     agent.feed(messages)
-    assert risks_of(agent.scores("p1")) == twin_risks(messages, "p1")
+    assert risks_of(agent.scores("p1")) == twin_risks(agent, messages)
 
 
 @pytest.mark.slow
@@ -122,4 +128,4 @@ def test_a_session_that_ended_while_the_agent_was_away_is_lost_history(broker, m
     agent.go()
     agent.feed(messages[30:])
     assert agent.qualities("p1") == ["gap"] + ["ok"] * 9
-    assert risks_of(agent.scores("p1", all_lives=True)) == twin_risks(messages[:20] + messages[30:], "p1")
+    assert risks_of(agent.scores("p1", all_lives=True)) == twin_risks(agent, messages[:20] + messages[30:])
