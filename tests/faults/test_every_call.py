@@ -1,0 +1,125 @@
+"""Law 3 below the agent: kill -9 just before each system call that keeps something, one life each; then another life.
+
+The broker of these lives is this test: it has every message until it is acknowledged, and gives the rest again. After
+the second life everything that was ever published must be what the twin says, each event once by id and sequence
+(`journal`), or alerts of whole lives, none lost, none under a second id, none that the twin has not (`snapshot`).
+"""
+
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.publish.message import event_message
+from agent.store.outbox import ALERT_TABLE, Outbox
+from tests.broker.test_crash_equivalence import check_lives
+from tests.faults.kept_process import STREAM
+from tests.faults.system_calls import Failing, require_strace
+from tests.faults.twin import without_repeats
+from tests.streams import core, take
+
+ROOT = Path(__file__).parents[2]
+CALLS = ("fsync", "fdatasync", "rename", "unlink", "ftruncate", "openat", "write", "pwrite64")
+CALLS_MAX = 2000
+
+
+class Lives:
+    """Lives over one folder after the other; see kept_process.py."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "tests.faults.kept_process"]
+        self._parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+    def close(self) -> None:
+        self._parent.communicate()
+
+    def live(self, mode: str, folder: Path, first: int, *faults: str) -> tuple[list[tuple[str, str]], int]:
+        """What a life said, word by word, and its exit status."""
+        self._tell(f"{mode} {folder} {first}")
+        pid = int(self._hear()[1])
+        if faults:
+            with Failing(pid, *faults):
+                return self._until_it_ends()
+        return self._until_it_ends()
+
+    def _until_it_ends(self) -> tuple[list[tuple[str, str]], int]:
+        self._tell("go")
+        said = []
+        while (line := self._hear())[0] != "x":
+            said.append(line)
+        return said, int(line[1])
+
+    def _tell(self, line: str) -> None:
+        assert self._parent.stdin is not None
+        self._parent.stdin.write(line + "\n")
+        self._parent.stdin.flush()
+
+    def _hear(self) -> tuple[str, str]:
+        assert self._parent.stdout is not None
+        word, _, what = self._parent.stdout.readline().rstrip("\n").partition(" ")
+        assert word, "the child has ended"
+        return word, what
+
+
+@pytest.fixture(scope="module")
+def lives() -> Iterator[Lives]:
+    require_strace()
+    one = Lives()
+    yield one
+    one.close()
+
+
+def twin_events() -> list[dict]:
+    return [json.loads(event_message(event)) for event in take(core(), STREAM).alerts]
+
+
+def killed_at(lives: Lives, mode: str, folder: Path, call: str, number: int) -> bool:
+    """Kill at the number-th such call, live once more, check; False when there is no such call."""
+    folder.mkdir()
+    said, status = lives.live(mode, folder, 0, f"{call}:signal=KILL:when={number}")
+    if status == 0:
+        return False
+    acknowledged = max([int(what) for word, what in said if word == "a"], default=0)
+    more, status = lives.live(mode, folder, acknowledged)
+    assert (status, more[-1][0]) == (0, "end"), (call, number, more)
+    check(mode, [json.loads(what) for word, what in said + more if word == "e"], folder)
+    return True
+
+
+def check(mode: str, events: list[dict], folder: Path) -> None:
+    twin = twin_events()
+    outbox = Outbox(folder / ALERT_TABLE, 1000)
+    standing = [event.device for event in outbox.standing()]
+    outbox.close()
+    assert not list(folder.glob("*.corrupt-*"))
+    assert standing == ["ill"]
+    if mode == "journal":
+        assert without_repeats(events) == twin
+        return
+    check_lives(events)
+    stands = defaultdict(list)
+    for event in twin:
+        stands[event["device"]].append((event["t_ns"], event["event"] != "cleared"))
+    for event in events:
+        if event["event"] == "raised":
+            assert [state for t_ns, state in stands[event["device"]] if t_ns <= event["t_ns"]][-1:] == [True], event
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("call", CALLS)
+def test_kill_9_at_some_call_is_as_if_it_had_not_been(lives, durability, tmp_path, call):
+    """One early and one late: `test_kill_9_at_each_call` has them all."""
+    n_killed = [killed_at(lives, durability, tmp_path / str(number), call, number) for number in (3, 17)]
+    assert any(n_killed) or call in ("ftruncate", "unlink", "rename")
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("call", CALLS)
+def test_kill_9_at_each_call_is_as_if_it_had_not_been(lives, durability, tmp_path, call):
+    n_killed = next(n for n in range(CALLS_MAX) if not killed_at(lives, durability, tmp_path / str(n), call, n + 1))
+    assert n_killed > 2 or call == "ftruncate"
