@@ -1,0 +1,283 @@
+"""An agent in journal mode at a third of what this machine can do, with a fault every few seconds, beside a twin.
+
+    python -m tests.faults.soak --minutes 30 --seed 0 --json docs/figures/soak.json
+
+First the top rate is measured, without faults. Then faults of `FAULTS` come by a schedule that the seed fixes, one at a
+time and with a few seconds in between; a fault that ends the agent comes in the first third only, so that the memory of
+one process is measured over the rest. Most of the traffic is a healthy fleet that is counted: the core must have taken
+each message that the broker acknowledged, and none twice but those that the publisher itself had to send again. Some
+machines fall ill and are mended all the while; their alerts must be the twin's, by id and sequence.
+
+mosquitto is stopped in order here, since what it forgets in a kill -9 nobody can count; the campaign beside does that.
+"""
+
+import json
+import math
+import os
+import random
+import signal
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import click
+
+from bench import result
+from tests.broker.listener import Listener
+from tests.broker.private_broker import PrivateBroker
+from tests.broker.running_agent import ROOT, RunningAgent, with_output
+from tests.faults.oracle import Oracle, Tally
+from tests.faults.proxy import GOOD, LOST, STALLED, Proxy, Way
+from tests.faults.steady_publisher import SteadyPublisher
+from tests.faults.system_calls import Failing
+from tests.faults.twin import Twin
+from tests.streams import Message, message
+
+N_HEALTHY, N_WATCHED = 2000, 40
+ILL, WELL = 30, 40  # cycles of a watched machine
+PAUSE_S = (2.0, 5.0)  # between two faults
+TOP_RATE_S = 8.0
+WARM_UP_S = 300.0  # of a process, before its memory is looked at
+PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
+SYNC, WRITE = "fsync,fdatasync", "write,pwrite64"
+
+
+class Fleet:
+    """What is published: healthy machines in turn, and of the others a cycle each second, which `watched` remembers."""
+
+    def __init__(self) -> None:
+        self.watched: list[Message] = []
+        self._n = self._cycle = 0
+        self._due_s = time.monotonic()
+
+    def make(self, n: int) -> list[Message]:
+        messages = []
+        if time.monotonic() >= self._due_s:
+            self._due_s += 1.0
+            self._cycle += 1
+            for number in range(N_WATCHED):
+                is_ill = (self._cycle + 7 * number) % (ILL + WELL) < ILL
+                messages.append(message(f"w{number}", self._cycle, wear=2.5 * is_ill))
+            self.watched += messages
+        for number in range(self._n, self._n + n):
+            cycle, device = divmod(number, N_HEALTHY)
+            payload = b'{"cycle":%d,"temp":0.1,"load":0.2,"wear":0.0}' % (cycle + 1)
+            messages.append((f"plant/h{device}/cycle", payload))
+        self._n += n
+        return messages
+
+
+class Soak:
+    """One agent behind proxies, its brokers, and what is done to them."""
+
+    def __init__(self, folder: Path, seed: int, stack: ExitStack) -> None:
+        self.rng = random.Random(seed)
+        self.input, self.output = PrivateBroker(made(folder / "input")), PrivateBroker(made(folder / "output"))
+        self.input.settings = (
+            *(one for one in self.input.settings if not one.startswith("max_queued")),
+            "max_queued_messages 1000000", "max_queued_bytes 0", "persistence true",
+            f"persistence_location {self.input.folder}/",
+        )  # fmt: skip
+        for broker in (self.input, self.output):
+            broker.start()
+            stack.enter_context(closing(broker))
+        self.to_input = stack.enter_context(Proxy(self.input.port))
+        self.to_output = stack.enter_context(Proxy(self.output.port))
+        self.listener = stack.enter_context(Listener(self.output.port, f"{ROOT}/event", f"{ROOT}/status"))
+        text = with_output(self.to_input.port, self.to_output.port, durability="journal")
+        text = text.replace('scores = "all"', 'scores = "none"').replace('"2ms"', '"20ms"').replace('"1s"', '"5s"', 1)
+        self.agent = RunningAgent(made(folder / "agent"), self.input, self.listener, text)
+        self.agent.go()
+        stack.callback(self.agent.end)
+        self.memory: list[tuple[float, float]] = []  # seconds, MB of the process that runs now
+        self.lives = 1
+
+    # Faults -----------------------------------------------------------------------------------------------------
+
+    def kill_agent(self) -> None:
+        self.agent.process.kill()
+        self.agent.process.wait()
+        self._begin_life()
+
+    def restart_agent(self) -> None:
+        assert self.agent.stop() == 0
+        self._begin_life()
+
+    def stop_agent_for_a_while(self) -> None:
+        self.agent.process.send_signal(signal.SIGSTOP)
+        time.sleep(self.rng.uniform(0.5, 3.0))
+        self.agent.process.send_signal(signal.SIGCONT)
+
+    def reload(self) -> None:
+        self.agent.process.send_signal(signal.SIGHUP)
+
+    def cut_input(self) -> None:
+        self.to_input.cut()
+
+    def cut_output(self) -> None:
+        self.to_output.cut()
+
+    def cut_inside_a_message(self) -> None:
+        self.to_input.cut_inside(self.rng.randrange(1, 5000))
+        time.sleep(0.5)
+        self.to_input.treat(down=GOOD)
+
+    def lose_acknowledgements(self) -> None:
+        self.to_input.treat(up=LOST)
+        time.sleep(0.5)
+        self.to_input.cut()
+        self.to_input.treat(up=GOOD)
+
+    def stall(self) -> None:
+        for proxy in (self.to_input, self.to_output):
+            proxy.treat(up=STALLED, down=STALLED)
+        time.sleep(self.rng.uniform(0.5, 3.0))
+        for proxy in (self.to_input, self.to_output):
+            proxy.treat(up=GOOD, down=GOOD)
+
+    def delay(self) -> None:
+        self.to_input.treat(down=Way(delay_s=0.05))
+        time.sleep(1.0)
+        self.to_input.treat(down=GOOD)
+
+    def restart_input_broker(self) -> None:
+        """SIGTERM: mosquitto saves what it holds."""
+        self.input.close()
+        self.input.start()
+
+    def slow_disk(self) -> None:
+        with Failing(self.agent.process.pid, f"{SYNC}:delay_exit=200000"):
+            time.sleep(1.5)
+
+    def full_disk(self) -> None:
+        files = [path for path in self.agent.state.iterdir() if path.name.startswith(("journal", "snapshot", "alerts"))]
+        with Failing(self.agent.process.pid, f"{WRITE}:error=ENOSPC", paths=files):
+            time.sleep(1.0)
+
+    def hold_the_table(self) -> None:
+        with closing(sqlite3.connect(self.agent.state / "alerts.db", isolation_level=None)) as shell:
+            shell.execute("BEGIN EXCLUSIVE")
+            time.sleep(0.5)
+            shell.execute("ROLLBACK")
+
+    def junk(self) -> None:
+        self.input.publish_all([("plant/h1/cycle", bytes([byte])) for byte in range(256)])
+
+    # Around them ------------------------------------------------------------------------------------------------
+
+    def _begin_life(self) -> None:
+        self.memory.clear()
+        self.lives += 1
+        self.agent.go()
+
+    def measure(self) -> None:
+        """Memory of the process, where it is there."""
+        pages = int(Path(f"/proc/{self.agent.process.pid}/statm").read_text().split()[1])
+        self.memory.append((time.monotonic(), pages * PAGE_KB / 1024))
+
+    def taken(self) -> int:
+        return int(str(self.agent.status()["taken"]))
+
+    def wait_until_idle(self) -> None:
+        """Nothing more is taken, and all is said."""
+        last = -1
+        while (now := self.taken()) != last or self.agent.status()["queues"]["outbox"]:  # type: ignore[index]
+            last = now
+            time.sleep(2.0)
+
+
+ENDS_THE_AGENT: tuple[Callable[[Soak], None], ...] = (Soak.kill_agent, Soak.restart_agent)
+FAULTS: tuple[Callable[[Soak], None], ...] = (
+    Soak.stop_agent_for_a_while, Soak.reload, Soak.cut_input, Soak.cut_output, Soak.cut_inside_a_message,
+    Soak.lose_acknowledgements, Soak.stall, Soak.delay, Soak.restart_input_broker, Soak.slow_disk, Soak.full_disk,
+    Soak.hold_the_table, Soak.junk,
+)  # fmt: skip
+
+
+def made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def top_rate(soak: Soak, fleet: Fleet) -> float:
+    """Messages a second that the agent takes when the publisher waits for nothing but the broker."""
+    with SteadyPublisher(soak.input.port, math.inf, fleet.make):
+        time.sleep(TOP_RATE_S / 4)
+        begun_s, first = time.monotonic(), soak.taken()
+        time.sleep(TOP_RATE_S)
+        rate_per_s = (soak.taken() - first) / (time.monotonic() - begun_s)
+    soak.wait_until_idle()
+    return rate_per_s
+
+
+def slope_mb_per_h(memory: Sequence[tuple[float, float]]) -> float:
+    """Of the straight line through it, from WARM_UP_S on; NaN for too short a life."""
+    warm = [(at_s, mb) for at_s, mb in memory if at_s >= memory[0][0] + WARM_UP_S]
+    if len(warm) < 60:
+        return math.nan
+    return 3600 * statistics.linear_regression(*zip(*warm, strict=True)).slope
+
+
+def run(minutes: float, seed: int) -> tuple[dict[str, object], list[str]]:
+    """The figures, and what was broken."""
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        soak = Soak(Path(name), seed, stack)
+        fleet = Fleet()
+        rate_per_s = top_rate(soak, fleet)
+        n_before = soak.taken()
+        ends_s, kills_until_s = (time.monotonic() + 60 * share * minutes for share in (1, 1 / 3))
+        with SteadyPublisher(soak.input.port, rate_per_s / 3, fleet.make) as publisher:
+            while (now_s := time.monotonic()) < ends_s:
+                fault = soak.rng.choice(FAULTS + ENDS_THE_AGENT if now_s < kills_until_s else FAULTS)
+                fault(soak)
+                tally.kills[fault.__name__] += 1
+                quiet_s = time.monotonic() + soak.rng.uniform(*PAUSE_S)
+                while time.monotonic() < quiet_s:
+                    soak.measure()
+                    time.sleep(0.5)
+                if sys.stderr.isatty():
+                    click.echo(f"\r{tally.kills.total()} faults, {soak.memory[-1][1]:.0f} MB ", nl=False, err=True)
+        soak.wait_until_idle()
+        n_taken = soak.taken() - n_before
+        twin = Twin(soak.agent.folder / "small.fwb")
+        twin.take(fleet.watched)
+        oracle = Oracle(twin, tally, has_time=True)
+        oracle.compare_events(soak.listener.heard)
+        if not oracle.is_standing(soak.agent.standing().values()):
+            tally.breach("what is retained is not what stands")
+        n_junk = 256 * tally.kills["junk"]
+        n_sent = publisher.n_acknowledged + n_junk
+        if not n_sent <= n_taken <= n_sent + publisher.n_again:
+            tally.breach(f"{n_sent} messages, of which {publisher.n_again} were sent again; {n_taken} were taken")
+        figures: dict[str, object] = {
+            "minutes": minutes, "seed": seed, "top_rate_per_s": round(rate_per_s), "rate_per_s": round(rate_per_s / 3),
+            "messages": n_sent, "taken": n_taken, "sent_again": publisher.n_again, "lives": soak.lives,
+            "memory_mb": round(soak.memory[-1][1], 1), "memory_slope_mb_per_h": round(slope_mb_per_h(soak.memory), 2),
+            "drops": soak.agent.status()["drops"], **{f"fault {name}": n for name, n in tally.kills.items()},
+            **tally.counts, "broken": len(tally.said),
+        }  # fmt: skip
+    return figures, tally.said
+
+
+@click.command()
+@click.option("--minutes", default=30.0, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--json", "path", type=click.Path(path_type=Path), help="Write the figures to this file, too.")
+def main(minutes: float, seed: int, path: Path | None) -> None:
+    """Soak; print what was counted; exit 1 when something was lost or doubled."""
+    figures, said = run(minutes, seed)
+    for line in said:
+        click.echo(line, err=True)
+    click.echo("\n".join(f"{name:<32}{json.dumps(value):>14}" for name, value in figures.items()))
+    result.write(path, "soak", [figures])
+    sys.exit(1 if said else 0)
+
+
+if __name__ == "__main__":
+    main()
