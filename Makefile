@@ -8,12 +8,14 @@ CURRENT := $(VENV)/.current
 ROUNDS ?= 50
 SEED ?= 0
 SECONDS ?= 60
+KILLS ?= 200
+MINUTES ?= 30
 TARGETS ?=
 # Two processes: one has the tests with brokers, the other the rest, file by file.
 SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup
 DEMO := build/demo/$(DATA)
 
-.PHONY: setup mosquitto lint test test-fast docs crash fuzz demo clean
+.PHONY: setup mosquitto lint test test-fast docs crash faults soak fuzz demo clean
 
 setup: $(CURRENT)
 
@@ -52,6 +54,16 @@ docs: setup
 crash: setup mosquitto
 	$(PY) -m tests.broker.crash_campaign --rounds $(ROUNDS) --seed $(SEED)
 	$(PY) -m tests.broker.twin_campaign --kills $(ROUNDS) --seed $(SEED)
+
+# Networks, disks and processes that fail, one after the other; then kill -9 of agent and broker, KILLS times each,
+# beside a twin that is left in peace, which must have all their alerts.
+faults: setup mosquitto
+	$(PY) -m pytest tests/faults
+	$(PY) -m tests.faults.campaign --kills $(KILLS) --broker-kills $(KILLS) --seed $(SEED)
+
+# An agent at a third of what this machine can do, and a fault every few seconds, for MINUTES.
+soak: setup mosquitto
+	$(PY) -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED)
 
 # Hostile and broken payloads, made by atheris from those of tests/data: for SECONDS in all, all targets or those of
 # TARGETS. An input that shows a fault is kept in tests/data/fuzz, others in build/fuzz, from where the next run goes on.

@@ -46,6 +46,7 @@ from agent.store.snapshot_writer import in_thread
 from agent.store.state_directory import StateDirectory
 from agent.words import Taken
 
+VERSION = version("forewarn")  # read once: with each status it would need a file descriptor
 TURN_S = 0.05  # longest wait for a message: the output and the clock get their turn
 BUSY_NAP_S = 0.005  # the longest nap while the output waits for acknowledgements: more goes out as they come
 FAILED = 1
@@ -143,7 +144,7 @@ class Daemon:
         self._progress = Progress(OUTBOX_PATIENCE_KEEPALIVES * settings.output_broker.keepalive.total_seconds())
         log.info(
             "agent_started",
-            version=version("forewarn"),
+            version=VERSION,
             node=settings.agent.node,
             models={
                 model.name: f"{model.bundle.manifest.name} {model.bundle.manifest.version} {model.bundle.digest[:12]}"
@@ -258,7 +259,7 @@ class Daemon:
         own = Counter({("", "outbox_full"): self._outbox.dropped, **self._output.counts.drops()})
         return Status(
             node=self._settings.agent.node,
-            version=version("forewarn"),
+            version=VERSION,
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             taken=self._core.n_messages,
             rates={"messages_per_s": round(rate, 3)},

@@ -107,7 +107,7 @@ def test_an_fsync_that_fails_is_final(traced, broker, durability):
         assert without_repeats(events) == twin.events["p1"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_slow_disk_delays_and_loses_nothing(traced, broker, durability):
     """A worn SD card: 0.3 s a sync. The stream is late, whole, and on one connection."""
     messages = interleaved(life("p1", 60), life("p2", 60, wear_from=1000, seed=1))
@@ -117,7 +117,7 @@ def test_a_slow_disk_delays_and_loses_nothing(traced, broker, durability):
     check_it_went_on(traced, messages)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_snapshots_that_somebody_deletes_come_back(traced, durability):
     """From memory, with the next one; a crash after that goes on from there."""
     whole = life("p1", 33, wear_from=1000)

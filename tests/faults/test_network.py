@@ -68,7 +68,7 @@ def test_a_connection_that_is_cut_inside_a_message_leaves_nothing_of_it(behind, 
     assert [score["risk"] for score in found] == [score["risk"] for score in twin]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_link_that_stalls_is_waited_for(behind, broker, proxy):
     """Messages wait in the network and at the broker: none is lost, and no connection is made anew."""
     messages = life("p1", 45)
@@ -125,6 +125,7 @@ def test_bits_that_turn_on_the_way_end_a_connection_at_most(behind, broker, prox
     assert behind.stop() == 0
 
 
+@pytest.mark.long
 def test_a_connection_that_the_broker_half_closes_is_made_anew(behind, proxy):
     """FIN from there, while our own way still stands open."""
     behind.feed(life("p1", 5))

@@ -78,6 +78,7 @@ def test_what_comes_again_to_another_process_is_one_reading(behind, broker, prox
         wait_until(lambda: behind.status()["drops"] == {"press": {"duplicate_delivery": 7}}, "the count")
 
 
+@pytest.mark.slow
 def test_the_same_payload_said_twice_is_two_readings(behind):
     """A machine that stands still says the same again and again; so does one that sends after each connection."""
     messages = untimed(life("p1", 1)) * 10
@@ -86,6 +87,7 @@ def test_the_same_payload_said_twice_is_two_readings(behind):
     assert status["drops"] == {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("protocol", "window"), [("3.1.1", 1), ("3.1.1", 20), ("5", 1)])
 def test_a_broker_with_a_small_window_waits_for_no_timer(broker, make_agent, durability, protocol, window):
     """It sends no more before the first are acknowledged: a group is committed when nothing more comes, or 300 messages
@@ -100,7 +102,7 @@ def test_a_broker_with_a_small_window_waits_for_no_timer(broker, make_agent, dur
     assert risks_of(agent.scores("p1")) == twin_risks(agent, messages)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_retained_input_is_not_taken_as_fresh_however_often_the_agent_subscribes(behind, broker, proxy):
     """A broker sends it with each subscription; without a time of its own it would be a new reading."""
     messages = untimed(life("p1", 10))
@@ -114,7 +116,7 @@ def test_retained_input_is_not_taken_as_fresh_however_often_the_agent_subscribes
     assert status["drops"] == {"press": {"retained": 3}}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_session_that_ended_while_the_agent_was_away_is_lost_history(broker, make_agent, durability):
     """The broker kept nothing: the next row says `gap`, and what was sent meanwhile is gone, not taken half."""
     text = configuration(broker.port, durability=durability)
