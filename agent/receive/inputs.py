@@ -56,7 +56,7 @@ class Inputs:
         now_s = time.monotonic()
         marks = [one.mark() for one in self.receivers if one.client is not None]
         if None not in marks:
-            nap(filter(None, marks), min(longest_s, *(one.due_s(now_s) for one in self.receivers)))
+            nap([*filter(None, marks)], min(longest_s, *(one.due_s(now_s) for one in self.receivers)))
 
     def publish(self, requests: Sequence[Request]) -> None:
         """Send each to the broker that its source is read from, once; one that cannot go out now is counted."""

@@ -8,10 +8,15 @@ Fewer and larger turns are cheap, but what waits has bounds, and a broker drops 
 A rate that was measured is always that of before. So the kernel is told how many bytes are half of what can wait
 (SO_RCVLOWAT) and ends the nap when they are there: at a steady rate, at a changing one and in a burst alike. Bytes
 stand for messages by the smallest frame that came lately.
+
+A broker may let less be under way than mosquitto does, and says nowhere how much. Such a window is full before the nap
+is due to end, and the stream would go no faster than one window a nap. But a broker that was held back by it sends more
+as soon as it has the acknowledgements. So a nap after few messages begins with a look at whether it does.
 """
 
 WINDOW = 20  # messages of QoS 1 under way
 QUEUE = 1000  # messages of QoS 0 that a broker queues
+ANSWER_S = 0.003  # within which a broker that was held back sends more; too short for one far away
 UNTOLD_NAP_S = 0.002  # the longest one where the kernel does not end it
 _GROWTH = 2  # the smallest frame falls at once, and rises by this a read
 

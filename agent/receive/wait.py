@@ -3,12 +3,12 @@
 import select
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import paho.mqtt.client as paho
 
-from agent.receive.nap import QUEUE, UNTOLD_NAP_S, bytes_that_wake, smallest_frame
+from agent.receive.nap import ANSWER_S, QUEUE, UNTOLD_NAP_S, WINDOW, bytes_that_wake, smallest_frame
 from agent.receive.received import Received
 
 FRAME_BYTES_MIN = 4  # of a message beside its topic and payload
@@ -36,10 +36,14 @@ def until_any_ready(clients: Sequence[paho.Client], longest_s: float) -> None:
 
 
 class Mark(NamedTuple):
-    """A socket, and how many bytes in it end a nap."""
+    """A socket, and how many bytes in it end a nap.
+
+    may_be_held_back  the read before may have been the whole window of a broker, which then sends more at once
+    """
 
     sock: Any  # paho's protocol of a socket is narrower than any that it makes
     n_bytes: int
+    may_be_held_back: bool
 
 
 class Nap:
@@ -63,15 +67,22 @@ class Nap:
         if sock is None or _holds_some(sock) or client.want_write():
             return None
         buffer_bytes = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-        return Mark(sock, bytes_that_wake(self._frame_bytes, buffer_bytes, has_window=self._has_window))
+        n_bytes = bytes_that_wake(self._frame_bytes, buffer_bytes, has_window=self._has_window)
+        return Mark(sock, n_bytes, may_be_held_back=0 < len(received.packet_ids) < WINDOW // 2)
 
 
-def nap(marks: Iterable[Mark], longest_s: float) -> None:
-    """Wait at most `longest_s`, until one of the sockets has as much as its mark says."""
+def nap(marks: Sequence[Mark], longest_s: float) -> None:
+    """Wait at most `longest_s`, until one of the sockets has as much as its mark says.
+
+    Or until a broker that may have been held back shows that it was: it sends as soon as it has the acknowledgements.
+    """
+    held_back = [mark.sock for mark in marks if mark.may_be_held_back]
+    if held_back and select.select(held_back, [], [], min(longest_s, ANSWER_S))[0]:
+        return
     poll = select.poll()
     marked = []
     try:
-        for sock, n_bytes in marks:
+        for sock, n_bytes, _ in marks:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, n_bytes)
             marked.append(sock)
             poll.register(sock, select.POLLIN)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from agent.receive.inputs import Inputs
 from agent.receive.nap import QUEUE, WINDOW, bytes_that_wake, smallest_frame
+from bench.fake_broker import PUBACK
 from tests.unit.receive.talk import TOPIC, connected, pump, taken
 
 SIZES = st.integers(1, 2**24)
@@ -84,10 +85,22 @@ def test_where_the_kernel_cannot_tell_it_is_short(broker, receiver, monkeypatch)
 
 def test_few_bytes_do_not_end_it_and_the_next_read_has_them(broker, receiver):
     """It is as long as it may be, and the kernel is asked for any byte again afterwards."""
-    one, session = received(receiver, broker, 1)
-    session.publish(TOPIC, b"x" * 30, mid=2)
+    one, session = received(receiver, broker, WINDOW // 2)
+    session.publish(TOPIC, b"x" * 30, mid=WINDOW)
     nap(one, 0.05)
     found = pump(one, taken(1))
-    assert found.packet_ids == [2]
+    assert found.packet_ids == [WINDOW]
     sock = one._client.socket()
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) == 1
+
+
+@pytest.mark.parametrize("window", [1, 5])
+def test_a_small_window_is_not_slept_through(broker, receiver, window):
+    """The broker sends more with the acknowledgements: no nap of an hour is slept then."""
+    one, session = received(receiver, broker, window)
+    for first in range(window + 1, 5 * window, window):
+        one.acknowledge(range(first - window, first))
+        assert {session.read()[0] for _ in range(window)} == {PUBACK}
+        session.send(b"".join(session.publish_bytes(TOPIC, b"x" * 30, mid=first + mid) for mid in range(window)))
+        nap(one, 3600.0)
+        pump(one, taken(window))
