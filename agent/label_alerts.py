@@ -18,6 +18,7 @@ from agent.config.settings import Settings
 from agent.decode.command import NOTE_CHARS_MAX
 from agent.decode.label_command import BY_CHARS_MAX, LabelCommand
 from agent.errors import ConfigurationRefused, StateRefused
+from agent.judge.silence import SILENCE
 from agent.near import nearest
 from agent.publish import message
 from agent.publish.command_client import send_command
@@ -114,7 +115,8 @@ def export(table: Path, file: Path, state_dir: Path | None) -> None:
     label for an alert without any. It reads the agent's state directory, beside a running agent or without one.
     `forewarn-train adapt` reads the table.
     """
-    kept = read_labelled(state_dir_of(file, state_dir) / ALERT_TABLE)
+    every = read_labelled(state_dir_of(file, state_dir) / ALERT_TABLE)
+    kept = [one for one in every if one.event.head != SILENCE]  # a machine that says nothing need not be faulty
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -15,6 +15,7 @@ from agent.bundle.head_risk import risk_by_horizon
 from agent.bundle.heads import HEADS
 from agent.config.option import config_option, state_dir_of, state_dir_option
 from agent.errors import StateRefused
+from agent.judge.silence import NO_MODEL, SILENCE
 from agent.publish import message
 from agent.store.alert_table import AlertTable, Rows
 from agent.store.outbox import ALERT_TABLE
@@ -119,16 +120,20 @@ def _show(rows: Rows) -> None:
 
 def _line(event: AlertEvent, verdicts: Mapping[str, str]) -> str:
     says = _says(event)
-    by = "" if event.model == MAIN_MODEL else f"  model {event.model}"
+    by = "" if event.model in (MAIN_MODEL, NO_MODEL) else f"  model {event.model}"
     label = f"  {verdicts[event.alert]}" if event.alert in verdicts else ""
-    whose = f"{event.severity:<9}{event.device:<24} {event.source:<12}"
+    whose = f"{event.severity:<9}{event.device or 'all of its devices':<24} {event.source:<12}"
     return f"{whose} {says}  since {_since(event)}  {event.alert}{by}{label}"
 
 
 def _says(event: AlertEvent) -> str:
-    """What its head said: the risk by horizon, or how far from normal the device is, and which channels make it so."""
+    """What its head said: the risk by horizon, or how far from normal the device is, and which channels make it so;
+    or for how long nothing came, and what is usual.
+    """
     if event.head == "risk":
         return "risk " + ", ".join(f"{horizon} {value:.2f}" for horizon, value in _risk(event).items())
+    if event.head == SILENCE:
+        return "silent for {:.0f} s, more than {:.0f} s".format(*event.outputs[SILENCE])
     value = event.outputs.get("anomaly", ())
     shares = HEADS["contribution"].members(event.outputs.get("contribution", ()), event.bundle).get("contribution", [])
     texts = [(one["channel"], f"{one['share']:.2f}") for one in shares]

@@ -214,7 +214,7 @@ class Daemon:
         for event in taken.alerts:
             say = self._log.info if event.kind == "cleared" else self._log.warning
             named = {"source": event.source, "device": event.device, "severity": event.severity}
-            if len(self._plan.models) > 1:
+            if len(self._plan.models) > 1 and event.model:
                 named["model"] = event.model
             judged = {event.head: event.outputs.get(event.head, ())}
             say(f"alert_{event.kind}", **named, **judged, id=event.alert)
@@ -275,6 +275,7 @@ class Daemon:
             drops=by_source([self._core.counts, self._inputs.counts, +own]),
             undecodable=self._undecodable_log.hear(self._core.undecodable()),
             shed=by_source([dict(self._inputs.shed.most_common(SHED_MAX))]),
+            silent=[source for source, device in view.silent if not device],
             log_lines_lost=STDERR.lost,
             written_bytes=dict(self._wear.written.items()),
             written_bytes_per_day=self._wear.bytes_per_day(now_s),

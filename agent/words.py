@@ -1,5 +1,6 @@
 """The nouns that leave the hot path as types. No logic."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -133,6 +134,8 @@ class Source:
     joins          name of the source, the *owner*, whose devices its readings belong to; "" for its own
     columns        where it joins: which column of the owner's rows each channel is; () for one after the other
     width          of an owner: columns of its rows, 0 for one a channel
+    silent_after_s  an alert says that nothing is read from it for so long, or for what its own pauses say; inf: none
+                    does. Likewise of each device: device_silent_after_s
     """
 
     name: str
@@ -156,6 +159,8 @@ class Source:
     joins: str = ""
     columns: tuple[int, ...] = ()
     width: int = 0
+    silent_after_s: float | Literal["learned"] = math.inf
+    device_silent_after_s: float | Literal["learned"] = math.inf
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -238,6 +243,9 @@ class AlertEvent(msgspec.Struct, frozen=True):
         "repaired",
         "replaced",
         "inspected",
+        "silence",
+        "heard_again",
+        "not_watched",
     ]
     clock_epoch: int = 0  # how often the device's clock or counter had begun anew when the alert was raised
     t_epoch: int = -1  # and at `t_ns`; -1 in a table of a version that did not keep it

@@ -9,13 +9,15 @@ from collections.abc import Collection, Iterator
 
 from agent.config.broker_settings import Broker
 from agent.config.lines import Key
+from agent.config.quantity import format_duration, parse_duration
 from agent.config.secret import secret_fault
 from agent.config.settings import Agent, Settings
-from agent.config.source_settings import SourceSettings
+from agent.config.source_settings import LEARNED, SourceSettings
 from agent.config.trust import readers_of_key, trust_fault
 from agent.near import nearest
 
 Fault = tuple[Key, str]
+LOOKS_MIN = 4  # of `agent.tick_every`: what silence must last at the least, to be told of
 
 
 def agent_faults(agent: Agent) -> Iterator[Fault]:
@@ -57,6 +59,15 @@ def named_broker_faults(index: int, source: SourceSettings, names: Collection[st
         listed = f"there are {', '.join(names)}" if names else "there is none"
         what = f"the nearest is {meant}" if meant else listed
         yield ("source", index, "broker"), f"there is no [brokers.{source.broker}]; {what}"
+
+
+def silence_faults(index: int, source: SourceSettings, agent: Agent) -> Iterator[Fault]:
+    """Silence is looked for much more often than it is told of: what passes within two looks is no silence yet."""
+    for key in ("silent_after", "device_silent_after"):
+        text = getattr(source, key)
+        if text not in ("", LEARNED) and parse_duration(text) < LOOKS_MIN * agent.tick_every:
+            least = format_duration(LOOKS_MIN * agent.tick_every)
+            yield ("source", index, key), f"must be {least} or more, four times agent.tick_every, and not {text!r}"
 
 
 def broker_doubts(settings: Settings) -> Iterator[Fault]:

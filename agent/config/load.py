@@ -135,6 +135,8 @@ def _check_tables(gathered: Gathered) -> dict[str, Bundle]:
         faults += topics.command_faults(sources, publish, agent)
     for index, source in sources:
         faults += topics.name_faults(index, source)
+        if agent is not None:
+            faults += agree.silence_faults(index, source, agent)
         if not gathered.is_partial:
             faults += agree.named_broker_faults(index, source, gathered.table_names().get("brokers", []))
     bundles: dict[str, Bundle] = {}

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 from agent.bundle.manifest import Channel
-from agent.config.source_settings import SourceSettings
+from agent.config.quantity import parse_duration
+from agent.config.source_settings import LEARNED, SourceSettings
 from agent.config.source_tables import AlignSettings, ChannelSettings, InterventionSettings
 from agent.decode.codec import TREES
 from agent.decode.paths import path_of
@@ -38,6 +40,8 @@ def plain_source(
         report_extra=source.report_extra,
         first_seen=owner.first_seen,
         joins=source.joins,
+        silent_after_s=_silent_after_s(source.silent_after),
+        device_silent_after_s=_silent_after_s(owner.device_silent_after),
     )
 
 
@@ -62,6 +66,12 @@ def plain_channel(source: SourceSettings, name: str, of_bundle: Channel | None =
         max_age_s=None if given.max_age is None else given.max_age.total_seconds(),
         event=given.event if isinstance(given.event, str) else "" if given.event else recorded.event,
     )
+
+
+def _silent_after_s(text: str) -> float | Literal["learned"]:
+    if text == LEARNED:
+        return "learned"
+    return parse_duration(text).total_seconds() if text else math.inf
 
 
 def _number(number: float) -> float:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, Strict, field_validator, model_validator
 
-from agent.config.quantity import Duration
+from agent.config.quantity import Duration, parse_duration
 from agent.config.source_tables import (
     FIELD_CHARS_MAX,
     AlignSettings,
@@ -27,7 +27,8 @@ from agent.words import Compression, FirstSeen
 TOPICS_MAX = 100  # of one source
 CHANNELS_MAX = 1024
 TAGS_MAX = 16
-OWNED = ("align", "first_seen")  # keys of the source that others join
+LEARNED = "learned"
+OWNED = ("align", "first_seen", "device_silent_after")  # keys of the source that others join
 if TYPE_CHECKING:
     CodecName = str
 else:
@@ -119,6 +120,23 @@ class SourceSettings(Table):
         description="Messages that are taken in a second; the others are dropped and counted. 0 = no bound.",
     )
 
+    silent_after: str = Field(
+        default=LEARNED,
+        description="An alert says that nothing is read from the source for so long while its broker is connected: a "
+        'duration; `learned` = three times its longest pause, at least `agent.stale_after`; "" = none does.',
+    )
+    device_silent_after: str = Field(
+        default="",
+        description="The same of each device, while others of the source are heard; it needs `silent_after`.",
+    )
+
+    @field_validator("silent_after", "device_silent_after")
+    @classmethod
+    def _silence_is_a_duration_or_learned(cls, text: str) -> str:
+        if text and text != LEARNED and parse_duration(text) <= 0 * MS:
+            raise ValueError(f'must be a duration, "{LEARNED}", or "" for no alert')
+        return text
+
     @field_validator("topic")
     @classmethod
     def _topics_can_be_subscribed_to(cls, topics: tuple[str, ...]) -> tuple[str, ...]:
@@ -147,6 +165,8 @@ class SourceSettings(Table):
             raise ValueError("joins itself: leave `joins` out")
         if self.joins and (own := [key for key in OWNED if key in self.model_fields_set]):
             raise ValueError(f"{own[0]} is the business of the source that it joins: set it at {self.joins!r}")
+        if self.device_silent_after and not self.silent_after:
+            raise ValueError("device_silent_after needs silent_after: when all is silent, the source's alert says it")
         if self.joins and not self.channels and not self.interventions:
             raise ValueError(f"joins {self.joins!r} and brings nothing: `channels` must list those that it reads")
         return self

@@ -7,11 +7,12 @@ from agent.core.marks import Key
 from agent.core.stepper import Stepper
 from agent.errors import StateRefused
 from agent.judge.events import EndCause, ended_without_owner
+from agent.judge.silence import ALL_DEVICES, SILENCE
 from agent.words import AlertEvent
 
 
 def adopt(
-    kept: AlertsKept, stepper: Stepper, sources: Sequence[str], devices_max: int, entry: int
+    kept: AlertsKept, stepper: Stepper, sources: Sequence[str], devices_max: int, entry: int, log_time_ns: int
 ) -> tuple[list[AlertEvent], list[Key]]:
     """Take over what the table keeps; evidence starts empty. `entry` is the number of this one.
 
@@ -31,7 +32,8 @@ def adopt(
         and event.head in models[event.model].heads
         and reads[event.model](sources.index(event.source))
     ]
-    keep = {(event.source, event.device) for event in owned}
+    silent = [event for event in kept.standing if event.head == SILENCE and event.source in sources]
+    keep = {(event.source, event.device) for event in (*owned, *silent) if event.device != ALL_DEVICES}
     if len(keep) > devices_max:
         what = f"alerts of {len(keep)} devices stand, and agent.devices_max is {devices_max}"
         raise StateRefused("alert table", what, next_step="Raise agent.devices_max to what it was, or more.")
@@ -41,6 +43,10 @@ def adopt(
         own = (max(event.t_epoch, event.clock_epoch), event.t_ns)
         stepper.take_mark(slot, marks.pop((event.source, event.device), own))
         models[event.model].heads[event.head].adopt(slot, event)
+    for event in silent:
+        if event.device != ALL_DEVICES:
+            _slot_of_standing(event, stepper, sources, keep)
+    stepper.silence_alerts.adopt(silent, log_time_ns)
     for source, device in [*marks]:
         slot_of_mark = stepper.slots.find(sources.index(source), device)
         if slot_of_mark is not None:
@@ -48,7 +54,7 @@ def adopt(
     by_time = sorted(marks, key=lambda key: marks[key][1], reverse=True)
     stepper.marks.replace({key: marks[key] for key in by_time[:devices_max]})
     labels = {name: one.label for name, one in models.items()}
-    owned_keys = {event.key for event in owned}
+    owned_keys = {event.key for event in (*owned, *silent)}
     ended = []
     for event in kept.standing:
         if event.key not in owned_keys:

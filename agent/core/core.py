@@ -35,14 +35,15 @@ import numpy as np
 
 from agent.align.first_seen import NEXT_ENTRY
 from agent.align.waiting import KeptWaiting, read_waiting
-from agent.core import interventions, snapshot
+from agent.core import entries, interventions, snapshot
 from agent.core.adoption import adopt
 from agent.core.bounds import Bounds
-from agent.core.entries import AlertsKept, Entry, Heartbeat, HistoryLost, InterventionsKept, Messages, StateBehind
+from agent.core.entries import Entry, HistoryLost, Messages
 from agent.core.marks import Key
 from agent.core.model import Model
 from agent.core.scores import concatenated
 from agent.core.silence import was_away
+from agent.core.silence_alerts import Kept, read_kept
 from agent.core.snapshot import Cut
 from agent.core.stepper import Stepper
 from agent.core.view import View
@@ -53,7 +54,7 @@ from agent.devices.slots import GONE, NEVER, NO_SOURCE, OWNER
 from agent.drops import Drops, count_drops, used_readings, without_idle_doubts
 from agent.words import AlertEvent, AlertLabel, DropCounts, Int64, InterventionLabel, Request, Scores, Source, Taken
 
-OF_CODECS, WAITING = "codec/", "align/waiting"  # memories: of a source's codec, and the readings that wait
+OF_CODECS, WAITING, SILENCE = "codec/", "align/waiting", "silence"  # memories: of a source's codec, of what waits, ...
 OTHER_BUNDLE = "the states in the snapshot are of another bundle"
 NO_SUCH_MODEL = "the snapshot has no model of this name"
 DROP_SAMPLES_MAX = 64  # a call gives back at most so many samples of what it dropped; `counts` has all
@@ -97,17 +98,21 @@ class Core:
         match entry:
             case Messages():
                 return self._take(entry)
-            case Heartbeat():
+            case entries.Heartbeat():
                 alerts, forgotten = self._advance(entry.log_time_ns)
                 self.log_time_ns = max(self.log_time_ns, entry.log_time_ns)
-            case AlertsKept():
-                alerts, forgotten = adopt(entry, self._stepper, self._names, self._bounds.devices_max, self.entry)
+            case entries.AlertsKept():
+                place = self.entry, self.log_time_ns
+                alerts, forgotten = adopt(entry, self._stepper, self._names, self._bounds.devices_max, *place)
+            case entries.Listening():
+                self._stepper.silence_alerts.listen(entry.sources, self.log_time_ns)
+                alerts, forgotten = [], []
             case HistoryLost():
                 alerts, forgotten = self._lose_history(entry)
-            case InterventionsKept():
+            case entries.InterventionsKept():
                 interventions.repeat(self._stepper, entry.labels)
                 alerts, forgotten = [], []
-            case StateBehind():
+            case entries.StateBehind():
                 alerts, forgotten = self._fall_behind()
         self.entry += 1
         self._count_evicted()
@@ -126,7 +131,12 @@ class Core:
             clock_epoch=stepper.clock.columns.clock_epoch[used],
             clock_offset_ns=stepper.clock.columns.clock_offset_ns[used],
             models=[predictor.view(source, used) for predictor in stepper.predictors],
+            silent=[*stepper.silence_alerts.standing],
         )
+
+    def listening(self) -> frozenset[str]:
+        """Names of the sources of which messages can come, by the newest `Listening`."""
+        return self._stepper.silence_alerts.listening()
 
     def undecodable(self) -> dict[str, float]:
         """Share, 0 to 1, of the newest messages of each source of which nothing could be read; starts anew at 0."""
@@ -147,6 +157,7 @@ class Core:
         memories: dict[str, Callable[[], bytes]]
         memories = {f"{OF_CODECS}{name}": partial(bytes, kept) for name, kept in self._intake.keep().items()}
         memories[WAITING] = self._stepper.alignment.keep()
+        memories[SILENCE] = self._stepper.silence_alerts.keep()
         header = snapshot.Header(
             schema_version=snapshot.SCHEMA_VERSION,
             entry=self.entry,
@@ -170,7 +181,7 @@ class Core:
         stepper = self._stepper
         running = snapshot.describe(stepper.slots, self._digests())
         header, groups, memories = snapshot.unpack(data, running, devices_max=self._bounds.devices_max)
-        waiting = self._restore_memories(memories)
+        waiting, silence = self._restore_memories(memories)
         self.entry, self.n_messages = header.entry, header.n_messages
         self.log_time_ns, self._next_tick_ns = header.log_time_ns, header.next_tick_ns
         stepper.newness.restore(
@@ -182,6 +193,7 @@ class Core:
         stepper.slots.refill(header.devices, groups | {OWNER: {"source": today[groups[OWNER]["source"]]}})
         is_whole = all(group.name in groups for group in running if not group.name.startswith(snapshot.COME_AND_GO))
         lost_rows = stepper.alignment.take_over(waiting)
+        stepper.silence_alerts.restore(silence)
         kept = {group.name for group in header.groups}
         lost = {}
         for predictor in stepper.predictors:
@@ -198,15 +210,18 @@ class Core:
 
     # The rest is the way inside ---------------------------------------------------------------------------------
 
-    def _restore_memories(self, memories: Mapping[str, bytes]) -> KeptWaiting:
-        """What waits; codecs take over what is theirs. Raises SnapshotRefused for what is not to be read."""
-        of_codecs = {name.removeprefix(OF_CODECS): kept for name, kept in memories.items() if name != WAITING}
+    def _restore_memories(self, memories: Mapping[str, bytes]) -> tuple[KeptWaiting, Kept]:
+        """What waits and who was heard; codecs take over what is theirs. Raises SnapshotRefused for what is none."""
+        of_codecs = {
+            name.removeprefix(OF_CODECS): kept for name, kept in memories.items() if name.startswith(OF_CODECS)
+        }
         try:
             waiting = read_waiting(memories.get(WAITING, b""))
+            silence = read_kept(memories.get(SILENCE, b""))
             self._intake.restore(of_codecs)
         except ValueError as error:
             raise snapshot.refused(f"what it remembers beside devices cannot be read: {error}") from None
-        return waiting
+        return waiting, silence
 
     def _take(self, messages: Messages) -> Taken:
         topics, payloads = messages.topics, messages.payloads
@@ -229,6 +244,7 @@ class Core:
             readings = self._intake.read(topics[start:end], payloads[start:end], log_times[start:end], messages.among)
             requests += [Request(self._names[source], *message) for source, message in readings.requests]
             alert_labels += [label._replace(source=self._names[source]) for _, source, label in readings.labels]
+            self._stepper.silence_alerts.hear_sources(readings.by_source, log_times[start:end])
             stepped = interventions.step(self._stepper, readings, log_times[start:end], self.entry)
             parts.append(stepped.scores)
             alerts += stepped.alerts
@@ -283,6 +299,8 @@ class Core:
         Returns the ends of alerts, and who is forgotten.
         """
         self._stepper.newness.advance(log_time_ns)
+        if self.log_time_ns != NEVER:
+            self._stepper.silence_alerts.pass_time(log_time_ns - self.log_time_ns)
         if log_time_ns < self._next_tick_ns:
             return [], []
         is_first = self._next_tick_ns == NEVER
@@ -295,11 +313,12 @@ class Core:
         """Mark devices `stale` that were not scored; let those unheard of for `forget_after` go, their alerts ended."""
         stepper = self._stepper
         stepper.notice_silence(tick_ns, passed_ns)
-        alerts: list[AlertEvent] = []
+        alerts = stepper.silence_alerts.tick(tick_ns, self.entry, stepper.predictors.stand(stepper.slots.capacity))
         forgotten = [] if was_away(passed_ns) else stepper.marks.forget(tick_ns)
         for slot in stepper.silence.long_silent(tick_ns, passed_ns):
             source, device = stepper.source_of(slot), str(stepper.slots.devices[slot])
             alerts += stepper.end_alerts(slot, "forgotten", self.entry, int(stepper.spacing.newest_ns[slot]))
+            alerts += stepper.silence_alerts.forget(source, device, self.entry, tick_ns)
             stepper.release(slot)
             forgotten.append((source, device))
             self.counts[source, "forgotten"] += 1

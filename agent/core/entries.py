@@ -30,6 +30,13 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
+class Listening:
+    """From now on messages of these sources can come, and of no others: nobody else can be silent."""
+
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryLost:
     """Rows may be missing: the next row of each device of `source` ("" for all), or of those named, says `gap`.
 
@@ -70,4 +77,4 @@ class InterventionsKept:
     labels: Sequence[InterventionLabel]
 
 
-Entry = Messages | Heartbeat | HistoryLost | StateBehind | AlertsKept | InterventionsKept
+Entry = Messages | Heartbeat | Listening | HistoryLost | StateBehind | AlertsKept | InterventionsKept

@@ -40,6 +40,14 @@ class Predictors(list[Predictor]):
                     is_left &= ~unnamed
         return parts, alerts, is_taken
 
+    def stand(self, capacity: int) -> Bool:
+        """bool [capacity]: whose machine stands, by what the newest row of it says to some model."""
+        stand = np.zeros(capacity, np.bool_)
+        for predictor in self:
+            if predictor.stops is not None:
+                stand |= predictor.stops.stand
+        return stand
+
     def end_alerts(self, slot: int, cause: EndCause, entry: int, t_ns: int, epoch: int) -> list[AlertEvent]:
         """The ends of a device's alerts that no score ended."""
         return [event for predictor in self for event in predictor.end_alerts(slot, cause, entry, t_ns, epoch)]

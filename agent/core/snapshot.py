@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.align.alignment import OF_ALIGNMENT
+from agent.core.silence_alerts import OF_SILENCE
 from agent.devices.columns import Columns
 from agent.devices.slots import GONE, NO_SOURCE, OWNER, Slots
 from agent.errors import SnapshotRefused, Unreadable
@@ -20,7 +21,11 @@ from agent.errors import SnapshotRefused, Unreadable
 MAGIC = b"FWSTATE\n"
 SCHEMA_VERSION = 6
 OF_MODELS = "model/"  # begins the names of groups that come and go with a model
-COME_AND_GO = (OF_MODELS, OF_ALIGNMENT)  # and with the rules of sources: another digest, and they start empty
+COME_AND_GO = (
+    OF_MODELS,
+    OF_ALIGNMENT,
+    OF_SILENCE,
+)  # and with the rules of sources: another digest, and they start empty
 _START_OVER = "The agent starts from the next older snapshot, or with every device as one never heard."
 
 _DTYPES = ("|b1", "|u1", "<u4", "<i8", "<f4")  # of all columns that there are

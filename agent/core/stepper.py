@@ -18,6 +18,7 @@ from agent.core.predictor import Predictor
 from agent.core.predictors import Predictors
 from agent.core.scores import concatenated, selected
 from agent.core.silence import Silence, was_away
+from agent.core.silence_alerts import SilenceAlerts
 from agent.core.stepped import Stepped
 from agent.decode.readings import Readings
 from agent.devices.rows import Rows
@@ -38,6 +39,7 @@ class Stepper:
         self.slots = Slots(bounds.devices_max, len(sources))
         self.newness = Newness(sources, bounds.stale_after_s)
         self.silence = Silence(bounds, self.slots)
+        self.silence_alerts = SilenceAlerts(sources, bounds, self.slots)
         self.predictors = Predictors(Predictor(model, self.names, self.slots, bounds.batch_max) for model in models)
         every_s = _cadences(sources, models)
         self._aligner = Aligner(sources, every_s, self.slots, self.newness, self.silence, self.predictors)
@@ -145,6 +147,7 @@ class Stepper:
         alerts: list[AlertEvent] = []
         kept: list[Rows] = []
         readings_of = self._rows_of(readings, log_times, first_entry, drops)
+        self.silence_alerts.hear_devices(readings_of.slot, readings_of.source, readings_of.heard_ns)
         for rows in self._aligner.rounds(readings_of, drops, alerts):
             scores, events, is_taken = self.predictors.step(rows, self.clock.columns.clock_epoch, drops)
             self.spacing.take(rows.slot[is_taken], rows.t_ns[is_taken])

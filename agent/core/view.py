@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agent.core.marks import Key
 from agent.words import Bool, Int64, Quality, UInt8
 
 
@@ -47,6 +48,7 @@ class View:
     heard_ns     int64 [n] log time of the newest row; newest_ns int64 [n] event time of the newest that was taken
     clock_epoch  int64 [n] how often the device's clock or counter has begun anew
     clock_offset_ns  int64 [n] what is taken from the time that the device says
+    silent       whose alert of silence stands: source and device, "" for the whole source
     """
 
     source: Sequence[str]
@@ -56,10 +58,12 @@ class View:
     clock_epoch: Int64
     clock_offset_ns: Int64
     models: Sequence[ModelView]
+    silent: Sequence[Key] = ()
 
     def n_standing(self) -> int:
         """How many alerts stand."""
-        return sum(int(np.count_nonzero(state)) for model in self.models for state in model.states.values())
+        of_models = (int(np.count_nonzero(state)) for model in self.models for state in model.states.values())
+        return sum(of_models) + len(self.silent)
 
     def devices_by_quality(self) -> dict[str, int]:
         """How many devices are ok, warming_up, gap, ...: silence must not look like health.

@@ -156,7 +156,8 @@ class Intake:
         interventions.sort(key=lambda one: one.message)
         requests = [(part.source, request) for part in parts for request in part.requests]
         labels = sorted((label for part in parts for label in part.labels), key=itemgetter(0))
-        return Readings(*self._columns(parts, n_messages), drops, interventions, requests, labels)
+        by_source = [(part.source, part.message) for part in parts]
+        return Readings(*self._columns(parts, n_messages), drops, interventions, requests, labels, by_source)
 
     def _columns(self, parts: Sequence[Part], n_messages: int) -> tuple[Int64, Int64, Devices, Int64, Float32]:
         """message, source, device, t_ns and x of `Readings`, of a read of so many messages."""

@@ -110,6 +110,8 @@ class Readings(msgspec.Struct, frozen=True):
     interventions            in the order of the messages
     requests                 (source, (topic, payload)) of messages that devices must be sent
     labels                   (message, source, what is said of an alert) in the order of the messages
+    by_source                of each source that brought readings its index, and the messages int64 of these, rising; a
+                             source that joins another is named itself, not its owner
     """
 
     message: Int64
@@ -121,6 +123,7 @@ class Readings(msgspec.Struct, frozen=True):
     interventions: Sequence[Intervention] = ()
     requests: Sequence[tuple[int, tuple[str, bytes]]] = ()
     labels: Sequence[tuple[int, int, AlertLabel]] = ()
+    by_source: Sequence[tuple[int, Int64]] = ()
 
     def only(self, kept: Bool | slice) -> "Readings":
         """The readings where `kept` bool [n] says so, or those of a slice, with all drops."""
@@ -134,6 +137,7 @@ class Readings(msgspec.Struct, frozen=True):
             interventions=self.interventions,
             requests=self.requests,
             labels=self.labels,
+            by_source=self.by_source,
         )
 
     def drop(self, rows: Int64, reason: ReasonName, detail: Callable[..., str], *values: Any) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from agent.bundle.head import shortest
 from agent.bundle.heads import HEADS
 from agent.bundle.manifest import Manifest
+from agent.judge.silence import SILENCE
 from agent.publish.topic import Topics
 from agent.store.cursor import Due
 from agent.words import AlertEvent, BundleLabel, Quality, Scores, Source
@@ -76,6 +77,8 @@ class EventMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     contribution: tuple[Contribution, ...] = ()
     learned_from_unusual_rows: bool = False
     decided_by: BundleName | None = None
+    silent_s: float | None = None
+    silent_after_s: float | None = None
 
 
 class ScoreMessage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -119,6 +122,8 @@ def event_message(event: AlertEvent) -> bytes:
     members = msgspec.to_builtins(message)
     for name, head in HEADS.items():
         members |= head.members(event.outputs.get(name, ()), by)
+    if event.head == SILENCE:
+        members |= zip(("silent_s", "silent_after_s"), event.outputs.get(SILENCE, ()), strict=False)
     return msgspec.json.encode(members)
 
 

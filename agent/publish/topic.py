@@ -5,6 +5,7 @@ none can reach another level.
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
+from agent.judge.silence import ALL_DEVICES, NO_MODEL, SILENCE
 from agent.words import MAIN_MODEL, AlertKey
 
 
@@ -48,12 +49,15 @@ class Topics:
         return f"{self.root}/alert/#"
 
     def alert(self, source: str, device: str, model: str, head: str) -> str:
+        """Silence has no level of a model, and that of a whole source none of a device."""
         return "/".join((self.root, "alert", *_levels(source, device, model), head))
 
     def alert_of(self, topic: str) -> AlertKey | None:
         """Whose alert a topic below `alert` is; None for one that `alert` does not give."""
         levels = [unquote(level) for level in topic.removeprefix(f"{self.root}/alert/").split("/")]
-        if len(levels) == 3:
+        if levels[-1] == SILENCE:
+            levels[-1:] = [ALL_DEVICES] * (len(levels) == 2) + [NO_MODEL, SILENCE]
+        elif len(levels) == 3:
             levels.insert(2, MAIN_MODEL)
         if len(levels) != 4 or self.alert(*levels) != topic:
             return None
@@ -66,7 +70,10 @@ class Topics:
 
 def _levels(source: str, device: str, model: str) -> list[str]:
     """The model has a level of its own, but for the main one: most agents have no other."""
-    named = [source, device] if model == MAIN_MODEL else [source, device, model]
+    if model == NO_MODEL:
+        named = [source] if device == ALL_DEVICES else [source, device]
+    else:
+        named = [source, device] if model == MAIN_MODEL else [source, device, model]
     return [escape(name) for name in named]
 
 

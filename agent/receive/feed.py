@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from agent.core import Core
-from agent.core.entries import Heartbeat, HistoryLost, Messages
+from agent.core.entries import Heartbeat, HistoryLost, Listening, Messages
 from agent.core.input_log import InputLog, NotRecorded, Origin
 from agent.log import DropLog, ShedLog
 from agent.receive.client import Receiver
@@ -95,6 +95,7 @@ class Feed:
                 line.receiver.keep_alive()
         is_quiet = all(line.received.is_taken for line in self._lines)
         try:
+            self._say_who_is_heard()
             self._take(time.monotonic() + TAKE_S_MAX)
             if is_quiet:
                 self._finish(self._log.apply(Heartbeat(self._inputs.now_ns())))
@@ -123,6 +124,12 @@ class Feed:
     @property
     def _has_taken_all(self) -> bool:
         return all(line.is_acknowledged for line in self._lines)
+
+    def _say_who_is_heard(self) -> None:
+        """Tell the core which sources the brokers let us read, where that has changed. Raises NotRecorded."""
+        granted = self._inputs.granted()
+        if granted != self._core.listening():
+            self._log.apply(Listening(tuple(sorted(granted))))
 
     def _begin(self, line: _Line, wait_s: float) -> None:
         receiver = line.receiver

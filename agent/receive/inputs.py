@@ -64,6 +64,11 @@ class Inputs:
             if not self._of_source[source].publish(topic, payload):
                 self.counts[source, "request_not_sent"] += 1
 
+    def granted(self) -> frozenset[str]:
+        """Names of the sources of which messages can come: the connection stands, and the broker lets us read them."""
+        of_source = (item for one in self.receivers for item in one.subscriptions.of_source.items())
+        return frozenset(name for name, state in of_source if state == "granted")
+
     @property
     def shed(self) -> Counter[Device]:
         """Rows that were shed of each device."""

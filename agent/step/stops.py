@@ -96,6 +96,12 @@ class Stops:
         self._columns = slots.register(group, StopColumns)
         self._runs = runs
 
+    @property
+    def stand(self) -> Bool:
+        """bool [capacity]: the newest row of the device says that its machine stands."""
+        stand: Bool = self._columns.newest != RUNS
+        return stand
+
     def read(self, slots: Int64, t_ns: Int64, value: Float32) -> Bool:
         """Which rows of distinct devices are left out, bool [b]; t_ns int64 [b]; value float32 [b] of the channel."""
         columns = self._columns

@@ -6,6 +6,7 @@ from pathlib import Path
 from agent.config.commands import COMMANDS
 from agent.core.snapshot import OF_MODELS, Header, read_header
 from agent.errors import SnapshotRefused
+from agent.judge.silence import SILENCE
 from agent.store import file, snapshot
 from agent.store.alert_table import AlertTable
 from agent.store.disk import StateFolder
@@ -77,9 +78,9 @@ def _alerts_that_end(
     for event in rows.standing() if rows else []:
         if event.source not in sources:
             devices.setdefault(("source", event.source, ""), []).append(event.device)
-        elif event.model not in models:
+        elif event.model not in models and event.head != SILENCE:
             devices.setdefault(("model", event.model, ""), []).append(event.device)
-        elif event.source not in models[event.model]:
+        elif event.head != SILENCE and event.source not in models[event.model]:
             unread = f"does not read source {event.source!r} any more: "
             devices.setdefault(("model", event.model, unread), []).append(event.device)
     for (kind, name, before), ids in devices.items():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.judge.silence import SILENCE
 from agent.store import interventions, labels
 from agent.store.cursor import Cursor
 from agent.store.database import Database
@@ -17,7 +18,10 @@ from agent.store.schema import ALERTS, HISTORY, INTERVENTIONS, read_alert, read_
 from agent.words import AlertEvent, AlertLabel, InterventionLabel
 
 ALERT_TABLE = "alerts.db"  # in the state directory
-_ENDS_THE_KEY = ("forgotten", "source_removed", "model_removed")  # it starts as one never heard
+_ENDS_THE_KEY = (
+    *("forgotten", "source_removed", "model_removed"),  # it starts as one never heard
+    *("heard_again", "not_watched"),  # silence that has ended says nothing of the device's rows
+)
 
 
 class Outbox:
@@ -112,9 +116,9 @@ class Outbox:
         return [read_alert(row) for row in self._database.read(query)]
 
     def newest(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """(source, device) -> clock epoch and event time of the device's newest alert event."""
+        """(source, device) -> clock epoch and event time of the device's newest alert event that a row decided."""
         newest: dict[tuple[str, str], tuple[int, int]] = {}
-        for event in map(read_alert, self._database.read(ALERTS)):
+        for event in map(read_alert, self._database.read(f"{ALERTS} WHERE head != ?", SILENCE)):
             key, mark = (event.source, event.device), (max(event.t_epoch, event.clock_epoch), event.t_ns)
             newest[key] = max(mark, newest.get(key, mark))
         return newest

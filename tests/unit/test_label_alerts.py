@@ -5,6 +5,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agent.cli import main
+from agent.judge import silence
 from agent.store.outbox import Outbox
 from tests.alert_events import CYCLES, event
 from tests.configurations import SOURCE, VALID, write_configuration
@@ -48,6 +49,17 @@ def test_a_label_is_for_an_alert_of_the_directory(places):
         refused = run("label", "abc", "bad", *options(named))
         assert refused.exit_code == 1
         assert f"{folder / where}/alerts.db: alert 'abc'" in refused.stderr
+
+
+def test_silence_is_listed_in_words_and_no_label_for_the_trainer(tmp_path):
+    of_all, of_one = (silence.raised("press", name, 7, 10**18, 612 * 10**9, 600 * 10**9) for name in ("", "p7"))
+    Outbox(tmp_path / "alerts.db", 100).commit([of_all, of_one])
+    first, second = run("--state-dir", tmp_path).stdout.splitlines()
+    said = "press        silent for 612 s, more than 600 s  since 2001-09-09T01:46:40+00:00  "
+    assert first == f"{'major':<9}{'all of its devices':<24} {said}{of_all.alert}"
+    assert second == f"{'warning':<9}{'p7':<24} {said}{of_one.alert}"
+    assert run("--state-dir", tmp_path, "export", "--labels", tmp_path / "labels.csv").exit_code == 0
+    assert len((tmp_path / "labels.csv").read_text().splitlines()) == 1
 
 
 def test_channels_whose_share_rounds_to_nothing_are_left_out(tmp_path):

@@ -39,7 +39,7 @@ def test_a_source_lists_a_payload_field_for_every_channel_in_order(tmp_path):
         Source(
             name="press", topics=("plant/{device}/cycle",), time_field="cycle", time_unit="cycle",
             channels=plain_channels("temp", "load", "W"), future_max_s=60.0, report_extra=False,
-            first_seen="new",
+            first_seen="new", silent_after_s="learned",
         ),
     )  # fmt: skip
     (model,) = planned.models
@@ -259,6 +259,7 @@ def test_every_key_of_a_source_reaches_the_layers_below():
         "align": {"every": timedelta(seconds=2), "max_age": timedelta(seconds=4), "quorum": 0.5,
                   "lateness": timedelta(seconds=6)},
         "future_max": timedelta(seconds=7), "past_max": timedelta(minutes=8), "report_extra": False,
+        "silent_after": "90s", "device_silent_after": "learned",
     }  # fmt: skip
     source = {"name": "press", "topic": ("x/{line}", "y/{line}"), **keys}
     assert plan(Settings.model_validate({"source": [source]}), {}).sources == (
@@ -266,6 +267,7 @@ def test_every_key_of_a_source_reaches_the_layers_below():
             name="press", topics=("x/{line}", "y/{line}"), time_field="t", time_unit="iso8601", zone="Europe/Berlin",
             channels=(), device="{line}/{device}", tags=(("device", "id"),), compression="gzip",
             payload=PayloadForm("a[]", "pairs", "n", "v", numbers_as_text=True), align=AlignRule(2.0, 4.0, 0.5, 6.0),
-            future_max_s=7.0, past_max_s=480.0, report_extra=False,
+            future_max_s=7.0, past_max_s=480.0, report_extra=False, silent_after_s=90.0,
+            device_silent_after_s="learned",
         ),
     )  # fmt: skip

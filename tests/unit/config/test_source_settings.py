@@ -25,6 +25,12 @@ from tests.lab import MODEL, N_LINES, TWO, check, checked_source
          " joins: set it at 'mill'"),
         ('joins = "mill"', "0 source[press]: joins 'mill' and brings nothing: `channels` must list"),
         ('broker = "b"', "3 source[press].broker: there is no [brokers.b]; there is none"),
+        ('silent_after = "soon"', "3 source[press].silent_after: must be a duration such as"),
+        ('silent_after = "3s"', "3 source[press].silent_after: must be 4s or more, four times agent.tick_every, and not"
+         " '3s'"),
+        ('silent_after = ""\ndevice_silent_after = "1m"', "0 source[press]: device_silent_after needs silent_after"),
+        ('joins = "mill"\ndevice_silent_after = "1m"', "0 source[press]: device_silent_after is the business of the"
+         " source that it joins: set it at 'mill'"),
         ('codec = "json_object"', '3 source[press].codec: "json_object" is called "json" now'),
         ('overload = "all"', "3 source[press].overload: must be 'newest', 'oldest' or 'block', not 'all'"),
         ("rate_max = -1", "3 source[press].rate_max: must be greater than or equal to 0, not -1"),

@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from agent.bundle.label import duration, label_of
 from agent.bundle.manifest import RiskHead
+from agent.judge import silence
 from agent.publish.message import Outgoing, event_message, outgoing, score_messages, time
 from agent.publish.topic import Topics
 from agent.store.cursor import Due
@@ -32,6 +33,15 @@ CLOCK_MANIFEST = msgspec.structs.replace(
     small_manifest(), name="hourly", time_unit="s", risk=RiskHead((1800.0, 21_600.0, 172_800.0))
 )
 CLOCK = label_of(CLOCK_MANIFEST, "c" * 64)
+
+
+def test_an_event_of_silence_says_how_long_nothing_came():
+    raised = silence.raised("press", "", 7, 10**18, 612 * 10**9, 600 * 10**9)
+    said = json.loads(event_message(raised))
+    assert (said["silent_s"], said["silent_after_s"], said["raised_t"]) == (612.0, 600.0, "2001-09-09T01:46:40+00:00")
+    assert (said["head"], said["model"], said["device"], said["bundle"]["name"]) == ("silence", "", "", "none")
+    ended = json.loads(event_message(silence.ended(raised, "heard_again", 9, 10**18 + 10**9)))
+    assert (ended["cause"], ended["state"], ended.get("silent_s")) == ("heard_again", "normal", None)
 
 
 def test_an_event_says_all_that_a_reader_needs():

@@ -63,6 +63,18 @@ def test_a_topic_that_no_alert_has_is_nobodys(below):
     assert TOPICS.alert_of("elsewhere/press/p1/risk") is None
 
 
+@given(DEVICE, DEVICE)
+@example("silence", "silence")
+@example("press", "main")
+def test_silence_is_of_no_model_and_that_of_a_whole_source_of_no_device(source, device):
+    """Neither topic is one of a model's alert, whatever the names."""
+    of_device, of_source = TOPICS.alert(source, device, "", "silence"), TOPICS.alert(source, "", "", "silence")
+    assert TOPICS.alert_of(of_device) == (source, device, "", "silence")
+    assert TOPICS.alert_of(of_source) == (source, "", "", "silence")
+    assert TOPICS.alert("press", "p7", "", "silence") == "forewarn/gateway-1/alert/press/p7/silence"
+    assert TOPICS.alert("press", "", "", "silence") == "forewarn/gateway-1/alert/press/silence"
+
+
 def test_topics_are_those_of_the_documentation():
     assert [TOPICS.available, TOPICS.status, TOPICS.event, TOPICS.alerts] == [
         "forewarn/gateway-1/available",

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import structlog
@@ -30,12 +31,17 @@ class Reads:
     def __init__(self, *reads: Received, rows_max: int = ROWS_MAX, sources: tuple[str, ...] = ("press",)) -> None:
         self.sources, self.client = sources, None
         self.inbox = Inbox([SOURCE], ReadBounds(2**16, rows_max), lambda: 10**9)
+        self.granted: list[str] = []
         self.acknowledged: list[int] = []
         self.kept_alive = 0
         self._reads = list(reads)
 
     def read(self, _: float) -> Received:
         return self._reads.pop(0) if self._reads else Received()
+
+    @property
+    def subscriptions(self) -> SimpleNamespace:
+        return SimpleNamespace(of_source=dict.fromkeys(self.granted, "granted") | {"refused": "refused: why"})
 
     def due_s(self, _: float) -> float:
         return 0.0
@@ -314,6 +320,16 @@ def test_the_clock_goes_on_when_no_broker_brings_anything():
     one, into, _ = fed(Reads(), Reads(sources=("yard",)), sources=(SOURCE, YARD))
     one.turn(0.0)
     assert (into.log_time_ns, into.n_messages) == (10**9, 0)
+
+
+def test_the_core_knows_of_whom_messages_can_come():
+    """An entry where that changes, and none where it does not."""
+    reads = Reads()
+    one, into, _ = fed(reads)
+    for granted, n_entries in (([], 1), (["press"], 3), (["press"], 4), ([], 6)):  # a heartbeat each turn
+        reads.granted = granted
+        one.turn(0.0)
+        assert (into.listening(), into.entry) == (set(granted), n_entries)
 
 
 def test_what_cannot_be_recorded_is_neither_taken_nor_acknowledged_until_it_can():

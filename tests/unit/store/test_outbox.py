@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from agent.judge import silence
 from agent.store.cursor import Due
 from agent.store.outbox import Outbox
 from tests.alert_events import event
@@ -106,6 +107,22 @@ def test_a_forgotten_device_leaves_the_table(path, cause):
     outbox.commit([event("cleared", "a", t=5.0, cause=cause)])
     assert (outbox.standing(), outbox.newest()) == ([], {})
     assert told(cursor.sendable(9)) == [("e1", "a", False), ("e1", "a", False), ("e1", "", True)]
+
+
+@pytest.mark.parametrize("device", ["e1", ""])
+def test_silence_says_nothing_of_rows_and_leaves_the_table_when_it_ends(path, device):
+    """Its time is the agent's: a device whose clock is behind that must not find its rows late after a crash."""
+    outbox, cursor = opened(path, mqtt=True)
+    silent = silence.raised("press", device, 7, 10**18, 612 * 10**9, 600 * 10**9)
+    outbox.commit([RAISED, silent])
+    outbox.close()
+    outbox, cursor = opened(path, mqtt=True)
+    assert outbox.standing() == sorted([RAISED, silent], key=lambda event: event.key)
+    assert outbox.newest() == {("press", "e1"): (0, 5 * 10**9)}
+    outbox.commit([silence.ended(silent, "heard_again", 9, 10**18)])
+    assert outbox.standing() == [RAISED]
+    assert outbox.newest() == {("press", "e1"): (0, 5 * 10**9)}
+    assert [device for device, *_ in told(cursor.sendable(9))].count(device) >= 2
 
 
 def test_two_sources_that_use_one_id_have_an_alert_each_and_so_have_two_models(path):

@@ -1,0 +1,315 @@
+"""Alerts of silence: who is told of, when, under which id, and what is no silence."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from agent.core import Bounds, Core
+from agent.core.entries import AlertsKept, Heartbeat, Listening, Messages
+from agent.core.silence_alerts import read_kept
+from agent.words import AlertEvent, Source
+from tests.streams import SOURCE, message
+
+S = 10**9
+BEGIN_NS = 1_700_000_000 * S
+WATCHED = replace(SOURCE, silent_after_s=60.0)
+BY_DEVICE = replace(WATCHED, device_silent_after_s=30.0)
+
+
+class Shell:
+    """Gives a core what the daemon's loop gives it: messages, and a heartbeat at each second without one."""
+
+    def __init__(self, *sources: Source, bounds: Bounds | None = None, into: Core | None = None) -> None:
+        self.core = into or Core(sources, (), bounds or Bounds())
+        self.now_ns = BEGIN_NS
+        self.alerts: list[AlertEvent] = []
+        self.cycle = 0
+
+    def listen(self, *sources: str) -> "Shell":
+        self.core.apply(Listening(sources))
+        return self
+
+    def wait(self, seconds: float, *devices: str, every_s: float = 1.0, step_s: float = 1.0) -> list[AlertEvent]:
+        """Time goes by in steps; the devices send each every_s. Returns what was said meanwhile."""
+        said = []
+        for step in range(1, round(seconds / step_s) + 1):
+            self.now_ns += round(step_s * S)
+            sends = devices and step % round(every_s / step_s) == 0
+            said += self.send(*devices) if sends else self.core.apply(Heartbeat(self.now_ns)).alerts
+        self.alerts += said
+        return said
+
+    def send(self, *devices: str) -> Sequence[AlertEvent]:
+        self.cycle += 1
+        messages = [message(device, self.cycle) for device in devices]
+        topics, payloads = zip(*messages, strict=True)
+        return self.core.apply(Messages(topics, payloads, [self.now_ns] * len(topics))).alerts
+
+
+def what(events: Sequence[AlertEvent]) -> list[tuple[str, str, str, str]]:
+    return [(event.kind, event.source, event.device, event.cause) for event in events]
+
+
+def test_a_source_that_falls_silent_is_told_of_once_and_clears_when_it_is_heard():
+    shell = Shell(WATCHED).listen("press")
+    shell.wait(10, "p1")
+    assert shell.wait(60) == []
+    (raised,) = shell.wait(600)
+    assert what([raised]) == [("raised", "press", "", "silence")]
+    assert (raised.head, raised.model, raised.severity, raised.quality) == ("silence", "", "major", "stale")
+    assert raised.outputs == {"silence": (61.0, 60.0)}
+    assert raised.t_ns == raised.raised_t_ns == BEGIN_NS + 71 * S
+    assert shell.core.view().n_standing() == 1
+    (cleared,) = shell.wait(5, "p1")
+    assert what([cleared]) == [("cleared", "press", "", "heard_again")]
+    assert (cleared.alert, cleared.sequence, cleared.state) == (raised.alert, 2, "normal")
+    assert shell.core.view().n_standing() == 0
+    assert shell.wait(30) == []
+    (again,) = shell.wait(60)
+    assert again.alert != raised.alert
+
+
+def test_who_was_never_heard_is_not_silent():
+    shell = Shell(WATCHED).listen("press")
+    assert shell.wait(600) == []
+
+
+def test_without_the_setting_nobody_is():
+    shell = Shell(SOURCE).listen("press")
+    shell.wait(10, "p1")
+    assert shell.wait(600) == []
+
+
+def test_while_the_source_is_not_subscribed_to_no_time_counts():
+    """30 s of silence, an outage of ten minutes, 29 s more: no alert; 3 s more: an alert."""
+    shell = Shell(WATCHED).listen("press")
+    shell.wait(10, "p1")
+    shell.wait(30)
+    shell.listen()
+    assert shell.wait(600) == []
+    shell.listen("press")
+    assert shell.wait(29) == []
+    assert what(shell.wait(3)) == [("raised", "press", "", "silence")]
+
+
+def test_an_alert_stands_while_the_broker_is_away():
+    shell = Shell(WATCHED).listen("press")
+    shell.wait(10, "p1")
+    shell.wait(100)
+    shell.listen()
+    shell.wait(100)
+    shell.listen("press")
+    assert shell.wait(100) == []
+    assert what(shell.wait(2, "p1")) == [("cleared", "press", "", "heard_again")]
+
+
+@pytest.mark.parametrize("slept_s", [5, 59, 300, 86_400, 400 * 86_400])
+def test_time_that_nobody_watched_is_no_silence(slept_s):
+    """The process was stopped, the host slept, or its clock was set: the next entry comes that much later."""
+    shell = Shell(WATCHED).listen("press")
+    shell.wait(10, "p1")
+    shell.now_ns += slept_s * S
+    assert shell.wait(3, "p1") == []
+    shell.now_ns += slept_s * S
+    assert shell.wait(55) == []
+    assert what(shell.wait(10)) == [("raised", "press", "", "silence")]
+
+
+def test_a_source_of_its_own_broker_is_judged_by_itself():
+    lathe = replace(WATCHED, name="lathe", topics=("lathe/{device}",))
+    shell = Shell(WATCHED, lathe).listen("press", "lathe")
+    shell.core.apply(Messages(["lathe/l1"], [message("l1", 1)[1]], [shell.now_ns]))
+    assert what(shell.wait(90, "p1")) == [("raised", "lathe", "", "silence")]
+    assert shell.core.view().silent == [("lathe", "")]
+
+
+def test_one_device_of_a_source_that_is_heard():
+    shell = Shell(BY_DEVICE).listen("press")
+    shell.wait(10, "p1", "p2")
+    (raised,) = shell.wait(60, "p1")
+    assert what([raised]) == [("raised", "press", "p2", "silence")]
+    assert raised.severity == "warning"
+    assert raised.outputs == {"silence": (31.0, 30.0)}
+    assert what(shell.wait(2, "p1", "p2")) == [("cleared", "press", "p2", "heard_again")]
+
+
+def test_when_all_are_silent_that_is_one_alert():
+    shell = Shell(BY_DEVICE).listen("press")
+    shell.wait(10, *(f"p{index}" for index in range(20)))
+    assert what(shell.wait(600)) == [("raised", "press", "", "silence")]
+    assert what(shell.wait(10, "p3")) == [("cleared", "press", "", "heard_again")]
+    assert len(shell.wait(30, "p3")) == 19, "those that do not come back with it are told of"
+
+
+def test_a_device_that_is_forgotten_takes_its_alert_with_it():
+    shell = Shell(BY_DEVICE, bounds=Bounds(stale_after_s=20, forget_after_s=120)).listen("press")
+    shell.wait(5, "p1", "p2")
+    assert what(shell.wait(200, "p1")) == [
+        ("raised", "press", "p2", "silence"),
+        ("cleared", "press", "p2", "forgotten"),
+    ]
+    assert shell.core.view().n_standing() == 0
+
+
+def ticks(shell: Shell, days: float, *, pause_s: float) -> list[AlertEvent]:
+    """Days in which p1 is heard each pause_s, in steps of half an hour: the core's tick is as long."""
+    return shell.wait(days * 86_400, "p1", every_s=pause_s, step_s=1800)
+
+
+LEARNS = replace(SOURCE, silent_after_s="learned")
+SLOW = Bounds(tick_every_s=1800, stale_after_s=2 * 3600)
+
+
+def test_learned_is_three_times_the_longest_pause():
+    shell = Shell(LEARNS, bounds=SLOW).listen("press")
+    assert ticks(shell, 4, pause_s=2 * 3600) == []
+    assert shell.wait(6 * 3600, step_s=1800) == []
+    (raised,) = shell.wait(3600, step_s=1800)
+    assert raised.outputs["silence"][1] == 6 * 3600
+
+
+def test_learned_is_never_below_the_floor():
+    shell = Shell(LEARNS, bounds=SLOW).listen("press")
+    assert ticks(shell, 2, pause_s=1800) == []
+    (raised,) = shell.wait(4 * 3600, step_s=1800)
+    assert raised.outputs["silence"][1] == 2 * 3600
+
+
+def test_before_it_is_learned_a_week_holds():
+    """Heard for half a day: too short to know what is usual."""
+    shell = Shell(LEARNS, bounds=SLOW).listen("press")
+    ticks(shell, 0.5, pause_s=1800)
+    assert shell.wait(7 * 86_400, step_s=1800) == []
+    (raised,) = shell.wait(3600, step_s=1800)
+    assert raised.outputs["silence"][1] == 7 * 86_400
+
+
+def test_a_pause_in_which_an_alert_stood_is_learned_like_any_other():
+    """A plant that stops for 14 hours each night, from the third night on: it is told of once."""
+    shell = Shell(LEARNS, bounds=SLOW).listen("press")
+    ticks(shell, 2, pause_s=1800)
+    said = []
+    for _ in range(20):
+        said += shell.wait(14 * 3600, step_s=1800)
+        said += shell.wait(10 * 3600, "p1", every_s=1800, step_s=1800)
+    assert what(said) == [("raised", "press", "", "silence"), ("cleared", "press", "", "heard_again")]
+
+
+def test_and_forgotten_after_two_weeks():
+    shell = Shell(LEARNS, bounds=SLOW).listen("press")
+    ticks(shell, 3, pause_s=1800)
+    shell.wait(20 * 3600, step_s=1800)
+    ticks(shell, 15, pause_s=1800)
+    (raised,) = shell.wait(4 * 3600, step_s=1800)
+    assert raised.outputs["silence"][1] == 2 * 3600
+
+
+def test_of_devices_it_is_learned_of_each():
+    source = replace(LEARNS, device_silent_after_s="learned")
+    shell = Shell(source, bounds=SLOW).listen("press")
+    said = []
+    for _ in range(4 * 12):
+        said += shell.wait(2 * 3600, "fast", every_s=1800, step_s=1800)
+        said += shell.send("slow")
+    said += shell.wait(6 * 3600, "fast", every_s=1800, step_s=1800)
+    assert said == []
+    assert what(shell.wait(3600, "fast", every_s=1800, step_s=1800)) == [("raised", "press", "slow", "silence")]
+
+
+# Crash equivalence: the state goes through a snapshot, and what stands through the alert table ------------------------
+
+
+def again(shell: Shell, *sources: Source, standing: Sequence[AlertEvent] | None = None) -> Shell:
+    """The same time in another core, from a snapshot of the first; `standing` is what the alert table says then."""
+    after = Core(sources, (), Bounds())
+    after.restore(shell.core.snapshot())
+    other = Shell(into=after)
+    other.now_ns, other.cycle = shell.now_ns, shell.cycle
+    if standing is not None:
+        other.alerts += after.apply(AlertsKept(standing, {})).alerts
+        other.listen().listen("press")
+    return other
+
+
+@pytest.mark.parametrize("cut_s", range(0, 110, 9))
+def test_a_snapshot_at_any_point_is_the_same_again(cut_s):
+    def whole(cut: bool) -> list[AlertEvent]:
+        shell = Shell(BY_DEVICE).listen("press")
+        said = shell.wait(10, "p1", "p2")
+        for step in range(110):
+            if cut and step == cut_s:
+                shell = again(shell, BY_DEVICE)
+            said += shell.wait(1, *(("p1",) if step < 40 else ("p2",) if step > 104 else ()))
+        return said
+
+    said = whole(cut=False)
+    assert len(said) == 4, "or the test shows nothing: a device and a source are told of, and clear"
+    assert whole(cut=True) == said
+
+
+def test_an_alert_that_stood_at_a_crash_stands_on_under_its_id():
+    """The snapshot is older than the raise: what stands is in the table, and ends only when the source is heard."""
+    shell = Shell(WATCHED).listen("press")
+    shell.wait(10, "p1")
+    older = again(shell, WATCHED)
+    (raised,) = shell.wait(90)
+    after = again(older, WATCHED, standing=[raised])
+    after.now_ns = shell.now_ns
+    assert after.core.view().n_standing() == 1
+    assert after.wait(300) == []
+    (cleared,) = after.wait(2, "p1")
+    assert (cleared.alert, cleared.cause) == (raised.alert, "heard_again")
+
+
+def test_the_same_of_a_device_that_no_snapshot_knows():
+    shell = Shell(BY_DEVICE).listen("press")
+    shell.wait(10, "p1", "p2")
+    (raised,) = shell.wait(40, "p1")
+    after = again(Shell(BY_DEVICE), BY_DEVICE, standing=[raised])
+    after.now_ns, after.cycle = shell.now_ns, shell.cycle
+    assert after.core.view().n_standing() == 1
+    assert after.wait(200, "p1") == []
+    assert what(after.wait(2, "p1", "p2")) == [("cleared", "press", "p2", "heard_again")]
+
+
+def test_an_alert_that_the_table_says_has_ended_does_not_stand():
+    shell = Shell(WATCHED).listen("press")
+    shell.wait(10, "p1")
+    shell.wait(90)
+    after = again(shell, WATCHED, standing=[])
+    assert after.core.view().n_standing() == 0
+
+
+def test_an_alert_that_nobody_watches_any_more_ends():
+    shell = Shell(BY_DEVICE).listen("press")
+    shell.wait(10, "p1", "p2")
+    (raised,) = shell.wait(40, "p1")
+    after = again(shell, WATCHED, standing=[raised])
+    assert after.core.view().n_standing() == 1
+    assert what(after.wait(2, "p1")) == [("cleared", "press", "p2", "not_watched")]
+
+
+def test_an_alert_of_a_source_that_is_gone_ends():
+    shell = Shell(WATCHED).listen("press")
+    shell.wait(10, "p1")
+    (raised,) = shell.wait(90)
+    after = again(shell, replace(WATCHED, name="lathe"), standing=[raised])
+    assert what(after.alerts) == [("cleared", "press", "", "source_removed")]
+    assert after.core.view().n_standing() == 0
+
+
+def test_what_is_kept_of_silence_is_checked_when_it_is_read():
+    shell = Shell(WATCHED).listen("press")
+    shell.wait(10, "p1")
+    (raised,) = shell.wait(90)
+    foreign = msgspec.structs.replace(raised, head="risk")
+    for kept, why in (
+        (([], [foreign]), "of a model"),
+        (b"junk", "array"),
+        (([("press", (True, 2**63, 0, 0, 0), (0, 0, 0, 0, 0))], []), "<="),
+    ):
+        data = msgspec.msgpack.encode(kept)
+        with pytest.raises(ValueError, match=why):
+            read_kept(data)
