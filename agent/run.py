@@ -108,8 +108,8 @@ class Daemon:
         cursors = self._cursors()
         self._wear = FlashWear(StateFolder(settings.agent.state_dir), settings.agent.state_dir / ALERT_TABLE, log)
         disk = self._wear.disk
-        self._durability = DURABILITIES["snapshot"](
-            StateDirectory(disk, self._core, self._outbox, log, submit=in_thread())
+        self._durability = DURABILITIES[settings.agent.durability](
+            StateDirectory(disk, self._core, self._outbox, log, settings.agent.journal_max, submit=in_thread())
         )
         self._durability.start(time.monotonic())
         self._inputs = open_inputs(settings, self._plan, log, not_before_ns=self._core.log_time_ns)

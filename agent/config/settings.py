@@ -50,6 +50,17 @@ class Agent(Table):
         description="Snapshots that would write more in a day, for they are large, are taken less often, which the log "
         "says: flash memory wears out. A crash then loses more state history.",
     )
+    durability: Literal["snapshot", "journal"] = Field(
+        default="snapshot",
+        description="What a crash costs. `snapshot`: state history since the last snapshot, and devices say `gap`. "
+        "`journal`: nothing; a message is acknowledged when it is on the disk, and the broker keeps a session.",
+    )
+    journal_max: Size = Field(
+        default=2**28,
+        ge=2**27,
+        description="All files of the journal. At a third of it a snapshot is taken early; when it is full, and no "
+        "snapshot can be written, reading stops.",
+    )
     status_every: Duration = Field(
         default=10 * SECOND, ge=100 * MS, le=HOUR, description="How often the status is published."
     )

@@ -35,7 +35,7 @@ import numpy as np
 
 from agent.align.first_seen import NEXT_ENTRY
 from agent.align.waiting import KeptWaiting, read_waiting
-from agent.core import entries, interventions, snapshot
+from agent.core import entries, interventions, memory, snapshot
 from agent.core.adoption import adopt
 from agent.core.bounds import Bounds
 from agent.core.entries import Entry, HistoryLost, Messages
@@ -54,7 +54,7 @@ from agent.devices.slots import GONE, NEVER, NO_SOURCE, OWNER
 from agent.drops import Drops, count_drops, used_readings, without_idle_doubts
 from agent.words import AlertEvent, AlertLabel, DropCounts, Int64, InterventionLabel, Request, Scores, Source, Taken
 
-OF_CODECS, WAITING, SILENCE = "codec/", "align/waiting", "silence"  # memories: of a source's codec, of what waits, ...
+OF_CODECS, WAITING, SILENCE, OF_TABLE = "codec/", "align/waiting", "silence", "alerts"  # memories of a snapshot
 OTHER_BUNDLE = "the states in the snapshot are of another bundle"
 NO_SUCH_MODEL = "the snapshot has no model of this name"
 DROP_SAMPLES_MAX = 64  # a call gives back at most so many samples of what it dropped; `counts` has all
@@ -118,6 +118,18 @@ class Core:
         self._count_evicted()
         return Taken(self._no_scores(), alerts, [], forgotten)
 
+    def is_tick_due(self, log_time_ns: int) -> bool:
+        """Whether a heartbeat of this time decides anything."""
+        return log_time_ns >= self._next_tick_ns
+
+    def nothing(self) -> Taken:
+        """What an entry gives back that changes nothing."""
+        return Taken(self._no_scores(), [], [])
+
+    def rules(self) -> str:
+        """All that the same entries depend on to give the same: sources, models and bounds, as text."""
+        return repr((self.sources, [one.model.rules for one in self._stepper.predictors], self._bounds))
+
     def view(self) -> View:
         """What is known of every device."""
         stepper = self._stepper
@@ -132,6 +144,7 @@ class Core:
             clock_offset_ns=stepper.clock.columns.clock_offset_ns[used],
             models=[predictor.view(source, used) for predictor in stepper.predictors],
             silent=[*stepper.silence_alerts.standing],
+            alerts=stepper.predictors.standing() | stepper.silence_alerts.ids(),
         )
 
     def listening(self) -> frozenset[str]:
@@ -158,6 +171,7 @@ class Core:
         memories = {f"{OF_CODECS}{name}": partial(bytes, kept) for name, kept in self._intake.keep().items()}
         memories[WAITING] = self._stepper.alignment.keep()
         memories[SILENCE] = self._stepper.silence_alerts.keep()
+        memories[OF_TABLE] = memory.keep(self._stepper)
         header = snapshot.Header(
             schema_version=snapshot.SCHEMA_VERSION,
             entry=self.entry,
@@ -181,7 +195,7 @@ class Core:
         stepper = self._stepper
         running = snapshot.describe(stepper.slots, self._digests())
         header, groups, memories = snapshot.unpack(data, running, devices_max=self._bounds.devices_max)
-        waiting, silence = self._restore_memories(memories)
+        waiting, silence, of_table = self._restore_memories(memories)
         self.entry, self.n_messages = header.entry, header.n_messages
         self.log_time_ns, self._next_tick_ns = header.log_time_ns, header.next_tick_ns
         stepper.newness.restore(
@@ -206,22 +220,24 @@ class Core:
             if not (has_all and is_whole):
                 predictor.lose_history(stepper.silence.is_known())
         stepper.predictors.lose_history(lost_rows)
+        memory.restore(of_table, stepper, groups)
         return lost
 
     # The rest is the way inside ---------------------------------------------------------------------------------
 
-    def _restore_memories(self, memories: Mapping[str, bytes]) -> tuple[KeptWaiting, Kept]:
-        """What waits and who was heard; codecs take over what is theirs. Raises SnapshotRefused for what is none."""
+    def _restore_memories(self, memories: Mapping[str, bytes]) -> tuple[KeptWaiting, Kept, memory.Memory]:
+        """What waits, who was heard, what the table had; codecs take over theirs. Raises SnapshotRefused for junk."""
         of_codecs = {
             name.removeprefix(OF_CODECS): kept for name, kept in memories.items() if name.startswith(OF_CODECS)
         }
         try:
             waiting = read_waiting(memories.get(WAITING, b""))
             silence = read_kept(memories.get(SILENCE, b""))
+            of_table = memory.read(memories.get(OF_TABLE, b""))
             self._intake.restore(of_codecs)
         except ValueError as error:
             raise snapshot.refused(f"what it remembers beside devices cannot be read: {error}") from None
-        return waiting, silence
+        return waiting, silence, of_table
 
     def _take(self, messages: Messages) -> Taken:
         topics, payloads = messages.topics, messages.payloads

@@ -1,6 +1,6 @@
 """One head of a model at work: the judge's evidence of every device, and the alerts that come of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from agent.core.model import Model
 from agent.devices.slots import Slots
 from agent.judge.events import AlertEvents, EndCause
 from agent.judge.evidence import Evidence, judge
-from agent.words import AlertEvent, AlertHead, Bool, BundleLabel, Float32, Int64, Quality, Scores
+from agent.words import AlertEvent, AlertHead, AlertKey, Bool, BundleLabel, Float32, Int64, Quality, Scores
 
 
 def evidence_group(model: str, head: AlertHead) -> str:
@@ -50,6 +50,18 @@ class JudgedHead:
     def adopt(self, slot: int, event: AlertEvent) -> None:
         """An alert of this head stands; `event` is its newest one in the alert table."""
         self.evidence.stand(slot, event)
+        self._alerts.adopt(slot, event)
+
+    def standing(self) -> Iterator[tuple[AlertKey, str]]:
+        """Key and id of each alert that stands."""
+        return map(self._alerts.key_and_id, np.flatnonzero(self.evidence.standing).tolist())
+
+    def raised_before(self) -> list[tuple[int, AlertEvent]]:
+        """Slot and newest event, as of then, of each alert that stands and was taken from the alert table."""
+        return self._alerts.raised_before()
+
+    def remember(self, slot: int, event: AlertEvent) -> None:
+        """One of those, after a restart."""
         self._alerts.adopt(slot, event)
 
     def forget_alerts(self) -> None:

@@ -19,6 +19,14 @@ class Marks:
     def replace(self, marks: Mapping[Key, Mark]) -> None:
         self._marks = dict(marks)
 
+    def keep(self) -> tuple[int, dict[Key, Mark]]:
+        """Since when, in log time, they wait, NEVER for not yet; a copy of them."""
+        return self._since_ns, dict(self._marks)
+
+    def restore(self, since_ns: int, marks: Mapping[Key, Mark]) -> None:
+        """As `keep` gave them."""
+        self._since_ns, self._marks = since_ns, dict(marks)
+
     def pop(self, key: Key) -> Mark | None:
         """The mark of a device of which a row has come, None where there is none."""
         return self._marks.pop(key, None) if self._marks else None

@@ -27,6 +27,11 @@ class Model:
     sources: tuple[int, ...]
     channels: tuple[tuple[int, ...], ...]
 
+    @property
+    def rules(self) -> tuple[object, ...]:
+        """All that its scores and alerts depend on."""
+        return self.name, self.bundle.digest, sorted(self.thresholds.items()), self.sources, self.channels
+
 
 def load_engine(bundle: Bundle) -> Engine:
     """An engine to be trusted with this machine's devices: as `run`, `check` and `replay` all load it.

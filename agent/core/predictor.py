@@ -1,6 +1,6 @@
 """One model at work: which rows it steps, what it says of them, and what the judge makes of that."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from agent.step.quality import QualityRule
 from agent.step.state import States
 from agent.step.steady import Steady
 from agent.step.stops import Stops, says_something
-from agent.words import AlertEvent, Bool, Float32, Int64, Quality, Scores
+from agent.words import AlertEvent, AlertKey, Bool, Float32, Int64, Quality, Scores
 
 NOT_FINITE = "with this row a number of the model's state became infinite or not a number"
 
@@ -76,6 +76,11 @@ class Predictor:
             learns=nobody if learning is None else learning.columns.learning_rows[used] > 0,
             is_unusual=nobody if learning is None else learning.columns.is_unusual[used],
         )
+
+    def standing(self) -> Iterator[tuple[AlertKey, str]]:
+        """Key and id of each alert of its heads that stands."""
+        for head in self.heads.values():
+            yield from head.standing()
 
     def reads_source(self, source: int) -> bool:
         return bool(self._reads[source])

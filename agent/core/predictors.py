@@ -6,7 +6,7 @@ from agent.core.predictor import Predictor
 from agent.devices.rows import Rows
 from agent.drops import Drops
 from agent.judge.events import EndCause
-from agent.words import AlertEvent, Bool, Int64, Scores
+from agent.words import AlertEvent, AlertKey, Bool, Int64, Scores
 
 
 class Predictors(list[Predictor]):
@@ -47,6 +47,10 @@ class Predictors(list[Predictor]):
             if predictor.stops is not None:
                 stand |= predictor.stops.stand
         return stand
+
+    def standing(self) -> dict[AlertKey, str]:
+        """The id of each alert that stands."""
+        return {key: alert for predictor in self for key, alert in predictor.standing()}
 
     def end_alerts(self, slot: int, cause: EndCause, entry: int, t_ns: int, epoch: int) -> list[AlertEvent]:
         """The ends of a device's alerts that no score ended."""

@@ -24,7 +24,7 @@ from agent.devices.columns import Columns, column
 from agent.devices.slots import NEVER, Slots
 from agent.judge import silence as judge
 from agent.judge.silence import ALL_DEVICES, OFF_NS, WEEK_NS, PauseColumns, SilenceEnd
-from agent.words import AlertEvent, Bool, Int64, Source
+from agent.words import AlertEvent, AlertKey, Bool, Int64, Source
 
 OF_SILENCE = "silence/"  # begins the names of groups that come and go with the settings of sources
 DEVICES = f"{OF_SILENCE}devices"
@@ -100,6 +100,10 @@ class SilenceAlerts:
     def listening(self) -> frozenset[str]:
         """Names of the sources of which messages can come."""
         return frozenset(name for name, listens in zip(self._names, self._listening.listens, strict=True) if listens)
+
+    def ids(self) -> dict[AlertKey, str]:
+        """The id of each alert that stands."""
+        return {event.key: event.alert for event in self.standing.values()}
 
     # What is heard ----------------------------------------------------------------------------------------------
 

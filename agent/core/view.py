@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.core.marks import Key
-from agent.words import Bool, Int64, Quality, UInt8
+from agent.words import AlertKey, Bool, Int64, Quality, UInt8
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,7 @@ class View:
     clock_epoch  int64 [n] how often the device's clock or counter has begun anew
     clock_offset_ns  int64 [n] what is taken from the time that the device says
     silent       whose alert of silence stands: source and device, "" for the whole source
+    alerts       the id of each alert that stands
     """
 
     source: Sequence[str]
@@ -58,12 +59,12 @@ class View:
     clock_epoch: Int64
     clock_offset_ns: Int64
     models: Sequence[ModelView]
-    silent: Sequence[Key] = ()
+    silent: Sequence[Key]
+    alerts: Mapping[AlertKey, str]
 
     def n_standing(self) -> int:
         """How many alerts stand."""
-        of_models = (int(np.count_nonzero(state)) for model in self.models for state in model.states.values())
-        return sum(of_models) + len(self.silent)
+        return len(self.alerts)
 
     def devices_by_quality(self) -> dict[str, int]:
         """How many devices are ok, warming_up, gap, ...: silence must not look like health.

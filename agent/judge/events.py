@@ -13,7 +13,17 @@ import msgspec
 from agent.devices.slots import GONE, Slots
 from agent.judge.evidence import Evidence, Verdict
 from agent.judge.lifecycle import STATES, alert_id, next_state
-from agent.words import SEVERITIES, AlertEvent, AlertHead, BundleLabel, Int64, InterventionKind, Quality, Scores
+from agent.words import (
+    SEVERITIES,
+    AlertEvent,
+    AlertHead,
+    AlertKey,
+    BundleLabel,
+    Int64,
+    InterventionKind,
+    Quality,
+    Scores,
+)
 
 EndCause = Literal["forgotten", "new_life", "source_removed", "model_removed"] | InterventionKind
 
@@ -56,6 +66,21 @@ class AlertEvents:
         """The alert that stands in `slot` was raised before; `event` is its newest one."""
         self._adopted[slot] = event
 
+    def raised_before(self) -> list[tuple[int, AlertEvent]]:
+        """Slot and event of each alert that stands and was raised before the bundle ran."""
+        return [one for one in self._adopted.items() if self._evidence.is_standing(one[0])]
+
+    def key_and_id(self, slot: int) -> tuple[AlertKey, str]:
+        """Of the alert that stands in `slot`, or has just ended."""
+        source_index, device = int(self._slots.source[slot]), str(self._slots.devices[slot])
+        source = "" if source_index == GONE else self._sources[source_index]
+        if slot in self._adopted:
+            alert = self._adopted[slot].alert
+        else:
+            epoch, raised_t_ns = int(self._evidence.raised_epoch[slot]), int(self._evidence.raised_t_ns[slot])
+            alert = alert_id(source, device, self._model, self._head, epoch, raised_t_ns)
+        return (source, device, self._model, self._head), alert
+
     def decided(self, verdict: Verdict, scores: Scores, slots: Int64, epochs: Int64) -> Iterator[AlertEvent]:
         """One event for each row of a batch that raises, updates or clears; epochs int64 [b] of the devices' clocks."""
         for row in verdict.rows.tolist():
@@ -82,31 +107,30 @@ class AlertEvents:
         return self._event(slot, _Step("cleared", cause, entry, t_ns, t_epoch, Quality.STALE))
 
     def _event(self, slot: int, step: "_Step") -> AlertEvent:
-        evidence, source_index = self._evidence, int(self._slots.source[slot])
-        source, device = "" if source_index == GONE else self._sources[source_index], str(self._slots.devices[slot])
+        evidence = self._evidence
+        (source, device, model, head), alert = self.key_and_id(slot)
         adopted = self._adopted.get(slot)
         is_own = adopted is None or adopted.bundle.digest == self._own.digest
-        epoch, raised_t_ns = int(evidence.raised_epoch[slot]), int(evidence.raised_t_ns[slot])
         return AlertEvent(
             kind=step.kind,
-            alert=adopted.alert if adopted else alert_id(source, device, self._model, self._head, epoch, raised_t_ns),
+            alert=alert,
             sequence=int(evidence.sequence[slot]),
             source=source,
             device=device,
-            head=self._head,
+            head=head,
             state=STATES[evidence.alert_state[slot]],
             severity=SEVERITIES[evidence.severity[slot]],
             entry=step.entry,
             t_ns=step.t_ns,
-            raised_t_ns=raised_t_ns,
+            raised_t_ns=int(evidence.raised_t_ns[slot]),
             quality=step.quality.name.lower(),
             outputs=step.outputs,
             cause=step.cause,
-            clock_epoch=epoch,
+            clock_epoch=int(evidence.raised_epoch[slot]),
             t_epoch=step.t_epoch,
             bundle=self._own if adopted is None or is_own else adopted.bundle,
             decided_by=None if is_own else self._own,
-            model=self._model,
+            model=model,
         )
 
 

@@ -83,6 +83,7 @@ class Feed:
         self._drop_log = drop_log
         self._shed_log = shed_log
         self._portion_messages = min(map(portion_messages, core.sources), default=PORTION_MESSAGES)
+        self._unfinished: Taken | None = None  # what the core has made of the last entry, until it is finished
         self._lines = deque(_Line(*named) for named in inputs.by_broker.items())  # the next one's turn comes first
 
     def turn(self, wait_s: float) -> None:
@@ -98,7 +99,9 @@ class Feed:
             self._say_who_is_heard()
             self._take(time.monotonic() + TAKE_S_MAX)
             if is_quiet:
-                self._finish(self._log.apply(Heartbeat(self._inputs.now_ns())))
+                self._finish_last()
+                self._unfinished = self._log.apply(Heartbeat(self._inputs.now_ns()))
+                self._finish_last()
         except NotRecorded:
             time.sleep(wait_s)
         for line in self._lines:
@@ -159,6 +162,7 @@ class Feed:
 
     def _take(self, until_s: float) -> None:
         """Portion after portion until monotonic `until_s`, at least one where there is one. Raises NotRecorded."""
+        self._finish_last()
         while not self._has_taken_all:
             line = self._lines[0]
             self._lines.rotate(-1)
@@ -179,6 +183,12 @@ class Feed:
             if now_s >= until_s:
                 return
 
+    def _finish_last(self) -> None:
+        """Raises NotRecorded when its alerts cannot be kept for now; it is tried again before anything else is."""
+        if self._unfinished is not None:
+            self._finish(self._unfinished)
+            self._unfinished = None
+
     def _take_portion(self, line: _Line) -> None:
         received = line.received
         before = received.n_taken
@@ -187,11 +197,11 @@ class Feed:
         ids = () if received.message_ids is None else received.message_ids[before : received.n_taken]
         n_waited = min(max(0, received.n_waited - before), len(topics))
         try:
-            taken = self._log.apply(entry, Origin(line.broker, ids, n_waited))
+            self._unfinished = self._log.apply(entry, Origin(line.broker, ids, n_waited))
         except NotRecorded:
             received.n_taken = before
             raise
-        self._finish(taken)
+        self._finish_last()
         self.lag_s = (self._inputs.now_ns() - arrived_ns[-1]) / 1e9
 
 

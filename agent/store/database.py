@@ -16,7 +16,11 @@ from agent.store.migration import OLDER, migrate
 from agent.store.schema import SCHEMA_VERSION, Unusable, check_rows, create
 
 Row = TypeVar("Row")
-BUSY_TIMEOUT_S = 30.0  # a person's shell may hold the database for a while
+BUSY_TIMEOUT_S = 30.0  # of a start, and of who reads beside an agent: a person's shell may hold it for a while
+BUSY_TIMEOUT_MS = 100  # of an agent that runs, which tries again and does else what it can
+_FOR_NOW = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY}  # primary codes
+)
 
 
 class Database:
@@ -52,10 +56,21 @@ class Database:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield self._db
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # SQLite has undone it by itself where the disk is full or fails
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
+
+
+def passes_by_itself(error: sqlite3.Error) -> bool:
+    """Whether the same may succeed later: the database is locked by another process, or the disk has no room.
+
+    A write that was refused counts as that, since SQLite calls all errors but ENOSPC the same. A sync that failed does
+    not: nobody knows what of the file lasts.
+    """
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return code & 0xFF in _FOR_NOW or code == sqlite3.SQLITE_IOERR_WRITE
 
 
 def read_beside(path: Path, since: int, read: Callable[[sqlite3.Connection], list[Row]]) -> list[Row]:
@@ -81,9 +96,13 @@ def _open(path: Path) -> sqlite3.Connection:
     """Raises Unusable when the content is at fault, sqlite3.OperationalError when the disk is."""
     db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     try:
-        db.execute("PRAGMA journal_mode = WAL")
+        mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            what = f"its file system has no write-ahead log for SQLite, only the mode {mode!r}"
+            raise StateRefused(path, what, next_step="Put agent.state_dir on a local disk.")
         db.execute("PRAGMA synchronous = FULL")
         _check(db)
+        db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     except sqlite3.DatabaseError as error:
         db.close()
         # the primary code; text that is no UTF-8 has none; SQLITE_ERROR is a table or column that is not there

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from agent.core.input_log import InputLog, Recovered
+from agent.store.journal_durability import JournalDurability
 from agent.store.snapshot_durability import SnapshotDurability
 from agent.store.state_directory import StateDirectory
 from agent.words import Taken
@@ -39,4 +40,7 @@ class Durability(InputLog, Protocol):
         """Everything that was taken is kept; the next start may rely on it."""
 
 
-DURABILITIES: dict[str, Callable[[StateDirectory], Durability]] = {"snapshot": SnapshotDurability}
+DURABILITIES: dict[str, Callable[[StateDirectory], Durability]] = {
+    "snapshot": SnapshotDurability,
+    "journal": JournalDurability,
+}

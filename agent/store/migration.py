@@ -3,7 +3,8 @@
 Version 1 had a row a device and head, whatever its source. Version 2 named the source, and said of each row of the
 outbox in which chain it was and whether the broker had refused it. Both kept the messages of MQTT, the one sink of
 their time. Version 3 keeps events, and the alert's key has the model: a message becomes the event that gives it.
-Version 4 also keeps interventions, version 5 every alert that was raised, and what people say of it.
+Version 4 also keeps interventions, version 5 every alert that was raised, and what people say of it. Version 6 knows
+which entry of the journal was applied last.
 """
 
 import sqlite3
@@ -17,6 +18,7 @@ from agent.errors import Unreadable
 from agent.store.labels import remember
 from agent.store.schema import (
     ALERTS,
+    APPLIED_TABLE,
     INTERVENTION_TABLE,
     LABEL_TABLES,
     SCHEMA_VERSION,
@@ -28,12 +30,13 @@ from agent.store.schema import (
 )
 from agent.words import MAIN_MODEL, AlertEvent, AlertKey, BundleLabel, Severity
 
-OLDER = (1, 2, 3, 4)
+OLDER = (1, 2, 3, 4, 5)
 _SINK = "mqtt"
 _TO_3 = """
 ALTER TABLE alert RENAME TO old_alert;
 ALTER TABLE outbox RENAME TO old_outbox;
 """
+_NEW = {4: INTERVENTION_TABLE, 5: LABEL_TABLES, 6: APPLIED_TABLE}  # tables that older versions have not, by version
 _DONE = """
 DROP TABLE old_alert;
 DROP TABLE old_outbox;
@@ -121,7 +124,7 @@ def migrate(db: sqlite3.Connection, version: int) -> None:
         if version < 3:
             _to_events(db, version)
         else:
-            _run(db, LABEL_TABLES if version == 4 else f"{INTERVENTION_TABLE}; {LABEL_TABLES}")
+            _run(db, "; ".join(table for since, table in _NEW.items() if version < since))
         remember(db, [read_alert(row) for row in db.execute(ALERTS)])
         check_rows(db)
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")

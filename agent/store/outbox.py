@@ -65,9 +65,13 @@ class Outbox:
         events: Sequence[AlertEvent],
         done: Sequence[InterventionLabel] = (),
         alert_labels: Sequence[AlertLabel] = (),
+        forgotten: Sequence[tuple[str, str]] = (),
+        applied: int | None = None,
     ) -> None:
-        """Apply alert events to the table and make them due to every sink, in one transaction; `done` to machines and
-        `alert_labels` are kept in it too.
+        """Apply alert events to the table and make them due to every sink, in one transaction; and in the same one keep
+        `done` to machines and `alert_labels`, and let go of the ended alerts of (source, device) that are `forgotten`.
+
+        applied  the journal's entry up to which all is in the table then, where there is a journal
         """
         with self._database.transaction() as db:
             stored = []
@@ -89,11 +93,14 @@ class Outbox:
                 cursor.add(db, stored)
             for cursor in self._cursors.values():  # only now: an event is gone once no cursor has it
                 cursor.keep_bound(db)
+            db.executemany("DELETE FROM alert WHERE source = ? AND device = ? AND NOT stands", forgotten)
+            if applied is not None:
+                db.execute("INSERT OR REPLACE INTO applied VALUES (1, ?)", (applied,))
 
-    def forget(self, devices: Sequence[tuple[str, str]]) -> None:
-        """Nobody needs the ended alerts of these (source, device) any more."""
-        with self._database.transaction() as db:
-            db.executemany("DELETE FROM alert WHERE source = ? AND device = ? AND NOT stands", devices)
+    def applied(self) -> int:
+        """The journal's entry up to which all is in the table, 0 for none."""
+        row = self._database.read("SELECT entry FROM applied").fetchone()
+        return row[0] if row else 0
 
     def alert(self, alert: str) -> AlertEvent | None:
         """The last event of an alert, standing or ended; None for one that nobody raised, or long ago."""

@@ -3,7 +3,8 @@
 `alert` has a row a key (source, device, model, head): its standing alert, or the last one that ended. `event` keeps
 what some sink has not told yet, once for all sinks. `due` says what each sink is still to tell: an event, or, where
 `event` is NULL, what stands of a key now, as the table has it then. `chain` is the key as JSON: the events of one key
-leave in their order. `intervention` has what was done to machines, each once. `history` has the last event of each
+leave in their order. `applied` has the entry of the journal up to which all changes are in these tables, where there
+is a journal. `intervention` has what was done to machines, each once. `history` has the last event of each
 alert that was raised, also of those that ended long ago, and `label` what people said of them.
 
 SQLite has no checksum: a bit that flips within a value leaves a database that is whole for SQLite. So each event is
@@ -17,7 +18,7 @@ import msgspec
 from agent.errors import Unreadable
 from agent.words import MAIN_MODEL, AlertEvent, AlertKey, AlertLabel, InterventionLabel
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 FIRST_WITH_MODELS = 3  # version whose alerts have the model in their key
 FIRST_WITH_LABELS = 5
 INTERVENTION_TABLE = """CREATE TABLE intervention (
@@ -33,6 +34,7 @@ CREATE TABLE label (
     number INTEGER PRIMARY KEY AUTOINCREMENT, alert TEXT NOT NULL, label TEXT NOT NULL, t_ns INTEGER NOT NULL,
     note TEXT NOT NULL, said_by TEXT NOT NULL, UNIQUE (alert, label, t_ns)
 )"""
+APPLIED_TABLE = "CREATE TABLE applied (one INTEGER PRIMARY KEY CHECK (one = 1), entry INTEGER NOT NULL)"
 TABLES = f"""
 CREATE TABLE alert (
     source TEXT NOT NULL, device TEXT NOT NULL, model TEXT NOT NULL, head TEXT NOT NULL, stands INTEGER NOT NULL,
@@ -48,6 +50,7 @@ CREATE INDEX due_chain ON due (sink, chain, number);
 CREATE INDEX due_parked ON due (sink, parked, number);
 {INTERVENTION_TABLE};
 {LABEL_TABLES};
+{APPLIED_TABLE};
 """
 ALERTS = "SELECT source, device, model, head, stands, t_ns, event FROM alert"
 ALERTS_OF_OLDER = f"SELECT source, device, '{MAIN_MODEL}' AS model, head, stands, t_ns, event FROM alert"

@@ -64,7 +64,9 @@ def test_a_database_of_version_3_gets_the_table_and_keeps_what_it_has(path):
     with closing(Outbox(path, 100)) as outbox:
         outbox.commit([event("raised", "ab12", t=60.0)])
     with closing(sqlite3.connect(path)) as db:
-        db.executescript("DROP TABLE intervention; DROP TABLE history; DROP TABLE label; PRAGMA user_version = 3")
+        db.executescript(
+            "DROP TABLE intervention; DROP TABLE history; DROP TABLE label; DROP TABLE applied; PRAGMA user_version = 3"
+        )
     assert read_interventions(path) == [], "beside an agent that was not started since"
     with closing(Outbox(path, 100)) as outbox:
         assert (outbox.aside, len(outbox.standing())) == (None, 1)

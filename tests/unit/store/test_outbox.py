@@ -139,7 +139,7 @@ def test_two_sources_that_use_one_id_have_an_alert_each_and_so_have_two_models(p
     ]
     outbox.commit([msgspec.structs.replace(one, kind="cleared", state="normal") for one in others])
     assert outbox.standing() == [RAISED]
-    outbox.forget([("oven", "e1"), ("press", "e1")])
+    outbox.commit([], forgotten=[("oven", "e1"), ("press", "e1")])
     assert outbox.newest() == {("press", "e1"): (0, 5 * 10**9)}, "what stands is not forgotten"
 
 
@@ -158,7 +158,7 @@ def spoilt(path, how: str) -> None:
             data[4096:4200] = bytes(104)
             path.write_bytes(data)
         case "newer":
-            db.execute("PRAGMA user_version = 6")
+            db.execute("PRAGMA user_version = 7")
         case "foreign":
             db.executescript("DROP TABLE alert; CREATE TABLE song (name TEXT); PRAGMA user_version = 0")
         case "no table":
@@ -177,7 +177,7 @@ def spoilt(path, how: str) -> None:
         ("not a database", "not a database"),
         ("torn", "malformed"),
         ("flipped", ""),
-        ("newer", "its schema is version 6, this forewarn reads version 5"),
+        ("newer", "its schema is version 7, this forewarn reads version 6"),
         ("foreign", "its schema is version 0"),
         ("no table", "no such table: alert"),
         ("other columns", "no such column"),

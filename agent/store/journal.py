@@ -1,0 +1,191 @@
+"""The journal: what is recorded of the input, in files that are written at their end.
+
+A file, `journal-ENTRY`, begins at that entry of the log; the next one goes on where it ends, and begins with what the
+earlier ones have made of the inputs. A snapshot of entry n needs the newest file that begins at n or before, and those
+after it. Files that no kept snapshot needs are removed, and nothing else is: at the bound of all files nothing more is
+recorded, until a snapshot makes room.
+
+A record that the disk has no room for is cut off again, so that every file ends with a whole one. What cannot be synced
+ends the agent: nobody knows then what of it lasts.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.core.input_log import NotRecorded
+from agent.errors import ForewarnError, StateRefused
+from agent.store.disk import FULL, Disk, File
+from agent.store.segment import Segment, framed, read_segment
+
+_NAME = "journal-"
+_LAST_STEP = "Is the disk failing? What was not acknowledged comes again after a restart."
+
+
+def name_of(entry: int) -> str:
+    return f"{_NAME}{entry:012d}"
+
+
+def entries_of(disk: Disk) -> list[int]:
+    """At which entries the files of the journal begin, the oldest first."""
+    found = [name.removeprefix(_NAME) for name in disk.names() if name.startswith(_NAME)]
+    return sorted(int(number) for number in found if number.isdecimal())
+
+
+def read(disk: Disk, entry: int) -> Segment:
+    """The file that begins at `entry`. Raises StateRefused when the disk does not let it be read."""
+    try:
+        return read_segment(disk.read(name_of(entry)))
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
+        raise StateRefused(disk.folder / name_of(entry), what, next_step="Is the disk failing?") from None
+
+
+@dataclass(slots=True)
+class _Open:
+    """The file that is written.
+
+    entry         where it begins
+    synced_bytes  of its `n_bytes` are known to be on the disk
+    is_synced     all records that say something are
+    """
+
+    entry: int
+    file: File
+    n_bytes: int
+    synced_bytes: int
+    is_synced: bool = True
+
+
+class Journal:
+    """The files, of which the newest is written.
+
+    n_bytes    of all files
+    bytes_max  their bound
+    """
+
+    def __init__(self, disk: Disk, bytes_max: int) -> None:
+        self.n_bytes = 0
+        self.bytes_max = bytes_max
+        self._disk = disk
+        self._open: _Open | None = None
+
+    @property
+    def entry(self) -> int:
+        """Where the newest file begins, -1 where there is none."""
+        return -1 if self._open is None else self._open.entry
+
+    @property
+    def newest_bytes(self) -> int:
+        """Of the newest file."""
+        return 0 if self._open is None else self._open.n_bytes
+
+    def go_on(self, entry: int, good_bytes: int) -> None:
+        """Write on the newest file behind its good bytes. Raises StateRefused."""
+        name = name_of(entry)
+        try:
+            file = self._disk.append(name)
+            if good_bytes < self._disk.size(name):
+                file.truncate(good_bytes)
+            file.sync()  # what the process before this one has written, and may not have synced
+            self._disk.sync()
+            self._count()
+        except OSError as error:
+            raise self._refused(name, error) from None
+        self._open = _Open(entry, file, good_bytes, good_bytes)
+
+    def begin(self, entry: int, body: bytes) -> None:
+        """Begin the next file, at `entry`, with a record that lasts when this returns.
+
+        Raises OSError when it cannot be; the older file is then written on.
+        """
+        self.sync()
+        name, record = name_of(entry), framed(body, 0)
+        file = self._disk.create(name)
+        try:
+            file.write(record)
+            file.sync()
+            self._disk.sync()
+        except OSError:
+            file.close()
+            self._disk.remove(name)
+            raise
+        if self._open is not None:
+            self._open.file.close()
+        self._open = _Open(entry, file, len(record), len(record))
+        self._count()
+
+    def append(self, body: bytes) -> None:
+        """Add a record. Raises NotRecorded when there is no room: there is nothing of it then."""
+        now = self._now()
+        record = framed(body, now.synced_bytes)
+        if self.n_bytes + len(record) > self.bytes_max:
+            raise NotRecorded(f"the journal has its {self.bytes_max} bytes, and no snapshot lets go of any")
+        try:
+            now.file.write(record)
+        except OSError as error:
+            self._cut_off(now, error)
+            raise NotRecorded(error.strerror) from None
+        now.n_bytes += len(record)
+        now.is_synced = False
+        self.n_bytes += len(record)
+
+    def sync(self) -> None:
+        """All records last when this returns."""
+        now = self._open
+        if now is None or now.is_synced:
+            return
+        try:
+            now.file.sync()
+        except OSError as error:
+            raise self._fails(name_of(now.entry), error) from None
+        now.synced_bytes, now.is_synced = now.n_bytes, True
+        marker = framed(b"", now.synced_bytes)
+        try:
+            now.file.write(marker)
+        except OSError as error:  # it is of use, and not needed
+            self._cut_off(now, error)
+            marker = b""
+        now.n_bytes += len(marker)
+        self.n_bytes += len(marker)
+
+    def let_go(self, entry: int) -> None:
+        """Remove the files that a snapshot of `entry`, the oldest that is kept, does not need. Raises OSError."""
+        entries = entries_of(self._disk)
+        needed = max((one for one in entries if one <= entry), default=0)
+        for one in entries:
+            if one < needed and one != self.entry:
+                self._disk.remove(name_of(one))
+        self._count()
+
+    def close(self) -> None:
+        """Nothing more is recorded; what was is synced."""
+        self.sync()
+        if self._open is not None:
+            self._open.file.close()
+            self._open = None
+
+    def _now(self) -> _Open:
+        if self._open is None:
+            raise RuntimeError("no file of the journal was begun")
+        return self._open
+
+    def _cut_off(self, now: _Open, error: OSError) -> None:
+        """Cut off what is behind the last whole record, after a write that failed for want of room."""
+        if error.errno not in FULL:
+            raise self._fails(name_of(now.entry), error) from None
+        try:
+            now.file.truncate(now.n_bytes)
+        except OSError as worse:
+            raise self._fails(name_of(now.entry), worse) from None
+
+    def _count(self) -> None:
+        self.n_bytes = sum(self._disk.size(name_of(entry)) for entry in entries_of(self._disk))
+
+    def _refused(self, name: str, error: OSError) -> StateRefused:
+        return StateRefused(
+            self._disk.folder / name, f"cannot be written ({error.strerror})", next_step="Is the disk full or failing?"
+        )
+
+    def _fails(self, name: str, error: OSError) -> ForewarnError:
+        path: Path = self._disk.folder / name
+        return ForewarnError(path, f"cannot be written for good ({error.strerror})", next_step=_LAST_STEP)

@@ -1,0 +1,89 @@
+"""A start whose state and alert table need not agree: life cycles come from the table, states from a snapshot.
+
+So it is at every start in `snapshot` mode, and in `journal` mode when the journal does not lead from the snapshot to
+the table: it was not kept, a part of it is lost, or the rules have changed since.
+"""
+
+from pathlib import Path
+
+from structlog.typing import FilteringBoundLogger
+
+from agent.core import Core
+from agent.core.core import NO_SUCH_MODEL
+from agent.core.entries import AlertsKept, HistoryLost, InterventionsKept, StateBehind
+from agent.errors import StateRefused
+from agent.store import snapshot
+from agent.store.outbox import ALERT_TABLE, Outbox
+from agent.store.state_directory import StateDirectory
+from agent.words import AlertEvent
+
+
+def restore(directory: StateDirectory) -> tuple[str | None, bool]:
+    """Let the core take the newest good snapshot. Returns its name, and whether another one was set aside for it.
+
+    Raises StateRefused when the disk fails.
+    """
+    core, log = directory.core, directory.log
+
+    def into(data: bytes) -> None:
+        for model, why in core.restore(data).items():
+            if why == NO_SUCH_MODEL:  # it has none to lose
+                log.info("model_added", model=model, why=why, next_step="Its devices warm up.")
+            else:
+                log.warning("model_state_lost", model=model, why=why, next_step="Its devices warm up again.")
+
+    restored, refused = snapshot.restore(directory.disk, into)
+    for one in refused:
+        next_step = "The next older one is taken; without one devices warm up again, and say so."
+        log.error("snapshot_set_aside", kept=str(one.aside), why=one.why, next_step=next_step)
+    return restored, bool(refused)
+
+
+def reconcile(directory: StateDirectory, *, is_behind: bool, is_lost: bool, has_journal: bool = False) -> bool:
+    """Let the core and the table agree, by the entries that say what is known. Returns whether alerts were ended.
+
+    is_behind  rows may have been stepped after what was restored
+    is_lost    rows may have passed while nobody listened
+
+    Raises StateRefused when they do not agree after all.
+    """
+    core, outbox, log = directory.core, directory.outbox, directory.log
+    _repeat_interventions(core, outbox)
+    if is_behind:
+        core.apply(StateBehind())
+    newest = outbox.newest()
+    if core.view().n_standing() and not newest:  # an ended alert would still have its row
+        what = f"the snapshot knows {core.view().n_standing()} standing alerts, the table none at all"
+        log.error("alert_table_lost", why=what, next_step="A fault that still shows is raised anew.")
+    adopted = core.apply(AlertsKept(outbox.standing(), newest))
+    if is_lost:
+        core.apply(HistoryLost())
+    outbox.commit(adopted.alerts, forgotten=adopted.forgotten, applied=core.entry if has_journal else None)
+    for event in adopted.alerts:
+        _say_end(log, event)
+    n_core, n_table = core.view().n_standing(), len(outbox.standing())
+    if n_core != n_table:
+        what = f"{n_table} alerts stand in it, {n_core} in the restored state"
+        raise disagreement(directory.disk.folder, what)
+    return bool(adopted.alerts)
+
+
+def disagreement(folder: Path, what: str) -> StateRefused:
+    """Core and table say different things, and nobody knows which is right."""
+    next_step = "This is a fault of forewarn: please report it with a copy of the folder."
+    return StateRefused(folder / ALERT_TABLE, what, next_step=next_step)
+
+
+def _repeat_interventions(core: Core, outbox: Outbox) -> None:
+    """What was done to machines after the snapshot is in the table with the ends of their alerts: do it again."""
+    entry = core.entry
+    labels = outbox.interventions_from(entry)
+    if labels:
+        core.apply(InterventionsKept(labels))
+        outbox.renumber_interventions(entry)
+
+
+def _say_end(log: FilteringBoundLogger, event: AlertEvent) -> None:
+    is_of_model = event.cause == "model_removed"
+    why = "its model was removed" if is_of_model else "its source was removed, or no model reads it any more"
+    log.warning("alert_cleared", device=event.device, source=event.source, model=event.model, why=why)

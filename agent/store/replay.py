@@ -1,0 +1,161 @@
+"""The tail of the journal, from the snapshot that was restored on, through the core once more.
+
+What the entries up to `applied` change is in the alert table already: it is computed again and dropped. What later ones
+change is committed as if they came now. Nothing is sent for them: no request, no score.
+"""
+
+from dataclasses import dataclass, field
+
+from agent.core.entries import Entry, Heartbeat, HistoryLost, Messages
+from agent.store import journal
+from agent.store.commits import has_changes
+from agent.store.failed_record import FailedRecords
+from agent.store.kept_inputs import KeptInputs
+from agent.store.records import Arrived, Begun, Lost, Record, Unknown, decode, entry_of
+from agent.store.segment import Segment
+from agent.store.state_directory import StateDirectory
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What came of it.
+
+    why         the journal does not lead from the snapshot on to its end, and in which way; "" where it does
+    is_ruled    the rules are those by which it was written
+    newest      where the newest file that was read begins, -1 for none; its good bytes
+    broken      where files begin that are broken
+    n_entries   that the core has taken
+    n_aside     records that were set aside
+    """
+
+    why: str = ""
+    is_ruled: bool = True
+    newest: int = -1
+    good_bytes: int = 0
+    broken: list[int] = field(default_factory=list)
+    n_entries: int = 0
+    n_aside: int = 0
+
+
+class Replay:
+    """Of one start."""
+
+    def __init__(self, directory: StateDirectory, rules: str, inputs: KeptInputs, failed: FailedRecords) -> None:
+        self._directory = directory
+        self._core = directory.core
+        self._rules = rules
+        self._inputs = inputs
+        self._failed = failed
+        self._applied = directory.outbox.applied()
+        self._done = Replayed()
+        self._sources = {"", *(source.name for source in directory.core.sources)}
+        self._place = 0  # entry of the log at which the next record begins
+
+    def run(self) -> Replayed:
+        """Let the core take all that is good. Raises StateRefused when the disk fails, and what the core raises."""
+        disk, done, first_entry = self._directory.disk, self._done, self._core.entry
+        entries = journal.entries_of(disk)
+        first = max((one for one in entries if one <= first_entry), default=-1)
+        if first < 0:
+            done.why = "no file of it begins at the snapshot or before"
+            return done
+        for entry in (one for one in entries if one >= first):
+            segment = journal.read(disk, entry)
+            is_last = entry == entries[-1]
+            if is_last and segment.state == "torn" and not segment.good_bytes and done.newest >= 0:
+                break  # its begin was not synced, so it did not come into use
+            self._take(entry, segment, is_last=is_last)
+            if done.why:
+                return done
+            done.newest, done.good_bytes = entry, segment.good_bytes
+        done.n_entries = self._core.entry - first_entry
+        if self._place < first_entry:
+            done.why = f"it ends at entry {self._place}, before the snapshot"
+        return done
+
+    def _take(self, entry: int, segment: Segment, *, is_last: bool) -> None:
+        name, place = journal.name_of(entry), 0
+        try:
+            for at, body in segment.records():
+                place, record = at, decode(body)
+                if place == 0:
+                    self._begin(entry, record)
+                    if self._done.why:
+                        return
+                else:
+                    self._take_record(record, body)
+        except Unknown as error:
+            self._done.broken.append(entry)
+            self._done.why = f"{name} has a record at byte {place} that cannot be read ({error})"
+            return
+        if segment.good_bytes == 0 or segment.state == "broken" or (segment.state == "torn" and not is_last):
+            self._done.broken.append(entry)
+            self._done.why = f"{name} is broken at byte {segment.good_bytes}"
+
+    def _begin(self, entry: int, record: Record) -> None:
+        if not isinstance(record, Begun) or record.entry != entry:
+            self._done.broken.append(entry)
+            self._done.why = f"{journal.name_of(entry)} does not begin as a file of it does"
+        elif self._done.newest < 0:
+            self._place = entry
+            self._inputs.begin(record.inputs)
+        elif entry != self._place:
+            self._done.why = f"it lacks the entries from {self._place} to {entry}"
+        if isinstance(record, Begun) and record.rules != self._rules:
+            self._done.is_ruled = False
+
+    def _take_record(self, record: Record, body: memoryview) -> None:
+        entry = entry_of(record)
+        if entry is not None:
+            n_entries = len(entry.topics) if isinstance(entry, Messages) else 1
+            behind = self._core.entry - self._place  # of these the snapshot has the first ones
+            self._place += n_entries
+            if behind < n_entries:
+                self._apply(_split(entry, behind)[1] if behind > 0 else entry, record, body)
+        self._inputs.apply(record)
+
+    def _apply(self, entry: Entry, record: Record, body: memoryview) -> None:
+        first_entry = self._core.entry
+        if self._failed.is_aside(first_entry, body):
+            entry = self._set_aside(record, entry, body)
+        elif isinstance(entry, HistoryLost) and entry.source not in self._sources:
+            entry = Heartbeat(self._core.log_time_ns)  # the source is no more: an entry that does nothing
+        left = self._applied - first_entry
+        try:
+            if isinstance(entry, Messages) and 0 < left < len(entry.topics):
+                head, entry = _split(entry, left)
+                self._core.apply(head)
+            taken = self._core.apply(entry)
+        except Exception:
+            self._failed.fail(first_entry, body)
+            raise
+        if self._core.entry > self._applied and has_changes(taken):
+            self._directory.outbox.commit(
+                taken.alerts, taken.labels, taken.alert_labels, taken.forgotten, self._core.entry
+            )
+
+    def _set_aside(self, record: Record, entry: Entry, body: memoryview) -> Entry:
+        """As many entries that say nothing, in the place of a record at which the core has failed."""
+        kept = self._directory.disk.folder / self._failed.keep(body)
+        self._done.n_aside += 1
+        self._directory.log.error(
+            "record_set_aside",
+            kept=str(kept),
+            entry=self._core.entry,
+            why="the agent has ended three times when it took this record",
+            next_step="This is a fault of forewarn: please report it with the file. Devices say gap.",
+        )
+        if isinstance(record, Arrived) and isinstance(entry, Messages):
+            n = len(entry.topics)
+            return Messages([""] * n, [b""] * n, entry.arrived_ns, entry.among)
+        return entry_of(Lost("", ())) or entry
+
+
+def _split(messages: Entry, n: int) -> tuple[Messages, Messages]:
+    """The first n messages, and the others."""
+    assert isinstance(messages, Messages), "all others are one entry"
+    first, others = (
+        Messages(messages.topics[part], messages.payloads[part], messages.arrived_ns[part], messages.among)
+        for part in (slice(n), slice(n, None))
+    )
+    return first, others
