@@ -28,13 +28,11 @@ before the first entry past them, and decide silence only; risk depends on a dev
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 
 import numpy as np
 
 from agent.align.first_seen import NEXT_ENTRY
-from agent.align.waiting import KeptWaiting, read_waiting
 from agent.core import entries, interventions, memory, snapshot
 from agent.core.adoption import adopt
 from agent.core.bounds import Bounds
@@ -43,7 +41,6 @@ from agent.core.marks import Key
 from agent.core.model import Model
 from agent.core.scores import concatenated
 from agent.core.silence import was_away
-from agent.core.silence_alerts import Kept, read_kept
 from agent.core.snapshot import Cut
 from agent.core.stepper import Stepper
 from agent.core.view import View
@@ -54,7 +51,6 @@ from agent.devices.slots import GONE, NEVER, NO_SOURCE, OWNER
 from agent.drops import Drops, count_drops, used_readings, without_idle_doubts
 from agent.words import AlertEvent, AlertLabel, DropCounts, Int64, InterventionLabel, Request, Scores, Source, Taken
 
-OF_CODECS, WAITING, SILENCE, OF_TABLE = "codec/", "align/waiting", "silence", "alerts"  # memories of a snapshot
 OTHER_BUNDLE = "the states in the snapshot are of another bundle"
 NO_SUCH_MODEL = "the snapshot has no model of this name"
 DROP_SAMPLES_MAX = 64  # a call gives back at most so many samples of what it dropped; `counts` has all
@@ -167,11 +163,6 @@ class Core:
         It is whole after some `copy_next`, between entries. Raises RuntimeError while another one is not.
         """
         slots = self._stepper.slots
-        memories: dict[str, Callable[[], bytes]]
-        memories = {f"{OF_CODECS}{name}": partial(bytes, kept) for name, kept in self._intake.keep().items()}
-        memories[WAITING] = self._stepper.alignment.keep()
-        memories[SILENCE] = self._stepper.silence_alerts.keep()
-        memories[OF_TABLE] = memory.keep(self._stepper)
         header = snapshot.Header(
             schema_version=snapshot.SCHEMA_VERSION,
             entry=self.entry,
@@ -185,7 +176,7 @@ class Core:
             groups=snapshot.describe(slots, self._digests()),
             memories=(),
         )
-        return Cut(header, slots, memories)
+        return Cut(header, slots, memory.keep(self._intake, self._stepper))
 
     def restore(self, data: bytes) -> dict[str, str]:
         """Take over a snapshot. Raises SnapshotRefused, changing nothing, when it cannot be.
@@ -195,7 +186,10 @@ class Core:
         stepper = self._stepper
         running = snapshot.describe(stepper.slots, self._digests())
         header, groups, memories = snapshot.unpack(data, running, devices_max=self._bounds.devices_max)
-        waiting, silence, of_table = self._restore_memories(memories)
+        try:
+            remembered = memory.read(memories, self._intake)
+        except ValueError as error:
+            raise snapshot.refused(f"what it remembers beside devices cannot be read: {error}") from None
         self.entry, self.n_messages = header.entry, header.n_messages
         self.log_time_ns, self._next_tick_ns = header.log_time_ns, header.next_tick_ns
         stepper.newness.restore(
@@ -206,13 +200,11 @@ class Core:
         today = np.array([*now, GONE, NO_SOURCE])  # so that GONE and NO_SOURCE, below 0, stay what they are
         stepper.slots.refill(header.devices, groups | {OWNER: {"source": today[groups[OWNER]["source"]]}})
         is_whole = all(group.name in groups for group in running if not group.name.startswith(snapshot.COME_AND_GO))
-        lost_rows = stepper.alignment.take_over(waiting)
-        stepper.silence_alerts.restore(silence)
+        lost_rows = memory.restore(remembered, stepper, groups)
         kept = {group.name for group in header.groups}
         lost = {}
         for predictor in stepper.predictors:
             has_all = all(name in groups for name in predictor.groups)
-            predictor.forget_adopted()
             if not has_all:
                 predictor.forget()
                 is_there = any(name in kept for name in predictor.groups)
@@ -220,24 +212,9 @@ class Core:
             if not (has_all and is_whole):
                 predictor.lose_history(stepper.silence.is_known())
         stepper.predictors.lose_history(lost_rows)
-        memory.restore(of_table, stepper, groups)
         return lost
 
     # The rest is the way inside ---------------------------------------------------------------------------------
-
-    def _restore_memories(self, memories: Mapping[str, bytes]) -> tuple[KeptWaiting, Kept, memory.Memory]:
-        """What waits, who was heard, what the table had; codecs take over theirs. Raises SnapshotRefused for junk."""
-        of_codecs = {
-            name.removeprefix(OF_CODECS): kept for name, kept in memories.items() if name.startswith(OF_CODECS)
-        }
-        try:
-            waiting = read_waiting(memories.get(WAITING, b""))
-            silence = read_kept(memories.get(SILENCE, b""))
-            of_table = memory.read(memories.get(OF_TABLE, b""))
-            self._intake.restore(of_codecs)
-        except ValueError as error:
-            raise snapshot.refused(f"what it remembers beside devices cannot be read: {error}") from None
-        return waiting, silence, of_table
 
     def _take(self, messages: Messages) -> Taken:
         topics, payloads = messages.topics, messages.payloads

@@ -1,22 +1,28 @@
-"""What the core knows beside columns, and a snapshot keeps: of the alert table, until rows and raises make it needless.
+"""What the core knows beside the columns of devices, and a snapshot keeps.
 
-Marks are of devices of which no row has come yet (`agent.core.marks`). An alert that another bundle raised keeps what
-that bundle was, whoever ends it.
+It is what codecs remember, the readings that wait for others, who was heard, and what the alert table said: marks of
+devices of which no row has come yet (`agent.core.marks`), and of alerts that stand which bundle raised them.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 
+from agent.align.waiting import KeptWaiting, read_waiting
+from agent.core import silence_alerts
 from agent.core.marks import Key, Mark
 from agent.core.stepper import Stepper
+from agent.decode.intake import Intake
 from agent.devices.slots import NEVER
 from agent.errors import Unreadable
-from agent.words import AlertEvent
+from agent.words import AlertEvent, Int64
+
+_OF_CODECS, _WAITING, _SILENCE, _TABLE = "codec/", "align/waiting", "silence", "alerts"  # their names in a snapshot
 
 
-class Memory(msgspec.Struct, frozen=True):
+class _OfTable(msgspec.Struct, frozen=True):
     """`raised_before` is by column group of the head: slot and newest event."""
 
     marks_since_ns: int
@@ -24,29 +30,62 @@ class Memory(msgspec.Struct, frozen=True):
     raised_before: dict[str, list[tuple[int, AlertEvent]]]
 
 
-def keep(stepper: Stepper) -> Callable[[], bytes]:
-    """Makes the bytes, b"" for nothing; what is said later does not change them."""
+class Memories(NamedTuple):
+    """Of a snapshot, but those of codecs."""
+
+    waiting: KeptWaiting
+    silence: silence_alerts.Kept
+    of_table: _OfTable
+
+
+def keep(intake: Intake, stepper: Stepper) -> dict[str, Callable[[], bytes]]:
+    """By name what makes the bytes; what comes later does not change them."""
+    memories: dict[str, Callable[[], bytes]]
+    memories = {f"{_OF_CODECS}{name}": partial(bytes, kept) for name, kept in intake.keep().items()}
+    memories[_WAITING] = stepper.alignment.keep()
+    memories[_SILENCE] = stepper.silence_alerts.keep()
+    memories[_TABLE] = _keep_of_table(stepper)
+    return memories
+
+
+def read(memories: Mapping[str, bytes], intake: Intake) -> Memories:
+    """What a snapshot has; codecs take over what is theirs. Raises ValueError for what is not to be read."""
+    of_codecs = {name.removeprefix(_OF_CODECS): kept for name, kept in memories.items() if name.startswith(_OF_CODECS)}
+    found = Memories(
+        read_waiting(memories.get(_WAITING, b"")),
+        silence_alerts.read_kept(memories.get(_SILENCE, b"")),
+        _read_of_table(memories.get(_TABLE, b"")),
+    )
+    intake.restore(of_codecs)
+    return found
+
+
+def restore(memories: Memories, stepper: Stepper, groups: Collection[str]) -> Int64:
+    """Take over what was read, after the columns of these groups. Returns slots int64 [k] whose rows are lost."""
+    lost_rows = stepper.alignment.take_over(memories.waiting)
+    stepper.silence_alerts.restore(memories.silence)
+    of_table = memories.of_table
+    stepper.marks.restore(of_table.marks_since_ns, dict(of_table.marks))
+    for predictor in stepper.predictors:
+        predictor.forget_adopted()
+        for head in predictor.heads.values():
+            if head.group in groups:
+                for slot, event in of_table.raised_before.get(head.group, []):
+                    head.remember(slot, event)
+    return lost_rows
+
+
+def _keep_of_table(stepper: Stepper) -> Callable[[], bytes]:
     heads = [head for predictor in stepper.predictors for head in predictor.heads.values()]
     raised_before = {head.group: events for head in heads if (events := head.raised_before())}
     since_ns, marks = stepper.marks.keep()
     if not (marks or raised_before):
         return bytes
-    return partial(msgspec.msgpack.encode, Memory(since_ns, [*marks.items()], raised_before))
+    return partial(msgspec.msgpack.encode, _OfTable(since_ns, [*marks.items()], raised_before))
 
 
-def read(kept: bytes) -> Memory:
-    """Raises ValueError for what is none."""
+def _read_of_table(kept: bytes) -> _OfTable:
     try:
-        return msgspec.msgpack.decode(kept, type=Memory) if kept else Memory(NEVER, [], {})
+        return msgspec.msgpack.decode(kept, type=_OfTable) if kept else _OfTable(NEVER, [], {})
     except (*Unreadable, TypeError) as error:
         raise ValueError(str(error)) from None
-
-
-def restore(memory: Memory, stepper: Stepper, groups: Collection[str]) -> None:
-    """Take over what was read, after the columns of these groups."""
-    stepper.marks.restore(memory.marks_since_ns, dict(memory.marks))
-    for predictor in stepper.predictors:
-        for head in predictor.heads.values():
-            if head.group in groups:
-                for slot, event in memory.raised_before.get(head.group, []):
-                    head.remember(slot, event)
