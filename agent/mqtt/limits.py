@@ -21,6 +21,7 @@ class Limits:
     packet_bytes_max    its longest packet, None for none
     keepalive_s         the keepalive it wants instead of ours, None for none
     wildcards           whether a subscription may have `+` and `#`
+    session_expiry_s    how long it keeps a session instead of what was asked for, None for that
     """
 
     receive_maximum: int = RECEIVE_MAXIMUM
@@ -29,6 +30,7 @@ class Limits:
     packet_bytes_max: int | None = None
     keepalive_s: int | None = None
     wildcards: bool = True
+    session_expiry_s: int | None = None
 
     @classmethod
     def of(cls, properties: Properties | None) -> "Limits":
@@ -40,6 +42,7 @@ class Limits:
             packet_bytes_max=getattr(properties, "MaximumPacketSize", None),
             keepalive_s=getattr(properties, "ServerKeepAlive", None),
             wildcards=bool(getattr(properties, "WildcardSubscriptionAvailable", 1)),
+            session_expiry_s=getattr(properties, "SessionExpiryInterval", None),
         )
 
     def missing_to_publish(self, keepalive_s: int) -> list[str]:
@@ -53,11 +56,13 @@ class Limits:
             missing.append(f"no packet above {self.packet_bytes_max} bytes: a larger message stays here")
         return missing + self.missing_to_read(keepalive_s)
 
-    def missing_to_read(self, keepalive_s: int) -> list[str]:
-        """In words, what an input has to do without."""
+    def missing_to_read(self, keepalive_s: int, session_expiry_s: int = 0) -> list[str]:
+        """In words, what an input has to do without. session_expiry_s: for how long it asks for its session, or 0."""
         missing = [] if self.wildcards else ["no wildcards in subscriptions"]
         if self.keepalive_s is not None and self.keepalive_s > keepalive_s:
             missing.append(f"a keepalive of {self.keepalive_s} s: a dead connection is noticed within twice that")
+        if self.session_expiry_s is not None and self.session_expiry_s < session_expiry_s:
+            missing.append(f"a session of {session_expiry_s} s: it keeps messages for {self.session_expiry_s} s")
         if self.keepalive_s == 0:
             missing.append("no keepalive: a dead connection may go unnoticed")
         return missing

@@ -23,8 +23,9 @@ has ended this one too. So the second protocol error in a row, for the same reas
 
 Such a session is *in doubt* where it may be one that subscribes to nothing: a CONNECT that stays without an answer may
 have begun it, or the connection may have ended before all was subscribed. The next CONNACK then says that there is a
-session, and not that it missed what came meanwhile. So history counts as lost: a gap that is none costs each device one
-row, and a loss that nobody says may cost an alert.
+session, and not that it missed what came meanwhile. The same holds after another client with our id, which was given
+what is ours. So history counts as lost: a gap that is none costs each device one row, and a loss that nobody says may
+cost an alert.
 
 Times are seconds of any clock; one that runs back is taken as standing still.
 """
@@ -114,7 +115,7 @@ class LinkState:
     why            why it is not connected, "" when it is
     limits         what the broker says that it cannot do, in words
     n_connections  how many the broker has accepted
-    is_in_doubt    the session that the broker keeps may be one that subscribes to nothing
+    is_in_doubt    the session that the broker keeps may have missed messages, and nobody says so
     """
 
     def __init__(
@@ -233,6 +234,8 @@ class LinkState:
         notices = self._news(Notice("lost" if was_accepted else "not_connected", self.why))
         if self.other_client not in ("", other_before):
             notices += (Notice("client_id_taken", self.other_client),)
+        if self.other_client:
+            self.is_in_doubt = self._keeps_session
         return Change(notices, has_ended=True, is_protocol_error=isinstance(event, Broken))
 
     def _has_other_version(self, event: Ending, now_s: float) -> bool:

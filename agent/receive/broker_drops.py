@@ -38,7 +38,7 @@ class BrokerDrops:
         self._may_ask = True  # until a broker hangs up on the question
         self._message_id: int | None = None  # of a SUBSCRIBE that is not answered
         self._newest = session.notes.get(DROPPED)  # what the broker said, on this connection unless it keeps sessions
-        self._is_back = self._is_first = session.is_kept  # nothing was read since; the next count is the first since
+        self._is_back = self._is_first = session.has_past  # nothing was read since; the next count is the first since
         self._ours_until_s = -math.inf
         self._last_read_s = math.inf  # the end of the last read
         self._rate_per_s = 0.0
@@ -57,7 +57,7 @@ class BrokerDrops:
         """The connection has ended: without a session that is kept, the count of the next one begins anew."""
         self._may_ask &= self._message_id is None  # some brokers hang up on who asks for what he may not have
         self._message_id = None
-        self._is_back = self._is_first = self._session.is_kept
+        self._is_back = self._is_first = self._session.has_past
         if not self._session.is_kept:
             self._newest = None
         self._last_read_s = math.inf
@@ -71,8 +71,8 @@ class BrokerDrops:
         if not payload.isdigit() or len(payload) > _DIGITS_MAX:
             return
         before, self._newest = self._newest, int(payload)
-        if self._is_first and before is not None and self._newest < before:
-            before = 0  # it began anew while we were away
+        if self._is_first and (before is None or self._newest < before):
+            before = 0  # it began anew while we were away, or a moment before we came first and had said nothing yet
         self._is_first = False
         if self._session.is_kept:
             self._session.notes.set(DROPPED, self._newest)

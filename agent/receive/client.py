@@ -278,7 +278,9 @@ class Receiver:
         if reason.is_failure:
             self._apply(refusal_of(reason, properties))
             return
-        limits = Limits.of(properties).missing_to_read(seconds(self._broker.keepalive))
+        limits = Limits.of(properties).missing_to_read(
+            seconds(self._broker.keepalive), seconds(self._broker.session_expiry) if self._session.is_kept else 0
+        )
         self._apply(Accepted(tuple(limits), flags.session_present))
         if self._client is client:
             self.subscriptions.request(client, is_kept=self._session.is_kept)

@@ -50,6 +50,11 @@ class KeptSession:
         self.is_kept = kept is not None
         self.notes = Notes(kept.notes if kept is not None else {})
 
+    @property
+    def has_past(self) -> bool:
+        """Whether the broker had it before, for this process or an earlier one."""
+        return self.notes.get(SESSION) is not None
+
     def new_link(self, broker: Broker, retry_min_s: float) -> LinkState:
         """The link as the earlier process left it."""
         return LinkState(
@@ -57,16 +62,16 @@ class KeptSession:
             retry_min_s=retry_min_s,
             answer_within_s=broker.connect_timeout.total_seconds(),
             keeps_session=self.is_kept,
-            has_past=self.notes.get(SESSION) is not None,
+            has_past=self.has_past,
             is_in_doubt=self.notes.get(SESSION) == _IN_DOUBT,
         )
 
     def may_connect(self) -> bool:
         """Whether a CONNECT may go out; if not, what was noted is to be recorded first."""
-        return self.notes.get(SESSION) is None or not self.notes.set(SESSION, _IN_DOUBT)
+        return not self.has_past or not self.notes.set(SESSION, _IN_DOUBT)
 
     def follow(self, link: LinkState) -> None:
         """Something has happened to the link."""
-        has_session = link.n_connections > 0 or self.notes.get(SESSION) is not None
+        has_session = link.n_connections > 0 or self.has_past
         if self.is_kept and has_session and link.phase not in (Phase.OPENING, Phase.CONNECTING):
             self.notes.set(SESSION, _IN_DOUBT if link.is_in_doubt else _SETTLED)

@@ -191,6 +191,12 @@ def test_a_session_that_may_subscribe_to_nothing_counts_as_lost_until_all_is_sub
     assert not apply(one, CUT, Begun(), Opened(), Accepted(has_session=True), at_s=3e6).is_history_lost
 
 
+def test_a_session_that_another_client_took_meanwhile_counts_as_lost():
+    one = link(keeps_session=True)
+    apply(one, *WAY, TAKEN)
+    assert apply(one, Begun(), Opened(), Accepted(has_session=True), at_s=1e6).is_history_lost
+
+
 def test_a_connect_that_is_refused_or_finds_nobody_begins_no_session():
     one = link(keeps_session=True)
     apply(one, *WAY, CUT)

@@ -307,6 +307,7 @@ class Links(RuleBasedStateMachine):
             self.other_client = "another client connected with the same client id"
         elif n_cut >= 5:
             self.other_client = "5 connections in a row ended within 20 s, and nobody said why"
+        self.is_in_doubt |= self.keeps_session and bool(self.other_client)
         taken = [("client_id_taken", self.other_client)] if self.other_client not in ("", was_other) else []
         self._check_said(change.notices, ("lost" if was_accepted else "not_connected", why), *taken)
 

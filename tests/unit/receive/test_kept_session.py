@@ -4,7 +4,7 @@ import pytest
 
 from agent.core.input_log import Recovered, digest_of
 from agent.receive.inbox import BROKER_DROPPED
-from bench.fake_broker import PUBACK, SUBSCRIBE, packet
+from bench.fake_broker import CONNACK, PUBACK, SUBSCRIBE, packet
 from tests.unit.receive.talk import PRESS, PUMP, TOPIC, add, connected, knocking, pump, taken
 
 pytestmark = pytest.mark.slow
@@ -33,6 +33,16 @@ def test_the_broker_is_asked_to_keep_it(broker, receiver):
         connect = broker.session().read_connect()
         assert not connect[7] & 0x02, "neither clean start nor clean session"
         assert (b"\x11" + (3600).to_bytes(4) in connect) == (version == "5")
+
+
+@pytest.mark.parametrize(
+    ("expiry_s", "limits"), [(600, ["a session of 3600 s: it keeps messages for 600 s"]), (3600, [])]
+)
+def test_a_broker_that_keeps_it_for_less_is_named(broker, receiver, expiry_s, limits):
+    one = receiver(kept=Recovered())
+    knocking(broker, one).send(packet(CONNACK, b"\0\0\x05\x11" + expiry_s.to_bytes(4)))
+    pump(one, lambda _: one.link.is_connected)
+    assert list(one.link.limits) == limits
 
 
 @VERSIONS
@@ -128,12 +138,12 @@ def test_what_an_earlier_process_recorded_is_dropped_until_the_broker_begins_a_n
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "n_dropped"), [(10, 14, 4), (10, 10, 0), (10, 3, 3), (10, 0, 0), (None, 5, 0)]
+    ("before", "now", "n_dropped"), [(10, 14, 4), (10, 10, 0), (10, 3, 3), (10, 0, 0), (None, 5, 5)]
 )
 def test_what_the_broker_dropped_while_the_agent_was_away_is_counted_and_a_gap(
     broker, receiver, before, now, n_dropped
 ):
-    """A count that is lower is that of a broker that began anew meanwhile."""
+    """A count that is lower is that of a broker that began anew meanwhile; one that said none had dropped none."""
     notes = PAST.notes if before is None else {**PAST.notes, "broker_dropped": before}
     one = receiver(kept=Recovered(notes=notes))
     session = connected(broker, one, has_session=True)
@@ -142,6 +152,14 @@ def test_what_the_broker_dropped_while_the_agent_was_away_is_counted_and_a_gap(
     found = pump(one, taken(1))
     assert (one.inbox.counts["", "broker_dropped"], found.history_lost) == (n_dropped, n_dropped > 0)
     assert one._session.notes.get("broker_dropped") == now
+
+
+def test_what_the_broker_dropped_before_the_agent_came_first_is_none_of_its_business(broker, receiver):
+    one = receiver(kept=Recovered())
+    session = connected(broker, one)
+    session.publish(BROKER_DROPPED, b"7000", retain=True)
+    session.publish(TOPIC, b"after", mid=1)
+    assert (pump(one, taken(1)).history_lost, one.inbox.counts) == (False, {})
 
 
 def test_growth_soon_after_the_agent_came_back_is_a_gap_too(broker, receiver):
