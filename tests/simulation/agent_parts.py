@@ -1,0 +1,118 @@
+"""The small bundle and the configuration of a simulated agent. What costs time is made once for all histories."""
+
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import onnx
+from onnx import numpy_helper
+
+from agent.bundle import file as bundle_file
+from agent.bundle.file import Bundle
+from agent.bundle.manifest import Cadence
+from agent.config.load import load
+from agent.config.plan import Plan, plan
+from agent.config.settings import Settings
+from agent.step.engine import Engine
+from tests.bundles import small_golden
+from tests.simulation.plan import SPACING_S
+from tests.small_bundle import small_manifest, small_model
+
+NODE = "sim"
+CLIENT_ID = f"forewarn-{NODE}"
+PAYLOAD_BYTES_MAX = 2048
+KEEPS = 0.5  # of a mean, from row to row: after WARMUP_ROWS a state has forgotten how it began to 0.4 %
+WARMUP_ROWS = 8
+_TEXT = """
+[agent]
+node = "{node}"
+state_dir = "{folder}/state"
+payload_bytes_max = "{payload_bytes_max}B"
+status_every = "5s"
+{agent}
+[broker]
+host = "simulated"
+protocol = "{protocol}"
+keepalive = "10s"
+[[model]]
+bundle = "{folder}/small.fwb"
+budget = "1 per device per 30d"
+[commands]
+interventions = true
+[[source]]
+name = "press"
+topic = "plant/{{device}}/press"
+time = {{ field = "t", unit = "s" }}
+qos = 1
+[[source]]
+name = "pump"
+topic = "plant/{{device}}/pump"
+qos = 1
+"""
+
+
+@cache
+def bundle() -> Bundle:
+    """The small model with a shorter memory, and times in seconds."""
+    model = onnx.load_model_from_string(small_model())
+    for tensor in model.graph.initializer:
+        if tensor.name in ("keep", "take"):
+            of = KEEPS if tensor.name == "keep" else 1 - KEEPS
+            tensor.CopyFrom(numpy_helper.from_array(np.float32(of), tensor.name))
+    manifest = msgspec.structs.replace(
+        small_manifest(),
+        time_unit="s",
+        cadence=Cadence(every_s=SPACING_S, dt_max_s=20 * SPACING_S, least_s=0.0),
+        warmup_rows=WARMUP_ROWS,
+        judge=msgspec.structs.replace(small_manifest().judge, clear_after_s=3 * SPACING_S),
+    )
+    data = bytes(model.SerializeToString())
+    members = {
+        "model.onnx": data,
+        "model.fp32.onnx": data,
+        "golden.npz": small_golden(data, manifest).pack(),
+        "report.json": b"{}",
+        "MODEL_CARD.md": b"# small\n",
+    }
+    path = folder() / "small.fwb"
+    bundle_file.write(path, manifest, members)
+    return bundle_file.read(path)
+
+
+@cache
+def engine() -> Engine:
+    return Engine(bundle().model, bundle().manifest)
+
+
+@cache
+def folder() -> Path:
+    """Of this process; in memory where the machine has such a place."""
+    memory = Path("/dev/shm")
+    made = tempfile.TemporaryDirectory(prefix="forewarn-simulation-", dir=memory if memory.is_dir() else None)
+    _KEPT.append(made)
+    return Path(made.name)
+
+
+_KEPT: list[tempfile.TemporaryDirectory[str]] = []  # removed with the process
+
+
+def configured(agent: Mapping[str, str], protocol: str) -> tuple[Settings, Plan]:
+    """Settings and plan of an agent with these settings of the table [agent]."""
+    lines = "\n".join(f'{key} = {value if value.isdigit() else chr(34) + value + chr(34)}' for key, value in agent.items())
+    return _configured(lines, protocol)
+
+
+@cache
+def _configured(lines: str, protocol: str) -> tuple[Settings, Plan]:
+    path = folder() / "forewarn.toml"
+    bundle()
+    path.write_text(
+        _TEXT.format(
+            node=NODE, folder=folder(), payload_bytes_max=PAYLOAD_BYTES_MAX, agent=lines, protocol=protocol
+        )
+    )
+    settings = load(path, {})
+    return settings, plan(settings, {"main": bundle()})

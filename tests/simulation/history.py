@@ -1,0 +1,370 @@
+"""One history: agents live and die in a simulated world until all that was to happen has happened."""
+
+import random
+import shutil
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+import agent.run
+from agent.core import Core
+from agent.core.entries import Entry, Messages
+from agent.errors import ForewarnError
+from agent.mqtt.link_state import Phase
+from agent.run import Daemon
+from agent.service_manager import Supervisor
+from agent.words import Taken
+from tests.simulation import agent_parts
+from tests.simulation.broker import QUOTA_EXCEEDED, Broker, Habits
+from tests.simulation.clock import Clock
+from tests.simulation.disk import SimulatedDisk
+from tests.simulation.network import Network
+from tests.simulation.patched import below
+from tests.simulation.plan import Fault, Plan
+
+SETTLE_S = 900.0  # after the last fault: an agent that is not done by then is stuck
+SETTLE_TURN_S = 2.0
+QUIET_S = 5.5  # in which it does what it does by the clock: ask for others of its node, remove what is nobody's
+LIVES_MAX = 40
+CATEGORY = {
+    **dict.fromkeys(("write", "sync", "create", "rename", "remove", "sync_folder", "truncate"), "disk"),
+    **dict.fromkeys(("begin", "commit", "committed"), "sql"),
+    **dict.fromkeys(("send", "receive", "connect"), "net"),
+    "wait": "wait",
+    "read": "read",
+}
+Item = tuple[str, bytes, int, tuple[str, ...]] | Entry  # a message, or another entry
+
+
+class Died(BaseException):
+    """The process is gone, in the middle of whatever it did."""
+
+
+class SimulatedLog:
+    """Keeps what is logged for who reads a history."""
+
+    def __init__(self, world: "History") -> None:
+        self._world = world
+
+    def bind(self, **_: object) -> "SimulatedLog":
+        return self
+
+    def info(self, event: str, **values: object) -> None:
+        self._world.note("log", f"{event} {_short(values)}")
+
+    debug = warning = error = info
+
+    def exception(self, event: str, **values: object) -> None:
+        self._world.sins.append(f"{event} {values}")
+
+
+class ObservedCore(Core):
+    """A core of whose entries the world takes note."""
+
+    world: "History"
+
+    def apply(self, entry: Entry) -> Taken:
+        number = self.entry
+        taken = super().apply(entry)
+        self.world.note_entry(number, entry, taken)
+        return taken
+
+
+class History:
+    """The world of a plan.
+
+    timeline  journal mode: the entries of the log that survive, a message each; snapshot mode: all that were taken
+    lives     what each life took, and what the core gave back
+    sins      what may not be, as it happens
+    trace     what has happened: time, kind, what
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.what = plan
+        self.clock = Clock()
+        self.timeline: list[Item] = []
+        self.lives: list[list[tuple[Entry, Taken]]] = []
+        self.sins: list[str] = []
+        self.trace: list[tuple[int, str, str]] = []
+        self.turn_s = float(plan.world["turn_s"])
+        self.settings, self.plan = agent_parts.configured(
+            plan.agent | {"durability": plan.mode} if plan.mode != "snapshot" else plan.agent,
+            str(plan.world["protocol"]),
+        )
+        rng = Random(plan.seed)
+        folder = self.settings.agent.state_dir
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        self.network = Network(
+            self.clock, self.step, float(plan.world["latency_s"]), int(plan.world["read_bytes_max"])
+        )
+        self.disk = SimulatedDisk(self.clock, self.step, rng, folder)
+        habits = Habits(
+            window=int(plan.world["window"]),
+            queue_max=int(plan.world["queue_max"]),
+            drops=plan.world["drops"],  # type: ignore[arg-type]
+            ids=plan.world["ids"],  # type: ignore[arg-type]
+            receive_maximum=int(plan.world["receive_maximum"]),
+            answers_late_s=float(plan.world["answers_late_s"]),
+        )
+        self.broker = Broker(self.clock, self.network, habits, rng, f"{agent_parts.CLIENT_ID}-in")
+        self.is_alive = False
+        self.daemon: Daemon | None = None
+        self.counts: Counter[str] = Counter()
+        self.n_lives = 0
+        self.final: bytes = b""
+        self.is_recovering = False
+        self._stop = False
+        self._may_exit_until_s = -1.0
+        self._sql_fails_until_s = -1.0
+        self._databases: list[sqlite3.Connection] = []
+        self._armed: dict[tuple[str, int], list[Fault]] = {}
+        self._last_s = 0.0
+        for fault in plan.faults:
+            self._arm(fault)
+        for said in plan.said:
+            self._last_s = max(self._last_s, said.at_s)
+            self.clock.at(said.at_s, lambda said=said: self._publish(said.topic, said.payload))  # type: ignore[misc]
+
+    # Running ----------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Let it happen; what went wrong is then in `sins`, and the oracle has the rest."""
+        random.seed(self.what.seed)
+        ObservedCore.world = self
+        with below(self, self._databases):
+            while not self._live():
+                if self.n_lives >= LIVES_MAX:
+                    self.sins.append(f"{LIVES_MAX} lives were not enough")
+                    return
+                self.clock.sleep(float(self.what.world["restart_s"]))
+
+    def _live(self) -> bool:
+        """One life; whether the history is at its end."""
+        self.n_lives += 1
+        self.lives.append([])
+        self.is_alive, self._stop = True, False
+        self.is_recovering = True
+        self.note("life", "begins")
+        try:
+            return self._turns(Daemon(self.settings, Supervisor({}, SimulatedLog(self)), SimulatedLog(self)))  # type: ignore[arg-type]
+        except Died as died:
+            self._bury(is_power_cut=str(died) == "power")
+        except (ForewarnError, sqlite3.Error) as error:
+            self.note("exit", f"1: {error}")
+            if self.clock.now_s > self._may_exit_until_s:
+                self.sins.append(f"the agent ended: {error}")
+            self._bury(is_power_cut=False)
+        return False
+
+    def _turns(self, daemon: Daemon) -> bool:
+        self.daemon = daemon
+        self.is_recovering = False
+        while not self._stop and self.clock.now_s < self._last_s + 0.5:
+            daemon.turn()
+        if self._stop:
+            self._close(daemon)
+            return False
+        self._heal()
+        agent.run.TURN_S = SETTLE_TURN_S
+        if not self._settle(daemon):
+            return True
+        self.final = daemon._core.snapshot()
+        if self.what.ends_by == "stop":
+            self._close(daemon)
+        return True
+
+    def _settle(self, daemon: Daemon) -> bool:
+        """Until all is delivered and told, and a while longer."""
+        until_s = self.clock.now_s + SETTLE_S
+        while not self._is_settled(daemon):
+            daemon.turn()
+            if self.clock.now_s > until_s:
+                self.sins.append(f"stuck: {self._state(daemon)}")
+                return False
+        until_s = self.clock.now_s + QUIET_S
+        while self.clock.now_s < until_s or not self._is_settled(daemon):
+            daemon.turn()
+            if self.clock.now_s > until_s + SETTLE_S:
+                self.sins.append(f"never quiet: {self._state(daemon)}")
+                return False
+        return True
+
+    def _is_settled(self, daemon: Daemon) -> bool:
+        receiver = daemon._inputs.receivers[0]
+        return (
+            not self.broker.waiting()
+            and receiver.link.phase is Phase.READY
+            and daemon._feed._has_taken_all
+            and not daemon._inputs.n_waiting
+            and daemon._output.link.phase is Phase.READY
+            and not len(daemon._events_due)
+        )
+
+    def _state(self, daemon: Daemon) -> str:
+        return (
+            f"broker {self.broker.waiting()}, input {daemon._inputs.receivers[0].link.phase}, "
+            f"taken {daemon._feed._has_taken_all}, waiting {daemon._inputs.n_waiting}, "
+            f"output {daemon._output.link.phase}, due {len(daemon._events_due)}"
+        )
+
+    def _close(self, daemon: Daemon) -> None:
+        """SIGTERM."""
+        self.note("life", "is stopped")
+        daemon.close()
+        self._bury(is_power_cut=False)
+
+    def _bury(self, *, is_power_cut: bool) -> None:
+        self.is_alive = False
+        self.daemon = None
+        self.network.die(is_power_cut=is_power_cut)
+        if is_power_cut:
+            self.disk.cut_power()
+        for database in self._databases:
+            with suppress(sqlite3.Error):
+                database.close()
+        self._databases.clear()
+
+    # What the agent is about to do ------------------------------------------------------------------------------
+
+    def step(self, name: str) -> None:
+        if not self.is_alive:
+            raise Died("long since")
+        kind = CATEGORY[name]
+        self.counts[kind] += 1
+        if name in ("begin", "commit") and self.clock.now_s < self._sql_fails_until_s:
+            self.note("fault", "database or disk is full")
+            raise sqlite3.OperationalError("database or disk is full")
+        if kind not in ("wait", "read"):
+            self.note("step", name)
+        for fault in self._armed.pop((kind, self.counts[kind]), ()):
+            self._strike(fault)
+
+    def note(self, kind: str, what: str) -> None:
+        self.trace.append((self.clock.now_ns, kind, what))
+
+    def make_core(self, *args: Any, **kwargs: Any) -> Core:
+        return ObservedCore(*args, **kwargs)
+
+    def recovered(self) -> None:
+        """The state is restored; the entries after it are gone."""
+        if self.what.mode == "journal" and self.daemon is None:
+            n = self._recovered_to
+            if n < len(self.timeline):
+                self.note("log", f"{len(self.timeline) - n} entries are gone")
+            del self.timeline[n:]
+
+    _recovered_to = 0
+
+    def note_entry(self, number: int, entry: Entry, taken: Taken) -> None:
+        self.lives[-1].append((entry, taken))
+        items = _items(entry)
+        self.note("entry", f"{number} {len(items)} {type(entry).__name__}")
+        if self.what.mode == "snapshot":
+            self.timeline += items
+            return
+        self._recovered_to = number + len(items)
+        if number > len(self.timeline):
+            self.sins.append(f"entry {number} follows entry {len(self.timeline) - 1}")
+        known = self.timeline[number : number + len(items)]
+        if known != items[: len(known)]:
+            if not self.is_recovering:
+                self.sins.append(f"entry {number} is another one than it was")
+            self.sins.append(f"entry {number} is another one when it is repeated")
+        self.timeline[number : number + len(items)] = items
+
+    # Faults -----------------------------------------------------------------------------------------------------
+
+    def _arm(self, fault: Fault) -> None:
+        if fault.when == "time":
+            self._last_s = max(self._last_s, fault.nth)
+            self.clock.at(fault.nth, lambda: self._strike(fault))
+        else:
+            self._armed.setdefault((fault.when, int(fault.nth)), []).append(fault)
+
+    def _strike(self, fault: Fault) -> None:
+        self.note("fault", f"{fault.kind} {fault.value} at {fault.when} {fault.nth}")
+        now_s, kind, value = self.clock.now_s, fault.kind, fault.value
+        self._last_s = max(self._last_s, min(now_s + value + 0.5, now_s + 3.0))
+        if kind in ("kill", "power"):
+            if self.is_alive:
+                self.is_alive = False
+                raise Died(kind)
+        elif kind == "stop":
+            self._stop = self.is_alive
+        elif kind == "cut":
+            self.network.cut(which=int(value))
+        elif kind == "down":
+            self.network.is_up = False
+            self.network.cut()
+            self.clock.after(value, self._network_up)
+        elif kind.startswith("restart_"):
+            self.broker.stop()
+            self.clock.after(value, lambda: self._broker_up(kind.removeprefix("restart_")))
+        elif kind == "forget_sessions":
+            self.broker.forget_sessions()
+        elif kind == "forget_retained":
+            self.broker.forget_retained()
+            self.network.cut()
+        elif kind == "refuse":
+            self.broker.refuses = lambda message: QUOTA_EXCEEDED if self.clock.now_s < now_s + value else 0
+        elif kind == "wall":
+            self.clock.set_wall(value)
+        else:
+            self._strike_disk(kind, now_s + value)
+
+    def _strike_disk(self, kind: str, until_s: float) -> None:
+        self._may_exit_until_s = max(self._may_exit_until_s, until_s + 2.0)
+        if kind == "full":
+            self.disk.fails_until_s[28] = until_s
+        elif kind == "read_only":
+            self.disk.fails_until_s[30] = until_s
+        elif kind == "slow":
+            self.disk.slow_until_s = until_s
+        elif kind == "bad_sync":
+            self.disk.bad_syncs += 1
+            self._may_exit_until_s = 1e9
+        elif kind == "sql_busy":
+            self._sql_fails_until_s = until_s
+        else:
+            raise AssertionError(kind)
+
+    def _network_up(self) -> None:
+        self.network.is_up = self.broker.is_up
+
+    def _broker_up(self, keeps: Any) -> None:
+        if not self.broker.is_up:
+            self.broker.start(keeps)
+
+    def _heal(self) -> None:
+        """From now on nothing happens any more."""
+        self.note("world", "heals")
+        self._armed.clear()
+        self.disk.fails_until_s.clear()
+        self.disk.bad_syncs = 0
+        self.disk.slow_until_s = self._sql_fails_until_s = -1.0
+        if not self.broker.is_up:
+            self.broker.start("all")
+        self.network.is_up = True
+        self.broker.refuses = lambda _: 0
+
+    def _publish(self, topic: str, payload: bytes) -> None:
+        if self.broker.is_up:
+            self.note("said", f"{topic} {payload[:60]!r}")
+            self.broker.publish(topic, payload)
+        else:
+            self.clock.after(0.2, lambda: self._publish(topic, payload))
+
+
+def _items(entry: Entry) -> Sequence[Item]:
+    if isinstance(entry, Messages):
+        among = entry.among
+        return [(*one, among) for one in zip(entry.topics, entry.payloads, entry.arrived_ns, strict=True)]
+    return [entry]
+
+
+def _short(values: dict[str, object]) -> str:
+    return " ".join(f"{key}={str(value)[:80]}" for key, value in values.items())
