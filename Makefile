@@ -10,12 +10,13 @@ SEED ?= 0
 SECONDS ?= 60
 KILLS ?= 200
 MINUTES ?= 30
+SEEDS ?= 1000
 TARGETS ?=
 # Two processes: one has the tests with brokers, the other the rest, file by file.
 SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup
 DEMO := build/demo/$(DATA)
 
-.PHONY: setup mosquitto lint test test-fast docs crash faults soak fuzz demo clean
+.PHONY: setup mosquitto lint test test-fast docs crash faults soak simulate fuzz demo clean
 
 setup: $(CURRENT)
 
@@ -64,6 +65,10 @@ faults: setup mosquitto
 # An agent at a third of what this machine can do, and a fault every few seconds, for MINUTES.
 soak: setup mosquitto
 	$(PY) -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED)
+
+# Histories of a simulated world, SEEDS of each mode: crashes between any two steps, failing disks, brokers and networks.
+simulate: setup
+	$(PY) -m tests.simulation --seeds $(SEEDS) --first $(SEED) --jobs $$(nproc) --show
 
 # Hostile and broken payloads, made by atheris from those of tests/data: for SECONDS in all, all targets or those of
 # TARGETS. An input that shows a fault is kept in tests/data/fuzz, others in build/fuzz, from where the next run goes on.

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from unittest import mock
 
 import msgspec
 import numpy as np
@@ -14,8 +15,9 @@ from agent.bundle import file as bundle_file
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Cadence
 from agent.config.load import load
-from agent.config.plan import Plan, plan
+from agent.config.plan import Plan, build, plan
 from agent.config.settings import Settings
+from agent.core import Core
 from agent.step.engine import Engine
 from tests.bundles import small_golden
 from tests.simulation.plan import SPACING_S
@@ -101,7 +103,9 @@ _KEPT: list[tempfile.TemporaryDirectory[str]] = []  # removed with the process
 
 def configured(agent: Mapping[str, str], protocol: str) -> tuple[Settings, Plan]:
     """Settings and plan of an agent with these settings of the table [agent]."""
-    lines = "\n".join(f'{key} = {value if value.isdigit() else chr(34) + value + chr(34)}' for key, value in agent.items())
+    lines = "\n".join(
+        f"{key} = {value if value.isdigit() else chr(34) + value + chr(34)}" for key, value in agent.items()
+    )
     return _configured(lines, protocol)
 
 
@@ -110,9 +114,13 @@ def _configured(lines: str, protocol: str) -> tuple[Settings, Plan]:
     path = folder() / "forewarn.toml"
     bundle()
     path.write_text(
-        _TEXT.format(
-            node=NODE, folder=folder(), payload_bytes_max=PAYLOAD_BYTES_MAX, agent=lines, protocol=protocol
-        )
+        _TEXT.format(node=NODE, folder=folder(), payload_bytes_max=PAYLOAD_BYTES_MAX, agent=lines, protocol=protocol)
     )
     settings = load(path, {})
     return settings, plan(settings, {"main": bundle()})
+
+
+def core(settings: Settings, planned: Plan) -> Core:
+    """The core that an agent with these settings has."""
+    with mock.patch("agent.config.plan.load_engine", return_value=engine()):
+        return build(settings, planned)

@@ -53,7 +53,7 @@ class Record:
     again      and how often as a repeated one
     acked      those whose PUBACK has come
     dropped    those that the broker has dropped, each time
-    lost       those that were in a session which was forgotten
+    unseen     those that were in its memory alone when it died, and that it does not know of
     heard      what clients have published and it has taken, in order
     sins       what a client did that the standard forbids
     """
@@ -62,7 +62,7 @@ class Record:
     again: Counter[tuple[str, bytes]] = field(default_factory=Counter)
     acked: Counter[tuple[str, bytes]] = field(default_factory=Counter)
     dropped: list[tuple[str, bytes]] = field(default_factory=list)
-    lost: list[tuple[str, bytes]] = field(default_factory=list)
+    unseen: set[tuple[str, bytes]] = field(default_factory=set)
     heard: list[Publish] = field(default_factory=list)
     sins: list[str] = field(default_factory=list)
 
@@ -149,7 +149,7 @@ class Connection:
         if not self._broker.is_here(self):
             return
         self._unanswered -= 1
-        reason = self._broker.refuses(message)
+        reason = self._broker.refuses(message) if self.version == packets.V5 else 0  # 3.1.1 has no word for it
         self.send(packets.puback(message.packet_id, reason, self.version))
         if reason < 0x80:
             self._broker.take(message, self)
@@ -188,10 +188,8 @@ class Broker:
             before = {session.client_id: session for session in self._sessions.values()}
             self._sessions, self.retained = copy.deepcopy(self._kept[0]), dict(self._kept[1])
             for name, session in before.items():
-                self._note_lost(session, self._sessions.get(name))
+                self._note_unseen(session, self._sessions.get(name))
         elif keeps == "nothing":
-            for session in self._sessions.values():
-                self._note_lost(session, None)
             self._sessions, self.retained = {}, {}
         self.n_dropped = 0
         self.is_up = self._network.is_up = True
@@ -200,8 +198,6 @@ class Broker:
         """As an administrator who ends all sessions."""
         for connection in [*self._connections.values()]:
             connection.end()
-        for session in self._sessions.values():
-            self._note_lost(session, None)
         self._sessions = {}
         self._connections = {}
 
@@ -215,8 +211,7 @@ class Broker:
         if before is not None:
             before.end()
         session = self._sessions.get(asked.client_id)
-        if session is not None and asked.is_clean:
-            self._note_lost(session, None)
+        if asked.is_clean:
             session = None
         has_session = session is not None
         if session is None:
@@ -247,10 +242,10 @@ class Broker:
             ended_ns = self.clock.now_ns
 
             def expire() -> None:
+                is_same = self.is_up and self._sessions.get(session.client_id) is session
                 is_away = session.client_id not in self._connections
-                if is_away and self.is_up and self._sessions.get(session.client_id) is session:
-                    if self.clock.now_ns - ended_ns >= session.expiry_s * 1e9:
-                        self._forget(session)
+                if is_same and is_away and self.clock.now_ns - ended_ns >= session.expiry_s * 1e9:
+                    self._forget(session)
 
             self.clock.after(session.expiry_s, expire)
 
@@ -349,20 +344,14 @@ class Broker:
             of = self.record.again if message.dup else self.record.sent
             of[message.topic, message.payload] += 1
 
-    def _note_lost(self, session: Session, later: Session | None) -> None:
+    def _note_unseen(self, before: Session, later: Session | None) -> None:
         """What was for the agent in this session, and is not in the one that takes its place."""
-        if session.client_id != self._input_id:
-            return
-        there = Counter((m.topic, m.payload) for m in (*later.under_way.values(), *later.queue)) if later else Counter()
-        for message in (*session.under_way.values(), *session.queue):
-            key = message.topic, message.payload
-            if there[key]:
-                there[key] -= 1
-            else:
-                self.record.lost.append(key)
+        if before.client_id == self._input_id and later is not None:
+            there = {(m.topic, m.payload) for m in (*later.under_way.values(), *later.queue)}
+            here = {(m.topic, m.payload) for m in (*before.under_way.values(), *before.queue)}
+            self.record.unseen |= here - there
 
     def _forget(self, session: Session) -> None:
-        self._note_lost(session, None)
         self._sessions.pop(session.client_id, None)
 
     def _say_dropped(self) -> None:

@@ -6,6 +6,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -16,7 +17,8 @@ from agent.errors import ForewarnError
 from agent.mqtt.link_state import Phase
 from agent.run import Daemon
 from agent.service_manager import Supervisor
-from agent.words import Taken
+from agent.store.schema import HISTORY, read_history
+from agent.words import AlertEvent, Taken
 from tests.simulation import agent_parts
 from tests.simulation.broker import QUOTA_EXCEEDED, Broker, Habits
 from tests.simulation.clock import Clock
@@ -29,6 +31,7 @@ SETTLE_S = 900.0  # after the last fault: an agent that is not done by then is s
 SETTLE_TURN_S = 2.0
 QUIET_S = 5.5  # in which it does what it does by the clock: ask for others of its node, remove what is nobody's
 LIVES_MAX = 40
+EXIT_RESTART_S = 1.0  # after an exit by itself, as the unit has it
 CATEGORY = {
     **dict.fromkeys(("write", "sync", "create", "rename", "remove", "sync_folder", "truncate"), "disk"),
     **dict.fromkeys(("begin", "commit", "committed"), "sql"),
@@ -36,6 +39,18 @@ CATEGORY = {
     "wait": "wait",
     "read": "read",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An entry that a core has taken: its number there, its place in the timeline, and what the core gave back."""
+
+    number: int
+    place: int
+    entry: Entry
+    taken: Taken
+
+
 Item = tuple[str, bytes, int, tuple[str, ...]] | Entry  # a message, or another entry
 
 
@@ -78,6 +93,8 @@ class History:
 
     timeline  journal mode: the entries of the log that survive, a message each; snapshot mode: all that were taken
     lives     what each life took, and what the core gave back
+    published what devices have said, in order
+    alerts    the last event of each alert in the table, at the end; `standing` of those that stand
     sins      what may not be, as it happens
     trace     what has happened: time, kind, what
     """
@@ -86,7 +103,10 @@ class History:
         self.what = plan
         self.clock = Clock()
         self.timeline: list[Item] = []
-        self.lives: list[list[tuple[Entry, Taken]]] = []
+        self.lives: list[list[Part]] = []
+        self.published: list[tuple[str, bytes]] = []
+        self.alerts: list[AlertEvent] = []
+        self.standing: list[AlertEvent] = []
         self.sins: list[str] = []
         self.trace: list[tuple[int, str, str]] = []
         self.turn_s = float(plan.world["turn_s"])
@@ -98,9 +118,7 @@ class History:
         folder = self.settings.agent.state_dir
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        self.network = Network(
-            self.clock, self.step, float(plan.world["latency_s"]), int(plan.world["read_bytes_max"])
-        )
+        self.network = Network(self.clock, self.step, float(plan.world["latency_s"]), int(plan.world["read_bytes_max"]))
         self.disk = SimulatedDisk(self.clock, self.step, rng, folder)
         habits = Habits(
             window=int(plan.world["window"]),
@@ -117,7 +135,7 @@ class History:
         self.n_lives = 0
         self.final: bytes = b""
         self.is_recovering = False
-        self._stop = False
+        self._stop = self._is_over = False
         self._may_exit_until_s = -1.0
         self._sql_fails_until_s = -1.0
         self._databases: list[sqlite3.Connection] = []
@@ -158,6 +176,7 @@ class History:
             if self.clock.now_s > self._may_exit_until_s:
                 self.sins.append(f"the agent ended: {error}")
             self._bury(is_power_cut=False)
+            self.clock.sleep(EXIT_RESTART_S)
         return False
 
     def _turns(self, daemon: Daemon) -> bool:
@@ -172,10 +191,23 @@ class History:
         agent.run.TURN_S = SETTLE_TURN_S
         if not self._settle(daemon):
             return True
-        self.final = daemon._core.snapshot()
-        if self.what.ends_by == "stop":
-            self._close(daemon)
+        if self.what.ends_by != "peace" and not self._is_over:
+            self._is_over = True
+            if self.what.ends_by == "stop":
+                self._close(daemon)
+            else:
+                self._bury(is_power_cut=self.what.ends_by == "power")
+            return False
+        self._look(daemon)
         return True
+
+    def _look(self, daemon: Daemon) -> None:
+        """What is there at the end."""
+        self.final = daemon._core.snapshot()
+        rows = daemon._outbox._database.read(f"{HISTORY} ORDER BY number")
+        self.alerts = [read_history(row) for row in rows]
+        self.standing = daemon._outbox.standing()
+        self._bury(is_power_cut=False)
 
     def _settle(self, daemon: Daemon) -> bool:
         """Until all is delivered and told, and a while longer."""
@@ -260,10 +292,10 @@ class History:
     _recovered_to = 0
 
     def note_entry(self, number: int, entry: Entry, taken: Taken) -> None:
-        self.lives[-1].append((entry, taken))
         items = _items(entry)
         self.note("entry", f"{number} {len(items)} {type(entry).__name__}")
         if self.what.mode == "snapshot":
+            self.lives[-1].append(Part(number, len(self.timeline), entry, taken))
             self.timeline += items
             return
         self._recovered_to = number + len(items)
@@ -354,6 +386,7 @@ class History:
     def _publish(self, topic: str, payload: bytes) -> None:
         if self.broker.is_up:
             self.note("said", f"{topic} {payload[:60]!r}")
+            self.published.append((topic, payload))
             self.broker.publish(topic, payload)
         else:
             self.clock.after(0.2, lambda: self._publish(topic, payload))

@@ -5,6 +5,7 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -32,6 +33,8 @@ class World(Protocol):
     network: Network
     disk: Disk
     turn_s: float
+    n_lives: int
+    is_alive: bool
     plan: Plan
 
     def step(self, name: str) -> None:
@@ -57,6 +60,27 @@ class SimulatedAttempt:
 
     def is_over(self, timeout_s: float) -> bool:
         return True
+
+
+class Work(Future[str]):
+    """What another thread is to do: it is done at once at some later time, or when somebody waits for it."""
+
+    def __init__(self, world: World, work: Callable[[], str]) -> None:
+        super().__init__()
+        self._world, self._work, self._life = world, work, world.n_lives
+        world.clock.after(random.choice((0.0, 0.05, 0.4)), self._do)
+
+    def result(self, timeout: float | None = None) -> str:
+        self._do()
+        return super().result(timeout)
+
+    def _do(self) -> None:
+        if self.done() or self._life != self._world.n_lives or not self._world.is_alive:
+            return
+        try:
+            self.set_result(self._work())
+        except OSError as error:
+            self.set_exception(error)
 
 
 class SimulatedDatabase(sqlite3.Connection):
@@ -117,6 +141,7 @@ def below(world: World, databases: list[sqlite3.Connection]) -> Iterator[None]:
         (agent.run, "open_inputs"): open_inputs,
         (agent.run, "StateFolder"): lambda _: world.disk,
         (agent.run, "TURN_S"): world.turn_s,
+        (agent.run, "in_thread"): lambda: lambda work: Work(world, work),
         (agent.run, "plan"): lambda *_: world.plan,
         (agent.run.bundle_file, "read"): lambda _: agent_parts.bundle(),
         (agent.run, "version"): lambda _: "0",

@@ -9,6 +9,7 @@ import msgspec
 from tests.simulation.clock import START_NS
 
 Mode = Literal["snapshot", "journal"]
+MODES: tuple[Mode, ...] = ("snapshot",)
 SPACING_S = 0.1  # cadence of the bundle
 BURST_S = 0.15  # most devices speak at multiples of it, as if a gateway collected what they say
 STEPS = {  # kinds of steps at which a fault may strike, with about how many of them a history has
@@ -44,7 +45,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     agent    settings of the agent that are not the default of the simulation
     world    of broker and network: see history.py
-    ends_by  how the last life ends
+    ends_by  how the last life but one ends, when all is delivered; peace: that one is the last
     """
 
     seed: int
@@ -53,7 +54,7 @@ class Plan(msgspec.Struct, frozen=True):
     world: dict[str, int | float | str]
     said: tuple[Said, ...]
     faults: tuple[Fault, ...]
-    ends_by: Literal["stop", "kill", "power"]
+    ends_by: Literal["peace", "stop", "kill", "power"]
 
 
 def draw(seed: int, mode: Mode) -> Plan:
@@ -82,7 +83,7 @@ def draw(seed: int, mode: Mode) -> Plan:
         "stale_after": rng.choice(["1s", "10m"]),
     }
     faults = tuple(_fault(rng, span_s) for _ in range(rng.choice([0, 1, 1, 2, 2, 3, 4, 5])))
-    return Plan(seed, mode, agent, world, said, faults, rng.choice(["stop", "stop", "kill", "power"]))
+    return Plan(seed, mode, agent, world, said, faults, rng.choice(["peace", "peace", "stop", "kill", "power"]))
 
 
 def _said(rng: Random, span_s: float) -> tuple[Said, ...]:

@@ -1,0 +1,263 @@
+"""What must hold of a history when all is delivered and told, whatever happened in it."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from agent.core import Core
+from agent.core.entries import Heartbeat, Messages
+from agent.publish.message import event_message
+from agent.words import AlertEvent, Quality
+from tests.simulation import agent_parts
+from tests.simulation.history import History, Part
+
+EVENTS = f"forewarn/{agent_parts.NODE}/event"
+ALERTS = f"forewarn/{agent_parts.NODE}/alert/"
+TOLERANCE = 0.02  # of a risk whose state has forgotten how it began but for some 0.4 %
+Sent = tuple[str, bytes]  # topic and payload
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A score: by which place in the timeline, of whom, how good, and the risks."""
+
+    place: int
+    device: str
+    quality: Quality
+    risk: tuple[float, ...]
+
+
+def judge(history: History) -> list[str]:
+    """What does not hold, in words; nothing where all is well."""
+    if history.sins or history.broker.record.sins:
+        return [*history.sins, *history.broker.record.sins]
+    wrong = [*_told(history), *_retained(history)]
+    if history.what.mode == "journal":
+        wrong += _as_one_life(history)
+    else:
+        wrong += _as_far_as_known(history)
+    return wrong
+
+
+# What was told ----------------------------------------------------------------------------------------------------
+
+
+def _heard(history: History) -> tuple[dict[tuple[str, int], bytes], list[tuple[str, int]], list[str]]:
+    """Events by id and sequence, as they came first; the same in their order; what was told in two ways."""
+    payloads: dict[tuple[str, int], bytes] = {}
+    order, wrong = [], []
+    for message in history.broker.record.heard:
+        if message.topic != EVENTS:
+            continue
+        said = json.loads(message.payload)
+        which = said["alert"], said["sequence"]
+        if which not in payloads:
+            payloads[which] = message.payload
+            order.append(which)
+        elif payloads[which] != message.payload:
+            wrong.append(f"{which} is told in two ways: {payloads[which]!r} and {message.payload!r}")
+    return payloads, order, wrong
+
+
+def _told(history: History) -> Iterator[str]:
+    """Each event of each alert of the table is heard, nothing else is, and those of an alert in their order."""
+    payloads, order, wrong = _heard(history)
+    yield from wrong
+    committed = {(event.alert, number) for event in history.alerts for number in range(1, event.sequence + 1)}
+    for which in sorted(committed - payloads.keys()):
+        yield f"{which} was committed, and nobody heard of it"
+    for which in sorted(payloads.keys() - committed):
+        yield f"{which} was heard, and the table does not know it: {payloads[which]!r}"
+    newest: dict[object, tuple[str, int]] = {}
+    stands: dict[object, str] = {}
+    for alert, sequence in order:
+        said = json.loads(payloads[alert, sequence])
+        key = said["source"], said["device"], said["model"], said["head"]
+        before = newest.get(key)
+        if before is not None and before[0] == alert and sequence < before[1]:
+            yield f"{alert} {sequence} came after {before[1]}"
+        if said["event"] == "raised" and key in stands:
+            yield f"{alert} of {key} is raised while {stands[key]} stands"
+        if said["event"] == "cleared":
+            stands.pop(key, None)
+        else:
+            stands[key] = alert
+        newest[key] = alert, sequence
+
+
+def _retained(history: History) -> Iterator[str]:
+    """What the broker retains is what stands in the table."""
+    there = {topic: m.payload for topic, m in history.broker.retained.items() if topic.startswith(ALERTS)}
+    stands = {_topic_of(event): event_message(event) for event in history.standing}
+    for topic in sorted(there.keys() | stands.keys()):
+        if there.get(topic) != stands.get(topic):
+            yield f"{topic} is retained as {there.get(topic)!r}, the table has {stands.get(topic)!r}"
+
+
+def _topic_of(event: AlertEvent) -> str:
+    return f"{ALERTS}{event.source}/{event.device}/{event.head}"
+
+
+# Journal mode -----------------------------------------------------------------------------------------------------
+
+
+def _as_one_life(history: History) -> Iterator[str]:
+    """A twin that takes the surviving log in one life has the same state, and says the same."""
+    twin, parts = _twin(history, range(len(history.timeline)))
+    events = {(event.alert, event.sequence): event_message(event) for part in parts for event in part.taken.alerts}
+    payloads, _, _ = _heard(history)
+    for which in sorted(events.keys() | payloads.keys()):
+        if events.get(which) != payloads.get(which):
+            yield f"{which}: the twin says {events.get(which)!r}, the agent {payloads.get(which)!r}"
+    if twin.snapshot() != history.final:
+        yield "the final state is not the twin's"
+    yield from _taken_once(history)
+    yield from _losses_seen(history, [row for part in parts for row in _rows(part)])
+
+
+def _taken_once(history: History) -> Iterator[str]:
+    """What the broker was told is taken has been taken, and nothing was taken more often than it was sent anew."""
+    record = history.broker.record
+    taken = Counter(item[:2] for item in history.timeline if isinstance(item, tuple))
+    for sent, n_acked in record.acked.items():
+        if n_acked and not taken[sent] and not _is_dropped_at_once(sent):
+            yield f"{sent} was acknowledged, and is not in the log"
+    for sent, n_taken in taken.items():
+        if n_taken > record.sent[sent]:
+            yield f"{sent} was taken {n_taken} times, and sent anew {record.sent[sent]} times"
+
+
+def _is_dropped_at_once(sent: Sent) -> bool:
+    return len(sent[1]) > agent_parts.PAYLOAD_BYTES_MAX
+
+
+# Snapshot mode ----------------------------------------------------------------------------------------------------
+
+
+def _as_far_as_known(history: History) -> Iterator[str]:
+    """No raise that the twin has not, and `ok` only with the twin's score."""
+    _, parts = _twin(history, [at for at, item in enumerate(history.timeline) if isinstance(item, tuple | Heartbeat)])
+    twins = {row.place: row for part in parts for row in _rows(part)}
+    stands = _stands(parts, len(history.timeline))
+    threshold = history.plan.models[0].heads["risk"].chosen.threshold
+    horizon = agent_parts.bundle().manifest.judge.horizon
+    rows: list[Row] = []
+    for number, life in enumerate(history.lives):
+        of_life = [row for part in life for row in _rows(part)]
+        rows += of_life
+        yield from _is_ok_as(of_life, twins)
+        if number:
+            yield from _first_rows_doubted(of_life)
+        for part in life:
+            for event in part.taken.alerts:
+                place = part.place + event.entry - part.number
+                if event.kind != "raised" or stands[event.device][place]:
+                    continue
+                other = twins.get(place)
+                if other is None or abs(other.risk[horizon] - threshold) > TOLERANCE:
+                    yield f"{event.device} is raised at place {place}, the twin has {other} and no alert"
+    yield from _losses_seen(history, rows)
+
+
+def _is_ok_as(rows: Sequence[Row], twins: Mapping[int, Row]) -> Iterator[str]:
+    for row in rows:
+        if row.quality is not Quality.OK:
+            continue
+        other = twins.get(row.place)
+        if other is None:
+            yield f"{row} is ok, and the twin has not taken it"
+        elif not np.allclose(row.risk, other.risk, rtol=0, atol=TOLERANCE):
+            yield f"{row} is ok, and the twin says {other}"
+
+
+def _first_rows_doubted(rows: Sequence[Row]) -> Iterator[str]:
+    """After a start the first row of a device is not `ok`."""
+    seen: set[str] = set()
+    for row in rows:
+        if row.device not in seen and row.quality is Quality.OK:
+            yield f"{row} is the first one after a start, and ok"
+        seen.add(row.device)
+
+
+def _stands(parts: Sequence[Part], n: int) -> Mapping[str, "np.ndarray[tuple[int], np.dtype[np.bool_]]"]:
+    """By device, whether its alert stands at each place of the timeline, bool [n]."""
+    stands: defaultdict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]] = defaultdict(lambda: np.zeros(n, np.bool_))
+    for part in parts:
+        for event in part.taken.alerts:
+            stands[event.device][part.place + event.entry - part.number :] = event.kind != "cleared"
+    return stands
+
+
+# Both -------------------------------------------------------------------------------------------------------------
+
+
+def _losses_seen(history: History, rows: Sequence[Row]) -> Iterator[str]:
+    """Where messages of a device are missing, its next row is not `ok`.
+
+    What the broker drops from its queue it says later, for all its clients together, and not of whom (agent/receive/
+    broker_drops.py). What a broker forgets that says it has forgotten nothing, nobody can see.
+    """
+    by_place = {row.place: row for row in rows}
+    places: dict[Sent, int] = {}
+    for place, item in enumerate(history.timeline):
+        if isinstance(item, tuple):
+            places.setdefault(item[:2], place)
+    unseen = history.broker.record.unseen.union(history.broker.record.dropped)
+    is_missing: dict[str, list[Sent]] = {}
+    for sent in history.published:
+        topic = sent[0]
+        if sent not in places:
+            if sent not in unseen and not _is_dropped_at_once(sent):
+                is_missing.setdefault(topic, []).append(sent)
+            continue
+        row = by_place.get(places[sent])
+        if row is None or topic not in is_missing:
+            continue
+        lost = is_missing.pop(topic)
+        if row.quality is Quality.OK:
+            yield f"{row} is ok, and {len(lost)} messages before it are missing, the last one {lost[-1]}"
+
+
+def _twin(history: History, places: Sequence[int]) -> tuple[Core, list[Part]]:
+    """A core that takes what stands at these places of the timeline in one life, split anyhow, and what it gave."""
+    twin = agent_parts.core(history.settings, history.plan)
+    rng = Random(history.what.seed)
+    parts: list[Part] = []
+    at = 0
+    while at < len(places):
+        item = history.timeline[places[at]]
+        end = at + 1
+        if not isinstance(item, tuple):
+            parts.append(Part(twin.entry, places[at], item, twin.apply(item)))
+        else:
+            most = at + rng.randint(1, 60)
+            while end < min(most, len(places)) and _follows(history, places[end - 1], places[end]):
+                end += 1
+            items = [history.timeline[place] for place in places[at:end]]
+            topics, payloads, arrived_ns, among = zip(*items, strict=True)  # type: ignore[arg-type]
+            entry = Messages(topics, payloads, arrived_ns, among[0])
+            parts.append(Part(twin.entry, places[at], entry, twin.apply(entry)))
+        at = end
+    return twin, parts
+
+
+def _follows(history: History, place: int, next_place: int) -> bool:
+    """Whether the message at the next place may be taken with that at `place`."""
+    one, other = history.timeline[place], history.timeline[next_place]
+    return next_place == place + 1 and isinstance(one, tuple) and isinstance(other, tuple) and one[3] == other[3]
+
+
+def _rows(part: Part) -> Iterator[Row]:
+    """What was scored, of one model."""
+    for scores in part.taken.scores:
+        for row, entry in enumerate(scores.entry.tolist()):
+            yield Row(
+                part.place + entry - part.number,
+                str(scores.device[row]),
+                Quality(scores.quality[row]),
+                tuple(scores.outputs["risk"][row].tolist()),
+            )
