@@ -1,111 +1,50 @@
 """A broker that enforces what it announces: a client that goes beyond it loses its connection, for the reason that the
 standard names.
 
-MQTT 5 and 3.1.1, QoS 0 and 1, retained messages, subscriptions with wildcards, wills, one client an id. Each connection
-has a thread. PUBLISH is acknowledged only when nothing more comes, so that a window is seen at its fullest.
+MQTT 5 and 3.1.1, QoS 0 and 1 both ways, retained messages, wildcards, wills, sessions that outlive connections, one
+client an id. What a client may do is in strict_rules.py; here are its sockets. Each connection has a thread. PUBLISH is
+acknowledged only when nothing more comes, so that a window is seen at its fullest.
 """
 
+import math
 import select
 import socket
-import struct
 import threading
-from collections.abc import Callable
+import time
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from paho.mqtt.client import topic_matches_sub
 
 from bench.fake_broker import CONNACK, CONNECT, DISCONNECT, PUBACK, PUBLISH, SUBACK, SUBSCRIBE, packet, text
+from bench.mqtt_packets import (
+    NEVER_S,
+    NO_VERSION,
+    NO_WILDCARDS,
+    PROTOCOL_ERROR,
+    SESSION_EXPIRY,
+    TOO_LARGE,
+    TOO_MANY,
+    WINDOW_MAX,
+    Ended,
+    Published,
+    publish_packet,
+    read_connect,
+    read_properties,
+    read_publish,
+    read_subscribe,
+    read_text,
+)
+from bench.strict_client import Client
+from bench.strict_rules import Rules, Session
 
-PINGREQ, PINGRESP, UNSUBSCRIBE = 0xC0, b"\xd0\0", 0xA2
-TOO_MANY, TOO_LARGE, NO_RETAIN, NO_QOS, TAKEN_OVER, NO_VERSION = 0x93, 0x95, 0x9A, 0x9B, 0x8E, 0x84
+__all__ = ["TOO_LARGE", "Published", "Rules", "StrictBroker"]
+PINGREQ, PINGRESP, UNSUBSCRIBE, UNSUBACK = 0xC0, b"\xd0\0", 0xA2, 0xB0
+TAKEN_OVER, SILENT, WITH_WILL = 0x8E, 0x8D, 0x04
 QUIET_S = 0.03  # so long nothing comes before what came is acknowledged
 TIMEOUT_S = 8.0
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A PUBLISH of a client."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    retain: bool
-
-
-def granted(_: Published) -> int:
-    """Everything is taken."""
-    return 0
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What the broker announces (MQTT 5) and does; None is not announced.
-
-    hangs_up_on    versions that it closes the connection for, without an answer
-    answer         the reason of the PUBACK to a publish; one that fails is not passed on
-    says_takeover  whether the connection that another client of the same id takes over is told so
-    """
-
-    versions: tuple[int, ...] = (5, 4)
-    hangs_up_on: tuple[int, ...] = ()
-    receive_maximum: int | None = None
-    qos_max: int | None = None
-    retain: bool = True
-    packet_bytes_max: int | None = None
-    keepalive_s: int | None = None
-    wildcards: bool = True
-    answer: Callable[[Published], int] = granted
-    says_takeover: bool = True
-
-    def properties(self) -> bytes:
-        """Those of CONNACK."""
-        properties = b""
-        if self.keepalive_s is not None:
-            properties += b"\x13" + struct.pack("!H", self.keepalive_s)
-        if self.receive_maximum is not None:
-            properties += b"\x21" + struct.pack("!H", self.receive_maximum)
-        if self.qos_max is not None:
-            properties += bytes([0x24, self.qos_max])
-        if not self.retain:
-            properties += b"\x25\0"
-        if self.packet_bytes_max is not None:
-            properties += b"\x27" + struct.pack("!I", self.packet_bytes_max)
-        if not self.wildcards:
-            properties += b"\x28\0"
-        return bytes([len(properties)]) + properties
-
-
-class Ended(Exception):
-    """The connection ends, told with a reason where there is one."""
-
-    def __init__(self, reason: int | None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-@dataclass
-class Client:
-    """One connection."""
-
-    socket: socket.socket
-    rules: Rules  # those that were announced to it
-    is_5: bool = False
-    client_id: str = ""
-    will: Published | None = None
-    filters: dict[str, bool] = field(default_factory=dict)  # filter -> no local
-    unacknowledged: list[tuple[bytes, Published]] = field(default_factory=list)
-    fullest: int = 0  # most that were under way at a time
-    writes: threading.Lock = field(default_factory=threading.Lock)
-
-    def send(self, data: bytes) -> None:
-        with self.writes, suppress(OSError):
-            self.socket.sendall(data)
-
-    def none(self) -> bytes:
-        return b"\0" if self.is_5 else b""
 
 
 class StrictBroker:
@@ -118,6 +57,7 @@ class StrictBroker:
         self.broken: list[int] = []  # reasons for which a connection was ended or refused
         self.connects: list[tuple[str, int]] = []  # client id and version of each CONNECT
         self.clients: dict[str, Client] = {}
+        self.sessions: dict[str, Session] = {}
         self.retained: dict[str, Published] = {}
         self._lock = threading.RLock()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -138,10 +78,23 @@ class StrictBroker:
         """Most publishes at QoS 1 that one client had under way."""
         return max(client.fullest for client in self._all)
 
+    def publish(self, topic: str, payload: bytes, *, qos: int = 1, retain: bool = False) -> None:
+        """As a client of the broker's own."""
+        with self._lock:
+            self._pass_on(None, Published(topic, payload, qos, retain))
+
     def cut(self, client_id: str) -> None:
         """End the connection of a client, if there is one, without a word."""
         with suppress(OSError, KeyError):
             self.clients[client_id].socket.shutdown(socket.SHUT_RDWR)
+
+    def disconnect(self, client_id: str, reason: int, *, server: str = "") -> None:
+        """End it with a word, where MQTT has one: the reason, and another server to go to."""
+        client = self.clients[client_id]
+        if client.is_5:
+            properties = b"\x1c" + text(server.encode()) if server else b""
+            client.send(packet(DISCONNECT, bytes([reason, len(properties)]) + properties))
+        self.cut(client_id)
 
     def __enter__(self) -> Self:
         return self
@@ -154,6 +107,8 @@ class StrictBroker:
         for thread in self._threads:
             thread.join(TIMEOUT_S)
 
+    # A connection -----------------------------------------------------------------------------------------------
+
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
@@ -164,16 +119,16 @@ class StrictBroker:
                 thread.start()
 
     def _serve(self, client: Client) -> None:
-        is_left = False
+        has_left = False
         try:
             self._connect(client)
             while True:
                 if not select.select([client.socket], [], [], QUIET_S)[0]:
                     self._acknowledge(client)
-                    select.select([client.socket], [], [])
-                first, body, size = self._read(client)
-                is_left = first == DISCONNECT
-                if is_left:
+                    self._await_packet(client)
+                first, body, size = client.read()
+                if first == DISCONNECT:
+                    has_left = self._take_leave(client, body)
                     return
                 self._take(client, first, body, size)
         except Ended as end:
@@ -184,85 +139,116 @@ class StrictBroker:
         except (OSError, ValueError):
             return  # it has gone, or the test is over
         finally:
-            self._close(client, is_left=is_left)
+            self._close(client, has_left=has_left)
 
-    def _close(self, client: Client, *, is_left: bool) -> None:
+    def _await_packet(self, client: Client) -> None:
+        silence_s = client.silence_max_s
+        if not select.select([client.socket], [], [], None if silence_s == math.inf else silence_s)[0]:
+            raise Ended(SILENT)
+
+    def _take_leave(self, client: Client, body: bytes) -> bool:
+        """Whether the will is not to be said."""
+        if client.is_5 and len(body) > 1:
+            expiry_s = read_properties(body[1:])[0].get(SESSION_EXPIRY, client.connect.session_expiry_s)
+            if expiry_s and not client.connect.session_expiry_s:
+                raise Ended(PROTOCOL_ERROR)
+            client.connect = replace(client.connect, session_expiry_s=expiry_s)
+        return not (client.is_5 and body[:1] == bytes([WITH_WILL]))
+
+    def _close(self, client: Client, *, has_left: bool) -> None:
         with suppress(OSError):
             client.socket.shutdown(socket.SHUT_RDWR)
+        client_id, kept_s = client.connect.client_id, client.connect.session_expiry_s
         with self._lock:
-            if self.clients.get(client.client_id) is client:
-                del self.clients[client.client_id]
-                if client.will is not None and not is_left:
-                    self._pass_on(client, client.will)
+            if self.clients.get(client_id) is not client:
+                return
+            del self.clients[client_id]
+            client.session.expires_s = math.inf if kept_s == NEVER_S else time.monotonic() + kept_s
+            if not kept_s:
+                self.sessions.pop(client_id, None)
+            if client.will is not None and not has_left:
+                self._pass_on(client, client.will)
 
     def _connect(self, client: Client) -> None:
-        first, body, size = self._read(client)
-        assert first == CONNECT
-        version, flags = body[6], body[7]
-        client.is_5 = version == 5
-        rest = body[10:]
-        if client.is_5:
-            rest = rest[1 + rest[0] :]
-        name, rest = _field(rest)
-        client.client_id = name.decode()
-        self.connects.append((client.client_id, version))
-        if version in self.rules.hangs_up_on:
+        first, body, size = client.read()
+        if first != CONNECT:
             raise Ended(None)
-        if version not in self.rules.versions:
+        connect = client.connect = read_connect(body)
+        self.connects.append((connect.client_id, connect.version))
+        if connect.version in self.rules.hangs_up_on:
+            raise Ended(None)
+        if connect.version not in self.rules.versions:
             client.send(packet(CONNACK, b"\0\x01" if 5 not in self.rules.versions else bytes([0, NO_VERSION, 0])))
             raise Ended(None)
-        if flags & 4:
-            if client.is_5:
-                rest = rest[1 + rest[0] :]
-            topic, rest = _field(rest)
-            payload, rest = _field(rest)
-            client.will = Published(topic.decode(), payload, flags >> 3 & 3, bool(flags & 0x20))
-            reason = _breach(client.rules, client.will, size) if client.is_5 else 0
-            if reason:
-                client.will = None
-                client.send(packet(CONNACK, bytes([0, reason, 0])))
-                self.broken.append(reason)
-                raise Ended(None)
+        if not connect.client_id and not connect.is_5 and not connect.is_clean:
+            client.send(packet(CONNACK, b"\0\x02"))
+            raise Ended(None)
+        if connect.is_5 and connect.will is not None:
+            self._check_will(client, connect.will, size)
+        assigned = "" if connect.client_id else f"client-{len(self.connects)}"
+        client.connect = replace(connect, client_id=connect.client_id or assigned)
         with self._lock:
-            before = self.clients.pop(client.client_id, None)
-            self.clients[client.client_id] = client
-        if before is not None:
-            if before.is_5 and self.rules.says_takeover:
-                before.send(packet(DISCONNECT, bytes([TAKEN_OVER, 0])))
-            with suppress(OSError):
-                before.socket.shutdown(socket.SHUT_RDWR)
-        client.send(packet(CONNACK, b"\0\0" + (client.rules.properties() if client.is_5 else b"")))
+            before = self.clients.pop(client.connect.client_id, None)
+            if before is not None:
+                if before.is_5 and self.rules.says_takeover:
+                    before.send(packet(DISCONNECT, bytes([TAKEN_OVER, 0])))
+                with suppress(OSError):
+                    before.socket.shutdown(socket.SHUT_RDWR)
+                before.session.expires_s = math.inf if before.connect.session_expiry_s else 0.0
+            kept = self.sessions.get(client.connect.client_id)
+            has_session = kept is not None and not connect.is_clean and time.monotonic() < kept.expires_s
+            client.session = kept if kept is not None and has_session else Session()
+            self.sessions[client.connect.client_id] = client.session
+            self.clients[client.connect.client_id] = client
+            client.send(client.rules.connack(connect, has_session=has_session, assigned=assigned))
+            client.deliver(again=True)
+
+    def _check_will(self, client: Client, will: Published, size: int) -> None:
+        try:
+            client.rules.check(will, size)
+        except Ended as end:
+            reason = end.reason or PROTOCOL_ERROR
+            client.connect = replace(client.connect, will=None)
+            client.send(packet(CONNACK, bytes([0, reason, 0])))
+            self.broken.append(reason)
+            raise Ended(None) from None
+
+    # Packets ----------------------------------------------------------------------------------------------------
 
     def _take(self, client: Client, first: int, body: bytes, size: int) -> None:
         if first & 0xF0 == PUBLISH:
             self._publish(client, first, body, size)
+        elif first == PUBACK:
+            with self._lock:
+                client.session.acknowledge(int.from_bytes(body[:2]))
+                client.deliver()
         elif first == SUBSCRIBE:
             self._subscribe(client, body)
+        elif first == UNSUBSCRIBE:
+            self._unsubscribe(client, body)
         elif first == PINGREQ:
             client.send(PINGRESP)
-        elif first not in (PUBACK, UNSUBSCRIBE):
-            raise Ended(0x82)
+        else:
+            raise Ended(PROTOCOL_ERROR)
 
     def _publish(self, client: Client, first: int, body: bytes, size: int) -> None:
-        topic, rest = _field(body)
-        qos = first >> 1 & 3
-        message_id, rest = (rest[:2], rest[2:]) if qos else (b"", rest)
-        message = Published(topic.decode(), rest[1 + rest[0] :] if client.is_5 else rest, qos, bool(first & 1))
-        reason = _breach(client.rules, message, size) if client.is_5 else 0
-        if reason:
-            raise Ended(reason)
-        if not qos:
+        message_id, message, is_dup = read_publish(first, body, is_5=client.is_5)
+        if client.is_5:
+            client.rules.check(message, size)
+        if not message_id:
             self._decide(client, message)
             return
-        client.unacknowledged.append((message_id, message))
+        if message_id in client.unacknowledged and not is_dup:
+            raise Ended(PROTOCOL_ERROR)
+        client.unacknowledged[message_id] = message
         client.fullest = max(client.fullest, len(client.unacknowledged))
-        if client.is_5 and len(client.unacknowledged) > (client.rules.receive_maximum or 65_535):
+        if client.is_5 and len(client.unacknowledged) > (client.rules.receive_maximum or WINDOW_MAX):
             raise Ended(TOO_MANY)
 
     def _acknowledge(self, client: Client) -> None:
-        for message_id, message in client.unacknowledged:
+        for message_id, message in client.unacknowledged.items():
             reason = self._decide(client, message)
-            client.send(packet(PUBACK, message_id + (bytes([reason, 0]) if client.is_5 else b"")))
+            client.send(packet(PUBACK, message_id.to_bytes(2) + (bytes([reason, 0]) if client.is_5 else b"")))
         client.unacknowledged.clear()
 
     def _decide(self, client: Client, message: Published) -> int:
@@ -275,74 +261,57 @@ class StrictBroker:
                 self._pass_on(client, message)
         return reason
 
-    def _pass_on(self, client: Client, message: Published) -> None:
+    def _pass_on(self, client: Client | None, message: Published) -> None:
         if message.retain and message.payload:
             self.retained[message.topic] = message
         elif message.retain:
             self.retained.pop(message.topic, None)
-        for other in list(self.clients.values()):
-            for pattern, no_local in other.filters.items():
-                if topic_matches_sub(pattern, message.topic) and not (no_local and other is client):
-                    self._deliver(other, message, is_retained=False)
+        for client_id, session in list(self.sessions.items()):
+            other = self.clients.get(client_id)
+            granted = [
+                one.qos
+                for pattern, one in session.filters.items()
+                if topic_matches_sub(pattern, message.topic) and not (one.no_local and other is client)
+            ]
+            if granted:
+                self._deliver(client_id, other, replace(message, qos=min(message.qos, max(granted)), retain=False))
 
-    def _deliver(self, client: Client, message: Published, *, is_retained: bool) -> None:
-        client.send(packet(PUBLISH | is_retained, text(message.topic.encode()) + client.none() + message.payload))
+    def _deliver(self, client_id: str, client: Client | None, message: Published) -> None:
+        """To a session; what it may not read, or says to be too large for it, is dropped."""
+        if not self.rules.may_read(client_id, message.topic):
+            return
+        bytes_max = client.connect.packet_bytes_max if client is not None else None
+        if client is not None and bytes_max is not None:
+            size = len(publish_packet(message, is_5=client.is_5, message_id=message.qos))
+            if size > bytes_max:
+                client.n_too_large += 1
+                return
+        if message.qos:
+            self.sessions[client_id].queue.append(message)
+            if client is not None:
+                client.deliver()
+        elif client is not None:
+            client.send(publish_packet(message, is_5=client.is_5))
 
     def _subscribe(self, client: Client, body: bytes) -> None:
-        message_id, rest = body[:2], body[2:]
-        if client.is_5:
-            rest = rest[1 + rest[0] :]
-        reasons = []
+        message_id, filters, has_identifier = read_subscribe(body, is_5=client.is_5)
+        granted = client.rules.subscribe(filters, has_identifier=has_identifier) if client.is_5 else filters
+        reasons = bytes(granted[topic].qos if topic in granted else NO_WILDCARDS for topic in filters)
         with self._lock:
-            topics = []
-            while rest:
-                name, rest = _field(rest)
-                options, rest = rest[0], rest[1:]
-                topic = name.decode()
-                is_refused = not client.rules.wildcards and ("+" in topic or "#" in topic)
-                reasons.append(0xA2 if is_refused else options & 1)
-                if not is_refused:
-                    client.filters[topic] = bool(options & 4)
-                    topics.append(topic)
-            client.send(packet(SUBACK, message_id + client.none() + bytes(reasons)))
+            client.session.filters |= granted
+            client.send(packet(SUBACK, message_id + (b"\0" if client.is_5 else b"") + reasons))
             for message in list(self.retained.values()):
-                if any(topic_matches_sub(topic, message.topic) for topic in topics):
-                    self._deliver(client, message, is_retained=True)
+                qos = [one.qos for topic, one in granted.items() if topic_matches_sub(topic, message.topic)]
+                if qos:
+                    self._deliver(client.connect.client_id, client, replace(message, qos=min(message.qos, max(qos))))
 
-    def _read(self, client: Client) -> tuple[int, bytes, int]:
-        """The next packet: its first byte, its body, and its size."""
-        client.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # or Nagle holds the next packet back
-        first = _exactly(client.socket, 1)[0]
-        size = shift = 0
-        for n_digits in range(1, 5):
-            digit = _exactly(client.socket, 1)[0]
-            size |= (digit & 0x7F) << shift
-            shift += 7
-            if not digit & 0x80:
-                return first, _exactly(client.socket, size), 1 + n_digits + size
-        raise Ended(0x81)
-
-
-def _breach(rules: Rules, message: Published, size: int) -> int:
-    """The reason for which a connection ends, 0 for none."""
-    if rules.packet_bytes_max is not None and size > rules.packet_bytes_max:
-        return TOO_LARGE
-    if message.retain and not rules.retain:
-        return NO_RETAIN
-    return NO_QOS if rules.qos_max is not None and message.qos > rules.qos_max else 0
-
-
-def _field(data: bytes) -> tuple[bytes, bytes]:
-    """A field with its length before it, and what follows."""
-    end = 2 + int.from_bytes(data[:2])
-    return data[2:end], data[end:]
-
-
-def _exactly(sock: socket.socket, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        more = sock.recv(size - len(data))
-        if not more:
-            raise Ended(None)
-        data += more
-    return bytes(data)
+    def _unsubscribe(self, client: Client, body: bytes) -> None:
+        rest, n_filters = body[2:], 0
+        if client.is_5:
+            _, rest = read_properties(rest)
+        with self._lock:
+            while rest:
+                topic, rest = read_text(rest)
+                client.session.filters.pop(topic, None)
+                n_filters += 1
+        client.send(packet(UNSUBACK, body[:2] + (bytes(1 + n_filters) if client.is_5 else b"")))

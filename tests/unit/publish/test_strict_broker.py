@@ -425,3 +425,59 @@ def test_any_schedule_of_refusals_and_cuts_delivers_each_event_in_the_order_of_i
             firsts = list(dict.fromkeys(payload for payload in heard if payload.startswith(name)))
             assert firsts == sorted(firsts)
         assert broker.broken == []
+
+
+# How a broker ends and refuses --------------------------------------------------------------------------------------
+
+
+MOVES = {
+    "shutting down": (0x8B, "", "Server shutting down"),
+    "use another server": (0x9C, "b2.example:1883", "Use another server; it names another server: b2.example:1883"),
+    "server moved": (0x9D, "b2.example", "Server moved; it names another server: b2.example"),
+}
+
+
+@pytest.mark.parametrize(("reason", "server", "why"), MOVES.values(), ids=MOVES)
+def test_a_server_that_ends_the_connection_is_quoted_and_what_was_under_way_leaves_with_the_next_one(
+    make, reason, server, why
+):
+    """A24. Orderly: said once, the will is not wanted for long, nothing lost, nothing out of order."""
+    with StrictBroker() as broker:
+        parts = make(broker)
+        parts.turn_until(lambda: parts.output.link.is_connected)
+        parts.outbox.commit([event(name.decode()) for name in names(30)])
+        parts.turn()
+        broker.disconnect(CLIENT_ID, reason, server=server)
+        parts.turn_until(lambda: parts.output.link.n_connections == 2 and parts.has_told_all)
+        (line,) = parts.lines("output_lost")
+        assert line["why"] == f"the connection ended: {why}"
+        assert list(dict.fromkeys(told(broker))) == names(30)
+        assert broker.retained[AVAILABLE].payload == b"online"
+        assert broker.broken == []
+
+
+def test_a_quota_is_waited_out_without_loss_and_what_is_said_at_qos_0_waits_for_nothing(make):
+    """A25. Alerts are kept however long it lasts; scores and status, which nobody keeps, go on meanwhile."""
+    alerts = (EVENT, "f/n/alert/")
+    with StrictBroker(answer=lambda one: QUOTA if one.topic.startswith(alerts) else 0) as broker:
+        parts = make(broker, mirrors=True)
+        parts.outbox.commit([event("a", device="p1", kind="raised")])
+        parts.turn_until(lambda: parts.output.parked == 2)
+        for number in range(50):
+            parts.output.publish("f/n/score/press/p1", b"%d" % number, retain=False)
+            parts.outbox.commit([event(f"{number}", device=f"{number}")])
+        parts.turn_until(lambda: len(broker.payloads("f/n/score/press/p1")) == 50 and parts.output.waiting == 0)
+        assert len(parts.cursor) == 102
+        broker.change(answer=lambda _: 0)
+        parts.turn_until(lambda: parts.has_told_all)
+        assert set(told(broker)) == {b"a", *names(50)}
+        assert told(broker, ALERT) == [b"a"]
+        assert parts.output.link.n_connections == 1
+
+
+def test_a_shorter_keepalive_of_the_broker_is_kept_to(make):
+    with StrictBroker(keepalive_s=1) as broker:
+        parts = make(broker)
+        parts.turn_until(lambda: parts.output.link.is_connected)
+        parts.turn_for(3)
+        assert (broker.broken, parts.output.link.n_connections) == ([], 1)
