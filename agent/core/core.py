@@ -42,6 +42,7 @@ from agent.core.model import Model
 from agent.core.scores import concatenated
 from agent.core.silence import was_away
 from agent.core.snapshot import Cut
+from agent.core.snapshot_header import SCHEMA_VERSION, Header, refused
 from agent.core.stepper import Stepper
 from agent.core.view import View
 from agent.decode.intake import Intake
@@ -163,8 +164,8 @@ class Core:
         It is whole after some `copy_next`, between entries. Raises RuntimeError while another one is not.
         """
         slots = self._stepper.slots
-        header = snapshot.Header(
-            schema_version=snapshot.SCHEMA_VERSION,
+        header = Header(
+            schema_version=SCHEMA_VERSION,
             entry=self.entry,
             n_messages=self.n_messages,
             log_time_ns=self.log_time_ns,
@@ -175,11 +176,13 @@ class Core:
             devices=tuple(slots.devices),
             groups=snapshot.describe(slots, self._digests()),
             memories=(),
+            numerics={one.model.name: one.model.bundle.manifest.numerics.kind for one in self._stepper.predictors},
         )
         return Cut(header, slots, memory.keep(self._intake, self._stepper))
 
     def restore(self, data: bytes) -> dict[str, str]:
-        """Take over a snapshot. Raises SnapshotRefused, changing nothing, when it cannot be.
+        """Take over a snapshot. Raises SnapshotRefused, changing nothing, when it cannot be, and StateRefused when no
+        other can be either, since it holds more devices than `devices_max`.
 
         Returns models whose states it lacks, each with the reason: their devices start as ones never heard.
         """
@@ -189,7 +192,7 @@ class Core:
         try:
             remembered = memory.read(memories, self._intake)
         except ValueError as error:
-            raise snapshot.refused(f"what it remembers beside devices cannot be read: {error}") from None
+            raise refused(f"what it remembers beside devices cannot be read: {error}") from None
         self.entry, self.n_messages = header.entry, header.n_messages
         self.log_time_ns, self._next_tick_ns = header.log_time_ns, header.next_tick_ns
         stepper.newness.restore(
@@ -198,18 +201,18 @@ class Core:
         )
         now = [self._names.index(name) if name in self._names else GONE for name in header.sources]
         today = np.array([*now, GONE, NO_SOURCE])  # so that GONE and NO_SOURCE, below 0, stay what they are
-        stepper.slots.refill(header.devices, groups | {OWNER: {"source": today[groups[OWNER]["source"]]}})
-        is_whole = all(group.name in groups for group in running if not group.name.startswith(snapshot.COME_AND_GO))
+        stepper.slots.refill(header.devices, {**groups, OWNER: {"source": today[groups[OWNER]["source"]]}})
+        is_whole = snapshot.is_whole(groups, running)
         lost_rows = memory.restore(remembered, stepper, groups)
         kept = {group.name for group in header.groups}
         lost = {}
         for predictor in stepper.predictors:
-            has_all = all(name in groups for name in predictor.groups)
-            if not has_all:
+            there = [name in groups for name in predictor.groups]  # some alone: the others came with a later version
+            if not any(there):
                 predictor.forget()
                 is_there = any(name in kept for name in predictor.groups)
                 lost[predictor.model.name] = OTHER_BUNDLE if is_there else NO_SUCH_MODEL
-            if not (has_all and is_whole):
+            if not (all(there) and is_whole):
                 predictor.lose_history(stepper.silence.is_known())
         stepper.predictors.lose_history(lost_rows)
         return lost

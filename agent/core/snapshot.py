@@ -6,7 +6,7 @@ the group's name, a group that it lacks starts empty, and so does that of a mode
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,60 +14,27 @@ import numpy.typing as npt
 
 from agent.align.alignment import OF_ALIGNMENT
 from agent.core.silence_alerts import OF_SILENCE
+from agent.core.snapshot_header import ColumnHeader, GroupHeader, Header, read, refused
 from agent.devices.columns import Columns
 from agent.devices.slots import GONE, NO_SOURCE, OWNER, Slots
-from agent.errors import SnapshotRefused, Unreadable
+from agent.errors import StateRefused
+from agent.judge.lifecycle import STATES
+from agent.words import SEVERITIES, Quality
 
 MAGIC = b"FWSTATE\n"
-SCHEMA_VERSION = 6
 OF_MODELS = "model/"  # begins the names of groups that come and go with a model
-COME_AND_GO = (
+COME_AND_GO = (  # and with the rules of sources: another digest, and they start empty
     OF_MODELS,
     OF_ALIGNMENT,
     OF_SILENCE,
-)  # and with the rules of sources: another digest, and they start empty
-_START_OVER = "The agent starts from the next older snapshot, or with every device as one never heard."
+)
 
 _DTYPES = ("|b1", "|u1", "<u4", "<i8", "<f4")  # of all columns that there are
 _NOT_NEGATIVE = ("clock_epoch", "raised_epoch", "rows", "sequence")
 _MAY_BE_NAN = ("held",)  # or infinite
-_WIDTH_MAX = 65_536
-_Count = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
-_Time = Annotated[int, msgspec.Meta(ge=-1, le=2**62)]  # -1 for none
+_BELOW = {"alert_state": len(STATES), "level": len(SEVERITIES), "severity": len(SEVERITIES), "quality": len(Quality)}
 
 Arrays = Mapping[str, npt.NDArray[Any]]
-
-
-class ColumnHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An array [n] of `dtype`, or [n, width] where width is not 0."""
-
-    name: str
-    dtype: str
-    width: Annotated[int, msgspec.Meta(ge=0, le=_WIDTH_MAX)]
-
-
-class GroupHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A column group; `digest` is that of the bundle or rules it belongs to, "" for one of neither."""
-
-    name: str
-    digest: str
-    columns: tuple[ColumnHeader, ...]
-
-
-class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the arrays mean: who sits in which slot, and where in the input log this was; `*_from_ns` are by source."""
-
-    schema_version: int
-    entry: _Count
-    n_messages: _Count
-    log_time_ns: _Time
-    next_tick_ns: _Time
-    new_from_ns: dict[str, _Time]
-    complete_from_ns: dict[str, _Time]
-    sources: tuple[str, ...]
-    devices: tuple[str | None, ...]
-    groups: tuple[GroupHeader, ...]
-    memories: tuple[tuple[str, _Count], ...]  # name and bytes of what is no column, behind the arrays
 
 
 def describe(slots: Slots, digests: Mapping[str, str]) -> tuple[GroupHeader, ...]:
@@ -120,43 +87,69 @@ class Cut:
         yield from memories.values()
 
 
-def unpack(
-    data: bytes, groups: Sequence[GroupHeader], *, devices_max: int
-) -> tuple[Header, dict[str, Arrays], dict[str, bytes]]:
-    """The header, of the `groups` of this version those that it has, and its memories. Raises SnapshotRefused.
+class Content(NamedTuple):
+    """What a snapshot holds: its header, the arrays of each group, and its memories."""
 
-    Left out are groups of a model or a rule that is no more, or is another than it was.
-    """
+    header: Header
+    groups: Mapping[str, Arrays]
+    memories: Mapping[str, bytes]
+
+
+def read_content(data: bytes) -> Content:
+    """All of a snapshot, whichever version and configuration it is of. Raises SnapshotRefused."""
     header, start = _header(data)
     n_slots = len(header.devices)
-    if n_slots > devices_max:
-        raise refused(f"it holds {n_slots} devices, agent.devices_max is {devices_max}")
-    current = {group.name: group for group in groups}
-    arrays_of: dict[str, Arrays] = {}
+    groups: dict[str, Arrays] = {}
     for group in header.groups:
-        arrays, start = _arrays(data, start, group, n_slots)
-        own = current.get(group.name)
-        if own is None and not group.name.startswith(COME_AND_GO):
-            raise refused(f"its column group {group.name!r} is unknown to this version")
-        if own is None or own.digest != group.digest:
-            continue
-        if own.columns != group.columns:
-            raise refused(f"its column group {group.name!r} has other columns than in this version")
-        arrays_of[group.name] = arrays
+        groups[group.name], start = _arrays(data, start, group, n_slots)
     memories = {}
     for name, n_bytes in header.memories:
         memories[name] = data[start : start + n_bytes]
         start += n_bytes
     if start != len(data):
         raise refused(f"it has {len(data)} bytes, and its header describes {start}")
-    if OWNER not in arrays_of:
+    sources = groups.get(OWNER, {}).get("source")
+    if sources is None or sources.dtype != np.int64 or sources.ndim != 1:
         raise refused(f"it lacks the column group {OWNER!r}: nobody knows whose its devices are")
-    sources = arrays_of[OWNER]["source"]
     if n_slots and not (sources.min() >= GONE and sources.max() < len(header.sources)):
         raise refused("a device names a source that the header does not")
     if any((device is None) != (source == NO_SOURCE) for device, source in zip(header.devices, sources, strict=True)):
         raise refused("a device has no source, or a free slot has one")
-    return header, arrays_of, memories
+    return Content(header, groups, memories)
+
+
+def unpack(data: bytes, groups: Sequence[GroupHeader], *, devices_max: int) -> Content:
+    """Of a snapshot what fits the `groups` of this version and configuration. Raises SnapshotRefused, and StateRefused
+    where the bound is at fault.
+
+    Left out are groups of a model or a rule that is no more, or is another than it was. A group may lack columns that
+    came with a later version than it was written by.
+    """
+    content = read_content(data)
+    n_slots = len(content.header.devices)
+    if n_slots > devices_max:  # the snapshot is good, and so may be those before it
+        what = f"it has held {n_slots} devices, agent.devices_max is {devices_max}"
+        raise StateRefused("snapshot", what, next_step="Raise agent.devices_max to what it was, or more.")
+    current = {group.name: group for group in groups}
+    arrays_of: dict[str, Arrays] = {}
+    for group in content.header.groups:
+        own = current.get(group.name)
+        if own is None and not group.name.startswith(COME_AND_GO):
+            raise refused(f"its column group {group.name!r} is unknown to this version")
+        if own is None or own.digest != group.digest:
+            continue
+        if not {*group.columns} <= {*own.columns}:
+            raise refused(f"its column group {group.name!r} has other columns than in this version")
+        arrays_of[group.name] = content.groups[group.name]
+    return content._replace(groups=arrays_of)
+
+
+def is_whole(groups: Mapping[str, Arrays], running: Sequence[GroupHeader]) -> bool:
+    """Whether nothing is missing of the groups that run, but for those that come and go as a whole."""
+    return all(
+        len(groups[group.name]) == len(group.columns) if group.name in groups else group.name.startswith(COME_AND_GO)
+        for group in running
+    )
 
 
 def read_header(data: bytes) -> Header:
@@ -177,13 +170,7 @@ def _header(data: bytes) -> tuple[Header, int]:
         raise refused("it is not a forewarn snapshot")
     start = len(MAGIC) + 8
     end = start + int.from_bytes(data[len(MAGIC) : start], "little")
-    try:
-        version = msgspec.json.decode(data[start:end], type=_Version).schema_version
-        if version != SCHEMA_VERSION:
-            raise refused(f"its schema is version {version}, this forewarn reads version {SCHEMA_VERSION}")
-        return msgspec.json.decode(data[start:end], type=Header), end
-    except Unreadable as error:
-        raise refused(f"its header cannot be read ({error})") from None
+    return read(data[start:end]), end
 
 
 def _arrays(data: bytes, start: int, group: GroupHeader, n_slots: int) -> tuple[Arrays, int]:
@@ -203,14 +190,8 @@ def _arrays(data: bytes, start: int, group: GroupHeader, n_slots: int) -> tuple[
             raise refused(f"a device's {column.name} is not finite")
         if column.name in _NOT_NEGATIVE and n_slots and array.min() < 0:
             raise refused(f"a device's {column.name} is negative")
+        if column.name in _BELOW and n_slots and array.max() >= _BELOW[column.name]:
+            raise refused(f"a device's {column.name} is one that there is not")
         arrays[column.name] = array
         start = end
     return arrays, start
-
-
-class _Version(msgspec.Struct, frozen=True):
-    schema_version: int
-
-
-def refused(what: str) -> SnapshotRefused:
-    return SnapshotRefused("snapshot", what, next_step=_START_OVER)

@@ -7,6 +7,7 @@ renamed; then the folder is synced, since the rename is a change of the folder.
 import time
 from contextlib import suppress
 from hashlib import sha256
+from typing import Literal
 
 from agent.store.disk import Disk
 
@@ -56,12 +57,14 @@ def read(disk: Disk, name: str) -> bytes:
     return content
 
 
-def set_aside(disk: Disk, name: str, along: tuple[str, ...] = ()) -> str:
-    """Rename a corrupt file so that nobody reads it again and a person can; returns its name now. Raises OSError.
+def set_aside(
+    disk: Disk, name: str, along: tuple[str, ...] = (), what: Literal["corrupt", "foreign"] = "corrupt"
+) -> str:
+    """Rename a file so that nobody reads it again and a person can; returns its name now. Raises OSError.
 
     along  endings of files that belong to it, such as a database's `-wal`, and keep belonging to it
     """
-    aside = f"{name}.corrupt-{time.time_ns()}"
+    aside = f"{name}.{what}-{time.time_ns()}"
     for ending in (*along, ""):  # the file itself last: a new one must never meet an old `-wal`
         with suppress(FileNotFoundError):
             disk.rename(name + ending, aside + ending)

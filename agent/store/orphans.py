@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from agent.config.commands import COMMANDS
-from agent.core.snapshot import OF_MODELS, Header, read_header
+from agent.core.snapshot import OF_MODELS, read_header
+from agent.core.snapshot_header import Header
 from agent.errors import SnapshotRefused
 from agent.judge.silence import SILENCE
 from agent.store import file, snapshot

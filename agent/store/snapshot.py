@@ -50,7 +50,7 @@ def restore(disk: Disk, into: Callable[[bytes], None]) -> tuple[str | None, list
         except file.Corrupt as error:
             refused.append(Refused(disk.folder / file.set_aside(disk, name), str(error)))
         except SnapshotRefused as error:
-            refused.append(Refused(disk.folder / file.set_aside(disk, name), error.what))
+            refused.append(Refused(disk.folder / file.set_aside(disk, name, what="foreign"), error.what))
         except OSError as error:
             what = f"cannot be read ({error.strerror})"
             raise StateRefused(disk.folder / name, what, next_step="Who owns it? Is the disk failing?") from None

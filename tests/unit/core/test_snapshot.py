@@ -1,4 +1,6 @@
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -6,7 +8,8 @@ import pytest
 
 from agent.core import Bounds, Core
 from agent.core.entries import AlertsKept, Heartbeat, HistoryLost
-from agent.errors import SnapshotRefused
+from agent.core.snapshot_header import _FORMS, SCHEMA_VERSION
+from agent.errors import SnapshotRefused, StateRefused
 from agent.words import AlertEvent, Quality
 from tests.streams import SOURCE, bytes_of, core, life, model, states_of, take
 
@@ -73,8 +76,8 @@ def test_a_model_that_is_gone_leaves_the_others_as_they_were():
 
 
 def test_a_newer_schema_is_refused_by_its_number():
-    with pytest.raises(SnapshotRefused, match="version 9, this forewarn reads version 6"):
-        core().restore(saved().replace(b'"schema_version":6', b'"schema_version":9'))
+    with pytest.raises(SnapshotRefused, match="version 9, this forewarn reads version 7"):
+        core().restore(saved().replace(b'"schema_version":7', b'"schema_version":9'))
 
 
 @pytest.mark.parametrize("header", [b'{"x":"\xff"}', b'{"x":' + b"[" * 100_000, b"{"])
@@ -85,8 +88,9 @@ def test_a_header_that_is_no_json_is_refused(header):
         core().restore(magic + len(header).to_bytes(8, "little") + header)
 
 
-def test_more_devices_than_the_bound_are_refused():
-    with pytest.raises(SnapshotRefused, match=r"2 devices, agent.devices_max is 1"):
+def test_more_devices_than_the_bound_are_refused_and_not_for_the_snapshots_sake():
+    """Nothing is wrong with it, so it must not be set aside for an older one."""
+    with pytest.raises(StateRefused, match=r"2 devices, agent.devices_max is 1"):
         core(bounds=Bounds(devices_max=1)).restore(saved())
 
 
@@ -161,3 +165,44 @@ def test_an_adopted_device_that_is_never_heard_is_forgotten_in_time():
     assert into.apply(Heartbeat(101 * 10**9)).alerts == []
     (ended,) = into.apply(Heartbeat(110 * 10**9)).alerts
     assert (ended.device, ended.cause) == ("p9", "forgotten")
+
+
+OLD = Path(__file__).parents[2] / "data" / "snapshot"  # each of the stream of `saved`, by the forewarn of its time
+
+
+@pytest.mark.parametrize(("name", "says"), [("version-5", "GAP"), ("version-6", "OK")])
+def test_a_snapshot_of_an_older_version_goes_on_to_the_bit(name, says):
+    """Version 5 did not keep for how long channels stand still, so that its devices say `gap` once."""
+    into, undisturbed = core(), core()
+    assert into.restore((OLD / name).read_bytes()) == {}
+    take(undisturbed, [*life("p1", 30), *life("p2", 5)])
+    rest = [*life("p1", 60)[30:], *life("p2", 9)[5:]]
+    again, expected = take(into, rest, arrived_ns=2 * 10**9), take(undisturbed, rest, arrived_ns=2 * 10**9)
+    assert again.scores[0].outputs["risk"].tobytes() == expected.scores[0].outputs["risk"].tobytes()
+    assert Quality(again.scores[0].quality[0]).name == says
+    assert [(one.alert, one.kind) for one in again.alerts] == [(one.alert, one.kind) for one in expected.alerts]
+    assert again.alerts
+
+
+def test_each_version_that_is_read_has_a_file_of_its_time():
+    assert {path.name for path in OLD.iterdir()} == {f"version-{one}" for one in _FORMS if one != SCHEMA_VERSION}
+
+
+def test_a_group_that_lacks_a_column_is_taken_and_every_device_says_gap():
+    """As of a version in which it did not have that column yet: what is not known is empty."""
+    one, into = core(), core()
+    take(one, life("p1", 30))
+    data = one.snapshot()
+    end = 16 + int.from_bytes(data[8:16], "little")
+    header = json.loads(data[16:end])
+    place = end
+    for each in header["groups"]:
+        sizes = [np.dtype(column["dtype"]).itemsize * max(column["width"], 1) for column in each["columns"]]
+        if each["name"] == "restart":
+            each["columns"].pop()
+            data = data[: place + sizes[0]] + data[place + sum(sizes) :]
+            break
+        place += sum(sizes)
+    head = json.dumps(header).encode()
+    assert into.restore(data[:8] + len(head).to_bytes(8, "little") + head + data[end:]) == {}
+    assert take(into, life("p1", 32)[30:]).scores[0].quality.tolist() == [Quality.GAP, Quality.OK]

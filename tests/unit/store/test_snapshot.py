@@ -63,7 +63,7 @@ def test_one_that_the_core_refuses_is_set_aside_with_its_reason(tmp_path):
     assert taken == [b"ours"]
     assert path == "snapshot-000000000001"
     assert [(one.why, one.aside.exists()) for one in refused] == [("its schema is version 9", True)]
-    assert refused[0].aside.name.startswith("snapshot-000000000002.corrupt-")
+    assert refused[0].aside.name.startswith("snapshot-000000000002.foreign-"), "it is whole"
 
 
 def test_both_bad_is_a_start_without_state(tmp_path):
