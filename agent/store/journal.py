@@ -59,13 +59,15 @@ class _Open:
 class Journal:
     """The files, of which the newest is written.
 
-    n_bytes    of all files
-    bytes_max  their bound
+    n_bytes      of all files
+    bytes_max    their bound
+    is_at_bound  a record had no room below it, and no file was let go of since
     """
 
     def __init__(self, disk: Disk, bytes_max: int) -> None:
         self.n_bytes = 0
         self.bytes_max = bytes_max
+        self.is_at_bound = False
         self._disk = disk
         self._open: _Open | None = None
 
@@ -119,6 +121,7 @@ class Journal:
         now = self._now()
         record = framed(body, now.synced_bytes)
         if self.n_bytes + len(record) > self.bytes_max:
+            self.is_at_bound = True
             raise NotRecorded(f"the journal has its {self.bytes_max} bytes, and no snapshot lets go of any")
         try:
             now.file.write(record)
@@ -155,6 +158,7 @@ class Journal:
         for one in entries:
             if one < needed and one != self.entry:
                 self._disk.remove(name_of(one))
+                self.is_at_bound = False
         self._count()
 
     def close(self) -> None:

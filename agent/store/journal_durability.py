@@ -52,6 +52,7 @@ class JournalDurability:
         self._now_s = 0.0
         self._writer = SnapshotWriter(directory.disk, directory.core, directory.submit)
         self._begun_s = 0.0  # when a snapshot was last tried
+        self._failed_said_s, self._say_every_s = float("-inf"), 0.0
         self._newest, self._snapshot_entry = "", -1  # the newest one that lasts, and its entry
         self._full_s: float | None = None  # since when there is no room, and when that was last tried
         self._why_full = ""
@@ -105,8 +106,9 @@ class JournalDurability:
     def after_turn(self, now_s: float, snapshot_every_s: float) -> None:
         """A snapshot, when the last one is `snapshot_every_s` old, or the journal has grown much, or is full."""
         self._now_s = now_s
+        self._say_every_s = snapshot_every_s
         is_large = self._journal.newest_bytes * SHARE_OF_SNAPSHOT >= self._journal.bytes_max
-        due_s = min(RETRY_S, snapshot_every_s) if is_large or self._why_full else snapshot_every_s
+        due_s = min(RETRY_S, snapshot_every_s) if is_large or self._journal.is_at_bound else snapshot_every_s
         if now_s - self._begun_s >= due_s and not (self._writer.is_busy or self._commits.is_behind):
             self._begun_s = now_s
             self._begin()
@@ -233,7 +235,7 @@ class JournalDurability:
     def _begin(self) -> None:
         """A snapshot, where something has changed since the last one or room is needed; a file begins with it."""
         entry = self._core.entry
-        if entry == self._snapshot_entry and not self._why_full:
+        if entry == self._snapshot_entry and not self._journal.is_at_bound:
             return
         try:
             if entry != self._journal.entry:
@@ -256,7 +258,10 @@ class JournalDurability:
             self._say_failed(error)
 
     def _say_failed(self, error: OSError) -> None:
-        self._log.error("snapshot_failed", why=str(error), next_step="The older one is kept; tried again later.")
+        """As often as snapshots are due, however often they are tried."""
+        if self._now_s - self._failed_said_s >= self._say_every_s:
+            self._failed_said_s = self._now_s
+            self._log.error("snapshot_failed", why=str(error), next_step="The older one is kept; tried again later.")
 
 
 def rules_of(directory: StateDirectory) -> str:

@@ -1,0 +1,253 @@
+"""Disks and tables that fail in journal mode: nothing is taken that is not recorded, and it goes on by itself."""
+
+import dataclasses
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from agent.core import Bounds, Core
+from agent.core.input_log import NotRecorded
+from agent.errors import ForewarnError
+from agent.store import journal
+from agent.store.outbox import ALERT_TABLE
+from agent.words import Quality
+from tests.journal_lives import FailingDisk, Life, flapping, read
+from tests.streams import SOURCE, core, model
+
+STREAM = flapping(120)
+
+
+def twin(n: int):
+    """Core and events of who took the first n messages in one life."""
+    one = core()
+    return one, list(one.apply(read(STREAM[:n])).alerts)
+
+
+@pytest.mark.parametrize("room", [0, 1, 17, 300])
+def test_a_full_disk_stops_the_stream_and_it_goes_on_when_there_is_room(tmp_path, room):
+    """B6: nothing of the read is applied, half a record is cut off, it is said once and tried every second."""
+    disk = FailingDisk(tmp_path)
+    life = Life(tmp_path, disk=disk)
+    life.take(STREAM[:10])
+    before, n_bytes = life.core.snapshot(), disk.size(journal.name_of(0))
+    disk.room = room
+    for now_s in (0.1, 0.2, 5.0, 9.0):
+        life.durability.after_turn(now_s, 1000.0)
+        with pytest.raises(NotRecorded, match="No space left"):
+            life.take(STREAM[10:20], at=10)
+    assert life.core.snapshot() == before
+    assert disk.size(journal.name_of(0)) == n_bytes
+    disk.room = None
+    life.durability.after_turn(20.0, 1000.0)
+    life.take(STREAM[10:60], at=10)
+    assert life.said() == ["journal_full", "journal_written_again"]
+    life.die()
+    again = Life(tmp_path)
+    expected, events = twin(60)
+    assert (again.core.snapshot(), again.events()) == (expected.snapshot(), events)
+    again.die()
+
+
+def test_a_sync_that_fails_is_final(tmp_path):
+    """B11: no acknowledgement, an error that names the file. What was not acknowledged comes again after a restart."""
+    disk = FailingDisk(tmp_path)
+    life = Life(tmp_path, disk=disk)
+    life.take(STREAM[:10])
+    life.durability.apply(read(STREAM[10:12], at=10))
+    disk.errors["sync"] = OSError(5, "Input/output error")
+    with pytest.raises(ForewarnError, match=rf"{journal.name_of(0)}: cannot be written for good \(Input/output"):
+        life.durability.before_acknowledge()
+    life.die()
+    again = Life(tmp_path)
+    assert again.core.n_messages in (10, 12)
+    again.die()
+
+
+def test_an_alert_is_never_committed_before_its_record_lasts(tmp_path):
+    disk = FailingDisk(tmp_path)
+    life = Life(tmp_path, disk=disk)
+    taken = life.durability.apply(read(STREAM[:60]))
+    assert taken.alerts
+    disk.errors["sync"] = OSError(5, "Input/output error")
+    with pytest.raises(ForewarnError):
+        life.durability.commit(taken)
+    assert life.events() == []
+    life.die()
+
+
+def test_a_write_that_fails_for_another_reason_ends_the_agent(tmp_path):
+    disk = FailingDisk(tmp_path)
+    life = Life(tmp_path, disk=disk)
+    disk.errors["write"] = OSError(5, "Input/output error")
+    with pytest.raises(ForewarnError, match="Input/output error"):
+        life.take(STREAM[:3])
+    assert life.core.entry == 0
+    life.die()
+
+
+def test_a_journal_that_is_full_stops_reading_until_snapshots_can_be_written(tmp_path):
+    """B18: nothing that no snapshot covers is dropped; a third of the bound brings a snapshot early."""
+    disk = FailingDisk(tmp_path)
+    life = Life(tmp_path, disk=disk, bytes_max=9000)
+    disk.errors["rename"] = OSError(28, "No space left on device")  # of snapshots
+    n, now_s = 0, 0.0
+    why = ""
+    while not why:
+        now_s += 2.0
+        life.durability.after_turn(now_s, 1000.0)
+        try:
+            life.take(STREAM[n % 120 : n % 120 + 10], at=n)
+            n += 10
+        except NotRecorded as error:
+            why = str(error)
+    assert why.startswith("the journal has its 9000 bytes")
+    assert n > 50
+    assert sum(path.stat().st_size for path in tmp_path.glob("journal-*")) <= 9000
+    assert "snapshot_failed" in life.said(), "it was tried as soon as a third was full"
+    disk.errors.clear()
+    for _ in range(2):  # the older of the two snapshots needs the whole journal
+        now_s += 2.0
+        life.durability.after_turn(now_s, 1000.0)
+    life.take(STREAM[:10], at=n)
+    assert life.said()[-1] == "journal_written_again"
+    n_messages = life.core.n_messages
+    life.die()
+    again = Life(tmp_path, bytes_max=9000)
+    assert again.core.n_messages == n_messages
+    again.die()
+
+
+def test_a_locked_table_holds_everything_up_and_then_all_goes_on(tmp_path):
+    """B20: what the core has made of the entry is committed later, before anything else is taken."""
+    life = Life(tmp_path)
+    with closing(sqlite3.connect(tmp_path / ALERT_TABLE, isolation_level=None)) as shell:
+        shell.execute("BEGIN EXCLUSIVE")
+        taken = life.durability.apply(read(STREAM[:60]))
+        for _ in range(2):
+            with pytest.raises(NotRecorded, match="database is locked"):
+                life.durability.commit(taken)
+        with pytest.raises(NotRecorded, match="takes nothing"):
+            life.durability.apply(read(STREAM[60:], at=60))
+        life.durability.after_turn(1000.0, 1.0)
+        assert list(tmp_path.glob("snapshot-*")) == [], "what it says would not be in the table"
+        shell.execute("ROLLBACK")
+    life.durability.commit(taken)
+    assert life.said() == ["alerts_not_kept", "alerts_kept_again"]
+    expected, events = twin(60)
+    assert (life.core.snapshot(), life.events()) == (expected.snapshot(), events)
+    life.die()
+
+
+def test_a_record_at_which_the_core_fails_is_set_aside_after_two_restarts(tmp_path, monkeypatch):
+    """C8: with its content, and devices say gap; the stream goes on, and so does the next start."""
+    life = Life(tmp_path)
+    life.take(STREAM[:20])
+    poison = read([("plant/p0/cycle", b"poison")], at=20)
+    apply = type(life.core).apply
+
+    def failing(self, entry):
+        if b"poison" in getattr(entry, "payloads", ()):
+            raise RuntimeError("a codec of ours has a fault")
+        return apply(self, entry)
+
+    monkeypatch.setattr(type(life.core), "apply", failing)
+    with pytest.raises(RuntimeError):
+        life.apply(poison)
+    life.die()
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            Life(tmp_path)
+    again = Life(tmp_path)
+    assert again.said() == ["record_set_aside"]
+    (aside,) = tmp_path.glob("record.corrupt-*")
+    assert b"poison" in aside.read_bytes()
+    assert again.core.n_messages == 21
+    assert again.take(STREAM[20:21], at=21).scores[0].quality.tolist() == [Quality.GAP]
+    again.durability.after_turn(1.0, 1000.0)
+    again.die()
+    last = Life(tmp_path)
+    assert last.said() == [], "a snapshot has replaced it"
+    last.die()
+
+
+def test_another_mode_takes_what_the_first_has_left(tmp_path):
+    """No alert is doubled or lost on the way; what is lost is said."""
+    for number, mode in enumerate(("snapshot", "journal", "snapshot", "journal", "journal")):
+        life = Life(tmp_path, mode=mode)
+        for key, alert in life.core.view().alerts.items():
+            assert alert in {event.alert for event in life.outbox.standing()}, key
+        if number:
+            switched = {"snapshot": "journal_left", "journal": "history_lost"}[mode]
+            assert (switched in life.said()) == (number < 4)
+        life.take(STREAM[number * 20 : number * 20 + 20], at=number * 20)
+        life.durability.after_turn(1000.0, 1.0)
+        if number % 2:
+            life.stop()
+        else:
+            life.die()
+    last = Life(tmp_path)
+    raised = [event.alert for event in last.events() if event.kind == "raised"]
+    assert len(raised) == len(set(raised)), "none twice"
+    last.die()
+
+
+def test_other_rules_take_the_tail_and_the_table_has_the_last_word(tmp_path):
+    """A model that is another one now, a threshold that has changed: alerts come from the table, nothing is refused."""
+    life = Life(tmp_path)
+    life.take(STREAM[:40])
+    standing = life.outbox.standing()
+    assert standing
+    life.die()
+    for changed in (lambda: core(threshold=0.9), lambda: core(digest="e" * 64)):
+        again = Life(tmp_path, make=changed)
+        assert "rules_changed" in again.said()
+        assert again.outbox.standing() == standing
+        assert set(again.core.view().alerts.values()) == {event.alert for event in standing}
+        assert again.core.n_messages == 40
+        again.die()
+    same = Life(tmp_path, make=lambda: core(digest="e" * 64))
+    assert same.said() == []
+    same.die()
+
+
+def test_a_source_that_is_gone_takes_its_alerts_with_it(tmp_path):
+    life = Life(tmp_path)
+    life.take(STREAM[:40])
+    assert life.outbox.standing()
+    life.die()
+    renamed = dataclasses.replace(SOURCE, name="oven")
+    again = Life(tmp_path, make=lambda: Core((renamed,), (model(renamed),), Bounds()))
+    assert again.outbox.standing() == []
+    assert {event.cause for event in again.events()[-2:]} == {"source_removed"}
+    again.die()
+
+
+def test_a_table_that_is_lost_is_not_a_reason_to_stop(tmp_path):
+    life = Life(tmp_path)
+    life.take(STREAM[:30])
+    life.durability.after_turn(100.0, 1.0)
+    life.die()
+    (tmp_path / ALERT_TABLE).write_bytes(b"junk")
+    again = Life(tmp_path)
+    assert again.said() == ["history_lost", "alert_table_lost"]
+    assert again.outbox.standing() == []
+    again.die()
+
+
+def test_a_start_that_was_cut_short_is_not_taken_for_one_without_loss(tmp_path):
+    """The journal is broken, and the disk is full when the new one is to begin: the next start says gap too."""
+    life = Life(tmp_path)
+    life.take(STREAM[:30])
+    life.die()
+    name = tmp_path / journal.name_of(0)
+    content = bytearray(name.read_bytes())
+    content[100] ^= 1
+    name.write_bytes(content)
+    disk = FailingDisk(tmp_path)
+    disk.room = 200
+    with pytest.raises(ForewarnError, match="No space left"):
+        Life(tmp_path, disk=disk)
+    again = Life(tmp_path)
+    assert again.said() == ["history_lost"]
+    again.die()
