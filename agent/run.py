@@ -35,6 +35,7 @@ from agent.receive.feed import Feed
 from agent.receive.inputs import open_inputs
 from agent.service_manager import Progress, Supervisor
 from agent.signals import Signals
+from agent.stall import Stall
 from agent.store.cursor import Cursor
 from agent.store.disk import StateFolder
 from agent.store.durability import DURABILITIES
@@ -81,7 +82,10 @@ def _run(settings: Settings, examine_again: Callable[[], Examined], log: Filteri
     supervisor = Supervisor(os.environ, log)
     daemon = Daemon(settings, supervisor, log)
     supervisor.ready()
+    stall = Stall(log)
+    stall.watch()
     while not signals.stop:
+        stall.turn()
         if signals.reload:
             signals.reload = False
             supervisor.reloading()

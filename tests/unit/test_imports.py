@@ -29,7 +29,7 @@ LAYERS = [
         "replay",
     },
     {"receive", "store", "publish"},
-    {"mqtt", "log", "signals", "service_manager", "table"},
+    {"mqtt", "log", "signals", "service_manager", "stall", "table"},
     {"config"},
     {"score"},
     {"core"},
