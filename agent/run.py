@@ -243,10 +243,10 @@ class Daemon:
         """The stage at which work waits and none is done, "" for none."""
         return self._progress.stuck(
             now_s,
-            read=self._feed.n_read,
+            read=self._feed.n_read if not self._feed.why_held else 0,  # a full disk is no fault of the loop's
             stepped=self._core.n_messages,
             waiting=self._output.waiting,
-            delivered=self._output.counts.delivered,
+            settled=self._output.counts.delivered + self._output.counts.parked,
             connection=self._output.link.n_connections if self._output.link.is_connected else 0,
         )
 
@@ -279,6 +279,7 @@ class Daemon:
             drops=by_source([self._core.counts, self._inputs.counts, +own]),
             undecodable=self._undecodable_log.hear(self._core.undecodable()),
             shed=by_source([dict(self._inputs.shed.most_common(SHED_MAX))]),
+            held=self._feed.why_held,
             silent=[source for source, device in view.silent if not device],
             log_lines_lost=STDERR.lost,
             written_bytes=dict(self._wear.written.items()),

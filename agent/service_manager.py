@@ -39,17 +39,18 @@ class Progress:
         self._step = Stage(STEP_PATIENCE_S)
         self._outbox = Stage(outbox_patience_s)
 
-    def stuck(self, now_s: float, *, read: int, stepped: int, waiting: int, delivered: int, connection: int) -> str:
+    def stuck(self, now_s: float, *, read: int, stepped: int, waiting: int, settled: int, connection: int) -> str:
         """The stage that is stuck, "" for none. To be asked again and again, at least once in its patience.
 
-        read, stepped  messages since the start
+        read, stepped  messages since the start; read 0 while what comes cannot be kept, which is the disk's fault
         waiting        messages in the outbox that may be sent: those that the broker has refused do not wait
-        delivered      messages that have left the outbox since the start
+        settled        messages that have left the outbox since the start, and those that were refused: where the broker
+                       takes none of them, and new ones come all the time, some always wait
         connection     number of the output's connection, 0 while there is none; a new one is a new chance
         """
         step = self._step.is_stuck(now_s, waits=read > stepped, mark=stepped)
         is_sending = bool(connection and waiting)
-        outbox = self._outbox.is_stuck(now_s, waits=is_sending, mark=(connection, delivered))
+        outbox = self._outbox.is_stuck(now_s, waits=is_sending, mark=(connection, settled))
         return "step" if step else "outbox" if outbox else ""
 
 

@@ -30,10 +30,10 @@ def alarms_a_year(pauses: Pauses, n: int, days: float = 365.0) -> float:
     week = now_ns // WEEK_NS
     silence.hear(columns, every, now_ns)
     n_alarms = 0
-    while (lives := now_ns < days * DAY_S * 1e9).any():
+    while (is_alive := now_ns < days * DAY_S * 1e9).any():
         pause_ns = (pauses(now_ns / 1e9) * 1e9).astype(np.int64)
         limit_ns = silence.limits_ns(columns, np.full(n, LEARNED_NS), FLOOR_NS)
-        n_alarms += int(np.count_nonzero(lives & (pause_ns > limit_ns)))
+        n_alarms += int(np.count_nonzero(is_alive & (pause_ns > limit_ns)))
         now_ns = now_ns + pause_ns
         silence.begin_week(columns, now_ns // WEEK_NS != week)
         week = now_ns // WEEK_NS
@@ -62,11 +62,11 @@ def main() -> None:
         "a plant that stops at night": (lambda now_s: plant(now_s, rests_on_sundays=False), 1),
         "and on Sundays": (lambda now_s: plant(now_s, rests_on_sundays=True), 1),
     }
-    found = {name: alarms_a_year(pauses, n) for name, (pauses, n) in kinds.items()}
+    rates = {name: alarms_a_year(pauses, n) for name, (pauses, n) in kinds.items()}
     print("| messages come | false alarms a year |\n|---|---|")
-    for name, alarms in found.items():
+    for name, alarms in rates.items():
         print(f"| {name} | {alarms:.3g} |")
-    print(json.dumps({"bench": "silence", "alarms_a_year": found}))
+    print(json.dumps({"bench": "silence", "alarms_a_year": rates}))
 
 
 if __name__ == "__main__":

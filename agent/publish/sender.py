@@ -36,6 +36,7 @@ class Counts:
     """Totals over all connections."""
 
     delivered: int = 0  # messages that have left the outbox
+    parked: int = 0  # how often one was refused, and so does not wait to be sent any more
     dropped: int = 0  # messages at QoS 0 that a slow broker left over
     too_large: int = 0  # messages at QoS 0 that the broker does not take for their size
 
@@ -128,6 +129,7 @@ class Sender:
         if self._done or self._refused:
             self.cursor.settle(self._done, self._refused)
             self.counts.delivered += len(self._done)
+            self.counts.parked += len(self._refused)
             self._done, self._refused = [], {}
 
     def turn(self, now_s: float) -> None:

@@ -117,6 +117,7 @@ class Status(msgspec.Struct, frozen=True):
                    `agent.undecodable_max`
     shed           source -> device -> rows that were left out since the agent started, of the SHED_MAX worst devices
     models         by the name that the configuration gives them
+    held           why no message is taken for now: what comes cannot be kept on the disk; "" while it can
     silent         names of sources from which nothing is read any more, by an alert that stands
     log_lines_lost lines that could not be written, since the agent started
     written_bytes  to the state directory since the agent started, by what they were for; `written_bytes_per_day` is
@@ -136,6 +137,7 @@ class Status(msgspec.Struct, frozen=True):
     drops: dict[str, dict[str, int]]
     undecodable: dict[str, float]
     shed: dict[str, dict[str, int]]
+    held: str
     silent: list[str]
     log_lines_lost: int
     written_bytes: dict[str, int]
@@ -161,6 +163,7 @@ def one_line(status: Status) -> str:
     links = [f"{name} away: {link.why}" for name, link in broker.items() if not link.connected]
     links += [f"{name}: another agent of this name?" for name, link in broker.items() if link.other_agent]
     links += [f"{source}: {share:.0%} of its messages cannot be read" for source, share in status.undecodable.items()]
+    links += [f"nothing is taken: {status.held}"] if status.held else []
     links += [f"{source} is silent" for source in status.silent]
     alerts = status.alerts["standing"]
     stand = "1 alert stands" if alerts == 1 else f"{alerts} alerts stand"

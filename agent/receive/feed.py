@@ -63,6 +63,7 @@ class Feed:
 
     n_read  messages that the core should have taken
     lag_s   age of the newest message when it was stepped, None when none has come
+    why_held  why nothing is taken for now: what comes cannot be kept; "" while it can
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Feed:
     ) -> None:
         self.n_read = core.n_messages
         self.lag_s: float | None = None
+        self.why_held = ""
         self._inputs = inputs
         self._core = core
         self._log = input_log
@@ -96,13 +98,16 @@ class Feed:
                 line.receiver.keep_alive()
         is_quiet = all(line.received.is_taken for line in self._lines)
         try:
+            self._finish_last()
             self._say_who_is_heard()
             self._take(time.monotonic() + TAKE_S_MAX)
             if is_quiet:
                 self._finish_last()
                 self._unfinished = self._log.apply(Heartbeat(self._inputs.now_ns()))
                 self._finish_last()
-        except NotRecorded:
+            self.why_held = ""
+        except NotRecorded as error:
+            self.why_held = str(error) or "it cannot be recorded"
             time.sleep(wait_s)
         for line in self._lines:
             line.receiver.inbox.overload.share.spend(line.took_s)

@@ -13,7 +13,7 @@ from tests.service_manager import ServiceManager
 
 def stuck_at(progress: Progress, now_s: float, **numbers: int) -> str:
     """The answer for an agent that is idle and connected, but for `numbers`."""
-    idle = {"read": 0, "stepped": 0, "waiting": 0, "delivered": 0, "connection": 1}
+    idle = {"read": 0, "stepped": 0, "waiting": 0, "settled": 0, "connection": 1}
     return progress.stuck(now_s, **(idle | numbers))
 
 
@@ -30,10 +30,18 @@ def test_an_outbox_is_stuck_when_it_is_connected_and_nothing_leaves_for_longer_t
     assert stuck_at(progress, 1000) == ""
     for now_s, said in ((1010, ""), (1025, ""), (1030, ""), (1031, "outbox"), (2000, "outbox")):
         assert stuck_at(progress, now_s, waiting=5) == said
-    assert stuck_at(progress, 2010, waiting=4, delivered=1) == "", "one has left"
-    assert stuck_at(progress, 2040, waiting=4, delivered=1) == ""
-    assert stuck_at(progress, 2041, waiting=4, delivered=1) == "outbox"
-    assert stuck_at(progress, 2042, waiting=0, delivered=1) == "", "what the broker has refused does not wait"
+    assert stuck_at(progress, 2010, waiting=4, settled=1) == "", "one has left"
+    assert stuck_at(progress, 2040, waiting=4, settled=1) == ""
+    assert stuck_at(progress, 2041, waiting=4, settled=1) == "outbox"
+    assert stuck_at(progress, 2042, waiting=0, settled=1) == "", "what the broker has refused does not wait"
+
+
+def test_refusals_and_a_full_disk_are_never_stuck():
+    """New alerts come faster than the broker refuses them; messages were read that cannot be kept."""
+    progress = Progress(outbox_patience_s=30)
+    for now_s in range(0, 1000, 10):
+        assert stuck_at(progress, now_s, waiting=2, settled=now_s) == ""
+        assert stuck_at(progress, now_s, read=0, stepped=90) == ""
 
 
 def test_a_new_connection_is_a_new_chance_for_the_outbox():

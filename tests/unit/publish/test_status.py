@@ -9,10 +9,12 @@ def link(*, connected: bool = True, other_agent: str = "") -> LinkStatus:
     return LinkStatus(connected, "5", {}, "" if connected else "refused", "paho", [], other_agent, 0)
 
 
-def line(undecodable: dict[str, float] | None = None, silent: tuple[str, ...] = (), **links: LinkStatus) -> str:
+def line(
+    undecodable: dict[str, float] | None = None, silent: tuple[str, ...] = (), held: str = "", **links: LinkStatus
+) -> str:
     broker = BrokerStatus(**{"inputs": {}} | links)
     devices, alerts = {"ok": 2, "gap": 1}, {"standing": 1}
-    says = {"undecodable": undecodable or {}, "silent": [*silent]}
+    says = {"undecodable": undecodable or {}, "silent": [*silent], "held": held}
     return one_line(SimpleNamespace(devices=devices, alerts=alerts, broker=broker, **says))
 
 
@@ -27,6 +29,11 @@ def test_the_line_says_who_is_away_and_that_another_agent_is_there():
 def test_the_line_names_a_source_of_which_too_little_can_be_read():
     said = line({"press": 0.421}, input=link(), output=link())
     assert said == "3 devices (2 ok), 1 alert stands, press: 42% of its messages cannot be read"
+
+
+def test_the_line_says_that_nothing_can_be_kept():
+    said = line(held="no space left on device", input=link(), output=link())
+    assert said == "3 devices (2 ok), 1 alert stands, nothing is taken: no space left on device"
 
 
 def test_the_line_names_a_source_that_is_silent():

@@ -165,6 +165,7 @@ def test_what_is_refused_for_good_is_tried_again_too_and_leaves_in_order_once_th
         parts.turn_until(lambda: parts.output.parked == 2)
         parts.outbox.commit([event("a", device="p1", kind="cleared")])
         parts.turn_until(lambda: parts.output.parked == 3 and parts.output.waiting == 0)
+        assert parts.output.counts.parked >= 3, "a refusal is an answer: the output is not stuck"
         assert len(parts.cursor) == 3
         broker.change(answer=lambda _: 0)
         parts.turn_until(lambda: len(parts.cursor) == 0)

@@ -71,7 +71,7 @@ class FullDisk(Unkept):
 
     def apply(self, entry, origin=NOWHERE):
         if self.is_full:
-            raise NotRecorded
+            raise NotRecorded("no space left on device")
         return super().apply(entry, origin)
 
 
@@ -341,8 +341,10 @@ def test_what_cannot_be_recorded_is_neither_taken_nor_acknowledged_until_it_can(
     for _ in range(2):
         one.turn(0.0)
     assert (into.entry, taken, reads.acknowledged, reads.kept_alive) == (0, [], [], 1)
+    assert one.why_held == "no space left on device"
     made[0].is_full = False
     one.turn(0.0)
+    assert one.why_held == ""
     assert (into.n_messages, into.entry, reads.acknowledged) == (3, 4, [7])
     one.turn(0.0)
     assert (into.n_messages, reads.acknowledged) == (4, [7, 8])
