@@ -332,6 +332,41 @@ def test_the_core_knows_of_whom_messages_can_come():
         assert (into.listening(), into.entry) == (set(granted), n_entries)
 
 
+class TableBehind(Unkept):
+    """A log that takes nothing while alerts of the entry before could not be kept."""
+
+    is_behind = False
+
+    def apply(self, entry, origin=NOWHERE):
+        if self.is_behind:
+            raise NotRecorded("the alert table takes nothing for now")
+        return super().apply(entry, origin)
+
+
+def test_what_could_not_be_finished_comes_before_who_is_heard():
+    """Else the log takes no entry for the table's sake, and the table nothing for that entry's, for ever."""
+    reads, made = Reads(of(MESSAGES[:3], 7)), []
+    one, into, taken = fed(reads, log_of=lambda core: made.append(TableBehind(core)) or made[0])
+
+    def fails(_):
+        made[0].is_behind = True
+        raise NotRecorded("the alert table takes nothing for now")
+
+    one._finish = fails
+    one.turn(0.0)
+    reads.granted = ["press"]
+    one.turn(0.0)
+    assert (into.n_messages, reads.acknowledged, one.why_held) == (3, [], "the alert table takes nothing for now")
+
+    def finishes(what):
+        made[0].is_behind = False
+        taken.append(what)
+
+    one._finish = finishes
+    one.turn(0.0)
+    assert (reads.acknowledged, one.why_held, into.listening()) == ([7], "", {"press"})
+
+
 def test_what_cannot_be_recorded_is_neither_taken_nor_acknowledged_until_it_can():
     """Nothing more is read meanwhile, the connection is kept, and the loss stands before its rows."""
     reads = Reads(of(MESSAGES[:3], 7), of(MESSAGES[3:4], 8))
