@@ -109,7 +109,11 @@ _ALL = (
         "Please report it with the bundle.",
     ),
     Reason("retained", "A retained message, which is old by definition.", "Do not retain telemetry."),
-    Reason("duplicate_delivery", "It was delivered again, without a time of its own.", "Send a time."),
+    Reason(
+        "duplicate_delivery",
+        "It was delivered again, and was taken before; or, in `snapshot` mode, it says no time of its own.",
+        "Nothing in `journal` mode; in `snapshot` mode: send a time.",
+    ),
     Reason("topic", "The topic is not UTF-8, or holds a wildcard or NUL.", "Mend the publisher."),
     Reason(
         "shed",

@@ -115,8 +115,9 @@ class Daemon:
         self._durability = DURABILITIES[settings.agent.durability](
             StateDirectory(disk, self._core, self._outbox, log, settings.agent.journal_max, submit=in_thread())
         )
-        self._durability.start(time.monotonic())
-        self._inputs = open_inputs(settings, self._plan, log, not_before_ns=self._core.log_time_ns)
+        recovered = self._durability.start(time.monotonic())
+        kept = recovered if settings.agent.durability == "journal" else None
+        self._inputs = open_inputs(settings, self._plan, log, not_before_ns=self._core.log_time_ns, kept=kept)
         instance = instance_id(disk, log)
         opened = {
             name: SINKS[name].open(Opening(settings, cursor, self._topics, instance, log))

@@ -5,7 +5,7 @@ sources fit is for `agent.config.fit`.
 """
 
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 from agent.config.broker_settings import Broker
 from agent.config.lines import Key
@@ -36,6 +36,14 @@ def agent_faults(agent: Agent) -> Iterator[Fault]:
             yield ("agent", "state_dir"), f"{missing} {folder} may not be written to by this user".strip()
     except OSError as error:
         yield ("agent", "state_dir"), (error.strerror or str(error)).lower()
+
+
+def qos_faults(agent: Agent, sources: Sequence[tuple[int, SourceSettings]]) -> Iterator[Fault]:
+    """What is read can be delivered again where the journal relies on that. sources: each with its place in the list"""
+    for index, source in sources:
+        if agent.durability == "journal" and source.qos == 0:
+            what = 'is 0, and with agent.durability = "journal" must be 1: what comes at QoS 0 is never delivered again'
+            yield ("source", index, "qos"), what
 
 
 def broker_faults(key: Key, broker: Broker) -> Iterator[Fault]:

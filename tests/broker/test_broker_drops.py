@@ -3,6 +3,8 @@
 import os
 import signal
 
+import pytest
+
 from tests.broker.running_agent import configuration, wait_until
 from tests.streams import message
 
@@ -36,3 +38,24 @@ def test_large_messages_that_the_broker_dropped_for_us_are_a_gap(broker, make_ag
     for first in range(0, N_DEVICES, 50):
         broker.publish_all([message(device, 11) for device in devices[first : first + 50]])
     wait_until(lambda: agent.status()["devices"]["gap"] >= n_lost, "the next rows say that history is missing")
+
+
+@pytest.mark.slow
+@pytest.mark.default_limits
+def test_what_the_queue_of_an_agent_that_is_away_did_not_hold_is_counted_and_every_device_says_gap(broker, make_agent):
+    """mosquitto keeps 1,000 messages for a session and drops the rest, the newest, without a word to anybody."""
+    broker.kill()
+    broker.settings += ("sys_interval 1",)
+    broker.start()
+    agent = make_agent(configuration(broker.port, durability="journal").replace('scores = "all"', 'scores = "none"'))
+    agent.go()
+    devices = [f"d{number}" for number in range(10)]
+    for cycle in range(1, 16):
+        broker.publish_all([message(device, cycle) for device in devices])
+    wait_until(lambda: agent.status()["devices"]["ok"] == len(devices), "all are healthy")
+    agent.kill()
+    broker.publish_all([message(device, cycle) for cycle in range(16, 516) for device in devices])
+    agent.go()
+    wait_until(lambda: agent.status()["drops"].get("", {}).get("broker_dropped", 0) == 4000, "all of it is counted")
+    broker.publish_all([message(device, 516) for device in devices])
+    wait_until(lambda: agent.status()["devices"]["gap"] == len(devices), "every device says that history is missing")

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.config.agree import agent_faults, broker_faults
+from agent.config.agree import agent_faults, broker_faults, qos_faults
 from agent.config.broker_settings import Broker
 from agent.config.settings import Agent
+from agent.config.source_settings import SourceSettings
 
 
 def test_the_state_folder_is_there_or_can_be_made(tmp_path):
@@ -18,6 +19,15 @@ def test_the_state_folder_is_there_or_can_be_made(tmp_path):
     for folder, words in ((file, "is not a folder"), (file / "in", "is not a folder"), (Path("a\0b"), "null byte")):
         ((key, what),) = agent_faults(Agent(state_dir=folder))
         assert (key, words in what) == (("agent", "state_dir"), True)
+
+
+@pytest.mark.parametrize(
+    ("durability", "qos", "is_fault"), [("journal", 0, True), ("journal", 1, False), ("snapshot", 0, False)]
+)
+def test_with_a_journal_all_is_read_at_qos_1(durability, qos, is_fault):
+    source = SourceSettings(name="press", topic="plant/{device}", qos=qos)
+    faults = list(qos_faults(Agent(durability=durability), [(3, source)]))
+    assert [(key, "must be 1" in what) for key, what in faults] == [(("source", 3, "qos"), True)] * is_fault
 
 
 def test_a_state_folder_that_may_not_be_written_is_refused(tmp_path, monkeypatch):

@@ -34,6 +34,15 @@ def test_a_valid_file_is_loaded(tmp_path):
     assert loaded.output_broker is loaded.broker
 
 
+def test_with_a_journal_a_source_at_qos_0_is_named_with_its_line(tmp_path):
+    text = VALID.replace("[agent]", '[agent]\ndurability = "journal"') + SOURCE
+    (problem,) = found_in(tmp_path, f"{text}qos = 0\n")
+    assert re.match(r"forewarn.toml:\d+: source\[press\].qos: is 0, and with agent.durability", problem)
+    (problem,) = found_in(tmp_path, text)
+    assert "source[press].qos: is 0" in problem, "nor is it the default"
+    assert found_in(tmp_path, f"{text}qos = 1\n") == []
+
+
 def test_a_folder_means_its_main_file(tmp_path):
     write_configuration(tmp_path)
     assert load(tmp_path, {}).agent.node == "gateway-1"
