@@ -51,13 +51,13 @@ def keep(intake: Intake, stepper: Stepper) -> dict[str, Callable[[], bytes]]:
 def read(memories: Mapping[str, bytes], intake: Intake) -> Memories:
     """What a snapshot has; codecs take over what is theirs. Raises ValueError for what is not to be read."""
     of_codecs = {name.removeprefix(_OF_CODECS): kept for name, kept in memories.items() if name.startswith(_OF_CODECS)}
-    found = Memories(
+    remembered = Memories(
         read_waiting(memories.get(_WAITING, b"")),
         silence_alerts.read_kept(memories.get(_SILENCE, b"")),
         _read_of_table(memories.get(_TABLE, b"")),
     )
     intake.restore(of_codecs)
-    return found
+    return remembered
 
 
 def restore(memories: Memories, stepper: Stepper, groups: Collection[str]) -> Int64:

@@ -35,12 +35,16 @@ class FailedRecords:
             failures = msgspec.json.decode(file.read(disk, _NAME), type=list[_Failure])
             self._failures = {(one.entry, one.digest): one.count for one in failures}
 
+    def __bool__(self) -> bool:
+        """Whether any has failed, so that each is to be given to the core by itself."""
+        return bool(self._failures)
+
     def is_aside(self, entry: int, body: bytes | memoryview) -> bool:
         """Whether the core is not to be given this record any more."""
         return bool(self._failures) and self._failures.get((entry, _digest(body)), 0) >= FAILURES_MAX
 
     def fail(self, entry: int, body: bytes | memoryview) -> None:
-        """The core has failed at it. A disk that fails too only costs the count."""
+        """The core has failed at it, b"" for one of several. A disk that fails too only costs the count."""
         key = entry, _digest(body)
         self._failures[key] = self._failures.get(key, 0) + 1
         failures = [_Failure(*one, count) for one, count in self._failures.items()]

@@ -72,6 +72,14 @@ class _Input:
         self.newer.clear()
         self.n_newer = 0
 
+    def keep(self, changes: Sequence[Waiting]) -> None:
+        """Changes were recorded; with rows that wait, their deliveries."""
+        for change in changes:
+            self.change(change)
+        rows = [change for change in changes if isinstance(change, RowWaits) and change.packet_id]
+        if rows:
+            self.deliver([row.packet_id for row in rows], [row.topic for row in rows], [row.payload for row in rows])
+
     def change(self, change: Waiting) -> None:
         device = change.source, change.device
         match change:
@@ -145,7 +153,7 @@ class KeptInputs:
                 if record.packet_ids:
                     self._of(record.broker).deliver(record.packet_ids, record.topics, record.payloads)
             case Kept():
-                self._keep(self._of(record.broker), record.changes)
+                self._of(record.broker).keep(record.changes)
             case Noted():
                 self._of(record.broker).notes[record.name] = record.value
             case SessionBegun():
@@ -160,13 +168,6 @@ class KeptInputs:
     def recovered(self) -> dict[str, Recovered]:
         """For the inputs themselves."""
         return {broker: Recovered(one.recent, one.waiting, one.notes) for broker, one in self.keep().items()}
-
-    def _keep(self, one: _Input, changes: Sequence[Waiting]) -> None:
-        for change in changes:
-            one.change(change)
-        rows = [change for change in changes if isinstance(change, RowWaits) and change.packet_id]
-        if rows:
-            one.deliver([row.packet_id for row in rows], [row.topic for row in rows], [row.payload for row in rows])
 
     def _of(self, broker: str) -> _Input:
         return self._inputs.setdefault(broker, _Input())

@@ -5,15 +5,19 @@ change is committed as if they came now. Nothing is sent for them: no request, n
 """
 
 from dataclasses import dataclass, field
+from itertools import chain
 
 from agent.core.entries import Entry, Heartbeat, HistoryLost, Messages
 from agent.store import journal
 from agent.store.commits import has_changes
 from agent.store.failed_record import FailedRecords
 from agent.store.kept_inputs import KeptInputs
-from agent.store.records import Arrived, Begun, Lost, Record, Unknown, decode, entry_of
+from agent.store.records import Arrived, Begun, Record, Unknown, decode, entry_of
 from agent.store.segment import Segment
 from agent.store.state_directory import StateDirectory
+
+TOGETHER_MESSAGES = 256  # a payload may ask for many numbers, all of which are held at once
+TOGETHER_BYTES = 2**20  # of payloads
 
 
 @dataclass(slots=True)
@@ -50,6 +54,8 @@ class Replay:
         self._done = Replayed()
         self._sources = {"", *(source.name for source in directory.core.sources)}
         self._place = 0  # entry of the log at which the next record begins
+        self._together: list[Messages] = []  # that the core is given at once
+        self._n_together = self._bytes_together = 0
 
     def run(self) -> Replayed:
         """Let the core take all that is good. Raises StateRefused when the disk fails, and what the core raises."""
@@ -84,7 +90,9 @@ class Replay:
                         return
                 else:
                     self._take_record(record, body)
+            self._apply_together()
         except Unknown as error:
+            self._apply_together()
             self._done.broken.append(entry)
             self._done.why = f"{name} has a record at byte {place} that cannot be read ({error})"
             return
@@ -105,19 +113,46 @@ class Replay:
             self._done.is_ruled = False
 
     def _take_record(self, record: Record, body: memoryview) -> None:
-        entry = entry_of(record)
-        if entry is not None:
-            n_entries = len(entry.topics) if isinstance(entry, Messages) else 1
-            behind = self._core.entry - self._place  # of these the snapshot has the first ones
-            self._place += n_entries
-            if behind < n_entries:
-                self._apply(_split(entry, behind)[1] if behind > 0 else entry, record, body)
         self._inputs.apply(record)
+        entry = entry_of(record)
+        if entry is None:
+            return
+        first, n_entries = self._place, len(entry.topics) if isinstance(entry, Messages) else 1
+        self._place += n_entries
+        n_known = self._core.entry + self._n_together - first  # so many of these the snapshot has
+        if n_known >= n_entries:
+            return
+        if isinstance(record, Arrived) and not self._failed:
+            if n_known > 0:
+                _, entry = _split(entry, n_known)
+            self._put(entry)
+        else:
+            self._apply_together()
+            self._apply(entry if n_known <= 0 else _split(entry, n_known)[1], body)
 
-    def _apply(self, entry: Entry, record: Record, body: memoryview) -> None:
+    def _put(self, messages: Entry) -> None:
+        """Let messages wait for the next ones: any split of them gives the same, and many at once take less time."""
+        assert isinstance(messages, Messages)
+        n, n_bytes = len(messages.topics), sum(map(len, messages.payloads))
+        is_much = self._n_together + n > TOGETHER_MESSAGES or self._bytes_together + n_bytes > TOGETHER_BYTES
+        if is_much or (self._together and self._together[0].among != messages.among):
+            self._apply_together()
+        self._together.append(messages)
+        self._n_together += n
+        self._bytes_together += n_bytes
+
+    def _apply_together(self) -> None:
+        together, self._together, self._n_together, self._bytes_together = self._together, [], 0, 0
+        if together:
+            columns = zip(*((one.topics, one.payloads, one.arrived_ns) for one in together), strict=True)
+            topics, payloads, arrived_ns = ([*chain.from_iterable(column)] for column in columns)
+            self._apply(Messages(topics, payloads, arrived_ns, together[0].among), None)
+
+    def _apply(self, entry: Entry, body: memoryview | None) -> None:
+        """Let the core take it. body: of its record, None where it is made of several."""
         first_entry = self._core.entry
-        if self._failed.is_aside(first_entry, body):
-            entry = self._set_aside(record, entry, body)
+        if body is not None and self._failed.is_aside(first_entry, body):
+            entry = self._set_aside(entry, body)
         elif isinstance(entry, HistoryLost) and entry.source not in self._sources:
             entry = Heartbeat(self._core.log_time_ns)  # the source is no more: an entry that does nothing
         left = self._applied - first_entry
@@ -127,14 +162,14 @@ class Replay:
                 self._core.apply(head)
             taken = self._core.apply(entry)
         except Exception:
-            self._failed.fail(first_entry, body)
+            self._failed.fail(first_entry, b"" if body is None else body)
             raise
         if self._core.entry > self._applied and has_changes(taken):
             self._directory.outbox.commit(
                 taken.alerts, taken.labels, taken.alert_labels, taken.forgotten, self._core.entry
             )
 
-    def _set_aside(self, record: Record, entry: Entry, body: memoryview) -> Entry:
+    def _set_aside(self, entry: Entry, body: memoryview) -> Entry:
         """As many entries that say nothing, in the place of a record at which the core has failed."""
         kept = self._directory.disk.folder / self._failed.keep(body)
         self._done.n_aside += 1
@@ -145,10 +180,10 @@ class Replay:
             why="the agent has ended three times when it took this record",
             next_step="This is a fault of forewarn: please report it with the file. Devices say gap.",
         )
-        if isinstance(record, Arrived) and isinstance(entry, Messages):
+        if isinstance(entry, Messages):
             n = len(entry.topics)
             return Messages([""] * n, [b""] * n, entry.arrived_ns, entry.among)
-        return entry_of(Lost("", ())) or entry
+        return HistoryLost()
 
 
 def _split(messages: Entry, n: int) -> tuple[Messages, Messages]:

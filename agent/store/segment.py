@@ -77,13 +77,13 @@ def _knows_of_more(view: memoryview, place: int) -> bool:
     """
     data, effort_bytes = view.obj, _EFFORT * len(view)
     assert isinstance(data, bytes)
-    found = data.find(MAGIC, place + 1)
-    while found >= 0:
-        if len(view) - found >= _HEAD.size:
-            _, n_bytes, _, synced_bytes = _HEAD.unpack_from(view, found)
-            if synced_bytes > place and synced_bytes <= found:
-                effort_bytes -= min(n_bytes, len(view) - found)
-                if effort_bytes < 0 or _end(view, found) is not None:
+    at = data.find(MAGIC, place + 1)
+    while at >= 0:
+        if len(view) - at >= _HEAD.size:
+            _, n_bytes, _, synced_bytes = _HEAD.unpack_from(view, at)
+            if synced_bytes > place and synced_bytes <= at:
+                effort_bytes -= min(n_bytes, len(view) - at)
+                if effort_bytes < 0 or _end(view, at) is not None:
                     return True
-        found = data.find(MAGIC, found + 1)
+        at = data.find(MAGIC, at + 1)
     return False
