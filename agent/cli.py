@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from agent.config import load as config
+from agent.config.bundle_apart import BundlesApart, verify_apart
 from agent.config.option import config_option
 from agent.config.plan import Plan
 from agent.config.problem import Problem
@@ -25,6 +26,7 @@ from agent.list_alerts import alerts
 from agent.list_interventions import interventions
 from agent.log import configure
 from agent.run import run as run_agent
+from agent.store.lock import is_held
 from agent.store.orphans import orphans
 
 
@@ -81,7 +83,7 @@ def check(file: Path, as_json: bool) -> None:
     budget too fine for its bundle, and what the state folder holds of sources and models that are gone. Without a
     [[model]] it says that `forewarn record` and `forewarn sample` can run, and `forewarn run` cannot.
     """
-    examined = config.check(file, os.environ)
+    examined = config.check(file, os.environ, _verify_beside)
     result = report(examined)
     if examined.settings is not None and examined.plan is not None:
         result = msgspec.structs.replace(
@@ -97,6 +99,12 @@ def check(file: Path, as_json: bool) -> None:
         for problem in result.problems:
             click.echo(problem, err=True)
     sys.exit(2 if result.problems else 0)
+
+
+def _verify_beside(settings: Settings, bundle: Path) -> None:
+    """Verify a bundle in a process with limits where an agent runs. Raises BundleRefused."""
+    if is_held(settings.agent.state_dir):
+        verify_apart(bundle)
 
 
 def _orphans(file: Path, settings: Settings, plan: Plan) -> Iterator[Problem]:
@@ -125,7 +133,7 @@ def run(file: Path) -> None:
         raise ConfigurationRefused(
             file, "there is no [[model]], so nothing to run", next_step="`forewarn-train fit` makes its bundle."
         )
-    sys.exit(run_agent(settings, partial(config.examine, file, os.environ), configure()))
+    sys.exit(run_agent(settings, partial(config.examine, file, os.environ, BundlesApart().read), configure()))
 
 
 alerts.add_command(label)

@@ -19,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 
 from agent.bundle import file as bundle_file
 from agent.config import reload
+from agent.config.examination import Examination
 from agent.config.load import Examined
 from agent.config.plan import Plan, build, plan
 from agent.config.settings import Settings
@@ -84,12 +85,16 @@ def _run(settings: Settings, examine_again: Callable[[], Examined], log: Filteri
     supervisor.ready()
     stall = Stall(log)
     stall.watch()
+    examination: Examination | None = None  # of the configuration, while it goes on
     while not signals.stop:
         stall.turn()
-        if signals.reload:
+        if signals.reload and examination is None:
             signals.reload = False
             supervisor.reloading()
-            daemon.reload(examine_again())
+            examination = Examination(examine_again)
+        if examination is not None and (examined := examination.result()) is not None:
+            examination = None
+            daemon.reload(examined)
             supervisor.ready()
         daemon.turn()
     log.info("agent_stopping", signal=signals.name)

@@ -1,6 +1,6 @@
 """Configuration files -> settings that have been checked against everything they name; all problems at once."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -52,18 +52,28 @@ def problems(path: Path, environ: Mapping[str, str]) -> list[Problem]:
     return list(examine(path, environ).problems)
 
 
-def examine(path: Path, environ: Mapping[str, str]) -> Examined:
-    """Read, validate, and check against the bundle and the machine, without running the bundle's model."""
-    return _examined(gather(path), environ)
+def examine(path: Path, environ: Mapping[str, str], read: Callable[[Path], Bundle] = file.read) -> Examined:
+    """Read, validate, and check against the bundle and the machine, without running the bundle's model.
+
+    read  reads a bundle; raises BundleRefused
+    """
+    return _examined(gather(path), environ, read)
 
 
-def check(path: Path, environ: Mapping[str, str]) -> Examined:
-    """What `examine` does; then build all that `run` builds, but for the state directory and the network."""
+def check(
+    path: Path, environ: Mapping[str, str], verify: Callable[[Settings, Path], None] = lambda _, __: None
+) -> Examined:
+    """What `examine` does; then build all that `run` builds, but for the state directory and the network.
+
+    verify  is given each bundle before it is run here; raises BundleRefused
+    """
     gathered = gather(path)
-    examined = _examined(gathered, environ)
+    examined = _examined(gathered, environ, file.read)
     if examined.settings is None or examined.plan is None:
         return examined
     try:
+        for model in examined.plan.models:
+            verify(examined.settings, model.bundle.path)
         if all(one.channels or one.width or one.joins for one in examined.plan.sources):  # else nothing runs yet
             build(examined.settings, examined.plan)
     except BundleRefused as error:
@@ -85,7 +95,7 @@ def check(path: Path, environ: Mapping[str, str]) -> Examined:
     return replace(examined, doubts=tuple(gathered.problem(key, what) for key, what in faults))
 
 
-def _examined(gathered: Gathered, environ: Mapping[str, str]) -> Examined:
+def _examined(gathered: Gathered, environ: Mapping[str, str], read: Callable[[Path], Bundle]) -> Examined:
     settings = None
     try:
         settings = Settings.read(gathered, environ)
@@ -94,7 +104,7 @@ def _examined(gathered: Gathered, environ: Mapping[str, str]) -> Examined:
             key = details["loc"]
             if not _is_noise(key, details["type"], gathered):
                 gathered.report(key[:-1] if key[-1] == "[key]" else key, what_is_wrong(details))
-    bundles = _check_tables(gathered)
+    bundles = _check_tables(gathered, read)
     if settings is None or gathered.problems:
         return Examined(tuple(sorted(gathered.problems, key=lambda problem: (problem.file, problem.line))))
     return Examined((), settings, plan(settings, bundles))
@@ -111,7 +121,7 @@ def _is_noise(key: Key, kind: str, gathered: Gathered) -> bool:
     return kind == "missing" and gathered.is_partial
 
 
-def _check_tables(gathered: Gathered) -> dict[str, Bundle]:
+def _check_tables(gathered: Gathered, read: Callable[[Path], Bundle]) -> dict[str, Bundle]:
     """Check what is valid by itself against what it names, even where other tables are not.
 
     Returns the bundles, by the names of their models.
@@ -140,7 +150,7 @@ def _check_tables(gathered: Gathered) -> dict[str, Bundle]:
         if not gathered.is_partial:
             faults += agree.named_broker_faults(index, source, gathered.table_names().get("brokers", []))
     bundles: dict[str, Bundle] = {}
-    faults += _check_models(gathered, sources, bundles)
+    faults += _check_models(gathered, sources, bundles, read)
     for key, what in faults:
         gathered.report(key, what)
     return bundles
@@ -155,7 +165,9 @@ def _brokers(gathered: Gathered) -> dict[str, Broker]:
     return {name: broker for name, broker in valid.items() if broker is not None}
 
 
-def _check_models(gathered: Gathered, sources: Sources, bundles: dict[str, Bundle]) -> Iterator[Fault]:
+def _check_models(
+    gathered: Gathered, sources: Sources, bundles: dict[str, Bundle], read: Callable[[Path], Bundle]
+) -> Iterator[Fault]:
     """Each model by itself, which fills in `bundles`; all of them with their sources, once every one is there."""
     given = gathered.lists["model"]
     models = []
@@ -163,7 +175,7 @@ def _check_models(gathered: Gathered, sources: Sources, bundles: dict[str, Bundl
     for index, model in _valid_list(Model, given):
         manifest = None
         try:
-            bundle = bundles[model.name] = file.read(model.bundle)
+            bundle = bundles[model.name] = read(model.bundle)
             manifest = bundle.manifest
             models.append(Reader(index, model, manifest))
         except BundleRefused as error:

@@ -23,6 +23,14 @@ def lock(folder: Path) -> IO[str]:
         raise StateRefused(folder, f"cannot be used ({error.strerror})", next_step=next_step) from None
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a process that is there has locked the state directory last; the lock itself is not touched."""
+    try:
+        return Path("/proc", (folder / "lock").read_text().strip() or "none").exists()
+    except (OSError, UnicodeDecodeError):  # not there, or not ours to read
+        return False
+
+
 def _held(folder: Path, file: IO[str]) -> IO[str]:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

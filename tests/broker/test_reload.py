@@ -2,9 +2,11 @@
 
 import os
 import signal
+from dataclasses import replace
 
 import msgspec
 
+from agent.bundle import file as bundle_file
 from agent.bundle import stored_zip
 from bench.fake_broker import FakeBroker
 from tests.broker.running_agent import ROOT, configuration, wait_until, with_output
@@ -127,6 +129,22 @@ def test_a_hostile_bundle_at_a_reload_is_refused_and_the_stream_goes_on(agent, b
     line = agent.wait_for_log("configuration_refused")
     assert (line["key"], agent.log("configuration_reloaded")) == ("model[main].bundle", [])
     assert "it has 2000 channels, must be 1 to 1024" in line["why"]
+    agent.feed(life("p1", 5))
+    assert agent.qualities("p1")[-1] == "ok"
+
+
+def test_a_bundle_that_computes_something_else_is_refused_at_the_reload_and_the_stream_goes_on(agent, broker):
+    """It is verified in a process of its own; the agent learns of it before its restart."""
+    path = agent.folder / "small.fwb"
+    whole = bundle_file.read(path)
+    wrong = replace(whole.golden, state_out=whole.golden.state_out + 1)
+    members = stored_zip.unpack(path.read_bytes(), members_max=6)
+    del members["manifest.json"]
+    bundle_file.write(path, whole.manifest, {**members, "golden.npz": wrong.pack()})
+    reload(agent, configuration(broker.port))
+    line = agent.wait_for_log("configuration_refused")
+    assert (line["key"], agent.log("configuration_reloaded")) == ("model[main].bundle", [])
+    assert "golden row 0 gives state_out[0]" in line["why"]
     agent.feed(life("p1", 5))
     assert agent.qualities("p1")[-1] == "ok"
 
