@@ -220,8 +220,9 @@ def test_links_between_documents_lead_somewhere():
             assert not anchor or anchor in anchors(path), f"{page.relative_to(ROOT)} links to {target}#{anchor}"
 
 
-def test_the_tests_that_reliability_names_exist():
-    text = (ROOT / "docs/reliability.md").read_text()
+@pytest.mark.parametrize("page", ["reliability.md", "faults.md"])
+def test_the_tests_that_a_page_of_faults_names_exist(page):
+    text = (DOCS / page).read_text()
     named = set(re.findall(r"`(test_\w+)`", text))
     written = {
         name for file in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())
@@ -230,6 +231,17 @@ def test_the_tests_that_reliability_names_exist():
     assert named <= written
     for path in re.findall(r"`(tests/[\w/.]+)`", text):
         assert (ROOT / path).exists(), path
+    targets = set(re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make (\w+)", text)) <= targets
+
+
+def test_every_fault_has_a_test_or_a_sentence_why_not():
+    rows = re.findall(r"^\| ([A-H][\w, ]*) \| (.+) \| (.+) \|(.*)\|$", (DOCS / "faults.md").read_text(), re.MULTILINE)
+    ids = [name for row in rows for name in row[0].split(", ")]
+    known = {"A": 25, "B": 23, "C": 14, "D": 8, "E": 14, "F": 9, "G": 10, "H": 5}
+    assert sorted(ids) == sorted(f"{letter}{n}" for letter, last in known.items() for n in range(1, last + 1))
+    for name, _, outcome, held_by in rows:
+        assert "`" in held_by or outcome.lstrip().startswith("not "), name
 
 
 def test_each_command_and_option_says_what_it_does():
