@@ -16,7 +16,7 @@ import structlog
 from structlog.testing import LogCapture
 
 from agent.core.entries import Messages
-from agent.core.input_log import Origin
+from agent.core.input_log import Origin, Recovered, digest_of
 from agent.publish.message import event_message
 from agent.store.cursor import Cursor
 from agent.store.disk import StateFolder
@@ -50,17 +50,17 @@ def live(mode: str, folder: Path, first: int) -> None:
     cursor = outbox.cursor("mqtt", mirrors=False)
     log = structlog.wrap_logger(None, processors=[LogCapture()])
     durability = DURABILITIES[mode](StateDirectory(StateFolder(folder), kept, outbox, log))
-    durability.start(0.0)
+    recovered = durability.start(0.0).get("", Recovered())
     publish(cursor)
     for begin in range(first, len(STREAM), READ):
-        read = STREAM[begin : begin + READ]
-        ids = [1 + (begin + index) % 65_000 for index in range(len(read))]
-        arrived_ns = [10**9 + 10**7 * (begin + index) for index in range(len(read))]
-        entry = Messages([topic for topic, _ in read], [payload for _, payload in read], arrived_ns)
-        taken = durability.apply(entry, Origin(packet_ids=ids))
+        numbers = range(begin, min(begin + READ, len(STREAM)))
+        new = [number for number in numbers if recovered.recent.get(number + 1) != digest_of(*STREAM[number])]
+        topics, payloads = [STREAM[number][0] for number in new], [STREAM[number][1] for number in new]
+        entry = Messages(topics, payloads, [10**9 + 10**7 * number for number in new])
+        taken = durability.apply(entry, Origin(packet_ids=[number + 1 for number in new]))
         durability.commit(taken)
         durability.before_acknowledge()
-        say("a", begin + len(read))
+        say("a", numbers.stop)
         publish(cursor)
         durability.after_turn(float(begin), 2 * READ)
     durability.stop()

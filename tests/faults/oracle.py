@@ -93,7 +93,9 @@ class Oracle:
                 foreign = set(payloads) - set(self._twin.scores[device])
                 again = self._scored[device].intersection(payloads)
                 if foreign or again or len(set(payloads)) < len(payloads):
-                    self._tally.breach(f"{device}: the twin has not {foreign}, or again {again} in {payloads}"[:2000])
+                    its = sorted(json.loads(payload)["t"] for payload in foreign)
+                    more = sorted(json.loads(payload)["t"] for payload in again)
+                    self._tally.breach(f"{device}: of cycles {its} the twin has other scores; said again: {more}")
                 self._scored[device].update(payloads)
             elif values(payloads[-newest:]) != values(self._twin.scores[device][-newest:]):
                 self._tally.breach(f"{device}: the newest {newest} scores are not the twin's")
