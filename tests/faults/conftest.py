@@ -11,7 +11,9 @@ from tests.broker.conftest import listener as listener
 from tests.broker.conftest import make_agent as make_agent
 from tests.broker.conftest import output_broker as output_broker
 from tests.broker.private_broker import PrivateBroker
+from tests.faults.lives import Lives
 from tests.faults.proxy import Proxy
+from tests.faults.system_calls import require_strace
 
 
 @pytest.fixture(params=sorted(DURABILITIES))
@@ -25,3 +27,11 @@ def proxy(broker: PrivateBroker) -> Iterator[Proxy]:
     """A way to the broker that can be spoilt."""
     with Proxy(broker.port) as one:
         yield one
+
+
+@pytest.fixture(scope="module")
+def lives() -> Iterator[Lives]:
+    require_strace()
+    one = Lives()
+    yield one
+    one.close()

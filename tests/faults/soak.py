@@ -34,7 +34,7 @@ from tests.broker.running_agent import ROOT, RunningAgent, with_output
 from tests.faults.oracle import Oracle, Tally
 from tests.faults.proxy import GOOD, LOST, STALLED, Proxy, Way
 from tests.faults.steady_publisher import SteadyPublisher
-from tests.faults.system_calls import Failing
+from tests.faults.system_calls import failing
 from tests.faults.twin import Twin
 from tests.streams import Message, message
 
@@ -151,12 +151,12 @@ class Soak:
         self.input.start()
 
     def slow_disk(self) -> None:
-        with Failing(self.agent.process.pid, f"{SYNC}:delay_exit=200000"):
+        with failing(self.agent.process.pid, f"{SYNC}:delay_exit=200000"):
             time.sleep(1.5)
 
     def full_disk(self) -> None:
         files = [path for path in self.agent.state.iterdir() if path.name.startswith(("journal", "snapshot", "alerts"))]
-        with Failing(self.agent.process.pid, f"{WRITE}:error=ENOSPC", paths=files):
+        with failing(self.agent.process.pid, f"{WRITE}:error=ENOSPC", paths=files):
             time.sleep(1.0)
 
     def hold_the_table(self) -> None:

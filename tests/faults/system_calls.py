@@ -20,18 +20,14 @@ def injected(*faults: str) -> tuple[str, ...]:
 
     The agent stays the direct child (-D), so that it has its process id and its signals.
     """
-    return ("strace", "-D", *_options(faults))
+    return ("strace", "-D", "-f", *_options(faults))
 
 
-class Failing:
-    """While it is entered, system calls of a running process fail; see `injected` for `faults`.
+class Attached:
+    """While it is entered, strace is at a running process, with these options."""
 
-    paths  calls on these files alone, those that the process has open and those it names; all where there are none
-    """
-
-    def __init__(self, pid: int, *faults: str, paths: Iterable[Path] = ()) -> None:
-        of_paths = [part for path in paths for part in ("-P", str(path))]
-        self._command = ["strace", "-p", str(pid), *of_paths, *_options(faults)]
+    def __init__(self, pid: int, *options: str) -> None:
+        self._command = ["strace", "-f", "-p", str(pid), *options]
 
     def __enter__(self) -> Self:
         self._tracer = subprocess.Popen(self._command, stderr=subprocess.PIPE, text=True)
@@ -44,10 +40,24 @@ class Failing:
         self._tracer.communicate()
 
 
+def failing(pid: int, *faults: str, paths: Iterable[Path] = ()) -> Attached:
+    """System calls of it fail; see `injected` for `faults`.
+
+    paths  calls on these files alone, those that the process has open and those it names; all where there are none
+    """
+    of_paths = [part for path in paths for part in ("-P", str(path))]
+    return Attached(pid, *of_paths, *_options(faults))
+
+
+def traced(pid: int, calls: str, to: Path) -> Attached:
+    """What it calls of `calls`, with the paths of descriptors, is written to the file `to`."""
+    return Attached(pid, "-y", "-s", "16", "-e", f"trace={calls}", "-o", str(to))
+
+
 def _options(faults: Iterable[str]) -> list[str]:
     calls = ",".join(fault.partition(":")[0] for fault in faults)
     inject = [part for fault in faults for part in ("-e", f"inject={fault}")]
-    return ["-f", "-o", "/dev/null", "-e", f"trace={calls}", *inject]
+    return ["-o", "/dev/null", "-e", f"trace={calls}", *inject]
 
 
 def require_strace() -> None:

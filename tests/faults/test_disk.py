@@ -13,7 +13,7 @@ import pytest
 
 from tests.broker.running_agent import ROOT, RunningAgent, configuration, wait_until
 from tests.broker.told import events_inline, scores_inline
-from tests.faults.system_calls import Failing, SmallDisk, require_strace
+from tests.faults.system_calls import SmallDisk, failing, require_strace
 from tests.faults.twin import Twin, without_repeats
 from tests.streams import Message, interleaved, life
 
@@ -90,7 +90,7 @@ def test_an_fsync_that_fails_is_final(traced, broker, durability):
     name, having acknowledged nothing; the next start has it all from its disk and from the broker."""
     messages = life("p1", 60)
     traced.feed(messages[:20])
-    with Failing(traced.process.pid, f"{SYNC}:error=EIO:when=1"):
+    with failing(traced.process.pid, f"{SYNC}:error=EIO:when=1"):
         broker.publish_all(messages[20:50])
         assert traced.process.wait(20) == 1
     said = (traced.folder / "agent.log").read_text()
@@ -111,7 +111,7 @@ def test_an_fsync_that_fails_is_final(traced, broker, durability):
 def test_a_slow_disk_delays_and_loses_nothing(traced, broker, durability):
     """A worn SD card: 0.3 s a sync. The stream is late, whole, and on one connection."""
     messages = interleaved(life("p1", 60), life("p2", 60, wear_from=1000, seed=1))
-    with Failing(traced.process.pid, f"{SYNC}:delay_exit=300000"):
+    with failing(traced.process.pid, f"{SYNC}:delay_exit=300000"):
         for first in range(0, 120, 30):
             traced.feed(messages[first : first + 30])
     check_it_went_on(traced, messages)

@@ -6,10 +6,7 @@ the second life everything that was ever published must be what the twin says, e
 """
 
 import json
-import subprocess
-import sys
 from collections import defaultdict
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,59 +15,13 @@ from agent.publish.message import event_message
 from agent.store.outbox import ALERT_TABLE, Outbox
 from tests.broker.test_crash_equivalence import check_lives
 from tests.faults.kept_process import STREAM
-from tests.faults.system_calls import Failing, require_strace
+from tests.faults.lives import Lives
+from tests.faults.system_calls import failing
 from tests.faults.twin import without_repeats
 from tests.streams import core, take
 
-ROOT = Path(__file__).parents[2]
 CALLS = ("fsync", "fdatasync", "rename", "unlink", "ftruncate", "openat", "write", "pwrite64")
 CALLS_MAX = 2000
-
-
-class Lives:
-    """Lives over one folder after the other; see kept_process.py."""
-
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "tests.faults.kept_process"]
-        self._parent = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-
-    def close(self) -> None:
-        self._parent.communicate()
-
-    def live(self, mode: str, folder: Path, first: int, *faults: str) -> tuple[list[tuple[str, str]], int]:
-        """What a life said, word by word, and its exit status."""
-        self._tell(f"{mode} {folder} {first}")
-        pid = int(self._hear()[1])
-        if faults:
-            with Failing(pid, *faults):
-                return self._until_it_ends()
-        return self._until_it_ends()
-
-    def _until_it_ends(self) -> tuple[list[tuple[str, str]], int]:
-        self._tell("go")
-        said = []
-        while (line := self._hear())[0] != "x":
-            said.append(line)
-        return said, int(line[1])
-
-    def _tell(self, line: str) -> None:
-        assert self._parent.stdin is not None
-        self._parent.stdin.write(line + "\n")
-        self._parent.stdin.flush()
-
-    def _hear(self) -> tuple[str, str]:
-        assert self._parent.stdout is not None
-        word, _, what = self._parent.stdout.readline().rstrip("\n").partition(" ")
-        assert word, "the child has ended"
-        return word, what
-
-
-@pytest.fixture(scope="module")
-def lives() -> Iterator[Lives]:
-    require_strace()
-    one = Lives()
-    yield one
-    one.close()
 
 
 def twin_events() -> list[dict]:
@@ -80,7 +31,7 @@ def twin_events() -> list[dict]:
 def killed_at(lives: Lives, mode: str, folder: Path, call: str, number: int) -> bool:
     """Kill at the number-th such call, live once more, check; False when there is no such call."""
     folder.mkdir()
-    said, status = lives.live(mode, folder, 0, f"{call}:signal=KILL:when={number}")
+    said, status = lives.live(mode, folder, 0, lambda pid: failing(pid, f"{call}:signal=KILL:when={number}"))
     if status == 0:
         return False
     acknowledged = max([int(what) for word, what in said if word == "a"], default=0)
