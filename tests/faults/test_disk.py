@@ -6,14 +6,15 @@ only once it is committed.
 """
 
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 
 import pytest
 
-from tests.broker.running_agent import ROOT, RunningAgent, configuration, wait_until
+from tests.broker.running_agent import ROOT, Json, RunningAgent, configuration, wait_until
 from tests.broker.told import events_inline, scores_inline
-from tests.faults.system_calls import SmallDisk, failing, require_strace
+from tests.faults.system_calls import Attached, SmallDisk, failing, require_strace
 from tests.faults.twin import Twin, without_repeats
 from tests.streams import Message, interleaved, life
 
@@ -48,14 +49,33 @@ def traced(make_agent, broker, durability) -> RunningAgent:
 
 
 @contextmanager
+def full(_: RunningAgent, disk: SmallDisk) -> Iterator[None]:
+    disk.fill()
+    yield
+    disk.free()
+
+
+@contextmanager
 def without_inodes(_: RunningAgent, disk: SmallDisk) -> Iterator[None]:
     disk.take_all_inodes()
     yield
     disk.free()
 
 
+def refusing(error: str) -> Fault:
+    """Every write to what lies in the state directory. `EROFS`: as after an error of the medium, since a disk with
+    files open for writing cannot be remounted by hand; `EFBIG`: a quota, or a limit on the size of a file."""
+
+    def spoil(agent: RunningAgent, disk: SmallDisk) -> Attached:
+        files = [agent.state / path.name for path in disk.path.iterdir()]
+        return failing(agent.process.pid, f"{WRITE}:error={error}", paths=files)
+
+    spoil.__name__ = error
+    return spoil
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", [without_inodes])
+@pytest.mark.parametrize("fault", [full, without_inodes, refusing("EROFS"), refusing("EFBIG")])
 def test_a_disk_that_takes_nothing_for_a_while_costs_nothing(on_disk, broker, disk, durability, fault):
     """A machine falls ill meanwhile. What cannot be kept is not said; afterwards all is as if nothing had been."""
     messages = interleaved(life("p1", 60), life("p2", 60, wear_from=1000, seed=1))
@@ -69,9 +89,9 @@ def test_a_disk_that_takes_nothing_for_a_while_costs_nothing(on_disk, broker, di
     assert on_disk.stop() == 0
 
 
-def disk_lines(agent: RunningAgent) -> list[str]:
-    """Of what could not be written."""
-    return [line["event"] for line in agent.log_lines() if line["event"].endswith(("_failed", "_not_written"))]
+def disk_lines(agent: RunningAgent) -> list[Json]:
+    """Of what could not be written, in the log."""
+    return [line for event in ("snapshot_failed", "journal_full", "alerts_not_kept") for line in agent.log(event)]
 
 
 def check_it_went_on(agent: RunningAgent, messages: list[Message]) -> None:
@@ -107,7 +127,7 @@ def test_an_fsync_that_fails_is_final(traced, broker, durability):
         assert without_repeats(events) == twin.events["p1"]
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_slow_disk_delays_and_loses_nothing(traced, broker, durability):
     """A worn SD card: 0.3 s a sync. The stream is late, whole, and on one connection."""
     messages = interleaved(life("p1", 60), life("p2", 60, wear_from=1000, seed=1))
@@ -117,7 +137,23 @@ def test_a_slow_disk_delays_and_loses_nothing(traced, broker, durability):
     check_it_went_on(traced, messages)
 
 
-@pytest.mark.long
+@pytest.mark.slow
+def test_a_table_that_a_persons_shell_holds_is_waited_for(traced, broker):
+    """Nothing is said of an alert that is not committed; it is once the shell lets go, and nobody was restarted."""
+    messages = interleaved(life("p1", 60), life("p2", 60, wear_from=1000, seed=1))
+    traced.feed(messages[:30])
+    with closing(sqlite3.connect(traced.state / "alerts.db", isolation_level=None)) as shell:
+        shell.execute("BEGIN EXCLUSIVE")
+        broker.publish_all(messages[30:100])
+        traced.expect(70)
+        assert "locked" in traced.wait_for_log("alerts_not_kept")["why"]
+        assert traced.events() == []
+        shell.execute("ROLLBACK")
+    traced.feed(messages[100:])
+    check_it_went_on(traced, messages)
+
+
+@pytest.mark.slow
 def test_snapshots_that_somebody_deletes_come_back(traced, durability):
     """From memory, with the next one; a crash after that goes on from there."""
     whole = life("p1", 33, wear_from=1000)
