@@ -97,7 +97,8 @@ class Replay:
             self._done.why = f"{name} has a record at byte {place} that cannot be read ({error})"
             return
         if segment.good_bytes == 0 or segment.state == "broken" or (segment.state == "torn" and not is_last):
-            self._done.broken.append(entry)
+            if segment.data:  # else it was begun, and the process ended before the first write
+                self._done.broken.append(entry)
             self._done.why = f"{name} is broken at byte {segment.good_bytes}"
 
     def _begin(self, entry: int, record: Record) -> None:
