@@ -182,7 +182,7 @@ class Campaign:
         return messages if self._has_time else untimed(messages)
 
     def _made(self, folder: Path) -> Path:
-        folder.mkdir()
+        folder.mkdir(parents=True)
         return folder
 
 
