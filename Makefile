@@ -62,6 +62,10 @@ faults: setup mosquitto
 	$(PY) -m pytest tests/faults
 	$(PY) -m tests.faults.campaign --kills $(KILLS) --broker-kills $(KILLS) --seed $(SEED)
 
+# The lines on which durability hangs, broken one at a time in a copy: the tests must fail for each.
+mutants: setup mosquitto
+	$(PY) -m tests.faults.mutants
+
 # An agent at a third of what this machine can do, and a fault every few seconds, for MINUTES.
 soak: setup mosquitto
 	$(PY) -m tests.faults.soak --minutes $(MINUTES) --seed $(SEED)

@@ -3,9 +3,10 @@
 WAL with `synchronous=FULL`: a commit is on the disk when it returns. One thread writes.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -94,6 +95,8 @@ def read_beside(path: Path, since: int, read: Callable[[sqlite3.Connection], lis
 
 def _open(path: Path) -> sqlite3.Connection:
     """Raises Unusable when the content is at fault, sqlite3.OperationalError when the disk is."""
+    with suppress(OSError):  # it is there, or SQLite says why it cannot be made
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640))  # SQLite makes it for all to read
     db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
     try:
         mode = db.execute("PRAGMA journal_mode = WAL").fetchone()[0]

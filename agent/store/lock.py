@@ -7,12 +7,14 @@ from typing import IO
 
 from agent.errors import StateRefused
 
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+
 
 def lock(folder: Path) -> IO[str]:
     """Hold the state directory until the returned file is closed. Raises StateRefused that names who holds it."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-        file = (folder / "lock").open("a+")
+        file = os.fdopen(os.open(folder / "lock", _FLAGS, 0o600), "a+")
         try:
             return _held(folder, file)
         except BaseException:

@@ -47,7 +47,7 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path, monkeypatch, error):
     def failing(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr("pathlib.Path.open", failing)
+    monkeypatch.setattr("os.open", failing)
     with pytest.raises(StateRefused, match=rf"{tmp_path}: cannot be used \({error.strerror}\)\n.*agent.state_dir"):
         lock(tmp_path)
 
