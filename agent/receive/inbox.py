@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from agent.core.bounds import Bounds
 from agent.core.input_log import Recovered, RowWaits
+from agent.core.recent import Recent
 from agent.decode.address import Ways
 from agent.decode.topic import device_id_problem
 from agent.reasons import ReasonName
@@ -13,7 +14,6 @@ from agent.receive.backlog import Device
 from agent.receive.overload import Overload, Policy
 from agent.receive.publish_frame import Message
 from agent.receive.received import MESSAGES_MAX, Received
-from agent.receive.recent import Recent
 from agent.receive.share import Share
 from agent.words import Drop, DropCounts, Source
 

@@ -1,23 +1,14 @@
 """What the inputs must know again after a restart, as the records of the journal make it.
 
-Nothing is done a message: of what may be delivered again the lists that were recorded are referred to, and digests are
-made when they are asked for.
+Nothing is done a message: see agent/core/recent.py for what may be delivered again.
 """
 
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.core.input_log import (
-    REDELIVERED_MAX,
-    HoleTaken,
-    OldestShed,
-    Recovered,
-    RowsMissing,
-    RowWaits,
-    Waiting,
-    digest_of,
-)
+from agent.core.input_log import HoleTaken, OldestShed, Recovered, RowsMissing, RowWaits, Waiting
+from agent.core.recent import Recent
 from agent.store.records import Arrived, Beat, Begun, Kept, KeptInput, Listens, Lost, Noted, Record, SessionBegun
 
 _Device = tuple[str, str]  # source and device
@@ -25,52 +16,18 @@ _Queue = deque[RowWaits | RowsMissing]
 
 
 @dataclass(slots=True)
-class _Delivered:
-    """Messages that were recorded together, one element each."""
-
-    packet_ids: Sequence[int]
-    topics: Sequence[str]
-    payloads: Sequence[bytes]
-
-
-@dataclass(slots=True)
 class _Input:
     """Of one broker.
 
-    older   digests by packet id, of messages before `newer`
+    recent  what may be delivered again
     queues  by device: what waits, and holes; never empty, and never two holes in a row
     whose   topic of what waits -> its device
     """
 
-    older: dict[int, bytes] = field(default_factory=dict)
-    newer: deque[_Delivered] = field(default_factory=deque)
-    n_newer: int = 0
+    recent: Recent = field(default_factory=Recent)
     queues: dict[_Device, _Queue] = field(default_factory=dict)
     whose: dict[str, _Device] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
-
-    def deliver(self, packet_ids: Sequence[int], topics: Sequence[str], payloads: Sequence[bytes]) -> None:
-        """Messages were recorded: the newest REDELIVERED_MAX of all may come again."""
-        self.newer.append(_Delivered(packet_ids, topics, payloads))
-        self.n_newer += len(packet_ids)
-        while self.n_newer - len(self.newer[0].packet_ids) >= REDELIVERED_MAX:
-            self.n_newer -= len(self.newer.popleft().packet_ids)
-        if self.n_newer >= REDELIVERED_MAX:
-            self.older.clear()
-
-    def recent(self) -> dict[int, bytes]:
-        digests = dict(self.older)
-        for one in self.newer:
-            for packet_id, topic, payload in zip(one.packet_ids, one.topics, one.payloads, strict=True):
-                if packet_id:
-                    digests.pop(packet_id, None)  # so that the newest is the last one
-                    digests[packet_id] = digest_of(topic, payload)
-        return dict([*digests.items()][-REDELIVERED_MAX:])
-
-    def forget_deliveries(self) -> None:
-        self.older.clear()
-        self.newer.clear()
-        self.n_newer = 0
 
     def keep(self, changes: Sequence[Waiting]) -> None:
         """Changes were recorded; with rows that wait, their deliveries."""
@@ -78,7 +35,7 @@ class _Input:
             self.change(change)
         rows = [change for change in changes if isinstance(change, RowWaits) and change.packet_id]
         if rows:
-            self.deliver([row.packet_id for row in rows], [row.topic for row in rows], [row.payload for row in rows])
+            self.recent.add([row.packet_id for row in rows], [row.topic for row in rows], [row.payload for row in rows])
 
     def change(self, change: Waiting) -> None:
         device = change.source, change.device
@@ -140,7 +97,7 @@ class KeptInputs:
         """As the first record of a file has them."""
         self._inputs = {}
         for broker, kept in begun.items():
-            one = self._inputs[broker] = _Input(older=dict(kept.recent), notes=dict(kept.notes))
+            one = self._inputs[broker] = _Input(recent=Recent(kept.recent), notes=dict(kept.notes))
             for change in kept.waiting:
                 one.change(change)
 
@@ -151,19 +108,21 @@ class KeptInputs:
                 if record.n_waited:
                     self._of(record.broker).take(record.topics[: record.n_waited])
                 if record.packet_ids:
-                    self._of(record.broker).deliver(record.packet_ids, record.topics, record.payloads)
+                    self._of(record.broker).recent.add(record.packet_ids, record.topics, record.payloads)
             case Kept():
                 self._of(record.broker).keep(record.changes)
             case Noted():
                 self._of(record.broker).notes[record.name] = record.value
             case SessionBegun():
-                self._of(record.broker).forget_deliveries()
+                self._of(record.broker).recent.forget()
             case Begun() | Beat() | Listens() | Lost():
                 pass
 
     def keep(self) -> dict[str, KeptInput]:
         """For the first record of a file."""
-        return {broker: KeptInput(one.recent(), one.waiting(), one.notes) for broker, one in self._inputs.items()}
+        return {
+            broker: KeptInput(one.recent.digests(), one.waiting(), one.notes) for broker, one in self._inputs.items()
+        }
 
     def recovered(self) -> dict[str, Recovered]:
         """For the inputs themselves."""

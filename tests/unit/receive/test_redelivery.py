@@ -8,11 +8,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from agent.core import recent
 from agent.core.input_log import REDELIVERED_MAX, Recovered, digest_of
-from agent.receive import recent
+from agent.core.recent import Recent
 from agent.receive.inbox import Inbox, ReadBounds
 from agent.receive.publish_frame import Message
-from agent.receive.recent import Recent
 from tests.unit.receive.talk import PUMP
 
 TOPIC = "pumps/p1"
@@ -31,7 +31,7 @@ def test_the_newest_message_of_an_identifier_is_the_one_that_counts():
 @pytest.mark.parametrize("asks", [False, True])
 def test_as_many_are_remembered_as_may_be_under_way_and_memory_is_bounded(n_a_read, asks):
     """Those of QoS 0 do not count: they are never delivered again."""
-    one = Recent({})
+    one = Recent()
     for first in range(1, 3 * REDELIVERED_MAX, n_a_read):
         ids = [*range(first, first + n_a_read)]
         one.add([*ids, *[0] * n_a_read], [TOPIC] * 2 * n_a_read, [b"%d" % number for number in ids] * 2)
@@ -41,11 +41,11 @@ def test_as_many_are_remembered_as_may_be_under_way_and_memory_is_bounded(n_a_re
     newest = ids[-1]
     kept = range(newest - REDELIVERED_MAX + 1, newest + 1)
     assert all(one.has(number, TOPIC, b"%d" % number) for number in kept)
-    assert len(one._digests) == REDELIVERED_MAX
+    assert list(one.digests()) == [*kept]
 
 
 def test_large_payloads_are_not_kept_alive_for_long():
-    one = Recent({})
+    one = Recent()
     for number in range(1, 11):
         one.add([number], [TOPIC], [bytes(recent.HELD_BYTES_MAX // 4)])
         assert one._n_bytes <= recent.HELD_BYTES_MAX

@@ -27,9 +27,9 @@ _Read = tuple[Sequence[int], Sequence[str], Sequence[bytes]]
 class Recent:
     """The newest messages that were recorded, at most some REDELIVERED_MAX."""
 
-    def __init__(self, digests: Mapping[int, bytes]) -> None:
-        """digests: packet identifier -> digest, of an earlier process, the oldest first."""
-        self._digests = {**digests}  # of the oldest, the newest last
+    def __init__(self, digests: Mapping[int, bytes] | None = None) -> None:
+        """digests: those of an earlier process."""
+        self._digests = {**(digests or {})}  # of the oldest, the newest last
         self._reads: deque[_Read] = deque()  # newer than those
         self._n_held = self._n_bytes = 0  # messages in them, and their payloads
 
@@ -48,9 +48,13 @@ class Recent:
 
     def has(self, packet_id: int, topic: str, payload: bytes) -> bool:
         """Whether the newest message of that identifier is this one."""
-        if self._reads:
-            self._make_digests()
+        self._make_digests()
         return self._digests.get(packet_id) == digest_of(topic, payload)
+
+    def digests(self) -> dict[int, bytes]:
+        """Packet identifier -> digest of the newest message of it, the newest last; REDELIVERED_MAX at most."""
+        self._make_digests()
+        return {**self._digests}
 
     def forget(self) -> None:
         """The broker has begun another session: its identifiers are others."""
@@ -59,6 +63,8 @@ class Recent:
         self._n_held = self._n_bytes = 0
 
     def _make_digests(self) -> None:
+        if not self._reads:
+            return
         digests = self._digests
         for read in self._reads:
             for packet_id, topic, payload in zip(*read, strict=True):
