@@ -26,6 +26,7 @@ from agent.list_alerts import alerts
 from agent.list_interventions import interventions
 from agent.log import configure
 from agent.run import run as run_agent
+from agent.state.command import state
 from agent.store.lock import is_held
 from agent.store.orphans import orphans
 
@@ -141,6 +142,7 @@ alerts.add_command(export)
 main.add_command(alerts)
 main.add_command(intervene)
 main.add_command(interventions)
+main.add_command(state)
 
 if __name__ == "__main__":
     main()

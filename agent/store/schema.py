@@ -126,7 +126,17 @@ def create(db: sqlite3.Connection) -> None:
 
 
 def check_rows(db: sqlite3.Connection) -> None:
-    """Raises Unusable for a row that is not as it was written, as far as that can be seen."""
+    """Raises Unusable for a row that is not as it was written, as far as that can be seen, or if none can be added."""
+    read_rows(db)
+    db.execute("SAVEPOINT before")
+    db.execute("INSERT INTO event (kind, event) VALUES ('', x'')")
+    db.execute("INSERT INTO due (sink, event, chain) VALUES ('', last_insert_rowid(), '')")
+    db.execute("ROLLBACK TO before")
+    db.execute("RELEASE before")
+
+
+def read_rows(db: sqlite3.Connection) -> None:
+    """Raises Unusable for a row that is not as it was written, as far as that can be seen. Writes nothing."""
     for row in db.execute(ALERTS):
         read_alert(row)
     chains: dict[int, str] = {}
@@ -144,11 +154,6 @@ def check_rows(db: sqlite3.Connection) -> None:
         read_history(row)
     for row in db.execute(f"{LABELS} ORDER BY number"):
         read_label(row)
-    db.execute("SAVEPOINT before")  # and a new one can be added
-    db.execute("INSERT INTO event (kind, event) VALUES ('', x'')")
-    db.execute("INSERT INTO due (sink, event, chain) VALUES ('', last_insert_rowid(), '')")
-    db.execute("ROLLBACK TO before")
-    db.execute("RELEASE before")
 
 
 def _own(chain: object) -> str | None:

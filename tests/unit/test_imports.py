@@ -26,6 +26,7 @@ LAYERS = [
         "sample",
         "command",
         "doctor",
+        "state",
         "replay",
     },
     {"receive", "store", "publish"},

@@ -1,0 +1,198 @@
+"""A state directory as one file, that another machine can take over: a zip of stored members and a list of them.
+
+All in it is little-endian, SQLite's file too is the same everywhere, and each member has its digest in `manifest.json`.
+That also names the numerics of each model: an `exact` state goes on to the bit on the same kind of machine.
+
+Beside a running agent it is what a kill at this moment would leave. Snapshot and journal are read before and after the
+table, as the one may be older than it and the other must not.
+"""
+
+import os
+import platform
+import re
+import sqlite3
+import tempfile
+import time
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from agent.bundle.stored_zip import NotStored, pack, unpack
+from agent.errors import StateRefused, Unreadable
+from agent.state.contents import look
+from agent.store import file, journal, snapshot
+from agent.store.disk import Disk, StateFolder
+from agent.store.lock import lock
+from agent.store.outbox import ALERT_TABLE
+
+SCHEMA_VERSION = 1
+TRIES = 5
+MEMBERS_MAX = 10_000
+STOPPED = "stopped"
+_MANIFEST = "manifest.json"
+_MEMBER = re.compile(rf"snapshot-\d+|journal-\d+|{re.escape(ALERT_TABLE)}|{STOPPED}")
+_NOT_MOVED = re.compile(r"lock|instance|replaced-.*|import-.*")
+_VERIFY = "`forewarn state verify` says more."
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is in the archive, by whom and of what machine; `digests` are SHA-256 of the members, by name."""
+
+    schema_version: int
+    forewarn: str
+    made: str
+    machine: str
+    numerics: dict[str, str]
+    models: dict[str, str]
+    digests: dict[str, str]
+
+
+def export(folder: Path, to: Path) -> Manifest:
+    """Write the state directory into the file `to`. Raises StateRefused."""
+    disk = StateFolder(folder)
+    for _ in range(TRIES):
+        try:
+            members = _members(disk)
+            break
+        except FileNotFoundError:  # a running agent has replaced it by a newer one
+            continue
+    else:
+        raise StateRefused(folder, "changes too fast to be read", next_step="Try again, or stop the agent first.")
+    if not members:
+        raise StateRefused(folder, "holds no state", next_step="Has the agent run with this agent.state_dir?")
+    newest = next((one for one in look(disk).snapshots if one.name in members), None)
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        forewarn=version("forewarn"),
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=platform.machine(),
+        numerics={} if newest is None else newest.numerics,
+        models={} if newest is None else newest.models,
+        digests={name: sha256(data).hexdigest() for name, data in members.items()},
+    )
+    try:
+        disk, beside = StateFolder(to.parent), f"{to.name}{file.NEW}"
+        _write(disk, beside, pack({_MANIFEST: msgspec.json.encode(manifest), **members}))
+        disk.rename(beside, to.name)
+        disk.sync()
+    except OSError as error:
+        what = f"cannot be written ({error.strerror})"
+        raise StateRefused(to, what, next_step="Is there room, and may you write there?") from None
+    return manifest
+
+
+def take_over(archive: Path, folder: Path, *, replace: bool) -> Manifest:
+    """Make the state directory what the archive holds; what was there is kept in a folder beside it, for `replace`.
+
+    Raises StateRefused, and leaves all as it was: when an agent holds the directory, when there is a state already, or
+    when the archive is not whole.
+    """
+    manifest, members = _read(archive)
+    held = lock(folder)
+    try:
+        present = [name for name in os.listdir(folder) if not _NOT_MOVED.fullmatch(name)]
+        if present and not replace:
+            what = f"holds a state already ({', '.join(sorted(present)[:3])}, ...)"
+            raise StateRefused(folder, what, next_step="Give --replace to take the archive in its place.")
+        with tempfile.TemporaryDirectory(prefix="import-", dir=folder) as name:
+            beside = Path(name)
+            for member, data in members.items():
+                _write(StateFolder(beside), member, data)
+            faults = [f"{member}: {fault}" for member, fault in look(StateFolder(beside)).faults()]
+            if faults:
+                raise StateRefused(archive, faults[0], next_step="Export it again.")
+            _swap(folder, present, beside, [*members])
+    except OSError as error:
+        what = f"cannot be written ({error.strerror})"
+        raise StateRefused(folder, what, next_step="Is there room, and may you write there?") from None
+    finally:
+        held.close()
+    return manifest
+
+
+def _members(disk: Disk) -> dict[str, bytes]:
+    """The newest good snapshot, the table, and the journal from the snapshot on. Raises FileNotFoundError."""
+    contents = look(disk)
+    good = next((one for one in contents.snapshots if not one.fault), None)
+    members: dict[str, bytes] = {}
+    if good is not None:
+        members[good.name] = disk.read(good.name)
+    elif contents.snapshots:
+        what = f"has no good snapshot: {contents.snapshots[0].fault}"
+        raise StateRefused(disk.folder, what, next_step=_VERIFY)
+    with suppress(FileNotFoundError, file.Corrupt):
+        if good is not None and file.read(disk, STOPPED) == good.name.encode():
+            members[STOPPED] = disk.read(STOPPED)
+    if contents.alert_table is not None:
+        if contents.alert_table.fault:
+            raise StateRefused(disk.folder / ALERT_TABLE, contents.alert_table.fault, next_step=_VERIFY)
+        members[ALERT_TABLE] = _copy(disk.folder / ALERT_TABLE)
+    entries = journal.entries_of(disk)
+    first = max((one for one in entries if good is not None and one <= good.entry), default=0)
+    members |= {(name := journal.name_of(one)): disk.read(name) for one in entries if one >= first}
+    if good is not None and good.name not in snapshot.newest_first(disk):
+        raise FileNotFoundError(good.name)
+    return members
+
+
+def _copy(path: Path) -> bytes:
+    """The whole database, as of one moment. Raises StateRefused."""
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            to = Path(name) / path.name
+            uri = f"{path.absolute().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True)) as source, closing(sqlite3.connect(to)) as copy:
+                source.backup(copy)
+            return to.read_bytes()
+    except sqlite3.Error as error:
+        raise StateRefused(path, f"cannot be read ({error})", next_step=_VERIFY) from None
+
+
+def _read(archive: Path) -> tuple[Manifest, Mapping[str, bytes]]:
+    """Raises StateRefused unless the archive is whole and of this version."""
+    try:
+        members = unpack(archive.read_bytes(), members_max=MEMBERS_MAX)
+        manifest = msgspec.json.decode(members.pop(_MANIFEST, b""), type=Manifest)
+    except OSError as error:
+        raise StateRefused(archive, f"cannot be read ({error.strerror})", next_step="May you read it?") from None
+    except (NotStored, *Unreadable) as error:
+        what = f"is no export of a state directory ({error})"
+        raise StateRefused(archive, what, next_step="`forewarn state export` writes one.") from None
+    if manifest.schema_version != SCHEMA_VERSION:
+        what = f"its schema is version {manifest.schema_version}, this forewarn reads version {SCHEMA_VERSION}"
+        raise StateRefused(archive, what, next_step="Import it with the forewarn that wrote it, or a newer one.")
+    digests = {name: sha256(data).hexdigest() for name, data in members.items()}
+    if digests != manifest.digests or not all(map(_MEMBER.fullmatch, members)):
+        what = "its members are not those of its manifest"
+        raise StateRefused(archive, what, next_step="Was it changed on its way? Export it again.")
+    return manifest, members
+
+
+def _swap(folder: Path, present: list[str], beside: Path, members: list[str]) -> None:
+    """Move what is there out of the way, and what is beside it in. The snapshot and `stopped` come last: without them
+    a start that finds half of it takes nothing for whole.
+    """
+    if present:
+        aside = folder / f"replaced-{time.time_ns()}"
+        aside.mkdir(mode=0o700)
+        for name in present:
+            os.replace(folder / name, aside / name)
+        StateFolder(aside).sync()
+    for name in sorted(members, key=lambda name: (name == STOPPED, name.startswith("snapshot-"))):
+        os.replace(beside / name, folder / name)
+    StateFolder(folder).sync()
+
+
+def _write(disk: Disk, name: str, data: bytes) -> None:
+    """A new file that lasts, and that nobody else may read. Raises OSError."""
+    new = disk.create(name)
+    try:
+        new.write(data)
+        new.sync()
+    finally:
+        new.close()

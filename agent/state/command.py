@@ -1,0 +1,130 @@
+"""`forewarn state`: what a state directory holds, whether all of it is good, and how it gets to another machine."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import msgspec
+
+from agent.config.option import config_option, state_dir_of, state_dir_option
+from agent.state.archive import Manifest, export, take_over
+from agent.state.contents import Contents, look
+from agent.store.disk import StateFolder
+
+_CONFIG = "The agent's main file, or the folder of a forewarn.toml: it says where the state directory is."
+
+
+@click.group(short_help="Look into a state directory, check it, or move it to another machine.")
+def state() -> None:
+    """\b
+    forewarn state inspect
+
+    Look into the agent's state directory, check it, or move it to another machine.
+    """
+
+
+@state.command("inspect", short_help="Say what a state directory holds.")
+@config_option(_CONFIG)
+@state_dir_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def inspect_command(file: Path, state_dir: Path | None, as_json: bool) -> None:
+    """\b
+    forewarn state inspect --state-dir /var/lib/forewarn
+
+    Say what the state directory holds: snapshots with their entry of the input log, time, devices by source and models;
+    the journal with its entries; the alert table; and what an agent has set aside. Beside a running agent or without
+    one: nothing is written.
+    """
+    contents = look(StateFolder(state_dir_of(file, state_dir)))
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(contents)))
+    else:
+        click.echo("\n".join(_lines(contents)))
+
+
+@state.command(short_help="Hold every file against its checksum; exit 1 if one is not good.")
+@config_option(_CONFIG)
+@state_dir_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON array of files and faults.")
+def verify(file: Path, state_dir: Path | None, as_json: bool) -> None:
+    """\b
+    forewarn state verify
+
+    Read every snapshot, every record of the journal and every row of the alert table, hold them against their
+    checksums, and print what is not good; exit 1 if something is. What was written last before a power cut, and was
+    not synced, is no fault: a start cuts it off.
+    """
+    faults = [*look(StateFolder(state_dir_of(file, state_dir))).faults()]
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode([{"file": name, "fault": why} for name, why in faults])))
+    else:
+        for name, why in faults:
+            click.echo(f"{name}: {why}", err=True)
+        if not faults:
+            click.echo("all good")
+    sys.exit(1 if faults else 0)
+
+
+@state.command("export", short_help="Write a state directory into one file.")
+@config_option(_CONFIG)
+@state_dir_option
+@click.argument("archive", type=click.Path(path_type=Path, dir_okay=False))
+def export_command(file: Path, state_dir: Path | None, archive: Path) -> None:
+    """\b
+    forewarn state export gateway-1.fws
+
+    Write the newest good snapshot, the journal behind it and the alert table into one file, that another machine can
+    import. Stop the agent first to move it: then nothing is missing. Beside a running one the file is a backup, of what
+    a crash at this moment would leave.
+    """
+    click.echo(f"{archive}: {_said(export(state_dir_of(file, state_dir), archive))}")
+
+
+@state.command("import", short_help="Make a state directory of what `export` wrote.")
+@config_option(_CONFIG)
+@state_dir_option
+@click.option("--replace", is_flag=True, help="Where there is a state already: keep it in a folder beside, unused.")
+@click.argument("archive", type=click.Path(path_type=Path, dir_okay=False))
+def import_command(file: Path, state_dir: Path | None, replace: bool, archive: Path) -> None:
+    """\b
+    forewarn state import gateway-1.fws
+
+    Make the state directory what the file holds, once it was held against its checksums. An agent must not run with it
+    meanwhile. Run the command as the agent's user, or give the files to that one.
+    """
+    folder = state_dir_of(file, state_dir)
+    click.echo(f"{folder}: {_said(take_over(archive, folder, replace=replace))}")
+
+
+def _said(manifest: Manifest) -> str:
+    models = ", ".join(f"{name} {digest[:12]}" for name, digest in manifest.models.items()) or "none"
+    return f"{len(manifest.digests)} files, of {manifest.made} on {manifest.machine}; models: {models}"
+
+
+def _lines(contents: Contents) -> Iterator[str]:
+    yield contents.folder
+    for snapshot in contents.snapshots:
+        yield f"{snapshot.name}  {snapshot.size_bytes:,} bytes" + (f": {snapshot.fault}" if snapshot.fault else "")
+        if not snapshot.fault:
+            yield f"  entry {snapshot.entry}, {snapshot.n_messages} messages, log time {snapshot.log_time or 'none'}"
+            devices = ", ".join(f"{name or '(no source)'} {count}" for name, count in snapshot.devices.items())
+            yield f"  devices: {devices or 'none'}"
+            for name, digest in snapshot.models.items():
+                yield f"  model {name}: bundle {digest[:12]}, numerics {snapshot.numerics.get(name, 'not said')}"
+    for part in contents.journal:
+        torn = f", {part.torn_bytes:,} bytes torn at its end" if part.torn_bytes else ""
+        what = part.fault or f"entries {part.entry} to {part.next_entry}, {part.n_records} records{torn}"
+        yield f"{part.name}  {part.size_bytes:,} bytes: {what}"
+    table = contents.alert_table
+    if table is not None:
+        due = ", ".join(f"{sink} {count}" for sink, count in table.due.items()) or "nothing"
+        what = table.fault or (
+            f"schema {table.schema_version}, {table.standing} standing, {table.ended} ended, "
+            f"{table.history} in its history, due: {due}, applied {table.applied}"
+        )
+        yield f"{table.name}  {table.size_bytes:,} bytes: {what}"
+    for other in contents.others:
+        yield f"{other.name}  {other.size_bytes:,} bytes" + (f": {other.fault}" if other.fault else "")
+    for name in contents.set_aside:
+        yield f"{name}: set aside"

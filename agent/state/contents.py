@@ -1,0 +1,261 @@
+"""What a state directory holds, file by file, and what is wrong with each; beside a running agent or without one.
+
+Everything that has a checksum is held against it. Nothing is written, and nothing is locked, so that a file may vanish
+while it is looked at: a running agent removes what newer ones have replaced. Such a one is left out.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import msgspec
+
+from agent.core import snapshot as snapshot_content
+from agent.core.entries import Messages
+from agent.devices.slots import GONE, NO_SOURCE
+from agent.errors import SnapshotRefused, StateRefused
+from agent.store import file, journal, records, snapshot
+from agent.store.database import read_beside
+from agent.store.disk import Disk
+from agent.store.outbox import ALERT_TABLE
+from agent.store.schema import SCHEMA_VERSION, read_rows
+from agent.store.segment import read_segment
+
+T = TypeVar("T")
+_CHECKED = ("stopped", "instance")  # small files with a checksum
+
+
+class SnapshotFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot. `entry` and what follows are empty where `fault` says why it cannot be read.
+
+    devices  by source, "" for a source that the configuration had no more
+    models   digest of the bundle of each, by name; `numerics` likewise
+    """
+
+    name: str
+    size_bytes: int
+    fault: str = ""
+    entry: int = 0
+    n_messages: int = 0
+    log_time: str = ""
+    devices: dict[str, int] = {}
+    models: dict[str, str] = {}
+    numerics: dict[str, str] = {}
+    groups: tuple[str, ...] = ()
+
+
+class JournalFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of the journal: the entries from `entry` to before `next_entry`.
+
+    torn_bytes  at the end of the newest file, which was not synced: a start cuts them off
+    """
+
+    name: str
+    size_bytes: int
+    fault: str = ""
+    entry: int = 0
+    next_entry: int = 0
+    n_records: int = 0
+    torn_bytes: int = 0
+
+
+class TableFile(msgspec.Struct, frozen=True, kw_only=True):
+    """The alert table and what is to be published.
+
+    due      events by sink
+    applied  the entry of the journal up to which all is in it, 0 for none
+    """
+
+    name: str
+    size_bytes: int
+    fault: str = ""
+    schema_version: int = 0
+    standing: int = 0
+    ended: int = 0
+    history: int = 0
+    due: dict[str, int] = {}
+    applied: int = 0
+
+
+class OtherFile(msgspec.Struct, frozen=True, kw_only=True):
+    """Another file that has a checksum."""
+
+    name: str
+    size_bytes: int
+    fault: str = ""
+
+
+class Contents(msgspec.Struct, frozen=True):
+    """A state directory. Snapshots are newest first, files of the journal oldest first.
+
+    set_aside  names of files that an agent could not use, and of what it kept with them
+    """
+
+    folder: str
+    snapshots: list[SnapshotFile]
+    journal: list[JournalFile]
+    alert_table: TableFile | None
+    others: list[OtherFile]
+    set_aside: list[str]
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Name and fault of each file that is not good."""
+        table = [] if self.alert_table is None else [self.alert_table]
+        files: list[SnapshotFile | JournalFile | TableFile | OtherFile]
+        files = [*self.snapshots, *self.journal, *table, *self.others]
+        for each in files:
+            if each.fault:
+                yield each.name, each.fault
+
+
+def look(disk: Disk) -> Contents:
+    """Read all of a state directory. Raises StateRefused when the disk does not let it be read."""
+    try:
+        names = sorted(disk.names())
+        return Contents(
+            folder=str(disk.folder),
+            snapshots=_there(disk, snapshot.newest_first(disk), _snapshot),
+            journal=_journal(disk),
+            alert_table=next(iter(_there(disk, [ALERT_TABLE], _table)), None),
+            others=_there(disk, _CHECKED, _other),
+            set_aside=[name for name in names if ".corrupt-" in name or ".foreign-" in name],
+        )
+    except FileNotFoundError:
+        next_step = "Has the agent run with this agent.state_dir?"
+        raise StateRefused(disk.folder, "is not there", next_step=next_step) from None
+    except OSError as error:
+        what = f"cannot be read ({error.strerror})"
+        raise StateRefused(disk.folder, what, next_step="May you read the folder? Is the disk failing?") from None
+
+
+def _there(disk: Disk, names: list[str] | tuple[str, ...], read: Callable[[Disk, str], T]) -> list[T]:
+    """Of each file that is there, when it is read, what `read` makes of it."""
+    files = []
+    there = set(disk.names())
+    for name in names:
+        if name in there:
+            with suppress(FileNotFoundError):
+                files.append(read(disk, name))
+    return files
+
+
+def _snapshot(disk: Disk, name: str) -> SnapshotFile:
+    size_bytes = disk.size(name)
+    try:
+        header, groups, _ = snapshot_content.read_content(file.read(disk, name))
+    except file.Corrupt as error:
+        return SnapshotFile(name=name, size_bytes=size_bytes, fault=str(error))
+    except SnapshotRefused as error:
+        return SnapshotFile(name=name, size_bytes=size_bytes, fault=error.what)
+    counts = Counter(int(source) for source in groups["owner"]["source"] if source != NO_SOURCE)
+    of_models = {group.name.split("/")[1]: group.digest for group in header.groups if group.name.startswith("model/")}
+    return SnapshotFile(
+        name=name,
+        size_bytes=size_bytes,
+        entry=header.entry,
+        n_messages=header.n_messages,
+        log_time=_time(header.log_time_ns),
+        devices={"" if source == GONE else header.sources[source]: n for source, n in sorted(counts.items())},
+        models=of_models,
+        numerics=header.numerics,
+        groups=tuple(group.name for group in header.groups),
+    )
+
+
+def _time(log_time_ns: int) -> str:
+    """As ISO 8601, "" for none."""
+    try:
+        at = datetime.fromtimestamp(log_time_ns / 1e9, UTC)
+    except (ValueError, OverflowError, OSError):  # no clock says so
+        return ""
+    return at.isoformat(timespec="milliseconds") if log_time_ns >= 0 else ""
+
+
+def _journal(disk: Disk) -> list[JournalFile]:
+    names = [journal.name_of(entry) for entry in journal.entries_of(disk)]
+    files = _there(disk, names, _journal_file)
+    for index, part in enumerate(files):
+        if part.fault:
+            continue
+        fault = ""
+        if part.torn_bytes and index + 1 < len(files):
+            fault = f"it is torn {part.torn_bytes} bytes before its end, and is not the newest"
+        elif index and not files[index - 1].fault and files[index - 1].next_entry != part.entry:
+            fault = f"it begins at entry {part.entry}, the file before it ends at {files[index - 1].next_entry}"
+        files[index] = msgspec.structs.replace(part, fault=fault)
+    return files
+
+
+def _journal_file(disk: Disk, name: str) -> JournalFile:
+    data = disk.read(name)
+    segment = read_segment(data)
+    entry = next_entry = int(name.rpartition("-")[2])
+    n_records, fault = 0, ""
+    if segment.state == "broken":
+        fault = f"it is broken at byte {segment.good_bytes}: a bit has flipped, or somebody wrote to it"
+    try:
+        for _, body in segment.records():
+            record = records.decode(body)
+            if n_records == 0 and not (isinstance(record, records.Begun) and record.entry == entry):
+                fault = fault or "it does not begin as a file of the journal does"
+            n_records += 1
+            taken = records.entry_of(record)
+            next_entry += 0 if taken is None else len(taken.topics) if isinstance(taken, Messages) else 1
+    except records.Unknown as error:
+        fault = fault or f"it has a record that cannot be read ({error})"
+    torn_bytes = len(data) - segment.good_bytes if segment.state == "torn" else 0
+    return JournalFile(
+        name=name,
+        size_bytes=len(data),
+        fault=fault,
+        entry=entry,
+        next_entry=next_entry,
+        n_records=n_records,
+        torn_bytes=torn_bytes,
+    )
+
+
+def _table(disk: Disk, name: str) -> TableFile:
+    size_bytes = disk.size(name)
+    try:
+        (table,) = read_beside(disk.folder / name, 0, lambda db: [_of_table(db, name, size_bytes)])
+    except StateRefused as error:
+        return TableFile(name=name, size_bytes=size_bytes, fault=error.what)
+    return table
+
+
+def _of_table(db: sqlite3.Connection, name: str, size_bytes: int) -> TableFile:
+    """Raises what `read_beside` knows."""
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version != SCHEMA_VERSION:  # an older one is brought to today's by the next start
+        fault = f"its schema is version {version}, of a newer forewarn" if version > SCHEMA_VERSION else ""
+        return TableFile(name=name, size_bytes=size_bytes, fault=fault, schema_version=version)
+    said = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if said != "ok":
+        return TableFile(name=name, size_bytes=size_bytes, fault=said, schema_version=version)
+    read_rows(db)
+    standing, ended = (
+        db.execute("SELECT count(*) FROM alert WHERE stands = ?", (one,)).fetchone()[0] for one in (1, 0)
+    )
+    applied = db.execute("SELECT entry FROM applied").fetchone()
+    return TableFile(
+        name=name,
+        size_bytes=size_bytes,
+        schema_version=version,
+        standing=standing,
+        ended=ended,
+        history=db.execute("SELECT count(*) FROM history").fetchone()[0],
+        due=dict(db.execute("SELECT sink, count(*) FROM due GROUP BY sink ORDER BY sink")),
+        applied=applied[0] if applied else 0,
+    )
+
+
+def _other(disk: Disk, name: str) -> OtherFile:
+    try:
+        file.read(disk, name)
+    except file.Corrupt as error:
+        return OtherFile(name=name, size_bytes=disk.size(name), fault=str(error))
+    return OtherFile(name=name, size_bytes=disk.size(name))

@@ -1,0 +1,232 @@
+"""`forewarn state`: looks into a state directory, checks it, and moves it to another place without losing anything."""
+
+import json
+import os
+import re
+import shutil
+
+import pytest
+from click.testing import CliRunner
+
+from agent.bundle.stored_zip import pack, unpack
+from agent.cli import main
+from agent.store import journal, records
+from agent.store.disk import StateFolder
+from agent.store.durability import DURABILITIES
+from agent.store.lock import lock
+from tests.streams import life
+from tests.unit.store.test_durability import REST, WORN, Process
+
+
+def run(*args, exit_code=0):
+    """Standard output of `forewarn state ...`; standard error where it fails."""
+    result = CliRunner().invoke(main, ["state", *map(str, args)])
+    assert result.exit_code == exit_code, result.output
+    return result.stdout if exit_code == 0 else result.stderr
+
+
+def inspected(folder):
+    return json.loads(run("inspect", "--state-dir", folder, "--json"))
+
+
+@pytest.fixture(params=DURABILITIES)
+def mode(request):
+    return request.param
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Not yet a state directory."""
+    made = tmp_path / "state"
+    made.mkdir()
+    return made
+
+
+def stopped_after(folder, mode, messages=WORN):
+    process = Process(folder, mode)
+    process.take(messages)
+    process.durability.stop()
+    process.outbox.close()
+
+
+def killed_after(folder, mode):
+    """A snapshot after 30 rows, 60 in all; returns what was running."""
+    process = Process(folder, mode)
+    process.take(WORN[:30])
+    process.durability.after_turn(10.0, 10.0)
+    process.take(WORN[30:])
+    process.durability.before_acknowledge()
+    return process
+
+
+def test_inspect_says_what_is_there_beside_a_running_agent(folder, mode):
+    running = killed_after(folder, mode)
+    seen = inspected(folder)
+    (snapshot,) = seen["snapshots"][:1]
+    entry = {"snapshot": 32, "journal": 30}[mode]  # two are of the start: a state that may be behind, and the table
+    assert (snapshot["entry"], snapshot["n_messages"], snapshot["devices"]) == (entry, 30, {"press": 1})
+    assert snapshot["models"] == {"main": "d" * 64}
+    assert snapshot["numerics"] == {"main": "exact"}
+    assert seen["alert_table"]["standing"] == 1
+    assert seen["alert_table"]["due"] == {"mqtt": len(running.cursor.sendable(99))}
+    if mode == "journal":
+        assert [(one["entry"], one["next_entry"]) for one in seen["journal"]] == [(0, 30), (30, 60)]
+        assert seen["alert_table"]["applied"] > 30
+    else:
+        assert seen["journal"] == []
+    said = run("inspect", "--state-dir", folder)
+    assert re.search(rf"entry {entry}, 30 messages, log time 1970", said)
+    assert "1 standing, 0 ended" in said
+
+
+def test_verify_finds_nothing_wrong_beside_a_running_agent_or_after_a_stop(folder, mode):
+    killed_after(folder, mode).outbox.close()
+    assert run("verify", "--state-dir", folder) == "all good\n"
+    stopped_after(folder, mode, life("p2", 9))
+    assert run("verify", "--state-dir", folder) == "all good\n"
+
+
+def test_nothing_is_changed_by_looking(folder, mode):
+    stopped_after(folder, mode)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    run("inspect", "--state-dir", folder)
+    run("verify", "--state-dir", folder)
+    run("export", "--state-dir", folder, folder.parent / "x.fws")
+    now = {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(("-wal", "-shm"))}
+    assert now == before
+
+
+@pytest.mark.parametrize("name", ["snapshot-000000000001", "journal-000000000030", "alerts.db", "stopped"])
+def test_verify_names_the_file_in_which_a_bit_has_flipped(folder, name):
+    running = killed_after(folder, "journal")
+    running.durability.stop()
+    running.outbox.close()
+    path = folder / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 if name != "alerts.db" else 20] ^= 0x10
+    path.write_bytes(data)
+    said = run("verify", "--state-dir", folder, exit_code=1)
+    assert said.startswith(f"{name}: ")
+    (fault,) = json.loads(CliRunner().invoke(main, ["state", "verify", "--state-dir", str(folder), "--json"]).stdout)
+    assert fault["file"] == name
+
+
+def test_a_torn_end_of_the_newest_journal_file_is_said_and_no_fault(folder):
+    killed_after(folder, "journal").outbox.close()
+    newest = folder / journal.name_of(30)
+    newest.write_bytes(newest.read_bytes() + b"FWJ1\0\0")
+    assert inspected(folder)["journal"][-1]["torn_bytes"] == 6
+    assert run("verify", "--state-dir", folder) == "all good\n"
+
+
+def test_a_file_that_is_missing_in_the_middle_of_the_journal_is_found(folder):
+    made = journal.Journal(StateFolder(folder), 10**6)
+    for entry in (0, 1, 2):
+        made.begin(entry, records.encode(records.Begun(records.VERSION, entry, "", {})))
+        made.append(records.encode(records.Beat(10**9 * entry)))
+    made.close()
+    assert run("verify", "--state-dir", folder) == "all good\n"
+    (folder / journal.name_of(1)).unlink()
+    said = run("verify", "--state-dir", folder, exit_code=1)
+    assert "begins at entry 2, the file before it ends at 1" in said
+
+
+def test_a_directory_that_is_not_there_is_named(folder):
+    assert "nowhere: is not there" in run("inspect", "--state-dir", folder / "nowhere", exit_code=1)
+
+
+def test_what_was_exported_goes_on_elsewhere_as_it_would_have_gone_on_here(folder, tmp_path, mode):
+    killed_after(folder, mode).outbox.close()
+    run("export", "--state-dir", folder, tmp_path / "moved.fws")
+    run("import", "--state-dir", tmp_path / "there", tmp_path / "moved.fws")
+    here, there = Process(folder, mode), Process(tmp_path / "there", mode)
+    assert there.core.snapshot() == here.core.snapshot()
+    assert there.outbox.standing() == here.outbox.standing()
+    assert there.due() == here.due()
+    assert there.take(REST) == here.take(REST)
+
+
+def test_before_the_first_snapshot_the_whole_journal_goes_along(folder, tmp_path):
+    process = Process(folder, "journal")
+    process.take(WORN)
+    process.durability.before_acknowledge()
+    process.outbox.close()
+    run("export", "--state-dir", folder, tmp_path / "moved.fws")
+    run("import", "--state-dir", tmp_path / "there", tmp_path / "moved.fws")
+    assert Process(tmp_path / "there", "journal").core.snapshot() == process.core.snapshot()
+
+
+def test_after_a_stop_nothing_is_missing_elsewhere(folder, tmp_path, mode):
+    stopped_after(folder, mode)
+    run("export", "--state-dir", folder, tmp_path / "moved.fws")
+    run("import", "--state-dir", tmp_path / "there", tmp_path / "moved.fws")
+    there = Process(tmp_path / "there", mode)
+    (line,) = [one for one in there.log.entries if one["event"] == "state_restored"]
+    assert line["stopped_in_order"]
+
+
+def test_an_export_is_for_its_user_alone_and_says_of_what_it_is(folder, tmp_path):
+    stopped_after(folder, "snapshot")
+    to = tmp_path / "moved.fws"
+    said = run("export", "--state-dir", folder, to)
+    assert "3 files" in said
+    assert f"models: main {'d' * 12}" in said
+    assert to.stat().st_mode & 0o777 == 0o600
+    manifest = json.loads(unpack(to.read_bytes(), members_max=9)["manifest.json"])
+    assert manifest["numerics"] == {"main": "exact"}
+    assert manifest["machine"] == os.uname().machine
+
+
+def test_import_does_not_touch_what_an_agent_holds(folder, tmp_path):
+    stopped_after(folder, "snapshot")
+    run("export", "--state-dir", folder, tmp_path / "moved.fws")
+    held = lock(tmp_path / "there")
+    said = run("import", "--replace", "--state-dir", tmp_path / "there", tmp_path / "moved.fws", exit_code=1)
+    assert f"another agent uses it (pid {os.getpid()})" in said
+    held.close()
+
+
+def test_import_replaces_a_state_only_when_it_is_told_to_and_keeps_it(folder, tmp_path):
+    stopped_after(folder, "snapshot")
+    run("export", "--state-dir", folder, tmp_path / "moved.fws")
+    stopped_after(folder, "snapshot", life("p7", 3))
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "lock"}
+    assert "--replace" in run("import", "--state-dir", folder, tmp_path / "moved.fws", exit_code=1)
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "lock"} == before
+    run("import", "--replace", "--state-dir", folder, tmp_path / "moved.fws")
+    (kept,) = folder.glob("replaced-*")
+    assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
+    assert inspected(folder)["snapshots"][0]["devices"] == {"press": 1}
+
+
+def forged(data, **members):
+    """The archive with other members; None takes one away."""
+    whole = unpack(data, members_max=99) | members
+    return pack({name: content for name, content in whole.items() if content is not None})
+
+
+def test_an_archive_that_was_changed_is_refused_and_nothing_is_written(folder, tmp_path):
+    stopped_after(folder, "snapshot")
+    good = tmp_path / "moved.fws"
+    run("export", "--state-dir", folder, good)
+    data, there = good.read_bytes(), tmp_path / "there"
+    manifest = unpack(data, members_max=9)["manifest.json"]
+    flipped = bytearray(data)
+    flipped[len(data) // 2] ^= 1
+    bad = {
+        "flipped": bytes(flipped),
+        "cut": data[:-1],
+        "no zip": b"junk",
+        "empty": b"",
+        "added": forged(data, **{"snapshot-000000000099": b"x"}),
+        "path": forged(data, **{"sub/snapshot-000000000001": b"x"}),
+        "lost": forged(data, **{"alerts.db": None}),
+        "newer": forged(data, **{"manifest.json": manifest.replace(b'"schema_version":1', b'"schema_version":2')}),
+        "no manifest": forged(data, **{"manifest.json": None}),
+    }
+    for name, content in bad.items():
+        (tmp_path / "bad.fws").write_bytes(content)
+        run("import", "--state-dir", there, tmp_path / "bad.fws", exit_code=1)
+        assert not there.exists(), name
+    shutil.rmtree(folder)
+    run("import", "--state-dir", there, good)
