@@ -154,6 +154,26 @@ class UndecodableLog:
         return {source: round(shares[source], 3) for source in sorted(self._over)}
 
 
+class UnheardLog:
+    """One line for a source of which nothing is ever read while others are heard.
+
+    Where nothing at all comes, the input says so.
+    """
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._said: set[str] = set()
+
+    def hear(self, unheard: Iterable[str], *, has_others: bool) -> list[str]:
+        """All of them; says which are new, where anything was heard of others."""
+        for source in unheard:
+            if has_others and source not in self._said:
+                self._said.add(source)
+                next_step = "Do devices publish there, and does the broker's ACL let the agent read?"
+                self._log.warning("source_unheard", source=source, next_step=next_step)
+        return [*unheard]
+
+
 class ShedLog:
     """One line in DROP_EVERY_S for each of the devices that lost the most rows, with how fast its rows came."""
 

@@ -24,7 +24,17 @@ from agent.config.load import Examined
 from agent.config.plan import Plan, build, plan
 from agent.config.settings import Settings
 from agent.errors import ForewarnError
-from agent.log import STDERR, DropLog, InterventionLog, LabelLog, RequestLog, ShedLog, UndecodableLog, say_threshold
+from agent.log import (
+    STDERR,
+    DropLog,
+    InterventionLog,
+    LabelLog,
+    RequestLog,
+    ShedLog,
+    UndecodableLog,
+    UnheardLog,
+    say_threshold,
+)
 from agent.publish.intervention import intervention_message
 from agent.publish.label import label_message
 from agent.publish.message import score_messages
@@ -139,6 +149,7 @@ class Daemon:
         self._intervention_log = InterventionLog(log)
         self._label_log = LabelLog(log)
         self._undecodable_log = UndecodableLog(log, settings.agent.undecodable_max)
+        self._unheard_log = UnheardLog(log)
         self._feed = Feed(
             self._inputs,
             self._core,
@@ -286,6 +297,7 @@ class Daemon:
             undecodable=self._undecodable_log.hear(self._core.undecodable()),
             shed=by_source([dict(self._inputs.shed.most_common(SHED_MAX))]),
             held=self._feed.why_held,
+            unheard=self._unheard_log.hear(view.unheard, has_others=self._core.n_messages > 0),
             silent=[source for source, device in view.silent if not device],
             log_lines_lost=STDERR.lost,
             written_bytes=dict(self._wear.written.items()),

@@ -141,6 +141,7 @@ class Core:
             clock_offset_ns=stepper.clock.columns.clock_offset_ns[used],
             models=[predictor.view(source, used) for predictor in stepper.predictors],
             silent=[*stepper.silence_alerts.standing],
+            unheard=stepper.silence_alerts.unheard(self.log_time_ns),
             alerts=stepper.predictors.standing() | stepper.silence_alerts.ids(),
         )
 

@@ -28,6 +28,7 @@ from agent.words import AlertEvent, AlertKey, Bool, Int64, Source
 
 OF_SILENCE = "silence/"  # begins the names of groups that come and go with the settings of sources
 DEVICES = f"{OF_SILENCE}devices"
+UNHEARD_NS = 60 * 10**9
 KeptTime = Annotated[int, msgspec.Meta(ge=-1, le=2**62)]
 TICKS_LISTENED = 2  # of what passes between two entries no more ticks count as time in which somebody listened
 
@@ -41,6 +42,7 @@ class ListeningColumns(Columns):
     away_ns  int64  log time that is no listening time, in all
     week     int64  number of the week, of listening time, that `pause_ns` is of
     rows_ns  int64  when, in listening time, some device of it was heard last, as of the last tick; NEVER for not yet
+    listened_from_ns  int64  the first tick, in listening time, at which messages of it could come, NEVER for none
     """
 
     listens: Bool = column(np.bool_, False)
@@ -48,13 +50,14 @@ class ListeningColumns(Columns):
     away_ns: Int64 = column(np.int64, 0)
     week: Int64 = column(np.int64, 0)
     rows_ns: Int64 = column(np.int64, NEVER)
+    listened_from_ns: Int64 = column(np.int64, NEVER)
 
 
 class KeptSource(NamedTuple):
     """What a snapshot keeps of one source: an element of all columns of both groups."""
 
     name: str
-    listening: tuple[bool, KeptTime, KeptTime, KeptTime, KeptTime]
+    listening: tuple[bool, KeptTime, KeptTime, KeptTime, KeptTime, KeptTime]
     pauses: tuple[KeptTime, KeptTime, KeptTime, KeptTime, KeptTime]
 
 
@@ -105,6 +108,14 @@ class SilenceAlerts:
         """The id of each alert that stands."""
         return {event.key: event.alert for event in self.standing.values()}
 
+    def unheard(self, log_time_ns: int) -> list[str]:
+        """Names of the watched sources that were listened to for UNHEARD_NS at least, and never heard."""
+        columns = self._listening
+        since_ns = log_time_ns - columns.away_ns - columns.listened_from_ns
+        is_late = columns.listens & (columns.listened_from_ns != NEVER) & (since_ns >= UNHEARD_NS)
+        places = np.flatnonzero(is_late & self._watches & (self._pauses.quiet_from_ns == NEVER))
+        return [self._names[place] for place in places.tolist()]
+
     # What is heard ----------------------------------------------------------------------------------------------
 
     def listen(self, sources: Collection[str], log_time_ns: int) -> None:
@@ -143,6 +154,8 @@ class SilenceAlerts:
         if not self.standing and not self._watches.any() and self._of_devices is None:
             return []
         now_ns = tick_ns - self._listening.away_ns
+        begins = self._listening.listens & (self._listening.listened_from_ns == NEVER)
+        self._listening.listened_from_ns[begins] = now_ns[begins]
         self._turn_weeks(now_ns)
         alerts = [*self._end_unwatched(tick_ns, entry)]
         alerts += self._judge_sources(tick_ns, entry, now_ns, stands)

@@ -49,6 +49,7 @@ class View:
     clock_epoch  int64 [n] how often the device's clock or counter has begun anew
     clock_offset_ns  int64 [n] what is taken from the time that the device says
     silent       whose alert of silence stands: source and device, "" for the whole source
+    unheard      names of sources of which messages can come, and none was ever read
     alerts       the id of each alert that stands
     """
 
@@ -59,6 +60,7 @@ class View:
     clock_epoch: Int64
     clock_offset_ns: Int64
     models: Sequence[ModelView]
+    unheard: Sequence[str]
     silent: Sequence[Key]
     alerts: Mapping[AlertKey, str]
 

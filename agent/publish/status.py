@@ -118,6 +118,7 @@ class Status(msgspec.Struct, frozen=True):
     shed           source -> device -> rows that were left out since the agent started, of the SHED_MAX worst devices
     models         by the name that the configuration gives them
     held           why no message is taken for now: what comes cannot be kept on the disk; "" while it can
+    unheard        names of sources of which nothing was ever read, though messages of them could come
     silent         names of sources from which nothing is read any more, by an alert that stands
     log_lines_lost lines that could not be written, since the agent started
     written_bytes  to the state directory since the agent started, by what they were for; `written_bytes_per_day` is
@@ -138,6 +139,7 @@ class Status(msgspec.Struct, frozen=True):
     undecodable: dict[str, float]
     shed: dict[str, dict[str, int]]
     held: str
+    unheard: list[str]
     silent: list[str]
     log_lines_lost: int
     written_bytes: dict[str, int]
@@ -164,6 +166,7 @@ def one_line(status: Status) -> str:
     links += [f"{name}: another agent of this name?" for name, link in broker.items() if link.other_agent]
     links += [f"{source}: {share:.0%} of its messages cannot be read" for source, share in status.undecodable.items()]
     links += [f"nothing is taken: {status.held}"] if status.held else []
+    links += [f"nothing of {source} was ever read" for source in status.unheard]
     links += [f"{source} is silent" for source in status.silent]
     alerts = status.alerts["standing"]
     stand = "1 alert stands" if alerts == 1 else f"{alerts} alerts stand"

@@ -25,6 +25,7 @@ from agent.log import (
     ShedLog,
     Sink,
     UndecodableLog,
+    UnheardLog,
     say_threshold,
 )
 from agent.reasons import REASONS
@@ -259,4 +260,17 @@ def test_requests_for_a_rebirth_are_named_at_once_and_then_counted_for_ten_secon
     assert said == [
         ("rebirth_requested", "plant", "spBv1.0/G/NCMD/n1", 1),
         ("rebirth_requested", "plant", "spBv1.0/G/NCMD/n3", 2),
+    ]
+
+
+def test_a_source_that_is_never_heard_is_said_once_and_only_where_others_are():
+    """Where nothing comes at all, the input says so."""
+    heard = LogCapture()
+    one = UnheardLog(structlog.wrap_logger(None, processors=[heard]))
+    assert one.hear(["press"], has_others=False) == ["press"]
+    for _ in range(2):
+        assert one.hear(["press", "lathe"], has_others=True) == ["press", "lathe"]
+    assert [(line["event"], line["source"]) for line in heard.entries] == [
+        ("source_unheard", "press"),
+        ("source_unheard", "lathe"),
     ]

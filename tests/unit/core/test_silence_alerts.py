@@ -15,6 +15,7 @@ from tests.streams import SOURCE, message
 S = 10**9
 BEGIN_NS = 1_700_000_000 * S
 WATCHED = replace(SOURCE, silent_after_s=60.0)
+LEARNS = replace(SOURCE, silent_after_s="learned")
 BY_DEVICE = replace(WATCHED, device_silent_after_s=30.0)
 
 
@@ -74,6 +75,23 @@ def test_a_source_that_falls_silent_is_told_of_once_and_clears_when_it_is_heard(
 def test_who_was_never_heard_is_not_silent():
     shell = Shell(WATCHED).listen("press")
     assert shell.wait(600) == []
+
+
+def test_one_of_two_sources_that_is_never_heard_is_named_after_a_minute_of_listening():
+    """A broker may grant a subscription that its ACL never serves: the other source is heard all the time."""
+    lathe = replace(LEARNS, name="lathe", topics=("lathe/{device}",))
+    shell = Shell(LEARNS, lathe).listen("press", "lathe")
+    shell.wait(40, "p1")
+    shell.listen()
+    shell.wait(600)
+    shell.listen("press", "lathe")
+    shell.wait(20, "p1")
+    assert shell.core.view().unheard == []
+    shell = again(shell, LEARNS, lathe)
+    shell.wait(5, "p1")
+    assert shell.core.view().unheard == ["lathe"]
+    shell.core.apply(Messages(["lathe/l1"], [message("l1", 1)[1]], [shell.now_ns]))
+    assert shell.core.view().unheard == []
 
 
 def test_without_the_setting_nobody_is():
@@ -158,7 +176,6 @@ def ticks(shell: Shell, days: float, *, pause_s: float) -> list[AlertEvent]:
     return shell.wait(days * 86_400, "p1", every_s=pause_s, step_s=1800)
 
 
-LEARNS = replace(SOURCE, silent_after_s="learned")
 SLOW = Bounds(tick_every_s=1800, stale_after_s=2 * 3600)
 
 
@@ -308,7 +325,7 @@ def test_what_is_kept_of_silence_is_checked_when_it_is_read():
     for kept, why in (
         (([], [foreign]), "of a model"),
         (b"junk", "array"),
-        (([("press", (True, 2**63, 0, 0, 0), (0, 0, 0, 0, 0))], []), "<="),
+        (([("press", (True, 2**63, 0, 0, 0, 0), (0, 0, 0, 0, 0))], []), "<="),
     ):
         data = msgspec.msgpack.encode(kept)
         with pytest.raises(ValueError, match=why):

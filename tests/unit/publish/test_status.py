@@ -10,11 +10,15 @@ def link(*, connected: bool = True, other_agent: str = "") -> LinkStatus:
 
 
 def line(
-    undecodable: dict[str, float] | None = None, silent: tuple[str, ...] = (), held: str = "", **links: LinkStatus
+    undecodable: dict[str, float] | None = None,
+    silent: tuple[str, ...] = (),
+    held: str = "",
+    unheard: tuple[str, ...] = (),
+    **links: LinkStatus,
 ) -> str:
     broker = BrokerStatus(**{"inputs": {}} | links)
     devices, alerts = {"ok": 2, "gap": 1}, {"standing": 1}
-    says = {"undecodable": undecodable or {}, "silent": [*silent], "held": held}
+    says = {"undecodable": undecodable or {}, "silent": [*silent], "held": held, "unheard": [*unheard]}
     return one_line(SimpleNamespace(devices=devices, alerts=alerts, broker=broker, **says))
 
 
@@ -29,6 +33,11 @@ def test_the_line_says_who_is_away_and_that_another_agent_is_there():
 def test_the_line_names_a_source_of_which_too_little_can_be_read():
     said = line({"press": 0.421}, input=link(), output=link())
     assert said == "3 devices (2 ok), 1 alert stands, press: 42% of its messages cannot be read"
+
+
+def test_the_line_names_a_source_that_was_never_heard():
+    said = line(unheard=("press",), input=link(), output=link())
+    assert said == "3 devices (2 ok), 1 alert stands, nothing of press was ever read"
 
 
 def test_the_line_says_that_nothing_can_be_kept():
