@@ -144,8 +144,8 @@ class Feed:
         received = receiver.read(wait_s)
         if received.is_new_session:
             line.first.append(partial(self._log.begin_session, line.broker))
-        if received.history_lost:
-            line.first.extend(partial(self._log.apply, HistoryLost(source)) for source in receiver.sources)
+        lost_sources = receiver.sources if received.history_lost else received.lost_sources
+        line.first.extend(partial(self._log.apply, HistoryLost(source)) for source in lost_sources)
         self._accept(line, received)
         self._drop_log.hear(received.drops, self._inputs.counts)
         self._shed_log.hear(received.shed, time.monotonic())

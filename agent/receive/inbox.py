@@ -143,6 +143,14 @@ class Inbox:
             self._recent.forget()
             self.received.is_new_session = True
 
+    def sources_at_qos_0(self) -> set[str]:
+        """Names of the sources of which this read has brought readings at QoS 0, in a kept session."""
+        ids, topics = self.received.message_ids, self.received.topics
+        if not ids or 0 not in ids:
+            return set()
+        at_qos_0 = {topic for packet_id, topic in zip(ids, topics, strict=True) if not packet_id}
+        return {self._source_name(topic) for topic in at_qos_0 if self._brings_readings(topic)}
+
     def remember(self, received: Received) -> None:
         """A read was recorded, with the rows of it that wait: what of it is delivered again is dropped."""
         if self._recent is not None and received.message_ids:

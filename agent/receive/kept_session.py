@@ -2,15 +2,19 @@
 
 The session itself has one, which says whether it is *in doubt* (agent/mqtt/link_state.py). It is recorded as in doubt
 before each CONNECT, since a process that ends right behind it never learns whether the broker had to begin a new one.
+
+A session keeps nothing of what devices publish at QoS 0, whatever is subscribed to. So a source of which a connection
+has brought readings at QoS 0 has lost history with the end of that connection.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from agent.config.broker_settings import Broker
 from agent.core.input_log import Recovered
 from agent.mqtt.link_state import LinkState, Phase
 
 SESSION = "session"  # the name of its note
+AT_QOS_0 = "at QoS 0 "  # a note that begins so names a source: 1 where this connection has brought readings at QoS 0
 _SETTLED, _IN_DOUBT = 1, 2
 
 
@@ -69,6 +73,13 @@ class KeptSession:
     def may_connect(self) -> bool:
         """Whether a CONNECT may go out; if not, what was noted is to be recorded first."""
         return not self.has_past or not self.notes.set(SESSION, _IN_DOUBT)
+
+    def resume(self, sources: Collection[str]) -> list[str]:
+        """A new connection stands: which of the sources have lost history with the last one."""
+        lost = self.notes.names(AT_QOS_0)
+        for source in lost:
+            self.notes.set(f"{AT_QOS_0}{source}", 0)
+        return [source for source in lost if source in sources]
 
     def follow(self, link: LinkState) -> None:
         """Something has happened to the link."""

@@ -90,12 +90,13 @@ class Overload:
 
     def settle(self, received: Received, now_s: float) -> None:
         """Let wait what devices bring beyond their share, and put before the read the rows whose turn it is."""
-        if received.history_lost:
+        is_loss = received.history_lost or bool(received.lost_sources)
+        if is_loss:
             self.backlog.lose_history()
         due: list[Row] = []
         if now_s >= self.share.ends_s:
             self.share.begin(now_s)
-            if self.backlog and not received.history_lost:  # that loss lies behind the rows that wait
+            if self.backlog and not is_loss:  # that loss lies behind the rows that wait
                 due = self._take(received)
                 self.share.use(row.topic for row in due)
         received.changes_before = self.backlog.take_changes()

@@ -25,6 +25,7 @@ class Received:
     is_cut          there was more to read than one read may bring
     broker_dropped  the payload of BROKER_DROPPED, empty where it has not come
     history_lost    messages may have been missed before these
+    lost_sources    names of the sources of which they may, where not of all
     is_new_session  the broker has no session of ours from before these messages
     notes           numbers to be known after a restart, by name
     n_waited        the first so many messages have waited
@@ -44,6 +45,7 @@ class Received:
     is_cut: bool = False
     broker_dropped: bytes = b""
     history_lost: bool = False
+    lost_sources: Sequence[str] = ()
     is_new_session: bool = False
     n_waited: int = 0
     n_taken: int = 0

@@ -29,6 +29,7 @@ def add(found: Received, got: Received) -> None:
     found.n_bytes += got.n_bytes
     found.history_lost |= got.history_lost
     found.is_new_session |= got.is_new_session
+    found.lost_sources = [*found.lost_sources, *got.lost_sources]
     found.notes |= got.notes
     if got.message_ids is not None:
         found.message_ids = [*(found.message_ids or []), *got.message_ids]

@@ -306,6 +306,17 @@ def test_history_that_one_broker_lost_is_no_gap_at_another():
     assert (found["p1"][-2:], found["y1"][-2:]) == ([Quality.OK] * 2, [Quality.GAP, Quality.OK])
 
 
+def test_history_that_some_sources_of_a_broker_lost_is_no_gap_at_the_others():
+    both = [*life("p1", 10), *in_yard(life("y1", 10))]
+    then = of([*life("p1", 1, start=11), *in_yard(life("y1", 1, start=11))])
+    then.lost_sources = ["yard"]
+    one, _, taken = fed(Reads(of(both), then, sources=("press", "yard")), sources=(SOURCE, YARD))
+    for _ in range(2):
+        one.turn(0.0)
+    found = qualities(taken)
+    assert (found["p1"][-1], found["y1"][-1]) == (Quality.OK, Quality.GAP)
+
+
 def test_a_stop_takes_what_waits_of_all_brokers():
     both = [Reads(), Reads(sources=("yard",))]
     one, into, _ = fed(*both, sources=(SOURCE, YARD))

@@ -1,6 +1,7 @@
 """A session that the broker keeps over the ends of connections and of the agent: over both paths alike."""
 
 import pytest
+from structlog.testing import LogCapture
 
 from agent.core.input_log import Recovered, digest_of
 from agent.receive.inbox import BROKER_DROPPED
@@ -172,6 +173,28 @@ def test_growth_soon_after_the_agent_came_back_is_a_gap_too(broker, receiver):
         session.publish(TOPIC, b"after", mid=1)
         found.append(pump(one, taken(1)).history_lost)
     assert (found, one.inbox.counts["", "broker_dropped"]) == ([False, True], 4000)
+
+
+def test_a_source_whose_devices_publish_at_qos_0_has_lost_history_with_each_connection(broker, receiver):
+    """The session keeps nothing of it. A source of which this connection has brought nothing so is not concerned."""
+    log = LogCapture()
+    one = receiver(PRESS, PUMP, kept=AT_PUMPS, log=log)
+    session = connected(broker, one, has_session=True)
+    for payload in (b"a", b"b"):
+        session.publish(TOPIC, payload)
+    session.publish(b"pumps/p1", b"c", mid=1)
+    assert pump(one, taken(3)).message_ids == [0, 0, 1]
+    assert [line["source"] for line in log.entries if line["event"] == "source_at_qos_0"] == ["press"]
+    for lost in (["press"], []):
+        session.close()
+        pump(one, lambda _: not one.link.is_connected)
+        session, found = accepted(broker, one, has_session=True)
+        assert (found.lost_sources, found.history_lost) == (lost, False)
+        session.grant(session.read()[1], 1)
+        session.grant(session.read()[1], 1)
+        pump(one, lambda _: "pending" not in one.subscriptions.of_source.values())
+    notes = {**AT_PUMPS.notes, "at QoS 0 press": 1, "at QoS 0 of an earlier configuration": 1}
+    assert accepted(broker, receiver(PRESS, kept=Recovered(notes=notes)), has_session=True)[1].lost_sources == ["press"]
 
 
 def test_a_clean_session_notes_nothing(broker, receiver):
