@@ -35,7 +35,7 @@ from agent.store.state_directory import JOURNAL_BYTES_MAX, StateDirectory
 from bench import result, untrained
 from bench.agent_process import AgentProcess, cpu_s, status_of, write_configuration
 from bench.canned import publish_packet, topic_of
-from bench.snapshot import NOW_S, Fleet
+from bench.snapshot import NOW_S, Fleet, empty_core
 
 MODES = ("snapshot", "journal")
 SETTINGS = ("max_queued_messages 1000000", "max_queued_bytes 0")
@@ -120,35 +120,37 @@ def kept(core: Core, folder: Path) -> tuple[Outbox, StateDirectory]:
 def recovery(bundle: Path, n_devices: int, folder: Path) -> dict[str, float]:
     """Bytes of snapshot and journal, messages of the tail, and seconds that a start over them takes."""
     folder.mkdir()
-    fleet = Fleet(bundle, n_devices)
-    outbox, directory = kept(fleet.core, folder)
+    core = Fleet(bundle, n_devices).core
+    outbox, directory = kept(core, folder)
     durability = DURABILITIES["journal"](directory)
     durability.start(0.0)
-    n_before, topics = fleet.core.n_messages, [f"plant/pump-{number:06d}" for number in range(n_devices)]
-    row, channels = 0, [channel.name for channel in fleet.core.models[0].bundle.manifest.inputs]
+    now_s = 0.0
+    while not [*folder.glob("snapshot-*[0-9]")]:
+        now_s += 100.0
+        durability.after_turn(now_s, 1.0)
+    n_before, n_bytes = core.n_messages, 0
     for first in count(0, READ):
-        row = first // n_devices + n_devices // 256 + 2
-        payload = json.dumps({"t": NOW_S + row, **{name: round(row % 7 * 0.1234, 4) for name in channels}}).encode()
-        of = [topics[number % n_devices] for number in range(first, first + READ)]
-        entry = Messages(of, [payload] * READ, [(NOW_S + row) * 10**9] * READ)
+        t_s = NOW_S + n_devices + first // n_devices  # a row a device and round, newer than those of the snapshot
+        values = {name: round(first % 7 * 0.1234, 4) for name in core.sources[0].fields}
+        topics = [f"plant/pump-{number % n_devices:06d}" for number in range(first, first + READ)]
+        entry = Messages(topics, [json.dumps({"t": t_s, **values}).encode()] * READ, [t_s * 10**9] * READ)
         durability.commit(durability.apply(entry, Origin(packet_ids=[*range(1, READ + 1)])))
         durability.before_acknowledge()
-        n_bytes = sum(path.stat().st_size for path in folder.glob("journal-*"))
-        if n_bytes + 2 * n_bytes // (first // READ + 1) > JOURNAL_BYTES_MAX:
+        before, n_bytes = n_bytes, sum(path.stat().st_size for path in folder.glob("journal-*"))
+        if n_bytes + (n_bytes - before) > JOURNAL_BYTES_MAX:
             break
-    n_tail = fleet.core.n_messages - n_before
     outbox.close()
-    again = Fleet(bundle, 0, devices_max=n_devices)
+    again = empty_core(bundle, n_devices)
     begun_s = time.perf_counter()
-    outbox, directory = kept(again.core, folder)
+    outbox, directory = kept(again, folder)
     DURABILITIES["journal"](directory).start(0.0)
     wall_s = time.perf_counter() - begun_s
-    assert again.core.n_messages == fleet.core.n_messages
+    assert again.n_messages == core.n_messages
     outbox.close()
     size = sum(path.stat().st_size for path in folder.glob("snapshot-*"))
     return {
         "devices": n_devices, "snapshot_mb": round(size / 1e6, 1), "journal_mib": round(n_bytes / 2**20, 1),
-        "tail_messages": n_tail, "recovery_s": round(wall_s, 2),
+        "tail_messages": core.n_messages - n_before, "recovery_s": round(wall_s, 2),
     }  # fmt: skip
 
 

@@ -48,17 +48,23 @@ class Snapshots:
     turns: int
 
 
+def empty_core(bundle: Path, devices_max: int) -> Core:
+    """One source and one model, and no device yet."""
+    read = bundle_file.read(bundle)
+    names = [channel.name for channel in read.manifest.inputs]
+    source = Source("pump", ("plant/{device}",), "t", "s", plain_channels(*names))
+    thresholds = dict.fromkeys(read.manifest.judging, 0.5)
+    columns = tuple(range(len(names)))
+    model = Model(MAIN_MODEL, read, Engine(read.model, read.manifest), thresholds, (0,), (columns,))
+    return Core((source,), (model,), Bounds(devices_max=devices_max))
+
+
 class Fleet:
     """A core of one source and one model, in which every device has a state."""
 
     def __init__(self, bundle: Path, n_devices: int) -> None:
-        read = bundle_file.read(bundle)
-        names = [channel.name for channel in read.manifest.inputs]
-        source = Source("pump", ("plant/{device}",), "t", "s", plain_channels(*names))
-        thresholds = dict.fromkeys(read.manifest.judging, 0.5)
-        columns = tuple(range(len(names)))
-        model = Model(MAIN_MODEL, read, Engine(read.model, read.manifest), thresholds, (0,), (columns,))
-        self.core = Core((source,), (model,), Bounds(devices_max=n_devices))
+        self.core = empty_core(bundle, n_devices)
+        names = self.core.sources[0].fields
         self._topics = [f"plant/pump-{number:06d}" for number in range(n_devices)]
         self._row = dict.fromkeys(names, 0.5)
         self._now_s = NOW_S
