@@ -92,18 +92,3 @@ def test_sigterm_in_the_middle_of_a_burst_loses_nothing(kept, broker, durability
         twin = Twin(kept.folder / "small.fwb")
         twin.take(messages)
         assert [event for event in events if event["device"] == "p7"] == twin.events["p7"]
-
-
-@pytest.mark.slow
-def test_a_poor_environment_is_enough_and_opens_no_file_to_others(make_agent, broker, durability):
-    """No HOME, the C locale, and a umask that forbids nothing."""
-    agent = make_agent(configuration(broker.port, durability=durability))
-    poor = ("env", "-u", "HOME", "-u", "LANG", "LC_ALL=C", "sh", "-c", 'umask 000; exec "$0" "$@"')
-    agent.start(under=poor)
-    agent.wait_until_it_listens()
-    messages = life("ä", 45)
-    agent.feed(messages)
-    assert agent.events()[0]["device"] == "ä"
-    assert agent.stop() == 0
-    modes = {path.name: path.stat().st_mode & 0o007 for path in agent.state.iterdir()}
-    assert {name for name, mode in modes.items() if mode} == set()

@@ -394,3 +394,16 @@ def test_what_cannot_be_recorded_is_neither_taken_nor_acknowledged_until_it_can(
     assert (into.n_messages, into.entry, reads.acknowledged) == (3, 4, [7])
     one.turn(0.0)
     assert (into.n_messages, reads.acknowledged) == (4, [7, 8])
+
+
+def test_a_read_is_acknowledged_once_it_is_kept():
+    """By the time of the first acknowledgement the log has been asked to make all of it last."""
+    reads, kept = Reads(of(MESSAGES[:3], 7, 8)), []
+
+    class Disk(Unkept):
+        def before_acknowledge(self):
+            kept.append([*reads.acknowledged])
+
+    one, _, _ = fed(reads, log_of=Disk)
+    one.turn(0.0)
+    assert (kept, reads.acknowledged) == ([[]], [7, 8])
