@@ -21,6 +21,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from agent.config.broker_settings import Broker
 from agent.mqtt.client import make_client, seconds
 from agent.mqtt.connecting import Attempt
+from agent.mqtt.frame_deadline import CountingClient
 from agent.mqtt.limits import Limits
 from agent.mqtt.link_events import Accepted, Broken, Lost, Opened, Refused, Unreachable
 from agent.mqtt.paho_events import loss_of, refusal_of
@@ -74,7 +75,7 @@ class Connection:
         self._events: SimpleQueue[ConnectionEvent] = SimpleQueue()
         self._is_5 = protocol == "5"
         keepalive_s = self._keepalive_s = seconds(broker.keepalive)
-        client = self._client = make_client(broker, client_id, protocol, kind="output", build=paho.Client)
+        client = self._client = make_client(broker, client_id, protocol, kind="output", build=CountingClient)
         client.will_set(will.topic, will.payload, qos=will.qos, retain=will.retain)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -99,6 +100,16 @@ class Connection:
                 yield self._events.get_nowait()
             except Empty:
                 return
+
+    @property
+    def n_packets(self) -> int:
+        """Whole packets that have come."""
+        return self._client.n_packets
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that have come."""
+        return self._client.n_bytes
 
     def publish(self, topic: str, payload: bytes, *, qos: int, retain: bool) -> int | None:
         """The message id that `Acknowledged` will name, None when the connection has just ended."""

@@ -13,6 +13,7 @@ from structlog.typing import FilteringBoundLogger
 
 from agent.config.broker_settings import Broker
 from agent.errors import ConfigurationRefused
+from agent.mqtt.frame_deadline import WHY, FrameDeadline
 from agent.mqtt.limits import Limits
 from agent.mqtt.link_events import (
     Accepted,
@@ -75,6 +76,7 @@ class Output:
         self._cursor = cursor
         self._log = log.bind(broker=f"{broker.host}:{broker.port}")
         self._will_limits = Limits()  # what the broker takes of a will
+        self._deadline = FrameDeadline(broker.keepalive.total_seconds())
         self._refusals = RefusalLog(self._log)
         self._proof = RoundTrip(topics, self._log, is_asked_for=not trusts_puback)
         self._own_topics = OwnTopics(topics, instance, client_id, self._log)
@@ -119,6 +121,9 @@ class Output:
                 return
         if self.link.is_overdue(now_s):
             self._apply(Unanswered(), now_s)
+        mark = (self.link.n_connections, connection.n_packets)
+        if self.link.is_connected and self._deadline.is_over(now_s, mark=mark, n_bytes=connection.n_bytes):
+            self._apply(Broken(WHY), now_s)
         self.link.advance(now_s)
         if self._sender is not None:
             self._read_back(self._sender, now_s)

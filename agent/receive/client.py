@@ -27,6 +27,7 @@ from agent.core.input_log import REDELIVERED_MAX
 from agent.errors import ConfigurationRefused
 from agent.mqtt.client import make_client, seconds
 from agent.mqtt.connecting import Attempt
+from agent.mqtt.frame_deadline import WHY, CountingClient, FrameDeadline
 from agent.mqtt.limits import Limits
 from agent.mqtt.link_events import Accepted, Begun, Broken, Closed, Event, Opened, Subscribed, Unanswered, Unreachable
 from agent.mqtt.link_log import log_notices
@@ -91,6 +92,8 @@ class Receiver:
         self._client: paho.Client | None = None  # from then on, until the connection has ended
         self._broker_drops = BrokerDrops(self.inbox.counts, self._session)
         self._silence = Silence(self._log, self.subscriptions.filters, broker.username or "us")
+        self._deadline = FrameDeadline(broker.keepalive.total_seconds())
+        self._n_heard = 0  # grows with each message
         self._nap = Nap(has_window=any(qos for _, qos in reads))
         self.path: Literal["fast", "paho"] = "fast" if options.path == "auto" and self._has_fast_path() else "paho"
 
@@ -190,7 +193,7 @@ class Receiver:
     def _begin(self) -> None:
         self._apply(Begun())
         broker, version, is_clean = self._broker, self.link.protocol.name, self.link.starts_clean
-        build = partial(FastClient, self.inbox) if self.path == "fast" else paho.Client
+        build = partial(FastClient, self.inbox) if self.path == "fast" else CountingClient
         try:
             client = make_client(broker, self._client_id, version, kind="input", build=build, clean_session=is_clean)
         except ConfigurationRefused as error:  # a secret or certificate that is being replaced
@@ -263,8 +266,17 @@ class Receiver:
         if self.link.is_overdue(time.monotonic()):
             asked = self.subscriptions.unanswered
             self._apply(Unanswered(f"the subscription of {', '.join(asked)}" if asked else ""))
+        if self._client is client and self._is_deaf(client, received):
+            self._apply(Broken(WHY))
         self.link.advance(time.monotonic())
         self._silence.take(received, time.monotonic())
+
+    def _is_deaf(self, client: paho.Client, received: Received) -> bool:
+        self._n_heard += len(received.payloads) + len(received.drops)
+        if not isinstance(client, CountingClient):
+            return False
+        mark = (self.link.n_connections, client.n_packets, self._n_heard)
+        return self._deadline.is_over(time.monotonic(), mark=mark, n_bytes=client.n_bytes)
 
     def _read_once(self, client: paho.Client) -> None:
         try:

@@ -13,6 +13,7 @@ from typing import Any, cast
 import paho.mqtt.client as paho
 from paho.mqtt.enums import MQTTErrorCode, MQTTProtocolVersion
 
+from agent.mqtt.frame_deadline import CountingClient
 from agent.receive.buffered_socket import BufferedSocket
 from agent.receive.inbox import Inbox
 from agent.receive.publish_frame import (
@@ -41,7 +42,7 @@ def packet_bytes_max(payload_bytes_max: int) -> int:
     return HEAD_BYTES_MAX + _TOPIC_BYTES_MAX + _PROPERTIES_BYTES_MAX + payload_bytes_max
 
 
-class FastClient(paho.Client):
+class FastClient(CountingClient):
     """Messages go into the inbox, as far as it has room; what is read beyond that waits for the next `loop_read`.
 
     `loop_read` raises ProtocolError; the client is then of no use any more.
@@ -68,6 +69,7 @@ class FastClient(paho.Client):
                 n_bytes = 0
             if not n_bytes:
                 return self._loop_rc_handle(MQTTErrorCode.MQTT_ERR_CONN_LOST)
+            self.n_bytes += n_bytes
             self._last_bytes_received = paho.time_func()  # the clock of the keepalive
         if not sock.is_skipping:
             self._take(sock)

@@ -7,7 +7,7 @@ import paho.mqtt.client as paho
 import pytest
 
 from agent.errors import ConfigurationRefused
-from agent.mqtt import retry
+from agent.mqtt import frame_deadline, retry
 from agent.publish import mqtt, others, sender
 from agent.publish.copies import Copy
 from agent.replay.broker.own_broker import free_port
@@ -466,6 +466,18 @@ def test_a_broker_that_accepts_tcp_and_says_nothing_is_given_up(broker, parts):
     parts.turn_until(lambda: "output_not_connected" in parts.events())
     assert parts.output.link.why == "the broker does not answer"
     connected(broker, parts)
+
+
+def test_a_packet_that_grows_for_ever_ends_the_connection(broker, tmp_path, monkeypatch):
+    """O7. Any byte is a sign of life to the keepalive; two keepalives are 0.12 s here."""
+    monkeypatch.setattr(frame_deadline, "KEEPALIVES", 0.002)
+    monkeypatch.setattr(frame_deadline, "BYTES_PER_S_MIN", 5000)
+    parts = Parts(tmp_path, broker.port)
+    session = connected(broker, parts)
+    session.send(packet(PUBLISH, b"x" * 100_000)[:100])
+    parts.turn_until(lambda: session.send(b"x") or "output_lost" in parts.events())
+    assert parts.output.link.why == "protocol error: a packet that does not end"
+    parts.end()
 
 
 def test_a_broker_that_does_not_answer_a_ping_is_given_up(broker, parts, ahead_s):

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import LogCapture
 
-from agent.mqtt import retry
+from agent.mqtt import frame_deadline, retry
 from agent.receive import overload
 from agent.receive.client import Receiver
 from agent.receive.received import Received
@@ -289,6 +289,22 @@ def test_the_keepalive_counts_data_as_a_sign_of_life(wired, version, monkeypatch
     assert one.link.why == "the connection ended: Keep alive timeout"
     pings = [session.read()[0] for _ in range(2)]
     assert pings == [0xC0, 0xC0]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_packet_that_grows_for_ever_ends_the_connection_and_a_slow_large_one_does_not(wired, version, monkeypatch):
+    """O7. Any byte is a sign of life to the keepalive; two keepalives are 0.12 s here."""
+    monkeypatch.setattr(frame_deadline, "KEEPALIVES", 0.002)
+    monkeypatch.setattr(frame_deadline, "BYTES_PER_S_MIN", 5000)
+    one, session = wired(version)
+    large = publish(version, b"x" * 4_000)
+    for start in range(0, len(large), 200):
+        session.send(large[start : start + 200])
+        one.read(0.02)
+    assert one.link.is_connected
+    session.send(large[:100])
+    pump(one, lambda _: session.send(b"x") or not one.link.is_connected)
+    assert one.link.why == "protocol error: a packet that does not end"
 
 
 @pytest.mark.parametrize("version", VERSIONS)
