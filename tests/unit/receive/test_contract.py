@@ -303,7 +303,7 @@ def test_a_packet_that_grows_for_ever_ends_the_connection_and_a_slow_large_one_d
         one.read(0.02)
     assert one.link.is_connected
     session.send(large[:100])
-    pump(one, lambda _: session.send(b"x") or not one.link.is_connected)
+    pump(one, lambda _: not one.link.is_connected or session.send(b"x"))
     assert one.link.why == "protocol error: a packet that does not end"
 
 
