@@ -4,12 +4,10 @@ What was not committed is given again by whoever has it, before anything else is
 until then, so nothing is recorded, and no snapshot is written.
 """
 
-import sqlite3
-
 from structlog.typing import FilteringBoundLogger
 
 from agent.core.input_log import NotRecorded
-from agent.store.database import passes_by_itself
+from agent.store.database import NotNow
 from agent.store.outbox import Outbox
 from agent.words import Taken
 
@@ -25,13 +23,11 @@ class Commits:
     def commit(self, taken: Taken, applied: int | None = None) -> None:
         """Alerts, labels, what was done to machines and who is forgotten, in one transaction.
 
-        Raises NotRecorded when it cannot be now, sqlite3.Error when it will never be.
+        Raises NotRecorded when it cannot be now, another sqlite3.Error when it will never be.
         """
         try:
             self._outbox.commit(taken.alerts, taken.labels, taken.alert_labels, taken.forgotten, applied)
-        except sqlite3.Error as error:
-            if not passes_by_itself(error):
-                raise
+        except NotNow as error:
             if not self.is_behind:
                 next_step = "Nothing is taken until then; it is tried again. Is the disk full, or a shell at work?"
                 self._log.error("alerts_not_kept", why=str(error), next_step=next_step)

@@ -24,8 +24,18 @@ _FOR_NOW = frozenset(
 )
 
 
+class NotNow(sqlite3.OperationalError, OSError):
+    """The same may succeed later: another process has locked the database, or the disk has no room.
+
+    A write that was refused counts as that too, since SQLite calls all errors but ENOSPC the same. A sync that failed
+    does not: nobody knows what of the file lasts.
+    """
+
+
 class Database:
     """The open database. Every method raises sqlite3.Error when the disk fails: nothing is then half done.
+
+    A transaction raises NotNow, which is an OSError too, where that passes by itself.
 
     is_first        no alert table was here before
     aside           where a database is kept that could not be used, None when it could; `why_aside` says why
@@ -54,24 +64,17 @@ class Database:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """What is done within lasts, all of it, when it is left; an error undoes it."""
         self.n_transactions += 1
-        self._db.execute("BEGIN IMMEDIATE")
         try:
+            self._db.execute("BEGIN IMMEDIATE")
             yield self._db
             self._db.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             if self._db.in_transaction:  # SQLite has undone it by itself where the disk is full or fails
                 self._db.execute("ROLLBACK")
+            code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK)
+            if code & 0xFF in _FOR_NOW or code == sqlite3.SQLITE_IOERR_WRITE:
+                raise NotNow(str(error)) from error
             raise
-
-
-def passes_by_itself(error: sqlite3.Error) -> bool:
-    """Whether the same may succeed later: the database is locked by another process, or the disk has no room.
-
-    A write that was refused counts as that, since SQLite calls all errors but ENOSPC the same. A sync that failed does
-    not: nobody knows what of the file lasts.
-    """
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
-    return code & 0xFF in _FOR_NOW or code == sqlite3.SQLITE_IOERR_WRITE
 
 
 def read_beside(path: Path, since: int, read: Callable[[sqlite3.Connection], list[Row]]) -> list[Row]:
