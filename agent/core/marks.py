@@ -17,7 +17,8 @@ class Marks:
         self._since_ns = NEVER
 
     def replace(self, marks: Mapping[Key, Mark]) -> None:
-        self._marks = dict(marks)
+        """They wait from the next tick on."""
+        self._since_ns, self._marks = NEVER, dict(marks)
 
     def keep(self) -> tuple[int, dict[Key, Mark]]:
         """Since when, in log time, they wait, NEVER for not yet; a copy of them."""
@@ -33,9 +34,12 @@ class Marks:
 
     def forget(self, tick_ns: int) -> list[Key]:
         """Whom to forget by now, at the tick of log time tick_ns."""
+        if not self._marks:  # nobody waits, so there is no time to be kept: a snapshot has none either
+            self._since_ns = NEVER
+            return []
         if self._since_ns == NEVER:
             self._since_ns = tick_ns
-        if not self._marks or tick_ns - self._since_ns <= self._forget_after_ns:
+        if tick_ns - self._since_ns <= self._forget_after_ns:
             return []
         forgotten = [*self._marks]
         self._marks = {}

@@ -70,7 +70,7 @@ class Replay:
             is_last = entry == entries[-1]
             if is_last and segment.state == "torn" and not segment.good_bytes and done.newest >= 0:
                 break  # its begin was not synced, so it did not come into use
-            self._take(entry, segment, is_last=is_last)
+            self._take(entry, segment)
             if done.why:
                 return done
             done.newest, done.good_bytes = entry, segment.good_bytes
@@ -79,7 +79,7 @@ class Replay:
             done.why = f"it ends at entry {self._place}, before the snapshot"
         return done
 
-    def _take(self, entry: int, segment: Segment, *, is_last: bool) -> None:
+    def _take(self, entry: int, segment: Segment) -> None:
         name, place = journal.name_of(entry), 0
         try:
             for at, body in segment.records():
@@ -96,7 +96,7 @@ class Replay:
             self._done.broken.append(entry)
             self._done.why = f"{name} has a record at byte {place} that cannot be read ({error})"
             return
-        if segment.good_bytes == 0 or segment.state == "broken" or (segment.state == "torn" and not is_last):
+        if segment.good_bytes == 0 or segment.state == "broken":
             if segment.data:  # else it was begun, and the process ended before the first write
                 self._done.broken.append(entry)
             self._done.why = f"{name} is broken at byte {segment.good_bytes}"
@@ -108,7 +108,8 @@ class Replay:
         elif self._done.newest < 0:
             self._place = entry
             self._inputs.begin(record.inputs)
-        elif entry != self._place:
+        elif entry != self._place:  # a torn end of the file before it had nothing else than the mark of a sync
+            self._done.broken.append(self._done.newest)
             self._done.why = f"it lacks the entries from {self._place} to {entry}"
         if isinstance(record, Begun) and record.rules != self._rules:
             self._done.is_ruled = False

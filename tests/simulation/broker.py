@@ -49,8 +49,8 @@ class Habits:
 class Record:
     """What the broker has seen and done since the world began.
 
-    sent       of each message (topic, payload) how often it was sent to the agent as a new one, DUP = 0
-    again      and how often as a repeated one
+    sent       of each message (topic, payload) how often it was sent to the agent as a new one, DUP = 0; or once more
+               after it was acknowledged, by a broker that has forgotten that
     acked      those whose PUBACK has come
     dropped    those that the broker has dropped, each time
     unseen     those that were in its memory alone when it died, and that it does not know of
@@ -59,7 +59,6 @@ class Record:
     """
 
     sent: Counter[tuple[str, bytes]] = field(default_factory=Counter)
-    again: Counter[tuple[str, bytes]] = field(default_factory=Counter)
     acked: Counter[tuple[str, bytes]] = field(default_factory=Counter)
     dropped: list[tuple[str, bytes]] = field(default_factory=list)
     unseen: set[tuple[str, bytes]] = field(default_factory=set)
@@ -340,9 +339,9 @@ class Broker:
         return one
 
     def _note_sent(self, session: Session, message: Publish) -> None:
-        if session.client_id == self._input_id:
-            of = self.record.again if message.dup else self.record.sent
-            of[message.topic, message.payload] += 1
+        which = message.topic, message.payload
+        if session.client_id == self._input_id and (not message.dup or self.record.acked[which]):
+            self.record.sent[which] += 1
 
     def _note_unseen(self, before: Session, later: Session | None) -> None:
         """What was for the agent in this session, and is not in the one that takes its place."""

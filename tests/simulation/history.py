@@ -12,7 +12,7 @@ from typing import Any
 
 import agent.run
 from agent.core import Core
-from agent.core.entries import Entry, Messages
+from agent.core.entries import Entry, HistoryLost, Messages
 from agent.errors import ForewarnError
 from agent.mqtt.link_state import Phase
 from agent.run import Daemon
@@ -134,6 +134,7 @@ class History:
         self.counts: Counter[str] = Counter()
         self.n_lives = 0
         self.final: bytes = b""
+        self._core: Core
         self.is_recovering = False
         self._stop = self._is_over = False
         self._may_exit_until_s = -1.0
@@ -181,7 +182,6 @@ class History:
 
     def _turns(self, daemon: Daemon) -> bool:
         self.daemon = daemon
-        self.is_recovering = False
         while not self._stop and self.clock.now_s < self._last_s + 0.5:
             daemon.turn()
         if self._stop:
@@ -279,17 +279,17 @@ class History:
         self.trace.append((self.clock.now_ns, kind, what))
 
     def make_core(self, *args: Any, **kwargs: Any) -> Core:
-        return ObservedCore(*args, **kwargs)
+        self._core = ObservedCore(*args, **kwargs)
+        return self._core
 
     def recovered(self) -> None:
-        """The state is restored; the entries after it are gone."""
-        if self.what.mode == "journal" and self.daemon is None:
-            n = self._recovered_to
+        """The state is restored; entries that the journal has lost are gone."""
+        self.is_recovering = False
+        if self.what.mode == "journal":
+            n = self._core.entry
             if n < len(self.timeline):
                 self.note("log", f"{len(self.timeline) - n} entries are gone")
             del self.timeline[n:]
-
-    _recovered_to = 0
 
     def note_entry(self, number: int, entry: Entry, taken: Taken) -> None:
         items = _items(entry)
@@ -298,14 +298,12 @@ class History:
             self.lives[-1].append(Part(number, len(self.timeline), entry, taken))
             self.timeline += items
             return
-        self._recovered_to = number + len(items)
         if number > len(self.timeline):
             self.sins.append(f"entry {number} follows entry {len(self.timeline) - 1}")
         known = self.timeline[number : number + len(items)]
         if known != items[: len(known)]:
-            if not self.is_recovering:
-                self.sins.append(f"entry {number} is another one than it was")
-            self.sins.append(f"entry {number} is another one when it is repeated")
+            how = "when it is repeated" if self.is_recovering else "than it was"
+            self.sins.append(f"entry {number} is another one {how}: {items[: len(known)]} for {known}")
         self.timeline[number : number + len(items)] = items
 
     # Faults -----------------------------------------------------------------------------------------------------
@@ -396,6 +394,8 @@ def _items(entry: Entry) -> Sequence[Item]:
     if isinstance(entry, Messages):
         among = entry.among
         return [(*one, among) for one in zip(entry.topics, entry.payloads, entry.arrived_ns, strict=True)]
+    if isinstance(entry, HistoryLost):
+        return [HistoryLost(entry.source, tuple(entry.devices))]  # a list comes back from the log as a tuple
     return [entry]
 
 

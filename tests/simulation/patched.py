@@ -144,7 +144,6 @@ def below(world: World, databases: list[sqlite3.Connection]) -> Iterator[None]:
         (agent.run, "in_thread"): lambda: lambda work: Work(world, work),
         (agent.run, "plan"): lambda *_: world.plan,
         (agent.run.bundle_file, "read"): lambda _: agent_parts.bundle(),
-        (agent.run, "version"): lambda _: "0",
     }
     before = {(owner, name): getattr(owner, name) for owner, name in every}
     try:

@@ -9,7 +9,7 @@ import msgspec
 from tests.simulation.clock import START_NS
 
 Mode = Literal["snapshot", "journal"]
-MODES: tuple[Mode, ...] = ("snapshot",)
+MODES: tuple[Mode, ...] = ("snapshot", "journal")
 SPACING_S = 0.1  # cadence of the bundle
 BURST_S = 0.15  # most devices speak at multiples of it, as if a gateway collected what they say
 STEPS = {  # kinds of steps at which a fault may strike, with about how many of them a history has
