@@ -271,7 +271,10 @@ class SilenceAlerts:
         waits_too = is_known & (pause_ns > limits_ns) & (columns.quiet_from_ns <= before_ns[source])
         judge.skip(columns, waits_too, pause_ns[waits_too])
         quiet_ns = judge.silence_ns(columns, own_now_ns)
-        may_tell = is_known & (set_ns != OFF_NS) & self._listening.listens[source]
+        is_sender = columns.quiet_from_ns > columns.watched_from_ns  # an id that came once need not come again
+        may_tell = (
+            is_known & (is_sender | (columns.told_after_ns > 0)) & (set_ns != OFF_NS) & self._listening.listens[source]
+        )
         for slot in self._changed(columns, quiet_ns, limits_ns, may_tell):
             key = self._names[int(source[slot])], str(self._slots.devices[slot])
             yield self._change(columns, slot, key, quiet_ns, limits_ns, tick_ns, entry)

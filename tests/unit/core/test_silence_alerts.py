@@ -2,15 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import msgspec
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.core import Bounds, Core
-from agent.core.entries import AlertsKept, Heartbeat, Listening, Messages
+from agent.core.entries import AlertsKept, Heartbeat, HistoryLost, Listening, Messages
 from agent.core.silence_alerts import read_kept
 from agent.words import AlertEvent, Source
-from tests.streams import SOURCE, message
+from tests.laws.test_stops import BOTH, READS, with_running
+from tests.streams import SOURCE, core, message
 
 S = 10**9
 BEGIN_NS = 1_700_000_000 * S
@@ -153,6 +158,12 @@ def test_one_device_of_a_source_that_is_heard():
     assert what(shell.wait(2, "p1", "p2")) == [("cleared", "press", "p2", "heard_again")]
 
 
+def test_ids_that_somebody_sent_once_are_no_silent_devices():
+    shell = Shell(BY_DEVICE).listen("press")
+    shell.send("p1", *(f"x{number}" for number in range(50)))
+    assert shell.wait(300, "p1") == []
+
+
 def test_when_all_are_silent_that_is_one_alert():
     shell = Shell(BY_DEVICE).listen("press")
     shell.wait(10, *(f"p{index}" for index in range(20)))
@@ -169,6 +180,47 @@ def test_a_device_that_is_forgotten_takes_its_alert_with_it():
         ("cleared", "press", "p2", "forgotten"),
     ]
     assert shell.core.view().n_standing() == 0
+
+
+def test_a_source_whose_machines_all_stand_is_not_silent():
+    """As their model knows; also where messages may have been missed since; until one runs again."""
+    into = core(replace(READS, silent_after_s=60.0), manifest=BOTH)
+    shell = Shell(into=into).listen("press")
+    for running, lost, said in ((1.0, False, 1), (0.0, False, 0), (0.0, True, 0), (1.0, False, 1)):
+        shell.cycle += 1
+        ((topic, payload),) = with_running([message("p1", shell.cycle)], running)
+        assert into.apply(Messages([topic], [payload], [shell.now_ns])).alerts == []
+        shell.wait(2)
+        if lost:
+            into.apply(HistoryLost("press"))
+        assert len([event for event in shell.wait(120) if event.kind == "raised"]) == said
+
+
+# Law 1 ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.integers(0, 150), max_size=12))
+def test_any_split_of_the_input_gives_the_same_alerts_and_state(at):
+    """Two devices with pauses of 10 ms to 90 s; those above two ticks are time that nobody watched."""
+    rng = np.random.default_rng(5)
+    arrived = BEGIN_NS + np.cumsum(rng.choice([S // 100, S // 2, 2 * S - 1, 90 * S], 150, p=[0.3, 0.3, 0.38, 0.02]))
+    messages = [message("p1" if number % 7 else "p2", number) for number in range(90)]
+    messages += [message("p1", number) for number in range(90, 150)]
+    topics, payloads = zip(*messages, strict=True)
+
+    def said(cuts: Sequence[int]) -> tuple[list[AlertEvent], bytes]:
+        into = Core((BY_DEVICE,), (), Bounds())
+        into.apply(Listening(("press",)))
+        alerts: list[AlertEvent] = []
+        for start, end in pairwise([0, *sorted(cuts), 150]):
+            alerts += into.apply(Messages(topics[start:end], payloads[start:end], arrived[start:end].tolist())).alerts
+        return alerts, into.snapshot()
+
+    alerts, state = said([])
+    assert [event.device for event in alerts] == ["p2"], "or nothing is shown"
+    assert said(at) == (alerts, state)
 
 
 def ticks(shell: Shell, days: float, *, pause_s: float) -> list[AlertEvent]:
