@@ -57,10 +57,11 @@ crash: setup mosquitto
 	$(PY) -m tests.broker.twin_campaign --kills $(ROUNDS) --seed $(SEED)
 
 # Networks, disks and processes that fail, one after the other; then kill -9 of agent and broker, KILLS times each,
-# beside a twin that is left in peace, which must have all their alerts.
+# beside a twin that is left in peace, which must have all their alerts; then 1,000 bits that flip in state directories.
 faults: setup mosquitto
 	$(PY) -m pytest tests/faults
 	$(PY) -m tests.faults.campaign --kills $(KILLS) --broker-kills $(KILLS) --seed $(SEED)
+	$(PY) -m tests.faults.bit_flips --seed $(SEED)
 
 # The lines on which durability hangs, broken one at a time in a copy: the tests must fail for each.
 mutants: setup mosquitto

@@ -199,6 +199,26 @@ def test_import_replaces_a_state_only_when_it_is_told_to_and_keeps_it(folder, tm
     assert inspected(folder)["snapshots"][0]["devices"] == {"press": 1}
 
 
+def test_a_backup_of_yesterday_says_gap_and_gives_what_stood_no_second_id(folder, tmp_path, mode):
+    """B22. Since the backup the alert has ended and rows have passed of which the restored state knows nothing."""
+    running = killed_after(folder, mode)
+    (yesterday,) = running.outbox.standing()
+    run("export", "--state-dir", folder, tmp_path / "backup.fws")
+    running.take(life("p1", 70, start=61, wear_from=1000))
+    assert running.outbox.standing() == []
+    running.durability.stop()
+    running.outbox.close()
+    run("import", "--replace", "--state-dir", folder, tmp_path / "backup.fws")
+    again = Process(folder, mode)
+    assert again.outbox.standing() == [yesterday]
+    n_due = len(again.due())
+    qualities = again.take(life("p1", 60, start=131, wear_from=1000))
+    assert qualities[0] == "GAP"
+    since = [one.event for one in again.cursor.sendable(99) if not one.is_alert][n_due:]
+    assert "raised" not in [event.kind for event in since]
+    assert (since[-1].kind, since[-1].alert) == ("cleared", yesterday.alert)
+
+
 def forged(data, **members):
     """The archive with other members; None takes one away."""
     whole = unpack(data, members_max=99) | members
