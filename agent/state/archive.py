@@ -24,7 +24,7 @@ import msgspec
 
 from agent.bundle.stored_zip import NotStored, pack, unpack
 from agent.errors import StateRefused, Unreadable
-from agent.state.contents import look
+from agent.state.contents import read_contents
 from agent.store import file, journal, snapshot
 from agent.store.disk import Disk, StateFolder
 from agent.store.lock import lock
@@ -65,7 +65,7 @@ def export(folder: Path, to: Path) -> Manifest:
         raise StateRefused(folder, "changes too fast to be read", next_step="Try again, or stop the agent first.")
     if not members:
         raise StateRefused(folder, "holds no state", next_step="Has the agent run with this agent.state_dir?")
-    newest = next((one for one in look(disk).snapshots if one.name in members), None)
+    newest = next((one for one in read_contents(disk).snapshots if one.name in members), None)
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         forewarn=version("forewarn"),
@@ -103,7 +103,7 @@ def take_over(archive: Path, folder: Path, *, replace: bool) -> Manifest:
             beside = Path(name)
             for member, data in members.items():
                 _write(StateFolder(beside), member, data)
-            faults = [f"{member}: {fault}" for member, fault in look(StateFolder(beside)).faults()]
+            faults = [f"{member}: {fault}" for member, fault in read_contents(StateFolder(beside)).faults()]
             if faults:
                 raise StateRefused(archive, faults[0], next_step="Export it again.")
             _swap(folder, present, beside, [*members])
@@ -117,7 +117,7 @@ def take_over(archive: Path, folder: Path, *, replace: bool) -> Manifest:
 
 def _members(disk: Disk) -> dict[str, bytes]:
     """The newest good snapshot, the table, and the journal from the snapshot on. Raises FileNotFoundError."""
-    contents = look(disk)
+    contents = read_contents(disk)
     good = next((one for one in contents.snapshots if not one.fault), None)
     members: dict[str, bytes] = {}
     if good is not None:

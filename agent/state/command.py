@@ -9,7 +9,7 @@ import msgspec
 
 from agent.config.option import config_option, state_dir_of, state_dir_option
 from agent.state.archive import Manifest, export, take_over
-from agent.state.contents import Contents, look
+from agent.state.contents import Contents, read_contents
 from agent.store.disk import StateFolder
 
 _CONFIG = "The agent's main file, or the folder of a forewarn.toml: it says where the state directory is."
@@ -36,7 +36,7 @@ def inspect_command(file: Path, state_dir: Path | None, as_json: bool) -> None:
     the journal with its entries; the alert table; and what an agent has set aside. Beside a running agent or without
     one: nothing is written.
     """
-    contents = look(StateFolder(state_dir_of(file, state_dir)))
+    contents = read_contents(StateFolder(state_dir_of(file, state_dir)))
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(contents)))
     else:
@@ -55,7 +55,7 @@ def verify(file: Path, state_dir: Path | None, as_json: bool) -> None:
     checksums, and print what is not good; exit 1 if something is. What was written last before a power cut, and was
     not synced, is no fault: a start cuts it off.
     """
-    faults = [*look(StateFolder(state_dir_of(file, state_dir))).faults()]
+    faults = [*read_contents(StateFolder(state_dir_of(file, state_dir))).faults()]
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode([{"file": name, "fault": why} for name, why in faults])))
     else:

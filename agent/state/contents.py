@@ -111,7 +111,7 @@ class Contents(msgspec.Struct, frozen=True):
                 yield each.name, each.fault
 
 
-def look(disk: Disk) -> Contents:
+def read_contents(disk: Disk) -> Contents:
     """Read all of a state directory. Raises StateRefused when the disk does not let it be read."""
     try:
         names = sorted(disk.names())

@@ -12,6 +12,7 @@ held against the columns beside it, and what is due against the events.
 """
 
 import sqlite3
+from contextlib import closing
 
 import msgspec
 
@@ -137,6 +138,15 @@ def check_rows(db: sqlite3.Connection) -> None:
 
 def read_rows(db: sqlite3.Connection) -> None:
     """Raises Unusable for a row that is not as it was written, as far as that can be seen. Writes nothing."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as fresh:
+        create(fresh)
+        expected = _columns(fresh)
+        for table, columns in _columns(db).items():
+            if columns != expected.get(table, columns):  # a bit has flipped in the text that made it
+                raise Unusable(f"its table {table!r} has other columns than it was made with")
+    for (entry,) in db.execute("SELECT entry FROM applied"):
+        if not isinstance(entry, int) or entry < 0:
+            raise Unusable(f"the entry that was applied last is {entry!r}")
     for row in db.execute(ALERTS):
         read_alert(row)
     chains: dict[int, str] = {}
@@ -154,6 +164,11 @@ def read_rows(db: sqlite3.Connection) -> None:
         read_history(row)
     for row in db.execute(f"{LABELS} ORDER BY number"):
         read_label(row)
+
+
+def _columns(db: sqlite3.Connection) -> dict[str, set[str]]:
+    tables = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return {name: {row[0] for row in db.execute("SELECT name FROM pragma_table_info(?)", (name,))} for name in tables}
 
 
 def _own(chain: object) -> str | None:

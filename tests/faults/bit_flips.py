@@ -10,6 +10,7 @@ raised on a row whose twin has none; and where the table was left alone, what st
 import argparse
 import random
 import shutil
+import sqlite3
 import sys
 import tempfile
 from collections import Counter
@@ -99,6 +100,9 @@ class Flips:
             process = Process(folder, self._mode)
         except StateRefused:
             self.counts[f"{self._mode} {kind}: start refused by name"] += 1
+            return
+        except sqlite3.Error as error:
+            self.said.append(f"{what}: the start ends with {error}")
             return
         events = set(process.events())
         if any(".corrupt-" in path.name for path in folder.iterdir()) or process.outbox.aside is not None:

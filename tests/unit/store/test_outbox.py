@@ -180,7 +180,7 @@ def spoilt(path, how: str) -> None:
         ("newer", "its schema is version 7, this forewarn reads version 6"),
         ("foreign", "its schema is version 0"),
         ("no table", "no such table: alert"),
-        ("other columns", "no such column"),
+        ("other columns", "has other columns"),
         ("not an event", "the alert of 'press', 'e1', 'risk' is broken: Object missing required field"),
     ],
 )
@@ -278,6 +278,18 @@ def test_whatever_bit_flips_the_table_is_used_or_set_aside(tmp_path_factory, dat
     assert {(one.source, one.device) for one in outbox.standing()} <= set(outbox.newest())
     outbox.commit([event("updated", "a", t=7.0)])
     outbox.close()
+
+
+def test_a_bit_that_flips_in_the_name_of_a_column_costs_the_table_and_not_each_start(tmp_path):
+    """SQLite finds nothing wrong with it, and a query says `no such column` only once it is asked."""
+    path = tmp_path / "alerts.db"
+    opened(path, mqtt=True)[0].close()
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"CHECK (one = 1), entry INTEGER", b"CHECK (one = 1), antry INTEGER"))
+    assert path.read_bytes() != content
+    outbox, _ = opened(path, mqtt=True)
+    assert "table 'applied' has other columns" in outbox.why_aside
+    assert outbox.applied() == 0
 
 
 FULL_DISK = """
