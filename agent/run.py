@@ -142,7 +142,6 @@ class Daemon:
         output = opened["mqtt"]
         assert isinstance(output, Output)
         self._output = output  # status and scores leave by the same connection
-        self._events_due = cursors["mqtt"]
         self._drop_log = DropLog(log)
         self._shed_log = ShedLog(log)
         self._request_log = RequestLog(log)
@@ -286,7 +285,7 @@ class Daemon:
             rates={"messages_per_s": round(rate, 3)},
             lag_s=self._feed.lag_s,
             queues={
-                "outbox": len(self._events_due),
+                "outbox": self._output.due,
                 "parked": self._output.parked,
                 "waiting_rows": self._inputs.n_waiting,
             },

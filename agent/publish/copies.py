@@ -43,6 +43,11 @@ class Copies:
     def __len__(self) -> int:
         return len(self._keys) + len(self._foreign)
 
+    @property
+    def n_standing(self) -> int:
+        """Of alerts that stand."""
+        return len(self._keys)
+
     def remove(self, topics: Iterable[str]) -> None:
         """The broker retains these, and nobody stands behind them."""
         self._foreign.extend(topics)

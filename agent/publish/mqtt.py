@@ -99,6 +99,11 @@ class Output:
         return self._cursor.parked
 
     @property
+    def due(self) -> int:
+        """Alert messages that the broker does not have yet, as far as it is known."""
+        return len(self._cursor) + (self._sender.n_told_again if self._sender is not None else 0)
+
+    @property
     def waiting(self) -> int:
         """Messages in the outbox that may be sent."""
         return self._cursor.waiting

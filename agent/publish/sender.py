@@ -83,6 +83,12 @@ class Sender:
     def awaits_answers(self) -> bool:
         return bool(self._in_flight)
 
+    @property
+    def n_told_again(self) -> int:
+        """Alerts that stand and are still to be told again on this connection, or are under way."""
+        under_way = [what for what in self._under_way() if isinstance(what, Copy) and not what.is_removal]
+        return self.copies.n_standing + len(under_way)
+
     def enqueue(self, topic: str, payload: bytes, *, retain: bool, until_taken: bool = False) -> None:
         """Send this own message at QoS 1 before the outbox, in the place of one of its topic that still waits."""
         self._own.add(OwnMessage(topic, payload, retain, until_taken))

@@ -32,7 +32,10 @@ def test_all_foreign_messages_are_removed_in_the_end(make):
         broker.retained |= {topic: Published(topic, b"{}", 1, retain=True) for topic in topics}
         parts = make(broker, mirrors=True)
         parts.stand()
+        parts.turn_until(lambda: parts.output.link.is_connected)
+        assert (len(parts.cursor), parts.output.due) == (0, 1), "what stands is to be told again"
         parts.turn_until(lambda: topics.isdisjoint(broker.retained) and parts.has_told_all)
+        assert parts.output.due == 0
         assert {line["topic"] for line in parts.lines("retained_alert_removed")} == topics
         assert ALERT in broker.retained
 
