@@ -29,7 +29,7 @@ from agent.words import AlertEvent, AlertKey, Bool, Int64, Source
 OF_SILENCE = "silence/"  # begins the names of groups that come and go with the settings of sources
 DEVICES = f"{OF_SILENCE}devices"
 UNHEARD_NS = 60 * 10**9
-KeptTime = Annotated[int, msgspec.Meta(ge=-1, le=2**62)]
+KeptTime = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]
 TICKS_LISTENED = 2  # of what passes between two entries no more ticks count as time in which somebody listened
 
 

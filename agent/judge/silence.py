@@ -97,10 +97,9 @@ def tell(columns: PauseColumns, index: int, after_ns: int) -> None:
 
 def keep_silent(columns: PauseColumns, index: int, now_ns: int, after_ns: int) -> None:
     """An alert was raised after a pause of after_ns, and this one was not heard since."""
-    quiet_from_ns = columns.quiet_from_ns[index]
-    columns.quiet_from_ns[index] = (
-        min(quiet_from_ns, now_ns - after_ns) if quiet_from_ns != NEVER else now_ns - after_ns
-    )
+    silent_from_ns = now_ns - after_ns  # may be before 1970: a gateway boots there, or nothing was heard yet at all
+    if columns.quiet_from_ns[index] == NEVER or columns.quiet_from_ns[index] > silent_from_ns:
+        columns.quiet_from_ns[index] = silent_from_ns - (silent_from_ns == NEVER)
     columns.told_after_ns[index] = after_ns
 
 

@@ -343,6 +343,23 @@ def test_the_same_of_a_device_that_no_snapshot_knows():
     assert what(after.wait(2, "p1", "p2")) == [("cleared", "press", "p2", "heard_again")]
 
 
+@pytest.mark.parametrize("log_time_ns", [0, 10 * S, 60 * S - 1])
+def test_an_alert_that_stood_is_adopted_by_a_core_that_knows_nothing_or_lives_in_1970(log_time_ns):
+    """A crash before the first snapshot, or a gateway whose clock is not set yet: it stands, also over a snapshot."""
+    shell = Shell(WATCHED).listen("press")
+    shell.wait(10, "p1")
+    (raised,) = shell.wait(90)
+    fresh = Core((WATCHED,), (), Bounds())
+    if log_time_ns:
+        fresh.apply(Heartbeat(log_time_ns))
+    fresh.apply(AlertsKept([raised], {}))
+    after = again(Shell(into=fresh), WATCHED).listen("press")
+    after.now_ns = log_time_ns
+    assert after.wait(30) == []
+    assert after.core.view().n_standing() == 1
+    assert what(after.wait(2, "p1")) == [("cleared", "press", "", "heard_again")]
+
+
 def test_an_alert_that_the_table_says_has_ended_does_not_stand():
     shell = Shell(WATCHED).listen("press")
     shell.wait(10, "p1")
