@@ -181,8 +181,9 @@ class SilenceAlerts:
     # What a snapshot keeps --------------------------------------------------------------------------------------
 
     def keep(self) -> Callable[[], bytes]:
-        """What packs all but the devices' columns as they are now; b"" while nobody was listened to."""
-        if not self.standing and not self._listening.listens.any() and (self._listening.left_ns == NEVER).all():
+        """What packs all but the devices' columns as they are now; b"" before anybody was listened to, or a tick."""
+        columns = self._listening
+        if not (self.standing or columns.listens.any() or columns.week.any() or (columns.left_ns != NEVER).any()):
             return bytes
         n = len(self._names)
         values = zip(self._names, _rows(self._listening, n), _rows(self._pauses, n), strict=True)

@@ -318,6 +318,17 @@ def test_a_snapshot_at_any_point_is_the_same_again(cut_s):
     assert whole(cut=True) == said
 
 
+def test_a_snapshot_before_anybody_listens_is_the_same_again():
+    """A tick has said which week it is; a pause of this week must not become one of the week before."""
+    before = Shell(LEARNS)
+    before.wait(2)
+    after = again(before, LEARNS)
+    for shell in (before, after):
+        shell.listen("press")
+        shell.wait(3, "p1", every_s=0.25, step_s=0.25)
+    assert after.core.snapshot() == before.core.snapshot()
+
+
 def test_an_alert_that_stood_at_a_crash_stands_on_under_its_id():
     """The snapshot is older than the raise: what stands is in the table, and ends only when the source is heard."""
     shell = Shell(WATCHED).listen("press")
