@@ -195,11 +195,13 @@ class Shared(Reads):
         super().__init__(rows_max=rows_max)
         self.comes: list[tuple[float, list]] = []
         self.lost_at_s = math.inf  # the read of that time follows a lost connection
+        self.loss: dict[str, object] = {"history_lost": True}  # what such a read says
 
     def read(self, _: float) -> Received:
         now_s, messages = self.comes.pop(0)
         received = self.inbox.begin(now_s)
-        received.history_lost = now_s == self.lost_at_s
+        for name, value in self.loss.items() if now_s == self.lost_at_s else ():
+            setattr(received, name, value)
         for topic, payload in messages:
             self.inbox.take(Message(topic.encode(), payload, 0, 0, False, False, ()))
         self.inbox.stamp()
@@ -233,12 +235,13 @@ def test_a_read_that_is_shed_whole_is_a_gap(monkeypatch):
     assert qualities(taken)["p1"][11:] == [Quality.OK, Quality.GAP, Quality.OK]
 
 
-def test_a_connection_that_is_lost_while_rows_wait_is_a_gap_behind_them():
+@pytest.mark.parametrize("loss", [{"history_lost": True}, {"lost_sources": ["press"]}])
+def test_a_connection_that_is_lost_while_rows_wait_is_a_gap_behind_them(loss):
     """The first row behind the loss says so, though it waits itself and rows before it are taken later."""
     rows = life("p1", 40)
     reads = Shared(12)
     reads.comes = [(10.0, rows[:30]), (10.05, rows[30:]), *((11.0 + number, []) for number in range(4))]
-    reads.lost_at_s = 10.05
+    reads.lost_at_s, reads.loss = 10.05, loss
     one, _, taken = fed(reads)
     while reads.comes:
         one.turn(0.0)
