@@ -63,7 +63,7 @@ class JournalDurability:
         try:
             return self._start()
         except OSError as error:
-            what = f"cannot be used ({error.strerror})"
+            what = f"cannot be used ({error.strerror or error})"
             raise StateRefused(self._disk.folder, what, next_step="Is the disk full or failing?") from None
 
     def apply(self, entry: Entry, origin: Origin = NOWHERE) -> Taken:
@@ -159,7 +159,8 @@ class JournalDurability:
 
     def _start(self) -> Mapping[str, Recovered]:
         restored, was_refused = restore(self._directory)
-        is_clean = restored is not None and not was_refused and restored == snapshot.take_last(self._disk)
+        last = snapshot.take_last(self._disk)
+        is_clean = restored is not None and not was_refused and restored == last
         has_files = bool(journal.entries_of(self._disk))
         outbox = self._directory.outbox
         if restored is None and not (was_refused or has_files) and outbox.is_first:

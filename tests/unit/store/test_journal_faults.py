@@ -235,6 +235,19 @@ def test_a_table_that_is_lost_is_not_a_reason_to_stop(tmp_path):
     again.die()
 
 
+def test_a_word_of_an_orderly_stop_is_for_one_start_alone(tmp_path):
+    """Else a later snapshot of the same number would be taken for the last one of an agent that was killed."""
+    life = Life(tmp_path)
+    life.take(STREAM[:10])
+    life.stop()
+    assert (tmp_path / "stopped").exists()
+    for path in tmp_path.glob("snapshot-*"):
+        path.write_bytes(b"junk")
+    again = Life(tmp_path)
+    assert not (tmp_path / "stopped").exists()
+    again.die()
+
+
 def test_a_start_that_was_cut_short_is_not_taken_for_one_without_loss(tmp_path):
     """The journal is broken, and the disk is full when the new one is to begin: the next start says gap too."""
     life = Life(tmp_path)
