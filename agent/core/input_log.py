@@ -14,7 +14,7 @@ from agent.core.core import Core
 from agent.core.entries import Entry
 from agent.words import Taken
 
-REDELIVERED_MAX = 1000  # the newest messages of a broker that may come again: what it may have under way to us
+REDELIVERED_MAX = 65_535  # the newest messages of a broker that may come again: so many have identifiers of their own
 
 
 class NotRecorded(Exception):

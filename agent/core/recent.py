@@ -2,9 +2,10 @@
 
 A message that is not acknowledged comes again with the next connection, under its packet identifier and with the DUP
 flag (MQTT 5, section 4.4). It may have been recorded before: then only its acknowledgement was lost. So the newest
-messages that were recorded are remembered by packet identifier and digest, at least as many as the broker may have
-under way to us. A message without the flag is always a new one, whose identifier the broker uses again: what was
-remembered of that identifier goes.
+messages that were recorded are remembered by packet identifier and digest: as many as there are identifiers, since
+mosquitto 2.0.11 keeps to no Receive Maximum (asked for 1,000, it had 56,000 under way after some reconnections with a
+long queue, and all came again). A message without the flag is always a new one, whose identifier the broker uses
+again: what was remembered of that identifier goes.
 
 One case stays ambiguous. The broker gets the acknowledgement of a message, uses its identifier again for one of the
 same topic and payload, and the connection breaks before that one has come: it is then taken for the first. That needs
@@ -20,7 +21,7 @@ from collections.abc import Mapping, Sequence
 
 from agent.core.input_log import REDELIVERED_MAX, digest_of
 
-HELD_BYTES_MAX = 2**22  # of payloads that are kept alive for their digests
+HELD_BYTES_MAX = 2**24  # of payloads that are kept alive for their digests
 _Read = tuple[Sequence[int], Sequence[str], Sequence[bytes]]
 
 
@@ -52,7 +53,7 @@ class Recent:
         return self._digests.get(packet_id) == digest_of(topic, payload)
 
     def digests(self) -> dict[int, bytes]:
-        """Packet identifier -> digest of the newest message of it, the newest last; REDELIVERED_MAX at most."""
+        """Packet identifier -> digest of the newest message of it, the newest last."""
         self._make_digests()
         return {**self._digests}
 
@@ -71,8 +72,6 @@ class Recent:
                 if packet_id:
                     digests.pop(packet_id, None)
                     digests[packet_id] = digest_of(topic, payload)
-        for packet_id in [*digests][: max(0, len(digests) - REDELIVERED_MAX)]:
-            del digests[packet_id]
         self._reads.clear()
         self._n_held = self._n_bytes = 0
 

@@ -23,7 +23,6 @@ from paho.mqtt.reasoncodes import ReasonCode
 from structlog.typing import FilteringBoundLogger
 
 from agent.config.broker_settings import Broker
-from agent.core.input_log import REDELIVERED_MAX
 from agent.errors import ConfigurationRefused
 from agent.mqtt.client import make_client, seconds
 from agent.mqtt.connecting import Attempt
@@ -47,7 +46,7 @@ from agent.receive.subscriptions import Subscriptions
 from agent.receive.wait import Mark, Nap, until_ready
 
 READ_S_MAX = 0.1  # one read goes on no longer, however fast the broker sends
-RECEIVE_MAXIMUM = REDELIVERED_MAX  # QoS 1 messages the broker may have under way to us (MQTT 5)
+RECEIVE_MAXIMUM = 1000  # QoS 1 messages the broker may have under way to us (MQTT 5)
 RETRY_MIN_S = 0.5
 
 
