@@ -233,14 +233,14 @@ class History:
             and daemon._feed._has_taken_all
             and not daemon._inputs.n_waiting
             and daemon._output.link.phase is Phase.READY
-            and not len(daemon._events_due)
+            and not daemon._output.due
         )
 
     def _state(self, daemon: Daemon) -> str:
         return (
             f"broker {self.broker.waiting()}, input {daemon._inputs.receivers[0].link.phase}, "
             f"taken {daemon._feed._has_taken_all}, waiting {daemon._inputs.n_waiting}, "
-            f"output {daemon._output.link.phase}, due {len(daemon._events_due)}"
+            f"output {daemon._output.link.phase}, due {daemon._output.due}"
         )
 
     def _close(self, daemon: Daemon) -> None:
