@@ -176,6 +176,11 @@ class LinkState:
         """Whether the broker should have answered by now: the owner then applies `Unanswered`."""
         return now_s >= self._answer_by_s
 
+    def hear(self, now_s: float) -> None:
+        """Messages came: the broker is there, and what it owes may stand behind all that waited in a kept session."""
+        if self.phase is Phase.SUBSCRIBING:
+            self._answer_by_s = self._forward(now_s) + self._answer_within_s
+
     def advance(self, now_s: float) -> None:
         """Time goes on: a connection that has stood for long ends every doubt from before it."""
         if self._retry.advance(self._forward(now_s)):

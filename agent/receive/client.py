@@ -262,6 +262,8 @@ class Receiver:
         self._broker_drops.take(received, time.monotonic())
         if self._client is client:
             client.loop_misc()
+        if received.packet_ids:
+            self.link.hear(time.monotonic())
         if self.link.is_overdue(time.monotonic()):
             asked = self.subscriptions.unanswered
             self._apply(Unanswered(f"the subscription of {', '.join(asked)}" if asked else ""))

@@ -38,6 +38,7 @@ from tests.faults.system_calls import failing
 from tests.faults.twin import Twin
 from tests.streams import Message, message
 
+QUEUE = 60_000  # after a reconnection mosquitto has all of it under way, and there are 65,535 packet identifiers
 N_HEALTHY, N_WATCHED = 2000, 40
 ILL, WELL = 30, 40  # cycles of a watched machine
 PAUSE_S = (2.0, 5.0)  # between two faults
@@ -80,7 +81,7 @@ class Soak:
         self.input, self.output = PrivateBroker(made(folder / "input")), PrivateBroker(made(folder / "output"))
         self.input.settings = (
             *(one for one in self.input.settings if not one.startswith("max_queued")),
-            "max_queued_messages 1000000", "max_queued_bytes 0", "persistence true",
+            f"max_queued_messages {QUEUE}", "max_queued_bytes 0", "persistence true",
             f"persistence_location {self.input.folder}/",
         )  # fmt: skip
         for broker in (self.input, self.output):

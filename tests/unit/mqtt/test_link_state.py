@@ -147,6 +147,16 @@ def test_connack_and_what_is_subscribed_each_have_their_own_time():
     assert not one.is_overdue(1e9)
 
 
+def test_an_answer_may_stand_behind_messages_of_a_kept_session():
+    """As long as they come, the broker is there, and an answer to the subscription is not overdue."""
+    one = link(Phase.SUBSCRIBING)
+    one.hear(9.0)
+    assert [one.is_overdue(now_s) for now_s in (18.9, 19.0)] == [False, True]
+    apply(one, Subscribed(), at_s=18.0)
+    one.hear(20.0)
+    assert not one.is_overdue(1e9)
+
+
 @pytest.mark.parametrize(
     ("keeps_session", "has_session", "is_lost"),
     [(False, False, True), (False, True, True), (True, False, True), (True, True, False)],
