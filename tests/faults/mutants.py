@@ -67,10 +67,10 @@ MUTANTS = (
     ),
     Mutant(
         "redeliveries are not recognised",
-        "agent/receive/recent.py",
+        "agent/core/recent.py",
         "        return self._digests.get(packet_id) == digest_of(topic, payload)",
         "        return False",
-        (f"{RECEIVE}/test_recent.py", f"{RECEIVE}/test_kept_session.py"),
+        (f"{RECEIVE}/test_redelivery.py", f"{RECEIVE}/test_kept_session.py"),
     ),
     Mutant(
         "messages are acknowledged, and the next ones taken, though an alert of theirs was not committed",
