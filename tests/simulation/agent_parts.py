@@ -33,7 +33,7 @@ _TEXT = """
 node = "{node}"
 state_dir = "{folder}/state"
 payload_bytes_max = "{payload_bytes_max}B"
-status_every = "5s"
+status_every = "1h"
 {agent}
 [broker]
 host = "simulated"

@@ -22,7 +22,7 @@ from tests.simulation.packets import Connect, Publish
 topic_matches_sub = lru_cache(10_000)(matches_uncached)
 DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
 DROPPED_EVERY_S = 1.0
-KEPT_EVERY_S = 1.0
+KEPT_EVERY_S = 0.4
 QUOTA_EXCEEDED = 0x97
 
 
@@ -35,6 +35,7 @@ class Habits:
     ids              which packet id comes next
     receive_maximum  what it announces
     answers_late_s   how long it takes for a PUBACK
+    keeps            now and then it writes down what a restart finds again
     """
 
     window: int = 20
@@ -43,6 +44,7 @@ class Habits:
     ids: Literal["sequential", "lowest", "random"] = "sequential"
     receive_maximum: int = 20
     answers_late_s: float = 0.0
+    keeps: bool = False
 
 
 @dataclass(slots=True)
@@ -171,7 +173,8 @@ class Broker:
         self._kept: tuple[dict[str, Session], dict[str, Publish]] = ({}, {})
         network.accept = lambda link: Connection(self, link)
         self._say_dropped()
-        self._keep()
+        if habits.keeps:
+            self._keep()
 
     # Faults -----------------------------------------------------------------------------------------------------
 
@@ -354,8 +357,9 @@ class Broker:
         self._sessions.pop(session.client_id, None)
 
     def _say_dropped(self) -> None:
-        if self.is_up:
-            self.publish(DROPPED_TOPIC, str(self.n_dropped).encode(), qos=0, retain=True)
+        count = str(self.n_dropped).encode()
+        if self.is_up and (DROPPED_TOPIC not in self.retained or self.retained[DROPPED_TOPIC].payload != count):
+            self.publish(DROPPED_TOPIC, count, qos=0, retain=True)
         self.clock.after(DROPPED_EVERY_S, self._say_dropped)
 
     def _keep(self) -> None:

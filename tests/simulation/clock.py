@@ -56,7 +56,12 @@ class Clock:
             if not self._due or self._due[0][0] > until_ns:
                 self.now_ns = until_ns
                 return False
-            at_ns, _, action = heapq.heappop(self._due)
-            self.now_ns = max(self.now_ns, at_ns)
-            action()
+            self._go_on()
+            while self._due and self._due[0][0] <= self.now_ns:  # what comes at once comes together
+                self._go_on()
         return True
+
+    def _go_on(self) -> None:
+        at_ns, _, action = heapq.heappop(self._due)
+        self.now_ns = max(self.now_ns, at_ns)
+        action()

@@ -127,6 +127,7 @@ class History:
             ids=plan.world["ids"],  # type: ignore[arg-type]
             receive_maximum=int(plan.world["receive_maximum"]),
             answers_late_s=float(plan.world["answers_late_s"]),
+            keeps=any(fault.kind == "restart_some" for fault in plan.faults),
         )
         self.broker = Broker(self.clock, self.network, habits, rng, f"{agent_parts.CLIENT_ID}-in")
         self.is_alive = False

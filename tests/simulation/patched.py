@@ -7,16 +7,20 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Protocol
 
 import paho.mqtt.client as paho
 
 import agent.config.plan
+import agent.decode.expand
+import agent.decode.part
 import agent.publish.connection
 import agent.publish.mqtt
 import agent.receive.client
 import agent.receive.wait
 import agent.run
+import agent.store.journal_durability
 from agent.config.plan import Plan
 from agent.store.disk import Disk
 from tests.simulation import agent_parts
@@ -24,6 +28,9 @@ from tests.simulation.clock import Clock
 from tests.simulation.network import Network, SimulatedSelect, SimulatedSocket
 
 PINGS_EVERY_S = 2.0
+_version = cache(agent.store.journal_durability.version)
+_find_spec = cache(agent.decode.expand.find_spec)
+_codec_of = cache(agent.decode.part.codec_of)
 
 
 class World(Protocol):
@@ -68,6 +75,7 @@ class Work(Future[str]):
     def __init__(self, world: World, work: Callable[[], str]) -> None:
         super().__init__()
         self._world, self._work, self._life = world, work, world.n_lives
+        self._is_begun = False
         world.clock.after(random.choice((0.0, 0.05, 0.4)), self._do)
 
     def result(self, timeout: float | None = None) -> str:
@@ -75,8 +83,9 @@ class Work(Future[str]):
         return super().result(timeout)
 
     def _do(self) -> None:
-        if self.done() or self._life != self._world.n_lives or not self._world.is_alive:
+        if self._is_begun or self._life != self._world.n_lives or not self._world.is_alive:
             return
+        self._is_begun = True  # on a slow disk time passes within it
         try:
             self.set_result(self._work())
         except OSError as error:
@@ -142,6 +151,10 @@ def below(world: World, databases: list[sqlite3.Connection]) -> Iterator[None]:
         (agent.run, "StateFolder"): lambda _: world.disk,
         (agent.run, "TURN_S"): world.turn_s,
         (agent.run, "in_thread"): lambda: lambda work: Work(world, work),
+        # What is always the same is made once
+        (agent.store.journal_durability, "version"): _version,
+        (agent.decode.expand, "find_spec"): _find_spec,
+        (agent.decode.part, "codec_of"): _codec_of,
         (agent.run, "plan"): lambda *_: world.plan,
         (agent.run.bundle_file, "read"): lambda _: agent_parts.bundle(),
     }
