@@ -181,9 +181,10 @@ class SilenceAlerts:
     # What a snapshot keeps --------------------------------------------------------------------------------------
 
     def keep(self) -> Callable[[], bytes]:
-        """What packs all but the devices' columns as they are now; b"" before anybody was listened to, or a tick."""
+        """What packs all but the devices' columns as they are now; b"" before anybody was listened to or heard."""
         columns = self._listening
-        if not (self.standing or columns.listens.any() or columns.week.any() or (columns.left_ns != NEVER).any()):
+        is_heard = columns.week.any() or (self._pauses.quiet_from_ns != NEVER).any()
+        if not (self.standing or is_heard or columns.listens.any() or (columns.left_ns != NEVER).any()):
             return bytes
         n = len(self._names)
         values = zip(self._names, _rows(self._listening, n), _rows(self._pauses, n), strict=True)

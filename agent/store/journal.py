@@ -9,6 +9,7 @@ A record that the disk has no room for is cut off again, so that every file ends
 ends the agent: nobody knows then what of it lasts.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,6 +141,8 @@ class Journal:
         try:
             now.file.sync()
         except OSError as error:
+            with suppress(OSError):  # the next process would read what the kernel calls written, and the disk has not
+                now.file.truncate(now.synced_bytes)
             raise self._fails(name_of(now.entry), error) from None
         now.synced_bytes, now.is_synced = now.n_bytes, True
         marker = framed(b"", now.synced_bytes)
