@@ -23,7 +23,7 @@ class FailingDisk(StateFolder):
     """A real folder whose calls fail when told to.
 
     room    bytes that may still be written, None for any number
-    errors  by call (write, sync, create, rename): raised at each one
+    errors  by call (write, sync, create, rename, remove): raised at each one
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,6 +42,10 @@ class FailingDisk(StateFolder):
     def rename(self, old: str, new: str) -> None:
         self.check("rename")
         super().rename(old, new)
+
+    def remove(self, name: str) -> None:
+        self.check("remove")
+        super().remove(name)
 
     def check(self, call: str) -> None:
         if call in self.errors:

@@ -183,6 +183,8 @@ def _journal(disk: Disk) -> list[JournalFile]:
         fault = ""
         if part.torn_bytes and index + 1 < len(files):
             fault = f"it is torn {part.torn_bytes} bytes before its end, and is not the newest"
+        elif not part.n_records and index + 1 < len(files):
+            fault = "it is empty, and is not the newest"
         elif index and not files[index - 1].fault and files[index - 1].next_entry != part.entry:
             fault = f"it begins at entry {part.entry}, the file before it ends at {files[index - 1].next_entry}"
         files[index] = msgspec.structs.replace(part, fault=fault)

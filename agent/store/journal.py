@@ -82,10 +82,17 @@ class Journal:
         """Of the newest file."""
         return 0 if self._open is None else self._open.n_bytes
 
-    def go_on(self, entry: int, good_bytes: int) -> None:
-        """Write on the newest file behind its good bytes. Raises StateRefused."""
+    def go_on(self, entry: int, good_bytes: int, unused: int = -1) -> None:
+        """Write on the newest file that came into use, behind its good bytes. Raises StateRefused.
+
+        unused  where the file behind it begins, -1 for none: it is removed first, since it would stand in the middle
+                after the next begin, as one that lacks its entries
+        """
         name = name_of(entry)
         try:
+            if unused >= 0:
+                self._disk.remove(name_of(unused))
+                self._disk.sync()
             file = self._disk.append(name)
             if good_bytes < self._disk.size(name):
                 file.truncate(good_bytes)
@@ -99,7 +106,8 @@ class Journal:
     def begin(self, entry: int, body: bytes) -> None:
         """Begin the next file, at `entry`, with a record that lasts when this returns.
 
-        Raises OSError when it cannot be; the older file is then written on.
+        Raises OSError when it cannot be; nothing is left of it, and the older file is written on. Raises ForewarnError
+        when something may be left: it would lack what is written on.
         """
         self.sync()
         name, record = name_of(entry), framed(body, 0)
@@ -110,7 +118,7 @@ class Journal:
             self._disk.sync()
         except OSError:
             file.close()
-            self._disk.remove(name)
+            self._take_back(name)
             raise
         if self._open is not None:
             self._open.file.close()
@@ -170,6 +178,14 @@ class Journal:
         if self._open is not None:
             self._open.file.close()
             self._open = None
+
+    def _take_back(self, name: str) -> None:
+        """Remove a file that did not come into use."""
+        try:
+            self._disk.remove(name)
+            self._disk.sync()
+        except OSError as error:
+            raise self._fails(name, error) from None
 
     def _now(self) -> _Open:
         if self._open is None:

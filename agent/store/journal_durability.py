@@ -173,7 +173,7 @@ class JournalDurability:
             self._reconcile(done, why, is_clean=is_clean)
         else:
             self._check_table()
-            self._journal.go_on(done.newest, done.good_bytes)
+            self._journal.go_on(done.newest, done.good_bytes, done.unused)
         if done.n_aside:
             self.apply(HistoryLost())
         if done.n_entries:

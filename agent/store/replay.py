@@ -27,6 +27,7 @@ class Replayed:
     why         the journal does not lead from the snapshot on to its end, and in which way; "" where it does
     is_ruled    the rules are those by which it was written
     newest      where the newest file that was read begins, -1 for none; its good bytes
+    unused      where a file begins that never came into use, -1 for none
     broken      where files begin that are broken
     n_entries   that the core has taken
     n_aside     records that were set aside
@@ -36,6 +37,7 @@ class Replayed:
     is_ruled: bool = True
     newest: int = -1
     good_bytes: int = 0
+    unused: int = -1
     broken: list[int] = field(default_factory=list)
     n_entries: int = 0
     n_aside: int = 0
@@ -69,7 +71,8 @@ class Replay:
             segment = journal.read(disk, entry)
             is_last = entry == entries[-1]
             if is_last and segment.state == "torn" and not segment.good_bytes and done.newest >= 0:
-                break  # its begin was not synced, so it did not come into use
+                done.unused = entry  # its begin was not synced: the file before it is written on
+                break
             self._take(entry, segment)
             if done.why:
                 return done

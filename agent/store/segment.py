@@ -32,7 +32,8 @@ class Segment:
     """A file that was read.
 
     good_bytes  of the records before the first one that is not good
-    state       whole: there is no such one; torn: it was not synced, and is to be cut off; broken: it was
+    state       whole: there is no such one; torn: it was not synced, and is to be cut off; broken: it was.
+                An empty file is torn: a whole one has its first record
     """
 
     data: bytes
@@ -55,7 +56,7 @@ def read_segment(data: bytes) -> Segment:
     view, place = memoryview(data), 0
     while place < len(data) and (end := _end(view, place)) is not None:
         place = end
-    if place == len(data):
+    if data and place == len(data):
         return Segment(data, place, "whole")
     return Segment(data, place, "broken" if _knows_of_more(view, place) else "torn")
 

@@ -67,6 +67,21 @@ def test_a_sync_that_fails_is_final(tmp_path):
     again.die()
 
 
+def test_what_is_left_of_a_file_that_did_not_come_into_use_ends_the_agent(tmp_path):
+    """It would stand in the middle, as one that lacks its entries, once the older file has been written on."""
+    disk = FailingDisk(tmp_path)
+    life = Life(tmp_path, disk=disk)
+    life.take(STREAM[:10])
+    disk.errors |= {"write": OSError(28, "No space left on device"), "remove": OSError(5, "Input/output error")}
+    with pytest.raises(ForewarnError, match=rf"{journal.name_of(10)}: cannot be written for good \(Input/output"):
+        life.durability.after_turn(100.0, 10.0)
+    life.die()
+    again = Life(tmp_path)
+    again.take(STREAM[10:12], at=10)
+    assert (again.said(), again.core.n_messages) == ([], 12)
+    again.die()
+
+
 def test_an_alert_is_never_committed_before_its_record_lasts(tmp_path):
     disk = FailingDisk(tmp_path)
     life = Life(tmp_path, disk=disk)

@@ -143,6 +143,29 @@ def test_the_tail_may_be_cut_at_any_byte_of_what_was_not_acknowledged(tmp_path):
         (tmp_path / name).write_bytes(whole)
 
 
+@pytest.mark.parametrize("left", [b"", b"FWJ1\0\0"])
+def test_a_file_that_never_came_into_use_costs_nothing_at_this_start_or_a_later_one(tmp_path, left):
+    """Killed while a rotation begins the next file. The older is written on, then the next one begins at a later entry
+    and the agent is killed before the snapshot lasts: what is left of the first must not stand in the middle.
+    """
+    life = Life(tmp_path)
+    life.take(STREAM[:10])
+    life.die()
+    (tmp_path / journal.name_of(10)).write_bytes(left)
+    again = Life(tmp_path)
+    assert again.said() == []
+    again.take(STREAM[10:20], at=10)
+    again.durability._begin()
+    again.take(STREAM[20:24], at=20)
+    again.die()
+    assert journal.entries_of(again.disk) == [0, 20]
+    last = Life(tmp_path)
+    expected = Twin()
+    expected.apply(read(STREAM[:24]))
+    assert (last.said(), last.core.snapshot()) == ([], expected.core.snapshot())
+    last.die()
+
+
 def test_any_bit_that_flips_in_what_was_acknowledged_is_found_and_said(tmp_path):
     """The good records before it are used, the file is kept, alerts come from the table, devices say gap."""
     life = Life(tmp_path)
