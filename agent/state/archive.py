@@ -3,7 +3,9 @@
 All in it is little-endian, SQLite's file too is the same everywhere, and each member has its digest in `manifest.json`.
 That also names the numerics of each model: an `exact` state goes on to the bit on the same kind of machine.
 
-Beside a running agent it is what a kill at this moment would leave. Snapshot and journal are read before and after the
+Beside a running agent it is what a kill at this moment would leave. Rows may have passed since, and the broker may have
+them no more, so the start after an import says so, unless the agent was stopped in order and nothing is replaced.
+Snapshot and journal are read before and after the
 table, as the one may be older than it and the other must not.
 """
 
@@ -29,6 +31,7 @@ from agent.store import file, journal, snapshot
 from agent.store.disk import Disk, StateFolder
 from agent.store.lock import lock
 from agent.store.outbox import ALERT_TABLE
+from agent.store.reconcile import RECONCILE
 
 SCHEMA_VERSION = 1
 TRIES = 5
@@ -36,7 +39,7 @@ MEMBERS_MAX = 10_000
 STOPPED = "stopped"
 _MANIFEST = "manifest.json"
 _MEMBER = re.compile(rf"snapshot-\d+|journal-\d+|{re.escape(ALERT_TABLE)}|{STOPPED}")
-_NOT_MOVED = re.compile(r"lock|instance|replaced-.*|import-.*")
+_NOT_MOVED = re.compile(rf"lock|instance|{RECONCILE}|replaced-.*|import-.*")
 _VERIFY = "`forewarn state verify` says more."
 
 
@@ -175,8 +178,11 @@ def _read(archive: Path) -> tuple[Manifest, Mapping[str, bytes]]:
 
 def _swap(folder: Path, present: list[str], beside: Path, members: list[str]) -> None:
     """Move what is there out of the way, and what is beside it in. The snapshot and `stopped` come last: without them
-    a start that finds half of it takes nothing for whole.
+    a start that finds half of it takes nothing for whole. What may be behind is said to be from the first step on.
     """
+    if present or STOPPED not in members:
+        file.write(StateFolder(folder), RECONCILE, b"")
+        members = [name for name in members if name != STOPPED]
     if present:
         aside = folder / f"replaced-{time.time_ns()}"
         aside.mkdir(mode=0o700)

@@ -24,7 +24,7 @@ from agent.store.commits import Commits, has_changes
 from agent.store.disk import Disk
 from agent.store.failed_record import FailedRecords
 from agent.store.kept_inputs import KeptInputs
-from agent.store.reconcile import disagreement, reconcile, restore
+from agent.store.reconcile import RECONCILE, disagreement, reconcile, restore
 from agent.store.records import VERSION, Begun, Kept, Noted, Record, SessionBegun, encode, record_of
 from agent.store.replay import Replay, Replayed
 from agent.store.snapshot_writer import SnapshotWriter, Written
@@ -33,7 +33,6 @@ from agent.words import Taken
 
 RETRY_S = 1.0  # how soon what failed for want of room is tried again
 SHARE_OF_SNAPSHOT = 3  # a snapshot is due when the newest file has this part of the journal's bound
-_RECONCILE = "reconcile"
 
 
 class JournalDurability:
@@ -192,8 +191,8 @@ class JournalDurability:
         outbox = self._directory.outbox
         if done.why:
             return f"the journal does not go on from the snapshot: {done.why}"
-        if _RECONCILE in self._disk.names():
-            return "an earlier start was cut short, or the agent has run without a journal"
+        if RECONCILE in self._disk.names():
+            return "an earlier start was cut short, an export was imported, or the agent has run without a journal"
         if outbox.applied() > self._core.entry:
             return f"the alert table has entry {outbox.applied()}, the journal ends at {self._core.entry}"
         if outbox.is_first or outbox.aside is not None:
@@ -225,7 +224,7 @@ class JournalDurability:
         self._journal.begin(self._core.entry, self._begun())
         self._newest = snapshot.write(self._disk, self._core.snapshot())
         self._snapshot_entry = self._core.entry
-        self._disk.remove(_RECONCILE)
+        self._disk.remove(RECONCILE)
         self._disk.sync()
 
     # Snapshots --------------------------------------------------------------------------------------------------
@@ -276,7 +275,7 @@ def leave(disk: Disk, broken: Sequence[int] = ()) -> None:
 
     The next start in journal mode knows that by a file. Raises OSError.
     """
-    file.write(disk, _RECONCILE, b"")
+    file.write(disk, RECONCILE, b"")
     for entry in broken:
         file.set_aside(disk, journal.name_of(entry))
     for entry in journal.entries_of(disk):

@@ -17,6 +17,8 @@ from agent.store.outbox import ALERT_TABLE, Outbox
 from agent.store.state_directory import StateDirectory
 from agent.words import AlertEvent
 
+RECONCILE = "reconcile"  # while this file is there, a start in `journal` mode is one of these too
+
 
 def restore(directory: StateDirectory) -> tuple[str | None, bool]:
     """Let the core take the newest good snapshot. Returns its name, and whether another one was set aside for it.
