@@ -141,13 +141,13 @@ def copy_of_the_tree(to: Path) -> None:
         shutil.copyfile(ROOT / name, target)
 
 
-def fails(tree: Path, tests: tuple[str, ...]) -> bool:
-    """Whether one of them does. Raises RuntimeError when they cannot be run."""
+def failure(tree: Path, tests: tuple[str, ...]) -> str:
+    """What pytest says of the first one that fails, "" for none. Raises RuntimeError when they cannot be run."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"--timeout={TEST_S_MAX}", *tests]
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
     if done.returncode not in (0, 1):
         raise RuntimeError(f"{' '.join(tests)} cannot be run:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
-    return done.returncode == 1
+    return done.stdout[-3000:] if done.returncode else ""
 
 
 def try_out(tree: Path, mutant: Mutant) -> str:
@@ -158,7 +158,7 @@ def try_out(tree: Path, mutant: Mutant) -> str:
         return f"LINE NOT FOUND ({before.count(mutant.line)} times)"
     file.write_text(before.replace(mutant.line, mutant.by))
     try:
-        return "killed" if fails(tree, mutant.tests) else "SURVIVED"
+        return "killed" if failure(tree, mutant.tests) else "SURVIVED"
     finally:
         file.write_text(before)
 
@@ -172,8 +172,8 @@ def main(only: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         copy_of_the_tree(tree)
-        if fails(tree, tuple(sorted({test for mutant in mutants for test in mutant.tests}))):
-            raise SystemExit("the tests fail without any mutant")
+        if said := failure(tree, tuple(sorted({test for mutant in mutants for test in mutant.tests}))):
+            raise SystemExit(f"the tests fail without any mutant:\n{said}")
         for mutant in mutants:
             began_s = time.monotonic()
             found = try_out(tree, mutant)
