@@ -70,8 +70,8 @@ class Replay:
         for entry in (one for one in entries if one >= first):
             segment = journal.read(disk, entry)
             is_last = entry == entries[-1]
-            if is_last and segment.state == "torn" and not segment.good_bytes and done.newest >= 0:
-                done.unused = entry  # its begin was not synced: the file before it is written on
+            if is_last and segment.state != "broken" and not segment.good_bytes and done.newest >= 0:
+                done.unused = entry  # its begin was not written, or not synced: the file before it is written on
                 break
             self._take(entry, segment)
             if done.why:

@@ -210,6 +210,19 @@ def test_a_file_that_is_missing_is_history_that_is_lost(tmp_path):
     again.die()
 
 
+def test_a_file_that_was_begun_and_not_written_is_none(tmp_path):
+    """Killed between the two, at a snapshot and at the very first start: nothing is lost, and nothing set aside."""
+    life = Life(tmp_path)
+    life.take(STREAM[:20])
+    life.die()
+    (tmp_path / journal.name_of(20)).touch()
+    again = Life(tmp_path)
+    assert again.said() == []
+    assert again.core.n_messages == 20
+    again.die()
+    assert not list(tmp_path.glob("*.corrupt-*"))
+
+
 def test_snapshots_let_go_of_files_but_for_those_that_the_older_one_needs(tmp_path):
     life = Life(tmp_path)
     for number in range(4):
