@@ -14,7 +14,6 @@ import platform
 import re
 import sqlite3
 import tempfile
-import time
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from datetime import UTC, datetime
@@ -26,7 +25,7 @@ import msgspec
 
 from agent.bundle.stored_zip import NotStored, pack, unpack
 from agent.errors import StateRefused, Unreadable
-from agent.state.contents import read_contents
+from agent.state.contents import REPLACED, read_contents
 from agent.store import file, journal, snapshot
 from agent.store.disk import Disk, StateFolder
 from agent.store.lock import lock
@@ -39,7 +38,7 @@ MEMBERS_MAX = 10_000
 STOPPED = "stopped"
 _MANIFEST = "manifest.json"
 _MEMBER = re.compile(rf"snapshot-\d+|journal-\d+|{re.escape(ALERT_TABLE)}|{STOPPED}")
-_NOT_MOVED = re.compile(rf"lock|instance|{RECONCILE}|replaced-.*|import-.*")
+_NOT_MOVED = re.compile(rf"lock|instance|{RECONCILE}|{REPLACED}.*|import-.*")
 _VERIFY = "`forewarn state verify` says more."
 
 
@@ -55,8 +54,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     digests: dict[str, str]
 
 
-def export(folder: Path, to: Path) -> Manifest:
-    """Write the state directory into the file `to`. Raises StateRefused."""
+def export(folder: Path, to: Path, *, replace: bool) -> Manifest:
+    """Write the state directory into the file `to`, which must not be there unless `replace`. Raises StateRefused."""
+    if to.exists() and not replace:
+        raise StateRefused(to, "is there already", next_step="Name another file, or give --replace.")
     disk = StateFolder(folder)
     for _ in range(TRIES):
         try:
@@ -78,12 +79,14 @@ def export(folder: Path, to: Path) -> Manifest:
         models={} if newest is None else newest.models,
         digests={name: sha256(data).hexdigest() for name, data in members.items()},
     )
+    disk, beside = StateFolder(to.parent), f"{to.name}{file.NEW}"
     try:
-        disk, beside = StateFolder(to.parent), f"{to.name}{file.NEW}"
         _write(disk, beside, pack({_MANIFEST: msgspec.json.encode(manifest), **members}))
         disk.rename(beside, to.name)
         disk.sync()
     except OSError as error:
+        with suppress(OSError):  # it may not have been made
+            disk.remove(beside)
         what = f"cannot be written ({error.strerror})"
         raise StateRefused(to, what, next_step="Is there room, and may you write there?") from None
     return manifest
@@ -96,7 +99,7 @@ def take_over(archive: Path, folder: Path, *, replace: bool) -> Manifest:
     when the archive is not whole.
     """
     manifest, members = _read(archive)
-    held = lock(folder)
+    held = lock(folder, next_step="Stop the agent first.")
     try:
         present = [name for name in os.listdir(folder) if not _NOT_MOVED.fullmatch(name)]
         if present and not replace:
@@ -184,7 +187,7 @@ def _swap(folder: Path, present: list[str], beside: Path, members: list[str]) ->
         file.write(StateFolder(folder), RECONCILE, b"")
         members = [name for name in members if name != STOPPED]
     if present:
-        aside = folder / f"replaced-{time.time_ns()}"
+        aside = folder / f"{REPLACED}{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
         aside.mkdir(mode=0o700)
         for name in present:
             os.replace(folder / name, aside / name)

@@ -33,8 +33,8 @@ def inspect_command(file: Path, state_dir: Path | None, as_json: bool) -> None:
     forewarn state inspect --state-dir /var/lib/forewarn
 
     Say what the state directory holds: snapshots with their entry of the input log, time, devices by source and models;
-    the journal with its entries; the alert table; and what an agent has set aside. Beside a running agent or without
-    one: nothing is written.
+    the journal with its entries; the alert table; what an agent has set aside, and what `import --replace` has. Beside
+    a running agent or without one: nothing is written.
     """
     contents = read_contents(StateFolder(state_dir_of(file, state_dir)))
     if as_json:
@@ -69,8 +69,9 @@ def verify(file: Path, state_dir: Path | None, as_json: bool) -> None:
 @state.command("export", short_help="Write a state directory into one file.")
 @config_option(_CONFIG)
 @state_dir_option
+@click.option("--replace", is_flag=True, help="Where there is such a file already: write the new one in its place.")
 @click.argument("archive", type=click.Path(path_type=Path, dir_okay=False))
-def export_command(file: Path, state_dir: Path | None, archive: Path) -> None:
+def export_command(file: Path, state_dir: Path | None, replace: bool, archive: Path) -> None:
     """\b
     forewarn state export gateway-1.fws
 
@@ -78,7 +79,7 @@ def export_command(file: Path, state_dir: Path | None, archive: Path) -> None:
     import. Stop the agent first to move it: then nothing is missing. Beside a running one the file is a backup, of what
     a crash at this moment would leave.
     """
-    click.echo(f"{archive}: {_said(export(state_dir_of(file, state_dir), archive))}")
+    click.echo(f"{archive}: {_said(export(state_dir_of(file, state_dir), archive, replace=replace))}")
 
 
 @state.command("import", short_help="Make a state directory of what `export` wrote.")
@@ -104,6 +105,8 @@ def _said(manifest: Manifest) -> str:
 
 def _lines(contents: Contents) -> Iterator[str]:
     yield contents.folder
+    if not contents.snapshots:
+        yield "no snapshot yet"
     for snapshot in contents.snapshots:
         yield f"{snapshot.name}  {snapshot.size_bytes:,} bytes" + (f": {snapshot.fault}" if snapshot.fault else "")
         if not snapshot.fault:
@@ -114,17 +117,22 @@ def _lines(contents: Contents) -> Iterator[str]:
                 yield f"  model {name}: bundle {digest[:12]}, numerics {snapshot.numerics.get(name, 'not said')}"
     for part in contents.journal:
         torn = f", {part.torn_bytes:,} bytes torn at its end" if part.torn_bytes else ""
-        what = part.fault or f"entries {part.entry} to {part.next_entry}, {part.n_records} records{torn}"
+        n_entries = part.next_entry - part.entry
+        entries = f"entries {part.entry} to {part.next_entry - 1}" if n_entries else f"no entry yet from {part.entry} on"
+        what = part.fault or f"{entries}{torn}"
         yield f"{part.name}  {part.size_bytes:,} bytes: {what}"
     table = contents.alert_table
     if table is not None:
-        due = ", ".join(f"{sink} {count}" for sink, count in table.due.items()) or "nothing"
+        due = ", ".join(f"{sink} {count}" for sink, count in table.due.items()) or "none"
+        up_to = f"; up to entry {table.applied} of the journal" if table.applied else ""
         what = table.fault or (
-            f"schema {table.schema_version}, {table.standing} standing, {table.ended} ended, "
-            f"{table.history} in its history, due: {due}, applied {table.applied}"
+            f"alerts: {table.standing} standing, {table.ended} ended, {table.history} in the history; "
+            f"events to publish: {due}{up_to}; schema {table.schema_version}"
         )
         yield f"{table.name}  {table.size_bytes:,} bytes: {what}"
     for other in contents.others:
         yield f"{other.name}  {other.size_bytes:,} bytes" + (f": {other.fault}" if other.fault else "")
     for name in contents.set_aside:
         yield f"{name}: set aside"
+    for name in contents.replaced:
+        yield f"{name}/: the state that an import has replaced; delete it when the new one is what you want"

@@ -25,6 +25,8 @@ from agent.store.schema import SCHEMA_VERSION, read_rows
 from agent.store.segment import read_segment
 
 T = TypeVar("T")
+REPLACED = "replaced-"  # begins the names of folders
+_HAS_RUN = "Has the agent run with this agent.state_dir?"
 _CHECKED = ("stopped", "instance")  # small files with a checksum
 
 
@@ -92,6 +94,7 @@ class Contents(msgspec.Struct, frozen=True):
     """A state directory. Snapshots are newest first, files of the journal oldest first.
 
     set_aside  names of files that an agent could not use, and of what it kept with them
+    replaced   names of folders, each with the state that `forewarn state import --replace` found
     """
 
     folder: str
@@ -100,6 +103,7 @@ class Contents(msgspec.Struct, frozen=True):
     alert_table: TableFile | None
     others: list[OtherFile]
     set_aside: list[str]
+    replaced: list[str] = []
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Name and fault of each file that is not good."""
@@ -112,23 +116,26 @@ class Contents(msgspec.Struct, frozen=True):
 
 
 def read_contents(disk: Disk) -> Contents:
-    """Read all of a state directory. Raises StateRefused when the disk does not let it be read."""
+    """Read all of a state directory. Raises StateRefused where there is none, or the disk does not let it be read."""
     try:
         names = sorted(disk.names())
-        return Contents(
+        contents = Contents(
             folder=str(disk.folder),
             snapshots=_there(disk, snapshot.newest_first(disk), _snapshot),
             journal=_journal(disk),
             alert_table=next(iter(_there(disk, [ALERT_TABLE], _table)), None),
             others=_there(disk, _CHECKED, _other),
             set_aside=[name for name in names if ".corrupt-" in name or ".foreign-" in name],
+            replaced=[name for name in names if name.startswith(REPLACED)],
         )
     except FileNotFoundError:
-        next_step = "Has the agent run with this agent.state_dir?"
-        raise StateRefused(disk.folder, "is not there", next_step=next_step) from None
+        raise StateRefused(disk.folder, "is not there", next_step=_HAS_RUN) from None
     except OSError as error:
         what = f"cannot be read ({error.strerror})"
         raise StateRefused(disk.folder, what, next_step="May you read the folder? Is the disk failing?") from None
+    if not (contents.snapshots or contents.journal or contents.alert_table or contents.others or contents.set_aside):
+        raise StateRefused(disk.folder, "holds no state of forewarn", next_step=_HAS_RUN)
+    return contents
 
 
 def _there(disk: Disk, names: list[str] | tuple[str, ...], read: Callable[[Disk, str], T]) -> list[T]:

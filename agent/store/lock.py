@@ -7,22 +7,25 @@ from typing import IO
 
 from agent.errors import StateRefused
 
+STOP_OR_PART = "Stop that one, or give this one its own agent.state_dir and agent.node."
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def lock(folder: Path) -> IO[str]:
-    """Hold the state directory until the returned file is closed. Raises StateRefused that names who holds it."""
+def lock(folder: Path, *, next_step: str = STOP_OR_PART) -> IO[str]:
+    """Hold the state directory until the returned file is closed. Raises StateRefused that names who holds it, and
+    says `next_step`.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         file = os.fdopen(os.open(folder / "lock", _FLAGS, 0o600), "a+")
         try:
-            return _held(folder, file)
+            return _held(folder, file, next_step)
         except BaseException:
             file.close()
             raise
     except OSError as error:
-        next_step = "Make it, or name another: agent.state_dir."
-        raise StateRefused(folder, f"cannot be used ({error.strerror})", next_step=next_step) from None
+        make = "Make it, or name another: agent.state_dir."
+        raise StateRefused(folder, f"cannot be used ({error.strerror})", next_step=make) from None
 
 
 def is_held(folder: Path) -> bool:
@@ -33,13 +36,12 @@ def is_held(folder: Path) -> bool:
         return False
 
 
-def _held(folder: Path, file: IO[str]) -> IO[str]:
+def _held(folder: Path, file: IO[str], next_step: str) -> IO[str]:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.seek(0)
         holder = file.read().strip() or "unknown"
-        next_step = "Stop that one, or give this one its own agent.state_dir and agent.node."
         raise StateRefused(folder, f"another agent uses it (pid {holder})", next_step=next_step) from None
     file.truncate(0)
     file.write(f"{os.getpid()}\n")

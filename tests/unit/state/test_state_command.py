@@ -1,5 +1,6 @@
 """`forewarn state`: looks into a state directory, checks it, and moves it to another place without losing anything."""
 
+import errno
 import json
 import os
 import re
@@ -135,6 +136,43 @@ def test_a_directory_that_is_not_there_is_named(folder):
     assert "nowhere: is not there" in run("inspect", "--state-dir", folder / "nowhere", exit_code=1)
 
 
+@pytest.mark.parametrize("command", ["inspect", "verify"])
+def test_a_directory_in_which_no_agent_has_run_is_no_good_state(folder, command):
+    (folder / "lock").touch()
+    (folder / "other.txt").write_text("not ours")
+    assert "state: holds no state of forewarn" in run(command, "--state-dir", folder, exit_code=1)
+
+
+def test_inspect_says_in_words_that_there_is_no_snapshot_and_no_entry_yet(folder):
+    made = journal.Journal(StateFolder(folder), 10**6)
+    made.begin(616, records.encode(records.Begun(records.VERSION, 616, "", {})))
+    made.close()
+    said = run("inspect", "--state-dir", folder)
+    assert "no snapshot yet" in said
+    assert "bytes: no entry yet from 616 on" in said
+
+
+def test_an_export_replaces_a_file_only_when_it_is_told_to(folder, tmp_path):
+    stopped_after(folder, "snapshot")
+    to = tmp_path / "moved.fws"
+    to.write_bytes(b"of yesterday")
+    assert "--replace" in run("export", "--state-dir", folder, to, exit_code=1)
+    assert to.read_bytes() == b"of yesterday"
+    run("export", "--replace", "--state-dir", folder, to)
+    run("import", "--state-dir", tmp_path / "there", to)
+
+
+def test_an_export_that_fails_leaves_no_file(folder, tmp_path, monkeypatch):
+    def is_full(self, data):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    stopped_after(folder, "snapshot")
+    monkeypatch.setattr("agent.store.disk._StateFile.write", is_full)
+    said = run("export", "--state-dir", folder, tmp_path / "moved.fws", exit_code=1)
+    assert "moved.fws: cannot be written (No space left on device)" in said
+    assert [*tmp_path.glob("moved.fws*")] == []
+
+
 def test_what_was_exported_goes_on_elsewhere_as_it_would_have_gone_on_here(folder, tmp_path, mode):
     stopped_after(folder, mode)
     run("export", "--state-dir", folder, tmp_path / "moved.fws")
@@ -184,7 +222,7 @@ def test_import_does_not_touch_what_an_agent_holds(folder, tmp_path):
     run("export", "--state-dir", folder, tmp_path / "moved.fws")
     held = lock(tmp_path / "there")
     said = run("import", "--replace", "--state-dir", tmp_path / "there", tmp_path / "moved.fws", exit_code=1)
-    assert f"another agent uses it (pid {os.getpid()})" in said
+    assert f"another agent uses it (pid {os.getpid()})\n  Stop the agent first." in said
     held.close()
 
 
@@ -197,6 +235,8 @@ def test_import_replaces_a_state_only_when_it_is_told_to_and_keeps_it(folder, tm
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "lock"} == before
     run("import", "--replace", "--state-dir", folder, tmp_path / "moved.fws")
     (kept,) = folder.glob("replaced-*")
+    assert re.fullmatch(r"replaced-\d{8}T\d{6}\.\d{6}Z", kept.name)
+    assert f"{kept.name}/: the state that an import has replaced" in run("inspect", "--state-dir", folder)
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == before
     assert inspected(folder)["snapshots"][0]["devices"] == {"press": 1}
 
