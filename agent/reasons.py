@@ -9,11 +9,11 @@ from typing import Literal
 ReasonName = Literal[
     "empty", "malformed", "wrong_type", "out_of_range", "too_large", "no_time", "impossible_time", "future",
     "no_channels", "late", "repeated", "too_fast", "device_id", "devices_max", "no_source", "not_finite", "retained",
-    "duplicate_delivery", "topic", "shed", "rate", "request_not_sent", "broker_dropped", "protocol_error",
-    "forgotten", "outbox_full", "score_not_sent", "packet_too_large", "no_birth", "births_max", "missing_channel",
-    "extra_channel", "extra_topic", "clock_rebased", "time_zone", "clock_unsteady", "two_topics", "mixed_rows",
-    "stuck", "unusual_normal", "stopped", "reorder_full", "wait_ended", "new_life", "bad_value", "too_many_readings",
-    "unknown_intervention",
+    "duplicate_delivery", "redelivered", "topic", "shed", "rate", "request_not_sent", "broker_dropped",
+    "protocol_error", "forgotten", "outbox_full", "score_not_sent", "packet_too_large", "no_birth", "births_max",
+    "missing_channel", "extra_channel", "extra_topic", "clock_rebased", "time_zone", "clock_unsteady", "two_topics",
+    "mixed_rows", "stuck", "unusual_normal", "stopped", "reorder_full", "wait_ended", "new_life", "bad_value",
+    "too_many_readings", "unknown_intervention",
 ]  # fmt: skip
 
 
@@ -111,8 +111,15 @@ _ALL = (
     Reason("retained", "A retained message, which is old by definition.", "Do not retain telemetry."),
     Reason(
         "duplicate_delivery",
-        "It was delivered again, and was taken before; or, in `snapshot` mode, it says no time of its own.",
-        "Nothing in `journal` mode; in `snapshot` mode: send a time.",
+        "In `journal` mode: it was delivered again since its acknowledgement was lost, and was taken before.",
+        "Nothing: no reading is lost, and none is taken twice.",
+        is_planned=True,
+    ),
+    Reason(
+        "redelivered",
+        "In `snapshot` mode: it was delivered again, and says no time of its own by which to tell whether it was taken "
+        "before.",
+        "Send a time, or use the `journal` mode: this reading may be missing.",
     ),
     Reason("topic", "The topic is not UTF-8, or holds a wildcard or NUL.", "Mend the publisher."),
     Reason(

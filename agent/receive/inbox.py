@@ -122,7 +122,7 @@ class Inbox:
         if message.retain:
             self._drop(topic, "retained", "nobody knows how old it is")
         elif message.dup and (why := self._why_twice(topic, message)):
-            self._drop(topic, "duplicate_delivery", why)
+            self._drop(topic, *why)
         else:
             received.topics.append(topic)
             received.payloads.append(message.payload)
@@ -230,22 +230,22 @@ class Inbox:
     def _nothing(self) -> Received:
         return Received(message_ids=None if self._recent is None else [])
 
-    def _why_twice(self, topic: str, message: Message) -> str:
-        """Why a message that the broker says to deliver again is not taken, "" where it is.
+    def _why_twice(self, topic: str, message: Message) -> tuple[ReasonName, str] | None:
+        """Why a message that the broker says to deliver again is not taken, None where it is.
 
         In a clean session it cannot be known by its event time when that is the time of arrival.
         """
         if self._recent is None:
             found = self._find(topic)
             is_without = found is not None and found[0].time_unit == "arrival"
-            return "it may have been taken before, and says no time of its own" if is_without else ""
+            return ("redelivered", "it may have been taken before, and says no time of its own") if is_without else None
         received = self.received
         if received.message_ids and message.packet_id in received.message_ids:
             place = received.message_ids.index(message.packet_id)
             has = (received.topics[place], received.payloads[place]) == (topic, message.payload)
         else:
             has = self._recent.has(message.packet_id, topic, message.payload)
-        return "its acknowledgement was lost: it was taken before" if has else ""
+        return ("duplicate_delivery", "its acknowledgement was lost: it was taken before") if has else None
 
     def _brings_readings(self, topic: str) -> bool:
         """What brings nothing but interventions loses no rows of its source."""

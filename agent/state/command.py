@@ -118,7 +118,9 @@ def _lines(contents: Contents) -> Iterator[str]:
     for part in contents.journal:
         torn = f", {part.torn_bytes:,} bytes torn at its end" if part.torn_bytes else ""
         n_entries = part.next_entry - part.entry
-        entries = f"entries {part.entry} to {part.next_entry - 1}" if n_entries else f"no entry yet from {part.entry} on"
+        entries = (
+            f"entries {part.entry} to {part.next_entry - 1}" if n_entries else f"no entry yet from {part.entry} on"
+        )
         what = part.fault or f"{entries}{torn}"
         yield f"{part.name}  {part.size_bytes:,} bytes: {what}"
     table = contents.alert_table

@@ -52,13 +52,14 @@ def test_one_line_a_source_and_reason_in_ten_seconds_with_the_count_since():
     assert len(lines) == 4
 
 
-def test_a_stop_that_was_planned_is_no_warning_and_fills_no_log():
+@pytest.mark.parametrize("reason", ["stopped", "duplicate_delivery"])
+def test_what_is_as_planned_is_no_warning_and_fills_no_log(reason):
     """Two days of it: a note an hour, each with how many rows there were since the last one."""
     drop_log, lines = said()
     counts: Counter[tuple[str, str]] = Counter()
     for minute in range(2 * 24 * 60):
-        counts["press", "stopped"] += 3
-        drop_log.hear([Drop("press", "p1", "t", "stopped", "running is 0")], counts)
+        counts["press", reason] += 3
+        drop_log.hear([Drop("press", "p1", "t", reason, "")], counts)
         drop_log.say(60.0 * minute)
     assert [(line["log_level"], line["count"]) for line in lines] == [("info", 3)] + [("info", 180)] * 47
 

@@ -88,7 +88,7 @@ def cases(version: str) -> dict[str, Case]:
         "repeated": taken(version, mid=15, flags=DUP),
         "repeated without a time": dropped(
             version,
-            "duplicate_delivery",
+            "redelivered",
             "it may have been taken before, and says no time of its own",
             topic=b"pumps/p1",
             mid=16,

@@ -94,7 +94,7 @@ def test_a_repeated_delivery_is_dropped_where_its_time_is_that_of_arrival(broker
     found = pump(one, taken(3))
     assert found.topics == ["plant/p1/cycle", "plant/p1/cycle", "pumps/p1"]
     assert found.packet_ids == [1, 2, 1, 2]
-    assert one.inbox.counts == {("pump", "duplicate_delivery"): 1}
+    assert one.inbox.counts == {("pump", "redelivered"): 1}
 
 
 def test_a_topic_that_is_not_utf_8_is_counted_and_the_next_message_taken(broker, receiver):
