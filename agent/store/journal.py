@@ -172,6 +172,13 @@ class Journal:
                 self.is_at_bound = False
         self._count()
 
+    def let_go_of_others(self) -> None:
+        """Remove all files but the newest that was begun, whatever they are. Raises OSError."""
+        for one in entries_of(self._disk):
+            if one != self.entry:
+                self._disk.remove(name_of(one))
+        self._count()
+
     def close(self) -> None:
         """Nothing more is recorded; what was is synced."""
         self.sync()

@@ -213,17 +213,21 @@ class JournalDurability:
                 raise disagreement(self._disk.folder, what)
 
     def _reconcile(self, done: Replayed, why: str, *, is_clean: bool) -> None:
-        """Start as in snapshot mode, and begin the journal anew."""
+        """Start as in snapshot mode, and begin the journal anew; the old one goes when a snapshot of it lasts."""
         if why:
             self._log.warning("history_lost", why=why, next_step="Devices say gap; alerts come from the alert table.")
+            self._inputs.lose_history()
         else:
             self._log.info("rules_changed", why="forewarn, a source or a model is another one than before")
-        leave(self._disk, done.broken)
+        file.write(self._disk, RECONCILE, b"")
         is_behind = bool(why) and not is_clean
         reconcile(self._directory, is_behind=is_behind, is_lost=bool(why), has_journal=True)
-        self._journal.begin(self._core.entry, self._begun())
         self._newest = snapshot.write(self._disk, self._core.snapshot())
         self._snapshot_entry = self._core.entry
+        for entry in done.broken:
+            file.set_aside(self._disk, journal.name_of(entry))
+        self._journal.begin(self._core.entry, self._begun())
+        self._journal.let_go_of_others()
         self._disk.remove(RECONCILE)
         self._disk.sync()
 
@@ -270,14 +274,12 @@ def rules_of(directory: StateDirectory) -> str:
     return sha256("\n".join([*packages, platform.machine(), directory.core.rules()]).encode()).hexdigest()
 
 
-def leave(disk: Disk, broken: Sequence[int] = ()) -> None:
-    """Leave the journal for good, since another log begins: its files are removed, those that are broken set aside.
+def leave(disk: Disk) -> None:
+    """Leave the journal for good, since another log begins: its files are removed.
 
     The next start in journal mode knows that by a file. Raises OSError.
     """
     file.write(disk, RECONCILE, b"")
-    for entry in broken:
-        file.set_aside(disk, journal.name_of(entry))
     for entry in journal.entries_of(disk):
         disk.remove(journal.name_of(entry))
     disk.sync()

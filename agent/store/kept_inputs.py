@@ -3,7 +3,7 @@
 Nothing is done a message: see agent/core/recent.py for what may be delivered again.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,12 +21,13 @@ class _Input:
 
     recent  what may be delivered again
     queues  by device: what waits, and holes; never empty, and never two holes in a row
-    whose   topic of what waits -> its device
+    whose   topic of what waits -> its device, of as many rows
     """
 
     recent: Recent = field(default_factory=Recent)
     queues: dict[_Device, _Queue] = field(default_factory=dict)
     whose: dict[str, _Device] = field(default_factory=dict)
+    n_of_topic: Counter[str] = field(default_factory=Counter)
     notes: dict[str, int] = field(default_factory=dict)
 
     def keep(self, changes: Sequence[Waiting]) -> None:
@@ -43,6 +44,7 @@ class _Input:
             case RowWaits():
                 self.queues.setdefault(device, deque()).append(change)
                 self.whose[change.topic] = device
+                self.n_of_topic[change.topic] += 1
             case RowsMissing():
                 queue = self.queues.setdefault(device, deque())
                 if not queue or isinstance(queue[-1], RowWaits):
@@ -62,8 +64,9 @@ class _Input:
             queue = self.queues.get(device) if device is not None else None
             if queue is None or device is None:
                 continue
-            if isinstance(queue.popleft(), RowsMissing) and queue:
+            if isinstance(queue[0], RowsMissing):
                 queue.popleft()
+            self._leave(queue)
             self._forget_empty(device)
 
     def waiting(self) -> list[Waiting]:
@@ -74,8 +77,7 @@ class _Input:
         hole = RowsMissing(*device)
         if queue and isinstance(queue[0], RowsMissing):
             queue.popleft()
-        if queue:
-            queue.popleft()
+        self._leave(queue)
         if not queue or isinstance(queue[0], RowWaits):
             queue.appendleft(hole)
         self.queues[device] = queue
@@ -83,8 +85,13 @@ class _Input:
     def _forget_empty(self, device: _Device) -> None:
         if not self.queues.get(device, True):
             del self.queues[device]
-        if not self.queues:
-            self.whose.clear()
+
+    def _leave(self, queue: _Queue) -> None:
+        """The row at the head, if there is one, waits no more."""
+        if queue and isinstance(row := queue.popleft(), RowWaits):
+            self.n_of_topic[row.topic] -= 1
+            if not self.n_of_topic[row.topic]:
+                del self.n_of_topic[row.topic], self.whose[row.topic]
 
 
 class KeptInputs:
@@ -117,6 +124,12 @@ class KeptInputs:
                 self._of(record.broker).recent.forget()
             case Begun() | Beat() | Listens() | Lost():
                 pass
+
+    def lose_history(self) -> None:
+        """Messages may have been missed after the rows that wait."""
+        for one in self._inputs.values():
+            for device in one.queues:
+                one.change(RowsMissing(*device))
 
     def keep(self) -> dict[str, KeptInput]:
         """For the first record of a file."""

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from structlog.testing import LogCapture
 
 from agent.core.entries import Heartbeat
-from agent.core.input_log import NOWHERE, NotRecorded, Recovered, RowWaits
+from agent.core.input_log import NOWHERE, NotRecorded, OldestShed, Recovered, RowWaits
 from agent.log import DropLog, ShedLog
 from agent.receive import backlog, feed
 from agent.receive.feed import Feed
@@ -224,3 +224,18 @@ class Rows(RuleBasedStateMachine):
 
 TestRows = Rows.TestCase
 TestRows.settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
+
+
+@pytest.mark.parametrize("how", ["taken", "shed"])
+def test_topics_are_forgotten_with_their_rows_while_others_of_the_device_wait(how):
+    """A device whose topics never come twice has always one row that waits."""
+    inputs = KeptInputs()
+    for number in range(50):
+        inputs.apply(Kept("0", [RowWaits("press", "hog", f"plant/hog/{number}", b"1", 1)]))
+        if number and how == "taken":
+            inputs.apply(Arrived([f"plant/hog/{number - 1}"], [b"1"], [1], (), "0", [0], 1))
+        elif number:
+            inputs.apply(Kept("0", [OldestShed("press", "hog")]))
+    (waiting,) = [one.topic for one in inputs.recovered()["0"].waiting if isinstance(one, RowWaits)]
+    assert waiting == "plant/hog/49"
+    assert [*inputs._inputs["0"].whose] == [waiting]

@@ -2,18 +2,19 @@
 
 import dataclasses
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
 from agent.core import Bounds, Core
-from agent.core.input_log import NotRecorded
-from agent.errors import ForewarnError
+from agent.core.input_log import NotRecorded, Origin, RowsMissing, RowWaits
+from agent.errors import ForewarnError, StateRefused
 from agent.store import journal
 from agent.store.outbox import ALERT_TABLE
 from agent.words import Quality
 from tests.journal_lives import FailingDisk, Life, flapping, read
 from tests.streams import SOURCE, core, model
+from tests.streams import life as steady
 
 STREAM = flapping(120)
 
@@ -263,6 +264,49 @@ def test_a_word_of_an_orderly_stop_is_for_one_start_alone(tmp_path):
         path.write_bytes(b"junk")
     again = Life(tmp_path)
     assert not (tmp_path / "stopped").exists()
+    again.die()
+
+
+@pytest.mark.parametrize("room", range(0, 9000, 900))
+def test_a_start_with_other_rules_loses_nothing_wherever_it_ends(tmp_path, room):
+    """An upgrade on a disk that is nearly full: what was acknowledged is in the old journal until a snapshot has it."""
+    life = Life(tmp_path)
+    life.take(STREAM[:40])
+    waits = RowWaits("press", "p1", *STREAM[41], 10**12, 5)
+    life.durability.keep("", [waits])
+    life.durability.before_acknowledge()
+    life.die()
+    disk = FailingDisk(tmp_path)
+    disk.room = room
+    with suppress(StateRefused):
+        Life(tmp_path, disk=disk, make=lambda: core(threshold=0.6)).die()
+    again = Life(tmp_path, make=lambda: core(threshold=0.6))
+    assert again.core.n_messages == 40
+    assert again.recovered[""].waiting[0] == waits
+    assert set(again.core.view().alerts.values()) == {event.alert for event in again.outbox.standing()} != set()
+    again.die()
+
+
+def test_rows_that_are_lost_behind_those_that_wait_say_gap(tmp_path):
+    """The broken part of the journal had rows of a device whose earlier ones still wait."""
+    life = Life(tmp_path)
+    rows = steady("p1", 45)
+    life.take(rows[:40])
+    waiting = [RowWaits("press", "p1", *row, 10**9 * (41 + n), 1 + n) for n, row in enumerate(rows[40:43])]
+    life.durability.keep("", waiting[:2])
+    life.durability.before_acknowledge()
+    path = tmp_path / journal.name_of(0)
+    good_bytes = path.stat().st_size
+    life.durability.keep("", waiting[2:])
+    life.durability.before_acknowledge()
+    life.take(rows[40:41], at=40, origin=Origin("", [0], 1))
+    life.die()
+    content = bytearray(path.read_bytes())
+    content[good_bytes + 30] ^= 1
+    path.write_bytes(content)
+    again = Life(tmp_path)
+    assert again.said() == ["history_lost"]
+    assert again.recovered[""].waiting == [*waiting[:2], RowsMissing("press", "p1")]
     again.die()
 
 
