@@ -50,7 +50,18 @@ from agent.decode.readings import Readings
 from agent.devices.rows import Rows
 from agent.devices.slots import GONE, NEVER, NO_SOURCE, OWNER
 from agent.drops import Drops, count_drops, used_readings, without_idle_doubts
-from agent.words import AlertEvent, AlertLabel, DropCounts, Int64, InterventionLabel, Request, Scores, Source, Taken
+from agent.words import (
+    AlertEvent,
+    AlertLabel,
+    Bool,
+    DropCounts,
+    Int64,
+    InterventionLabel,
+    Request,
+    Scores,
+    Source,
+    Taken,
+)
 
 OTHER_BUNDLE = "the states in the snapshot are of another bundle"
 NO_SUCH_MODEL = "the snapshot has no model of this name"
@@ -267,20 +278,17 @@ class Core:
         return [*drops, *self._intake.two_topics(messages.topics[start:], readings, is_used, messages.among)]
 
     def _lose_history(self, entry: HistoryLost) -> tuple[list[AlertEvent], list[Key]]:
-        stepper = self._stepper
+        stepper, slots = self._stepper, self._stepper.slots
+        index = self._owner.get(entry.source)
+        which: Int64 | Bool
         if entry.devices:
-            index = self._owner[entry.source]
-            slots = [slot for device in entry.devices if (slot := stepper.slots.find(index, device)) is not None]
-            which = np.array(slots, np.int64)
+            which = np.array([slot for device in entry.devices for slot in slots.may_be(index, device)], np.int64)
+        elif index is not None:
+            stepper.newness.lose_history(index)
+            which = (slots.source == index) | (slots.source == GONE)
         else:
-            source = stepper.slots.source
-            if entry.source:
-                index = self._owner[entry.source]
-                stepper.newness.lose_history(index)
-                which = source == index
-            else:
-                stepper.newness.lose_history(slice(None))
-                which = source != NO_SOURCE
+            stepper.newness.lose_history(slice(None))
+            which = slots.source != NO_SOURCE
         for predictor in stepper.predictors:
             predictor.lose_history(which)
         return [], []

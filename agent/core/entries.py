@@ -40,6 +40,7 @@ class Listening:
 class HistoryLost:
     """Rows may be missing: the next row of each device of `source` ("" for all), or of those named, says `gap`.
 
+    source   one that the configuration does not have any more may have another name now: all are meant
     devices  only these of the source; one that is not known has no history. Without any, for a while nobody of the
              source who is heard for the first time is taken for new (`agent.align.first_seen`)
     """

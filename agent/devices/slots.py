@@ -62,6 +62,15 @@ class Slots:
     def find(self, source: int, device: str) -> int | None:
         return self._slots[source].get(device)
 
+    def may_be(self, source: int | None, device: str) -> list[int]:
+        """Slots that rows of a device may be of from now on: its own, or that of its name without an owner.
+
+        source  None where nobody knows what it is called now: any one
+        """
+        of_source = self._slots if source is None else [self._slots[source]]
+        found = (slots.get(device) for slots in (*of_source, self._ownerless))
+        return [slot for slot in found if slot is not None]
+
     def slots(self, source: Int64, devices: Sequence[str]) -> Int64:
         """int64 [n], NO_SLOT for a device that has none; source int64 [n]."""
         if len(self._slots) == 1:

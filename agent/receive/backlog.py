@@ -112,10 +112,11 @@ class Backlog:
         for device, queue in self._queues.items():
             self._add_hole(device, queue)
 
-    def restore(self, waiting: Iterable[Waiting]) -> None:
+    def restore(self, waiting: Iterable[Waiting], changes: Iterable[Waiting]) -> None:
         """Make the queues of an earlier process again, and tell of each change from now on.
 
         waiting  their rows and holes, each device's in order, within bounds
+        changes  that make what was recorded into these, to be told of first
         """
         for change in waiting:
             device = change.source, change.device
@@ -124,6 +125,7 @@ class Backlog:
                 self._append(device, queue, Row(change.topic, change.payload, change.arrived_ns))
             else:
                 self._add_hole(device, queue)
+        self.changes = [*changes]
         self._has_changes = True
 
     def take_changes(self) -> list[Waiting]:

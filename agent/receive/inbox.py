@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from agent.core.bounds import Bounds
 from agent.core.input_log import Recovered, RowWaits
@@ -10,6 +11,7 @@ from agent.core.recent import Recent
 from agent.decode.address import Ways
 from agent.decode.topic import device_id_problem
 from agent.reasons import ReasonName
+from agent.receive import restored_rows
 from agent.receive.backlog import Device
 from agent.receive.overload import Overload, Policy
 from agent.receive.publish_frame import Message
@@ -82,7 +84,8 @@ class Inbox:
     def keep_session(self, kept: Recovered) -> None:
         """The session outlives the process: go on with what an earlier one had of it, and tell of each change."""
         self._recent = Recent(kept.recent)
-        self.overload.backlog.restore(kept.waiting)
+        elsewhere = partial(_device_of, Ways(self._sources), self._sources)
+        self.overload.backlog.restore(*restored_rows.settle(kept.waiting, self._whose_share, elsewhere))
         self.received = self._nothing()
 
     def begin(self, now_s: float) -> Received:
@@ -263,3 +266,10 @@ class Inbox:
                 self._means.clear()
             self._means[topic] = meaning
         return meaning
+
+
+def _device_of(ways: Ways, sources: Sequence[Source], topic: str) -> Device:
+    """Source and device of a topic, "" where the payload names it; ("", "") for none, and where no rows are lost."""
+    way = ways.find(topic)
+    source = sources[way[0].source] if way else None
+    return (source.joins or source.name, way[1].device) if way and source and source.channels else ("", "")

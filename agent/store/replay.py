@@ -7,7 +7,7 @@ change is committed as if they came now. Nothing is sent for them: no request, n
 from dataclasses import dataclass, field
 from itertools import chain
 
-from agent.core.entries import Entry, Heartbeat, HistoryLost, Messages
+from agent.core.entries import Entry, HistoryLost, Messages
 from agent.store import journal
 from agent.store.commits import has_changes
 from agent.store.failed_record import FailedRecords
@@ -54,7 +54,6 @@ class Replay:
         self._failed = failed
         self._applied = directory.outbox.applied()
         self._done = Replayed()
-        self._sources = {"", *(source.name for source in directory.core.sources)}
         self._place = 0  # entry of the log at which the next record begins
         self._together: list[Messages] = []  # that the core is given at once
         self._n_together = self._bytes_together = 0
@@ -158,8 +157,6 @@ class Replay:
         first_entry = self._core.entry
         if body is not None and self._failed.is_aside(first_entry, body):
             entry = self._set_aside(entry, body)
-        elif isinstance(entry, HistoryLost) and entry.source not in self._sources:
-            entry = Heartbeat(self._core.log_time_ns)  # the source is no more: an entry that does nothing
         left = self._applied - first_entry
         try:
             if isinstance(entry, Messages) and 0 < left < len(entry.topics):
