@@ -259,8 +259,8 @@ class SilenceAlerts:
     def _judge_devices(
         self, columns: PauseColumns, tick_ns: int, entry: int, now_ns: Int64, stands: Bool
     ) -> Iterator[AlertEvent]:
-        source = self._slots.source
-        is_known = source >= 0
+        is_known = self._slots.source >= 0
+        source = np.where(is_known, self._slots.source, 0)  # of what is not known nothing is used
         newest_ns = np.full(len(self._names), NEVER)
         np.maximum.at(newest_ns, source[is_known], columns.quiet_from_ns[is_known])
         own_now_ns = np.where(is_known, newest_ns[source], NEVER)

@@ -410,3 +410,18 @@ def test_what_is_kept_of_silence_is_checked_when_it_is_read():
         data = msgspec.msgpack.encode(kept)
         with pytest.raises(ValueError, match=why):
             read_kept(data)
+
+
+@pytest.mark.parametrize("others", [(), (replace(SOURCE, name="yard", topics=("yard/{device}/cycle",)),)])
+def test_a_device_whose_source_has_another_name_is_watched_from_its_next_row_on(others):
+    """Until then it has no source, and says nothing of any other."""
+    before = Shell(BY_DEVICE, *others).listen("press")
+    before.wait(20, "p1", "p2")
+    core_after = Core((replace(BY_DEVICE, name="renamed"), *others), (), Bounds())
+    core_after.restore(before.core.snapshot())
+    after = Shell(into=core_after).listen("renamed")
+    after.now_ns, after.cycle = before.now_ns, before.cycle
+    assert after.wait(10) == []
+    assert after.wait(20, "p1") == []
+    assert after.wait(20, "p1", "p2") == []
+    assert what(after.wait(40, "p1")) == [("raised", "renamed", "p2", "silence")]
