@@ -42,6 +42,7 @@ QUEUE = 60_000  # after a reconnection mosquitto has all of it under way, and th
 N_HEALTHY, N_WATCHED = 2000, 40
 ILL, WELL = 30, 40  # cycles of a watched machine
 PAUSE_S = (2.0, 5.0)  # between two faults
+STEADY_S = 22.0  # five connections in a row that end within 20 s are taken for another client's, and waited out
 TOP_RATE_S = 8.0
 WARM_UP_S = 300.0  # of a process, before its memory is looked at
 PAGE_KB = os.sysconf("SC_PAGE_SIZE") / 1024
@@ -199,6 +200,9 @@ FAULTS: tuple[Callable[[Soak], None], ...] = (
     Soak.hold_the_table, Soak.junk,
 )  # fmt: skip
 
+ENDS_THE_INPUT = {*ENDS_THE_AGENT, Soak.cut_input, Soak.cut_inside_a_message, Soak.lose_acknowledgements}
+ENDS_THE_INPUT |= {Soak.restart_input_broker}
+
 
 def made(folder: Path) -> Path:
     folder.mkdir()
@@ -233,10 +237,14 @@ def run(minutes: float, seed: int) -> tuple[dict[str, object], list[str]]:
         rate_per_s = top_rate(soak, fleet)
         n_before = soak.taken()
         ends_s, kills_until_s = (time.monotonic() + 60 * share * minutes for share in (1, 1 / 3))
+        steady_s = 0.0  # from when on the input may be ended again
         with SteadyPublisher(soak.input.port, rate_per_s / 3, fleet.make) as publisher:
             while (now_s := time.monotonic()) < ends_s:
-                fault = soak.rng.choice(FAULTS + ENDS_THE_AGENT if now_s < kills_until_s else FAULTS)
+                faults = FAULTS + ENDS_THE_AGENT if now_s < kills_until_s else FAULTS
+                fault = soak.rng.choice([one for one in faults if now_s >= steady_s or one not in ENDS_THE_INPUT])
                 fault(soak)
+                if fault in ENDS_THE_INPUT:
+                    steady_s = time.monotonic() + STEADY_S
                 tally.kills[fault.__name__] += 1
                 quiet_s = time.monotonic() + soak.rng.uniform(*PAUSE_S)
                 while time.monotonic() < quiet_s:
