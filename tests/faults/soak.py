@@ -210,8 +210,18 @@ def made(folder: Path) -> Path:
 
 
 def top_rate(soak: Soak, fleet: Fleet) -> float:
-    """Messages a second that the agent takes when the publisher waits for nothing but the broker."""
-    with SteadyPublisher(soak.input.port, math.inf, fleet.make):
+    """Messages a second that the agent takes when some always wait for it, and never more than the broker queues."""
+    n_before, n_made = soak.taken(), 0
+
+    def make(n: int) -> list[Message]:
+        nonlocal n_made
+        if n_made - (soak.taken() - n_before) > QUEUE / 3:
+            return []
+        messages = fleet.make(n)
+        n_made += len(messages)
+        return messages
+
+    with SteadyPublisher(soak.input.port, math.inf, make):
         time.sleep(TOP_RATE_S / 4)
         begun_s, first = time.monotonic(), soak.taken()
         time.sleep(TOP_RATE_S)

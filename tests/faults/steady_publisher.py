@@ -22,7 +22,8 @@ TICK_S = 0.02
 
 
 class SteadyPublisher:
-    """Publishes at `rate_per_s` what `make(n)` gives, n messages at a time; math.inf is as fast as they are taken.
+    """Publishes at `rate_per_s` what `make(n)` gives: some n messages, or none when it is to wait for now. math.inf is
+    as fast as they are taken.
 
     n_acknowledged  that the broker said it has
     n_again         that were sent a second time, since the broker had not said so: it may have them twice
@@ -70,8 +71,8 @@ class SteadyPublisher:
             while self._is_running and reader.is_alive():
                 n_due = int(min((time.monotonic() - begun_s) * self._rate_per_s - n_sent, WINDOW))
                 n = min(n_due, WINDOW - len(self._unacknowledged))
-                if n > 0:
-                    packets = [self._packet(*message) for message in self._make(n)]
+                packets = [self._packet(*message) for message in self._make(n)] if n > 0 else []
+                if packets:
                     with self._changed:
                         self._unacknowledged.extend(packets)
                     sock.sendall(b"".join(packets))
