@@ -12,9 +12,10 @@ from heapq import nlargest
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from agent.judge.silence import SILENCE, SILENCE_FIELDS
 from agent.judge.threshold import Chosen, verdict
 from agent.reasons import REASONS, ReasonName
-from agent.words import AlertLabel, Drop, DropCounts, Request, Shed, Taken
+from agent.words import AlertEvent, AlertLabel, Drop, DropCounts, Request, Shed, Taken
 
 READER_PATIENCE_S = 0.1
 PIPE_BYTES = select.PIPE_BUF  # so much can be written without waiting, when anything can
@@ -89,6 +90,19 @@ def say_threshold(log: FilteringBoundLogger, model: str, head: str, budget: str,
         extrapolated=chosen.extrapolated,
         calibration=verdict(chosen),
     )
+
+
+def say_alert(log: FilteringBoundLogger, event: AlertEvent, *, has_models: bool) -> None:
+    """A step in the life of an alert; of a whole source it names no device, and of one model alone no model."""
+    named = {"source": event.source, "severity": event.severity}
+    if event.device:
+        named["device"] = event.device
+    if has_models and event.model:
+        named["model"] = event.model
+    outputs = event.outputs.get(event.head, ())
+    judged = dict(zip(SILENCE_FIELDS, outputs, strict=False)) if event.head == SILENCE else {event.head: outputs}
+    say = log.info if event.kind == "cleared" else log.warning
+    say(f"alert_{event.kind}", **named, **judged, id=event.alert)
 
 
 class DropLog:

@@ -33,6 +33,7 @@ from agent.log import (
     ShedLog,
     UndecodableLog,
     UnheardLog,
+    say_alert,
     say_threshold,
 )
 from agent.publish.intervention import intervention_message
@@ -166,6 +167,7 @@ class Daemon:
             "agent_started",
             version=VERSION,
             node=settings.agent.node,
+            durability=settings.agent.durability,
             models={
                 model.name: f"{model.bundle.manifest.name} {model.bundle.manifest.version} {model.bundle.digest[:12]}"
                 for model in self._plan.models
@@ -232,12 +234,7 @@ class Daemon:
         """Commit alerts before anything is said of them, and before their messages are acknowledged."""
         self._durability.commit(taken)
         for event in taken.alerts:
-            say = self._log.info if event.kind == "cleared" else self._log.warning
-            named = {"source": event.source, "device": event.device, "severity": event.severity}
-            if len(self._plan.models) > 1 and event.model:
-                named["model"] = event.model
-            judged = {event.head: event.outputs.get(event.head, ())}
-            say(f"alert_{event.kind}", **named, **judged, id=event.alert)
+            say_alert(self._log, event, has_models=len(self._plan.models) > 1)
         self._drop_log.hear(taken.drops, self._core.counts)
         self._inputs.publish(taken.requests)
         self._request_log.hear(taken.requests)
@@ -280,6 +277,7 @@ class Daemon:
         return Status(
             node=self._settings.agent.node,
             version=VERSION,
+            durability=self._settings.agent.durability,
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             taken=self._core.n_messages,
             rates={"messages_per_s": round(rate, 3)},

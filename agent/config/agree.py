@@ -46,6 +46,16 @@ def qos_faults(agent: Agent, sources: Sequence[tuple[int, SourceSettings]]) -> I
             yield ("source", index, "qos"), what
 
 
+def time_doubts(agent: Agent, timeless: Sequence[int]) -> Iterator[Fault]:
+    """What the journal keeps can be told apart. timeless: places of the sources whose payloads say no time"""
+    for index in timeless if agent.durability == "journal" else ():
+        what = (
+            "the time of arrival is that of a read: of a device that had messages waiting at the broker one row a read "
+            "is kept, and the rest counts as `repeated`. Give the payload a time: time.field and time.unit"
+        )
+        yield ("source", index), what
+
+
 def broker_faults(key: Key, broker: Broker) -> Iterator[Fault]:
     """Its names can be sent, the files it names are there, and the secret is one. key: of its table"""
     for name, text in (("client_id", broker.client_id), ("username", broker.username)):

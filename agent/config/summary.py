@@ -56,6 +56,7 @@ class WouldRun(msgspec.Struct, frozen=True):
     """What a valid configuration comes to."""
 
     node: str
+    durability: str
     broker: str
     reads: tuple[Subscribes, ...]
     models: tuple[RunsModel, ...]
@@ -93,6 +94,7 @@ def report(examined: Examined) -> Report:
         (),
         WouldRun(
             node=settings.agent.node,
+            durability=settings.agent.durability,
             broker=_address(settings.broker),
             reads=tuple(reads),
             models=tuple(_runs(model, plan) for model in plan.models),
@@ -129,6 +131,8 @@ def text(runs: WouldRun) -> Iterator[str]:
         yield f"{reads}, {does}, publishes {runs.publishes} to {runs.output}"
     else:
         yield f"{reads}; {NO_MODEL}"
+    if runs.durability == "journal":
+        yield "keeps a journal: what is acknowledged to a broker is on the disk, so a crash loses none of it"
     for read in runs.reads:
         yield _source(read, of_several=len(brokers) > 1)
     if len(models) > 1:

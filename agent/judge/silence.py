@@ -24,6 +24,7 @@ from agent.judge.lifecycle import alert_id, next_state
 from agent.words import AlertEvent, Bool, BundleLabel, Int64, Quality, Severity
 
 SILENCE: Final = "silence"  # the head of these alerts, which are of no model and no bundle
+SILENCE_FIELDS: Final = ("silent_s", "silent_after_s")  # what its outputs are
 NO_MODEL: Final = ""
 NO_BUNDLE: Final = BundleLabel("none", "none", "none", "s", (), (), 0.0)
 ALL_DEVICES: Final = ""  # the device of an alert of a whole source

@@ -219,7 +219,9 @@ class LinkState:
         self.limits = event.limits
         self.n_connections += 1
         self.why = ""
-        notices = self._news(Notice("connected", "; ".join([f"MQTT {self.protocol.name}", *event.limits])))
+        session = ("a new session" if is_new_session else "the session was kept",) if self._keeps_session else ()
+        words = [f"MQTT {self.protocol.name}", *session, *event.limits]
+        notices = self._news(Notice("connected", "; ".join(words)))
         return Change(notices, is_history_lost=is_history_lost, is_new_session=is_new_session)
 
     def _end(self, event: Ending, before: Phase, now_s: float) -> Change:

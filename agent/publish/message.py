@@ -11,7 +11,7 @@ import numpy as np
 from agent.bundle.head import shortest
 from agent.bundle.heads import HEADS
 from agent.bundle.manifest import Manifest
-from agent.judge.silence import SILENCE
+from agent.judge.silence import SILENCE, SILENCE_FIELDS
 from agent.publish.topic import Topics
 from agent.store.cursor import Due
 from agent.words import AlertEvent, BundleLabel, Quality, Scores, Source
@@ -123,7 +123,7 @@ def event_message(event: AlertEvent) -> bytes:
     for name, head in HEADS.items():
         members |= head.members(event.outputs.get(name, ()), by)
     if event.head == SILENCE:
-        members |= zip(("silent_s", "silent_after_s"), event.outputs.get(SILENCE, ()), strict=False)
+        members |= zip(SILENCE_FIELDS, event.outputs.get(SILENCE, ()), strict=False)
     return msgspec.json.encode(members)
 
 

@@ -107,6 +107,7 @@ class BrokerStatus(msgspec.Struct, frozen=True):
 class Status(msgspec.Struct, frozen=True):
     """The payload of the status topic.
 
+    durability     `agent.durability`, as it runs
     taken          messages that the core has taken since its state began
     lag_s          age of the newest message when it was stepped, null when none has come
     devices        by quality; `stale` ones have fallen silent
@@ -122,11 +123,13 @@ class Status(msgspec.Struct, frozen=True):
     silent         names of sources from which nothing is read any more, by an alert that stands
     log_lines_lost lines that could not be written, since the agent started
     written_bytes  to the state directory since the agent started, by what they were for; `written_bytes_per_day` is
-                   the pace of all of them in the last day, or since the agent started
+                   the pace of all of them in the last day, or since the agent started, null in its
+                   first hour
     """
 
     node: str
     version: str
+    durability: str
     time: str
     taken: int
     rates: dict[str, float]
@@ -143,7 +146,7 @@ class Status(msgspec.Struct, frozen=True):
     silent: list[str]
     log_lines_lost: int
     written_bytes: dict[str, int]
-    written_bytes_per_day: int
+    written_bytes_per_day: int | None
     models: dict[str, ModelStatus]
     broker: BrokerStatus
 

@@ -62,10 +62,10 @@ class FlashWear:
         self.written["alert_table"] += (n_pages - self._n_pages) * (page_bytes + _FRAME_BYTES)
         self._n_pages = n_pages
 
-    def bytes_per_day(self, now_s: float) -> int:
-        """The pace of the last day, or since the first turn."""
-        if not self._hours or now_s <= self._hours[0][0]:
-            return 0
+    def bytes_per_day(self, now_s: float) -> int | None:
+        """The pace of the last day, or since the first turn; None in its first hour, when a start weighs too much."""
+        if not self._hours or now_s - self._hours[0][0] < DAY_S / _SAMPLES:
+            return None
         since_s, until_then = self._hours[0]
         return round((self.written.total() - until_then) * DAY_S / (now_s - since_s))
 

@@ -136,7 +136,8 @@ class Journal:
             now.file.write(record)
         except OSError as error:
             self._cut_off(now, error)
-            raise NotRecorded(error.strerror) from None
+            path = self._disk.folder / name_of(now.entry)
+            raise NotRecorded(f"{path}: {error.strerror}") from None
         now.n_bytes += len(record)
         now.is_synced = False
         self.n_bytes += len(record)

@@ -145,7 +145,10 @@ class JournalDurability:
             self._journal.append(body)
         except NotRecorded as error:
             if self._full_s is None:
-                next_step = "Nothing is taken or acknowledged until there is room, which is looked for every second."
+                next_step = (
+                    f"Make room in {self._disk.folder}; where there is some, see why snapshots fail. Until then "
+                    "nothing is taken or acknowledged; it is tried again every second."
+                )
                 self._log.error("journal_full", why=str(error), next_step=next_step)
             self._full_s, self._why_full = self._now_s, str(error)
             raise

@@ -26,10 +26,12 @@ from agent.log import (
     Sink,
     UndecodableLog,
     UnheardLog,
+    say_alert,
     say_threshold,
 )
 from agent.reasons import REASONS
 from agent.words import Drop, Request, Shed
+from tests.alert_events import event
 from tests.small_bundle import small_manifest
 
 
@@ -62,6 +64,16 @@ def test_what_is_as_planned_is_no_warning_and_fills_no_log(reason):
         drop_log.hear([Drop("press", "p1", "t", reason, "")], counts)
         drop_log.say(60.0 * minute)
     assert [(line["log_level"], line["count"]) for line in lines] == [("info", 3)] + [("info", 180)] * 47
+
+
+def test_an_alert_of_silence_is_said_in_words_and_of_a_whole_source_without_a_device():
+    capture = LogCapture()
+    raised = event("raised", "a1", t=1.0, device="")
+    silent = msgspec.structs.replace(raised, head="silence", outputs={"silence": (20.98, 20.0)})
+    say_alert(structlog.wrap_logger(None, processors=[capture]), silent, has_models=False)
+    (line,) = capture.entries
+    assert (line["silent_s"], line["silent_after_s"]) == (20.98, 20.0)
+    assert not {"device", "silence"} & line.keys()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config.agree import agent_faults, broker_faults, qos_faults
+from agent.config.agree import agent_faults, broker_faults, qos_faults, time_doubts
 from agent.config.broker_settings import Broker
 from agent.config.settings import Agent
 from agent.config.source_settings import SourceSettings
@@ -28,6 +28,12 @@ def test_with_a_journal_all_is_read_at_qos_1(durability, qos, is_fault):
     source = SourceSettings(name="press", topic="plant/{device}", qos=qos)
     faults = list(qos_faults(Agent(durability=durability), [(3, source)]))
     assert [(key, "must be 1" in what) for key, what in faults] == [(("source", 3, "qos"), True)] * is_fault
+
+
+@pytest.mark.parametrize(("durability", "is_doubt"), [("journal", True), ("snapshot", False)])
+def test_with_a_journal_a_source_without_a_time_is_doubted(durability, is_doubt):
+    doubts = list(time_doubts(Agent(durability=durability), [3]))
+    assert [(key, "`repeated`" in what) for key, what in doubts] == [(("source", 3), True)] * is_doubt
 
 
 def test_a_state_folder_that_may_not_be_written_is_refused(tmp_path, monkeypatch):

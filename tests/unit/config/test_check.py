@@ -228,5 +228,8 @@ def test_one_value_a_payload_with_nothing_that_makes_rows_of_them_is_doubtful(tm
     source += "" if "channels =" in keys else 'channels = { temp = "temp", load = "load" }\n'
     examined = checked(tmp_path, head + source)
     assert told(examined) == []
+    assert not [one.what for one in examined.doubts if "`repeated`" in one.what]
+    kept = checked(tmp_path, head.replace("[agent]\n", '[agent]\ndurability = "journal"\n') + source + "qos = 1\n")
+    assert [one.key for one in kept.doubts if "`repeated`" in one.what] == ["source[press]"]
     what = "each row would have one channel, that of one message: give align.every and align.max_age"
     assert [one.what for one in examined.doubts if "one channel" in one.what] == ([what] if is_doubtful else [])

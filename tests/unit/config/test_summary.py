@@ -1,5 +1,7 @@
 """What `check` says of several models: a line for each, with what it reads."""
 
+import msgspec
+
 from agent.bundle import file
 from agent.config.load import Examined
 from agent.config.plan import plan
@@ -34,3 +36,7 @@ def test_each_of_several_models_has_a_line_of_its_own(tmp_path):
     assert old.endswith(", reads s0, s1, s2 and 2 more")
     assert 'at threshold 0.5 for "1 per 1000 cycles"' in new
     assert new.endswith(", reads s1, s2")
+    assert runs.durability == "snapshot"
+    assert [line for line in text(msgspec.structs.replace(runs, durability="journal")) if "journal" in line] == [
+        "keeps a journal: what is acknowledged to a broker is on the disk, so a crash loses none of it"
+    ]

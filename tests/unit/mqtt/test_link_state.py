@@ -177,6 +177,12 @@ def test_a_session_that_the_process_before_had_is_lost_with_the_first_connection
     kept = link(keeps_session=True, has_past=True)
     change = apply(kept, Begun(), Opened(), Accepted(has_session=True))
     assert (change.is_history_lost, change.is_new_session) == (False, False)
+    assert change.notices == (Notice("connected", "MQTT 5; the session was kept"),)
+
+
+def test_where_sessions_are_kept_it_is_said_that_one_is_new():
+    change = apply(link(keeps_session=True), Begun(), Opened(), Accepted(("no wildcards",)))
+    assert change.notices == (Notice("connected", "MQTT 5; a new session; no wildcards"),)
 
 
 @pytest.mark.parametrize(

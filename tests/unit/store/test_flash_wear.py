@@ -69,8 +69,8 @@ def test_what_sqlite_writes_is_counted_by_its_log(wear, tmp_path):
 
 def test_the_pace_is_that_of_the_last_day(wear):
     wear.turn(1000.0)
-    assert wear.bytes_per_day(1000.0) == 0
     wear.count("snapshot-1.new", 5000)
+    assert wear.bytes_per_day(1000.0 + 3599) is None, "the first hour says nothing of a day"
     assert wear.bytes_per_day(1000.0 + DAY_S / 2) == 10_000
     for hour in range(1, 60):
         wear.turn(1000.0 + hour * 3600)

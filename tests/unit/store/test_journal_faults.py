@@ -43,6 +43,9 @@ def test_a_full_disk_stops_the_stream_and_it_goes_on_when_there_is_room(tmp_path
     life.durability.after_turn(20.0, 1000.0)
     life.take(STREAM[10:60], at=10)
     assert life.said() == ["journal_full", "journal_written_again"]
+    (full,) = (line for line in life.log.entries if line["event"] == "journal_full")
+    assert full["why"] == f"{tmp_path / journal.name_of(0)}: No space left on device"
+    assert f"Make room in {tmp_path};" in full["next_step"]
     life.die()
     again = Life(tmp_path)
     expected, events = twin(60)
