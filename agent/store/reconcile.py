@@ -49,24 +49,34 @@ def reconcile(directory: StateDirectory, *, is_behind: bool, is_lost: bool, has_
 
     Raises StateRefused when they do not agree after all.
     """
-    core, outbox, log = directory.core, directory.outbox, directory.log
+    core, outbox = directory.core, directory.outbox
     _repeat_interventions(core, outbox)
     if is_behind:
         core.apply(StateBehind())
-    newest = outbox.newest()
-    if core.view().n_standing() and not newest:  # an ended alert would still have its row
-        what = f"the snapshot knows {core.view().n_standing()} standing alerts, the table none at all"
-        log.error("alert_table_lost", why=what, next_step="A fault that still shows is raised anew.")
-    adopted = core.apply(AlertsKept(outbox.standing(), newest))
+    has_ended = take_alerts(directory, core.entry + 1 if has_journal else None)
     if is_lost:
         core.apply(HistoryLost())
-    outbox.commit(adopted.alerts, forgotten=adopted.forgotten, applied=core.entry if has_journal else None)
-    for event in adopted.alerts:
-        _say_end(log, event)
     n_core, n_table = core.view().n_standing(), len(outbox.standing())
     if n_core != n_table:
         what = f"{n_table} alerts stand in it, {n_core} in the restored state"
         raise disagreement(directory.disk.folder, what)
+    return has_ended
+
+
+def take_alerts(directory: StateDirectory, applied: int | None) -> bool:
+    """Let the core take what stands from the table, as one entry. Returns whether alerts were ended: nobody has them.
+
+    applied  see Outbox.commit
+    """
+    core, outbox, log = directory.core, directory.outbox, directory.log
+    standing, newest = outbox.standing(), outbox.newest()
+    if core.view().n_standing() and not (standing or newest):  # an ended alert would still have its row
+        what = f"the snapshot knows {core.view().n_standing()} standing alerts, the table none at all"
+        log.error("alert_table_lost", why=what, next_step="A fault that still shows is raised anew.")
+    adopted = core.apply(AlertsKept(standing, newest))
+    outbox.commit(adopted.alerts, forgotten=adopted.forgotten, applied=applied)
+    for event in adopted.alerts:
+        _say_end(log, event)
     return bool(adopted.alerts)
 
 

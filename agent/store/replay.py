@@ -2,6 +2,9 @@
 
 What the entries up to `applied` change is in the alert table already: it is computed again and dropped. What later ones
 change is committed as if they came now. Nothing is sent for them: no request, no score.
+
+By other rules than those of the first time the same entries need not raise the same alerts. Then the core takes what
+stands from the table when it has come to `applied`, as if it had been stopped there and started with the new rules.
 """
 
 from dataclasses import dataclass, field
@@ -12,9 +15,11 @@ from agent.store import journal
 from agent.store.commits import has_changes
 from agent.store.failed_record import FailedRecords
 from agent.store.kept_inputs import KeptInputs
+from agent.store.reconcile import take_alerts
 from agent.store.records import Arrived, Begun, Record, Unknown, decode, entry_of
 from agent.store.segment import Segment
 from agent.store.state_directory import StateDirectory
+from agent.words import Taken
 
 TOGETHER_MESSAGES = 256  # a payload may ask for many numbers, all of which are held at once
 TOGETHER_BYTES = 2**20  # of payloads
@@ -54,6 +59,7 @@ class Replay:
         self._failed = failed
         self._applied = directory.outbox.applied()
         self._done = Replayed()
+        self._n_own = 0  # entries that the core was given and the journal does not have
         self._place = 0  # entry of the log at which the next record begins
         self._together: list[Messages] = []  # that the core is given at once
         self._n_together = self._bytes_together = 0
@@ -76,7 +82,7 @@ class Replay:
             if done.why:
                 return done
             done.newest, done.good_bytes = entry, segment.good_bytes
-        done.n_entries = self._core.entry - first_entry
+        done.n_entries = self._at - first_entry
         if self._place < first_entry:
             done.why = f"it ends at entry {self._place}, before the snapshot"
         return done
@@ -123,7 +129,7 @@ class Replay:
             return
         first, n_entries = self._place, len(entry.topics) if isinstance(entry, Messages) else 1
         self._place += n_entries
-        n_known = self._core.entry + self._n_together - first  # so many of these the snapshot has
+        n_known = self._at + self._n_together - first  # so many of these the snapshot has
         if n_known >= n_entries:
             return
         if isinstance(record, Arrived) and not self._failed:
@@ -154,22 +160,33 @@ class Replay:
 
     def _apply(self, entry: Entry, body: memoryview | None) -> None:
         """Let the core take it. body: of its record, None where it is made of several."""
-        first_entry = self._core.entry
+        first_entry = self._at
         if body is not None and self._failed.is_aside(first_entry, body):
             entry = self._set_aside(entry, body)
         left = self._applied - first_entry
+        if isinstance(entry, Messages) and 0 < left < len(entry.topics):
+            head, entry = _split(entry, left)
+            self._step(head, first_entry, body)
+            left = 0
+        if left <= 0 and not (self._done.is_ruled or self._n_own):
+            take_alerts(self._directory, self._at)
+            self._n_own = 1
+        taken = self._step(entry, first_entry, body)
+        if self._at > self._applied and has_changes(taken):
+            self._directory.outbox.commit(taken.alerts, taken.labels, taken.alert_labels, taken.forgotten, self._at)
+
+    @property
+    def _at(self) -> int:
+        """Up to which entry of the journal the core is."""
+        return self._core.entry - self._n_own
+
+    def _step(self, entry: Entry, first_entry: int, body: memoryview | None) -> Taken:
+        """Let the core take it, which is part of a record that begins at `first_entry`."""
         try:
-            if isinstance(entry, Messages) and 0 < left < len(entry.topics):
-                head, entry = _split(entry, left)
-                self._core.apply(head)
-            taken = self._core.apply(entry)
+            return self._core.apply(entry)
         except Exception:
             self._failed.fail(first_entry, b"" if body is None else body)
             raise
-        if self._core.entry > self._applied and has_changes(taken):
-            self._directory.outbox.commit(
-                taken.alerts, taken.labels, taken.alert_labels, taken.forgotten, self._core.entry
-            )
 
     def _set_aside(self, entry: Entry, body: memoryview) -> Entry:
         """As many entries that say nothing, in the place of a record at which the core has failed."""
@@ -178,7 +195,7 @@ class Replay:
         self._directory.log.error(
             "record_set_aside",
             kept=str(kept),
-            entry=self._core.entry,
+            entry=self._at,
             why="the agent has ended three times when it took this record",
             next_step="This is a fault of forewarn: please report it with the file. Devices say gap.",
         )

@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 import pytest
 
 from agent.core import Bounds, Core
+from agent.core.entries import Heartbeat, Listening
 from agent.core.input_log import NotRecorded, Origin, RowsMissing, RowWaits
 from agent.errors import ForewarnError, StateRefused
 from agent.store import journal
@@ -254,6 +255,21 @@ def test_a_table_that_is_lost_is_not_a_reason_to_stop(tmp_path):
     again = Life(tmp_path)
     assert again.said() == ["history_lost", "alert_table_lost"]
     assert again.outbox.standing() == []
+    again.die()
+
+
+def test_a_table_where_silence_alone_stands_is_not_taken_for_a_lost_one(tmp_path):
+    source = dataclasses.replace(SOURCE, silent_after_s=30.0, device_silent_after_s=20.0)
+    life = Life(tmp_path, mode="snapshot", make=lambda: Core((source,), (model(source),), Bounds()))
+    life.apply(Listening(("press",)))
+    life.take(steady("p1", 30))
+    for at_s in range(31, 200):
+        life.apply(Heartbeat(at_s * 10**9))
+    assert life.outbox.standing()
+    assert not life.outbox.newest()
+    life.stop()
+    again = Life(tmp_path, mode="snapshot", make=lambda: Core((source,), (model(source),), Bounds()))
+    assert again.said() == []
     again.die()
 
 

@@ -1,16 +1,19 @@
 """Law 3 in journal mode: a core that was killed and started again is the one that never died, alerts included."""
 
+import dataclasses
+
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agent.core import Bounds, Core
 from agent.core.entries import Heartbeat, HistoryLost
 from agent.core.input_log import Origin
 from agent.store import journal
 from agent.store.segment import read_segment
 from tests.journal_lives import FailingDisk, Life, flapping, read
-from tests.streams import core
+from tests.streams import SOURCE, core, message, model
 
 STREAM = flapping(120)
 STEPS = st.lists(
@@ -164,6 +167,39 @@ def test_a_file_that_never_came_into_use_costs_nothing_at_this_start_or_a_later_
     expected.apply(read(STREAM[:24]))
     assert (last.said(), last.core.snapshot()) == ([], expected.core.snapshot())
     last.die()
+
+
+def test_another_bundle_takes_the_tail_with_the_alerts_that_stand(tmp_path):
+    """The model warms up anew within the tail: it must not raise a second alert beside the one that stands."""
+    life = Life(tmp_path)
+    ill = [message("p1", number, wear=2.0 if number > 10 else 0.0) for number in range(1, 121)]
+    life.take(ill[:20])
+    life.durability.after_turn(100.0, 10.0)
+    life.take(ill[20:], at=20)
+    (standing,) = life.outbox.standing()
+    life.die()
+    again = Life(tmp_path, make=lambda: core(digest="e" * 64))
+    assert [event.alert for event in again.outbox.standing()] == [standing.alert]
+    assert {event.alert for event in again.events()} == {standing.alert}
+    again.die()
+
+
+def test_a_source_that_is_renamed_takes_the_tail_as_one_that_has_raised_nothing(tmp_path):
+    """Killed before the commit of what ends the alert: that ends with its source, and the new one ends nothing."""
+    life = Life(tmp_path)
+    rows = [message("p1", number, wear=2.0 if 10 < number <= 30 else 0.0) for number in range(1, 61)]
+    life.take(rows[:25])
+    life.durability.after_turn(100.0, 10.0)
+    (standing,) = life.outbox.standing()
+    life.durability.apply(read(rows[25:], at=25))
+    life.durability.before_acknowledge()
+    life.die()
+    new = dataclasses.replace(SOURCE, name="oven")
+    again = Life(tmp_path, make=lambda: Core((new,), (model(new),), Bounds()))
+    events = again.events()
+    assert {event.alert for event in events} == {event.alert for event in events if event.kind == "raised"}
+    assert [event.alert for event in events if event.cause == "source_removed"] == [standing.alert]
+    again.die()
 
 
 def test_any_bit_that_flips_in_what_was_acknowledged_is_found_and_said(tmp_path):
