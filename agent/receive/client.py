@@ -306,7 +306,9 @@ class Receiver:
         )
         self._apply(Accepted(tuple(limits), flags.session_present))
         if self._client is client:
-            self.subscriptions.request(client, is_kept=self._session.is_kept)
+            begun = self.subscriptions.request(client, is_kept=self._session.is_kept)
+            received = self.inbox.received
+            received.lost_sources = list(dict.fromkeys([*received.lost_sources, *begun]))
 
     def _on_disconnect(
         self,

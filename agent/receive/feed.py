@@ -144,7 +144,8 @@ class Feed:
         received = receiver.read(wait_s)
         if received.is_new_session:
             line.first.append(partial(self._log.begin_session, line.broker))
-        lost_sources = receiver.sources if received.history_lost else received.lost_sources
+        some = received.lost_sources if self._core.n_messages else ()  # before the first message nobody has a history
+        lost_sources = receiver.sources if received.history_lost else some
         line.first.extend(partial(self._log.apply, HistoryLost(source)) for source in lost_sources)
         self._accept(line, received)
         self._drop_log.hear(received.drops, self._inputs.counts)

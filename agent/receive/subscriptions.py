@@ -40,16 +40,21 @@ class Subscriptions:
         """The sources of which the broker has not answered a SUBSCRIBE, each once."""
         return list(dict.fromkeys(self._unanswered.values()))
 
-    def request(self, client: paho.Client, *, is_kept: bool) -> None:
-        """Subscribe to all of them, and to nothing else. is_kept: the session outlives the connection."""
+    def request(self, client: paho.Client, *, is_kept: bool) -> list[str]:
+        """Subscribe to all of them, and to nothing else; the sources of which the session has kept not all until now.
+
+        is_kept  the session outlives the connection
+        """
+        begun: list[str] = []
         if self.former:
             _, self._leaving = client.unsubscribe(self.former)
         for name, topics, qos in self._asks:
             _, message_id = client.subscribe(topics, qos)
             if message_id is not None:
                 self._unanswered[message_id] = name
-            if is_kept:
-                self._notes.set(f"{FILTER}{topics}", 1)
+            if is_kept and self._notes.set(f"{FILTER}{topics}", 1):
+                begun.append(name)
+        return list(dict.fromkeys(begun))
 
     def answer(self, message_id: int, refusal: str) -> str | None:
         """Take a SUBACK, `refusal` "" where it grants; the source, None for an answer to none of them."""

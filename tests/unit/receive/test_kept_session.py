@@ -206,3 +206,14 @@ def test_a_clean_session_notes_nothing(broker, receiver):
     found = pump(one, taken(1))
     assert (found.message_ids, one._session.notes.take(), one.inbox.begin(0.0).message_ids) == (None, {}, None)
     assert PRESS.name in one.sources
+
+
+@VERSIONS
+@pytest.mark.parametrize(("note", "lost"), [({}, ["press"]), ({FILTER: 0}, ["press"]), ({FILTER: 1}, [])])
+def test_a_source_that_the_session_did_not_subscribe_to_has_lost_what_came_before(
+    broker, receiver, version, note, lost
+):
+    """A source that was added, had another topic or another broker, or was taken out for a while."""
+    one = receiver(kept=Recovered(notes={"session": SETTLED, **note}), protocol=version)
+    _, found = accepted(broker, one, has_session=True)
+    assert (found.history_lost, list(found.lost_sources)) == (False, lost)
