@@ -14,7 +14,7 @@ import platform
 import re
 import sqlite3
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -109,7 +109,7 @@ def take_over(archive: Path, folder: Path, *, replace: bool) -> Manifest:
             beside = Path(name)
             for member, data in members.items():
                 _write(StateFolder(beside), member, data)
-            faults = [f"{member}: {fault}" for member, fault in read_contents(StateFolder(beside)).faults()]
+            faults = [f"{member}: {fault}" for member, fault in _unusable(StateFolder(beside))]
             if faults:
                 raise StateRefused(archive, faults[0], next_step="Export it again.")
             _swap(folder, present, beside, [*members])
@@ -119,6 +119,13 @@ def take_over(archive: Path, folder: Path, *, replace: bool) -> Manifest:
     finally:
         held.close()
     return manifest
+
+
+def _unusable(disk: Disk) -> Iterator[tuple[str, str]]:
+    """What a start could not use. It takes of a broken journal what is good, and says gap: better than no state."""
+    for name, fault in read_contents(disk).faults():
+        if not name.startswith("journal-"):
+            yield name, fault
 
 
 def _members(disk: Disk) -> dict[str, bytes]:

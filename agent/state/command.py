@@ -79,7 +79,9 @@ def export_command(file: Path, state_dir: Path | None, replace: bool, archive: P
     import. Stop the agent first to move it: then nothing is missing. Beside a running one the file is a backup, of what
     a crash at this moment would leave.
     """
-    click.echo(f"{archive}: {_said(export(state_dir_of(file, state_dir), archive, replace=replace))}")
+    folder = state_dir_of(file, state_dir)
+    click.echo(f"{archive}: {_said(export(folder, archive, replace=replace))}")
+    _warn(folder)
 
 
 @state.command("import", short_help="Make a state directory of what `export` wrote.")
@@ -96,6 +98,13 @@ def import_command(file: Path, state_dir: Path | None, replace: bool, archive: P
     """
     folder = state_dir_of(file, state_dir)
     click.echo(f"{folder}: {_said(take_over(archive, folder, replace=replace))}")
+    _warn(folder)
+
+
+def _warn(folder: Path) -> None:
+    """Of what is not good in the state directory: a start takes what it can of it, and so do export and import."""
+    for name, fault in read_contents(StateFolder(folder)).faults():
+        click.echo(f"warning: {name}: {fault}. What it had is missing: devices will say gap.", err=True)
 
 
 def _said(manifest: Manifest) -> str:

@@ -162,6 +162,20 @@ def test_an_export_replaces_a_file_only_when_it_is_told_to(folder, tmp_path):
     run("import", "--state-dir", tmp_path / "there", to)
 
 
+def test_a_journal_that_is_broken_is_said_by_export_and_taken_as_far_as_it_is_good(folder, tmp_path):
+    killed_after(folder, "journal").outbox.close()
+    path = folder / journal.name_of(30)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    path.write_bytes(data)
+    to, there = tmp_path / "moved.fws", tmp_path / "there"
+    for args in (("export", "--state-dir", folder, to), ("import", "--state-dir", there, to)):
+        result = CliRunner().invoke(main, ["state", *map(str, args)])
+        assert result.exit_code == 0, result.output
+        assert f"warning: {path.name}: it is broken at byte" in result.stderr
+    Process(there, "journal").take(life("p2", 3))
+
+
 def test_an_export_that_fails_leaves_no_file(folder, tmp_path, monkeypatch):
     def is_full(self, data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
