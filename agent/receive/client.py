@@ -177,8 +177,9 @@ class Receiver:
         if attempt is None or not attempt.is_over(timeout_s):
             return None
         self._attempt = None
-        if attempt.fault:
-            self._apply(Unreachable(attempt.fault))
+        fault = attempt.fault or ("" if attempt.client.socket() else "the connection ended before CONNECT was sent")
+        if fault:  # nothing could be waited for where there is no socket, so that the loop would turn without a pause
+            self._apply(Unreachable(fault))
             return None
         client = self._client = attempt.client
         client.on_connect = self._on_connect

@@ -16,6 +16,7 @@ from agent.bundle.file import Bundle
 from agent.bundle.manifest import Cadence
 from agent.config.load import load
 from agent.config.plan import Plan, build, plan
+from agent.config.quantity import parse_duration
 from agent.config.settings import Settings
 from agent.core import Core
 from agent.step.engine import Engine
@@ -34,10 +35,10 @@ node = "{node}"
 state_dir = "{folder}/state"
 payload_bytes_max = "{payload_bytes_max}B"
 status_every = "1h"
-{agent}
+tick_every = "200ms"
+durability = "journal"
 [broker]
 host = "simulated"
-protocol = "{protocol}"
 keepalive = "10s"
 [[model]]
 bundle = "{folder}/small.fwb"
@@ -49,6 +50,7 @@ name = "press"
 topic = "plant/{{device}}/press"
 time = {{ field = "t", unit = "s" }}
 qos = 1
+{silence}
 [[source]]
 name = "pump"
 topic = "plant/{{device}}/pump"
@@ -101,21 +103,29 @@ def folder() -> Path:
 _KEPT: list[tempfile.TemporaryDirectory[str]] = []  # removed with the process
 
 
-def configured(agent: Mapping[str, str], protocol: str) -> tuple[Settings, Plan]:
-    """Settings and plan of an agent with these settings of the table [agent]."""
-    lines = "\n".join(
-        f"{key} = {value if value.isdigit() else chr(34) + value + chr(34)}" for key, value in agent.items()
-    )
-    return _configured(lines, protocol)
+def configured(agent: Mapping[str, str], world: Mapping[str, object]) -> tuple[Settings, Plan]:
+    """Settings and plan of an agent with these settings of the table [agent], in a world."""
+    settings, planned = _of_sources(str(world["silent_after"]), str(world["device_silent_after"]))
+    expiry = parse_duration(world["session_expiry"])
+    broker = settings.broker.model_copy(update={"protocol": world["protocol"], "session_expiry": expiry})
+    changes = {key: _value(text) for key, text in agent.items()}
+    tables = {"agent": settings.agent.model_copy(update=changes), "broker": broker}
+    return settings.model_copy(update=tables), planned
+
+
+def _value(text: str) -> object:
+    if text.isdigit():
+        return int(text)
+    return parse_duration(text) if text[0].isdigit() else text
 
 
 @cache
-def _configured(lines: str, protocol: str) -> tuple[Settings, Plan]:
+def _of_sources(silent_after: str, device_silent_after: str) -> tuple[Settings, Plan]:
+    """Read with all its checks, which takes some time."""
     path = folder() / "forewarn.toml"
     bundle()
-    path.write_text(
-        _TEXT.format(node=NODE, folder=folder(), payload_bytes_max=PAYLOAD_BYTES_MAX, agent=lines, protocol=protocol)
-    )
+    silence = f'silent_after = "{silent_after}"\ndevice_silent_after = "{device_silent_after}"'
+    path.write_text(_TEXT.format(node=NODE, folder=folder(), payload_bytes_max=PAYLOAD_BYTES_MAX, silence=silence))
     settings = load(path, {})
     return settings, plan(settings, {"main": bundle()})
 

@@ -95,6 +95,7 @@ class History:
     lives     what each life took, and what the core gave back
     published what devices have said, in order
     alerts    the last event of each alert in the table, at the end; `standing` of those that stand
+    commits   events that were put into the outbox, with what is kept of them, and how often
     sins      what may not be, as it happens
     trace     what has happened: time, kind, what
     """
@@ -108,12 +109,10 @@ class History:
         self.alerts: list[AlertEvent] = []
         self.standing: list[AlertEvent] = []
         self.sins: list[str] = []
+        self.commits: Counter[bytes] = Counter()
         self.trace: list[tuple[int, str, str]] = []
         self.turn_s = float(plan.world["turn_s"])
-        self.settings, self.plan = agent_parts.configured(
-            plan.agent | {"durability": plan.mode} if plan.mode != "snapshot" else plan.agent,
-            str(plan.world["protocol"]),
-        )
+        self.settings, self.plan = agent_parts.configured(plan.agent | {"durability": plan.mode}, plan.world)
         rng = Random(plan.seed)
         folder = self.settings.agent.state_dir
         shutil.rmtree(folder, ignore_errors=True)

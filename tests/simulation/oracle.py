@@ -11,12 +11,14 @@ import numpy as np
 from agent.core import Core
 from agent.core.entries import Heartbeat, Messages
 from agent.publish.message import event_message
-from agent.words import AlertEvent, Quality
+from agent.publish.topic import Topics
+from agent.words import Quality
 from tests.simulation import agent_parts
 from tests.simulation.history import History, Part
 
-EVENTS = f"forewarn/{agent_parts.NODE}/event"
-ALERTS = f"forewarn/{agent_parts.NODE}/alert/"
+TOPICS = Topics.of("forewarn", agent_parts.NODE)
+EVENTS, ALERTS = TOPICS.event, TOPICS.alerts.removesuffix("#")
+HEAD = "risk"  # silence goes by when the agent listened, which its twin always does
 TOLERANCE = 0.02  # of a risk whose state has forgotten how it began but for some 0.4 %
 Sent = tuple[str, bytes]  # topic and payload
 
@@ -68,6 +70,9 @@ def _told(history: History) -> Iterator[str]:
     payloads, order, wrong = _heard(history)
     yield from wrong
     committed = {(event.alert, number) for event in history.alerts for number in range(1, event.sequence + 1)}
+    for event, count in history.commits.items():
+        if count > 1:
+            yield f"{event!r} was put into the outbox {count} times"
     for which in sorted(committed - payloads.keys()):
         yield f"{which} was committed, and nobody heard of it"
     for which in sorted(payloads.keys() - committed):
@@ -92,14 +97,10 @@ def _told(history: History) -> Iterator[str]:
 def _retained(history: History) -> Iterator[str]:
     """What the broker retains is what stands in the table."""
     there = {topic: m.payload for topic, m in history.broker.retained.items() if topic.startswith(ALERTS)}
-    stands = {_topic_of(event): event_message(event) for event in history.standing}
+    stands = {TOPICS.alert(*event.key): event_message(event) for event in history.standing}
     for topic in sorted(there.keys() | stands.keys()):
         if there.get(topic) != stands.get(topic):
             yield f"{topic} is retained as {there.get(topic)!r}, the table has {stands.get(topic)!r}"
-
-
-def _topic_of(event: AlertEvent) -> str:
-    return f"{ALERTS}{event.source}/{event.device}/{event.head}"
 
 
 # Journal mode -----------------------------------------------------------------------------------------------------
@@ -155,7 +156,7 @@ def _as_far_as_known(history: History) -> Iterator[str]:
         for part in life:
             for event in part.taken.alerts:
                 place = part.place + event.entry - part.number
-                if event.kind != "raised" or stands[event.device][place]:
+                if event.kind != "raised" or event.head != HEAD or stands[event.device][place]:
                     continue
                 other = twins.get(place)
                 if other is None or abs(other.risk[horizon] - threshold) > TOLERANCE:
@@ -187,7 +188,7 @@ def _stands(parts: Sequence[Part], n: int) -> Mapping[str, "np.ndarray[tuple[int
     """By device, whether its alert stands at each place of the timeline, bool [n]."""
     stands: defaultdict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]] = defaultdict(lambda: np.zeros(n, np.bool_))
     for part in parts:
-        for event in part.taken.alerts:
+        for event in (event for event in part.taken.alerts if event.head == HEAD):
             stands[event.device][part.place + event.entry - part.number :] = event.kind != "cleared"
     return stands
 

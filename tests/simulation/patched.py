@@ -4,6 +4,7 @@ import random
 import secrets
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ class World(Protocol):
     turn_s: float
     n_lives: int
     is_alive: bool
+    commits: Counter[bytes]
     plan: Plan
 
     def step(self, name: str) -> None:
@@ -95,15 +97,20 @@ class Work(Future[str]):
 class SimulatedDatabase(sqlite3.Connection):
     """A commit is one step: it lasts, or nothing of it does."""
 
-    step: Callable[[str], None]
+    world: World
+    events: list[bytes]  # of the transaction that is open
 
     def execute(self, query: str, *values: Any) -> sqlite3.Cursor:
         if query.startswith("BEGIN IMMEDIATE"):
-            self.step("begin")
+            self.world.step("begin")
+            self.events = []
+        elif values and query.startswith("INSERT INTO event "):
+            self.events.append(values[0][1])
         elif query == "COMMIT":
-            self.step("commit")
+            self.world.step("commit")
             done = super().execute(query, *values)
-            self.step("committed")
+            self.world.commits.update(self.events)
+            self.world.step("committed")
             return done
         return super().execute(query, *values)
 
@@ -121,7 +128,7 @@ def below(world: World, databases: list[sqlite3.Connection]) -> Iterator[None]:
 
     def open_database(*args: Any, **kwargs: Any) -> sqlite3.Connection:
         made = connect_database(*args, **kwargs, factory=SimulatedDatabase)
-        made.step = world.step
+        made.world, made.events = world, []
         databases.append(made)
         return made
 

@@ -73,6 +73,9 @@ def draw(seed: int, mode: Mode) -> Plan:
         "read_bytes_max": rng.choice([60, 300, *(12 * [2**16])]),
         "protocol": rng.choice(["5", "5", "auto", "3.1.1"]),
         "turn_s": rng.choice([0.1, 0.5, 1.0, 1.0]),
+        "session_expiry": rng.choice(["1h", "1h", "1s"]),
+        "silent_after": rng.choice(["", "learned", "1s"]),
+        "device_silent_after": "",
         "restart_s": rng.choice([0.0, 0.1, 1.0]),
     }
     agent = {
@@ -81,7 +84,14 @@ def draw(seed: int, mode: Mode) -> Plan:
         "snapshot_every": rng.choice(["1s", "1s", "3s", "1h"]),
         "rows_per_device_max": rng.choice(["64", "64", "2"]),
         "stale_after": rng.choice(["1s", "10m"]),
+        "forget_after": rng.choice(["20m", "20m", "3s"]),
     }
+    if agent["tick_every"] == "1s" and world["silent_after"] == "1s":
+        world["silent_after"] = "4s"  # it is looked for so often
+    if world["silent_after"] and rng.random() < 0.5:
+        world["device_silent_after"] = "1s" if agent["tick_every"] == "200ms" else "4s"
+    if agent["forget_after"] == "3s":
+        agent["stale_after"] = "1s"
     faults = tuple(_fault(rng, span_s) for _ in range(rng.choice([0, 1, 1, 2, 2, 3, 4, 5])))
     return Plan(seed, mode, agent, world, said, faults, rng.choice(["peace", "peace", "stop", "kill", "power"]))
 

@@ -12,6 +12,7 @@ from structlog.testing import LogCapture
 from agent.config.broker_settings import Broker
 from agent.mqtt import protocol as link_protocol
 from agent.mqtt import retry
+from agent.mqtt.link_state import Phase
 from agent.receive import client as receive
 from agent.receive import overload, silence
 from agent.receive.client import Receiver
@@ -404,6 +405,16 @@ def test_nothing_waits_for_a_connection_that_hangs(broker, receiver, monkeypatch
     one.close()
     assert time.monotonic() - began < 2
     release.set()
+
+
+def test_a_connection_that_ends_before_connect_is_sent_is_tried_again(broker, receiver, monkeypatch):
+    """There is no socket to wait for then: `read` came back at once, again and again, until CONNACK was overdue."""
+    one = receiver()
+    monkeypatch.setattr(paho.Client, "connect", lambda *_, **__: None)
+    pump(one, lambda _: one.link.phase is Phase.WAITING and one.link.due_s > time.monotonic())
+    assert one.link.why == "the connection ended before CONNECT was sent"
+    monkeypatch.undo()
+    connected(broker, one)
 
 
 def test_a_secret_that_is_being_replaced_is_waited_for(broker, receiver, tmp_path):
