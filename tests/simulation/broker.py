@@ -5,9 +5,7 @@ with which the oracle compares.
 """
 
 import copy
-from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import lru_cache
 from random import Random
 from typing import Literal
@@ -15,6 +13,7 @@ from typing import Literal
 from paho.mqtt.client import topic_matches_sub as matches_uncached
 
 from tests.simulation import packets
+from tests.simulation.broker_state import Habits, Record, Session
 from tests.simulation.clock import Clock
 from tests.simulation.network import Link, Network
 from tests.simulation.packets import Connect, Publish
@@ -24,60 +23,6 @@ DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
 DROPPED_EVERY_S = 1.0
 KEPT_EVERY_S = 0.4
 QUOTA_EXCEEDED = 0x97
-
-
-@dataclass(frozen=True, slots=True)
-class Habits:
-    """What brokers do differently.
-
-    window           messages at QoS 1 that it has under way to a client, at most
-    queue_max        messages that wait for one client; what is beyond is dropped by `drops`
-    ids              which packet id comes next
-    receive_maximum  what it announces
-    answers_late_s   how long it takes for a PUBACK
-    keeps            now and then it writes down what a restart finds again
-    """
-
-    window: int = 20
-    queue_max: int = 1000
-    drops: Literal["newest", "oldest"] = "newest"
-    ids: Literal["sequential", "lowest", "random"] = "sequential"
-    receive_maximum: int = 20
-    answers_late_s: float = 0.0
-    keeps: bool = False
-
-
-@dataclass(slots=True)
-class Record:
-    """What the broker has seen and done since the world began.
-
-    sent       of each message (topic, payload) how often it was sent to the agent as a new one, DUP = 0; or once more
-               after it was acknowledged, by a broker that has forgotten that
-    acked      those whose PUBACK has come
-    dropped    those that the broker has dropped, each time
-    unseen     those that were in its memory alone when it died, and that it does not know of
-    heard      what clients have published and it has taken, in order
-    sins       what a client did that the standard forbids
-    """
-
-    sent: Counter[tuple[str, bytes]] = field(default_factory=Counter)
-    acked: Counter[tuple[str, bytes]] = field(default_factory=Counter)
-    dropped: list[tuple[str, bytes]] = field(default_factory=list)
-    unseen: set[tuple[str, bytes]] = field(default_factory=set)
-    heard: list[Publish] = field(default_factory=list)
-    sins: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Session:
-    """What the broker keeps of a client."""
-
-    client_id: str
-    filters: dict[str, int] = field(default_factory=dict)
-    queue: deque[Publish] = field(default_factory=deque)
-    under_way: "OrderedDict[int, Publish]" = field(default_factory=OrderedDict)
-    expiry_s: float = 0.0
-    next_id: int = 1
 
 
 class Connection:

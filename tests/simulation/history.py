@@ -4,15 +4,13 @@ import random
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import agent.run
 from agent.core import Core
-from agent.core.entries import Entry, HistoryLost, Messages
+from agent.core.entries import Entry
 from agent.errors import ForewarnError
 from agent.mqtt.link_state import Phase
 from agent.run import Daemon
@@ -24,6 +22,7 @@ from tests.simulation.broker import QUOTA_EXCEEDED, Broker, Habits
 from tests.simulation.clock import Clock
 from tests.simulation.disk import SimulatedDisk
 from tests.simulation.network import Network
+from tests.simulation.observed import Died, Item, ObservedCore, Part, SimulatedLog, items_of
 from tests.simulation.patched import below
 from tests.simulation.plan import Fault, Plan
 
@@ -39,53 +38,6 @@ CATEGORY = {
     "wait": "wait",
     "read": "read",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """An entry that a core has taken: its number there, its place in the timeline, and what the core gave back."""
-
-    number: int
-    place: int
-    entry: Entry
-    taken: Taken
-
-
-Item = tuple[str, bytes, int, tuple[str, ...]] | Entry  # a message, or another entry
-
-
-class Died(BaseException):
-    """The process is gone, in the middle of whatever it did."""
-
-
-class SimulatedLog:
-    """Keeps what is logged for who reads a history."""
-
-    def __init__(self, world: "History") -> None:
-        self._world = world
-
-    def bind(self, **_: object) -> "SimulatedLog":
-        return self
-
-    def info(self, event: str, **values: object) -> None:
-        self._world.note("log", f"{event} {_short(values)}")
-
-    debug = warning = error = info
-
-    def exception(self, event: str, **values: object) -> None:
-        self._world.sins.append(f"{event} {values}")
-
-
-class ObservedCore(Core):
-    """A core of whose entries the world takes note."""
-
-    world: "History"
-
-    def apply(self, entry: Entry) -> Taken:
-        number = self.entry
-        taken = super().apply(entry)
-        self.world.note_entry(number, entry, taken)
-        return taken
 
 
 class History:
@@ -292,7 +244,7 @@ class History:
             del self.timeline[n:]
 
     def note_entry(self, number: int, entry: Entry, taken: Taken) -> None:
-        items = _items(entry)
+        items = items_of(entry)
         self.note("entry", f"{number} {len(items)} {type(entry).__name__}")
         if self.what.mode == "snapshot":
             self.lives[-1].append(Part(number, len(self.timeline), entry, taken))
@@ -388,16 +340,3 @@ class History:
             self.broker.publish(topic, payload)
         else:
             self.clock.after(0.2, lambda: self._publish(topic, payload))
-
-
-def _items(entry: Entry) -> Sequence[Item]:
-    if isinstance(entry, Messages):
-        among = entry.among
-        return [(*one, among) for one in zip(entry.topics, entry.payloads, entry.arrived_ns, strict=True)]
-    if isinstance(entry, HistoryLost):
-        return [HistoryLost(entry.source, tuple(entry.devices))]  # a list comes back from the log as a tuple
-    return [entry]
-
-
-def _short(values: dict[str, object]) -> str:
-    return " ".join(f"{key}={str(value)[:80]}" for key, value in values.items())

@@ -14,7 +14,8 @@ from agent.publish.message import event_message
 from agent.publish.topic import Topics
 from agent.words import Quality
 from tests.simulation import agent_parts
-from tests.simulation.history import History, Part
+from tests.simulation.history import History
+from tests.simulation.observed import Part
 
 TOPICS = Topics.of("forewarn", agent_parts.NODE)
 EVENTS, ALERTS = TOPICS.event, TOPICS.alerts.removesuffix("#")

@@ -1,0 +1,82 @@
+"""What is seen of the agent from outside: what it logs, and what its core takes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.core import Core
+from agent.core.entries import Entry, HistoryLost, Messages
+from agent.words import Taken
+
+
+class World(Protocol):
+    """Where an agent lives."""
+
+    sins: list[str]
+
+    def note(self, kind: str, what: str) -> None:
+        """Something has happened."""
+
+    def note_entry(self, number: int, entry: Entry, taken: Taken) -> None:
+        """The core has taken an entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An entry that a core has taken: its number there, its place in the timeline, and what the core gave back."""
+
+    number: int
+    place: int
+    entry: Entry
+    taken: Taken
+
+
+Item = tuple[str, bytes, int, tuple[str, ...]] | Entry  # a message, or another entry
+
+
+class Died(BaseException):
+    """The process is gone, in the middle of whatever it did."""
+
+
+class SimulatedLog:
+    """Keeps what is logged for who reads a history."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def bind(self, **_: object) -> "SimulatedLog":
+        return self
+
+    def info(self, event: str, **values: object) -> None:
+        self._world.note("log", f"{event} {_short(values)}")
+
+    debug = warning = error = info
+
+    def exception(self, event: str, **values: object) -> None:
+        self._world.sins.append(f"{event} {values}")
+
+
+class ObservedCore(Core):
+    """A core of whose entries the world takes note."""
+
+    world: World
+
+    def apply(self, entry: Entry) -> Taken:
+        number = self.entry
+        taken = super().apply(entry)
+        self.world.note_entry(number, entry, taken)
+        return taken
+
+
+def items_of(entry: Entry) -> Sequence[Item]:
+    """What the log has of it, an item each number."""
+    if isinstance(entry, Messages):
+        among = entry.among
+        return [(*one, among) for one in zip(entry.topics, entry.payloads, entry.arrived_ns, strict=True)]
+    if isinstance(entry, HistoryLost):
+        return [HistoryLost(entry.source, tuple(entry.devices))]  # a list comes back from the log as a tuple
+    return [entry]
+
+
+def _short(values: dict[str, object]) -> str:
+    return " ".join(f"{key}={str(value)[:80]}" for key, value in values.items())
