@@ -65,7 +65,7 @@ class History:
         self.trace: list[tuple[int, str, str]] = []
         self.turn_s = float(plan.world["turn_s"])
         self.settings, self.plan = agent_parts.configured(plan.agent | {"durability": plan.mode}, plan.world)
-        rng = Random(plan.seed)
+        rng = self._rng = Random(plan.seed)
         folder = self.settings.agent.state_dir
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -88,7 +88,7 @@ class History:
         self.final: bytes = b""
         self._core: Core
         self.is_recovering = False
-        self._stop = self._is_over = False
+        self._stop = self._is_over = self._has_rotted = False
         self._may_exit_until_s = -1.0
         self._sql_fails_until_s = -1.0
         self._databases: list[sqlite3.Connection] = []
@@ -220,7 +220,6 @@ class History:
         kind = CATEGORY[name]
         self.counts[kind] += 1
         if name in ("begin", "commit") and self.clock.now_s < self._sql_fails_until_s:
-            self.note("fault", "database or disk is full")
             raise sqlite3.OperationalError("database or disk is full")
         if kind not in ("wait", "read"):
             self.note("step", name)
@@ -282,7 +281,7 @@ class History:
         elif kind == "down":
             self.network.is_up = False
             self.network.cut()
-            self.clock.after(value, self._network_up)
+            self.clock.after(value, lambda: setattr(self.network, "is_up", self.broker.is_up))
         elif kind.startswith("restart_"):
             self.broker.stop()
             self.clock.after(value, lambda: self._broker_up(kind.removeprefix("restart_")))
@@ -311,11 +310,18 @@ class History:
             self._may_exit_until_s = 1e9
         elif kind == "sql_busy":
             self._sql_fails_until_s = until_s
+        elif kind == "rot":
+            self._rot()
         else:
             raise AssertionError(kind)
 
-    def _network_up(self) -> None:
-        self.network.is_up = self.broker.is_up
+    def _rot(self) -> None:
+        """A bit of the newest snapshot flips, once in a history: the older one is there. The process dies."""
+        newest = max((name for name in self.disk.listing() if name.startswith("snapshot-")), default="")
+        if newest.removeprefix("snapshot-").isdecimal() and not self._has_rotted:
+            self._has_rotted = True
+            self.disk.flip(newest, at=self._rng.randint(0, 10**6), bit=self._rng.randint(0, 7))
+        self._strike(Fault("now", 0, "kill"))
 
     def _broker_up(self, keeps: Any) -> None:
         if not self.broker.is_up:

@@ -131,7 +131,7 @@ def _said(rng: Random, span_s: float) -> tuple[Said, ...]:
 
 DEATHS = ("kill", "kill", "power", "power", "stop")
 OF_NET = ("cut", "cut", "down", "restart_all", "restart_some", "restart_nothing", "forget_sessions", "forget_retained")
-OF_DISK = ("full", "full", "read_only", "slow", "bad_sync", "sql_busy")
+OF_DISK = ("full", "full", "read_only", "slow", "bad_sync", "sql_busy", "rot", "rot")
 OTHERS = ("refuse", "wall")
 
 
