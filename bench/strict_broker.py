@@ -93,8 +93,12 @@ class StrictBroker:
         client = self.clients[client_id]
         if client.is_5:
             properties = b"\x1c" + text(server.encode()) if server else b""
+            client.is_dismissed = True
             client.send(packet(DISCONNECT, bytes([reason, len(properties)]) + properties))
-        self.cut(client_id)
+            with suppress(OSError):
+                client.socket.shutdown(socket.SHUT_WR)  # the client ends it: a reset could overtake the word
+        else:
+            self.cut(client_id)
 
     def __enter__(self) -> Self:
         return self
@@ -127,6 +131,8 @@ class StrictBroker:
                     self._acknowledge(client)
                     self._await_packet(client)
                 first, body, size = client.read()
+                if client.is_dismissed:
+                    continue
                 if first == DISCONNECT:
                     has_left = self._take_leave(client, body)
                     return

@@ -21,6 +21,7 @@ class Client:
     unacknowledged: dict[int, Published] = field(default_factory=dict)
     fullest: int = 0  # most that it had under way at a time
     fullest_to_it: int = 0
+    is_dismissed: bool = False  # the broker has said DISCONNECT: what still comes is not taken
     n_too_large: int = 0  # messages that it said are too large for it
     writes: threading.Lock = field(default_factory=threading.Lock)
 

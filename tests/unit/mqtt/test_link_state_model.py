@@ -169,7 +169,9 @@ class Links(RuleBasedStateMachine):
         self.n_connections += 1
         self.n_early, self.has_spoken = 0, True
         self.ends.append(Ended(-1, "accepted", False, "clean" if is_clean else ""))
-        self._check_said(change.notices, ("connected", "; ".join([f"MQTT {self.link.protocol.name}", *limits])))
+        session = ["a new session" if is_new else "the session was kept"] if self.keeps_session else []
+        words = "; ".join([f"MQTT {self.link.protocol.name}", *session, *limits])
+        self._check_said(change.notices, ("connected", words))
 
     @precondition(lambda self: self.phase is Phase.CONNECTING)
     @rule(reason=st.sampled_from([ReasonCode.NOT_AUTHORIZED, ReasonCode.RETAIN_NOT_SUPPORTED]), is_mended=st.booleans())
