@@ -21,17 +21,19 @@ def begin(agent: RunningAgent, folder: Path) -> None:
 
 def test_a_sink_that_fails_costs_mqtt_nothing_and_has_every_event_after_kill_9_and_restart(make_agent, tmp_path):
     """Its file cannot be opened at first. What it is then told is what MQTT was told, in the same order."""
-    toy_sink.write_site(tmp_path)
+    site = tmp_path / "site"  # a folder of its own: beside it lies `agent/state`, which is no package
+    site.mkdir()
+    toy_sink.write_site(site)
     agent = make_agent()
     broken = agent.state / toy_sink.FILE
     broken.mkdir(parents=True)
-    begin(agent, tmp_path)
+    begin(agent, site)
     agent.feed(life("p1", 60))
     agent.wait_for_log("sink_failed")
     assert {event["event"] for event in agent.events()} >= {"raised"}
     agent.kill()
     broken.rmdir()
-    begin(agent, tmp_path)
+    begin(agent, site)
     agent.feed(life("p1", 40, start=61, wear_from=1000))
     assert agent.stop() == 0
     events = list({(one["alert"], one["sequence"]): one for one in agent.events(all_lives=True)}.values())
