@@ -3,12 +3,12 @@
 import select
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import paho.mqtt.client as paho
 
-from agent.receive.nap import ANSWER_S, QUEUE, UNTOLD_NAP_S, WINDOW, bytes_that_wake, smallest_frame
+from agent.receive.nap import ANSWER_S, LOOK_EVERY, LOOKS, QUEUE, UNTOLD_NAP_S, WINDOW, bytes_that_wake, smallest_frame
 from agent.receive.received import Received
 
 FRAME_BYTES_MIN = 4  # of a message beside its topic and payload
@@ -38,12 +38,13 @@ def until_any_ready(clients: Sequence[paho.Client], longest_s: float) -> None:
 class Mark(NamedTuple):
     """A socket, and how many bytes in it end a nap.
 
-    may_be_held_back  the read before may have been the whole window of a broker, which then sends more at once
+    learn  None, or: the read before may have been the whole window of a broker, which then sends more at once. To be
+           told whether it did
     """
 
     sock: Any  # paho's protocol of a socket is narrower than any that it makes
     n_bytes: int
-    may_be_held_back: bool
+    learn: Callable[[bool], None] | None
 
 
 class Nap:
@@ -55,6 +56,7 @@ class Nap:
     def __init__(self, *, has_window: bool) -> None:
         self._has_window = has_window
         self._frame_bytes = 0  # of the smallest message that came lately
+        self._n_in_vain = 0  # small reads since the broker was last seen held back
 
     def mark(self, client: paho.Client, received: Received) -> Mark | None:
         """After a read, what ends the nap; None where there is more to read or to write, so that there is none."""
@@ -68,7 +70,17 @@ class Nap:
             return None
         buffer_bytes = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         n_bytes = bytes_that_wake(self._frame_bytes, buffer_bytes, has_window=self._has_window)
-        return Mark(sock, n_bytes, may_be_held_back=0 < len(received.packet_ids) < WINDOW // 2)
+        return Mark(sock, n_bytes, self._learn if self._is_to_look(len(received.packet_ids)) else None)
+
+    def _is_to_look(self, n_read: int) -> bool:
+        if not 0 < n_read < WINDOW // 2:
+            return False
+        self._n_in_vain += 1
+        return self._n_in_vain <= LOOKS or self._n_in_vain % LOOK_EVERY == 0
+
+    def _learn(self, was_held_back: bool) -> None:
+        if was_held_back:
+            self._n_in_vain = 0
 
 
 def nap(marks: Sequence[Mark], longest_s: float) -> None:
@@ -76,9 +88,13 @@ def nap(marks: Sequence[Mark], longest_s: float) -> None:
 
     Or until a broker that may have been held back shows that it was: it sends as soon as it has the acknowledgements.
     """
-    held_back = [mark.sock for mark in marks if mark.may_be_held_back]
-    if held_back and select.select(held_back, [], [], min(longest_s, ANSWER_S))[0]:
-        return
+    may_be_held_back = {mark.sock: mark.learn for mark in marks if mark.learn is not None}
+    if may_be_held_back:
+        were = select.select([*may_be_held_back], [], [], min(longest_s, ANSWER_S))[0]
+        for sock, learn in may_be_held_back.items():
+            learn(sock in were)
+        if were:
+            return
     poll = select.poll()
     marked = []
     try:

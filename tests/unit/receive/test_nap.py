@@ -2,13 +2,17 @@
 
 import socket
 import time
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.receive import wait
 from agent.receive.inputs import Inputs
-from agent.receive.nap import QUEUE, WINDOW, bytes_that_wake, smallest_frame
+from agent.receive.nap import LOOK_EVERY, LOOKS, QUEUE, WINDOW, bytes_that_wake, smallest_frame
+from agent.receive.received import Received
+from agent.receive.wait import Nap
 from bench.fake_broker import PUBACK
 from tests.unit.receive.talk import TOPIC, connected, pump, taken
 
@@ -104,3 +108,21 @@ def test_a_small_window_is_not_slept_through(broker, receiver, window):
         session.send(b"".join(session.publish_bytes(TOPIC, b"x" * 30, mid=first + mid) for mid in range(window)))
         nap(one, 3600.0)
         pump(one, taken(window))
+
+
+def test_a_stream_that_is_only_slow_is_seldom_looked_behind():
+    """Each look is a waking. One that brings something makes the next small reads worth a look again."""
+    mine, theirs = socket.socketpair()
+    with mine, theirs:
+        client, slow = SimpleNamespace(socket=lambda: mine, want_write=lambda: False), Nap(has_window=True)
+        read = Received(topics=["plant/p1"], payloads=[b"x" * 30], packet_ids=[1])
+        for _ in range(10 * LOOK_EVERY):
+            mark = slow.mark(client, read)
+            wait.nap([mark], 0.0)
+        looks = [slow.mark(client, read).learn is not None for _ in range(10 * LOOK_EVERY)]
+        assert sum(looks) == 10
+        theirs.send(b"more")
+        while (mark := slow.mark(client, read)).learn is None:
+            pass
+        wait.nap([mark], 0.0)
+        assert all(slow.mark(client, read).learn is not None for _ in range(LOOKS))
