@@ -7,13 +7,14 @@ than a keepalive.
 
 import json
 import socket
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
 from typing import BinaryIO
 
 import numpy as np
+
+from bench.mqtt_packets import publish_packet
 
 CONNECT, PUBLISH, SUBSCRIBE, PINGREQ = 1, 3, 8, 12
 START_TIMEOUT_S = 60.0
@@ -41,18 +42,6 @@ def write_messages(path: Path, *, n_devices: int, n_rows: int, channels: tuple[s
 def topic_of(device: int | str) -> str:
     """The topic of a device's readings; with "{device}" the pattern of a source."""
     return f"plant/{device if isinstance(device, str) else f'pump-{device:06d}'}/telemetry"
-
-
-def publish_packet(topic: bytes, payload: bytes, packet_id: int = 0) -> bytes:
-    """A PUBLISH of MQTT 3.1.1, at QoS 1 where it has a packet id."""
-    packed_id = struct.pack("!H", packet_id) if packet_id else b""
-    left, size = 2 + len(topic) + len(packed_id) + len(payload), bytearray()
-    while True:
-        left, digit = divmod(left, 128)
-        size.append(digit | (0x80 if left else 0))
-        if not left:
-            first = b"\x32" if packet_id else b"\x30"
-            return first + bytes(size) + struct.pack("!H", len(topic)) + topic + packed_id + payload
 
 
 class CannedSender:

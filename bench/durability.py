@@ -34,12 +34,12 @@ from agent.store.outbox import ALERT_TABLE, Outbox
 from agent.store.state_directory import JOURNAL_BYTES_MAX, StateDirectory
 from bench import result, untrained
 from bench.agent_process import AgentProcess, cpu_s, status_of, write_configuration
-from bench.canned import publish_packet, topic_of
+from bench.canned import topic_of
+from bench.mqtt_packets import connect_packet, publish_packet
 from bench.snapshot import NOW_S, Fleet, empty_core
 
 MODES = ("snapshot", "journal")
 SETTINGS = ("max_queued_messages 1000000", "max_queued_bytes 0")
-CONNECT = b"\x10\x11\x00\x04MQTT\x04\x02\x00\x00\x00\x05bench"
 N_DEVICES = 1000
 READ = 1000  # messages of a read, which is the window of the input
 STALL_S = 60.0
@@ -72,7 +72,7 @@ def write_messages(path: Path, n_messages: int) -> None:
 def publish(messages: Path, port: int, n_messages: int) -> None:
     """Publish all as one client; returns once the broker has acknowledged them."""
     with socket.create_connection(("127.0.0.1", port)) as connection, messages.open("rb") as content:
-        connection.sendall(CONNECT)
+        connection.sendall(connect_packet(b"bench"))
         connection.recv(4)
         sender = threading.Thread(target=connection.sendfile, args=(content,))
         sender.start()

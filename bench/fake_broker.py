@@ -7,22 +7,10 @@ import struct
 from types import TracebackType
 from typing import Self
 
+from bench.mqtt_packets import CONNACK, CONNECT, packet, puback, publish_packet, read_packet, suback, text
+
 TIMEOUT_S = 10.0
-CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, DISCONNECT = 0x10, 0x20, 0x30, 0x40, 0x82, 0x90, 0xE0
 REFUSED_VERSION = b"\x20\x02\x00\x01"  # as a broker of MQTT 3.1.1 answers to a CONNECT of MQTT 5
-
-
-def text(value: bytes) -> bytes:
-    return struct.pack("!H", len(value)) + value
-
-
-def packet(first: int, body: bytes) -> bytes:
-    size, left = bytearray(), len(body)
-    while True:
-        left, digit = divmod(left, 128)
-        size.append(digit | (0x80 if left else 0))
-        if not left:
-            return bytes([first]) + bytes(size) + body
 
 
 class Session:
@@ -35,14 +23,8 @@ class Session:
 
     def read(self) -> tuple[int, bytes]:
         """The next packet of the client: its first byte and its body."""
-        first = self.exactly(1)[0]
-        size, shift = 0, 0
-        while True:
-            digit = self.exactly(1)[0]
-            size |= (digit & 0x7F) << shift
-            shift += 7
-            if not digit & 0x80:
-                return first, self.exactly(size)
+        first, body, _ = read_packet(self.exactly)
+        return first, body
 
     def read_connect(self) -> bytes:
         """The body of the CONNECT; what follows is in the version it asks for."""
@@ -60,12 +42,12 @@ class Session:
 
     def grant(self, body: bytes, *reasons: int) -> None:
         """Answer a SUBSCRIBE of the given body."""
-        self.send(packet(SUBACK, body[:2] + (b"\0" if self.is_v5 else b"") + bytes(reasons)))
+        self.send(suback(int.from_bytes(body[:2]), reasons, is_5=self.is_v5))
 
     def acknowledge(self, body: bytes, reason: int = 0) -> None:
         """Answer a PUBLISH of the given body at QoS 1."""
         mid = body[2 + int.from_bytes(body[:2]) :][:2]
-        self.send(packet(PUBACK, mid + (bytes([reason, 0]) if self.is_v5 else b"")))
+        self.send(puback(int.from_bytes(mid), reason, is_5=self.is_v5))
 
     def publish(self, topic: bytes, payload: bytes, *, mid: int = 0, retain: bool = False, dup: bool = False) -> None:
         self.send(self.publish_bytes(topic, payload, mid=mid, retain=retain, dup=dup))
@@ -74,9 +56,7 @@ class Session:
         self, topic: bytes, payload: bytes, *, mid: int = 0, retain: bool = False, dup: bool = False
     ) -> bytes:
         """A PUBLISH; at QoS 1 where it has a message id."""
-        first = PUBLISH | (2 if mid else 0) | (1 if retain else 0) | (8 if dup else 0)
-        ids = struct.pack("!H", mid) if mid else b""
-        return packet(first, text(topic) + ids + (b"\0" if self.is_v5 else b"") + payload)
+        return publish_packet(topic, payload, is_5=self.is_v5, packet_id=mid, retain=retain, is_dup=dup)
 
     def close(self) -> None:
         self._connection.close()

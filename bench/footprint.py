@@ -25,7 +25,8 @@ from agent.bundle.manifest import Manifest
 from agent.replay.broker.own_broker import free_port, own_broker
 from bench import result, untrained
 from bench.agent_process import ENVIRONMENT, TIMEOUT_S, Process, cpu_s, running_agent, write_configuration
-from bench.fake_broker import SUBSCRIBE, FakeBroker
+from bench.fake_broker import FakeBroker
+from bench.mqtt_packets import SUBSCRIBE
 
 STARTS = 5
 DEVICES = 1_000

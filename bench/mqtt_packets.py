@@ -1,19 +1,24 @@
-"""What a client of MQTT 5 and 3.1.1 says, read strictly, and the PUBLISH that a broker sends: plain functions of bytes.
+"""MQTT 5 and 3.1.1 byte by byte, as brokers and publishers of tests and benchmarks need it: plain functions of bytes.
 
-A breach is `Ended` with the reason that the standard names (MQTT 5, section 2.4); 3.1.1 has no words for it, and just
-ends the connection.
+What a client says is read strictly. A breach is `Ended` with the reason that the standard names (MQTT 5, section 2.4);
+3.1.1 has no words for it, and just ends the connection.
 """
 
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 
-from bench.fake_broker import PUBLISH, packet, text
-
+# First bytes; those of PUBLISH have flags beside it
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 0x10, 0x20, 0x30, 0x40, 0x82, 0x90
+UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = 0xA2, 0xB0, 0xC0, 0xD0, 0xE0
 MALFORMED, PROTOCOL_ERROR, NO_VERSION, BAD_TOPIC = 0x81, 0x82, 0x84, 0x90
 TOO_MANY, BAD_ALIAS, TOO_LARGE, NO_RETAIN, NO_QOS = 0x93, 0x94, 0x95, 0x9A, 0x9B
 NO_IDENTIFIERS, NO_WILDCARDS = 0xA1, 0xA2
 SESSION_EXPIRY, ALIAS, RECEIVE_MAXIMUM, PACKET_BYTES_MAX, IDENTIFIER = 0x11, 0x23, 0x21, 0x27, 0x0B
 NEVER_S = 0xFFFFFFFF  # a session expiry
 WINDOW_MAX = 65_535  # of who does not say
+LENGTH_DIGITS_MAX = 4
 _SIZES = dict.fromkeys((0x01, 0x17, 0x19, 0x24, 0x25, 0x28, 0x29, 0x2A), 1)
 _SIZES |= dict.fromkeys((0x13, 0x21, 0x22, 0x23), 2) | dict.fromkeys((0x02, 0x11, 0x18, 0x27), 4)
 _FIELDS = {0x03, 0x08, 0x09, 0x12, 0x15, 0x16, 0x1A, 0x1C, 0x1F}
@@ -36,6 +41,11 @@ class Published:
     payload: bytes
     qos: int
     retain: bool
+
+    def packet(self, *, is_5: bool, packet_id: int = 0, is_dup: bool = False) -> bytes:
+        """A PUBLISH of it; at QoS 1 where it has a packet id."""
+        topic = self.topic.encode()
+        return publish_packet(topic, self.payload, is_5=is_5, packet_id=packet_id, retain=self.retain, is_dup=is_dup)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +72,42 @@ class Filter:
 
     qos: int
     no_local: bool
+
+
+# What a client says ---------------------------------------------------------------------------------------------------
+
+
+def read_packet(exactly: Callable[[int], bytes]) -> tuple[int, bytes, int]:
+    """The next packet of a connection of which `exactly` reads so many bytes: first byte, body, and size in bytes.
+
+    Raises Ended for a length that there is not, and what `exactly` raises.
+    """
+    first = exactly(1)[0]
+    digits = b""
+    while not digits or digits[-1] & 0x80:
+        if len(digits) == LENGTH_DIGITS_MAX:
+            raise Ended(MALFORMED)
+        digits += exactly(1)
+    size, _ = _read_length(digits)
+    return first, exactly(size), 1 + len(digits) + size
+
+
+def split(data: bytearray) -> list[tuple[int, bytes]]:
+    """Take the whole packets out of `data`: first byte and body of each. Raises Ended."""
+    packets, reader = [], BytesIO(data)
+
+    def exactly(n: int) -> bytes:
+        found = reader.read(n)
+        if len(found) < n:
+            raise EOFError
+        return found
+
+    with suppress(EOFError):
+        while True:
+            first, body, size = read_packet(exactly)
+            packets.append((first, body))
+            del data[:size]
+    return packets
 
 
 def read_connect(body: bytes) -> Connect:
@@ -95,43 +141,47 @@ def read_connect(body: bytes) -> Connect:
 
 
 def read_publish(first: int, body: bytes, *, is_5: bool) -> tuple[int, Published, bool]:
-    """Message id, 0 at QoS 0, message, and whether it is said again. Raises Ended for what no client may say."""
+    """Packet id, 0 at QoS 0, message, and whether it is said again. Raises Ended for what no client may say."""
     qos, is_dup = first >> 1 & 3, bool(first & 8)
     if qos == 3:
         raise Ended(MALFORMED)
     topic, rest = read_text(body)
-    message_id, rest = (int.from_bytes(rest[:2]), rest[2:]) if qos else (0, rest)
+    packet_id, rest = (int.from_bytes(rest[:2]), rest[2:]) if qos else (0, rest)
     properties, payload = read_properties(rest) if is_5 else ({}, rest)
     if ALIAS in properties:  # no alias was announced
         raise Ended(BAD_ALIAS)
     if qos == 2:  # this broker has none
         raise Ended(NO_QOS)
-    if not topic or (is_dup and not qos) or (qos and not message_id):
+    if not topic or (is_dup and not qos) or (qos and not packet_id):
         raise Ended(PROTOCOL_ERROR)
     if any(sign in topic for sign in "+#\0"):
         raise Ended(BAD_TOPIC)
-    return message_id, Published(topic, payload, qos, bool(first & 1)), is_dup
+    return packet_id, Published(topic, payload, qos, bool(first & 1)), is_dup
 
 
-def read_subscribe(body: bytes, *, is_5: bool) -> tuple[bytes, dict[str, Filter], bool]:
-    """Message id, the filters, and whether they have an identifier. Raises Ended."""
-    message_id, rest = body[:2], body[2:]
+def read_subscribe(body: bytes, *, is_5: bool) -> tuple[int, dict[str, Filter], bool]:
+    """Packet id, the filters, and whether they have an identifier. Raises Ended."""
+    packet_id, rest = int.from_bytes(body[:2]), body[2:]
     properties, rest = read_properties(rest) if is_5 else ({}, rest)
-    if message_id == b"\0\0" or not rest:
+    if not packet_id or not rest:
         raise Ended(PROTOCOL_ERROR)
     filters: dict[str, Filter] = {}
     while rest:
         topic, rest = read_text(rest)
         filters[topic] = Filter(min(rest[0] & 3, 1), is_5 and bool(rest[0] & 4))
         rest = rest[1:]
-    return message_id, filters, IDENTIFIER in properties
+    return packet_id, filters, IDENTIFIER in properties
 
 
-def publish_packet(message: Published, *, is_5: bool, message_id: int = 0, is_dup: bool = False) -> bytes:
-    """A PUBLISH to a client; at QoS 1 where it has a message id."""
-    first = PUBLISH | is_dup << 3 | (2 if message_id else 0) | message.retain
-    ids = message_id.to_bytes(2) if message_id else b""
-    return packet(first, text(message.topic.encode()) + ids + (b"\0" if is_5 else b"") + message.payload)
+def read_unsubscribe(body: bytes, *, is_5: bool) -> tuple[int, list[str]]:
+    """Packet id and the filters. Raises Ended."""
+    packet_id, rest = int.from_bytes(body[:2]), body[2:]
+    _, rest = read_properties(rest) if is_5 else ({}, rest)
+    topics = []
+    while rest:
+        topic, rest = read_text(rest)
+        topics.append(topic)
+    return packet_id, topics
 
 
 def read_properties(data: bytes) -> tuple[dict[int, int], bytes]:
@@ -176,8 +226,52 @@ def read_text(data: bytes) -> tuple[str, bytes]:
 
 def _read_length(data: bytes) -> tuple[int, bytes]:
     value = 0
-    for place, digit in enumerate(data[:4]):
+    for place, digit in enumerate(data[:LENGTH_DIGITS_MAX]):
         value |= (digit & 0x7F) << 7 * place
         if not digit & 0x80:
             return value, data[place + 1 :]
     raise Ended(MALFORMED)
+
+
+# What is said ---------------------------------------------------------------------------------------------------------
+
+
+def text(value: bytes) -> bytes:
+    """With its length before it."""
+    return len(value).to_bytes(2) + value
+
+
+def packet(first: int, body: bytes) -> bytes:
+    size, left = bytearray(), len(body)
+    while True:
+        left, digit = divmod(left, 128)
+        size.append(digit | (0x80 if left else 0))
+        if not left:
+            return bytes([first]) + bytes(size) + body
+
+
+def connect_packet(client_id: bytes) -> bytes:
+    """A CONNECT of MQTT 3.1.1 with a clean session and no keepalive."""
+    return packet(CONNECT, text(b"MQTT") + b"\x04\x02\0\0" + text(client_id))
+
+
+def publish_packet(
+    topic: bytes, payload: bytes, *, is_5: bool = False, packet_id: int = 0, retain: bool = False, is_dup: bool = False
+) -> bytes:
+    """A PUBLISH; at QoS 1 where it has a packet id."""
+    first = PUBLISH | is_dup << 3 | (2 if packet_id else 0) | retain
+    ids = packet_id.to_bytes(2) if packet_id else b""
+    return packet(first, text(topic) + ids + (b"\0" if is_5 else b"") + payload)
+
+
+def puback(packet_id: int, reason: int, *, is_5: bool) -> bytes:
+    """3.1.1 has no word for the reason."""
+    return packet(PUBACK, packet_id.to_bytes(2) + (bytes([reason, 0]) if is_5 else b""))
+
+
+def suback(packet_id: int, reasons: Sequence[int], *, is_5: bool) -> bytes:
+    return packet(SUBACK, packet_id.to_bytes(2) + (b"\0" if is_5 else b"") + bytes(reasons))
+
+
+def unsuback(packet_id: int, n_filters: int, *, is_5: bool) -> bytes:
+    return packet(UNSUBACK, packet_id.to_bytes(2) + (bytes(1 + n_filters) if is_5 else b""))

@@ -12,9 +12,8 @@ import sys
 import time
 from threading import Thread
 
-from bench.canned import publish_packet
+from bench.mqtt_packets import connect_packet, publish_packet
 
-CONNECT = b"\x10\x15\x00\x04MQTT\x04\x02\x00\x00\x00\x09publisher"  # no keepalive
 TICK_S = 0.001  # it looks at the clock so often at the most
 
 
@@ -25,7 +24,7 @@ class Publisher:
         self._channels = channels
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.sendall(CONNECT)
+        self._socket.sendall(connect_packet(b"publisher"))
         self._socket.recv(4)
         self._packet_id = 0
         Thread(target=self._forget_acknowledgements, daemon=True).start()

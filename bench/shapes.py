@@ -15,7 +15,8 @@ import cbor2
 import msgspec
 import numpy as np
 
-from bench.canned import AGE_S, publish_packet, topic_of
+from bench.canned import AGE_S, topic_of
+from bench.mqtt_packets import publish_packet
 
 ROWS_A_BATCH = 50
 NODES = 20  # Sparkplug edge nodes; the devices are shared among them

@@ -18,30 +18,41 @@ from typing import Self
 
 from paho.mqtt.client import topic_matches_sub
 
-from bench.fake_broker import CONNACK, CONNECT, DISCONNECT, PUBACK, PUBLISH, SUBACK, SUBSCRIBE, packet, text
 from bench.mqtt_packets import (
+    CONNACK,
+    CONNECT,
+    DISCONNECT,
     NEVER_S,
     NO_VERSION,
     NO_WILDCARDS,
+    PINGREQ,
+    PINGRESP,
     PROTOCOL_ERROR,
+    PUBACK,
+    PUBLISH,
     SESSION_EXPIRY,
+    SUBSCRIBE,
     TOO_LARGE,
     TOO_MANY,
+    UNSUBSCRIBE,
     WINDOW_MAX,
     Ended,
     Published,
-    publish_packet,
+    packet,
+    puback,
     read_connect,
     read_properties,
     read_publish,
     read_subscribe,
-    read_text,
+    read_unsubscribe,
+    suback,
+    text,
+    unsuback,
 )
 from bench.strict_client import Client
 from bench.strict_rules import Rules, Session
 
 __all__ = ["TOO_LARGE", "Published", "Rules", "StrictBroker"]
-PINGREQ, PINGRESP, UNSUBSCRIBE, UNSUBACK = 0xC0, b"\xd0\0", 0xA2, 0xB0
 TAKEN_OVER, SILENT, WITH_WILL = 0x8E, 0x8D, 0x04
 QUIET_S = 0.03  # so long nothing comes before what came is acknowledged
 TIMEOUT_S = 8.0
@@ -233,28 +244,28 @@ class StrictBroker:
         elif first == UNSUBSCRIBE:
             self._unsubscribe(client, body)
         elif first == PINGREQ:
-            client.send(PINGRESP)
+            client.send(packet(PINGRESP, b""))
         else:
             raise Ended(PROTOCOL_ERROR)
 
     def _publish(self, client: Client, first: int, body: bytes, size: int) -> None:
-        message_id, message, is_dup = read_publish(first, body, is_5=client.is_5)
+        packet_id, message, is_dup = read_publish(first, body, is_5=client.is_5)
         if client.is_5:
             client.rules.check(message, size)
-        if not message_id:
+        if not packet_id:
             self._decide(client, message)
             return
-        if message_id in client.unacknowledged and not is_dup:
+        if packet_id in client.unacknowledged and not is_dup:
             raise Ended(PROTOCOL_ERROR)
-        client.unacknowledged[message_id] = message
+        client.unacknowledged[packet_id] = message
         client.fullest = max(client.fullest, len(client.unacknowledged))
         if client.is_5 and len(client.unacknowledged) > (client.rules.receive_maximum or WINDOW_MAX):
             raise Ended(TOO_MANY)
 
     def _acknowledge(self, client: Client) -> None:
-        for message_id, message in client.unacknowledged.items():
+        for packet_id, message in client.unacknowledged.items():
             reason = self._decide(client, message)
-            client.send(packet(PUBACK, message_id.to_bytes(2) + (bytes([reason, 0]) if client.is_5 else b"")))
+            client.send(puback(packet_id, reason, is_5=client.is_5))
         client.unacknowledged.clear()
 
     def _decide(self, client: Client, message: Published) -> int:
@@ -288,7 +299,7 @@ class StrictBroker:
             return
         bytes_max = client.connect.packet_bytes_max if client is not None else None
         if client is not None and bytes_max is not None:
-            size = len(publish_packet(message, is_5=client.is_5, message_id=message.qos))
+            size = len(message.packet(is_5=client.is_5, packet_id=message.qos))
             if size > bytes_max:
                 client.n_too_large += 1
                 return
@@ -297,27 +308,23 @@ class StrictBroker:
             if client is not None:
                 client.deliver()
         elif client is not None:
-            client.send(publish_packet(message, is_5=client.is_5))
+            client.send(message.packet(is_5=client.is_5))
 
     def _subscribe(self, client: Client, body: bytes) -> None:
-        message_id, filters, has_identifier = read_subscribe(body, is_5=client.is_5)
+        packet_id, filters, has_identifier = read_subscribe(body, is_5=client.is_5)
         granted = client.rules.subscribe(filters, has_identifier=has_identifier) if client.is_5 else filters
-        reasons = bytes(granted[topic].qos if topic in granted else NO_WILDCARDS for topic in filters)
+        reasons = [granted[topic].qos if topic in granted else NO_WILDCARDS for topic in filters]
         with self._lock:
             client.session.filters |= granted
-            client.send(packet(SUBACK, message_id + (b"\0" if client.is_5 else b"") + reasons))
+            client.send(suback(packet_id, reasons, is_5=client.is_5))
             for message in list(self.retained.values()):
                 qos = [one.qos for topic, one in granted.items() if topic_matches_sub(topic, message.topic)]
                 if qos:
                     self._deliver(client.connect.client_id, client, replace(message, qos=min(message.qos, max(qos))))
 
     def _unsubscribe(self, client: Client, body: bytes) -> None:
-        rest, n_filters = body[2:], 0
-        if client.is_5:
-            _, rest = read_properties(rest)
+        packet_id, topics = read_unsubscribe(body, is_5=client.is_5)
         with self._lock:
-            while rest:
-                topic, rest = read_text(rest)
+            for topic in topics:
                 client.session.filters.pop(topic, None)
-                n_filters += 1
-        client.send(packet(UNSUBACK, body[:2] + (bytes(1 + n_filters) if client.is_5 else b"")))
+        client.send(unsuback(packet_id, len(topics), is_5=client.is_5))

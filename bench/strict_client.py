@@ -5,8 +5,9 @@ import socket
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
-from bench.mqtt_packets import MALFORMED, WINDOW_MAX, Connect, Ended, Published, publish_packet
+from bench.mqtt_packets import WINDOW_MAX, Connect, Ended, Published, read_packet
 from bench.strict_rules import Rules, Session
 
 
@@ -51,20 +52,12 @@ class Client:
         sent += [(number, message, False) for number, message in self.session.deliver(window)]
         self.fullest_to_it = max(self.fullest_to_it, len(self.session.under_way))
         for number, message, is_dup in sent:
-            self.send(publish_packet(message, is_5=self.is_5, message_id=number, is_dup=is_dup))
+            self.send(message.packet(is_5=self.is_5, packet_id=number, is_dup=is_dup))
 
     def read(self) -> tuple[int, bytes, int]:
         """The next packet: its first byte, its body, and its size. Raises Ended, OSError."""
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # or Nagle holds the next packet back
-        first = _exactly(self.socket, 1)[0]
-        size = shift = 0
-        for n_digits in range(1, 5):
-            digit = _exactly(self.socket, 1)[0]
-            size |= (digit & 0x7F) << shift
-            shift += 7
-            if not digit & 0x80:
-                return first, _exactly(self.socket, size), 1 + n_digits + size
-        raise Ended(MALFORMED)
+        return read_packet(partial(_exactly, self.socket))
 
 
 def _exactly(sock: socket.socket, size: int) -> bytes:

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from bench.fake_broker import CONNACK, packet, text
 from bench.mqtt_packets import (
+    CONNACK,
     NO_IDENTIFIERS,
     NO_QOS,
     NO_RETAIN,
@@ -19,6 +19,8 @@ from bench.mqtt_packets import (
     Ended,
     Filter,
     Published,
+    packet,
+    text,
 )
 
 
@@ -93,11 +95,19 @@ class Rules:
             raise Ended(NO_QOS)
 
 
+def in_turn(session: "Session") -> int:
+    """The next packet id that is not under way, as mosquitto chooses it."""
+    session.last_id = session.last_id % 0xFFFF + 1
+    while session.last_id in session.under_way:
+        session.last_id = session.last_id % 0xFFFF + 1
+    return session.last_id
+
+
 @dataclass
 class Session:
     """What the broker knows of a client id, over its connections.
 
-    under_way  message id -> what was sent at QoS 1 and not acknowledged, in the order in which it was sent
+    under_way  packet id -> what was sent at QoS 1 and not acknowledged, in the order in which it was sent
     queue      what waits for room; `retain` is that of the packet: it was retained before the client asked
     """
 
@@ -107,19 +117,17 @@ class Session:
     expires_s: float = 0.0  # while nobody is connected: when it ends
     last_id: int = 0
 
-    def deliver(self, window: int) -> list[tuple[int, Published]]:
-        """What may be sent now, with the message ids."""
+    def deliver(self, window: int, next_id: Callable[["Session"], int] = in_turn) -> list[tuple[int, Published]]:
+        """What may be sent now, with the packet ids, each of which `next_id` chooses."""
         sent = []
         while self.queue and len(self.under_way) < window:
-            self.last_id = self.last_id % 0xFFFF + 1
-            while self.last_id in self.under_way:
-                self.last_id = self.last_id % 0xFFFF + 1
-            self.under_way[self.last_id] = self.queue.popleft()
-            sent.append((self.last_id, self.under_way[self.last_id]))
+            packet_id = next_id(self)
+            self.under_way[packet_id] = self.queue.popleft()
+            sent.append((packet_id, self.under_way[packet_id]))
         return sent
 
-    def acknowledge(self, message_id: int) -> None:
-        """Raise Ended unless it is the oldest one: a client acknowledges in order (section 4.6)."""
-        if next(iter(self.under_way), None) != message_id:
+    def acknowledge(self, packet_id: int) -> Published:
+        """The message. Raises Ended unless it is the oldest one: a client acknowledges in order (section 4.6)."""
+        if next(iter(self.under_way), None) != packet_id:
             raise Ended(PROTOCOL_ERROR)
-        del self.under_way[message_id]
+        return self.under_way.pop(packet_id)

@@ -4,17 +4,23 @@ import socket
 
 import pytest
 
-from bench.fake_broker import CONNECT, DISCONNECT, PUBACK, PUBLISH, SUBSCRIBE, packet, text
 from bench.mqtt_packets import (
     BAD_ALIAS,
     BAD_TOPIC,
+    CONNECT,
+    DISCONNECT,
     MALFORMED,
     NO_IDENTIFIERS,
     NO_QOS,
     NO_RETAIN,
     PROTOCOL_ERROR,
+    PUBACK,
+    PUBLISH,
+    SUBSCRIBE,
     TOO_LARGE,
     TOO_MANY,
+    packet,
+    text,
 )
 from bench.strict_broker import SILENT, StrictBroker
 

@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from bench.fake_broker import SUBSCRIBE, FakeBroker, Session, packet
+from bench.fake_broker import FakeBroker, Session
+from bench.mqtt_packets import SUBSCRIBE, packet
 from tests.broker.running_agent import wait_until, with_output
 from tests.streams import message
 

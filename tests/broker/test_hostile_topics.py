@@ -6,7 +6,8 @@ from contextlib import suppress
 
 import pytest
 
-from bench.fake_broker import CONNECT, SUBSCRIBE, FakeBroker, Session, packet, text
+from bench.fake_broker import FakeBroker, Session
+from bench.mqtt_packets import CONNECT, SUBSCRIBE, packet, text
 from tests.broker.running_agent import ROOT, configuration, wait_until, with_output
 from tests.broker.told import scores_inline
 from tests.streams import life, message

@@ -5,7 +5,8 @@ import signal
 
 import pytest
 
-from bench.fake_broker import PUBLISH, FakeBroker
+from bench.fake_broker import FakeBroker
+from bench.mqtt_packets import PUBLISH
 from tests.broker.running_agent import configuration, with_output
 from tests.service_manager import ServiceManager
 from tests.streams import life

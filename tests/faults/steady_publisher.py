@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from bench.canned import publish_packet
+from bench.mqtt_packets import connect_packet, publish_packet
 from tests.streams import Message
 
-CONNECT = b"\x10\x12\x00\x04MQTT\x04\x02\x00\x00\x00\x06steady"  # no keepalive
 CONNACK_BYTES = 4
 WINDOW = 4000  # messages that may wait for their acknowledgement
 DUP = 0x08
@@ -57,7 +56,7 @@ class SteadyPublisher:
 
     def _publish(self, sock: socket.socket) -> None:
         """Over one connection, until it ends or there is nothing more to do. Raises OSError."""
-        sock.sendall(CONNECT)
+        sock.sendall(connect_packet(b"steady"))
         if not sock.recv(CONNACK_BYTES):
             raise ConnectionError
         with self._changed:

@@ -1,22 +1,47 @@
 """A simulated MQTT broker: sessions, windows, queues with bounds, redelivery, retained messages, wills, restarts.
 
 It keeps to the standard, and in what the standard leaves open to its `Habits`. What it did is written down in `Record`,
-with which the oracle compares.
+with which the oracle compares. A client that breaks the standard has sinned.
 """
 
-import copy
+from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from random import Random
 from typing import Literal
 
 from paho.mqtt.client import topic_matches_sub as matches_uncached
 
-from tests.simulation import packets
-from tests.simulation.broker_state import Habits, Record, Session
+from bench.mqtt_packets import (
+    CONNECT,
+    DISCONNECT,
+    NEVER_S,
+    PINGREQ,
+    PINGRESP,
+    PROTOCOL_ERROR,
+    PUBACK,
+    PUBLISH,
+    SUBSCRIBE,
+    UNSUBSCRIBE,
+    Connect,
+    Ended,
+    Filter,
+    Published,
+    packet,
+    puback,
+    read_connect,
+    read_publish,
+    read_subscribe,
+    read_unsubscribe,
+    split,
+    suback,
+    unsuback,
+)
+from bench.strict_rules import Rules, Session, in_turn
+from tests.simulation.broker_state import Habits, Record
 from tests.simulation.clock import Clock
 from tests.simulation.network import Link, Network
-from tests.simulation.packets import Connect, Publish
 
 topic_matches_sub = lru_cache(10_000)(matches_uncached)
 DROPPED_TOPIC = "$SYS/broker/publish/messages/dropped"
@@ -29,19 +54,23 @@ class Connection:
     """The broker's side of one connection."""
 
     def __init__(self, broker: "Broker", link: Link) -> None:
-        self.session: Session | None = None
-        self.window = 0
-        self.version = packets.V5
+        self.connect: Connect | None = None
         self._broker = broker
         self._link = link
         self._data = bytearray()
-        self._will: Publish | None = None
+        self._will: Published | None = None
         self._unanswered = 0
 
     def receive(self, data: bytes) -> None:
         self._data += data
-        for first, body in packets.split(self._data):
-            self._take(first, body)
+        try:
+            for first, body in split(self._data):
+                if self.connect is None:
+                    self._begin(first, body)
+                else:
+                    self._take(first, body, self.connect)
+        except Ended as end:
+            self._broker.record.sins.append(f"{self.connect} breaks the standard: {end.reason or 0:#x}")
 
     def lose(self) -> None:
         """It has ended without a word: the will is said."""
@@ -56,47 +85,51 @@ class Connection:
     def end(self) -> None:
         self._link.end()
 
-    def deliver(self, message: Publish) -> None:
-        self._link.write(packets.publish(message, self.version))
+    def deliver(self, message: Published, packet_id: int = 0, *, is_dup: bool = False) -> None:
+        assert self.connect is not None
+        self._link.write(message.packet(is_5=self.connect.is_5, packet_id=packet_id, is_dup=is_dup))
 
-    def _take(self, first: int, body: bytes) -> None:
-        kind, broker = first >> 4, self._broker
-        if kind == packets.CONNECT:
-            asked = packets.read_connect(body)
-            self.version, self._will = asked.version, asked.will
-            broker.begin(self, asked)
-        elif kind == packets.PUBLISH:
-            message = packets.read_publish(first, body, self.version)
-            if message.packet_id:
+    def _begin(self, first: int, body: bytes) -> None:
+        if first != CONNECT:
+            raise Ended(PROTOCOL_ERROR)
+        self.connect = read_connect(body)
+        self._will = self.connect.will
+        self._broker.begin(self, self.connect)
+
+    def _take(self, first: int, body: bytes, connect: Connect) -> None:
+        is_5, broker = connect.is_5, self._broker
+        if first & 0xF0 == PUBLISH:
+            packet_id, message, _ = read_publish(first, body, is_5=is_5)
+            if packet_id:
                 self._unanswered += 1
-                if self.version == packets.V5 and self._unanswered > broker.habits.receive_maximum:
-                    broker.record.sins.append(f"{self._unanswered} messages under way, {self.session}")
-                broker.clock.after(broker.habits.answers_late_s, lambda: self._answer(message))
+                if is_5 and self._unanswered > broker.habits.receive_maximum:
+                    broker.record.sins.append(f"{self._unanswered} messages under way, {connect}")
+                broker.clock.after(broker.habits.answers_late_s, lambda: self._answer(packet_id, message, is_5=is_5))
             else:
                 broker.take(message, self)
-        elif kind == packets.PUBACK:
-            broker.settle(self, packets.read_puback(body))
-        elif kind == packets.SUBSCRIBE:
-            wanted = packets.read_subscribe(body, self.version, has_options=True)
-            self.send(packets.suback(wanted, self.version))
-            broker.subscribe(self, wanted.filters)
-        elif kind == packets.UNSUBSCRIBE:
-            unwanted = packets.read_subscribe(body, self.version, has_options=False)
-            for topic, _ in unwanted.filters:
-                if self.session is not None:
-                    self.session.filters.pop(topic, None)
-            self.send(packets.suback(unwanted, self.version, kind=packets.UNSUBACK))
-        elif kind == packets.PINGREQ:
-            self.send(packets.PING_ANSWER)
-        elif kind == packets.DISCONNECT:
+        elif first == PUBACK:
+            broker.settle(self, int.from_bytes(body[:2]))
+        elif first == SUBSCRIBE:
+            packet_id, filters, _ = read_subscribe(body, is_5=is_5)
+            self.send(suback(packet_id, [one.qos for one in filters.values()], is_5=is_5))
+            broker.subscribe(self, filters)
+        elif first == UNSUBSCRIBE:
+            packet_id, topics = read_unsubscribe(body, is_5=is_5)
+            broker.unsubscribe(self, topics)
+            self.send(unsuback(packet_id, len(topics), is_5=is_5))
+        elif first == PINGREQ:
+            self.send(packet(PINGRESP, b""))
+        elif first == DISCONNECT:
             self._will = None
+        else:
+            raise Ended(PROTOCOL_ERROR)
 
-    def _answer(self, message: Publish) -> None:
-        if not self._broker.is_here(self):
+    def _answer(self, packet_id: int, message: Published, *, is_5: bool) -> None:
+        if self._broker.session_of(self) is None:
             return
         self._unanswered -= 1
-        reason = self._broker.refuses(message) if self.version == packets.V5 else 0  # 3.1.1 has no word for it
-        self.send(packets.puback(message.packet_id, reason, self.version))
+        reason = self._broker.refuses(message) if is_5 else 0  # 3.1.1 has no word for it
+        self.send(puback(packet_id, reason, is_5=is_5))
         if reason < 0x80:
             self._broker.take(message, self)
 
@@ -106,16 +139,16 @@ class Broker:
 
     def __init__(self, clock: Clock, network: Network, habits: Habits, rng: Random, input_id: str) -> None:
         self.clock, self.habits, self.record = clock, habits, Record()
-        self.retained: dict[str, Publish] = {}
+        self.retained: dict[str, Published] = {}
         self.is_up = True
-        self.refuses: Callable[[Publish], int] = lambda message: 0
+        self.refuses: Callable[[Published], int] = lambda message: 0
         self.n_dropped = 0  # what $SYS says
         self._network = network
         self._rng = rng
         self._input_id = input_id
         self._sessions: dict[str, Session] = {}
         self._connections: dict[str, Connection] = {}
-        self._kept: tuple[dict[str, Session], dict[str, Publish]] = ({}, {})
+        self._kept: tuple[dict[str, Session], dict[str, Published]] = ({}, {})
         network.accept = lambda link: Connection(self, link)
         self._say_dropped()
         if habits.keeps:
@@ -132,10 +165,9 @@ class Broker:
     def start(self, keeps: Literal["all", "some", "nothing"]) -> None:
         """With all that it had, with what it wrote down a while ago, or with nothing."""
         if keeps == "some":
-            before = {session.client_id: session for session in self._sessions.values()}
-            self._sessions, self.retained = copy.deepcopy(self._kept[0]), dict(self._kept[1])
-            for name, session in before.items():
-                self._note_unseen(session, self._sessions.get(name))
+            before = self._sessions.get(self._input_id)
+            self._sessions, self.retained = copies(self._kept[0]), dict(self._kept[1])
+            self._note_unseen(before, self._sessions.get(self._input_id))
         elif keeps == "nothing":
             self._sessions, self.retained = {}, {}
         self.n_dropped = 0
@@ -157,73 +189,66 @@ class Broker:
         before = self._connections.pop(asked.client_id, None)
         if before is not None:
             before.end()
-        session = self._sessions.get(asked.client_id)
-        if asked.is_clean:
-            session = None
-        has_session = session is not None
-        if session is None:
-            session = self._sessions[asked.client_id] = Session(asked.client_id)
-        is_v5 = asked.version == packets.V5
-        keeps_for_ever = not is_v5 and not asked.is_clean
-        session.expiry_s = 1e9 if keeps_for_ever else float(asked.properties.get(packets.SESSION_EXPIRY, 0))
-        window = asked.properties.get(packets.RECEIVE_MAXIMUM, 65_535)
-        connection.session, connection.window = session, min(window, self.habits.window)
+        kept = None if asked.is_clean else self._sessions.get(asked.client_id)
+        session = self._sessions[asked.client_id] = kept or Session()
         self._connections[asked.client_id] = connection
-        connection.send(
-            packets.connack(asked.version, has_session=has_session, receive_maximum=self.habits.receive_maximum)
-        )
-        for message in session.under_way.values():
-            message.dup = True
-            self._note_sent(session, message)
-            connection.deliver(message)
-        self._fill(session)
+        rules = Rules(receive_maximum=self.habits.receive_maximum)
+        connection.send(rules.connack(asked, has_session=kept is not None))
+        for packet_id, message in session.under_way.items():
+            self._note_sent(asked.client_id, message, is_again=True)
+            connection.deliver(message, packet_id, is_dup=True)
+        self._fill(asked.client_id)
 
     def leave(self, connection: Connection) -> None:
-        session = connection.session
-        if session is None or self._connections.get(session.client_id) is not connection:
+        session, asked = self.session_of(connection), connection.connect
+        if session is None or asked is None:
             return
-        del self._connections[session.client_id]
-        if session.expiry_s <= 0:
-            self._forget(session)
-        elif session.expiry_s < 1e8:
+        del self._connections[asked.client_id]
+        if asked.session_expiry_s == 0:
+            del self._sessions[asked.client_id]
+        elif asked.session_expiry_s != NEVER_S:
             ended_ns = self.clock.now_ns
 
             def expire() -> None:
-                is_same = self.is_up and self._sessions.get(session.client_id) is session
-                is_away = session.client_id not in self._connections
-                if is_same and is_away and self.clock.now_ns - ended_ns >= session.expiry_s * 1e9:
-                    self._forget(session)
+                is_same = self.is_up and self._sessions.get(asked.client_id) is session
+                is_away = asked.client_id not in self._connections
+                if is_same and is_away and self.clock.now_ns - ended_ns >= asked.session_expiry_s * 1e9:
+                    del self._sessions[asked.client_id]
 
-            self.clock.after(session.expiry_s, expire)
+            self.clock.after(asked.session_expiry_s, expire)
 
-    def is_here(self, connection: Connection) -> bool:
-        session = connection.session
-        return session is not None and self._connections.get(session.client_id) is connection
+    def session_of(self, connection: Connection) -> Session | None:
+        """None for a connection that has ended, or that another one has taken the place of."""
+        asked = connection.connect
+        if asked is None or self._connections.get(asked.client_id) is not connection:
+            return None
+        return self._sessions[asked.client_id]
 
-    def subscribe(self, connection: Connection, filters: list[tuple[str, int]]) -> None:
-        session = connection.session
-        if session is None:
+    def subscribe(self, connection: Connection, filters: dict[str, Filter]) -> None:
+        if (session := self.session_of(connection)) is None:
             return
-        for topic, options in filters:
-            session.filters[topic] = options
+        session.filters |= filters
+        for topic in filters:
             for message in [*self.retained.values()]:
                 if topic_matches_sub(topic, message.topic):
-                    connection.deliver(Publish(message.topic, message.payload, retain=True))
+                    connection.deliver(message)
+
+    def unsubscribe(self, connection: Connection, topics: list[str]) -> None:
+        if (session := self.session_of(connection)) is not None:
+            for topic in topics:
+                session.filters.pop(topic, None)
 
     def settle(self, connection: Connection, packet_id: int) -> None:
-        """PUBACK of a client."""
-        session = connection.session
-        if session is None:
+        """PUBACK of a client. Raises Ended where it is not that of the oldest message under way."""
+        session, asked = self.session_of(connection), connection.connect
+        if session is None or asked is None:
             return
-        message = session.under_way.pop(packet_id, None)
-        if message is None:
-            self.record.sins.append(f"PUBACK of {packet_id}, which was not under way")
-            return
-        if session.client_id == self._input_id:
+        message = session.acknowledge(packet_id)
+        if asked.client_id == self._input_id:
             self.record.acked[message.topic, message.payload] += 1
-        self._fill(session)
+        self._fill(asked.client_id)
 
-    def take(self, message: Publish, sender: Connection | None) -> None:
+    def take(self, message: Published, sender: Connection | None) -> None:
         """A message of a client of ours."""
         self.record.heard.append(message)
         self.publish(message.topic, message.payload, retain=message.retain, sender=sender)
@@ -235,44 +260,46 @@ class Broker:
     ) -> None:
         """Pass a message on to all that have subscribed to it."""
         if retain and payload:
-            self.retained[topic] = Publish(topic, payload, retain=True)
+            self.retained[topic] = Published(topic, payload, 0, retain=True)
         elif retain:
             self.retained.pop(topic, None)
-        for session in self._sessions.values():
-            options = [options for filter_, options in session.filters.items() if topic_matches_sub(filter_, topic)]
-            is_own = sender is not None and sender.session is session
-            if not options or (is_own and options[0] & 4):
+        for client_id, session in self._sessions.items():
+            connection = self._connections.get(client_id)
+            granted = [one for filter_, one in session.filters.items() if topic_matches_sub(filter_, topic)]
+            is_own = sender is not None and sender is connection
+            if not granted or (is_own and granted[0].no_local):
                 continue
-            connection = self._connections.get(session.client_id)
-            if qos and max(options) & 1:
-                self._queue(session, Publish(topic, payload))
+            if qos and any(one.qos for one in granted):
+                self._queue(client_id, Published(topic, payload, 1, retain=False))
             elif connection is not None:
-                connection.deliver(Publish(topic, payload))
+                connection.deliver(Published(topic, payload, 0, retain=False))
 
     def waiting(self) -> int:
         """Messages that the agent's input has not acknowledged."""
         session = self._sessions.get(self._input_id)
         return len(session.queue) + len(session.under_way) if session is not None else 0
 
-    def _queue(self, session: Session, message: Publish) -> None:
-        if len(session.queue) >= self.habits.queue_max:
-            dropped = message if self.habits.drops == "newest" else session.queue.popleft()
-            if session.client_id == self._input_id:
+    def _queue(self, client_id: str, message: Published) -> None:
+        queue = self._sessions[client_id].queue
+        if len(queue) >= self.habits.queue_max:
+            dropped = message if self.habits.drops == "newest" else queue.popleft()
+            if client_id == self._input_id:
                 self.record.dropped.append((dropped.topic, dropped.payload))
             self.n_dropped += 1
             if dropped is message:
                 return
-        session.queue.append(message)
-        self._fill(session)
+        queue.append(message)
+        self._fill(client_id)
 
-    def _fill(self, session: Session) -> None:
-        connection = self._connections.get(session.client_id)
-        while connection is not None and session.queue and len(session.under_way) < connection.window:
-            message = session.queue.popleft()
-            message.packet_id = self._packet_id(session)
-            session.under_way[message.packet_id] = message
-            self._note_sent(session, message)
-            connection.deliver(message)
+    def _fill(self, client_id: str) -> None:
+        """Send what there is room for."""
+        connection = self._connections.get(client_id)
+        if connection is None or connection.connect is None:
+            return
+        window = min(connection.connect.receive_maximum, self.habits.window)
+        for packet_id, message in self._sessions[client_id].deliver(window, self._packet_id):
+            self._note_sent(client_id, message, is_again=False)
+            connection.deliver(message, packet_id)
 
     def _packet_id(self, session: Session) -> int:
         if self.habits.ids == "lowest":
@@ -281,25 +308,19 @@ class Broker:
             while (one := self._rng.randint(1, 65_535)) in session.under_way:
                 pass
             return one
-        while session.next_id in session.under_way:
-            session.next_id = session.next_id % 65_535 + 1
-        one, session.next_id = session.next_id, session.next_id % 65_535 + 1
-        return one
+        return in_turn(session)
 
-    def _note_sent(self, session: Session, message: Publish) -> None:
+    def _note_sent(self, client_id: str, message: Published, *, is_again: bool) -> None:
         which = message.topic, message.payload
-        if session.client_id == self._input_id and (not message.dup or self.record.acked[which]):
+        if client_id == self._input_id and (not is_again or self.record.acked[which]):
             self.record.sent[which] += 1
 
-    def _note_unseen(self, before: Session, later: Session | None) -> None:
-        """What was for the agent in this session, and is not in the one that takes its place."""
-        if before.client_id == self._input_id and later is not None:
+    def _note_unseen(self, before: Session | None, later: Session | None) -> None:
+        """What was for the agent in its session, and is not in the one that takes its place."""
+        if before is not None and later is not None:
             there = {(m.topic, m.payload) for m in (*later.under_way.values(), *later.queue)}
             here = {(m.topic, m.payload) for m in (*before.under_way.values(), *before.queue)}
             self.record.unseen |= here - there
-
-    def _forget(self, session: Session) -> None:
-        self._sessions.pop(session.client_id, None)
 
     def _say_dropped(self) -> None:
         count = str(self.n_dropped).encode()
@@ -310,5 +331,13 @@ class Broker:
     def _keep(self) -> None:
         """What a restart finds again that keeps `some`."""
         if self.is_up:
-            self._kept = copy.deepcopy(self._sessions), dict(self.retained)
+            self._kept = copies(self._sessions), dict(self.retained)
         self.clock.after(KEPT_EVERY_S, self._keep)
+
+
+def copies(sessions: dict[str, Session]) -> dict[str, Session]:
+    """As they are now."""
+    return {
+        name: replace(one, filters=dict(one.filters), under_way=dict(one.under_way), queue=deque(one.queue))
+        for name, one in sessions.items()
+    }

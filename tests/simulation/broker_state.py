@@ -1,10 +1,10 @@
-"""What a simulated broker does differently from others, what it keeps of a client, and what it has done."""
+"""What a simulated broker does differently from others, and what it has done."""
 
-from collections import Counter, OrderedDict, deque
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tests.simulation.packets import Publish
+from bench.mqtt_packets import Published
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +45,5 @@ class Record:
     acked: Counter[tuple[str, bytes]] = field(default_factory=Counter)
     dropped: list[tuple[str, bytes]] = field(default_factory=list)
     unseen: set[tuple[str, bytes]] = field(default_factory=set)
-    heard: list[Publish] = field(default_factory=list)
+    heard: list[Published] = field(default_factory=list)
     sins: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Session:
-    """What the broker keeps of a client."""
-
-    client_id: str
-    filters: dict[str, int] = field(default_factory=dict)
-    queue: deque[Publish] = field(default_factory=deque)
-    under_way: "OrderedDict[int, Publish]" = field(default_factory=OrderedDict)
-    expiry_s: float = 0.0
-    next_id: int = 1

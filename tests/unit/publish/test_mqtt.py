@@ -11,12 +11,11 @@ from agent.mqtt import frame_deadline, retry
 from agent.publish import mqtt, others, sender
 from agent.publish.copies import Copy
 from agent.replay.broker.own_broker import free_port
-from bench.fake_broker import DISCONNECT, PUBLISH, REFUSED_VERSION, SUBSCRIBE, FakeBroker, Session, packet
+from bench.fake_broker import REFUSED_VERSION, FakeBroker, Session
+from bench.mqtt_packets import DISCONNECT, PINGREQ, PUBACK, PUBLISH, SUBSCRIBE, packet
 from tests.unit.publish.parts import Parts, event, name_of
 
 pytestmark = pytest.mark.slow
-
-PUBACK, PINGREQ = 0x40, 0xC0
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from agent.words import Drop
-from bench.fake_broker import packet, text
+from bench.mqtt_packets import packet, text
 from tests.unit.receive.talk import PUMP, TOPIC
 
 PAYLOAD_BYTES_MAX = 20_000  # of the receivers that the table is for

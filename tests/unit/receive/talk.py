@@ -7,7 +7,8 @@ from agent.receive.client import Receiver
 from agent.receive.inbox import BROKER_DROPPED
 from agent.receive.received import Received
 from agent.words import Source, plain_channels
-from bench.fake_broker import SUBSCRIBE, FakeBroker, Session
+from bench.fake_broker import FakeBroker, Session
+from bench.mqtt_packets import SUBSCRIBE
 
 PRESS = Source(
     name="press",

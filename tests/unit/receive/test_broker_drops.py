@@ -9,7 +9,7 @@ from agent.receive.inbox import BROKER_DROPPED
 from agent.receive.kept_session import KeptSession
 from agent.receive.nap import QUEUE, WINDOW
 from agent.receive.received import Received
-from bench.fake_broker import SUBSCRIBE
+from bench.mqtt_packets import SUBSCRIBE
 from tests.unit.receive.talk import TOPIC, connected, knocking, pump, taken
 
 

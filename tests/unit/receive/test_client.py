@@ -19,7 +19,8 @@ from agent.receive.client import Receiver
 from agent.receive.inbox import ReadBounds
 from agent.receive.input_options import InputOptions
 from agent.receive.received import Received
-from bench.fake_broker import DISCONNECT, PUBACK, REFUSED_VERSION, packet
+from bench.fake_broker import REFUSED_VERSION
+from bench.mqtt_packets import DISCONNECT, PUBACK, packet
 from tests.unit.receive.talk import PRESS, PUMP, TOPIC, connected, knocking, pump, taken
 
 pytestmark = pytest.mark.slow

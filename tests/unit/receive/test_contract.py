@@ -13,7 +13,8 @@ from agent.mqtt import frame_deadline, retry
 from agent.receive import overload
 from agent.receive.client import Receiver
 from agent.receive.received import Received
-from bench.fake_broker import PUBACK, Session, packet, text
+from bench.fake_broker import Session
+from bench.mqtt_packets import PUBACK, packet, text
 from tests.unit.receive.cases import PAYLOAD_BYTES_MAX, VERSIONS, Case, cases, errors, publish
 from tests.unit.receive.talk import PRESS, PUMP, TOPIC, add, connected, pump, taken
 

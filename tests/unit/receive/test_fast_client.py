@@ -7,7 +7,7 @@ import tracemalloc
 import pytest
 
 from agent.receive import client, inbox
-from bench.fake_broker import PUBACK, packet
+from bench.mqtt_packets import PUBACK, packet
 from tests.unit.receive.cases import VERSIONS, errors, publish
 from tests.unit.receive.talk import TOPIC, connected, pump, taken
 

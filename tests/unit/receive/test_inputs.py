@@ -12,7 +12,8 @@ from agent.config.settings import Settings
 from agent.receive.client import Receiver
 from agent.receive.inputs import Inputs, open_inputs
 from agent.words import Request
-from bench.fake_broker import DISCONNECT, PUBLISH, FakeBroker
+from bench.fake_broker import FakeBroker
+from bench.mqtt_packets import DISCONNECT, PUBLISH
 from tests.unit.receive.talk import PRESS, PUMP, TOPIC, connected, knocking, pump, taken
 
 pytestmark = pytest.mark.slow

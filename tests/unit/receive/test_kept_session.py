@@ -5,12 +5,11 @@ from structlog.testing import LogCapture
 
 from agent.core.input_log import Recovered, digest_of
 from agent.receive.inbox import BROKER_DROPPED
-from bench.fake_broker import CONNACK, PUBACK, SUBSCRIBE, packet
+from bench.mqtt_packets import CONNACK, PUBACK, SUBSCRIBE, UNSUBACK, UNSUBSCRIBE, packet
 from tests.unit.receive.talk import PRESS, PUMP, TOPIC, add, connected, knocking, pump, taken
 
 pytestmark = pytest.mark.slow
 
-UNSUBSCRIBE, UNSUBACK = 0xA2, 0xB0
 FILTER = "filter plant/+/cycle"
 SETTLED, IN_DOUBT = 1, 2
 PAST = Recovered(notes={"session": SETTLED, FILTER: 1})

@@ -13,7 +13,7 @@ from agent.receive.inputs import Inputs
 from agent.receive.nap import LOOK_EVERY, LOOKS, QUEUE, WINDOW, bytes_that_wake, smallest_frame
 from agent.receive.received import Received
 from agent.receive.wait import Nap
-from bench.fake_broker import PUBACK
+from bench.mqtt_packets import PUBACK
 from tests.unit.receive.talk import TOPIC, connected, pump, taken
 
 SIZES = st.integers(1, 2**24)

@@ -14,7 +14,7 @@ from agent.receive.publish_frame import (
     read_publish,
     take_plain,
 )
-from bench.fake_broker import packet, text
+from bench.mqtt_packets import packet, text
 from tests.unit.receive.cases import PAYLOAD_BYTES_MAX, PROPERTIES, VERSIONS, cases, errors, publish
 from tests.unit.receive.talk import TOPIC
 
