@@ -1,4 +1,7 @@
-"""Lives of an agent over one state directory, without receiver and sinks, and a disk that fails when it is told to."""
+"""Lives of an agent over one state directory, without receiver and sinks, and a disk that fails when it is told to.
+
+A test begins one life after the other over the same folder. What is not stopped was killed.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,12 +11,12 @@ from structlog.testing import LogCapture
 
 from agent.core import Core
 from agent.core.entries import Entry, Messages
-from agent.core.input_log import NOWHERE, NotRecorded, Origin
+from agent.core.input_log import NOWHERE, Origin
 from agent.store.disk import Disk, File, StateFolder
 from agent.store.durability import DURABILITIES
 from agent.store.outbox import ALERT_TABLE, Outbox
 from agent.store.state_directory import StateDirectory
-from agent.words import AlertEvent, Taken
+from agent.words import AlertEvent, Quality, Taken
 from tests.streams import Message, core, message
 
 BOUND = 2**20
@@ -91,6 +94,7 @@ class Life:
         disk: Disk | None = None,
         make: Callable[[], Core] = core,
     ) -> None:
+        self.mode = mode
         self.log = LogCapture()
         self.core = make()
         self.outbox = Outbox(folder / ALERT_TABLE, 100_000)
@@ -111,6 +115,11 @@ class Life:
         taken = self.apply(read(messages, at=at), origin)
         self.durability.before_acknowledge()
         return taken
+
+    def qualities(self, messages: list[Message]) -> list[str]:
+        """The same, and the quality of each row."""
+        scores = self.take(messages).scores
+        return [Quality(value).name for one in scores for value in one.quality.tolist()]
 
     def die(self) -> None:
         self.outbox.close()
@@ -138,6 +147,3 @@ def flapping(n: int, devices: int = 2) -> list[Message]:
         message(f"p{index % devices}", 1 + index // devices, wear=2.0 if (index // devices) % 16 > 7 else 0.0)
         for index in range(n)
     ]
-
-
-__all__ = ["BOUND", "FailingDisk", "Life", "NotRecorded", "flapping", "read"]

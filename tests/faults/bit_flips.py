@@ -19,8 +19,8 @@ from pathlib import Path
 from agent.errors import StateRefused
 from agent.store.outbox import ALERT_TABLE
 from agent.words import Quality, Taken
+from tests.journal_lives import Life
 from tests.streams import core, interleaved, life, take
-from tests.unit.store.test_durability import Process
 
 STREAM = interleaved(life("ill", 90), life("well", 90, wear_from=1000, seed=1))
 KILLED, SNAPSHOTS = 120, (40, 80)
@@ -49,16 +49,15 @@ STREAM_END_NS = 90 * 10**9
 
 def killed(folder: Path, mode: str) -> list[str]:
     """A state directory with two snapshots, a journal where there is one, and a standing alert; ids of what stands."""
-    process = Process(folder, mode)
+    process = Life(folder, mode=mode)
     start = 0
     for index, end in enumerate((*SNAPSHOTS, KILLED)):
         process.take(STREAM[start:end])
-        process.durability.before_acknowledge()
         if end != KILLED:
             process.durability.after_turn(100.0 * (index + 1), 10.0)
         start = end
     standing = [event.alert for event in process.outbox.standing()]
-    process.outbox.close()
+    process.die()
     return standing
 
 
@@ -97,14 +96,14 @@ class Flips:
     def _start(self, folder: Path, name: str, what: str, standing: list[str]) -> None:
         kind = name.partition("-")[0]
         try:
-            process = Process(folder, self._mode)
+            process = Life(folder, mode=self._mode)
         except StateRefused:
             self.counts[f"{self._mode} {kind}: start refused by name"] += 1
             return
         except sqlite3.Error as error:
             self.said.append(f"{what}: the start ends with {error}")
             return
-        events = set(process.events())
+        events = set(process.said())
         if any(".corrupt-" in path.name for path in folder.iterdir()) or process.outbox.aside is not None:
             self.counts[f"{self._mode} {kind}: set aside and said"] += 1
         else:
@@ -113,8 +112,7 @@ class Flips:
             self.said.append(f"{what}: another alert stands")
         if name == NEWEST and not events & {"snapshot_set_aside", "history_lost"}:
             self.said.append(f"{what}: nobody noticed")
-        taken = take(process.durability, STREAM[KILLED:])
-        process.durability.commit(taken)
+        taken = process.take(STREAM[KILLED:])
         scores = scores_of(taken)
         first = {device: min(t_ns for one, t_ns in scores if one == device) for device, _ in scores}
         for key in first.items():
@@ -125,7 +123,7 @@ class Flips:
             is_of_twin = event.device == "ill" and event.t_ns in self._alerted_ns
             if event.kind == "raised" and not is_of_twin:
                 self.said.append(f"{what}: raised on {event.device} at {event.t_ns}, and the twin has no alert")
-        process.outbox.close()
+        process.die()
 
 
 def main() -> None:

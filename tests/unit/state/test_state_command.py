@@ -15,8 +15,9 @@ from agent.store import journal, records
 from agent.store.disk import StateFolder
 from agent.store.durability import DURABILITIES
 from agent.store.lock import lock
+from tests.journal_lives import Life
 from tests.streams import life
-from tests.unit.store.test_durability import REST, WORN, Process
+from tests.unit.store.test_durability import REST, WORN
 
 
 def run(*args, exit_code=0):
@@ -44,19 +45,17 @@ def folder(tmp_path):
 
 
 def stopped_after(folder, mode, messages=WORN):
-    process = Process(folder, mode)
+    process = Life(folder, mode=mode)
     process.take(messages)
-    process.durability.stop()
-    process.outbox.close()
+    process.stop()
 
 
 def killed_after(folder, mode):
     """A snapshot after 30 rows, 60 in all; returns what was running."""
-    process = Process(folder, mode)
+    process = Life(folder, mode=mode)
     process.take(WORN[:30])
     process.durability.after_turn(10.0, 10.0)
     process.take(WORN[30:])
-    process.durability.before_acknowledge()
     return process
 
 
@@ -100,8 +99,7 @@ def test_nothing_is_changed_by_looking(folder, mode):
 @pytest.mark.parametrize("name", ["snapshot-000000000001", "journal-000000000030", "alerts.db", "stopped"])
 def test_verify_names_the_file_in_which_a_bit_has_flipped(folder, name):
     running = killed_after(folder, "journal")
-    running.durability.stop()
-    running.outbox.close()
+    running.stop()
     path = folder / name
     data = bytearray(path.read_bytes())
     data[len(data) // 2 if name != "alerts.db" else 20] ^= 0x10
@@ -173,7 +171,7 @@ def test_a_journal_that_is_broken_is_said_by_export_and_taken_as_far_as_it_is_go
         result = CliRunner().invoke(main, ["state", *map(str, args)])
         assert result.exit_code == 0, result.output
         assert f"warning: {path.name}: it is broken at byte" in result.stderr
-    Process(there, "journal").take(life("p2", 3))
+    Life(there).take(life("p2", 3))
 
 
 def test_an_export_that_fails_leaves_no_file(folder, tmp_path, monkeypatch):
@@ -191,21 +189,20 @@ def test_what_was_exported_goes_on_elsewhere_as_it_would_have_gone_on_here(folde
     stopped_after(folder, mode)
     run("export", "--state-dir", folder, tmp_path / "moved.fws")
     run("import", "--state-dir", tmp_path / "there", tmp_path / "moved.fws")
-    here, there = Process(folder, mode), Process(tmp_path / "there", mode)
+    here, there = Life(folder, mode=mode), Life(tmp_path / "there", mode=mode)
     assert there.core.snapshot() == here.core.snapshot()
     assert there.outbox.standing() == here.outbox.standing()
-    assert there.due() == here.due()
-    assert there.take(REST) == here.take(REST)
+    assert there.events() == here.events()
+    assert there.qualities(REST) == here.qualities(REST)
 
 
 def test_before_the_first_snapshot_the_whole_journal_goes_along(folder, tmp_path):
-    process = Process(folder, "journal")
+    process = Life(folder)
     process.take(WORN)
-    process.durability.before_acknowledge()
-    process.outbox.close()
+    process.die()
     run("export", "--state-dir", folder, tmp_path / "moved.fws")
     run("import", "--state-dir", tmp_path / "there", tmp_path / "moved.fws")
-    there = Process(tmp_path / "there", "journal")
+    there = Life(tmp_path / "there")
     assert there.core.n_messages == process.core.n_messages
     assert there.core.view().alerts == process.core.view().alerts
 
@@ -214,7 +211,7 @@ def test_after_a_stop_nothing_is_missing_elsewhere(folder, tmp_path, mode):
     stopped_after(folder, mode)
     run("export", "--state-dir", folder, tmp_path / "moved.fws")
     run("import", "--state-dir", tmp_path / "there", tmp_path / "moved.fws")
-    there = Process(tmp_path / "there", mode)
+    there = Life(tmp_path / "there", mode=mode)
     (line,) = [one for one in there.log.entries if one["event"] == "state_restored"]
     assert line["stopped_in_order"]
 
@@ -262,15 +259,14 @@ def test_a_backup_of_yesterday_says_gap_and_gives_what_stood_no_second_id(folder
     run("export", "--state-dir", folder, tmp_path / "backup.fws")
     running.take(life("p1", 70, start=61, wear_from=1000))
     assert running.outbox.standing() == []
-    running.durability.stop()
-    running.outbox.close()
+    running.stop()
     run("import", "--replace", "--state-dir", folder, tmp_path / "backup.fws")
-    again = Process(folder, mode)
+    again = Life(folder, mode=mode)
     assert again.outbox.standing() == [yesterday]
-    n_due = len(again.due())
-    qualities = again.take(life("p1", 60, start=131, wear_from=1000))
+    n_due = len(again.events())
+    qualities = again.qualities(life("p1", 60, start=131, wear_from=1000))
     assert qualities[0] == "GAP"
-    since = [one.event for one in again.cursor.sendable(99) if not one.is_alert][n_due:]
+    since = again.events()[n_due:]
     assert "raised" not in [event.kind for event in since]
     assert (since[-1].kind, since[-1].alert) == ("cleared", yesterday.alert)
 
@@ -283,26 +279,23 @@ def test_the_very_next_row_says_gap_unless_nothing_can_be_missing(folder, tmp_pa
     """
     running = killed_after(folder, mode)
     if is_stopped:
-        running.durability.stop()
-        running.outbox.close()
+        running.stop()
     run("export", "--state-dir", folder, tmp_path / "backup.fws")
     if not is_stopped:
         running.take(REST)
-        running.durability.stop()
-        running.outbox.close()
+        running.stop()
     to = tmp_path / "there" if is_elsewhere else folder
     run("import", "--replace", "--state-dir", to, tmp_path / "backup.fws")
-    again = Process(to, mode)
+    again = Life(to, mode=mode)
     is_whole = is_stopped and is_elsewhere
     (restored,) = [line for line in again.log.entries if line["event"] == "state_restored"]
     assert restored["stopped_in_order"] == is_whole
     rows = life("p1", 3, start=62, wear_from=1000)
-    assert again.take(rows[:1]) == ["OK" if is_whole and mode == "journal" else "GAP"]
-    assert again.take(rows[1:2])[0] != "GAP"
-    again.durability.before_acknowledge()
-    again.outbox.close()
+    assert again.qualities(rows[:1]) == ["OK" if is_whole and mode == "journal" else "GAP"]
+    assert again.qualities(rows[1:2])[0] != "GAP"
+    again.die()
     if mode == "journal":
-        assert "history_lost" not in Process(to, mode).events()
+        assert "history_lost" not in Life(to, mode=mode).said()
 
 
 def forged(data, **members):

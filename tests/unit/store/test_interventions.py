@@ -4,20 +4,17 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-import structlog
-from structlog.testing import LogCapture
 
 from agent.core import Bounds, Core
 from agent.errors import StateRefused
 from agent.store import interventions
-from agent.store.disk import StateFolder
 from agent.store.durability import DURABILITIES
 from agent.store.interventions import read_interventions
 from agent.store.outbox import ALERT_TABLE, Outbox
-from agent.store.state_directory import StateDirectory
 from agent.words import InterventionLabel, Source
 from tests.alert_events import event
-from tests.streams import SOURCE, life, model, states_of, take
+from tests.journal_lives import Life
+from tests.streams import SOURCE, life, model, states_of
 
 COMMANDS = Source(
     name="cmd/press",
@@ -90,27 +87,16 @@ def test_without_a_table_it_says_so(path):
         read_interventions(path)
 
 
-class Process:
-    """One run over a state directory, whose core has a source and one that brings commands to it."""
-
-    def __init__(self, folder, name):
-        self.core = Core((SOURCE, COMMANDS), (model(SOURCE),), Bounds())
-        self.outbox = Outbox(folder / ALERT_TABLE, 1000)
-        log = structlog.wrap_logger(None, processors=[LogCapture()])
-        self.durability = DURABILITIES[name](StateDirectory(StateFolder(folder), self.core, self.outbox, log))
-        self.durability.start(0.0)
-
-    def take(self, messages):
-        taken = take(self.core, messages)
-        self.durability.commit(taken)
-        return taken
+def made() -> Core:
+    """With a source, and one that brings commands to it."""
+    return Core((SOURCE, COMMANDS), (model(SOURCE),), Bounds())
 
 
 def command(kind: str, cycle: int) -> tuple[str, bytes]:
     return COMMANDS.topics[0], f'{{"device":"p1","kind":"{kind}","t":{cycle}}}'.encode()
 
 
-def state_of_p1(process: Process) -> tuple[bytes, bool]:
+def state_of_p1(process: Life) -> tuple[bytes, bool]:
     columns = states_of(process.core)
     slot = process.core._stepper.slots.find(0, "p1")
     return columns.state[slot].tobytes(), bool(columns.is_new[slot])
@@ -118,8 +104,8 @@ def state_of_p1(process: Process) -> tuple[bytes, bool]:
 
 @pytest.fixture(params=DURABILITIES)
 def begin(request, tmp_path):
-    """Starts a process on the same folder again and again; what is not stopped was killed."""
-    return lambda: Process(tmp_path, request.param)
+    """Starts on the same folder again and again."""
+    return lambda: Life(tmp_path, mode=request.param, make=made)
 
 
 def test_what_was_done_after_the_snapshot_is_done_again_after_a_kill(begin):
@@ -131,20 +117,20 @@ def test_what_was_done_after_the_snapshot_is_done_again_after_a_kill(begin):
     ends = before.take([command("repaired", 60)]).alerts
     assert [end.cause for end in ends] == ["repaired"]
     new = state_of_p1(before)
-    before.outbox.close()
+    before.die()
     for _ in range(2):
         again = begin()
         assert state_of_p1(again) == new != worn
         assert again.core.view().n_standing() == 0
-        again.outbox.close()
+        again.die()
     again = begin()
     again.take(life("p1", 20))
     grown = state_of_p1(again)
     again.durability.after_turn(10.0, 10.0)
-    again.outbox.close()
+    again.die()
     last = begin()
     assert state_of_p1(last) == grown
-    last.outbox.close()
+    last.die()
 
 
 def test_an_inspection_leaves_the_state_as_it_is_after_a_kill_too(begin):
@@ -153,25 +139,24 @@ def test_an_inspection_leaves_the_state_as_it_is_after_a_kill_too(begin):
     before.durability.after_turn(10.0, 10.0)
     worn = state_of_p1(before)
     before.take([command("inspected", 60)])
-    before.outbox.close()
+    before.die()
     again = begin()
     assert (state_of_p1(again), again.core.view().n_standing()) == (worn, 0)
-    again.outbox.close()
+    again.die()
 
 
 def test_a_stop_in_order_repeats_nothing(begin):
     before = begin()
     before.take([*life("p1", 60), command("replaced", 60), *life("p1", 9)])
     grown = state_of_p1(before)
-    before.durability.stop()
-    before.outbox.close()
+    before.stop()
     again = begin()
     assert state_of_p1(again) == grown
-    again.outbox.close()
+    again.die()
 
 
 def test_a_machine_of_a_source_that_is_gone_is_passed_over(begin):
     before = begin()
     before.outbox.commit([], [REPAIRED._replace(source="mill")])
-    before.outbox.close()
+    before.die()
     assert begin().core.view().device == []
