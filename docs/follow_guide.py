@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from agent.replay.broker.own_broker import find_mosquitto, free_port, mosquitto
-from docs.figures import fenced, packed
+from docs.figure_tables import fenced, packed
 from docs.record import BUNDLE, write_played_pumps
 
 ROOT = Path(__file__).parents[1]
