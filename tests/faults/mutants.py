@@ -1,4 +1,4 @@
-"""Ten lines on which durability hangs, broken one at a time in a copy of the tree: the tests that are named must fail.
+"""The lines on which durability hangs, broken one at a time in a copy of the tree: the tests that are named must fail.
 
     python -m tests.faults.mutants
 

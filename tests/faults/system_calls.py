@@ -12,17 +12,6 @@ from typing import Self
 from tests.conftest import require
 
 
-def injected(*faults: str) -> tuple[str, ...]:
-    """The command before an agent's own that makes system calls of it fail from its start.
-
-    faults  as strace says them: `fsync:signal=KILL:when=3`, `write:error=ENOSPC:when=40+`, `fsync:delay_exit=300000`
-            (microseconds); `when` counts in each thread
-
-    The agent stays the direct child (-D), so that it has its process id and its signals.
-    """
-    return ("strace", "-D", "-f", *_options(faults))
-
-
 class Attached:
     """While it is entered, strace is at a running process, with these options."""
 
@@ -41,23 +30,21 @@ class Attached:
 
 
 def failing(pid: int, *faults: str, paths: Iterable[Path] = ()) -> Attached:
-    """System calls of it fail; see `injected` for `faults`.
+    """System calls of it fail.
 
+    faults  as strace says them: `fsync:signal=KILL:when=3`, `write:error=ENOSPC:when=40+`, `fsync:delay_exit=300000`
+            (microseconds); `when` counts in each thread
     paths  calls on these files alone, those that the process has open and those it names; all where there are none
     """
     of_paths = [part for path in paths for part in ("-P", str(path))]
-    return Attached(pid, *of_paths, *_options(faults))
+    calls = ",".join(fault.partition(":")[0] for fault in faults)
+    inject = [part for fault in faults for part in ("-e", f"inject={fault}")]
+    return Attached(pid, *of_paths, "-o", "/dev/null", "-e", f"trace={calls}", *inject)
 
 
 def traced(pid: int, calls: str, to: Path) -> Attached:
     """What it calls of `calls`, with the paths of descriptors, is written to the file `to`."""
     return Attached(pid, "-y", "-s", "16", "-e", f"trace={calls}", "-o", str(to))
-
-
-def _options(faults: Iterable[str]) -> list[str]:
-    calls = ",".join(fault.partition(":")[0] for fault in faults)
-    inject = [part for fault in faults for part in ("-e", f"inject={fault}")]
-    return ["-o", "/dev/null", "-e", f"trace={calls}", *inject]
 
 
 def require_strace() -> None:
