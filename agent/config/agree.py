@@ -89,12 +89,14 @@ def silence_faults(index: int, source: SourceSettings, agent: Agent) -> Iterator
 
 
 def broker_doubts(settings: Settings) -> Iterator[Fault]:
-    """Private keys that others may read, and brokers that no source names."""
+    """Private keys that others may read, what has no effect, and brokers that no source names."""
     tables: list[tuple[Key, Broker | None]] = [(("broker",), settings.broker), (("output",), settings.output)]
     tables += [(("brokers", name), broker) for name, broker in settings.brokers.items()]
     for key, broker in tables:
         what = readers_of_key(broker) if broker else ""
         if broker and what:
             yield (*key, "key_file" if broker.key_file else "cert_file"), what
+        if broker and broker.protocol == "3.1.1" and "session_expiry" in broker.model_fields_set:
+            yield (*key, "session_expiry"), "has no effect with MQTT 3.1.1: the broker alone decides"
     for name in settings.brokers.keys() - {source.broker for source in settings.source}:
         yield ("brokers", name), f'no source is read from it: broker = "{name}" in a [[source]] says so'

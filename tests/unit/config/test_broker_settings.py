@@ -78,6 +78,13 @@ def test_what_is_wrong_in_the_table_of_a_broker_is_told_with_its_line(tmp_path):
     assert second.startswith(said)
 
 
+def test_a_time_that_mqtt_3_1_1_has_no_place_for_is_doubted(tmp_path):
+    text = MODEL + TWO + '[broker]\nprotocol = "3.1.1"\nsession_expiry = "2h"\n'
+    said = "broker.session_expiry: has no effect with MQTT 3.1.1: the broker alone decides"
+    assert check(tmp_path, text) == [f"doubtful: forewarn.toml:{N_LINES + 9}: {said}"]
+    assert check(tmp_path, text.replace("3.1.1", "auto")) == []
+
+
 def test_several_brokers_are_told(tmp_path):
     write_lab(tmp_path)
     path = tmp_path / "forewarn.toml"
