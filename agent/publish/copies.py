@@ -20,10 +20,14 @@ from agent.words import AlertKey
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A retained message that is under way. `key` is None for a topic that no alert of ours has."""
+    """A retained message that is under way. `key` is None for a topic that no alert of ours has.
+
+    is_ours  the alert table has the alert, which stands or has ended
+    """
 
     key: AlertKey | None
     message: Outgoing
+    is_ours: bool = False
 
     @property
     def is_removal(self) -> bool:
@@ -59,20 +63,19 @@ class Copies:
     def pop(self) -> Copy | None:
         """The next one, as the alert table has it now; None when there is none."""
         if self._keys:
-            key = self._keys.popleft()
-            return Copy(key, outgoing(self._cursor.copy(key), self._topics))
+            return self._copy(self._keys.popleft())
         if not self._foreign:
             return None
         topic = self._foreign.popleft()
         key_of = self._topics.alert_of(topic)  # None as older forewarns named them
-        return Copy(key_of, outgoing(self._cursor.copy(key_of), self._topics) if key_of else Outgoing(topic, b"", True))
+        return self._copy(key_of) if key_of else Copy(None, Outgoing(topic, b"", retain=True))
 
     def accept(self, copy: Copy) -> None:
         """The broker has taken it."""
         if copy.is_removal:
-            self._log.warning(
-                "retained_alert_removed", topic=copy.message.topic, why="the alert table does not have it"
-            )
+            say = self._log.info if copy.is_ours else self._log.warning
+            why = "the alert has ended" if copy.is_ours else "the alert table does not have it"
+            say("retained_alert_removed", topic=copy.message.topic, why=why)
 
     def refuse(self, copy: Copy, kind: Parked, why: str) -> bool:
         """The broker does not take it; True where it is a row now, which is parked."""
@@ -82,3 +85,7 @@ class Copies:
         self._log.warning("retained_alerts_left", count=1 + len(self._foreign), why=why)
         self.forget_removals()
         return False
+
+    def _copy(self, key: AlertKey) -> Copy:
+        due = self._cursor.copy(key)
+        return Copy(key, outgoing(due, self._topics), is_ours=due.event is not None)

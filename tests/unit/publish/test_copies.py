@@ -40,6 +40,21 @@ def test_all_foreign_messages_are_removed_in_the_end(make):
         assert ALERT in broker.retained
 
 
+def test_what_the_broker_retains_of_an_alert_that_has_ended_is_removed_without_a_warning(make):
+    """It ended while the broker was away, or told last before a crash."""
+    with StrictBroker() as broker:
+        topics = [ALERT, "f/n/alert/press/old/risk"]
+        broker.retained |= {topic: Published(topic, b"{}", 1, retain=True) for topic in topics}
+        parts = make(broker)
+        parts.stand()
+        parts.outbox.commit([event("stands", device="p1")])
+        parts.cursor.settle([one.number for one in parts.cursor.sendable(9)], {})
+        parts.turn_until(lambda: len(parts.lines("retained_alert_removed")) == 2)
+        said = {line["topic"]: line["log_level"] for line in parts.lines("retained_alert_removed")}
+        assert said == dict(zip(topics, ["info", "warning"], strict=True))
+        assert not {*topics} & {*broker.retained}
+
+
 @pytest.mark.parametrize("reason", [QUOTA, DENIED])
 def test_removals_that_are_refused_are_given_up_until_the_next_connection(make, reason):
     with StrictBroker(answer=lambda one: 0 if one.payload else reason) as broker:
