@@ -36,7 +36,7 @@ from agent.receive.broker_drops import BrokerDrops
 from agent.receive.fast_client import FastClient, packet_bytes_max
 from agent.receive.inbox import Inbox
 from agent.receive.input_options import InputOptions
-from agent.receive.kept_session import AT_QOS_0, KeptSession
+from agent.receive.kept_session import KeptSession
 from agent.receive.paho_check import difference
 from agent.receive.paho_message import message_of
 from agent.receive.publish_frame import ProtocolError
@@ -103,7 +103,7 @@ class Receiver:
         timeout_s = min(timeout_s, self.inbox.overload.due_s(now_s))
         if (client := self._client or self._connect(timeout_s)) is not None:
             self._read_from(client, timeout_s)
-        self._heed_qos_0()
+        self._session.heed_qos_0(self.inbox.sources_at_qos_0(), self._log)
         received = self.inbox.settle(time.monotonic())
         received.notes = self._session.notes.take()
         return received
@@ -216,20 +216,11 @@ class Receiver:
         self.inbox.received.history_lost |= change.is_history_lost
         if change.is_new_session:
             self.inbox.begin_session()
-        if isinstance(event, Accepted) and not change.has_ended:
-            self.inbox.received.lost_sources = self._session.resume(self.sources)
         self._session.follow(self.link)
         if change.is_protocol_error:
             self.inbox.counts["", "protocol_error"] += 1
         if change.has_ended:
             self._let_go()
-
-    def _heed_qos_0(self) -> None:
-        """Sources that a kept session does not cover: said once with each connection."""
-        for source in self.inbox.sources_at_qos_0():
-            if self._session.notes.set(f"{AT_QOS_0}{source}", 1):
-                why = "its devices publish at QoS 0: what they send while the agent is away is lost, and a `gap`"
-                self._log.warning("source_at_qos_0", source=source, why=why, next_step="Let them publish at QoS 1.")
 
     def _let_go(self) -> None:
         """The connection has ended, or is to end."""
@@ -307,9 +298,9 @@ class Receiver:
         )
         self._apply(Accepted(tuple(limits), flags.session_present))
         if self._client is client:
-            begun = self.subscriptions.request(client, is_kept=self._session.is_kept)
-            received = self.inbox.received
-            received.lost_sources = list(dict.fromkeys([*received.lost_sources, *begun]))
+            lost = self._session.resume(self.sources)
+            lost += self.subscriptions.request(client, is_kept=self._session.is_kept)
+            self.inbox.received.lost_sources = list(dict.fromkeys(lost))
 
     def _on_disconnect(
         self,

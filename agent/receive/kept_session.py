@@ -7,7 +7,9 @@ A session keeps nothing of what devices publish at QoS 0, whatever is subscribed
 has brought readings at QoS 0 has lost history with the end of that connection.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+
+from structlog.typing import FilteringBoundLogger
 
 from agent.config.broker_settings import Broker
 from agent.core.input_log import Recovered
@@ -80,6 +82,13 @@ class KeptSession:
         for source in lost:
             self.notes.set(f"{AT_QOS_0}{source}", 0)
         return [source for source in lost if source in sources]
+
+    def heed_qos_0(self, sources: Iterable[str], log: FilteringBoundLogger) -> None:
+        """This connection has brought readings of these sources at QoS 0: said once of each."""
+        for source in sources:
+            if self.notes.set(f"{AT_QOS_0}{source}", 1):
+                why = "its devices publish at QoS 0: what they send while the agent is away is lost, and a `gap`"
+                log.warning("source_at_qos_0", source=source, why=why, next_step="Let them publish at QoS 1.")
 
     def follow(self, link: LinkState) -> None:
         """Something has happened to the link."""
