@@ -314,7 +314,7 @@ class Daemon:
                     receiver.link,
                     path=receiver.path,
                     subscriptions=receiver.subscriptions.of_source,
-                    limits=receiver.link.limits,
+                    limits=receiver.limits,
                     other_agent=receiver.link.other_client,
                     requests=receiver.n_published,
                 ),

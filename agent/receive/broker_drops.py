@@ -26,13 +26,20 @@ SOCKET_BYTES = 2**17  # so much lies in a socket before a broker queues anything
 PAUSE_S = 2.0  # between two reads: longer than any nap, and than any turn of a machine that is well
 DROPPED = "broker_dropped"  # name of the note: the newest count of a broker that keeps our session
 RATE_S = 10.0  # the rate of messages is that of about so long
+SAID_WITHIN_S = 60.0  # mosquitto retains its count: it comes at once, or within 10 s of the broker's start
+UNSAID = f"no count of what it drops ({BROKER_DROPPED.decode()}): messages beyond its queue are lost without a word"
 _DIGITS_MAX = 20
 
 
 class BrokerDrops:
-    """Asks for the count on each connection, and adds its growth to `counts` under no source."""
+    """Asks for the count on each connection, and adds its growth to `counts` under no source.
+
+    limits  what is missed where the broker says no count, in words: it has none, or we may not read it
+    """
 
     def __init__(self, counts: DropCounts, session: KeptSession) -> None:
+        self.limits: tuple[str, ...] = ()
+        self._unsaid_at_s = math.inf  # the broker should have said its count by then
         self._counts = counts
         self._session = session
         self._may_ask = True  # until a broker hangs up on the question
@@ -43,15 +50,17 @@ class BrokerDrops:
         self._last_read_s = math.inf  # the end of the last read
         self._rate_per_s = 0.0
 
-    def ask(self, client: paho.Client) -> None:
+    def ask(self, client: paho.Client, now_s: float) -> None:
         """Subscribe to the count, once all sources are."""
+        self._unsaid_at_s = now_s + SAID_WITHIN_S
         if self._may_ask:
             _, self._message_id = client.subscribe(BROKER_DROPPED.decode(), 0)
 
-    def answer(self, message_id: int) -> None:
-        """A SUBACK that is for no source; a refusal is as good as a broker that never says anything."""
+    def answer(self, message_id: int, *, is_refused: bool) -> None:
+        """A SUBACK that is for no source. A grant says nothing: mosquitto grants what its ACL then never serves."""
         if message_id == self._message_id:
             self._message_id = None
+            self.limits = (UNSAID,) if is_refused else self.limits
 
     def lose_connection(self) -> None:
         """The connection has ended: without a session that is kept, the count of the next one begins anew."""
@@ -60,16 +69,19 @@ class BrokerDrops:
         self._is_back = self._is_first = self._session.has_past
         if not self._session.is_kept:
             self._newest = None
-        self._last_read_s = math.inf
+        self._last_read_s = self._unsaid_at_s = math.inf
 
     def take(self, received: Received, now_s: float) -> None:
         """Look at one read, at monotonic now_s: count what the broker says, and mark lost history that may be ours."""
         if self._has_sign(received, now_s) or self._is_back:
             self._ours_until_s = now_s + OURS_S
         self._is_back = False
+        if now_s >= self._unsaid_at_s:
+            self.limits = (UNSAID,)
         payload = received.broker_dropped
         if not payload.isdigit() or len(payload) > _DIGITS_MAX:
             return
+        self.limits, self._unsaid_at_s = (), math.inf
         before, self._newest = self._newest, int(payload)
         if self._is_first and (before is None or self._newest < before):
             before = 0  # it began anew while we were away, or a moment before we came first and had said nothing yet
@@ -83,11 +95,11 @@ class BrokerDrops:
         may_be_ours = now_s < self._ours_until_s
         received.history_lost |= may_be_ours
         whose = (
-            "they may have been ours: the next row of every device that it brings says `gap`"
+            "that may have been ours: the next row of each device says `gap`"
             if may_be_ours
-            else "probably another client's: nothing here looks like a backlog"
+            else "that were probably another client's: nothing here looks like a backlog"
         )
-        detail = f"the broker dropped {n_dropped} messages of any of its clients; {whose}"
+        detail = f"the broker dropped {n_dropped} messages {whose}"
         received.drops.append(Drop("", "", BROKER_DROPPED.decode(), "broker_dropped", detail))
 
     def _has_sign(self, received: Received, now_s: float) -> bool:

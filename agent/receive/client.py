@@ -109,6 +109,11 @@ class Receiver:
         return received
 
     @property
+    def limits(self) -> tuple[str, ...]:
+        """What the broker says or shows that it cannot do, in words."""
+        return self.link.limits + self._broker_drops.limits
+
+    @property
     def client(self) -> paho.Client | None:
         """The connection that may be waited for; None while there is none, or while nothing is to be read from it."""
         return None if self.inbox.is_shut else self._client
@@ -321,7 +326,7 @@ class Receiver:
         refusal = next((str(reason) for reason in reasons if reason.is_failure), "")
         source = self.subscriptions.answer(message_id, refusal)
         if source is None:
-            self._broker_drops.answer(message_id)
+            self._broker_drops.answer(message_id, is_refused=bool(refusal))
             return
         if refusal:
             self._log.error("source_refused", source=source, why=refusal, next_step="Check the broker's ACL.")
@@ -329,7 +334,7 @@ class Receiver:
             self._silence.begin(time.monotonic())
         if not self.subscriptions.unanswered:
             self._apply(Subscribed())
-            self._broker_drops.ask(client)
+            self._broker_drops.ask(client, time.monotonic())
 
     def _on_unsubscribe(self, client: paho.Client, _: object, message_id: int, *__: object) -> None:
         if self._client is client:

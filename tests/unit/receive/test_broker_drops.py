@@ -1,10 +1,12 @@
 """What the broker says it dropped is counted and said; it is a gap only where it may have been ours."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 
-from agent.receive.broker_drops import OURS_S, PAUSE_S, SOCKET_BYTES, BrokerDrops
+from agent.log import TEXT_MAX
+from agent.receive.broker_drops import OURS_S, PAUSE_S, SAID_WITHIN_S, SOCKET_BYTES, UNSAID, BrokerDrops
 from agent.receive.inbox import BROKER_DROPPED
 from agent.receive.kept_session import KeptSession
 from agent.receive.nap import QUEUE, WINDOW
@@ -64,6 +66,29 @@ def test_growth_is_a_gap_where_what_came_not_long_before_looks_like_a_backlog(fu
         assert ("may have been ours" in found.drops[0].detail) == may_be_ours
 
 
+@pytest.mark.parametrize("read", [Received(), Received(is_cut=True)])
+def test_what_it_means_is_in_the_part_of_a_text_that_is_logged(read):
+    one = BrokerDrops(Counter(), KeptSession(None))
+    for payload in (b"0", b"4294967295"):
+        read.broker_dropped = payload
+        one.take(read, 0.0)
+    assert len(read.drops[0].detail) <= TEXT_MAX
+
+
+def test_a_broker_that_grants_the_count_and_never_says_it_is_one_that_has_none():
+    """So mosquitto does whose ACL does not name the topic."""
+    one = BrokerDrops(Counter(), KeptSession(None))
+    client = SimpleNamespace(subscribe=lambda *_: (0, 7))
+    limits = []
+    for now_s, count in ((0.0, b""), (SAID_WITHIN_S, b""), (SAID_WITHIN_S + 1.0, b"3"), (9e3, b"")):
+        if now_s == 0.0:
+            one.ask(client, now_s)
+            one.answer(7, is_refused=False)
+        one.take(Received(broker_dropped=count), now_s)
+        limits.append(one.limits)
+    assert limits == [(), (UNSAID,), (), ()]
+
+
 @pytest.mark.parametrize(
     ("pause_s", "n_after", "may_be_ours"),
     [(PAUSE_S, 0, True), (PAUSE_S, WINDOW, True), (PAUSE_S / 4, 0, False), (PAUSE_S / 4, WINDOW, False)],
@@ -112,10 +137,11 @@ def test_a_broker_that_refuses_is_asked_again_with_the_next_connection(broker, r
     session = subscribed(broker, one)
     session.grant(session.read()[1], 0x87)
     pump(one, lambda _: one._broker_drops._message_id is None)
-    assert one.subscriptions.of_source == {"press": "granted"}
+    assert (one.subscriptions.of_source, one.limits) == ({"press": "granted"}, (UNSAID,))
     session.close()
     pump(one, lambda _: not one.link.is_connected)
-    connected(broker, one)
+    said(one, connected(broker, one), b"7", retain=True)
+    assert one.limits == ()
 
 
 def test_a_broker_that_hangs_up_on_the_question_is_not_asked_again(broker, receiver):
