@@ -10,10 +10,10 @@ ReasonName = Literal[
     "empty", "malformed", "wrong_type", "out_of_range", "too_large", "no_time", "impossible_time", "future",
     "no_channels", "late", "repeated", "too_fast", "device_id", "devices_max", "no_source", "not_finite", "retained",
     "duplicate_delivery", "redelivered", "topic", "shed", "rate", "request_not_sent", "broker_dropped",
-    "protocol_error", "forgotten", "outbox_full", "score_not_sent", "packet_too_large", "no_birth", "births_max",
-    "missing_channel", "extra_channel", "extra_topic", "clock_rebased", "time_zone", "clock_unsteady", "two_topics",
-    "mixed_rows", "stuck", "unusual_normal", "stopped", "reorder_full", "wait_ended", "new_life", "bad_value",
-    "too_many_readings", "unknown_intervention",
+    "session_lost", "protocol_error", "forgotten", "outbox_full", "score_not_sent", "packet_too_large", "no_birth",
+    "births_max", "missing_channel", "extra_channel", "extra_topic", "clock_rebased", "time_zone", "clock_unsteady",
+    "two_topics", "mixed_rows", "stuck", "unusual_normal", "stopped", "reorder_full", "wait_ended", "new_life",
+    "bad_value", "too_many_readings", "unknown_intervention",
 ]  # fmt: skip
 
 
@@ -143,6 +143,13 @@ _ALL = (
         "broker_dropped",
         'The broker says that it dropped messages, of any of its clients; counted under the source `""`.',
         "Raise its queue (mosquitto: `max_queued_messages`), or find the client that reads slowly.",
+    ),
+    Reason(
+        "session_lost",
+        "In `journal` mode, counted once a session: the broker does not have it any more, or it may have missed "
+        "messages. The next row of each device that it brings says `gap`.",
+        "`broker_session_lost` in the log says why. Let the broker write its sessions down (mosquitto: `persistence`) "
+        "and keep them for long enough (`broker.session_expiry`).",
     ),
     Reason(
         "protocol_error",

@@ -16,6 +16,9 @@ def log_notices(
         if notice.event == "client_id_taken":
             next_step = f"Is another agent called {client_id}? Give each its own agent.node or broker.client_id."
             log.error("client_id_taken", client_id=client_id, why=notice.why, next_step=next_step)
+        elif notice.event == "session_lost":
+            next_step = "The next row of each device says `gap`. Does the broker write its sessions down (persistence)?"
+            log.warning(f"{name}_session_lost", why=notice.why, next_step=next_step)
         elif notice.event == "connected":
             log.info(f"{name}_connected", why=notice.why)
         else:

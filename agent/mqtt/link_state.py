@@ -84,9 +84,9 @@ TRANSITIONS: dict[Phase, dict[type[Event], Phase]] = {
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A change of state that is worth a line in the log. `lost` is a connection, `not_connected` a try that failed."""
+    """What is worth a line in the log. `lost` is a connection, `not_connected` a try that failed."""
 
-    event: Literal["connected", "lost", "not_connected", "client_id_taken"]
+    event: Literal["connected", "lost", "not_connected", "client_id_taken", "session_lost"]
     why: str
 
 
@@ -210,6 +210,8 @@ class LinkState:
     def _accept(self, event: Accepted, now_s: float) -> Change:
         is_new_session = self.starts_clean or not event.has_session
         is_history_lost = self._has_past and (is_new_session or self.is_in_doubt)
+        why_lost = "the broker does not have it any more" if is_new_session else "it may have missed messages"
+        why_lost = "it brought the same protocol error twice" if self._is_session_spoilt else why_lost
         self._has_past = True
         self.is_in_doubt = self._keeps_session and (self.is_in_doubt or is_new_session)
         self.protocol.accept()
@@ -222,6 +224,8 @@ class LinkState:
         session = ("a new session" if is_new_session else "the session was kept",) if self._keeps_session else ()
         words = [f"MQTT {self.protocol.name}", *session, *event.limits]
         notices = self._news(Notice("connected", "; ".join(words)))
+        if is_history_lost and self._keeps_session:
+            notices += (Notice("session_lost", why_lost),)
         return Change(notices, is_history_lost=is_history_lost, is_new_session=is_new_session)
 
     def _end(self, event: Ending, before: Phase, now_s: float) -> Change:

@@ -219,6 +219,8 @@ class Receiver:
         change = self.link.apply(event, time.monotonic())
         log_notices(self._log, change.notices, name="broker", client_id=self._client_id)
         self.inbox.received.history_lost |= change.is_history_lost
+        if change.is_history_lost and self._session.is_kept:
+            self.inbox.counts["", "session_lost"] += 1
         if change.is_new_session:
             self.inbox.begin_session()
         self._session.follow(self.link)

@@ -173,7 +173,9 @@ def test_history_is_lost_with_each_connection_but_the_first_unless_the_broker_ke
 @pytest.mark.parametrize(("keeps_session", "has_session"), [(False, True), (True, False)])
 def test_a_session_that_the_process_before_had_is_lost_with_the_first_connection_too(keeps_session, has_session):
     one = link(keeps_session=keeps_session, has_past=True)
-    assert apply(one, Begun(), Opened(), Accepted(has_session=has_session)).is_history_lost
+    lost = apply(one, Begun(), Opened(), Accepted(has_session=has_session))
+    said = [notice.why for notice in lost.notices if notice.event == "session_lost"]
+    assert (lost.is_history_lost, said) == (True, ["the broker does not have it any more"] if keeps_session else [])
     kept = link(keeps_session=True, has_past=True)
     change = apply(kept, Begun(), Opened(), Accepted(has_session=True))
     assert (change.is_history_lost, change.is_new_session) == (False, False)
@@ -203,6 +205,7 @@ def test_a_session_that_may_subscribe_to_nothing_counts_as_lost_until_all_is_sub
     assert one.is_in_doubt
     change = apply(one, Begun(), Opened(), Accepted(has_session=True), at_s=2e6)
     assert (change.is_history_lost, change.is_new_session, one.is_in_doubt) == (True, False, True)
+    assert Notice("session_lost", "it may have missed messages") in change.notices
     apply(one, Subscribed())
     assert not apply(one, CUT, Begun(), Opened(), Accepted(has_session=True), at_s=3e6).is_history_lost
 
@@ -229,7 +232,9 @@ def test_the_second_protocol_error_in_a_row_for_one_reason_starts_a_clean_sessio
     assert not one.starts_clean
     apply(one, *WAY, Broken("another"))
     assert one.starts_clean
-    assert apply(one, Begun(), Opened(), Accepted(has_session=True)).is_history_lost, "whatever the broker says"
+    change = apply(one, Begun(), Opened(), Accepted(has_session=True))
+    assert change.is_history_lost, "whatever the broker says"
+    assert Notice("session_lost", "it brought the same protocol error twice") in change.notices
     assert not one.starts_clean, "once"
 
 

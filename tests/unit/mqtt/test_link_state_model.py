@@ -171,7 +171,11 @@ class Links(RuleBasedStateMachine):
         self.ends.append(Ended(-1, "accepted", False, "clean" if is_clean else ""))
         session = ["a new session" if is_new else "the session was kept"] if self.keeps_session else []
         words = "; ".join([f"MQTT {self.link.protocol.name}", *session, *limits])
-        self._check_said(change.notices, ("connected", words))
+        lost: list[tuple[str, str]] = []
+        if self.keeps_session and change.is_history_lost:
+            why = "the broker does not have it any more" if is_new else "it may have missed messages"
+            lost = [("session_lost", "it brought the same protocol error twice" if is_clean else why)]
+        self._check_said(change.notices, ("connected", words), *lost)
 
     @precondition(lambda self: self.phase is Phase.CONNECTING)
     @rule(reason=st.sampled_from([ReasonCode.NOT_AUTHORIZED, ReasonCode.RETAIN_NOT_SUPPORTED]), is_mended=st.booleans())

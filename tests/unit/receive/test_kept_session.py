@@ -61,10 +61,15 @@ def test_what_the_broker_kept_comes_before_the_subscription_is_answered(broker, 
 @pytest.mark.parametrize("has_session", [False, True])
 @pytest.mark.parametrize("has_past", [False, True])
 def test_history_is_lost_with_a_session_that_was_there(broker, receiver, has_session, has_past):
-    """An agent that starts for the first time has lost nothing."""
-    one = receiver(kept=PAST if has_past else Recovered())
+    """Which the log and the status say. An agent that starts for the first time has lost nothing."""
+    log = LogCapture()
+    one = receiver(kept=PAST if has_past else Recovered(), log=log)
     _, found = accepted(broker, one, has_session=has_session)
-    assert (found.history_lost, found.is_new_session) == (has_past and not has_session, not has_session)
+    is_lost = has_past and not has_session
+    assert (found.history_lost, found.is_new_session) == (is_lost, not has_session)
+    assert one.inbox.counts == ({("", "session_lost"): 1} if is_lost else {})
+    said = [(line["log_level"], line["why"]) for line in log.entries if line["event"] == "broker_session_lost"]
+    assert said == ([("warning", "the broker does not have it any more")] if is_lost else [])
 
 
 def test_a_connect_is_noted_before_it_is_sent_and_settled_once_all_is_subscribed(broker, receiver):
