@@ -12,7 +12,8 @@ from agent.decode.topic import Pattern
 from agent.receive.kept_session import Notes
 from agent.words import Source
 
-FILTER = "filter "  # a note that begins so names a filter: 1 while the session may subscribe to it, 0 afterwards
+FILTER = "filter "  # a note that begins so names a filter: 0 once the session does not subscribe to it any more
+_ASKED_FOR, _REFUSED = 1, 2  # what was refused may have been granted before, and so be subscribed to still
 
 
 class Subscriptions:
@@ -32,13 +33,13 @@ class Subscriptions:
         ]
         self.former = sorted({*notes.names(FILTER)} - {*self.filters})
         self._notes = notes
-        self._unanswered: dict[int, str] = {}  # message id of a SUBSCRIBE -> source
+        self._unanswered: dict[int, tuple[str, str]] = {}  # message id of a SUBSCRIBE -> source and filter
         self._leaving: int | None = None  # message id of the UNSUBSCRIBE
 
     @property
     def unanswered(self) -> list[str]:
         """The sources of which the broker has not answered a SUBSCRIBE, each once."""
-        return list(dict.fromkeys(self._unanswered.values()))
+        return list(dict.fromkeys(source for source, _ in self._unanswered.values()))
 
     def request(self, client: paho.Client, *, is_kept: bool) -> list[str]:
         """Subscribe to all of them, and to nothing else; the sources of which the session has kept not all until now.
@@ -51,17 +52,21 @@ class Subscriptions:
         for name, topics, qos in self._asks:
             _, message_id = client.subscribe(topics, qos)
             if message_id is not None:
-                self._unanswered[message_id] = name
-            if is_kept and self._notes.set(f"{FILTER}{topics}", 1):
+                self._unanswered[message_id] = name, topics
+            if is_kept and self._notes.set(f"{FILTER}{topics}", _ASKED_FOR):
                 begun.append(name)
         return list(dict.fromkeys(begun))
 
     def answer(self, message_id: int, refusal: str) -> str | None:
         """Take a SUBACK, `refusal` "" where it grants; the source, None for an answer to none of them."""
-        source = self._unanswered.pop(message_id, None)
-        if source is not None and refusal:
+        if message_id not in self._unanswered:
+            return None
+        source, topics = self._unanswered.pop(message_id)
+        if refusal:
             self.of_source[source] = f"refused: {refusal}"
-        elif source is not None and self.of_source[source] == "pending" and source not in self.unanswered:
+            if self._notes.get(f"{FILTER}{topics}"):  # none in a clean session
+                self._notes.set(f"{FILTER}{topics}", _REFUSED)
+        elif self.of_source[source] == "pending" and source not in self.unanswered:
             self.of_source[source] = "granted"
         return source
 

@@ -221,3 +221,17 @@ def test_a_source_that_the_session_did_not_subscribe_to_has_lost_what_came_befor
     one = receiver(kept=Recovered(notes={"session": SETTLED, **note}), protocol=version)
     _, found = accepted(broker, one, has_session=True)
     assert (found.history_lost, list(found.lost_sources)) == (False, lost)
+
+
+@VERSIONS
+def test_a_source_that_the_broker_refused_has_lost_what_came_until_it_was_granted(broker, receiver, version):
+    """And it is left once no source has it: who refuses it now may have granted it before."""
+    one = receiver(PRESS, PUMP, kept=Recovered(notes={**PAST.notes, "filter pumps/+": 1}), protocol=version)
+    refusal = 0x87 if version == "5" else 0x80
+    session = connected(broker, one, refusal, 1, has_session=True)
+    session.close()
+    pump(one, lambda _: not one.link.is_connected)
+    session, found = accepted(broker, one, has_session=True)
+    assert (found.history_lost, list(found.lost_sources)) == (False, ["press"])
+    without = receiver(PUMP, kept=Recovered(notes={**one._session.notes._values, FILTER: 2}), protocol=version)
+    assert without.subscriptions.former == ["plant/+/cycle"]
