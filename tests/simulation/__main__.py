@@ -8,12 +8,14 @@ from pathlib import Path
 import click
 import msgspec
 
-from tests.simulation.one_seed import Seed, play, shrink, why_wrong
+from tests.simulation.one_seed import Seed, collect_between, play, shrink, why_wrong
 from tests.simulation.plan import MODES, Mode, Plan, draw
 
 REGRESSIONS = Path(__file__).with_name("regressions.jsonl")
 SHOWN = 60  # steps of a history that fails, its last ones
 SAID_EVERY_S = 10.0
+CHUNK = 20  # histories a worker is given at once
+HISTORIES_OF_A_WORKER = 2000  # what SQLite and ONNX Runtime keep of a world goes with the process
 
 
 def regressions() -> list[Plan]:
@@ -51,8 +53,9 @@ def _play_all(seeds: list[Seed], jobs: int) -> list[Seed]:
     """Those that failed."""
     begun_s = said_s = time.perf_counter()
     failed: list[Seed] = []
-    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
-        for n, (seed, why) in enumerate(pool.imap_unordered(why_wrong, seeds, chunksize=20), start=1):
+    chunks_max = max(1, HISTORIES_OF_A_WORKER // CHUNK)
+    with multiprocessing.get_context("spawn").Pool(jobs, collect_between, maxtasksperchild=chunks_max) as pool:
+        for n, (seed, why) in enumerate(pool.imap_unordered(why_wrong, seeds, chunksize=CHUNK), start=1):
             if why:
                 failed.append(seed)
                 click.echo(f"seed {seed[0]} {seed[1]}: {why[:500]}")
