@@ -1,7 +1,7 @@
 """The header of a snapshot, a JSON object: what it was in each version that can be read, and today.
 
-Columns go by name, so a header needs a new version only where what it says itself is another thing. Then the older form
-stays here as a struct that knows its next version, and a snapshot of it is read step by step.
+Columns go by name, so a header needs a new version only where what it says itself is another thing. What an older one
+did not say yet has a default; where it said it in another form, that stays here as a struct that knows today's.
 """
 
 from typing import Annotated
@@ -36,8 +36,9 @@ class GroupHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the arrays mean: who sits in which slot, and where in the input log this was; `*_from_ns` are by source.
 
-    memories  name and bytes of what is no column, behind the arrays
-    numerics  of the bundle of each model: `exact` states are those of this kind of machine to the bit
+    memories  name and bytes of what is no column, behind the arrays; version 6 had none at first
+    numerics  of the bundle of each model: `exact` states are those of this kind of machine to the bit; version 6 did
+              not name them
     """
 
     schema_version: int
@@ -50,27 +51,8 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sources: tuple[str, ...]
     devices: tuple[str | None, ...]
     groups: tuple[GroupHeader, ...]
-    memories: tuple[tuple[str, _Count], ...]
-    numerics: dict[str, str]
-
-
-class _Version6(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """It did not name the numerics, and at first had no memories."""
-
-    schema_version: int
-    entry: _Count
-    n_messages: _Count
-    log_time_ns: _Time
-    next_tick_ns: _Time
-    new_from_ns: dict[str, _Time]
-    complete_from_ns: dict[str, _Time]
-    sources: tuple[str, ...]
-    devices: tuple[str | None, ...]
-    groups: tuple[GroupHeader, ...]
     memories: tuple[tuple[str, _Count], ...] = ()
-
-    def next(self) -> Header:
-        return Header(**msgspec.structs.asdict(self) | {"schema_version": 7, "numerics": {}})
+    numerics: dict[str, str] = {}
 
 
 class _Version5(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,19 +69,19 @@ class _Version5(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     devices: tuple[str | None, ...]
     groups: tuple[GroupHeader, ...]
 
-    def next(self) -> _Version6:
+    def next(self) -> Header:
         by_source = {
             name: {} if from_ns is None else dict.fromkeys(self.sources, from_ns)
             for name, from_ns in (("new_from_ns", self.new_from_ns), ("complete_from_ns", self.complete_from_ns))
         }
-        return _Version6(**msgspec.structs.asdict(self) | by_source | {"schema_version": 6})
+        return Header(**msgspec.structs.asdict(self) | by_source)
 
 
 class _Version(msgspec.Struct, frozen=True):
     schema_version: int
 
 
-_FORMS: dict[int, type[_Version5 | _Version6 | Header]] = {5: _Version5, 6: _Version6, SCHEMA_VERSION: Header}
+_FORMS: dict[int, type[_Version5 | Header]] = {5: _Version5, 6: Header, SCHEMA_VERSION: Header}
 
 
 def read(data: bytes) -> Header:
@@ -108,12 +90,11 @@ def read(data: bytes) -> Header:
         version = msgspec.json.decode(data, type=_Version).schema_version
         if version not in _FORMS:
             raise refused(f"its schema is version {version}, this forewarn reads version {SCHEMA_VERSION}")
-        form: _Version5 | _Version6 | Header = msgspec.json.decode(data, type=_FORMS[version])
+        form: _Version5 | Header = msgspec.json.decode(data, type=_FORMS[version])
     except Unreadable as error:
         raise refused(f"its header cannot be read ({error})") from None
-    while not isinstance(form, Header):
-        form = form.next()
-    return form
+    header = form if isinstance(form, Header) else form.next()
+    return msgspec.structs.replace(header, schema_version=SCHEMA_VERSION)
 
 
 def refused(what: str) -> SnapshotRefused:
