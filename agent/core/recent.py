@@ -17,9 +17,9 @@ newest messages are enough.
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from agent.core.input_log import REDELIVERED_MAX, digest_of
+from agent.core.input_log import REDELIVERED_MAX, RowWaits, Waiting, digest_of
 
 HELD_BYTES_MAX = 2**24  # of payloads that are kept alive for their digests
 _Read = tuple[Sequence[int], Sequence[str], Sequence[bytes]]
@@ -46,6 +46,12 @@ class Recent:
             self._digests.clear()
         if self._n_bytes > HELD_BYTES_MAX:
             self._make_digests()
+
+    def add_rows(self, changes: Iterable[Waiting]) -> None:
+        """The same of the rows among these, which were recorded as ones that wait."""
+        rows = [change for change in changes if isinstance(change, RowWaits)]
+        if rows:
+            self.add([row.packet_id for row in rows], [row.topic for row in rows], [row.payload for row in rows])
 
     def has(self, packet_id: int, topic: str, payload: bytes) -> bool:
         """Whether the newest message of that identifier is this one."""

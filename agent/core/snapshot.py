@@ -157,6 +157,12 @@ def read_header(data: bytes) -> Header:
     return _header(data)[0]
 
 
+def digests_of_models(header: Header) -> dict[str, str]:
+    """Digest of the bundle of each model whose groups a snapshot has, by name."""
+    of_models = (group for group in header.groups if group.name.startswith(OF_MODELS))
+    return {group.name.split("/")[1]: group.digest for group in of_models}
+
+
 def _columns(group: Columns) -> tuple[ColumnHeader, ...]:
     arrays = group.arrays(0)
     return tuple(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from agent.core.bounds import Bounds
-from agent.core.input_log import Recovered, RowWaits
+from agent.core.input_log import Recovered
 from agent.core.recent import Recent
 from agent.decode.address import Ways
 from agent.decode.topic import device_id_problem
@@ -156,12 +156,11 @@ class Inbox:
 
     def remember(self, received: Received) -> None:
         """A read was recorded, with the rows of it that wait: what of it is delivered again is dropped."""
-        if self._recent is not None and received.message_ids:
+        if self._recent is None:
+            return
+        if received.message_ids:
             self._recent.add(received.message_ids, received.topics, received.payloads)
-        if self._recent is not None and (rows := [one for one in received.changes if isinstance(one, RowWaits)]):
-            self._recent.add(
-                [row.packet_id for row in rows], [row.topic for row in rows], [row.payload for row in rows]
-            )
+        self._recent.add_rows(received.changes)
 
     def settle(self, now_s: float) -> Received:
         """A read is whole, at monotonic now_s: let wait, or leave out, what is more than can be taken."""

@@ -25,7 +25,7 @@ import msgspec
 
 from agent.bundle.stored_zip import NotStored, pack, unpack
 from agent.errors import StateRefused, Unreadable
-from agent.state.contents import REPLACED, read_contents
+from agent.state.contents import REPLACED, SnapshotFile, read_contents
 from agent.store import file, journal, snapshot
 from agent.store.disk import Disk, StateFolder
 from agent.store.lock import lock
@@ -35,9 +35,8 @@ from agent.store.reconcile import RECONCILE
 SCHEMA_VERSION = 1
 TRIES = 5
 MEMBERS_MAX = 10_000
-STOPPED = "stopped"
 _MANIFEST = "manifest.json"
-_MEMBER = re.compile(rf"snapshot-\d+|journal-\d+|{re.escape(ALERT_TABLE)}|{STOPPED}")
+_MEMBER = re.compile(rf"snapshot-\d+|journal-\d+|{re.escape(ALERT_TABLE)}|{snapshot.STOPPED}")
 _NOT_MOVED = re.compile(rf"lock|instance|{RECONCILE}|{REPLACED}.*|import-.*")
 _VERIFY = "`forewarn state verify` says more."
 
@@ -61,7 +60,7 @@ def export(folder: Path, to: Path, *, replace: bool) -> Manifest:
     disk = StateFolder(folder)
     for _ in range(TRIES):
         try:
-            members = _members(disk)
+            newest, members = _members(disk)
             break
         except FileNotFoundError:  # a running agent has replaced it by a newer one
             continue
@@ -69,7 +68,6 @@ def export(folder: Path, to: Path, *, replace: bool) -> Manifest:
         raise StateRefused(folder, "changes too fast to be read", next_step="Try again, or stop the agent first.")
     if not members:
         raise StateRefused(folder, "holds no state", next_step="Has the agent run with this agent.state_dir?")
-    newest = next((one for one in read_contents(disk).snapshots if one.name in members), None)
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         forewarn=version("forewarn"),
@@ -128,8 +126,8 @@ def _unusable(disk: Disk) -> Iterator[tuple[str, str]]:
             yield name, fault
 
 
-def _members(disk: Disk) -> dict[str, bytes]:
-    """The newest good snapshot, the table, and the journal from the snapshot on. Raises FileNotFoundError."""
+def _members(disk: Disk) -> tuple[SnapshotFile | None, dict[str, bytes]]:
+    """The newest good snapshot; and by name it, the table, and the journal from it on. Raises FileNotFoundError."""
     contents = read_contents(disk)
     good = next((one for one in contents.snapshots if not one.fault), None)
     members: dict[str, bytes] = {}
@@ -139,8 +137,8 @@ def _members(disk: Disk) -> dict[str, bytes]:
         what = f"has no good snapshot: {contents.snapshots[0].fault}"
         raise StateRefused(disk.folder, what, next_step=_VERIFY)
     with suppress(FileNotFoundError, file.Corrupt):
-        if good is not None and file.read(disk, STOPPED) == good.name.encode():
-            members[STOPPED] = disk.read(STOPPED)
+        if good is not None and file.read(disk, snapshot.STOPPED) == good.name.encode():
+            members[snapshot.STOPPED] = disk.read(snapshot.STOPPED)
     if contents.alert_table is not None:
         if contents.alert_table.fault:
             raise StateRefused(disk.folder / ALERT_TABLE, contents.alert_table.fault, next_step=_VERIFY)
@@ -150,7 +148,7 @@ def _members(disk: Disk) -> dict[str, bytes]:
     members |= {(name := journal.name_of(one)): disk.read(name) for one in entries if one >= first}
     if good is not None and good.name not in snapshot.newest_first(disk):
         raise FileNotFoundError(good.name)
-    return members
+    return good, members
 
 
 def _copy(path: Path) -> bytes:
@@ -190,16 +188,16 @@ def _swap(folder: Path, present: list[str], beside: Path, members: list[str]) ->
     """Move what is there out of the way, and what is beside it in. The snapshot and `stopped` come last: without them
     a start that finds half of it takes nothing for whole. What may be behind is said to be from the first step on.
     """
-    if present or STOPPED not in members:
+    if present or snapshot.STOPPED not in members:
         file.write(StateFolder(folder), RECONCILE, b"")
-        members = [name for name in members if name != STOPPED]
+        members = [name for name in members if name != snapshot.STOPPED]
     if present:
         aside = folder / f"{REPLACED}{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
         aside.mkdir(mode=0o700)
         for name in present:
             os.replace(folder / name, aside / name)
         StateFolder(aside).sync()
-    for name in sorted(members, key=lambda name: (name == STOPPED, name.startswith("snapshot-"))):
+    for name in sorted(members, key=lambda name: (name == snapshot.STOPPED, name.startswith("snapshot-"))):
         os.replace(beside / name, folder / name)
     StateFolder(folder).sync()
 

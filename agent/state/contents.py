@@ -20,6 +20,7 @@ from agent.errors import SnapshotRefused, StateRefused
 from agent.store import file, journal, records, snapshot
 from agent.store.database import read_beside
 from agent.store.disk import Disk
+from agent.store.instance import INSTANCE
 from agent.store.outbox import ALERT_TABLE
 from agent.store.schema import SCHEMA_VERSION, read_rows
 from agent.store.segment import read_segment
@@ -27,19 +28,24 @@ from agent.store.segment import read_segment
 T = TypeVar("T")
 REPLACED = "replaced-"  # begins the names of folders
 _HAS_RUN = "Has the agent run with this agent.state_dir?"
-_CHECKED = ("stopped", "instance")  # small files with a checksum
+_CHECKED = (snapshot.STOPPED, INSTANCE)  # small files with a checksum
 
 
-class SnapshotFile(msgspec.Struct, frozen=True, kw_only=True):
+class StateFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file that has a checksum. `fault` says what is wrong with it, "" where it is good."""
+
+    name: str
+    size_bytes: int
+    fault: str = ""
+
+
+class SnapshotFile(StateFile, frozen=True, kw_only=True):
     """A snapshot. `entry` and what follows are empty where `fault` says why it cannot be read.
 
     devices  by source, "" for a source that the configuration had no more
     models   digest of the bundle of each, by name; `numerics` likewise
     """
 
-    name: str
-    size_bytes: int
-    fault: str = ""
     entry: int = 0
     n_messages: int = 0
     log_time: str = ""
@@ -49,45 +55,31 @@ class SnapshotFile(msgspec.Struct, frozen=True, kw_only=True):
     groups: tuple[str, ...] = ()
 
 
-class JournalFile(msgspec.Struct, frozen=True, kw_only=True):
+class JournalFile(StateFile, frozen=True, kw_only=True):
     """A file of the journal: the entries from `entry` to before `next_entry`.
 
     torn_bytes  at the end of the newest file, which was not synced: a start cuts them off
     """
 
-    name: str
-    size_bytes: int
-    fault: str = ""
     entry: int = 0
     next_entry: int = 0
     n_records: int = 0
     torn_bytes: int = 0
 
 
-class TableFile(msgspec.Struct, frozen=True, kw_only=True):
+class TableFile(StateFile, frozen=True, kw_only=True):
     """The alert table and what is to be published.
 
     due      events by sink
     applied  the entry of the journal up to which all is in it, 0 for none
     """
 
-    name: str
-    size_bytes: int
-    fault: str = ""
     schema_version: int = 0
     standing: int = 0
     ended: int = 0
     history: int = 0
     due: dict[str, int] = {}
     applied: int = 0
-
-
-class OtherFile(msgspec.Struct, frozen=True, kw_only=True):
-    """Another file that has a checksum."""
-
-    name: str
-    size_bytes: int
-    fault: str = ""
 
 
 class Contents(msgspec.Struct, frozen=True):
@@ -101,15 +93,14 @@ class Contents(msgspec.Struct, frozen=True):
     snapshots: list[SnapshotFile]
     journal: list[JournalFile]
     alert_table: TableFile | None
-    others: list[OtherFile]
+    others: list[StateFile]
     set_aside: list[str]
     replaced: list[str] = []
 
     def faults(self) -> Iterator[tuple[str, str]]:
         """Name and fault of each file that is not good."""
         table = [] if self.alert_table is None else [self.alert_table]
-        files: list[SnapshotFile | JournalFile | TableFile | OtherFile]
-        files = [*self.snapshots, *self.journal, *table, *self.others]
+        files: list[StateFile] = [*self.snapshots, *self.journal, *table, *self.others]
         for each in files:
             if each.fault:
                 yield each.name, each.fault
@@ -158,7 +149,6 @@ def _snapshot(disk: Disk, name: str) -> SnapshotFile:
     except SnapshotRefused as error:
         return SnapshotFile(name=name, size_bytes=size_bytes, fault=error.what)
     counts = Counter(int(source) for source in groups["owner"]["source"] if source != NO_SOURCE)
-    of_models = {group.name.split("/")[1]: group.digest for group in header.groups if group.name.startswith("model/")}
     return SnapshotFile(
         name=name,
         size_bytes=size_bytes,
@@ -166,7 +156,7 @@ def _snapshot(disk: Disk, name: str) -> SnapshotFile:
         n_messages=header.n_messages,
         log_time=_time(header.log_time_ns),
         devices={"" if source == GONE else header.sources[source]: n for source, n in sorted(counts.items())},
-        models=of_models,
+        models=snapshot_content.digests_of_models(header),
         numerics=header.numerics,
         groups=tuple(group.name for group in header.groups),
     )
@@ -262,9 +252,9 @@ def _of_table(db: sqlite3.Connection, name: str, size_bytes: int) -> TableFile:
     )
 
 
-def _other(disk: Disk, name: str) -> OtherFile:
+def _other(disk: Disk, name: str) -> StateFile:
     try:
         file.read(disk, name)
     except file.Corrupt as error:
-        return OtherFile(name=name, size_bytes=disk.size(name), fault=str(error))
-    return OtherFile(name=name, size_bytes=disk.size(name))
+        return StateFile(name=name, size_bytes=disk.size(name), fault=str(error))
+    return StateFile(name=name, size_bytes=disk.size(name))

@@ -28,11 +28,13 @@ class FailedRecords:
     """Those since the last snapshot, kept in a file."""
 
     def __init__(self, disk: Disk) -> None:
-        """Raises OSError."""
         self._disk = disk
         self._failures: dict[tuple[int, str], int] = {}
+
+    def load(self) -> None:
+        """Know those of earlier processes. Raises OSError."""
         with suppress(FileNotFoundError, file.Corrupt, *Unreadable):
-            failures = msgspec.json.decode(file.read(disk, _NAME), type=list[_Failure])
+            failures = msgspec.json.decode(file.read(self._disk, _NAME), type=list[_Failure])
             self._failures = {(one.entry, one.digest): one.count for one in failures}
 
     def __bool__(self) -> bool:

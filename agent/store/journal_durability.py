@@ -46,7 +46,7 @@ class JournalDurability:
         self._commits = Commits(directory.outbox, directory.log)
         self._journal = journal.Journal(directory.disk, directory.journal_bytes_max)
         self._inputs = KeptInputs()
-        self._failed: FailedRecords | None = None
+        self._failed = FailedRecords(directory.disk)
         self._rules = rules_of(directory)
         self._now_s = 0.0
         self._writer = SnapshotWriter(directory.disk, directory.core, directory.submit)
@@ -75,7 +75,7 @@ class JournalDurability:
         try:
             taken = self._core.apply(entry)
         except Exception:
-            self._failed_records.fail(first_entry, body)
+            self._failed.fail(first_entry, body)
             raise
         self._inputs.apply(record)
         return taken
@@ -126,12 +126,6 @@ class JournalDurability:
 
     # Records ----------------------------------------------------------------------------------------------------
 
-    @property
-    def _failed_records(self) -> FailedRecords:
-        if self._failed is None:
-            self._failed = FailedRecords(self._disk)
-        return self._failed
-
     def _tell(self, record: Kept | Noted | SessionBegun) -> None:
         self._record(record)
         self._inputs.apply(record)
@@ -160,16 +154,15 @@ class JournalDurability:
     # Start ------------------------------------------------------------------------------------------------------
 
     def _start(self) -> Mapping[str, Recovered]:
-        restored, was_refused = restore(self._directory)
-        last = snapshot.take_last(self._disk)
-        is_clean = restored is not None and not was_refused and restored == last
+        self._failed.load()
+        restored, was_refused, is_clean = restore(self._directory)
         has_files = bool(journal.entries_of(self._disk))
         outbox = self._directory.outbox
         if restored is None and not (was_refused or has_files) and outbox.is_first:
             self._journal.begin(self._core.entry, self._begun())  # no agent has heard anything here
             return {}
         self._snapshot_entry, self._newest = self._core.entry, restored or ""
-        done = Replay(self._directory, self._rules, self._inputs, self._failed_records).run()
+        done = Replay(self._directory, self._rules, self._inputs, self._failed).run()
         why = self._why_not(done)
         if why or not done.is_ruled:
             self._reconcile(done, why, is_clean=is_clean)
@@ -260,7 +253,7 @@ class JournalDurability:
                 before, self._snapshot_entry = self._snapshot_entry, written.entry
                 self._newest = written.name
                 self._journal.let_go(before)
-                self._failed_records.clear()
+                self._failed.clear()
         except OSError as error:
             self._say_failed(error)
 

@@ -34,9 +34,7 @@ class _Input:
         """Changes were recorded; with rows that wait, their deliveries."""
         for change in changes:
             self.change(change)
-        rows = [change for change in changes if isinstance(change, RowWaits) and change.packet_id]
-        if rows:
-            self.recent.add([row.packet_id for row in rows], [row.topic for row in rows], [row.payload for row in rows])
+        self.recent.add_rows(changes)
 
     def change(self, change: Waiting) -> None:
         device = change.source, change.device

@@ -4,8 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from agent.config.commands import COMMANDS
-from agent.core.snapshot import OF_MODELS, read_header
-from agent.core.snapshot_header import Header
+from agent.core.snapshot import digests_of_models, read_header
 from agent.errors import SnapshotRefused
 from agent.judge.silence import SILENCE
 from agent.store import file, snapshot
@@ -54,15 +53,9 @@ def _lost(
         if source not in sources and not source.startswith(COMMANDS):
             what = "its devices keep their states until a row of another source names them, or they are forgotten"
             yield "source", source, what
-    for model in _models(header):
+    for model in digests_of_models(header):
         if model not in models:
             yield "model", model, "its states are lost, and a model of another name starts without any"
-
-
-def _models(header: Header) -> list[str]:
-    """Names of the models whose groups a snapshot has."""
-    of_models = (group.name.removeprefix(OF_MODELS) for group in header.groups if group.name.startswith(OF_MODELS))
-    return list(dict.fromkeys(name.partition("/")[0] for name in of_models))
 
 
 def _alerts_that_end(

@@ -5,6 +5,7 @@ the table: it was not kept, a part of it is lost, or the rules have changed sinc
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 from structlog.typing import FilteringBoundLogger
 
@@ -20,11 +21,16 @@ from agent.words import AlertEvent
 RECONCILE = "reconcile"  # while this file is there, a start in `journal` mode is one of these too
 
 
-def restore(directory: StateDirectory) -> tuple[str | None, bool]:
-    """Let the core take the newest good snapshot. Returns its name, and whether another one was set aside for it.
+class Restored(NamedTuple):
+    """A snapshot, None for none; whether another one was set aside for it, and whether nothing was done after it."""
 
-    Raises StateRefused when the disk fails.
-    """
+    name: str | None
+    was_refused: bool
+    is_clean: bool
+
+
+def restore(directory: StateDirectory) -> Restored:
+    """Let the core take the newest good snapshot. Raises StateRefused when the disk fails."""
     core, log = directory.core, directory.log
 
     def into(data: bytes) -> None:
@@ -38,7 +44,8 @@ def restore(directory: StateDirectory) -> tuple[str | None, bool]:
     for one in refused:
         next_step = "The next older one is taken; without one devices warm up again, and say so."
         log.error("snapshot_set_aside", kept=str(one.aside), why=one.why, next_step=next_step)
-    return restored, bool(refused)
+    last = snapshot.take_last(directory.disk)
+    return Restored(restored, bool(refused), is_clean=not refused and restored == last)
 
 
 def reconcile(directory: StateDirectory, *, is_behind: bool, is_lost: bool, has_journal: bool = False) -> bool:

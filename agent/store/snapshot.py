@@ -15,7 +15,7 @@ from agent.store.disk import Disk
 
 KEPT = 2
 _NAME = "snapshot-"
-_STOPPED = "stopped"
+STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +72,14 @@ def is_snapshot(name: str) -> bool:
 
 def mark_last(disk: Disk, snapshot: str) -> None:
     """Nothing was done after this snapshot. Raises OSError."""
-    file.write(disk, _STOPPED, snapshot.encode())
+    file.write(disk, STOPPED, snapshot.encode())
 
 
 def take_last(disk: Disk) -> str:
     """Name of the snapshot after which nothing was done, "" for none; not named again. Raises StateRefused."""
-    path = disk.folder / _STOPPED
+    path = disk.folder / STOPPED
     try:
-        name = file.read(disk, _STOPPED).decode(errors="replace")
+        name = file.read(disk, STOPPED).decode(errors="replace")
     except (FileNotFoundError, file.Corrupt):
         name = ""
     except OSError as error:
@@ -87,7 +87,7 @@ def take_last(disk: Disk) -> str:
         raise StateRefused(path, what, next_step="Who owns it? Is the disk failing?") from None
     try:
         with suppress(FileNotFoundError):
-            disk.remove(_STOPPED)
+            disk.remove(STOPPED)
         disk.sync()
     except OSError as error:
         what = f"cannot be removed ({error.strerror})"
