@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 
 from agent.core import snapshot as snapshot_content
-from agent.core.entries import Messages
 from agent.devices.slots import GONE, NO_SOURCE
 from agent.errors import SnapshotRefused, StateRefused
 from agent.store import file, journal, records, snapshot
@@ -23,7 +23,7 @@ from agent.store.disk import Disk
 from agent.store.instance import INSTANCE
 from agent.store.outbox import ALERT_TABLE
 from agent.store.schema import SCHEMA_VERSION, read_rows
-from agent.store.segment import read_segment
+from agent.store.segment import Segment
 
 T = TypeVar("T")
 REPLACED = "replaced-"  # begins the names of folders
@@ -189,31 +189,28 @@ def _journal(disk: Disk) -> list[JournalFile]:
 
 
 def _journal_file(disk: Disk, name: str) -> JournalFile:
-    data = disk.read(name)
-    segment = read_segment(data)
+    segment = Segment(partial(disk.read, name), disk.size(name))
     entry = next_entry = int(name.rpartition("-")[2])
     n_records, fault = 0, ""
-    if segment.state == "broken":
-        fault = f"it is broken at byte {segment.good_bytes}: a bit has flipped, or somebody wrote to it"
     try:
         for _, body in segment.records():
             record = records.decode(body)
             if n_records == 0 and not (isinstance(record, records.Begun) and record.entry == entry):
-                fault = fault or "it does not begin as a file of the journal does"
+                fault = "it does not begin as a file of the journal does"
             n_records += 1
-            taken = records.entry_of(record)
-            next_entry += 0 if taken is None else len(taken.topics) if isinstance(taken, Messages) else 1
+            next_entry += records.n_entries(record)
     except records.Unknown as error:
         fault = fault or f"it has a record that cannot be read ({error})"
-    torn_bytes = len(data) - segment.good_bytes if segment.state == "torn" else 0
+    if segment.state == "broken":
+        fault = f"it is broken at byte {segment.good_bytes}: a bit has flipped, or somebody wrote to it"
     return JournalFile(
         name=name,
-        size_bytes=len(data),
+        size_bytes=segment.size_bytes,
         fault=fault,
         entry=entry,
         next_entry=next_entry,
         n_records=n_records,
-        torn_bytes=torn_bytes,
+        torn_bytes=segment.size_bytes - segment.good_bytes if segment.state == "torn" and not fault else 0,
     )
 
 

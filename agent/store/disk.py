@@ -49,8 +49,8 @@ class Disk(Protocol):
     def names(self) -> list[str]:
         """Of all that is in the folder, in any order."""
 
-    def read(self, name: str) -> bytes:
-        """The whole content."""
+    def read(self, name: str, start: int = 0, n_bytes: int = -1) -> bytes:
+        """The content from `start` on: so many bytes of it, or as many as there are."""
 
     def size(self, name: str) -> int:
         """Bytes of the content."""
@@ -84,9 +84,10 @@ class StateFolder:
     def names(self) -> list[str]:
         return os.listdir(self._folder)
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str, start: int = 0, n_bytes: int = -1) -> bytes:
         with os.fdopen(os.open(self._folder / name, _READ), "rb") as file:
-            return file.read()
+            file.seek(start)
+            return file.read(n_bytes)
 
     def size(self, name: str) -> int:
         return os.stat(self._folder / name, follow_symlinks=False).st_size

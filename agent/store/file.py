@@ -47,12 +47,12 @@ def write(disk: Disk, name: str, *content: bytes | memoryview) -> None:
 
 def read(disk: Disk, name: str) -> bytes:
     """The content of a whole file. Raises Corrupt that says what is wrong, or OSError."""
-    data = disk.read(name)
-    if not data.startswith(MAGIC):
-        raise Corrupt("it does not begin as a forewarn file does")
     start = len(MAGIC) + _DIGEST_BYTES
-    content = data[start:]
-    if len(data) < start or sha256(content).digest() != data[len(MAGIC) : start]:
+    head = disk.read(name, 0, start)
+    if not head.startswith(MAGIC):
+        raise Corrupt("it does not begin as a forewarn file does")
+    content = disk.read(name, start)  # by itself: a snapshot is large, and is held once
+    if len(head) < start or sha256(content).digest() != head[len(MAGIC) :]:
         raise Corrupt("its content does not match its checksum: it is torn or a bit has flipped")
     return content
 

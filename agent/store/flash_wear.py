@@ -109,8 +109,8 @@ class _CountedDisk:
     def names(self) -> list[str]:
         return self._disk.names()
 
-    def read(self, name: str) -> bytes:
-        return self._disk.read(name)
+    def read(self, name: str, start: int = 0, n_bytes: int = -1) -> bytes:
+        return self._disk.read(name, start, n_bytes)
 
     def size(self, name: str) -> int:
         return self._disk.size(name)

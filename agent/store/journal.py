@@ -16,7 +16,7 @@ from pathlib import Path
 from agent.core.input_log import NotRecorded
 from agent.errors import ForewarnError, StateRefused
 from agent.store.disk import FULL, Disk, File
-from agent.store.segment import Segment, framed, read_segment
+from agent.store.segment import Segment, framed
 
 _NAME = "journal-"
 _LAST_STEP = "Is the disk failing? What was not acknowledged comes again after a restart."
@@ -33,12 +33,17 @@ def entries_of(disk: Disk) -> list[int]:
 
 
 def read(disk: Disk, entry: int) -> Segment:
-    """The file that begins at `entry`. Raises StateRefused when the disk does not let it be read."""
-    try:
-        return read_segment(disk.read(name_of(entry)))
-    except OSError as error:
-        what = f"cannot be read ({error.strerror})"
-        raise StateRefused(disk.folder / name_of(entry), what, next_step="Is the disk failing?") from None
+    """The file that begins at `entry`, which raises StateRefused when the disk does not let it be read."""
+    name = name_of(entry)
+
+    def read_part(start: int, n_bytes: int) -> bytes:
+        try:
+            return disk.read(name, start, n_bytes)
+        except OSError as error:
+            what = f"cannot be read ({error.strerror})"
+            raise StateRefused(disk.folder / name, what, next_step="Is the disk failing?") from None
+
+    return Segment(read_part, disk.size(name))
 
 
 @dataclass(slots=True)

@@ -156,3 +156,14 @@ def entry_of(record: Record) -> Entry | None:
             return HistoryLost(record.source, record.devices)
         case Begun() | Kept() | Noted() | SessionBegun():
             return None
+
+
+def n_entries(record: Record) -> int:
+    """How many entries of the log the record is."""
+    match record:
+        case Arrived():
+            return len(record.topics)
+        case Begun() | Kept() | Noted() | SessionBegun():
+            return 0
+        case Beat() | Listens() | Lost():
+            return 1

@@ -16,7 +16,7 @@ from agent.store.commits import has_changes
 from agent.store.failed_record import FailedRecords
 from agent.store.kept_inputs import KeptInputs
 from agent.store.reconcile import take_alerts
-from agent.store.records import Arrived, Begun, Record, Unknown, decode, entry_of
+from agent.store.records import Arrived, Begun, Record, Unknown, decode, entry_of, n_entries
 from agent.store.segment import Segment
 from agent.store.state_directory import StateDirectory
 from agent.words import Taken
@@ -73,41 +73,39 @@ class Replay:
             done.why = "no file of it begins at the snapshot or before"
             return done
         for entry in (one for one in entries if one >= first):
-            segment = journal.read(disk, entry)
-            is_last = entry == entries[-1]
-            if is_last and segment.state != "broken" and not segment.good_bytes and done.newest >= 0:
-                done.unused = entry  # its begin was not written, or not synced: the file before it is written on
-                break
-            self._take(entry, segment)
+            self._take(entry, journal.read(disk, entry), is_last=entry == entries[-1])
             if done.why:
                 return done
-            done.newest, done.good_bytes = entry, segment.good_bytes
         done.n_entries = self._at - first_entry
         if self._place < first_entry:
             done.why = f"it ends at entry {self._place}, before the snapshot"
         return done
 
-    def _take(self, entry: int, segment: Segment) -> None:
-        name, place = journal.name_of(entry), 0
+    def _take(self, entry: int, segment: Segment, *, is_last: bool) -> None:
+        name, place, done = journal.name_of(entry), 0, self._done
         try:
             for at, body in segment.records():
                 place, record = at, decode(body)
                 if place == 0:
                     self._begin(entry, record)
-                    if self._done.why:
+                    if done.why:
                         return
                 else:
                     self._take_record(record, body)
             self._apply_together()
         except Unknown as error:
             self._apply_together()
-            self._done.broken.append(entry)
-            self._done.why = f"{name} has a record at byte {place} that cannot be read ({error})"
+            done.broken.append(entry)
+            done.why = f"{name} has a record at byte {place} that cannot be read ({error})"
             return
-        if segment.good_bytes == 0 or segment.state == "broken":
-            if segment.data:  # else it was begun, and the process ended before the first write
-                self._done.broken.append(entry)
-            self._done.why = f"{name} is broken at byte {segment.good_bytes}"
+        if segment.good_bytes and segment.state != "broken":
+            done.newest, done.good_bytes = entry, segment.good_bytes
+        elif is_last and segment.state != "broken" and done.newest >= 0:
+            done.unused = entry  # its begin was not written, or not synced: the file before it is written on
+        else:
+            if segment.size_bytes:  # else it was begun, and the process ended before the first write
+                done.broken.append(entry)
+            done.why = f"{name} is broken at byte {segment.good_bytes}"
 
     def _begin(self, entry: int, record: Record) -> None:
         if not isinstance(record, Begun) or record.entry != entry:
@@ -127,10 +125,9 @@ class Replay:
         entry = entry_of(record)
         if entry is None:
             return
-        first, n_entries = self._place, len(entry.topics) if isinstance(entry, Messages) else 1
-        self._place += n_entries
-        n_known = self._at + self._n_together - first  # so many of these the snapshot has
-        if n_known >= n_entries:
+        n_known = self._at + self._n_together - self._place  # so many of its entries the snapshot has
+        self._place += n_entries(record)
+        if n_known >= n_entries(record):
             return
         if isinstance(record, Arrived) and not self._failed:
             if n_known > 0:

@@ -11,14 +11,16 @@ empty one, that lasts with the next.
 
 import struct
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 MAGIC = b"FWJ1"
+PIECE_BYTES = 2**20  # that are read at once
 _HEAD = struct.Struct("<4sIIQ")
 _CHECKED_FROM = 12  # the checksum is of all that is behind it
 _EFFORT = 16  # at most so many times the bytes of a file are looked through for what is behind a broken record
+
+Read = Callable[[int, int], bytes]
 
 
 def framed(body: bytes, synced_bytes: int) -> bytes:
@@ -27,64 +29,78 @@ def framed(body: bytes, synced_bytes: int) -> bytes:
     return b"%b%b%b%b" % (MAGIC, len(body).to_bytes(4, "little"), zlib.crc32(checked).to_bytes(4, "little"), checked)
 
 
-@dataclass(frozen=True, slots=True)
 class Segment:
-    """A file that was read.
+    """A file that is read once, from its first record on. A piece of it is held at a time, or a record that is larger.
 
-    good_bytes  of the records before the first one that is not good
-    state       whole: there is no such one; torn: it was not synced, and is to be cut off; broken: it was.
-                An empty file is torn: a whole one has its first record
+    size_bytes  of the file
+    good_bytes  of the records before the first one that is not good, as far as they were read
+    state       once all were. whole: there is no such one; torn: it was not synced, and is to be cut off; broken: it
+                was. An empty file is torn: a whole one has its first record
     """
 
-    data: bytes
-    good_bytes: int
-    state: Literal["whole", "torn", "broken"]
+    def __init__(self, read: Read, size_bytes: int) -> None:
+        """read: place and number of bytes -> those that are there."""
+        self.size_bytes = size_bytes
+        self.good_bytes = 0
+        self.state: Literal["whole", "torn", "broken"] = "torn"
+        self._read = read
+        self._piece, self._begin = memoryview(b""), 0
 
     def records(self) -> Iterator[tuple[int, memoryview]]:
         """Place and body of each good record that has one."""
-        place, view = 0, memoryview(self.data)
-        while place < self.good_bytes:
-            end = _end(view, place)
-            assert end is not None, "it was good"
-            if end - place > _HEAD.size:
-                yield place, view[place + _HEAD.size : end]
-            place = end
+        while (end := self._end(self.good_bytes)) is not None:
+            place, start = self.good_bytes, self.good_bytes + _HEAD.size
+            self.good_bytes = end
+            if end > start:
+                yield place, self._at(start, end - start)
+        if self.good_bytes < self.size_bytes or not self.size_bytes:
+            self.state = "broken" if self._knows_of_more(self.good_bytes) else "torn"
+        else:
+            self.state = "whole"
 
+    def _at(self, place: int, n_bytes: int) -> memoryview:
+        """Those bytes of the file, fewer at its end."""
+        start = place - self._begin
+        if start < 0 or start + n_bytes > len(self._piece):
+            self._piece, self._begin = memoryview(self._read(place, max(n_bytes, PIECE_BYTES))), place
+            start = 0
+        return self._piece[start : start + n_bytes]
 
-def read_segment(data: bytes) -> Segment:
-    """What is good of a file's bytes."""
-    view, place = memoryview(data), 0
-    while place < len(data) and (end := _end(view, place)) is not None:
-        place = end
-    if data and place == len(data):
-        return Segment(data, place, "whole")
-    return Segment(data, place, "broken" if _knows_of_more(view, place) else "torn")
+    def _end(self, place: int) -> int | None:
+        """Where the record at `place` ends, None where there is no good one."""
+        head = self._at(place, _HEAD.size)
+        if len(head) < _HEAD.size:
+            return None
+        magic, n_bytes, checksum, _ = _HEAD.unpack(head)
+        end: int = place + _HEAD.size + n_bytes
+        if magic != MAGIC or end > self.size_bytes:
+            return None
+        found, at = 0, place + _CHECKED_FROM
+        while at < end and (part := self._at(at, min(end - at, PIECE_BYTES))):
+            found, at = zlib.crc32(part, found), at + len(part)
+        return end if at == end and found == checksum else None
 
-
-def _end(view: memoryview, place: int) -> int | None:
-    """Where the record at `place` ends, None where there is no good one."""
-    if len(view) - place < _HEAD.size:
-        return None
-    magic, n_bytes, checksum, _ = _HEAD.unpack_from(view, place)
-    end: int = place + _HEAD.size + n_bytes
-    is_good = magic == MAGIC and end <= len(view) and zlib.crc32(view[place + _CHECKED_FROM : end]) == checksum
-    return end if is_good else None
-
-
-def _knows_of_more(view: memoryview, place: int) -> bool:
-    """Whether a good record behind `place` knew bytes behind it to be synced; True where that is too long to find out.
-
-    A payload may look like many records, so the effort has a bound.
-    """
-    data, effort_bytes = view.obj, _EFFORT * len(view)
-    assert isinstance(data, bytes)
-    at = data.find(MAGIC, place + 1)
-    while at >= 0:
-        if len(view) - at >= _HEAD.size:
-            _, n_bytes, _, synced_bytes = _HEAD.unpack_from(view, at)
-            if synced_bytes > place and synced_bytes <= at:
-                effort_bytes -= min(n_bytes, len(view) - at)
-                if effort_bytes < 0 or _end(view, at) is not None:
+    def _knows_of_more(self, place: int) -> bool:
+        """Whether a good record behind `place` knew bytes behind it to be synced; True where that is too long to find
+        out. A payload may look like many records, so the effort has a bound.
+        """
+        effort_bytes = _EFFORT * self.size_bytes
+        for at in self._magic_words(place + 1):
+            head = self._at(at, _HEAD.size)
+            if len(head) < _HEAD.size:
+                return False
+            _, n_bytes, _, synced_bytes = _HEAD.unpack(head)
+            if place < synced_bytes <= at:
+                effort_bytes -= min(n_bytes, self.size_bytes - at)
+                if effort_bytes < 0 or self._end(at) is not None:
                     return True
-        at = data.find(MAGIC, at + 1)
-    return False
+        return False
+
+    def _magic_words(self, start: int) -> Iterator[int]:
+        """Where MAGIC stands, from there on."""
+        while len(part := self._read(start, PIECE_BYTES)) >= len(MAGIC):
+            at = part.find(MAGIC)
+            while at >= 0:
+                yield start + at
+                at = part.find(MAGIC, at + 1)
+            start += len(part) - len(MAGIC) + 1

@@ -76,9 +76,11 @@ class SimulatedDisk:
         self.step("read")
         return sorted(self._names, key=lambda name: name[::-1])  # in no useful order
 
-    def read(self, name: str) -> bytes:
-        self.step("read")
-        return bytes(self._inode(name).now)
+    def read(self, name: str, start: int = 0, n_bytes: int = -1) -> bytes:
+        if start == 0:  # in pieces it is one step too
+            self.step("read")
+        content = self._inode(name).now
+        return bytes(content[start:] if n_bytes < 0 else content[start : start + n_bytes])
 
     def size(self, name: str) -> int:
         return len(self._inode(name).now)
