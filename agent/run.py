@@ -127,9 +127,9 @@ class Daemon:
         self._topics = Topics.of(settings.publish.prefix, settings.agent.node)
         cursors = self._cursors()
         self._wear = FlashWear(StateFolder(settings.agent.state_dir), settings.agent.state_dir / ALERT_TABLE, log)
-        disk = self._wear.disk
+        disk, journal_max = self._wear.disk, settings.agent.journal_max
         self._durability = DURABILITIES[settings.agent.durability](
-            StateDirectory(disk, self._core, self._outbox, log, settings.agent.journal_max, submit=in_thread())
+            StateDirectory(disk, self._core, self._outbox, log, journal_max, in_thread(), supervisor.starting)
         )
         recovered = self._durability.start(time.monotonic())
         kept = recovered if settings.agent.durability == "journal" else None

@@ -14,6 +14,8 @@ from structlog.typing import FilteringBoundLogger
 
 LOOK_EVERY_S = 10.0  # without a watchdog
 SEND_TIMEOUT_S = 1.0
+EXTEND_EVERY_S = 5.0  # so often a start that takes long asks for more time:
+EXTEND_BY_S = 60
 STEP_PATIENCE_S = 10.0
 
 
@@ -67,6 +69,13 @@ class Supervisor:
         self.look_every_s = watchdog_s / 2 if self._has_watchdog else LOOK_EVERY_S
         self._stuck = ""
         self._is_lost = False
+        self._extended_s = time.monotonic()
+
+    def starting(self) -> None:
+        """The start goes on: to be called as often as something of it is done, however long all of it takes."""
+        if time.monotonic() - self._extended_s >= EXTEND_EVERY_S:
+            self._extended_s = time.monotonic()
+            self._tell(f"EXTEND_TIMEOUT_USEC={EXTEND_BY_S * 10**6}")
 
     def ready(self) -> None:
         """All is loaded and the loop begins."""

@@ -93,6 +93,7 @@ class Life:
         bytes_max: int = BOUND,
         disk: Disk | None = None,
         make: Callable[[], Core] = core,
+        starting: Callable[[], None] = lambda: None,
     ) -> None:
         self.mode = mode
         self.log = LogCapture()
@@ -101,7 +102,8 @@ class Life:
         self.cursor = self.outbox.cursor("mqtt", mirrors=True)
         log = structlog.wrap_logger(None, processors=[self.log])
         self.disk = disk or StateFolder(folder)
-        self.durability = DURABILITIES[mode](StateDirectory(self.disk, self.core, self.outbox, log, bytes_max))
+        directory = StateDirectory(self.disk, self.core, self.outbox, log, bytes_max, starting=starting)
+        self.durability = DURABILITIES[mode](directory)
         self.recovered = self.durability.start(0.0)
 
     def apply(self, entry: Entry, origin: Origin = NOWHERE) -> Taken:

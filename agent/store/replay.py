@@ -179,6 +179,7 @@ class Replay:
 
     def _step(self, entry: Entry, first_entry: int, body: memoryview | None) -> Taken:
         """Let the core take it, which is part of a record that begins at `first_entry`."""
+        self._directory.starting()
         try:
             return self._core.apply(entry)
         except Exception:

@@ -1,5 +1,6 @@
 """What a `Durability` has to do with: the core that it keeps, and the parts of a state directory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
@@ -18,6 +19,7 @@ class StateDirectory:
 
     journal_bytes_max  bound of all files of the journal
     submit             who writes a snapshot: a thread, or the caller
+    starting           called as often as a start has done something, which may take long
     """
 
     disk: Disk
@@ -26,3 +28,4 @@ class StateDirectory:
     log: FilteringBoundLogger
     journal_bytes_max: int = JOURNAL_BYTES_MAX
     submit: Submit = at_once
+    starting: Callable[[], None] = lambda: None

@@ -7,6 +7,7 @@ import pytest
 import structlog
 from structlog.testing import LogCapture
 
+from agent import service_manager
 from agent.service_manager import STEP_PATIENCE_S, Progress, Supervisor
 from tests.service_manager import ServiceManager
 
@@ -87,6 +88,18 @@ def test_it_is_told_in_the_words_of_the_protocol(manager):
     assert told == ["READY=1", "STATUS=two READY=0 lines", "WATCHDOG=1"]
     assert (reloading, stopping) == ("RELOADING=1", "STOPPING=1")
     assert before_us <= int(monotonic.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
+
+
+def test_a_start_that_takes_long_asks_for_more_time_now_and_then(manager, monkeypatch):
+    one, _ = supervisor(manager)
+    for _ in range(3):
+        one.starting()
+    assert manager.told() == [], "it has only begun"
+    monkeypatch.setattr(service_manager, "EXTEND_EVERY_S", 0.0)
+    one.starting()
+    monkeypatch.setattr(service_manager, "EXTEND_EVERY_S", 5.0)
+    one.starting()
+    assert manager.told() == ["EXTEND_TIMEOUT_USEC=60000000"]
 
 
 def test_a_stuck_stage_is_said_once_and_starves_the_watchdog(manager):

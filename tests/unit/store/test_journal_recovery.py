@@ -146,6 +146,19 @@ def test_the_tail_may_be_cut_at_any_byte_of_what_was_not_acknowledged(tmp_path):
         (tmp_path / name).write_bytes(whole)
 
 
+def test_a_start_over_a_long_tail_says_again_and_again_that_it_goes_on(tmp_path):
+    """The service manager would end it, and the next start would begin at the same place."""
+    life = Life(tmp_path)
+    for at in range(0, 120, 10):
+        life.take(STREAM[at : at + 10], at=at)
+        life.apply(HistoryLost("press"))
+    life.die()
+    calls: list[None] = []
+    again = Life(tmp_path, starting=lambda: calls.append(None))
+    assert (again.core.entry, len(calls)) == (132, 24), "reads and losses, one by one"
+    again.die()
+
+
 @pytest.mark.parametrize("left", [b"", b"FWJ1\0\0"])
 def test_a_file_that_never_came_into_use_costs_nothing_at_this_start_or_a_later_one(tmp_path, left):
     """Killed while a rotation begins the next file. The older is written on, then the next one begins at a later entry
