@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 from agent.config.broker_settings import Broker
 from agent.config.lines import Key
-from agent.config.quantity import format_duration, parse_duration
+from agent.config.quantity import format_duration, format_size, parse_duration
 from agent.config.secret import secret_fault
 from agent.config.settings import Agent, Settings
 from agent.config.source_settings import LEARNED, SourceSettings
@@ -17,6 +17,7 @@ from agent.config.trust import readers_of_key, trust_fault
 from agent.near import nearest
 
 Fault = tuple[Key, str]
+JOURNAL_OF_BROKER_MIN = 2**26
 LOOKS_MIN = 4  # of `agent.tick_every`: what silence must last at the least, to be told of
 
 
@@ -44,6 +45,15 @@ def qos_faults(agent: Agent, sources: Sequence[tuple[int, SourceSettings]]) -> I
         if agent.durability == "journal" and source.qos == 0:
             what = 'is 0, and with agent.durability = "journal" must be 1: what comes at QoS 0 is never delivered again'
             yield ("source", index, "qos"), what
+
+
+def journal_faults(agent: Agent, sources: Sequence[tuple[int, SourceSettings]]) -> Iterator[Fault]:
+    """It has room for the rows of each broker that may wait: every file of it begins with them."""
+    n_brokers = len({source.broker for _, source in sources})
+    least = n_brokers * JOURNAL_OF_BROKER_MIN
+    if agent.durability == "journal" and agent.journal_max < least:
+        what = f"must be {format_size(least)} or more for {n_brokers} brokers, and not {format_size(agent.journal_max)}"
+        yield ("agent", "journal_max"), what
 
 
 def time_doubts(agent: Agent, timeless: Sequence[int]) -> Iterator[Fault]:

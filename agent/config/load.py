@@ -136,7 +136,7 @@ def _check_tables(gathered: Gathered, read: Callable[[Path], Bundle]) -> dict[st
 
     faults: list[Fault] = []
     if agent is not None:
-        faults += [*agree.agent_faults(agent), *agree.qos_faults(agent, sources)]
+        faults += [*agree.agent_faults(agent), *agree.qos_faults(agent, sources), *agree.journal_faults(agent, sources)]
     for name, broker in brokers.items():
         faults += agree.broker_faults(("brokers", name) if name else ("broker",), broker)
     if output is not None and "output" in values:

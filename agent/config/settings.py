@@ -58,8 +58,8 @@ class Agent(Table):
     journal_max: Size = Field(
         default=2**28,
         ge=2**27,
-        description="All files of the journal. At a third of it a snapshot is taken early; when it is full, and no "
-        "snapshot can be written, reading stops.",
+        description="All files of the journal, at least 64 MiB for each broker. At a third of it a snapshot is taken "
+        "early; when it is full, and no snapshot can be written, reading stops.",
     )
     status_every: Duration = Field(
         default=10 * SECOND, ge=100 * MS, le=HOUR, description="How often the status is published."
@@ -83,7 +83,8 @@ class Agent(Table):
         ge=1,
         le=4096,
         description="Rows of one device that are taken at once, which is within 100 ms. The rest waits: at most 4,000 "
-        "rows or 16 MiB of a device, 20,000 rows or 64 MiB of all. What is beyond is shed, counted, and a `gap`.",
+        "rows or 16 MiB of a device, 20,000 rows or 64 MiB of all (with a journal, `journal_max` / 8 where that is "
+        "less). What is beyond is shed, counted, and a `gap`.",
     )
     receiver: Literal["auto", "paho"] = Field(
         default="auto",

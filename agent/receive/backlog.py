@@ -27,7 +27,7 @@ from agent.core.input_log import HoleTaken, OldestShed, RowsMissing, RowWaits, W
 ROWS_OF_ONE_MAX = 4000  # a device
 BYTES_OF_ONE_MAX = 2**24
 ROWS_MAX = 20_000  # all devices together
-BYTES_MAX = 2**26
+BYTES_MAX = 2**26  # likewise, unless a journal has less room for them
 Device = tuple[str, str]  # source and device
 
 
@@ -57,15 +57,16 @@ class _Queue:
 
 
 class Backlog:
-    """The queues of all devices.
+    """The queues of all devices. `bytes_max` bounds the bytes of all of them.
 
     n_rows, n_bytes  how many rows wait, and how large they are
     changes          of the queues, since `take_changes`; none before `restore`
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bytes_max: int = BYTES_MAX) -> None:
         self.n_rows = 0
         self.n_bytes = 0
+        self.bytes_max = bytes_max
         self.changes: list[Waiting] = []
         self._has_changes = False
         self._queues: dict[Device, _Queue] = {}
@@ -143,7 +144,7 @@ class Backlog:
         largest = max((queue.n_bytes for queue in queues), default=0)
         return (
             min(ROWS_OF_ONE_MAX - longest, (ROWS_MAX - self.n_rows - longest) // 2),
-            min(BYTES_OF_ONE_MAX - largest, (BYTES_MAX - self.n_bytes - largest) // 2),
+            min(BYTES_OF_ONE_MAX - largest, (self.bytes_max - self.n_bytes - largest) // 2),
         )
 
     def take(self, rows_max: int) -> tuple[list[Row], list[Device]]:
@@ -203,5 +204,5 @@ class Backlog:
 
     def _has_room(self, queue: _Queue, n_bytes: int) -> bool:
         return len(queue.rows) < min(ROWS_OF_ONE_MAX, ROWS_MAX - self.n_rows) and queue.n_bytes + n_bytes <= min(
-            BYTES_OF_ONE_MAX, BYTES_MAX - self.n_bytes
+            BYTES_OF_ONE_MAX, self.bytes_max - self.n_bytes
         )

@@ -12,7 +12,7 @@ from agent.decode.address import Ways
 from agent.decode.topic import device_id_problem
 from agent.reasons import ReasonName
 from agent.receive import restored_rows
-from agent.receive.backlog import Device
+from agent.receive.backlog import BYTES_MAX, Device
 from agent.receive.overload import Overload, Policy
 from agent.receive.publish_frame import Message
 from agent.receive.received import MESSAGES_MAX, Received
@@ -27,11 +27,12 @@ _NOT_IN_A_TOPIC = frozenset("+#\0")
 
 @dataclass(frozen=True, slots=True)
 class ReadBounds:
-    """Of one message, or of one device's rows at once: what is beyond them is dropped, or waits."""
+    """Of one message, of one device's rows at once, and of all that wait: what is beyond is dropped, waits, is shed."""
 
     payload_bytes_max: int
     rows_per_device_max: int = MESSAGES_MAX
     device_id_bytes_max: int = Bounds().device_id_bytes_max
+    waiting_bytes_max: int = BYTES_MAX
 
 
 class Inbox:
@@ -77,7 +78,13 @@ class Inbox:
             bounds.rows_per_device_max, self._whose_share, has_one_topic_a_device=self._ways.has_one_topic_a_device
         )
         self.overload = Overload(
-            policies or {}, share, self._source_name, self._gap_of, self.counts, stop_s_max=stop_s_max
+            policies or {},
+            share,
+            self._source_name,
+            self._gap_of,
+            self.counts,
+            stop_s_max=stop_s_max,
+            waiting_bytes_max=bounds.waiting_bytes_max,
         )
         self._messages_max, self._bytes_max = self.overload.room(0.0)
 

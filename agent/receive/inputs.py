@@ -10,7 +10,7 @@ from agent.config.plan import Plan
 from agent.config.settings import Settings
 from agent.core.input_log import Recovered
 from agent.receive.arrival import ArrivalClock
-from agent.receive.backlog import Device
+from agent.receive.backlog import BYTES_MAX, Device
 from agent.receive.client import Receiver
 from agent.receive.inbox import ReadBounds
 from agent.receive.input_options import InputOptions
@@ -19,6 +19,7 @@ from agent.receive.wait import nap, until_any_ready
 from agent.words import DropCounts, Request
 
 MAIN = ""  # the name of the table [broker]
+WAITING_SHARE = 8  # rows of all brokers that wait may take this part of the journal, since each file begins with them
 
 
 class Inputs:
@@ -103,15 +104,18 @@ def open_inputs(
     now_ns = ArrivalClock(log, not_before_ns).now_ns
     of_source = dict(zip([source.name for source in plan.sources], plan.subscriptions, strict=True))
     own = f"{settings.publish.prefix}/"
+    names = sorted(dict.fromkeys(one.broker for one in plan.subscriptions), key=lambda name: name != MAIN)
+    room = BYTES_MAX if kept is None else min(BYTES_MAX, agent.journal_max // (WAITING_SHARE * len(names)))
+    bounds = ReadBounds(agent.payload_bytes_max, agent.rows_per_device_max, agent.device_id_bytes_max, room)
     receivers = {}
-    for name in sorted(dict.fromkeys(one.broker for one in plan.subscriptions), key=lambda name: name != MAIN):
+    for name in names:
         broker = settings.broker_of(name)
         client_id = f"{broker.client_id or f'forewarn-{agent.node}'}-{role}"
         options = InputOptions(
             client_id if name == MAIN else f"{client_id}-{name}",
             plan.sources,
             plan.qos,
-            ReadBounds(agent.payload_bytes_max, agent.rows_per_device_max, agent.device_id_bytes_max),
+            bounds,
             path=agent.receiver,
             now_ns=now_ns,
             policies={source: Policy(one.overload, one.rate_max) for source, one in of_source.items()},

@@ -54,6 +54,7 @@ class Overload:
         counts: DropCounts,
         *,
         stop_s_max: float,
+        waiting_bytes_max: int = backlog.BYTES_MAX,
     ) -> None:
         """What it is for.
 
@@ -61,9 +62,10 @@ class Overload:
         source_of    topic -> the source that it matches
         gap_of       device of a row -> whose history is lost with it
         stop_s_max   the longest that reading stops
+        waiting_bytes_max  bound of the rows that wait
         """
         self.share = share
-        self.backlog = Backlog()
+        self.backlog = Backlog(waiting_bytes_max)
         self.shed_of: Counter[Device] = Counter()
         self._source_of = source_of
         self._gap_of = gap_of
@@ -80,7 +82,8 @@ class Overload:
             return MESSAGES_MAX, BYTES_MAX
         rows, n_bytes = self.backlog.room(self._blocks)
         n_bytes -= READ_BYTES
-        if rows >= backlog.ROWS_OF_ONE_MAX // 2 and n_bytes >= backlog.BYTES_OF_ONE_MAX // 2:
+        bytes_of_one = min(backlog.BYTES_OF_ONE_MAX, self.backlog.bytes_max // 4)
+        if rows >= backlog.ROWS_OF_ONE_MAX // 2 and n_bytes >= bytes_of_one // 2:
             self._stopped_s = math.inf
         elif rows <= 0 or n_bytes <= 0:
             self._stopped_s = min(self._stopped_s, now_s)

@@ -112,10 +112,14 @@ class Journal:
         """Begin the next file, at `entry`, with a record that lasts when this returns.
 
         Raises OSError when it cannot be; nothing is left of it, and the older file is written on. Raises ForewarnError
-        when something may be left: it would lack what is written on.
+        when something may be left: it would lack what is written on. And when it takes so much of the bound, which
+        was larger when all of that was let wait, that nothing would get in behind it.
         """
         self.sync()
         name, record = name_of(entry), framed(body, 0)
+        if 2 * len(record) > self.bytes_max:
+            what = f"its rows that wait take {len(record)} of the {self.bytes_max} bytes of the journal"
+            raise ForewarnError(self._disk.folder / name, what, next_step="Raise agent.journal_max to what it was.")
         file = self._disk.create(name)
         try:
             file.write(record)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config.agree import agent_faults, broker_faults, qos_faults, time_doubts
+from agent.config.agree import agent_faults, broker_faults, journal_faults, qos_faults, time_doubts
 from agent.config.broker_settings import Broker
 from agent.config.settings import Agent
 from agent.config.source_settings import SourceSettings
@@ -28,6 +28,18 @@ def test_with_a_journal_all_is_read_at_qos_1(durability, qos, is_fault):
     source = SourceSettings(name="press", topic="plant/{device}", qos=qos)
     faults = list(qos_faults(Agent(durability=durability), [(3, source)]))
     assert [(key, "must be 1" in what) for key, what in faults] == [(("source", 3, "qos"), True)] * is_fault
+
+
+@pytest.mark.parametrize(
+    ("durability", "n_brokers", "is_fault"),
+    [("journal", 5, True), ("journal", 4, False), ("snapshot", 5, False)],
+)
+def test_a_journal_has_room_for_the_rows_of_each_broker_that_wait(durability, n_brokers, is_fault):
+    sources = [SourceSettings(name=f"s{n}", topic=f"{n}/{{device}}", broker=f"b{n}") for n in range(n_brokers)]
+    sources.append(SourceSettings(name="more", topic="more/{device}", broker="b0"))
+    faults = list(journal_faults(Agent(durability=durability), [*enumerate(sources)]))
+    said = "must be 320MiB or more for 5 brokers, and not 256MiB"
+    assert faults == [(("agent", "journal_max"), said)] * is_fault
 
 
 @pytest.mark.parametrize(("durability", "is_doubt"), [("journal", True), ("snapshot", False)])

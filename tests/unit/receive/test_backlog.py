@@ -65,13 +65,17 @@ def test_once_a_row_was_shed_all_are_until_those_that_wait_are_taken(monkeypatch
         ("ROWS_OF_ONE_MAX", 2, 0, [(A, True), (A, True), (A, False), (B, True)]),
         ("BYTES_OF_ONE_MAX", 22, 10, [(A, True), (A, True), (A, False), (B, True)]),
         ("ROWS_MAX", 2, 0, [(A, True), (B, True), (A, False), (B, False)]),
-        ("BYTES_MAX", 22, 10, [(A, True), (B, True), (A, False), (B, False)]),
     ],
 )
 def test_every_bound_holds_and_topics_count_as_bytes(monkeypatch, bound, of, n_bytes, adds):
     monkeypatch.setattr(backlog, bound, of)
     one = Backlog()
     assert [(device, one.add(device, row(0, n_bytes))) for device, _ in adds] == adds
+
+
+def test_the_bound_of_all_bytes_is_that_of_the_backlog():
+    one = Backlog(22)
+    assert [one.add(device, row(0, 10)) for device in (A, B, A, B)] == [True, True, False, False]
 
 
 def test_the_oldest_make_room_and_the_hole_stands_before_the_rest(monkeypatch):

@@ -138,3 +138,11 @@ def test_the_inputs_of_a_configuration_begin_with_its_broker_and_have_names_of_t
     assert [one._client_id for one in inputs.receivers] == ["forewarn-n-in", "forewarn-n-in-west"]
     assert [one.inbox.counts is inputs.counts for one in inputs.receivers] == [True, True]
     assert [inputs.among(one) for one in inputs.receivers] == [("press",), ("west",)]
+
+
+@pytest.mark.parametrize(("kept", "room"), [(None, 2**26), ({}, 2**24)])
+def test_with_a_journal_an_eighth_of_it_is_the_room_of_all_rows_that_wait(kept, room):
+    press = {"name": "press", "topic": "plant/{device}", "channels": {"temp": "temp"}, "qos": 1}
+    settings = Settings(brokers={"west": {}}, source=(press, {**press, "name": "west", "broker": "west"}))
+    inputs = open_inputs(settings, plan(settings, {}), structlog.get_logger(), not_before_ns=0, kept=kept)
+    assert [one.inbox.overload.backlog.bytes_max for one in inputs.receivers] == [room, room]

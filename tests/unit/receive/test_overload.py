@@ -81,6 +81,22 @@ def test_block_gives_up_after_half_a_keepalive_and_then_sheds():
     assert (one.counts["press", "shed"], received.topics.count("plant/p1/cycle")) == (99, 1)
 
 
+@pytest.mark.parametrize("waiting_bytes_max", [2**23, backlog.BYTES_MAX])
+def test_who_gave_up_blocks_again_once_half_of_the_room_is_free(waiting_bytes_max):
+    """However little room a journal gives."""
+    bounds = ReadBounds(1000, 1, waiting_bytes_max=waiting_bytes_max)
+    one = Inbox([PRESS], bounds, lambda: 10**9, {"press": Policy("block")}, stop_s_max=STOP_S)
+    for now_s in (0.0, 0.01, 0.1, 0.2 + STOP_S):
+        read(one, now_s, *["hog"] * 100)
+    assert one.counts["press", "shed"] > 0
+    now_s = 1.0 + STOP_S
+    while one.overload.backlog:
+        read(one, now_s)
+        now_s += 1.0
+    one.begin(now_s)
+    assert one.room == 10
+
+
 def test_a_device_that_is_shed_already_stops_nobody():
     one = inbox(Policy("block"), rows_max=1)
     for now_s in (0.0, 0.01, 0.02, 1.0 + STOP_S):

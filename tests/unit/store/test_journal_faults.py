@@ -141,6 +141,23 @@ def test_a_journal_that_is_full_stops_reading_until_snapshots_can_be_written(tmp
     again.die()
 
 
+def test_rows_that_wait_and_do_not_fit_the_bound_any_more_are_said(tmp_path):
+    """`agent.journal_max` was lowered over a restart: each file begins with them, so nothing would get in behind."""
+    life = Life(tmp_path)
+    rows = [RowWaits("press", "p0", "plant/p0/cycle", b"x" * 1000, 10**9, number + 1) for number in range(20)]
+    life.durability.keep("", rows)
+    life.take(STREAM[:3])
+    life.die()
+    again = Life(tmp_path, bytes_max=30_000)
+    with pytest.raises(ForewarnError, match=r"rows that wait take 2[0-9]{4} of the 30000 bytes") as error:
+        again.durability.after_turn(1000.0, 10.0)
+    assert "agent.journal_max" in str(error.value)
+    again.die()
+    large = Life(tmp_path)
+    assert len(large.recovered[""].waiting) == 20
+    large.die()
+
+
 def test_a_locked_table_holds_everything_up_and_then_all_goes_on(tmp_path):
     """B20: what the core has made of the entry is committed later, before anything else is taken."""
     life = Life(tmp_path)
