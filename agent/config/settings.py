@@ -48,7 +48,8 @@ class Agent(Table):
         default=8 * 2**30,
         ge=2**20,
         description="Snapshots that would write more in a day, for they are large, are taken less often, which the log "
-        "says: flash memory wears out. A crash then loses more state history.",
+        "says: flash memory wears out. A crash then loses more state history. A journal that has grown by a third of "
+        "`journal_max` brings one all the same.",
     )
     durability: Literal["snapshot", "journal"] = Field(
         default="snapshot",
