@@ -77,7 +77,8 @@ def run(settings: Settings, examine_again: Callable[[], Examined], log: Filterin
         return _run(settings, examine_again, log)
     except sqlite3.Error as error:
         where = settings.agent.state_dir / ALERT_TABLE
-        raise ForewarnError(where, f"cannot be written: {error}", next_step="Is the disk full or failing?") from error
+        next_step = "Is the disk full or failing, or does a shell hold it?"
+        raise ForewarnError(where, f"cannot be written: {error}", next_step=next_step) from error
     except ForewarnError:
         raise
     except Exception as error:

@@ -61,6 +61,15 @@ class Database:
         return self._db.execute(query, values)
 
     @contextmanager
+    def patient(self) -> Iterator[None]:
+        """Within, a transaction waits for BUSY_TIMEOUT_S."""
+        self._db.execute(f"PRAGMA busy_timeout = {round(1000 * BUSY_TIMEOUT_S)}")
+        try:
+            yield
+        finally:
+            self._db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+
+    @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """What is done within lasts, all of it, when it is left; an error undoes it."""
         self.n_transactions += 1

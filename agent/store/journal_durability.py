@@ -21,6 +21,7 @@ from agent.core.input_log import NOWHERE, NotRecorded, Origin, Recovered, Waitin
 from agent.errors import StateRefused
 from agent.store import file, journal, snapshot
 from agent.store.commits import Commits, has_changes
+from agent.store.database import NotNow
 from agent.store.disk import Disk
 from agent.store.failed_record import FailedRecords
 from agent.store.kept_inputs import KeptInputs
@@ -60,7 +61,10 @@ class JournalDurability:
         """Restore the core. Raises StateRefused when the disk fails, or core and table disagree about what stands."""
         self._now_s = self._begun_s = now_s
         try:
-            return self._start()
+            with self._directory.outbox.patient():
+                return self._start()
+        except NotNow:  # which is no fault of the disk: `run` says it
+            raise
         except OSError as error:
             what = f"cannot be used ({error.strerror or error})"
             raise StateRefused(self._disk.folder, what, next_step="Is the disk full or failing?") from None

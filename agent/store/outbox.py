@@ -6,6 +6,7 @@ keeps events until every sink has told them; each sink has a cursor of its own (
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import msgspec
@@ -39,6 +40,10 @@ class Outbox:
 
     def close(self) -> None:
         self._database.close()
+
+    def patient(self) -> AbstractContextManager[None]:
+        """Within, who else holds the database is waited for as long as at a start."""
+        return self._database.patient()
 
     def cursor(self, sink: str, *, mirrors: bool) -> Cursor:
         """The cursor of a sink: what is committed from now on is due to it, and what was due before it was closed."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import sqlite3
+import threading
 from contextlib import closing, suppress
 
 import pytest
@@ -10,7 +11,8 @@ from agent.core import Bounds, Core
 from agent.core.entries import Heartbeat, Listening
 from agent.core.input_log import NotRecorded, Origin, RowsMissing, RowWaits
 from agent.errors import ForewarnError, StateRefused
-from agent.store import journal
+from agent.store import database, journal
+from agent.store.database import NotNow
 from agent.store.outbox import ALERT_TABLE
 from agent.words import Quality
 from tests.journal_lives import FailingDisk, Life, flapping, read
@@ -156,6 +158,36 @@ def test_rows_that_wait_and_do_not_fit_the_bound_any_more_are_said(tmp_path):
     large = Life(tmp_path)
     assert len(large.recovered[""].waiting) == 20
     large.die()
+
+
+def test_a_table_that_a_shell_holds_while_the_tail_is_taken_is_waited_for(tmp_path, monkeypatch):
+    """B20 at a start: an agent that runs gives up after 0.1 s and goes on with the rest; here nothing else is to do."""
+    life = Life(tmp_path)
+    assert life.durability.apply(read(STREAM[:60])).alerts
+    life.durability.before_acknowledge()
+    life.die()
+    with closing(sqlite3.connect(tmp_path / ALERT_TABLE, isolation_level=None, check_same_thread=False)) as shell:
+
+        def lock() -> None:
+            if not shell.in_transaction:
+                shell.execute("BEGIN EXCLUSIVE")
+
+        monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 0.2)
+        with pytest.raises(NotNow, match="database is locked"):
+            Life(tmp_path, starting=lock)
+        shell.execute("ROLLBACK")
+        monkeypatch.setattr(database, "BUSY_TIMEOUT_S", 30.0)
+        leaves = threading.Timer(0.5, shell.execute, ["ROLLBACK"])
+
+        def lock_for_a_while() -> None:
+            lock()
+            leaves.start()
+
+        again = Life(tmp_path, starting=lock_for_a_while)
+        leaves.join()
+    expected, events = twin(60)
+    assert (again.core.snapshot(), again.events()) == (expected.snapshot(), events)
+    again.die()
 
 
 def test_a_locked_table_holds_everything_up_and_then_all_goes_on(tmp_path):
