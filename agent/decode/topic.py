@@ -17,11 +17,15 @@ WHY_NOT_SHARED = (
 class Pattern:
     """A topic pattern cut into levels; `{name}` and `+` match any one level, a last `#` any rest.
 
-    names  of the levels in braces, in their order
+    names   of the levels in braces, in their order
+    places  of these levels
+    texts   the levels that are text, each with its place
     """
 
     levels: tuple[str, ...]
     names: tuple[str, ...]
+    places: tuple[int, ...]
+    texts: tuple[tuple[int, str], ...]
 
     @classmethod
     def parse(cls, text: str) -> "Pattern":
@@ -42,7 +46,9 @@ class Pattern:
                 raise ValueError(f"{what}: a level is text, or one name in braces as in plant/{{device}}, or `+`")
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise ValueError(f"two levels are named {{{twice}}}: give each its own name")
-        return cls(levels, names)
+        places = tuple(place for place, level in enumerate(levels) if is_named(level))
+        fixed = tuple((n, level) for n, level in enumerate(levels) if n not in places and level not in ("+", "#"))
+        return cls(levels, names, places, fixed)
 
     @property
     def filter(self) -> str:
@@ -58,22 +64,18 @@ class Pattern:
         """The texts of the named levels, None when the topic does not match."""
         levels = self.levels
         n_levels = len(levels)
-        texts = topic.split("/", n_levels)  # no further: a hostile topic has 65,535 levels
+        said = topic.split("/", n_levels)  # no further: a hostile topic has 65,535 levels
         if levels[-1] == "#":
-            n_levels -= 1
-            if len(texts) < n_levels:
+            if len(said) < n_levels - 1:
                 return None
-        elif len(texts) != n_levels:
+        elif len(said) != n_levels:
             return None
-        if topic.startswith("$") and levels[0] != texts[0]:
+        if topic.startswith("$") and levels[0] != said[0]:
             return None  # a wildcard at the first level leaves the broker's own topics out
-        tags = []
-        for level, text in zip(levels[:n_levels], texts, strict=False):
-            if is_named(level):
-                tags.append(text)
-            elif level not in ("+", text):
+        for place, text in self.texts:
+            if said[place] != text:
                 return None
-        return tuple(tags)
+        return tuple([said[place] for place in self.places])
 
 
 def level_names(topics: Sequence[str]) -> tuple[str, ...]:
