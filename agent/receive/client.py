@@ -1,9 +1,8 @@
 """The input connection: made, watched and made again, subscribed, read and acknowledged.
 
-Everything but the making of a connection runs in the caller's thread: `read` waits on the socket, lets the client parse
-what is there, and hands it over as columns. The client is the fast one, or plain paho where paho_check.py finds that
-this paho is not the one it was written for. When a connection is made again, and in which version, is decided by
-`link`, which owns its phase; here is the network's side of it.
+Everything but the making of a connection (connect.py) runs in the caller's thread: `read` waits on the socket, lets the
+client parse what is there, and hands it over as columns. When a connection is made again, and in which version, is
+decided by `link`, which owns its phase; here is the network's side of it.
 
 Sessions are clean in `snapshot` mode, so a connection that ended has lost messages: `Received.history_lost` says so. In
 `journal` mode the broker keeps the session, also for the next process, and history is lost only where it does not have
@@ -13,18 +12,15 @@ it any more. What the next process must know for that goes with each read, in `R
 import math
 import time
 from collections.abc import Sequence
-from functools import partial
-from typing import Literal
 
 import paho.mqtt.client as paho
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.typing import FilteringBoundLogger
 
 from agent.config.broker_settings import Broker
 from agent.errors import ConfigurationRefused
-from agent.mqtt.client import make_client, seconds
+from agent.mqtt.client import seconds
 from agent.mqtt.connecting import Attempt
 from agent.mqtt.frame_deadline import WHY, CountingClient, FrameDeadline
 from agent.mqtt.limits import Limits
@@ -33,11 +29,11 @@ from agent.mqtt.link_log import log_notices
 from agent.mqtt.link_state import Phase
 from agent.mqtt.paho_events import loss_of, refusal_of
 from agent.receive.broker_drops import BrokerDrops
-from agent.receive.fast_client import FastClient, packet_bytes_max
+from agent.receive.connect import attempt, choose_path
+from agent.receive.fast_client import FastClient
 from agent.receive.inbox import Inbox
 from agent.receive.input_options import InputOptions
 from agent.receive.kept_session import KeptSession
-from agent.receive.paho_check import difference
 from agent.receive.paho_message import message_of
 from agent.receive.publish_frame import ProtocolError
 from agent.receive.received import Received
@@ -46,7 +42,6 @@ from agent.receive.subscriptions import Subscriptions
 from agent.receive.wait import Mark, Nap, until_ready
 
 READ_S_MAX = 0.1  # one read goes on no longer, however fast the broker sends
-RECEIVE_MAXIMUM = 1000  # QoS 1 messages the broker may have under way to us (MQTT 5)
 RETRY_MIN_S = 0.5
 
 
@@ -94,7 +89,7 @@ class Receiver:
         self._deadline = FrameDeadline(broker.keepalive.total_seconds())
         self._n_heard = 0  # grows with each message
         self._nap = Nap(has_window=any(qos for _, qos in reads))
-        self.path: Literal["fast", "paho"] = "fast" if options.path == "auto" and self._has_fast_path() else "paho"
+        self.path = choose_path(options.path, self._log)
 
     def read(self, timeout_s: float) -> Received:
         """What has arrived, waiting at most `timeout_s` for the first message. Never raises for the network."""
@@ -159,13 +154,6 @@ class Receiver:
             client.disconnect()
             client.loop_write()
 
-    def _has_fast_path(self) -> bool:
-        why = difference()
-        if why:
-            next_step = "Everything works, with more CPU a message. Install the paho-mqtt of requirements.lock."
-            self._log.warning("receiver_fallback", why=why, next_step=next_step)
-        return not why
-
     # The connection ---------------------------------------------------------------------------------------------
 
     def _connect(self, timeout_s: float) -> paho.Client | None:
@@ -178,15 +166,15 @@ class Receiver:
             if not self._session.may_connect():
                 return None
             self._begin()
-        attempt = self._attempt
-        if attempt is None or not attempt.is_over(timeout_s):
+        over = self._attempt
+        if over is None or not over.is_over(timeout_s):
             return None
         self._attempt = None
-        fault = attempt.fault or ("" if attempt.client.socket() else "the connection ended before CONNECT was sent")
+        fault = over.fault or ("" if over.client.socket() else "the connection ended before CONNECT was sent")
         if fault:  # nothing could be waited for where there is no socket, so that the loop would turn without a pause
             self._apply(Unreachable(fault))
             return None
-        client = self._client = attempt.client
+        client = self._client = over.client
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
@@ -197,22 +185,17 @@ class Receiver:
 
     def _begin(self) -> None:
         self._apply(Begun())
-        broker, version, is_clean = self._broker, self.link.protocol.name, self.link.starts_clean
-        build = partial(FastClient, self.inbox) if self.path == "fast" else CountingClient
         try:
-            client = make_client(broker, self._client_id, version, kind="input", build=build, clean_session=is_clean)
+            self._attempt = attempt(
+                self._broker,
+                self._client_id,
+                self.link,
+                self.inbox,
+                path=self.path,
+                keeps_session=self._session.is_kept,
+            )
         except ConfigurationRefused as error:  # a secret or certificate that is being replaced
             self._apply(Unreachable(f"{error.where}: {error.what}"))
-            return
-        connect = partial(client.connect, broker.host, broker.port, seconds(broker.keepalive))
-        if version == "5":
-            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.ReceiveMaximum = RECEIVE_MAXIMUM
-            properties.MaximumPacketSize = packet_bytes_max(self.inbox.bounds.payload_bytes_max)
-            if self._session.is_kept:
-                properties.SessionExpiryInterval = seconds(broker.session_expiry)
-            connect = partial(connect, clean_start=is_clean, properties=properties)
-        self._attempt = Attempt(client, connect)
 
     def _apply(self, event: Event) -> None:
         """Tell the link what has happened, and do what comes of it."""

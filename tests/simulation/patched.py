@@ -18,7 +18,7 @@ import agent.decode.expand
 import agent.decode.part
 import agent.publish.connection
 import agent.publish.mqtt
-import agent.receive.client
+import agent.receive.connect
 import agent.receive.wait
 import agent.run
 import agent.store.journal_durability
@@ -149,9 +149,9 @@ def below(world: World, databases: list[sqlite3.Connection]) -> Iterator[None]:
         (paho.Client, "_create_socket"): lambda _: network.connect(),
         (paho.Client, "loop_start"): lambda client: _read_at_once(clock, client),
         (agent.receive.wait, "select"): SimulatedSelect(network),
-        (agent.receive.client, "Attempt"): SimulatedAttempt,
+        (agent.receive.connect, "Attempt"): SimulatedAttempt,
         (agent.publish.connection, "Attempt"): SimulatedAttempt,
-        (agent.receive.client, "difference"): lambda: "",
+        (agent.receive.connect, "difference"): lambda: "",
         (agent.config.plan, "load_engine"): lambda _: agent_parts.engine(),
         (agent.config.plan, "Core"): world.make_core,
         (agent.run, "open_inputs"): open_inputs,

@@ -16,6 +16,7 @@ from agent.mqtt.link_state import Phase
 from agent.receive import client as receive
 from agent.receive import overload, silence
 from agent.receive.client import Receiver
+from agent.receive.connect import RECEIVE_MAXIMUM
 from agent.receive.inbox import ReadBounds
 from agent.receive.input_options import InputOptions
 from agent.receive.received import Received
@@ -32,7 +33,7 @@ def test_mqtt_5_is_asked_for_first_with_a_receive_maximum_and_a_clean_start(brok
     connect = broker.session().read_connect()
     assert connect[6] == 5
     assert connect[7] & 0x02, "clean start"
-    assert b"\x21" + receive.RECEIVE_MAXIMUM.to_bytes(2) in connect
+    assert b"\x21" + RECEIVE_MAXIMUM.to_bytes(2) in connect
     assert connect.endswith(b"fw-in")
 
 

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import LogCapture
 
 from agent.core.input_log import Recovered
-from agent.receive.client import RECEIVE_MAXIMUM
+from agent.receive.connect import RECEIVE_MAXIMUM
 from agent.receive.received import Received
 from bench.strict_broker import StrictBroker
 from tests.unit.receive.conftest import PAYLOAD_BYTES_MAX
