@@ -75,10 +75,10 @@ class Segment:
         end: int = place + _HEAD.size + n_bytes
         if magic != MAGIC or end > self.size_bytes:
             return None
-        found, at = 0, place + _CHECKED_FROM
+        of_parts, at = 0, place + _CHECKED_FROM
         while at < end and (part := self._at(at, min(end - at, PIECE_BYTES))):
-            found, at = zlib.crc32(part, found), at + len(part)
-        return end if at == end and found == checksum else None
+            of_parts, at = zlib.crc32(part, of_parts), at + len(part)
+        return end if at == end and of_parts == checksum else None
 
     def _knows_of_more(self, place: int) -> bool:
         """Whether a good record behind `place` knew bytes behind it to be synced; True where that is too long to find
