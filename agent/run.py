@@ -8,10 +8,7 @@ import faulthandler
 import os
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
 from itertools import chain
 
 import msgspec
@@ -24,30 +21,20 @@ from agent.config.load import Examined
 from agent.config.plan import Plan, build, plan
 from agent.config.settings import Settings
 from agent.errors import ForewarnError
-from agent.log import (
-    STDERR,
-    DropLog,
-    InterventionLog,
-    LabelLog,
-    RequestLog,
-    ShedLog,
-    UndecodableLog,
-    UnheardLog,
-    say_alert,
-    say_threshold,
-)
+from agent.log import DropLog, InterventionLog, LabelLog, RequestLog, ShedLog, say_alert, say_threshold
 from agent.publish.intervention import intervention_message
 from agent.publish.label import label_message
 from agent.publish.message import score_messages
 from agent.publish.mqtt import Output
 from agent.publish.sinks import SINKS, Opening, Sinks
-from agent.publish.status import SHED_MAX, BrokerStatus, LinkStatus, ModelStatus, Status, by_source, one_line
+from agent.publish.status import one_line
 from agent.publish.topic import Topics
 from agent.receive.feed import Feed
 from agent.receive.inputs import open_inputs
 from agent.service_manager import Progress, Supervisor
 from agent.signals import Signals
 from agent.stall import Stall
+from agent.status import VERSION, Parts, StatusReport
 from agent.store.cursor import Cursor
 from agent.store.disk import StateFolder
 from agent.store.durability import DURABILITIES
@@ -59,7 +46,6 @@ from agent.store.snapshot_writer import in_thread
 from agent.store.state_directory import StateDirectory
 from agent.words import Taken
 
-VERSION = version("forewarn")  # read once: with each status it would need a file descriptor
 TURN_S = 0.05  # longest wait for a message: the output and the clock get their turn
 BUSY_NAP_S = 0.005  # the longest nap while the output waits for acknowledgements: more goes out as they come
 FAILED = 1
@@ -149,8 +135,6 @@ class Daemon:
         self._request_log = RequestLog(log)
         self._intervention_log = InterventionLog(log)
         self._label_log = LabelLog(log)
-        self._undecodable_log = UndecodableLog(log, settings.agent.undecodable_max)
-        self._unheard_log = UnheardLog(log)
         self._feed = Feed(
             self._inputs,
             self._core,
@@ -162,22 +146,20 @@ class Daemon:
         now_s = time.monotonic()
         self._status_due_s = self._look_due_s = now_s
         self._links_said: tuple[object, ...] = ()
-        self._status_said = (now_s, self._core.n_messages)
-        self._progress = Progress(OUTBOX_PATIENCE_KEEPALIVES * settings.output_broker.keepalive.total_seconds())
-        log.info(
-            "agent_started",
-            version=VERSION,
-            node=settings.agent.node,
-            durability=settings.agent.durability,
-            models={
-                model.name: f"{model.bundle.manifest.name} {model.bundle.manifest.version} {model.bundle.digest[:12]}"
-                for model in self._plan.models
-            },
-            standing=self._core.view().n_standing(),
+        parts = Parts(
+            settings,
+            self._plan,
+            self._core,
+            self._outbox,
+            self._feed,
+            self._inputs,
+            self._output,
+            self._wear,
+            self._intervention_log,
         )
-        for model in self._plan.models:
-            for head, judged in model.heads.items():
-                say_threshold(log, model.name, head, judged.budget.text, judged.chosen)
+        self._report = StatusReport(parts, now_s, log)
+        self._progress = Progress(OUTBOX_PATIENCE_KEEPALIVES * settings.output_broker.keepalive.total_seconds())
+        self._say_start()
 
     def turn(self) -> None:
         """Once around: no network is waited for longer than TURN_S, and no read is taken for much longer than that."""
@@ -265,71 +247,26 @@ class Daemon:
         )
 
     def _say_status(self, now_s: float) -> None:
-        status = self._status(now_s)
+        status = self._report.make(now_s)
         self._output.publish(self._topics.status, msgspec.json.encode(status), retain=True)
         self._supervisor.say(one_line(status))
 
-    def _status(self, now_s: float) -> Status:
-        since_s, since_entry = self._status_said
-        self._status_said = (now_s, self._core.n_messages)
-        rate = (self._core.n_messages - since_entry) / (now_s - since_s) if now_s > since_s else 0.0
-        view = self._core.view()
-        own = Counter({("", "outbox_full"): self._outbox.dropped, **self._output.counts.drops()})
-        return Status(
-            node=self._settings.agent.node,
+    def _say_start(self) -> None:
+        agent = self._settings.agent
+        self._log.info(
+            "agent_started",
             version=VERSION,
-            durability=self._settings.agent.durability,
-            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            taken=self._core.n_messages,
-            rates={"messages_per_s": round(rate, 3)},
-            lag_s=self._feed.lag_s,
-            queues={
-                "outbox": self._output.due,
-                "parked": self._output.parked,
-                "waiting_rows": self._inputs.n_waiting,
-            },
-            devices=view.devices_by_quality(),
-            alerts={"standing": view.n_standing()},
-            interventions=self._intervention_log.n,
-            drops=by_source([self._core.counts, self._inputs.counts, +own]),
-            undecodable=self._undecodable_log.hear(self._core.undecodable()),
-            shed=by_source([dict(self._inputs.shed.most_common(SHED_MAX))]),
-            held=self._feed.why_held,
-            unheard=self._unheard_log.hear(view.unheard, has_others=self._core.n_messages > 0),
-            silent=[source for source, device in view.silent if not device],
-            log_lines_lost=STDERR.lost,
-            written_bytes=dict(self._wear.written.items()),
-            written_bytes_per_day=self._wear.bytes_per_day(now_s),
+            node=agent.node,
+            durability=agent.durability,
             models={
-                model.name: ModelStatus.of(model, [one.name for one in self._plan.sources], of_model)
-                for model, of_model in zip(self._plan.models, view.models, strict=True)
+                model.name: f"{model.bundle.manifest.name} {model.bundle.manifest.version} {model.bundle.digest[:12]}"
+                for model in self._plan.models
             },
-            broker=self._broker_status(),
+            standing=self._core.view().n_standing(),
         )
-
-    def _broker_status(self) -> BrokerStatus:
-        first, *further = (
-            (
-                name,
-                LinkStatus.of(
-                    receiver.link,
-                    path=receiver.path,
-                    subscriptions=receiver.subscriptions.of_source,
-                    limits=receiver.limits,
-                    other_agent=receiver.link.other_client,
-                    requests=receiver.n_published,
-                ),
-            )
-            for name, receiver in self._inputs.by_broker.items()
-        )
-        output = LinkStatus.of(
-            self._output.link,
-            path="paho",
-            subscriptions={},
-            limits=self._output.limits,
-            other_agent=self._output.other_agent,
-        )
-        return BrokerStatus(input=first[1], inputs=dict(further), output=output)
+        for model in self._plan.models:
+            for head, judged in model.heads.items():
+                say_threshold(self._log, model.name, head, judged.budget.text, judged.chosen)
 
     # State ------------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ LAYERS = [
         "list_interventions",
         "intervene",
         "run",
+        "status",
         "record",
         "sample",
         "command",
@@ -48,6 +49,7 @@ SIDEWAYS = {
     ("step", "bundle.heads"),
     ("judge", "bundle.manifest"),
     ("replay", "run"),
+    ("run", "status"),
 }
 TRAINER_READS = {
     "bundle",
