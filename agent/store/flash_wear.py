@@ -6,13 +6,20 @@ An SD card or an eMMC bears some thousand writes of each cell. 100,000 devices o
 Files are counted as they are written, and so is SQLite's log, by the number of pages that its index file says is in it
 (https://www.sqlite.org/walformat.html, section 2.1). A log that begins anew has been copied into the database. What a
 file system writes beside it, and what the disk makes of it, nobody here knows.
+
+The index file is opened once and stays open. Its locks are how SQLite knows that a process uses the database, and POSIX
+takes all locks of a process from a file when the process closes any descriptor of it. The next process to open the
+database, `forewarn state export` for one, would then cut the index off under the running agent
+(https://www.sqlite.org/howtocorrupt.html, section 2.2).
 """
 
+import os
 import struct
 import sys
 from collections import Counter, deque
 from pathlib import Path
 from typing import Literal
+from weakref import finalize
 
 from structlog.typing import FilteringBoundLogger
 
@@ -41,7 +48,8 @@ class FlashWear:
         self.written: Counter[Kind] = Counter()
         self.disk: Disk = _CountedDisk(disk, self)
         self.snapshot_bytes = disk.size(newest) if (newest := next(iter(newest_first(disk)), None)) else 0
-        self._index = database.with_name(f"{database.name}-shm")
+        self._index_path = database.with_name(f"{database.name}-shm")
+        self._index: int | None = None  # its descriptor, while this object is there
         self._n_pages = 0  # in the log
         self._looked_s = 0.0
         self._spacing_said_s = 0.0
@@ -88,11 +96,13 @@ class FlashWear:
 
     def _read_index(self) -> tuple[int, int, int]:
         try:
-            with self._index.open("rb") as file:
-                head = file.read(_INDEX_AT + _INDEX.size)
+            if self._index is None:
+                self._index = os.open(self._index_path, os.O_RDONLY | os.O_CLOEXEC)
+                finalize(self, os.close, self._index)
+            head = os.pread(self._index, _INDEX.size, _INDEX_AT)
         except OSError:  # it is there while the database is open
             return 0, 0, 0
-        return _INDEX.unpack_from(head, _INDEX_AT) if len(head) == _INDEX_AT + _INDEX.size else (0, 0, 0)
+        return _INDEX.unpack(head) if len(head) == _INDEX.size else (0, 0, 0)
 
 
 class _CountedDisk:

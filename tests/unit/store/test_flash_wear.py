@@ -1,6 +1,8 @@
 """What is written to the state directory is counted, and large snapshots are spaced by what they weigh."""
 
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 import structlog
@@ -65,6 +67,20 @@ def test_what_sqlite_writes_is_counted_by_its_log(wear, tmp_path):
     db.close()
     wear.turn(200.0)
     assert not (tmp_path / "alerts.db-shm").exists(), "SQLite has put all into the database"
+
+
+def test_a_look_at_sqlites_log_takes_no_lock_from_it(wear, tmp_path):
+    """Whoever finds no lock on the byte 128 takes the database for one that nobody uses, and its index for old."""
+    db = sqlite3.connect(tmp_path / "alerts.db", isolation_level=None)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("CREATE TABLE t (x)")
+    wear.turn(1.0)
+    wear.turn(2.0)
+    other = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 128)"
+    command = [sys.executable, "-c", other, tmp_path / "alerts.db-shm"]
+    done = subprocess.run(command, check=False, stderr=subprocess.PIPE, text=True)
+    assert "BlockingIOError" in done.stderr
+    db.close()
 
 
 def test_the_pace_is_that_of_the_last_day(wear):
