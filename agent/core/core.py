@@ -53,7 +53,6 @@ from agent.drops import Drops, count_drops, used_readings, without_idle_doubts
 from agent.words import (
     AlertEvent,
     AlertLabel,
-    Bool,
     DropCounts,
     Int64,
     InterventionLabel,
@@ -103,6 +102,8 @@ class Core:
         each source and reason.
         Raises StateRefused when more alerts stand in the alert table than `devices_max` lets devices be known.
         """
+        alerts: list[AlertEvent] = []
+        forgotten: list[Key] = []
         match entry:
             case Messages():
                 return self._take(entry)
@@ -114,14 +115,12 @@ class Core:
                 alerts, forgotten = adopt(entry, self._stepper, self._names, self._bounds.devices_max, *place)
             case entries.Listening():
                 self._stepper.silence_alerts.listen(entry.sources, self.log_time_ns)
-                alerts, forgotten = [], []
             case HistoryLost():
-                alerts, forgotten = self._lose_history(entry)
+                self._stepper.lose_history(self._owner.get(entry.source), entry.devices)
             case entries.InterventionsKept():
                 interventions.repeat(self._stepper, entry.labels)
-                alerts, forgotten = [], []
             case entries.StateBehind():
-                alerts, forgotten = self._fall_behind()
+                self._stepper.predictors.fall_behind(self._stepper.silence.is_known())
         self.entry += 1
         self._count_evicted()
         return Taken(self._no_scores(), alerts, [], forgotten)
@@ -186,7 +185,7 @@ class Core:
             complete_from_ns=self._by_source(self._stepper.newness.complete_from_ns),
             sources=tuple(self._names),
             devices=tuple(slots.devices),
-            groups=snapshot.describe(slots, self._digests()),
+            groups=snapshot.describe(slots, self._stepper.digests()),
             memories=(),
             numerics={one.model.name: one.model.bundle.manifest.numerics.kind for one in self._stepper.predictors},
         )
@@ -199,7 +198,7 @@ class Core:
         Returns models whose states it lacks, each with the reason: their devices start as ones never heard.
         """
         stepper = self._stepper
-        running = snapshot.describe(stepper.slots, self._digests())
+        running = snapshot.describe(stepper.slots, self._stepper.digests())
         header, groups, memories = snapshot.unpack(data, running, devices_max=self._bounds.devices_max)
         try:
             remembered = memory.read(memories, self._intake)
@@ -277,27 +276,6 @@ class Core:
             drops = without_idle_doubts(drops, used)
         return [*drops, *self._intake.two_topics(messages.topics[start:], readings, is_used, messages.among)]
 
-    def _lose_history(self, entry: HistoryLost) -> tuple[list[AlertEvent], list[Key]]:
-        stepper, slots = self._stepper, self._stepper.slots
-        index = self._owner.get(entry.source)
-        which: Int64 | Bool
-        if entry.devices:
-            which = np.array([slot for device in entry.devices for slot in slots.may_be(index, device)], np.int64)
-        elif index is not None:
-            stepper.newness.lose_history(index)
-            which = (slots.source == index) | (slots.source == GONE)
-        else:
-            stepper.newness.lose_history(slice(None))
-            which = slots.source != NO_SOURCE
-        for predictor in stepper.predictors:
-            predictor.lose_history(which)
-        return [], []
-
-    def _fall_behind(self) -> tuple[list[AlertEvent], list[Key]]:
-        for predictor in self._stepper.predictors:
-            predictor.fall_behind(self._stepper.silence.is_known())
-        return [], []
-
     def _advance(self, log_time_ns: int) -> tuple[list[AlertEvent], list[Key]]:
         """Let the ticks up to `log_time_ns` happen; only the last can matter, as nothing was heard between them.
 
@@ -342,8 +320,3 @@ class Core:
 
     def _no_scores(self) -> list[Scores]:
         return [one.nothing for one in self._stepper.predictors]
-
-    def _digests(self) -> dict[str, str]:
-        """Of what a column group belongs to: the digest of a model's bundle, or of the rules of alignment."""
-        of_models = {name: one.model.bundle.digest for one in self._stepper.predictors for name in one.groups}
-        return of_models | self._stepper.alignment.digests()

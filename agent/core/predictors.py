@@ -66,6 +66,11 @@ class Predictors(list[Predictor]):
         for predictor in self:
             predictor.lose_history(slots)
 
+    def fall_behind(self, is_known: Bool) -> None:
+        """Rows of these devices, bool [capacity], may have been stepped that the states do not have."""
+        for predictor in self:
+            predictor.fall_behind(is_known)
+
     def move(self, slots: Int64, by_ns: Int64) -> None:
         """The clocks of these devices were set anew: what is kept of their rows lies by_ns int64 [b] later."""
         for predictor in self:

@@ -22,10 +22,10 @@ from agent.core.silence_alerts import SilenceAlerts
 from agent.core.stepped import Stepped
 from agent.decode.readings import Readings
 from agent.devices.rows import Rows
-from agent.devices.slots import GONE, NEVER, NO_SLOT, Slots
+from agent.devices.slots import GONE, NEVER, NO_SLOT, NO_SOURCE, Slots
 from agent.drops import Drops
 from agent.judge.events import EndCause
-from agent.words import AlertEvent, Int64, Scores, Source
+from agent.words import AlertEvent, Bool, Int64, Scores, Source
 
 
 class Stepper:
@@ -120,6 +120,19 @@ class Stepper:
         others = [slot for slot in used if (self.source_of(slot), self.slots.devices[slot]) not in keep]
         self._evict(min(others, key=lambda slot: int(self.silence.heard_ns[slot])))
 
+    def lose_history(self, source: int | None, devices: Collection[str]) -> None:
+        """Rows may have been missed of a source, None for any, or only of these devices of it."""
+        which: Int64 | Bool
+        if devices:
+            which = np.array([slot for device in devices for slot in self.slots.may_be(source, device)], np.int64)
+        elif source is not None:
+            self.newness.lose_history(source)
+            which = (self.slots.source == source) | (self.slots.source == GONE)
+        else:
+            self.newness.lose_history(slice(None))
+            which = self.slots.source != NO_SOURCE
+        self.predictors.lose_history(which)
+
     def notice_silence(self, tick_ns: int, passed_ns: int) -> None:
         """Devices that were not scored for long are stale, at the tick of log time tick_ns.
 
@@ -134,6 +147,11 @@ class Stepper:
     def counts_cycles(self, source: int) -> bool:
         """Whether a source's time is a counter."""
         return self._aligner.restart.counts(source)
+
+    def digests(self) -> dict[str, str]:
+        """Of what a column group belongs to: the digest of a model's bundle, or of the rules of alignment."""
+        of_models = {name: one.model.bundle.digest for one in self.predictors for name in one.groups}
+        return of_models | self.alignment.digests()
 
     def source_of(self, slot: int) -> str:
         """Name of the source that a slot's device belongs to, "" when the configuration no longer has it."""
