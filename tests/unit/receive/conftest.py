@@ -30,6 +30,7 @@ def broker() -> Iterator[FakeBroker]:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "RETRY_MIN_S", 0.001)
+    monkeypatch.setattr(retry, "AT_ONCE_S", 0.001)
     monkeypatch.setattr(retry, "CUT_SHORT_MAX", 10**6)  # many tests end a session just so
 
 
