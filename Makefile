@@ -12,8 +12,8 @@ KILLS ?= 200
 MINUTES ?= 30
 SEEDS ?= 1000
 TARGETS ?=
-# Two processes: one has the tests with brokers, the other the rest, file by file.
-SIDE_BY_SIDE := --numprocesses 2 --dist loadgroup
+# Two processes share the tests, each file as a whole: its fixtures are dear.
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
 DEMO := build/demo/$(DATA)
 
 .PHONY: setup mosquitto lint test test-fast docs crash faults soak simulate fuzz demo clean
