@@ -13,7 +13,8 @@ two readings equal to the byte, so without a time or a counter in them, and an i
 REDELIVERED_MAX messages.
 
 Digests are made when one is asked for: messages come again only after a connection broke. Until then references to the
-newest messages are enough.
+newest messages are enough. Those of all take a fifth of a second, so who knows that it will ask lets them be made
+before, some at a time (`prepare`).
 """
 
 from collections import deque
@@ -26,32 +27,45 @@ _Read = tuple[Sequence[int], Sequence[str], Sequence[bytes]]
 
 
 class Recent:
-    """The newest messages that were recorded, at most some REDELIVERED_MAX."""
+    """The newest messages that were recorded, at most some REDELIVERED_MAX.
+
+    n_without  of how many there is no digest yet
+    """
 
     def __init__(self, digests: Mapping[int, bytes] | None = None) -> None:
         """digests: those of an earlier process."""
         self._digests = {**(digests or {})}  # of the oldest, the newest last
         self._reads: deque[_Read] = deque()  # newer than those
-        self._n_held = self._n_bytes = 0  # messages in them, and their payloads
+        self.n_without = self._n_bytes = 0  # messages in them, and their payloads
 
     def add(self, packet_ids: Sequence[int], topics: Sequence[str], payloads: Sequence[bytes]) -> None:
         """Messages were recorded, one element each; packet_ids 0 at QoS 0. The lists must not change any more."""
+        n_ids = _n_ids(packet_ids)
+        if not n_ids:
+            return
         self._reads.append((packet_ids, topics, payloads))
-        self._n_held += _n_ids(packet_ids)
+        self.n_without += n_ids
         self._n_bytes += sum(map(len, payloads))
-        while self._n_held - _n_ids(self._reads[0][0]) >= REDELIVERED_MAX:
+        while self.n_without - _n_ids(self._reads[0][0]) >= REDELIVERED_MAX:
             oldest_ids, _, oldest_payloads = self._reads.popleft()
-            self._n_held -= _n_ids(oldest_ids)
+            self.n_without -= _n_ids(oldest_ids)
             self._n_bytes -= sum(map(len, oldest_payloads))
             self._digests.clear()
-        if self._n_bytes > HELD_BYTES_MAX:
-            self._make_digests()
+        while self._n_bytes > HELD_BYTES_MAX:
+            self._make_oldest()
 
     def add_rows(self, changes: Iterable[Waiting]) -> None:
         """The same of the rows among these, which were recorded as ones that wait."""
         rows = [change for change in changes if isinstance(change, RowWaits)]
         if rows:
             self.add([row.packet_id for row in rows], [row.topic for row in rows], [row.payload for row in rows])
+
+    def prepare(self, n_messages: int) -> int:
+        """Make the digests of the oldest so many, in whole reads; returns how many there were."""
+        n_before = self.n_without
+        while self._reads and n_before - self.n_without < n_messages:
+            self._make_oldest()
+        return n_before - self.n_without
 
     def has(self, packet_id: int, topic: str, payload: bytes) -> bool:
         """Whether the newest message of that identifier is this one."""
@@ -67,19 +81,22 @@ class Recent:
         """The broker has begun another session: its identifiers are others."""
         self._digests.clear()
         self._reads.clear()
-        self._n_held = self._n_bytes = 0
+        self.n_without = self._n_bytes = 0
 
     def _make_digests(self) -> None:
-        if not self._reads:
-            return
+        while self._reads:
+            self._make_oldest()
+
+    def _make_oldest(self) -> None:
+        """The digests of the oldest read."""
         digests = self._digests
-        for read in self._reads:
-            for packet_id, topic, payload in zip(*read, strict=True):
-                if packet_id:
-                    digests.pop(packet_id, None)
-                    digests[packet_id] = digest_of(topic, payload)
-        self._reads.clear()
-        self._n_held = self._n_bytes = 0
+        packet_ids, topics, payloads = self._reads.popleft()
+        for packet_id, topic, payload in zip(packet_ids, topics, payloads, strict=True):
+            if packet_id:
+                digests.pop(packet_id, None)
+                digests[packet_id] = digest_of(topic, payload)
+        self.n_without -= _n_ids(packet_ids)
+        self._n_bytes -= sum(map(len, payloads))
 
 
 def _n_ids(packet_ids: Sequence[int]) -> int:

@@ -112,7 +112,8 @@ class JournalDurability:
         self._say_every_s = snapshot_every_s
         is_large = self._journal.newest_bytes * SHARE_OF_SNAPSHOT >= self._journal.bytes_max
         due_s = min(RETRY_S, snapshot_every_s) if is_large or self._journal.is_at_bound else snapshot_every_s
-        if now_s - self._begun_s >= due_s and not (self._writer.is_busy or self._commits.is_behind):
+        is_free = not (self._writer.is_busy or self._commits.is_behind)
+        if now_s - self._begun_s >= due_s and is_free and self._inputs.prepare():
             self._begun_s = now_s
             self._begin()
         self._go_on(self._writer.turn)

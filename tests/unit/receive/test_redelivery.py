@@ -38,7 +38,7 @@ def test_as_many_are_remembered_as_may_be_under_way_and_memory_is_bounded(n_a_re
         one.add([*ids, *[0] * n_a_read], [TOPIC] * 2 * n_a_read, [b"%d" % number for number in numbers] * 2)
         if asks:
             one.has(1, TOPIC, b"")
-        assert one._n_held < REDELIVERED_MAX + n_a_read
+        assert one.n_without < REDELIVERED_MAX + n_a_read
     kept = range(numbers[-1] - REDELIVERED_MAX + 1, numbers[-1] + 1)
     assert all(one.has(1 + number % REDELIVERED_MAX, TOPIC, b"%d" % number) for number in kept)
     assert list(one.digests()) == [1 + number % REDELIVERED_MAX for number in kept]
@@ -50,6 +50,24 @@ def test_large_payloads_are_not_kept_alive_for_long():
         one.add([number], [TOPIC], [bytes(recent.HELD_BYTES_MAX // 4)])
         assert one._n_bytes <= recent.HELD_BYTES_MAX
     assert all(one.has(number, TOPIC, bytes(recent.HELD_BYTES_MAX // 4)) for number in range(1, 11))
+
+
+def test_digests_can_be_made_some_at_a_time():
+    one, whole = Recent(), Recent()
+    for first in range(0, 90, 10):
+        read = (
+            [*range(first + 1, first + 11)],
+            [TOPIC] * 10,
+            [b"%d" % (number // 20) for number in range(first, first + 10)],
+        )
+        one.add(*read)
+        whole.add(*read)
+    n_made = [one.prepare(25) for _ in range(4)]
+    assert (n_made, one.n_without) == ([30, 30, 30, 0], 0)
+    one.add([5, 0], [TOPIC] * 2, [b"new", b"at QoS 0"])
+    whole.add([5, 0], [TOPIC] * 2, [b"new", b"at QoS 0"])
+    assert one.n_without == 1
+    assert [*one.digests().items()] == [*whole.digests().items()]
 
 
 class Sent(NamedTuple):

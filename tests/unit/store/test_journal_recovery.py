@@ -1,16 +1,18 @@
 """Law 3 in journal mode: a core that was killed and started again is the one that never died, alerts included."""
 
 import dataclasses
+from itertools import pairwise
 
 import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from agent.core import Bounds, Core
+from agent.core import Bounds, Core, recent
 from agent.core.entries import Heartbeat, HistoryLost
-from agent.core.input_log import Origin
+from agent.core.input_log import Origin, digest_of
 from agent.store import journal
+from agent.store.kept_inputs import PREPARED
 from tests.journal_lives import FailingDisk, Life, flapping, read
 from tests.streams import SOURCE, core, message, model
 
@@ -344,3 +346,25 @@ def test_a_fault_of_ours_names_the_alert_instead_of_going_on(tmp_path):
 
 def _ended(alert) -> bytes:
     return msgspec.json.encode(msgspec.structs.replace(alert, kind="cleared", state="normal"))
+
+
+@pytest.mark.slow
+def test_no_turn_makes_the_digests_of_all_that_may_come_again(tmp_path, monkeypatch):
+    """A file of the journal begins with them."""
+    made = []
+    monkeypatch.setattr(recent, "digest_of", lambda *message: made.append(message) or digest_of(*message))
+    life = Life(tmp_path, bytes_max=2**24)
+    for first in range(0, 12_000, 1000):
+        heard = [message(f"p{number}", first) for number in range(1000)]
+        life.take(heard, origin=Origin("", [*range(1 + first, 1001 + first)]))
+    life.durability.after_turn(100.0, 1000.0)
+    assert made == [], "no file is due"
+    n_before = []
+    while life.durability._journal.entry == 0:
+        n_before.append(len(made))
+        life.durability.after_turn(2000.0, 1000.0)
+    steps = [after - before for before, after in pairwise([*n_before, len(made)])]
+    assert sum(steps) == 12_000
+    assert max(steps) <= 2 * PREPARED + 1000, "the last one makes what little is left too"
+    life.die()
+    assert len(Life(tmp_path).recovered[""].recent) == 12_000
