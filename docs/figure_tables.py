@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -191,6 +192,26 @@ def snapshots(content: Json) -> str:
     return markdown(
         ("devices", "a snapshot", "longest wait of a turn", "a day, one each 30 s", "by default one each"), rows
     )
+
+
+def durability(content: Json) -> str:
+    """What each way to keep the state costs, and how long a start takes over the largest journal."""
+    *rounds, recovery = content["rows"]
+    void = {row["round"] for row in rounds if row["n_lost"]}
+    keys = ("rate_per_s", "cpu_us", "written_bytes_per_message")
+    rows = []
+    for mode in ("snapshot", "journal"):
+        own = [row for row in rounds if row["mode"] == mode and row["round"] not in void]
+        rate, cpu_us, written = (statistics.median(row[key] for row in own) for key in keys)
+        rows.append((f"`{mode}`", f"{rate:,.0f}", f"{cpu_us:.1f} us", f"{written:,.0f}"))
+    table = markdown(("", "messages a second", "CPU of the agent a message", "bytes written a message"), rows)
+    ratio = content["ratios"]["journal_vs_snapshot"]
+    told = (
+        f"`journal` has {ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f}) of the rate of `snapshot`. "
+        f"A start with {recovery['devices']:,} devices over {recovery['journal_mib']:.0f} MiB of journal "
+        f"({recovery['tail_messages']:,} messages) took {recovery['recovery_s']:.1f} s."
+    )
+    return f"{table}\n\n{textwrap.fill(told, LINE_CHARS)}"
 
 
 def gateway(content: Json) -> str:
