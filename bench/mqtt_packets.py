@@ -97,10 +97,10 @@ def split(data: bytearray) -> list[tuple[int, bytes]]:
     packets, reader = [], BytesIO(data)
 
     def exactly(n: int) -> bytes:
-        found = reader.read(n)
-        if len(found) < n:
+        part = reader.read(n)
+        if len(part) < n:
             raise EOFError
-        return found
+        return part
 
     with suppress(EOFError):
         while True:

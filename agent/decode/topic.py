@@ -64,18 +64,18 @@ class Pattern:
         """The texts of the named levels, None when the topic does not match."""
         levels = self.levels
         n_levels = len(levels)
-        said = topic.split("/", n_levels)  # no further: a hostile topic has 65,535 levels
+        own = topic.split("/", n_levels)  # no further: a hostile topic has 65,535 levels
         if levels[-1] == "#":
-            if len(said) < n_levels - 1:
+            if len(own) < n_levels - 1:
                 return None
-        elif len(said) != n_levels:
+        elif len(own) != n_levels:
             return None
-        if topic.startswith("$") and levels[0] != said[0]:
+        if topic.startswith("$") and levels[0] != own[0]:
             return None  # a wildcard at the first level leaves the broker's own topics out
         for place, text in self.texts:
-            if said[place] != text:
+            if own[place] != text:
                 return None
-        return tuple([said[place] for place in self.places])
+        return tuple([own[place] for place in self.places])
 
 
 def level_names(topics: Sequence[str]) -> tuple[str, ...]:
