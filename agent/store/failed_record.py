@@ -1,6 +1,7 @@
 """A record that the core fails at, again and again: after two restarts it is set aside, and the stream goes on.
 
-What is counted are errors that Python raises; a process that is killed meanwhile says nothing about the record.
+What is counted are errors that Python raises. Of a process that ends without one only the replay is counted in which
+it did: by that nobody knows the record (see rehearsal.py), and most often it was killed.
 """
 
 from contextlib import suppress
@@ -17,7 +18,10 @@ _NAME = "failed-records"
 
 
 class _Failure(msgspec.Struct, frozen=True):
-    """How often the core has failed at the record with this digest, which begins at `entry`."""
+    """How often the core has failed at the record with this digest, which begins at `entry`.
+
+    With the digest "" it is of starts: how many have begun a replay at this entry, and not ended it.
+    """
 
     entry: int
     digest: str
@@ -39,23 +43,40 @@ class FailedRecords:
 
     def __bool__(self) -> bool:
         """Whether any has failed, so that each is to be given to the core by itself."""
-        return bool(self._failures)
+        return any(digest for _, digest in self._failures)
 
     def is_aside(self, entry: int, body: bytes | memoryview) -> bool:
         """Whether the core is not to be given this record any more."""
-        return bool(self._failures) and self._failures.get((entry, _digest(body)), 0) >= FAILURES_MAX
+        return bool(self) and self._failures.get((entry, digest_of(body)), 0) >= FAILURES_MAX
 
     def fail(self, entry: int, body: bytes | memoryview) -> None:
         """The core has failed at it, b"" for one of several. A disk that fails too only costs the count."""
-        key = entry, _digest(body)
-        self._failures[key] = self._failures.get(key, 0) + 1
-        failures = [_Failure(*one, count) for one, count in self._failures.items()]
+        self._count(entry, digest_of(body))
+
+    def condemn(self, entry: int, digest: str) -> bool:
+        """The record ends the process: it is to be set aside. Whether that is news."""
+        is_news = self._failures.get((entry, digest), 0) < FAILURES_MAX
+        self._failures[entry, digest] = FAILURES_MAX
+        self._write()
+        return is_news
+
+    def begin_replay(self, entry: int) -> int:
+        """A start begins a replay there. Returns how many have before, and have not ended it."""
+        self._failures = {one: n for one, n in self._failures.items() if one[1] or one[0] == entry}
+        return self._count(entry, "") - 1
+
+    def end_replay(self) -> None:
+        """It has come to the end."""
+        self._failures = {one: n for one, n in self._failures.items() if one[1]}
         with suppress(OSError):
-            file.write(self._disk, _NAME, msgspec.json.encode(failures))
+            if self._failures:
+                self._write()
+            else:
+                self._disk.remove(_NAME)
 
     def keep(self, body: bytes | memoryview) -> str:
         """Keep the record for a person to look at; returns the name of the file. Raises OSError."""
-        name = f"record.corrupt-{_digest(body)}"
+        name = f"record.corrupt-{digest_of(body)}"
         if name not in self._disk.names():
             file.write(self._disk, name, bytes(body))
         return name
@@ -66,6 +87,17 @@ class FailedRecords:
             self._failures.clear()
             self._disk.remove(_NAME)
 
+    def _count(self, entry: int, digest: str) -> int:
+        count = self._failures[entry, digest] = self._failures.get((entry, digest), 0) + 1
+        self._write()
+        return count
 
-def _digest(body: bytes | memoryview) -> str:
+    def _write(self) -> None:
+        failures = [_Failure(*one, count) for one, count in self._failures.items()]
+        with suppress(OSError):
+            file.write(self._disk, _NAME, msgspec.json.encode(failures))
+
+
+def digest_of(body: bytes | memoryview) -> str:
+    """A record as it is called here."""
     return sha256(body).hexdigest()[:16]

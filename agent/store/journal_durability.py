@@ -27,12 +27,14 @@ from agent.store.failed_record import FailedRecords
 from agent.store.kept_inputs import KeptInputs
 from agent.store.reconcile import RECONCILE, disagreement, reconcile, restore
 from agent.store.records import VERSION, Begun, Kept, Noted, Record, SessionBegun, encode, record_of
+from agent.store.rehearsal import rehearse
 from agent.store.replay import Replay, Replayed
 from agent.store.snapshot_writer import SnapshotWriter, Written
 from agent.store.state_directory import StateDirectory
 from agent.words import Taken
 
 RETRY_S = 1.0  # how soon what failed for want of room is tried again
+UNFINISHED_MAX = 2  # replays that starts did not end, after which a child goes first
 SHARE_OF_SNAPSHOT = 3  # a snapshot is due when the newest file has this part of the journal's bound
 
 
@@ -167,7 +169,7 @@ class JournalDurability:
             self._journal.begin(self._core.entry, self._begun())  # no agent has heard anything here
             return {}
         self._snapshot_entry, self._newest = self._core.entry, restored or ""
-        done = Replay(self._directory, self._rules, self._inputs, self._failed).run()
+        done = self._replay(is_clean=is_clean)
         why = self._why_not(done)
         if why or not done.is_ruled:
             self._reconcile(done, why, is_clean=is_clean)
@@ -186,6 +188,19 @@ class JournalDurability:
             stopped_in_order=is_clean and not done.n_entries,
         )
         return self._inputs.recovered()
+
+    def _replay(self, *, is_clean: bool) -> Replayed:
+        """The tail through the core; by a child first where two starts did not come to its end."""
+        if not is_clean and self._failed.begin_replay(self._core.entry) >= UNFINISHED_MAX:
+            while fatal := rehearse(self._tail().rehearse, self._directory.starting):
+                if not self._failed.condemn(*fatal):
+                    break  # it is another record, of which nothing is known
+        done = self._tail().run()
+        self._failed.end_replay()
+        return done
+
+    def _tail(self) -> Replay:
+        return Replay(self._directory, self._rules, self._inputs, self._failed)
 
     def _why_not(self, done: Replayed) -> str:
         """Why the state may be behind, "" where it is that of the newest entry."""

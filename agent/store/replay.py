@@ -13,10 +13,11 @@ from itertools import chain
 from agent.core.entries import Entry, HistoryLost, Messages
 from agent.store import journal
 from agent.store.commits import has_changes
-from agent.store.failed_record import FailedRecords
+from agent.store.failed_record import FailedRecords, digest_of
 from agent.store.kept_inputs import KeptInputs
 from agent.store.reconcile import take_alerts
 from agent.store.records import Arrived, Begun, Record, Unknown, decode, entry_of, n_entries
+from agent.store.rehearsal import Mark
 from agent.store.segment import Segment
 from agent.store.state_directory import StateDirectory
 from agent.words import Taken
@@ -63,6 +64,7 @@ class Replay:
         self._place = 0  # entry of the log at which the next record begins
         self._together: list[Messages] = []  # that the core is given at once
         self._n_together = self._bytes_together = 0
+        self._mark: Mark | None = None  # of a rehearsal, which leaves nothing behind but what the core has taken
 
     def run(self) -> Replayed:
         """Let the core take all that is good. Raises StateRefused when the disk fails, and what the core raises."""
@@ -80,6 +82,11 @@ class Replay:
         if self._place < first_entry:
             done.why = f"it ends at entry {self._place}, before the snapshot"
         return done
+
+    def rehearse(self, mark: Mark) -> None:
+        """The same in a child, record by record; `mark` is called with the place and the digest of each."""
+        self._mark = mark
+        self.run()
 
     def _take(self, entry: int, segment: Segment, *, is_last: bool) -> None:
         name, place, done = journal.name_of(entry), 0, self._done
@@ -129,7 +136,7 @@ class Replay:
         self._place += n_entries(record)
         if n_known >= n_entries(record):
             return
-        if isinstance(record, Arrived) and not self._failed:
+        if isinstance(record, Arrived) and not (self._failed or self._mark):
             if n_known > 0:
                 _, entry = _split(entry, n_known)
             self._put(entry)
@@ -165,11 +172,11 @@ class Replay:
             head, entry = _split(entry, left)
             self._step(head, first_entry, body)
             left = 0
-        if left <= 0 and not (self._done.is_ruled or self._n_own):
+        if left <= 0 and not (self._done.is_ruled or self._n_own or self._mark):
             take_alerts(self._directory, self._at)
             self._n_own = 1
         taken = self._step(entry, first_entry, body)
-        if self._at > self._applied and has_changes(taken):
+        if self._at > self._applied and has_changes(taken) and not self._mark:
             self._directory.outbox.commit(taken.alerts, taken.labels, taken.alert_labels, taken.forgotten, self._at)
 
     @property
@@ -179,24 +186,28 @@ class Replay:
 
     def _step(self, entry: Entry, first_entry: int, body: memoryview | None) -> Taken:
         """Let the core take it, which is part of a record that begins at `first_entry`."""
+        if self._mark is not None:
+            self._mark(first_entry, digest_of(body or b""))
+            return self._core.apply(entry)
         self._directory.starting()
         try:
             return self._core.apply(entry)
         except Exception:
-            self._failed.fail(first_entry, b"" if body is None else body)
+            self._failed.fail(first_entry, body or b"")
             raise
 
     def _set_aside(self, entry: Entry, body: memoryview) -> Entry:
         """As many entries that say nothing, in the place of a record at which the core has failed."""
-        kept = self._directory.disk.folder / self._failed.keep(body)
-        self._done.n_aside += 1
-        self._directory.log.error(
-            "record_set_aside",
-            kept=str(kept),
-            entry=self._at,
-            why="the agent has ended three times when it took this record",
-            next_step="This is a fault of forewarn: please report it with the file. Devices say gap.",
-        )
+        if self._mark is None:
+            kept = self._directory.disk.folder / self._failed.keep(body)
+            self._done.n_aside += 1
+            self._directory.log.error(
+                "record_set_aside",
+                kept=str(kept),
+                entry=self._at,
+                why="the agent has ended three times when it took this record",
+                next_step="This is a fault of forewarn: please report it with the file. Devices say gap.",
+            )
         if isinstance(entry, Messages):
             n = len(entry.topics)
             return Messages([""] * n, [b""] * n, entry.arrived_ns, entry.among)

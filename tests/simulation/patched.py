@@ -160,6 +160,7 @@ def below(world: World, databases: list[sqlite3.Connection]) -> Iterator[None]:
         (agent.run, "in_thread"): lambda: lambda work: Work(world, work),
         # What is always the same is made once
         (agent.store.journal_durability, "version"): _version,
+        (agent.store.journal_durability, "rehearse"): lambda *_: None,  # a child, for what no simulated death is
         (agent.decode.expand, "find_spec"): _find_spec,
         (agent.decode.part, "codec_of"): _codec_of,
         (agent.run, "plan"): lambda *_: world.plan,

@@ -1,9 +1,14 @@
 """Disks and tables that fail in journal mode: nothing is taken that is not recorded, and it goes on by itself."""
 
 import dataclasses
+import faulthandler
+import os
+import signal
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +16,7 @@ from agent.core import Bounds, Core
 from agent.core.entries import Heartbeat, Listening
 from agent.core.input_log import NotRecorded, Origin, RowsMissing, RowWaits
 from agent.errors import ForewarnError, StateRefused
-from agent.store import database, journal
+from agent.store import database, journal, rehearsal
 from agent.store.database import NotNow
 from agent.store.outbox import ALERT_TABLE
 from agent.words import Quality
@@ -241,6 +246,51 @@ def test_a_record_at_which_the_core_fails_is_set_aside_after_two_restarts(tmp_pa
     last = Life(tmp_path)
     assert last.said() == [], "a snapshot has replaced it"
     last.die()
+
+
+def start_in_a_child(folder: Path, then: Callable[[Life], object]) -> int:
+    """A life that may end at its start, or when it is given to `then`; returns how."""
+    child = os.fork()
+    if child == 0:
+        try:
+            then(Life(folder))
+        finally:
+            os._exit(0)
+    return -os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize("ends", [signal.SIGSEGV, signal.SIGALRM, signal.SIGKILL])
+def test_a_record_that_ends_the_process_is_found_by_a_child_and_set_aside(tmp_path, monkeypatch, ends):
+    """C8 where nobody is left to count: by a fault of native code, by one that never returns. A kill says nothing."""
+    life = Life(tmp_path)
+    life.take(STREAM[:20])
+    life.die()
+    apply, here = type(life.core).apply, os.getpid()
+    is_last = False
+
+    def failing(self, entry):
+        if b"poison" in getattr(entry, "payloads", ()) and (os.getpid() != here or ends is not signal.SIGKILL):
+            if ends is signal.SIGALRM and is_last:
+                signal.pause()  # until the child is told that it stands still
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            faulthandler.disable()
+            signal.raise_signal(ends)
+        return apply(self, entry)
+
+    monkeypatch.setattr(type(life.core), "apply", failing)
+    monkeypatch.setattr(rehearsal, "STILL_S", 1)
+    poison = read([("plant/p0/cycle", b"poison")], at=20)
+    assert start_in_a_child(tmp_path, lambda life: life.apply(poison)) == ends
+    for _ in range(2):
+        assert start_in_a_child(tmp_path, lambda _: None) == ends
+    is_last = True
+    again = Life(tmp_path)
+    is_own = ends is not signal.SIGKILL
+    assert again.said() == ["record_set_aside"] * is_own
+    assert len([*tmp_path.glob("record.corrupt-*")]) == is_own
+    assert again.core.n_messages == 21
+    assert again.take(STREAM[20:21], at=21).scores[0].quality.tolist() == [Quality.GAP if is_own else Quality.OK]
+    again.die()
 
 
 def test_another_mode_takes_what_the_first_has_left(tmp_path):
