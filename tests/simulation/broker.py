@@ -170,7 +170,7 @@ class Broker:
             self._note_unseen(before, self._sessions.get(self._input_id))
         elif keeps == "nothing":
             self._sessions, self.retained = {}, {}
-        self.n_dropped = 0
+        self.n_dropped, self.record.dropped_ns = 0, -1
         self.is_up = self._network.is_up = True
 
     def forget_sessions(self) -> None:
@@ -285,6 +285,7 @@ class Broker:
             dropped = message if self.habits.drops == "newest" else queue.popleft()
             if client_id == self._input_id:
                 self.record.dropped.append((dropped.topic, dropped.payload))
+                self.record.dropped_ns = self.clock.now_ns
             self.n_dropped += 1
             if dropped is message:
                 return

@@ -1,6 +1,7 @@
 """What a simulated broker does differently from others, and what it has done."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -27,6 +28,11 @@ class Habits:
     answers_late_s: float = 0.0
     keeps: bool = False
 
+    @classmethod
+    def of(cls, world: Mapping[str, int | float | str], *, keeps: bool) -> "Habits":
+        """Those of the world of a plan."""
+        return cls(**{name: world[name] for name in cls.__slots__ if name != "keeps"}, keeps=keeps)  # type: ignore[arg-type]
+
 
 @dataclass(slots=True)
 class Record:
@@ -36,6 +42,7 @@ class Record:
                after it was acknowledged, by a broker that has forgotten that
     acked      those whose PUBACK has come
     dropped    those that the broker has dropped, each time
+    dropped_ns when it dropped the newest one of those that its count still says; -1 for none
     unseen     those that were in its memory alone when it died, and that it does not know of
     heard      what clients have published and it has taken, in order
     sins       what a client did that the standard forbids
@@ -44,6 +51,7 @@ class Record:
     sent: Counter[tuple[str, bytes]] = field(default_factory=Counter)
     acked: Counter[tuple[str, bytes]] = field(default_factory=Counter)
     dropped: list[tuple[str, bytes]] = field(default_factory=list)
+    dropped_ns: int = -1
     unseen: set[tuple[str, bytes]] = field(default_factory=set)
     heard: list[Published] = field(default_factory=list)
     sins: list[str] = field(default_factory=list)

@@ -22,7 +22,7 @@ from tests.simulation.broker import QUOTA_EXCEEDED, Broker, Habits
 from tests.simulation.clock import Clock
 from tests.simulation.disk import SimulatedDisk
 from tests.simulation.network import Network
-from tests.simulation.observed import Died, Item, ObservedCore, Part, SimulatedLog, items_of
+from tests.simulation.observed import Died, Item, Losses, ObservedCore, Part, SimulatedLog, items_of
 from tests.simulation.patched import below
 from tests.simulation.plan import Fault, Plan
 
@@ -47,6 +47,8 @@ class History:
     lives     what each life took, and what the core gave back
     published what devices have said, in order
     alerts    the last event of each alert in the table, at the end; `standing` of those that stand
+    losses    of history, that the core was told of
+    n_dropped what the agent knows at the end of the broker's count
     commits   events that were put into the outbox, with what is kept of them, and how often
     sins      what may not be, as it happens
     trace     what has happened: time, kind, what
@@ -60,6 +62,8 @@ class History:
         self.published: list[tuple[str, bytes]] = []
         self.alerts: list[AlertEvent] = []
         self.standing: list[AlertEvent] = []
+        self.losses = Losses()
+        self.n_dropped: int | None = None
         self.sins: list[str] = []
         self.commits: Counter[bytes] = Counter()
         self.trace: list[tuple[int, str, str]] = []
@@ -71,15 +75,7 @@ class History:
         folder.mkdir()
         self.network = Network(self.clock, self.step, float(plan.world["latency_s"]), int(plan.world["read_bytes_max"]))
         self.disk = SimulatedDisk(self.clock, self.step, rng, folder)
-        habits = Habits(
-            window=int(plan.world["window"]),
-            queue_max=int(plan.world["queue_max"]),
-            drops=plan.world["drops"],  # type: ignore[arg-type]
-            ids=plan.world["ids"],  # type: ignore[arg-type]
-            receive_maximum=int(plan.world["receive_maximum"]),
-            answers_late_s=float(plan.world["answers_late_s"]),
-            keeps=any(fault.kind == "restart_some" for fault in plan.faults),
-        )
+        habits = Habits.of(plan.world, keeps=any(fault.kind == "restart_some" for fault in plan.faults))
         self.broker = Broker(self.clock, self.network, habits, rng, f"{agent_parts.CLIENT_ID}-in")
         self.is_alive = False
         self.daemon: Daemon | None = None
@@ -156,6 +152,7 @@ class History:
     def _look(self, daemon: Daemon) -> None:
         """What is there at the end."""
         self.final = daemon._core.snapshot()
+        self.n_dropped = daemon._inputs.receivers[0]._broker_drops._newest
         rows = daemon._outbox._database.read(f"{HISTORY} ORDER BY number")
         self.alerts = [read_history(row) for row in rows]
         self.standing = daemon._outbox.standing()
@@ -241,10 +238,12 @@ class History:
             if n < len(self.timeline):
                 self.note("log", f"{len(self.timeline) - n} entries are gone")
             del self.timeline[n:]
+            self.losses.cut(n)
 
     def note_entry(self, number: int, entry: Entry, taken: Taken) -> None:
         items = items_of(entry)
         self.note("entry", f"{number} {len(items)} {type(entry).__name__}")
+        self.losses.note((0 if self.what.mode == "journal" else self.n_lives, number), entry, self.clock.now_ns)
         if self.what.mode == "snapshot":
             self.lives[-1].append(Part(number, len(self.timeline), entry, taken))
             self.timeline += items

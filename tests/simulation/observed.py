@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.core import Core
-from agent.core.entries import Entry, HistoryLost, Messages
+from agent.core.entries import Entry, HistoryLost, Messages, StateBehind
 from agent.words import Taken
 
 
@@ -66,6 +66,27 @@ class ObservedCore(Core):
         taken = super().apply(entry)
         self.world.note_entry(number, entry, taken)
         return taken
+
+
+class Losses:
+    """When the core was told of lost history of whole sources. What is repeated was told when it first was."""
+
+    def __init__(self) -> None:
+        self._told: dict[
+            tuple[int, int], tuple[str, int]
+        ] = {}  # by life and entry: of which source, "" for all, and when
+
+    def note(self, which: tuple[int, int], entry: Entry, now_ns: int) -> None:
+        if isinstance(entry, StateBehind) or (isinstance(entry, HistoryLost) and not entry.devices):
+            self._told.setdefault(which, (entry.source if isinstance(entry, HistoryLost) else "", now_ns))
+
+    def cut(self, n_entries: int) -> None:
+        """Only the first so many entries of a log have survived."""
+        self._told = {which: told for which, told in self._told.items() if which[1] < n_entries}
+
+    def newest_ns(self, source: str) -> int:
+        """When it was told so last of this source; -1 for never."""
+        return max((now_ns for of, now_ns in self._told.values() if of in ("", source)), default=-1)
 
 
 def items_of(entry: Entry) -> Sequence[Item]:

@@ -12,6 +12,7 @@ from agent.core import Core
 from agent.core.entries import Heartbeat, Messages
 from agent.publish.message import event_message
 from agent.publish.topic import Topics
+from agent.receive.nap import WINDOW
 from agent.words import Quality
 from tests.simulation import agent_parts
 from tests.simulation.history import History
@@ -38,7 +39,7 @@ def judge(history: History) -> list[str]:
     """What does not hold, in words; nothing where all is well."""
     if history.sins or history.broker.record.sins:
         return [*history.sins, *history.broker.record.sins]
-    wrong = [*_told(history), *_retained(history)]
+    wrong = [*_told(history), *_retained(history), *_drops_seen(history)]
     if history.what.mode == "journal":
         wrong += _as_one_life(history)
     else:
@@ -195,6 +196,20 @@ def _stands(parts: Sequence[Part], n: int) -> Mapping[str, "np.ndarray[tuple[int
 
 
 # Both -------------------------------------------------------------------------------------------------------------
+
+
+def _drops_seen(history: History) -> Iterator[str]:
+    """What the broker says to have dropped is known, and a `gap` of each source where it was the agent's.
+
+    A broker with a smaller window than mosquitto's may give no sign that it was (docs/decisions/0025).
+    """
+    broker = history.broker
+    if broker.n_dropped and history.n_dropped != broker.n_dropped:
+        yield f"the broker has dropped {broker.n_dropped} messages, the agent knows of {history.n_dropped}"
+    if broker.record.dropped_ns >= 0 and broker.habits.window >= WINDOW:
+        for source in history.plan.sources:
+            if history.losses.newest_ns(source.name) < broker.record.dropped_ns:
+                yield f"messages were dropped, and no gap of {source.name} follows"
 
 
 def _losses_seen(history: History, rows: Sequence[Row]) -> Iterator[str]:
