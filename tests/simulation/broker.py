@@ -192,6 +192,7 @@ class Broker:
         kept = None if asked.is_clean else self._sessions.get(asked.client_id)
         session = self._sessions[asked.client_id] = kept or Session()
         self._connections[asked.client_id] = connection
+        self.record.n_connections += asked.client_id == self._input_id
         rules = Rules(receive_maximum=self.habits.receive_maximum)
         connection.send(rules.connack(asked, has_session=kept is not None))
         for packet_id, message in session.under_way.items():
@@ -313,8 +314,9 @@ class Broker:
 
     def _note_sent(self, client_id: str, message: Published, *, is_again: bool) -> None:
         which = message.topic, message.payload
-        if client_id == self._input_id and (not is_again or self.record.acked[which]):
-            self.record.sent[which] += 1
+        if client_id == self._input_id:
+            self.record.by.setdefault(which, set()).add(self.record.n_connections)
+            self.record.sent[which] += not is_again or bool(self.record.acked[which])
 
     def _note_unseen(self, before: Session | None, later: Session | None) -> None:
         """What was for the agent in its session, and is not in the one that takes its place."""

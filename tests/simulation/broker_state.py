@@ -40,6 +40,7 @@ class Record:
 
     sent       of each message (topic, payload) how often it was sent to the agent as a new one, DUP = 0; or once more
                after it was acknowledged, by a broker that has forgotten that
+    by         the numbers of the connections by which each was sent to the agent; n_connections of those there were
     acked      those whose PUBACK has come
     dropped    those that the broker has dropped, each time
     dropped_ns when it dropped the newest one of those that its count still says; -1 for none
@@ -49,6 +50,8 @@ class Record:
     """
 
     sent: Counter[tuple[str, bytes]] = field(default_factory=Counter)
+    by: dict[tuple[str, bytes], set[int]] = field(default_factory=dict)
+    n_connections: int = 0
     acked: Counter[tuple[str, bytes]] = field(default_factory=Counter)
     dropped: list[tuple[str, bytes]] = field(default_factory=list)
     dropped_ns: int = -1

@@ -4,6 +4,7 @@ import random
 import shutil
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from random import Random
 from typing import Any
@@ -12,7 +13,6 @@ import agent.run
 from agent.core import Core
 from agent.core.entries import Entry
 from agent.errors import ForewarnError
-from agent.mqtt.link_state import Phase
 from agent.run import Daemon
 from agent.service_manager import Supervisor
 from agent.store.schema import HISTORY, read_history
@@ -22,13 +22,24 @@ from tests.simulation.broker import QUOTA_EXCEEDED, Broker, Habits
 from tests.simulation.clock import Clock
 from tests.simulation.disk import SimulatedDisk
 from tests.simulation.network import Network
-from tests.simulation.observed import Died, Item, Losses, ObservedCore, Part, SimulatedLog, items_of
+from tests.simulation.observed import (
+    Died,
+    Item,
+    Losses,
+    ObservedCore,
+    Part,
+    SimulatedLog,
+    has_nothing_to_do,
+    items_of,
+    state_of,
+)
 from tests.simulation.patched import below
-from tests.simulation.plan import Fault, Plan
+from tests.simulation.plan import Fault, Plan, Said
 
 SETTLE_S = 900.0  # after the last fault: an agent that is not done by then is stuck
 SETTLE_TURN_S = 2.0
 QUIET_S = 5.5  # in which it does what it does by the clock: ask for others of its node, remove what is nobody's
+AFTER_S = 3.0  # from the end of the last life but one until devices speak again: by then the next one listens
 LIVES_MAX = 40
 EXIT_RESTART_S = 1.0  # after an exit by itself, as the unit has it
 CATEGORY = {
@@ -92,9 +103,7 @@ class History:
         self._last_s = 0.0
         for fault in plan.faults:
             self._arm(fault)
-        for said in plan.said:
-            self._last_s = max(self._last_s, said.at_s)
-            self.clock.at(said.at_s, lambda said=said: self._publish(said.topic, said.payload))  # type: ignore[misc]
+        self._say(plan.said)
 
     # Running ----------------------------------------------------------------------------------------------------
 
@@ -141,6 +150,7 @@ class History:
             return True
         if self.what.ends_by != "peace" and not self._is_over:
             self._is_over = True
+            self._say(self.what.after, self.clock.now_s + AFTER_S)
             if self.what.ends_by == "stop":
                 self._close(daemon)
             else:
@@ -164,33 +174,18 @@ class History:
         while not self._is_settled(daemon):
             daemon.turn()
             if self.clock.now_s > until_s:
-                self.sins.append(f"stuck: {self._state(daemon)}")
+                self.sins.append(f"stuck: broker {self.broker.waiting()}, {state_of(daemon)}")
                 return False
         until_s = self.clock.now_s + QUIET_S
         while self.clock.now_s < until_s or not self._is_settled(daemon):
             daemon.turn()
             if self.clock.now_s > until_s + SETTLE_S:
-                self.sins.append(f"never quiet: {self._state(daemon)}")
+                self.sins.append(f"never quiet: broker {self.broker.waiting()}, {state_of(daemon)}")
                 return False
         return True
 
     def _is_settled(self, daemon: Daemon) -> bool:
-        receiver = daemon._inputs.receivers[0]
-        return (
-            not self.broker.waiting()
-            and receiver.link.phase is Phase.READY
-            and daemon._feed._has_taken_all
-            and not daemon._inputs.n_waiting
-            and daemon._output.link.phase is Phase.READY
-            and not daemon._output.due
-        )
-
-    def _state(self, daemon: Daemon) -> str:
-        return (
-            f"broker {self.broker.waiting()}, input {daemon._inputs.receivers[0].link.phase}, "
-            f"taken {daemon._feed._has_taken_all}, waiting {daemon._inputs.n_waiting}, "
-            f"output {daemon._output.link.phase}, due {daemon._output.due}"
-        )
+        return not self.broker.waiting() and has_nothing_to_do(daemon)
 
     def _close(self, daemon: Daemon) -> None:
         """SIGTERM."""
@@ -337,6 +332,11 @@ class History:
             self.broker.start("all")
         self.network.is_up = True
         self.broker.refuses = lambda _: 0
+
+    def _say(self, what: Sequence[Said], from_s: float = 0.0) -> None:
+        for said in what:
+            self._last_s = max(self._last_s, from_s + said.at_s)
+            self.clock.at(from_s + said.at_s, lambda said=said: self._publish(said.topic, said.payload))  # type: ignore[misc]
 
     def _publish(self, topic: str, payload: bytes) -> None:
         if self.broker.is_up:

@@ -6,6 +6,8 @@ from typing import Protocol
 
 from agent.core import Core
 from agent.core.entries import Entry, HistoryLost, Messages, StateBehind
+from agent.mqtt.link_state import Phase
+from agent.run import Daemon
 from agent.words import Taken
 
 
@@ -87,6 +89,26 @@ class Losses:
     def newest_ns(self, source: str) -> int:
         """When it was told so last of this source; -1 for never."""
         return max((now_ns for of, now_ns in self._told.values() if of in ("", source)), default=-1)
+
+
+def has_nothing_to_do(daemon: Daemon) -> bool:
+    """Connected, and all that has come is taken and told."""
+    return (
+        daemon._inputs.receivers[0].link.phase is Phase.READY
+        and daemon._feed._has_taken_all
+        and not daemon._inputs.n_waiting
+        and daemon._output.link.phase is Phase.READY
+        and not daemon._output.due
+    )
+
+
+def state_of(daemon: Daemon) -> str:
+    """The same in words."""
+    return (
+        f"input {daemon._inputs.receivers[0].link.phase}, "
+        f"taken {daemon._feed._has_taken_all}, waiting {daemon._inputs.n_waiting}, "
+        f"output {daemon._output.link.phase}, due {daemon._output.due}"
+    )
 
 
 def items_of(entry: Entry) -> Sequence[Item]:

@@ -149,12 +149,10 @@ def _as_far_as_known(history: History) -> Iterator[str]:
     threshold = history.plan.models[0].heads["risk"].chosen.threshold
     horizon = agent_parts.bundle().manifest.judge.horizon
     rows: list[Row] = []
-    for number, life in enumerate(history.lives):
+    for life in history.lives:
         of_life = [row for part in life for row in _rows(part)]
         rows += of_life
         yield from _is_ok_as(of_life, twins)
-        if number:
-            yield from _first_rows_doubted(of_life)
         for part in life:
             for event in part.taken.alerts:
                 place = part.place + event.entry - part.number
@@ -163,6 +161,7 @@ def _as_far_as_known(history: History) -> Iterator[str]:
                 other = twins.get(place)
                 if other is None or abs(other.risk[horizon] - threshold) > TOLERANCE:
                     yield f"{event.device} is raised at place {place}, the twin has {other} and no alert"
+    yield from _first_rows_doubted(history, rows)
     yield from _losses_seen(history, rows)
 
 
@@ -177,13 +176,15 @@ def _is_ok_as(rows: Sequence[Row], twins: Mapping[int, Row]) -> Iterator[str]:
             yield f"{row} is ok, and the twin says {other}"
 
 
-def _first_rows_doubted(rows: Sequence[Row]) -> Iterator[str]:
-    """After a start the first row of a device is not `ok`."""
-    seen: set[str] = set()
+def _first_rows_doubted(history: History, rows: Sequence[Row]) -> Iterator[str]:
+    """Sessions end with their connection: the first row of a device that comes by another one is not `ok`."""
+    newest: dict[str, set[int]] = {}
     for row in rows:
-        if row.device not in seen and row.quality is Quality.OK:
-            yield f"{row} is the first one after a start, and ok"
-        seen.add(row.device)
+        topic, payload, *_ = history.timeline[row.place]  # type: ignore[misc]
+        by = history.broker.record.by[topic, payload]
+        if row.quality is Quality.OK and by.isdisjoint(newest.get(row.device, by)):
+            yield f"{row} is the first one by connection {by}, and ok"
+        newest[row.device] = by
 
 
 def _stands(parts: Sequence[Part], n: int) -> Mapping[str, "np.ndarray[tuple[int], np.dtype[np.bool_]]"]:

@@ -1,6 +1,7 @@
 """What happens in one history: the messages of devices, the faults, and the world they happen in; all from one seed."""
 
 import json
+from collections.abc import Sequence
 from random import Random
 from typing import Literal
 
@@ -46,6 +47,7 @@ class Plan(msgspec.Struct, frozen=True):
     agent    settings of the agent that are not the default of the simulation
     world    of broker and network: see history.py
     ends_by  how the last life but one ends, when all is delivered; peace: that one is the last
+    after    what devices say in the life after that, all at once
     """
 
     seed: int
@@ -55,6 +57,7 @@ class Plan(msgspec.Struct, frozen=True):
     said: tuple[Said, ...]
     faults: tuple[Fault, ...]
     ends_by: Literal["peace", "stop", "kill", "power"]
+    after: tuple[Said, ...] = ()
 
 
 def draw(seed: int, mode: Mode) -> Plan:
@@ -93,7 +96,8 @@ def draw(seed: int, mode: Mode) -> Plan:
     if agent["forget_after"] == "3s":
         agent["stale_after"] = "1s"
     faults = tuple(_fault(rng, span_s) for _ in range(rng.choice([0, 1, 1, 2, 2, 3, 4, 5])))
-    return Plan(seed, mode, agent, world, said, faults, rng.choice(["peace", "peace", "stop", "kill", "power"]))
+    ends_by = rng.choice(["peace", "peace", "stop", "kill", "power"])
+    return Plan(seed, mode, agent, world, said, faults, ends_by, _after(said))
 
 
 def _said(rng: Random, span_s: float) -> tuple[Said, ...]:
@@ -127,6 +131,13 @@ def _said(rng: Random, span_s: float) -> tuple[Said, ...]:
         at_s = rng.uniform(0, span_s)
         said.append(Said(at_s, "forewarn/sim/cmd/intervention/press", json.dumps(command).encode()))
     return tuple(sorted(said, key=lambda one: one.at_s))
+
+
+def _after(said: Sequence[Said]) -> tuple[Said, ...]:
+    """The next row of each device with a clock: none is missing before it."""
+    newest = {one.topic: json.loads(one.payload) for one in said if b'"t"' in one.payload}
+    rows = {topic: values | {"t": round(values["t"] + SPACING_S, 1)} for topic, values in newest.items()}
+    return tuple(Said(0.0, topic, json.dumps(values).encode()) for topic, values in rows.items())
 
 
 DEATHS = ("kill", "kill", "power", "power", "stop")
