@@ -153,7 +153,8 @@ class States:
         columns = self.columns
         is_behind = columns.is_behind[slots]
         if np.count_nonzero(is_behind):
-            misses = slots[is_behind & (dt >= np.float32(2 * self._cadence.closest_s))]
+            has_no_rows = columns.state_t_ns[slots] == NEVER  # none since its life began, as far as one knows
+            misses = slots[is_behind & (has_no_rows | (dt >= np.float32(2 * self._cadence.closest_s)))]
             columns.rows[misses], columns.is_new[misses] = 0, False
             columns.is_behind[slots] = False
 

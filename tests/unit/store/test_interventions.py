@@ -133,6 +133,19 @@ def test_what_was_done_after_the_snapshot_is_done_again_after_a_kill(begin):
     last.die()
 
 
+def test_a_machine_whose_first_rows_a_kill_has_lost_is_new_no_more(begin):
+    """Only a state that has seen its rows from the first on needs no warm-up."""
+    before = begin()
+    before.take(life("p1", 60))
+    before.durability.after_turn(10.0, 10.0)
+    before.take([command("replaced", 60)])
+    assert before.qualities(life("p1", 5, start=61, wear_from=1000)) == ["OK"] * 5
+    before.die()
+    again = begin()
+    qualities = again.qualities(life("p1", 4, start=66, wear_from=1000))
+    assert qualities == (["OK"] * 4 if again.mode == "journal" else ["GAP", "WARMING_UP", "OK", "OK"])
+
+
 def test_an_inspection_leaves_the_state_as_it_is_after_a_kill_too(begin):
     before = begin()
     before.take(life("p1", 60))
