@@ -25,6 +25,7 @@ OURS_S = 60.0  # so long after a sign; mosquitto renews its counts every 10 s by
 SOCKET_BYTES = 2**17  # so much lies in a socket before a broker queues anything of QoS 0
 PAUSE_S = 2.0  # between two reads: longer than any nap, and than any turn of a machine that is well
 DROPPED = "broker_dropped"  # name of the note: the newest count of a broker that keeps our session
+HANG_UPS_MAX = 2  # some brokers hang up on who asks for what he may not have; once may be chance
 RATE_S = 10.0  # the rate of messages is that of about so long
 SAID_WITHIN_S = 60.0  # mosquitto retains its count: it comes at once, or within 10 s of the broker's start
 UNSAID = f"no count of what it drops ({BROKER_DROPPED.decode()}): messages beyond its queue are lost without a word"
@@ -42,7 +43,7 @@ class BrokerDrops:
         self._unsaid_at_s = math.inf  # the broker should have said its count by then
         self._counts = counts
         self._session = session
-        self._may_ask = True  # until a broker hangs up on the question
+        self._hung_up = 0  # connections in a row that ended before the question was answered
         self._message_id: int | None = None  # of a SUBSCRIBE that is not answered
         self._newest = session.notes.get(DROPPED)  # what the broker said, on this connection unless it keeps sessions
         self._is_back = self._is_first = session.has_past  # nothing was read since; the next count is the first since
@@ -53,18 +54,19 @@ class BrokerDrops:
     def ask(self, client: paho.Client, now_s: float) -> None:
         """Subscribe to the count, once all sources are."""
         self._unsaid_at_s = now_s + SAID_WITHIN_S
-        if self._may_ask:
+        if self._hung_up < HANG_UPS_MAX:
             _, self._message_id = client.subscribe(BROKER_DROPPED.decode(), 0)
 
     def answer(self, message_id: int, *, is_refused: bool) -> None:
         """A SUBACK that is for no source. A grant says nothing: mosquitto grants what its ACL then never serves."""
         if message_id == self._message_id:
             self._message_id = None
+            self._hung_up = 0
             self.limits = (UNSAID,) if is_refused else self.limits
 
     def lose_connection(self) -> None:
         """The connection has ended: without a session that is kept, the count of the next one begins anew."""
-        self._may_ask &= self._message_id is None  # some brokers hang up on who asks for what he may not have
+        self._hung_up += self._message_id is not None
         self._message_id = None
         self._is_back = self._is_first = self._session.has_past
         if not self._session.is_kept:

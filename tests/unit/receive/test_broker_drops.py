@@ -144,12 +144,14 @@ def test_a_broker_that_refuses_is_asked_again_with_the_next_connection(broker, r
     assert one.limits == ()
 
 
-def test_a_broker_that_hangs_up_on_the_question_is_not_asked_again(broker, receiver):
+def test_a_broker_that_hangs_up_on_the_question_twice_is_not_asked_again(broker, receiver):
+    """Once may be a connection that broke by chance."""
     one = receiver()
-    session = subscribed(broker, one)
-    assert session.read()[0] == SUBSCRIBE
-    session.close()
-    pump(one, lambda _: not one.link.is_connected)
+    for _ in range(2):
+        session = subscribed(broker, one)
+        assert session.read()[0] == SUBSCRIBE
+        session.close()
+        pump(one, lambda _: not one.link.is_connected)
     session = subscribed(broker, one)
     session.publish(TOPIC, b"a", mid=9)
     one.acknowledge(pump(one, taken(1)).packet_ids)
