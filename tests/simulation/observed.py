@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from agent.core import Core
-from agent.core.entries import Entry, HistoryLost, Messages, StateBehind
+from agent.core.entries import Entry, HistoryLost, InterventionsKept, Messages, StateBehind
 from agent.mqtt.link_state import Phase
 from agent.run import Daemon
 from agent.words import Taken
@@ -15,6 +15,7 @@ class World(Protocol):
     """Where an agent lives."""
 
     sins: list[str]
+    unheard: set[str]
 
     def note(self, kind: str, what: str) -> None:
         """Something has happened."""
@@ -67,6 +68,8 @@ class ObservedCore(Core):
         number = self.entry
         taken = super().apply(entry)
         self.world.note_entry(number, entry, taken)
+        if isinstance(entry, InterventionsKept):
+            self.world.unheard |= {label.device for label in entry.labels}.difference(self.view().device)
         return taken
 
 

@@ -142,27 +142,38 @@ def _is_dropped_at_once(sent: Sent) -> bool:
 
 
 def _as_far_as_known(history: History) -> Iterator[str]:
-    """No raise that the twin has not, and `ok` only with the twin's score."""
+    """No raise that the twin has not, and `ok` only with the twin's score.
+
+    A command that is lost with the process is as if it had not been sent, and so is one for a machine that the restored
+    state has not: only the twin knows that it is new.
+    """
     _, parts = _twin(history, [at for at, item in enumerate(history.timeline) if isinstance(item, tuple | Heartbeat)])
     twins = {row.place: row for part in parts for row in _rows(part)}
     stands = _stands(parts, len(history.timeline))
     threshold = history.plan.models[0].heads["risk"].chosen.threshold
     horizon = agent_parts.bundle().manifest.judge.horizon
+    remade = (_commanded(history) - history.intervened) | history.unheard
     rows: list[Row] = []
     for life in history.lives:
         of_life = [row for part in life for row in _rows(part)]
         rows += of_life
-        yield from _is_ok_as(of_life, twins)
+        yield from _is_ok_as([row for row in of_life if row.device not in remade], twins)
         for part in life:
             for event in part.taken.alerts:
                 place = part.place + event.entry - part.number
-                if event.kind != "raised" or event.head != HEAD or stands[event.device][place]:
+                if event.kind != "raised" or event.head != HEAD or event.device in remade:
                     continue
-                other = twins.get(place)
-                if other is None or abs(other.risk[horizon] - threshold) > TOLERANCE:
+                other, has_alert = twins.get(place), stands[event.device][place]
+                if not has_alert and (other is None or abs(other.risk[horizon] - threshold) > TOLERANCE):
                     yield f"{event.device} is raised at place {place}, the twin has {other} and no alert"
     yield from _first_rows_doubted(history, rows)
     yield from _losses_seen(history, rows)
+
+
+def _commanded(history: History) -> set[str]:
+    """Devices of the commands that were taken."""
+    commands = [item for item in history.timeline if isinstance(item, tuple) and "/cmd/" in item[0]]
+    return {json.loads(payload)["device"] for _, payload, *_ in commands}
 
 
 def _is_ok_as(rows: Sequence[Row], twins: Mapping[int, Row]) -> Iterator[str]:
