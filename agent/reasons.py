@@ -96,7 +96,7 @@ _ALL = (
     Reason(
         "devices_max",
         "The device is new, and `agent.devices_max` are known.",
-        "Raise the bound; known devices are never evicted.",
+        "Raise the bound; a device that was ever `ok` is not evicted for another one.",
     ),
     Reason(
         "no_source",
@@ -158,7 +158,8 @@ _ALL = (
     ),
     Reason(
         "forgotten",
-        "A device that was not heard for `agent.forget_after`, while the agent listened, gave its place back.",
+        "A device that was not heard for `agent.forget_after`, while the agent listened, gave its place back; so did "
+        "one that was `stale` and never `ok`, where another one was refused for want of room (`devices_max`).",
         "Nothing; heard again it starts as one never heard.",
     ),
     Reason(

@@ -293,19 +293,29 @@ class Core:
         return ([], []) if is_first else self._notice_silence(tick_ns, passed_ns)
 
     def _notice_silence(self, tick_ns: int, passed_ns: int) -> tuple[list[AlertEvent], list[Key]]:
-        """Mark devices `stale` that were not scored; let those unheard of for `forget_after` go, their alerts ended."""
+        """Mark devices `stale` that were not scored; let go, their alerts ended, those unheard of for `forget_after`,
+        and one that was never `ok` where another one was refused for want of room.
+        """
         stepper = self._stepper
         stepper.notice_silence(tick_ns, passed_ns)
         alerts = stepper.silence_alerts.tick(tick_ns, self.entry, stepper.predictors.stand(stepper.slots.capacity))
         forgotten = [] if was_away(passed_ns) else stepper.marks.forget(tick_ns)
         for slot in stepper.silence.long_silent(tick_ns, passed_ns):
-            source, device = stepper.source_of(slot), str(stepper.slots.devices[slot])
-            alerts += stepper.end_alerts(slot, "forgotten", self.entry, int(stepper.spacing.newest_ns[slot]))
-            alerts += stepper.silence_alerts.forget(source, device, self.entry, tick_ns)
-            stepper.release(slot)
-            forgotten.append((source, device))
-            self.counts[source, "forgotten"] += 1
+            forgotten.append(self._let_go(slot, tick_ns, alerts))
+        needless = stepper.needless()
+        if needless is not None:
+            forgotten.append(self._let_go(needless, tick_ns, alerts))
         return alerts, forgotten
+
+    def _let_go(self, slot: int, log_time_ns: int, alerts: list[AlertEvent]) -> Key:
+        """Know a device no more; the ends of its alerts are added to `alerts`."""
+        stepper = self._stepper
+        source, device = stepper.source_of(slot), str(stepper.slots.devices[slot])
+        alerts += stepper.end_alerts(slot, "forgotten", self.entry, int(stepper.spacing.newest_ns[slot]))
+        alerts += stepper.silence_alerts.forget(source, device, self.entry, log_time_ns)
+        stepper.release(slot)
+        self.counts[source, "forgotten"] += 1
+        return source, device
 
     def _count_evicted(self) -> None:
         for source, n_evicted in self._stepper.evicted.items():

@@ -13,13 +13,15 @@ import msgspec
 from agent.align.waiting import KeptWaiting, read_waiting
 from agent.core import silence_alerts
 from agent.core.marks import Key, Mark
+from agent.core.silence import PROVEN
 from agent.core.stepper import Stepper
 from agent.decode.intake import Intake
 from agent.devices.slots import NEVER
 from agent.errors import Unreadable
 from agent.words import AlertEvent, Int64
 
-_OF_CODECS, _WAITING, _SILENCE, _TABLE = "codec/", "align/waiting", "silence", "alerts"  # their names in a snapshot
+# Their names in a snapshot:
+_OF_CODECS, _WAITING, _SILENCE, _TABLE, _ROOM = "codec/", "align/waiting", "silence", "alerts", "lacks_room"
 
 
 class _OfTable(msgspec.Struct, frozen=True):
@@ -31,11 +33,12 @@ class _OfTable(msgspec.Struct, frozen=True):
 
 
 class Memories(NamedTuple):
-    """Of a snapshot, but those of codecs."""
+    """Of a snapshot, but those of codecs. `lacks_room`: a device was refused since the last tick."""
 
     waiting: KeptWaiting
     silence: silence_alerts.Kept
     of_table: _OfTable
+    lacks_room: bool
 
 
 def keep(intake: Intake, stepper: Stepper) -> dict[str, Callable[[], bytes]]:
@@ -45,6 +48,7 @@ def keep(intake: Intake, stepper: Stepper) -> dict[str, Callable[[], bytes]]:
     memories[_WAITING] = stepper.alignment.keep()
     memories[_SILENCE] = stepper.silence_alerts.keep()
     memories[_TABLE] = _keep_of_table(stepper)
+    memories[_ROOM] = partial(bytes, [1] if stepper.lacks_room else [])
     return memories
 
 
@@ -55,6 +59,7 @@ def read(memories: Mapping[str, bytes], intake: Intake) -> Memories:
         read_waiting(memories.get(_WAITING, b"")),
         silence_alerts.read_kept(memories.get(_SILENCE, b"")),
         _read_of_table(memories.get(_TABLE, b"")),
+        bool(memories.get(_ROOM, b"")),
     )
     intake.restore(of_codecs)
     return remembered
@@ -64,6 +69,9 @@ def restore(memories: Memories, stepper: Stepper, groups: Collection[str]) -> In
     """Take over what was read, after the columns of these groups. Returns slots int64 [k] whose rows are lost."""
     lost_rows = stepper.alignment.take_over(memories.waiting)
     stepper.silence_alerts.restore(memories.silence)
+    stepper.lacks_room = memories.lacks_room
+    if PROVEN not in groups:  # of nobody it is known that it was never `ok`
+        stepper.silence.prove(stepper.silence.is_known())
     of_table = memories.of_table
     stepper.marks.restore(of_table.marks_since_ns, dict(of_table.marks))
     for predictor in stepper.predictors:

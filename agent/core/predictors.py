@@ -6,7 +6,7 @@ from agent.core.predictor import Predictor
 from agent.devices.rows import Rows
 from agent.drops import Drops
 from agent.judge.events import EndCause
-from agent.words import AlertEvent, AlertKey, Bool, Int64, Scores
+from agent.words import AlertEvent, AlertKey, Bool, Int64, Quality, Scores
 
 
 class Predictors(list[Predictor]):
@@ -47,6 +47,22 @@ class Predictors(list[Predictor]):
             if predictor.stops is not None:
                 stand |= predictor.stops.stand
         return stand
+
+    def proven(self, capacity: int) -> Bool:
+        """bool [capacity]: the newest row of the device was `ok` to some model, or an alert of it stands."""
+        proven = np.zeros(capacity, np.bool_)
+        for predictor in self:
+            proven |= predictor.states.columns.quality == Quality.OK
+            for head in predictor.heads.values():
+                proven |= head.evidence.alert_state > 0
+        return proven
+
+    def stale(self, capacity: int) -> Bool:
+        """bool [capacity]: every model says that the device is stale; nobody is where there is no model."""
+        stale = np.full(capacity, bool(self))
+        for predictor in self:
+            stale &= predictor.states.columns.quality == Quality.STALE
+        return stale
 
     def standing(self) -> dict[AlertKey, str]:
         """The id of each alert that stands."""

@@ -17,6 +17,10 @@ def was_away(passed_ns: int) -> bool:
     return passed_ns > UNHEARD_NS
 
 
+OF_SILENCE = "silence/"  # begins the names of groups that a snapshot may lack
+PROVEN = f"{OF_SILENCE}proven"
+
+
 @dataclass(slots=True)
 class SilenceColumns(Columns):
     """heard_ns int64: log time of the newest row, late ones too, NEVER for none."""
@@ -24,11 +28,19 @@ class SilenceColumns(Columns):
     heard_ns: Int64 = column(np.int64, NEVER)
 
 
+@dataclass(slots=True)
+class ProvenColumns(Columns):
+    """was_ok bool: at some tick the newest row of the device was `ok`, or an alert of a model stood."""
+
+    was_ok: Bool = column(np.bool_, False)
+
+
 class Silence:
-    """When each device was heard."""
+    """When each device was heard, and which of them are known to be machines."""
 
     def __init__(self, bounds: Bounds, slots: Slots) -> None:
         self._columns = slots.register("silence", SilenceColumns)
+        self._proven = slots.register(PROVEN, ProvenColumns)
         self._slots = slots
         self._forget_after_ns = round(bounds.forget_after_s * 1e9)
         self.stale_after_ns = round(bounds.stale_after_s * 1e9)
@@ -40,6 +52,23 @@ class Silence:
 
     def hear(self, slots: Int64, heard_ns: Int64) -> None:
         self._columns.heard_ns[slots] = heard_ns
+
+    @property
+    def was_ok(self) -> Bool:
+        """bool [capacity]: it was heard as a machine that works; a snapshot of an older version says that of all."""
+        return self._proven.was_ok
+
+    def prove(self, which: Bool) -> None:
+        """These devices, bool [capacity], are machines that work."""
+        self._proven.was_ok[which] = True
+
+    def needless(self, is_stale: Bool) -> int | None:
+        """The slot of the device that was heard least lately, of those that are stale and were never `ok`.
+
+        Ids that somebody has sent a few times must not hold the places of machines. is_stale bool [capacity]
+        """
+        may_leave = np.flatnonzero(is_stale & ~self._proven.was_ok & self.is_known())
+        return int(may_leave[self.heard_ns[may_leave].argmin()]) if len(may_leave) else None
 
     def is_known(self) -> Bool:
         """bool [capacity]: the slot has a device."""

@@ -20,13 +20,13 @@ import numpy as np
 
 from agent.core.bounds import Bounds
 from agent.core.marks import Key
+from agent.core.silence import OF_SILENCE
 from agent.devices.columns import Columns, column
 from agent.devices.slots import NEVER, Slots
 from agent.judge import silence as judge
 from agent.judge.silence import ALL_DEVICES, OFF_NS, WEEK_NS, PauseColumns, SilenceEnd
 from agent.words import AlertEvent, AlertKey, Bool, Int64, Source
 
-OF_SILENCE = "silence/"  # begins the names of groups that come and go with the settings of sources
 DEVICES = f"{OF_SILENCE}devices"
 UNHEARD_NS = 60 * 10**9
 KeptTime = Annotated[int, msgspec.Meta(ge=-(2**62), le=2**62)]

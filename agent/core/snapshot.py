@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agent.align.alignment import OF_ALIGNMENT
-from agent.core.silence_alerts import OF_SILENCE
+from agent.core.silence import OF_SILENCE
 from agent.core.snapshot_header import ColumnHeader, GroupHeader, Header, read, refused
 from agent.devices.columns import Columns
 from agent.devices.slots import GONE, NO_SOURCE, OWNER, Slots

@@ -46,6 +46,7 @@ class Stepper:
         self.clock, self.spacing = self._aligner.clock, self._aligner.spacing
         self.alignment = self._aligner.alignment
         self.marks = Marks(round(bounds.forget_after_s * 1e9))
+        self.lacks_room = False  # since the last tick a device was refused
         self.evicted: Counter[str] = Counter()  # devices that made room for others, by source
 
     def slot(self, source: int, device: str, *, is_new: bool) -> int | None:
@@ -115,10 +116,12 @@ class Stepper:
         return self.predictors.end_alerts(slot, cause, entry, t_ns, epoch)
 
     def evict_least_heard(self, keep: Collection[Key]) -> None:
-        """The device that was heard least lately makes room, of those that are not in `keep`."""
+        """The device that was heard least lately makes room, of those not in `keep`: first one that was never `ok`."""
         used = [slot for slot, device in enumerate(self.slots.devices) if device is not None]
         others = [slot for slot in used if (self.source_of(slot), self.slots.devices[slot]) not in keep]
-        self._evict(min(others, key=lambda slot: int(self.silence.heard_ns[slot])))
+        self.silence.prove(self.predictors.proven(self.slots.capacity))
+        was_ok, heard_ns = self.silence.was_ok, self.silence.heard_ns
+        self._evict(min(others, key=lambda slot: (bool(was_ok[slot]), int(heard_ns[slot]))))
 
     def lose_history(self, source: int | None, devices: Collection[str]) -> None:
         """Rows may have been missed of a source, None for any, or only of these devices of it."""
@@ -139,10 +142,21 @@ class Stepper:
         passed_ns  log time since the entry before
         """
         is_known = self.silence.is_known()
+        self.silence.prove(self.predictors.proven(self.slots.capacity))
         for predictor in self.predictors:
             predictor.states.notice_silence(is_known, tick_ns, self.silence.stale_after_ns)
             if was_away(passed_ns):
                 predictor.states.skip(is_known, passed_ns, tick_ns)
+
+    def needless(self) -> int | None:
+        """The slot of a device to be forgotten at a tick, so that one that was refused since the last tick finds room.
+
+        At a tick alone: between two rows of a call it would depend on where calls begin.
+        """
+        lacks_room, self.lacks_room = self.lacks_room, False
+        if not lacks_room or len(self.slots) < self.slots.devices_max:
+            return None
+        return self.silence.needless(self.predictors.stale(self.slots.capacity))
 
     def counts_cycles(self, source: int) -> bool:
         """Whether a source's time is a counter."""
@@ -201,6 +215,7 @@ class Stepper:
                 slots[row] = slot
             else:
                 self.newness.miss(source, heard_ns)
+                self.lacks_room = True
         has_slot = slots != NO_SLOT
         if has_slot.all():
             return rows

@@ -5,7 +5,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from agent.core import Bounds
+from agent.core import Bounds, Core
 from agent.core.entries import AlertsKept, Heartbeat, HistoryLost
 from agent.errors import StateRefused
 from agent.words import AlertEvent, Quality
@@ -61,6 +61,76 @@ def test_a_device_without_an_owner_makes_room_for_one_that_lives():
     after.restore(before.snapshot())
     assert len(take(after, life("lives", 5)).scores[0].entry) == 5
     assert after.counts == {("", "forgotten"): 1}
+
+
+SMALL = Bounds(devices_max=3, stale_after_s=10, forget_after_s=1000)
+
+
+def with_strangers() -> Core:
+    """Full of a machine and of two ids that somebody sent once; after a while only the machine is heard."""
+    into = core(bounds=SMALL)
+    take(into, life("machine", 30))
+    take(into, [message("x1", 1), message("x2", 1)], arrived_ns=2 * S)
+    for second in range(3, 16):
+        take(into, life("machine", 1, start=28 + second), arrived_ns=second * S)
+    return into
+
+
+def again(before: Core) -> Core:
+    after = core(bounds=SMALL)
+    after.restore(before.snapshot())
+    return after
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_id_that_was_never_ok_makes_room_at_the_next_tick_for_a_device_that_was_refused(restarted):
+    """The one that was heard least lately first; what a machine that was `ok` has is its own, however silent."""
+    into = with_strangers()
+    assert {*into.view().device} == {"machine", "x1", "x2"}, "nobody needs the room"
+    take(into, [message("new1", 1)], arrived_ns=16 * S)
+    if restarted:
+        into = again(into)
+    assert [*into.apply(Heartbeat(17 * S)).forgotten] == [("press", "x1")]
+    assert len(take(into, [message("new1", 2)], arrived_ns=17 * S).scores[0].entry) == 1
+    take(into, [message("x2", 2), message("new2", 1)], arrived_ns=17 * S)
+    into.apply(Heartbeat(18 * S))
+    assert {*into.view().device} == {"machine", "x2", "new1"}, "x2 is heard again, and stays"
+    into.apply(Heartbeat(60 * S))
+    take(into, [message("new3", 1)], arrived_ns=60 * S)
+    into.apply(Heartbeat(61 * S))
+    take(into, [message("new3", 2), message("new4", 1)], arrived_ns=61 * S)
+    into.apply(Heartbeat(62 * S))
+    take(into, [message("new4", 2), message("new5", 1)], arrived_ns=62 * S)
+    into.apply(Heartbeat(63 * S))
+    assert {*into.view().device} == {"machine", "new3", "new4"}
+
+
+def test_while_they_are_fresh_they_keep_their_places():
+    into = core(bounds=SMALL)
+    for second in range(1, 9):
+        take(into, [message(f"x{number}", second) for number in range(5)], arrived_ns=second * S)
+    assert {*into.view().device} == {"x0", "x1", "x2"}
+    assert into.counts == {("press", "devices_max"): 16}
+
+
+def test_after_a_snapshot_that_does_not_say_who_was_ok_nobody_makes_room():
+    data = with_strangers().snapshot()
+    name = b"silence/proven"
+    assert data.count(name) == 1
+    into = core(bounds=SMALL)
+    into.restore(data.replace(name, b"silence/others"))
+    take(into, [message("new1", 1)], arrived_ns=16 * S)
+    assert into.apply(Heartbeat(17 * S)).forgotten == []
+
+
+def test_an_alert_that_stands_keeps_the_slot_of_a_device_that_was_never_ok():
+    """The raise is known from the table alone: the state is newer, or was lost."""
+    into = again(with_strangers())
+    event = raised("x1")
+    into.apply(AlertsKept([event], {("press", "x1"): (0, event.t_ns)}))
+    take(into, [message("new1", 1)], arrived_ns=16 * S)
+    assert [*into.apply(Heartbeat(17 * S)).forgotten] == [("press", "x2")]
+    assert into.view().n_standing() == 1
 
 
 def test_standing_alerts_are_adopted_before_ended_ones_take_any_room():
