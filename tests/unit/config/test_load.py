@@ -1,6 +1,7 @@
 """A configuration is checked whole: every problem at once, with file, line and key, and no traceback for any text."""
 
 import re
+import ssl
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,16 @@ def test_with_a_journal_a_source_at_qos_0_is_named_with_its_line(tmp_path):
     (problem,) = found_in(tmp_path, text)
     assert "source[press].qos: is 0" in problem, "nor is it the default"
     assert found_in(tmp_path, f"{text}qos = 1\n") == []
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_the_systems_certificates_are_read_for_tls_alone(tmp_path, monkeypatch, tls):
+    """There are hundreds, and reading them takes longer than all else that is checked."""
+    read = []
+    create = ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", lambda **given: read.append(given) or create(**given))
+    assert found_in(tmp_path, f"{VALID}{SOURCE}[broker]\ntls = {str(tls).lower()}\n") == []
+    assert bool(read) == tls
 
 
 def test_a_folder_means_its_main_file(tmp_path):
