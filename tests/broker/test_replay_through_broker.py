@@ -203,8 +203,15 @@ def test_of_an_agent_that_was_killed_nothing_stays_retained(bundle, broker, tmp_
 
 
 def test_a_pause_between_rows_is_no_fault_of_the_agents(bundle, broker, tmp_path, monkeypatch):
-    monkeypatch.setattr(player, "STILL_TIMEOUT_S", 3.0)  # an agent starts within it
-    rows = stream([Recorded("p", nanoseconds(np.array([1.0, 2.0, 6.5])), np.zeros((3, 3), np.float32))], SOURCE)
+    send_all = player._BrokerReplay.send_all
+
+    def send_all_in_haste(replay: player._BrokerReplay, speed: float) -> None:
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(player, "STILL_TIMEOUT_S", 1.5)
+            send_all(replay, speed)
+
+    monkeypatch.setattr(player._BrokerReplay, "send_all", send_all_in_haste)
+    rows = stream([Recorded("p", nanoseconds(np.array([1.0, 2.0, 4.5])), np.zeros((3, 3), np.float32))], SOURCE)
     assert len(play_through_broker(bundle, rows, model_at(bundle, BUDGET), broker, tmp_path, speed=1.0)[0].t_ns) == 3
 
 
