@@ -23,6 +23,7 @@ TEST_S_MAX, TIMEOUT_S = 100, 900.0  # a test that waits for what a mutant no lon
 STORE, RECEIVE, FAULTS = "tests/unit/store", "tests/unit/receive", "tests/faults"
 ORDER = f"{FAULTS}/test_order_of_calls.py"
 RECOVERY = f"{STORE}/test_journal_recovery.py"
+SIMULATED = "tests/simulation/test_simulation.py::test_whatever_happens_the_alerts_are_those_of_an_undisturbed_life"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,13 @@ MUTANTS = (
         "core.apply(AlertsKept(standing, newest))",
         "core.apply(AlertsKept([], {}))",
         (f"{STORE}/test_durability.py",),
+    ),
+    Mutant(
+        "what passed while nobody listened is no loss",
+        "agent/store/reconcile.py",
+        "core.apply(HistoryLost())",
+        "pass",
+        (f"{SIMULATED}[0-snapshot]",),
     ),
     Mutant(
         "the watchdog is fed by a timer",

@@ -12,5 +12,5 @@ def test_the_line_of_a_mutant_is_there_and_its_tests_too(mutant):
     assert (ROOT / mutant.path).read_text().count(mutant.line) == 1
     assert mutant.by != mutant.line
     for test in mutant.tests:
-        path, _, name = test.partition("::")
+        path, _, name = test.partition("[")[0].partition("::")
         assert re.search(rf"def {name}" if name else "def test_", (ROOT / path).read_text())
