@@ -145,15 +145,15 @@ class Sender:
         self._send_own(now_s)
         self._send_waiting()
         for retry in self._again.values():
-            n_rows = min(self._room, retry.round_max)
-            if n_rows and retry.is_due(now_s):
+            if retry.is_due(now_s) and (n_rows := min(self._room, retry.round_max)):
                 due = self.cursor.refused(retry.kind, retry.after, n_rows)
                 if not due and retry.after:
                     due = self.cursor.refused(retry.kind, 0, n_rows)
                 retry.begin([row.number for row in due])
                 for row in due:
                     self._send(row, outgoing(row, self.topics))
-        self._send_copies()
+        if len(self.copies):
+            self._send_copies()
 
     def _acknowledge_own(self, message: OwnMessage, kind: Parked, why: str, now_s: float) -> None:
         if kind is Parked.NO:
@@ -206,7 +206,7 @@ class Sender:
                 self._send(message, message)
 
     def _send_waiting(self) -> None:
-        if not self._room or not self.cursor.waiting:
+        if not self.cursor.waiting or not self._room:
             return
         under_way = [what for what in self._under_way() if isinstance(what, Due)]
         numbers = {due.number for due in under_way}

@@ -85,6 +85,7 @@ class Feed:
         self._drop_log = drop_log
         self._shed_log = shed_log
         self._portion_messages = min(map(portion_messages, core.sources), default=PORTION_MESSAGES)
+        self._granted: frozenset[str] | None = None  # the sources that may be read, as the core knows it
         self._unfinished: Taken | None = None  # what the core has made of the last entry, until it is finished
         self._lines = deque(_Line(*named) for named in inputs.by_broker.items())  # the next one's turn comes first
 
@@ -136,8 +137,11 @@ class Feed:
     def _say_who_is_heard(self) -> None:
         """Tell the core which sources the brokers let us read, where that has changed. Raises NotRecorded."""
         granted = self._inputs.granted()
+        if granted == self._granted:
+            return
         if granted != self._core.listening():
             self._log.apply(Listening(tuple(sorted(granted))))
+        self._granted = granted
 
     def _begin(self, line: _Line, wait_s: float) -> None:
         receiver = line.receiver

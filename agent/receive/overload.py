@@ -107,7 +107,8 @@ class Overload:
         self._keep_back(received)
         for device in too_fast:
             self.backlog.lose_rows(device)  # behind those of this read that wait
-        received.prepend_waited(due)
+        if due:
+            received.prepend_waited(due)
         received.changes = self.backlog.take_changes()
 
     def release(self, received: Received) -> None:
