@@ -60,6 +60,7 @@ crash: setup mosquitto
 # beside a twin that is left in peace, which must have all their alerts; then 1,000 bits that flip in state directories.
 faults: setup mosquitto
 	$(PY) -m pytest tests/faults
+	$(PY) -m pytest -m long --ignore tests/faults
 	$(PY) -m tests.faults.campaign --kills $(KILLS) --broker-kills $(KILLS) --seed $(SEED)
 	$(PY) -m tests.faults.bit_flips --seed $(SEED)
 

@@ -28,7 +28,14 @@ def aside(agent, name: str) -> list[str]:
     return [path.name for path in agent.state.glob(f"{name}*.corrupt-*")]
 
 
-@pytest.mark.parametrize(("spoil", "place"), [(flip, 0.97), (truncate, 0.5), (truncate, 0.0)])
+@pytest.mark.parametrize(
+    ("spoil", "place"),
+    [
+        (flip, 0.97),
+        pytest.param(truncate, 0.5, marks=pytest.mark.long),
+        pytest.param(truncate, 0.0, marks=pytest.mark.long),
+    ],
+)
 def test_a_corrupt_snapshot_is_set_aside_and_the_older_one_restored(agent, spoil, place):
     """The alert that stands comes from the table either way; the agent says which file it could not use."""
     whole = life("p1", 60)
@@ -67,7 +74,14 @@ def test_without_any_good_snapshot_devices_start_anew_and_alerts_stand(agent):
     assert "raised" not in [event["event"] for event in agent.events()]
 
 
-@pytest.mark.parametrize(("spoil", "place"), [(flip, 0.0), (truncate, 0.5), (truncate, 0.001)])
+@pytest.mark.parametrize(
+    ("spoil", "place"),
+    [
+        (truncate, 0.5),
+        pytest.param(flip, 0.0, marks=pytest.mark.long),
+        pytest.param(truncate, 0.001, marks=pytest.mark.long),
+    ],
+)
 def test_a_corrupt_alert_table_is_set_aside_and_the_agent_runs(agent, spoil, place):
     """What stood is not known any more: it leaves the broker, and a fault that still shows is raised again."""
     whole = life("p1", 60)

@@ -40,7 +40,7 @@ def test_a_source_that_falls_silent_is_told_of_over_a_kill_and_until_it_is_heard
     assert silences(agent)[:2] == [("raised", "silence"), ("cleared", "heard_again")]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_outage_and_a_sleep_are_no_silence(broker, make_agent):
     """SIGSTOP until the broker has dropped it, then the broker is away: each for longer than silence may last.
 

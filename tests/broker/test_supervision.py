@@ -69,7 +69,7 @@ def test_an_abort_shows_where_every_thread_stood(manager, agent_of):
     assert "in turn" in said
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_output_that_takes_nothing_starves_the_watchdog(manager, broker, make_agent):
     """Connected, alive by its pings, but no PUBACK for three keepalives: said by name, and no longer fed."""
     with FakeBroker() as output:
