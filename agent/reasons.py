@@ -159,7 +159,8 @@ _ALL = (
     Reason(
         "forgotten",
         "A device that was not heard for `agent.forget_after`, while the agent listened, gave its place back; so did "
-        "one that was `stale` and never `ok`, where another one was refused for want of room (`devices_max`).",
+        "one that was `stale` and never `ok`, where another one was refused for want of room (`devices_max`), and one "
+        "that `forewarn state forget` names.",
         "Nothing; heard again it starts as one never heard.",
     ),
     Reason(

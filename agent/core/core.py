@@ -119,6 +119,8 @@ class Core:
                 self._stepper.lose_history(self._owner.get(entry.source), entry.devices)
             case entries.InterventionsKept():
                 interventions.repeat(self._stepper, entry.labels)
+            case entries.Forget():
+                alerts, forgotten = self._forget(entry.devices), [*entry.devices]
             case entries.StateBehind():
                 self._stepper.predictors.fall_behind(self._stepper.silence.is_known())
         self.entry += 1
@@ -306,6 +308,16 @@ class Core:
         if needless is not None:
             forgotten.append(self._let_go(needless, tick_ns, alerts))
         return alerts, forgotten
+
+    def _forget(self, devices: Sequence[Key]) -> list[AlertEvent]:
+        """Know these devices no more, nor what the alert table said of them; returns the ends of their alerts."""
+        alerts: list[AlertEvent] = []
+        for source, device in devices:
+            self._stepper.marks.pop((source, device))
+            slot = self._stepper.slots.find(self._names.index(source), device) if source in self._names else None
+            if slot is not None:
+                self._let_go(slot, self.log_time_ns, alerts)
+        return alerts
 
     def _let_go(self, slot: int, log_time_ns: int, alerts: list[AlertEvent]) -> Key:
         """Know a device no more; the ends of its alerts are added to `alerts`."""

@@ -78,4 +78,11 @@ class InterventionsKept:
     labels: Sequence[InterventionLabel]
 
 
-Entry = Messages | Heartbeat | Listening | HistoryLost | StateBehind | AlertsKept | InterventionsKept
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """A person wants these devices, (source, device), not to be known any more."""
+
+    devices: Sequence[Key]
+
+
+Entry = Messages | Heartbeat | Listening | HistoryLost | StateBehind | AlertsKept | InterventionsKept | Forget

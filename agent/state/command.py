@@ -8,9 +8,12 @@ import click
 import msgspec
 
 from agent.config.option import config_option, state_dir_of, state_dir_option
+from agent.errors import StateRefused
 from agent.state.archive import Manifest, export, take_over
-from agent.state.contents import Contents, read_contents
+from agent.state.contents import Contents, read_contents, sources_of
 from agent.store.disk import StateFolder
+from agent.store.forget import ask
+from agent.store.lock import lock
 
 _CONFIG = "The agent's main file, or the folder of a forewarn.toml: it says where the state directory is."
 
@@ -99,6 +102,32 @@ def import_command(file: Path, state_dir: Path | None, replace: bool, archive: P
     folder = state_dir_of(file, state_dir)
     click.echo(f"{folder}: {_said(take_over(archive, folder, replace=replace))}")
     _warn(folder)
+
+
+@state.command("forget", short_help="Have the next start know a device no more.")
+@config_option(_CONFIG)
+@state_dir_option
+@click.option("--source", default="", help="Source of the device; needed where several have it, or no snapshot has it.")
+@click.argument("device")
+def forget_command(file: Path, state_dir: Path | None, source: str, device: str) -> None:
+    """\b
+    forewarn state forget press-7
+
+    Have the next start forget DEVICE, with its state and its clock: its alerts end with the cause `forgotten`, which is
+    published, and heard again it starts as a new one. An agent must not run with the directory meanwhile. Run the
+    command as the agent's user.
+    """
+    folder = state_dir_of(file, state_dir)
+    sources = sources_of(StateFolder(folder), device)
+    if not source and len(sources) != 1:
+        what = f"has {'several devices' if sources else 'no device'} {device!r} in its newest snapshot"
+        raise StateRefused(
+            folder, what, next_step=f"Give --source{': one of ' if sources else ''}{', '.join(sources)}."
+        )
+    key = source or sources[0], device
+    with lock(folder, next_step="Stop the agent first."):
+        ask(StateFolder(folder), key)
+    click.echo(f"{key[0]}/{key[1]} is forgotten at the next start")
 
 
 def _warn(folder: Path) -> None:

@@ -20,6 +20,7 @@ from agent.errors import SnapshotRefused, StateRefused
 from agent.store import file, journal, records, snapshot
 from agent.store.database import read_beside
 from agent.store.disk import Disk
+from agent.store.forget import TO_FORGET
 from agent.store.instance import INSTANCE
 from agent.store.outbox import ALERT_TABLE
 from agent.store.schema import SCHEMA_VERSION, read_rows
@@ -28,7 +29,7 @@ from agent.store.segment import Segment
 T = TypeVar("T")
 REPLACED = "replaced-"  # begins the names of folders
 _HAS_RUN = "Has the agent run with this agent.state_dir?"
-_CHECKED = (snapshot.STOPPED, INSTANCE)  # small files with a checksum
+_CHECKED = (snapshot.STOPPED, INSTANCE, TO_FORGET)  # small files with a checksum
 
 
 class StateFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +128,18 @@ def read_contents(disk: Disk) -> Contents:
     if not (contents.snapshots or contents.journal or contents.alert_table or contents.others or contents.set_aside):
         raise StateRefused(disk.folder, "holds no state of forewarn", next_step=_HAS_RUN)
     return contents
+
+
+def sources_of(disk: Disk, device: str) -> list[str]:
+    """Sources that have a device of this id in the newest good snapshot. Raises StateRefused where nothing is."""
+    if not disk.folder.is_dir():
+        raise StateRefused(disk.folder, "is not there", next_step=_HAS_RUN)
+    for name in snapshot.newest_first(disk):
+        with suppress(file.Corrupt, SnapshotRefused):
+            header, groups, _ = snapshot_content.read_content(file.read(disk, name))
+            owners = zip(groups["owner"]["source"].tolist(), header.devices, strict=True)
+            return [header.sources[source] for source, known in owners if known == device and source != GONE]
+    return []
 
 
 def _there(disk: Disk, names: list[str] | tuple[str, ...], read: Callable[[Disk, str], T]) -> list[T]:

@@ -24,6 +24,7 @@ from agent.store.commits import Commits, has_changes
 from agent.store.database import NotNow
 from agent.store.disk import Disk
 from agent.store.failed_record import FailedRecords
+from agent.store.forget import forget
 from agent.store.kept_inputs import KeptInputs
 from agent.store.reconcile import RECONCILE, disagreement, reconcile, restore
 from agent.store.records import VERSION, Begun, Kept, Noted, Record, SessionBegun, encode, record_of
@@ -64,7 +65,9 @@ class JournalDurability:
         self._now_s = self._begun_s = now_s
         try:
             with self._directory.outbox.patient():
-                return self._start()
+                recovered = self._start()
+                forget(self._disk, self._log, self._finish)
+                return recovered
         except NotNow:  # which is no fault of the disk: `run` says it
             raise
         except OSError as error:
@@ -201,6 +204,11 @@ class JournalDurability:
 
     def _tail(self) -> Replay:
         return Replay(self._directory, self._rules, self._inputs, self._failed)
+
+    def _finish(self, entry: Entry) -> Taken:
+        taken = self.apply(entry)
+        self.commit(taken)
+        return taken
 
     def _why_not(self, done: Replayed) -> str:
         """Why the state may be behind, "" where it is that of the newest entry."""

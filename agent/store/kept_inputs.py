@@ -9,7 +9,19 @@ from dataclasses import dataclass, field
 
 from agent.core.input_log import HoleTaken, OldestShed, Recovered, RowsMissing, RowWaits, Waiting
 from agent.core.recent import Recent
-from agent.store.records import Arrived, Beat, Begun, Kept, KeptInput, Listens, Lost, Noted, Record, SessionBegun
+from agent.store.records import (
+    Arrived,
+    Beat,
+    Begun,
+    Forgets,
+    Kept,
+    KeptInput,
+    Listens,
+    Lost,
+    Noted,
+    Record,
+    SessionBegun,
+)
 
 PREPARED = 2048  # digests made a turn before a file is begun: some 6 ms
 _Device = tuple[str, str]  # source and device
@@ -122,7 +134,7 @@ class KeptInputs:
                 self._of(record.broker).notes[record.name] = record.value
             case SessionBegun():
                 self._of(record.broker).recent.forget()
-            case Begun() | Beat() | Listens() | Lost():
+            case Begun() | Beat() | Listens() | Lost() | Forgets():
                 pass
 
     def lose_history(self) -> None:

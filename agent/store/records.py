@@ -11,6 +11,7 @@ import msgspec
 from agent.core.entries import (
     AlertsKept,
     Entry,
+    Forget,
     Heartbeat,
     HistoryLost,
     InterventionsKept,
@@ -75,6 +76,12 @@ class Listens(msgspec.Struct, frozen=True, array_like=True, tag="listens"):
     sources: tuple[str, ...]
 
 
+class Forgets(msgspec.Struct, frozen=True, array_like=True, tag="forget"):
+    """`Forget`."""
+
+    devices: Sequence[tuple[str, str]]
+
+
 class Kept(msgspec.Struct, frozen=True, array_like=True, tag="waiting"):
     """Changes among the rows that wait."""
 
@@ -96,7 +103,7 @@ class SessionBegun(msgspec.Struct, frozen=True, array_like=True, tag="session"):
     broker: str
 
 
-Record = Begun | Arrived | Beat | Listens | Lost | Kept | Noted | SessionBegun
+Record = Begun | Arrived | Beat | Listens | Lost | Forgets | Kept | Noted | SessionBegun
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Record)
 
@@ -139,6 +146,8 @@ def record_of(entry: Entry, origin: Origin) -> Record:
             return Listens(entry.sources)
         case HistoryLost():
             return Lost(entry.source, list(entry.devices))
+        case Forget():
+            return Forgets(entry.devices)
         case AlertsKept() | InterventionsKept() | StateBehind():
             raise TypeError(f"{type(entry).__name__} is of a start, which ends with a snapshot")
 
@@ -154,6 +163,8 @@ def entry_of(record: Record) -> Entry | None:
             return Listening(record.sources)
         case Lost():
             return HistoryLost(record.source, record.devices)
+        case Forgets():
+            return Forget(record.devices)
         case Begun() | Kept() | Noted() | SessionBegun():
             return None
 
@@ -165,5 +176,5 @@ def n_entries(record: Record) -> int:
             return len(record.topics)
         case Begun() | Kept() | Noted() | SessionBegun():
             return 0
-        case Beat() | Listens() | Lost():
+        case Beat() | Listens() | Lost() | Forgets():
             return 1

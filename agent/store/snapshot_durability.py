@@ -12,12 +12,15 @@ from agent.core.input_log import NOWHERE, Origin, Recovered, Waiting
 from agent.errors import StateRefused
 from agent.store import snapshot
 from agent.store.commits import Commits, has_changes
+from agent.store.forget import forget
 from agent.store.journal import entries_of
 from agent.store.journal_durability import leave
 from agent.store.reconcile import reconcile, restore
 from agent.store.snapshot_writer import SnapshotWriter, Written
 from agent.store.state_directory import StateDirectory
 from agent.words import Taken
+
+_IS_FULL = "Is the disk full or failing?"
 
 
 class SnapshotDurability:
@@ -45,9 +48,11 @@ class SnapshotDurability:
             self._log.info("state_restored", snapshot=restored, taken=self._core.n_messages, stopped_in_order=is_clean)
         self._newest, self._n_messages, self._begun_s = restored if is_clean else None, self._core.n_messages, now_s
         if ended:  # else the next start finds alerts in the old one that the table knows no more
-            self._newest = None
-            self._begin()
-            self._go_on(self._writer.finish)
+            self._write()
+        try:
+            forget(self._disk, self._log, self._finish)
+        except OSError as error:
+            raise StateRefused(self._disk.folder, f"cannot be used ({error})", next_step=_IS_FULL) from None
         return {}
 
     def apply(self, entry: Entry, origin: Origin = NOWHERE) -> Taken:
@@ -104,13 +109,29 @@ class SnapshotDurability:
                 self._log.warning("journal_left", why=why, next_step="Devices say gap; alerts come from the table.")
         except OSError as error:
             what = f"holds a journal that cannot be removed ({error.strerror})"
-            raise StateRefused(self._disk.folder, what, next_step="Is the disk full or failing?") from None
+            raise StateRefused(self._disk.folder, what, next_step=_IS_FULL) from None
 
     def _begin(self) -> None:
         """A snapshot, where something has changed since the last one."""
         if self._newest is None or self._core.n_messages != self._n_messages:
             self._newest = None
             self._writer.begin()
+
+    def _finish(self, entry: Entry) -> Taken:
+        """What comes of an entry lasts with the next snapshot alone."""
+        taken = self.apply(entry)
+        with self._directory.outbox.patient():
+            self.commit(taken)
+        self._write()
+        if self._newest is None:
+            raise OSError("no snapshot can be written")
+        return taken
+
+    def _write(self) -> None:
+        """A snapshot at once, whatever was taken since the last one."""
+        self._newest = None
+        self._begin()
+        self._go_on(self._writer.finish)
 
     def _go_on(self, write: Callable[[], Written | None]) -> None:
         """With the snapshot that is under way."""

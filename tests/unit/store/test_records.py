@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.core.entries import AlertsKept, Heartbeat, HistoryLost, Listening, Messages
+from agent.core.entries import AlertsKept, Forget, Heartbeat, HistoryLost, Listening, Messages
 from agent.core.input_log import HoleTaken, OldestShed, Origin, RowsMissing, RowWaits
 from agent.store.records import (
     VERSION,
@@ -43,7 +43,14 @@ def test_messages_and_their_origin_are_read_again(messages, broker):
 
 
 @pytest.mark.parametrize(
-    "entry", [Heartbeat(5), Listening(("press", "oven")), HistoryLost("", []), HistoryLost("press", ["p1", "p2"])]
+    "entry",
+    [
+        Heartbeat(5),
+        Listening(("press", "oven")),
+        HistoryLost("", []),
+        HistoryLost("press", ["p1", "p2"]),
+        Forget([("press", "p1")]),
+    ],
 )
 def test_other_entries_are_read_again(entry):
     assert entry_of(decode(encode(record_of(entry, Origin())))) == entry
