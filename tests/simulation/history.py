@@ -99,8 +99,7 @@ class History:
         self._core: Core
         self.is_recovering = False
         self._stop = self._is_over = self._has_rotted = False
-        self._may_exit_until_s = -1.0
-        self._sql_fails_until_s = -1.0
+        self._may_exit_until_s = self._sql_fails_until_s = -1.0
         self._databases: list[sqlite3.Connection] = []
         self._armed: dict[tuple[str, int], list[Fault]] = {}
         self._last_s = 0.0
@@ -313,11 +312,12 @@ class History:
             raise AssertionError(kind)
 
     def _rot(self) -> None:
-        """A bit of the newest snapshot flips, once in a history: the older one is there. The process dies."""
-        newest = max((name for name in self.disk.listing() if name.startswith("snapshot-")), default="")
-        if newest.removeprefix("snapshot-").isdecimal() and not self._has_rotted:
+        """A bit of the newest snapshot flips, once in a history: the older one or the whole log is there. It dies."""
+        snapshots = sorted(name for name in self.disk.listing() if name.removeprefix("snapshot-").isdecimal())
+        has_other = len(snapshots) > 1 or self.what.mode == "snapshot" or f"journal-{0:012d}" in self.disk.listing()
+        if snapshots and has_other and not self._has_rotted:
             self._has_rotted = True
-            self.disk.flip(newest, at=self._rng.randint(0, 10**6), bit=self._rng.randint(0, 7))
+            self.disk.flip(snapshots[-1], at=self._rng.randint(0, 10**6), bit=self._rng.randint(0, 7))
         self._strike(Fault("now", 0, "kill"))
 
     def _broker_up(self, keeps: Any) -> None:
