@@ -123,8 +123,20 @@ def test_nothing_stays_retained_on_the_broker(bundle, broker, tmp_path):
     assert retained(broker.port, "forewarn/#") == {}
 
 
+def in_haste(monkeypatch: pytest.MonkeyPatch, name: str, still_s: float) -> None:
+    """One step of a replay gives up after so many seconds; a start, which a busy machine makes slow, does not."""
+    step = getattr(player._BrokerReplay, name)
+
+    def hasten(*given: object) -> None:
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(player, "STILL_TIMEOUT_S", still_s)
+            step(*given)
+
+    monkeypatch.setattr(player._BrokerReplay, name, hasten)
+
+
 def test_a_row_that_the_agent_drops_is_a_loud_failure(bundle, broker, tmp_path, monkeypatch):
-    monkeypatch.setattr(player, "STILL_TIMEOUT_S", 5.0)
+    in_haste(monkeypatch, "wait_until_all_is_taken", 2.0)
     twice = Recorded("p", nanoseconds(np.array([1.0, 2.0, 2.0])), np.zeros((3, 3), np.float32))
     with pytest.raises(ForewarnError, match=r"does not take and score all 3 rows.*4 taken, 2 scored.*'repeated': 1"):
         play_through_broker(bundle, stream([twice], SOURCE), model_at(bundle, BUDGET), broker, tmp_path)
@@ -203,14 +215,7 @@ def test_of_an_agent_that_was_killed_nothing_stays_retained(bundle, broker, tmp_
 
 
 def test_a_pause_between_rows_is_no_fault_of_the_agents(bundle, broker, tmp_path, monkeypatch):
-    send_all = player._BrokerReplay.send_all
-
-    def send_all_in_haste(replay: player._BrokerReplay, speed: float) -> None:
-        with monkeypatch.context() as meanwhile:
-            meanwhile.setattr(player, "STILL_TIMEOUT_S", 1.5)
-            send_all(replay, speed)
-
-    monkeypatch.setattr(player._BrokerReplay, "send_all", send_all_in_haste)
+    in_haste(monkeypatch, "send_all", 1.5)
     rows = stream([Recorded("p", nanoseconds(np.array([1.0, 2.0, 4.5])), np.zeros((3, 3), np.float32))], SOURCE)
     assert len(play_through_broker(bundle, rows, model_at(bundle, BUDGET), broker, tmp_path, speed=1.0)[0].t_ns) == 3
 
