@@ -23,6 +23,7 @@ from agent.words import Drop, DropCounts
 
 OURS_S = 60.0  # so long after a sign; mosquitto renews its counts every 10 s by default
 SOCKET_BYTES = 2**17  # so much lies in a socket before a broker queues anything of QoS 0
+LATE_S = 0.5  # until a read is acknowledged: longer than a turn and a nap
 PAUSE_S = 2.0  # between two reads: longer than any nap, and than any turn of a machine that is well
 DROPPED = "broker_dropped"  # name of the note: the newest count of a broker that keeps our session
 HANG_UPS_MAX = 2  # some brokers hang up on who asks for what he may not have; once may be chance
@@ -50,6 +51,7 @@ class BrokerDrops:
         self._ours_until_s = -math.inf
         self._last_read_s = math.inf  # the end of the last read
         self._rate_per_s = 0.0
+        self._n_late = 0  # messages of the last read, where they were acknowledged late
 
     def ask(self, client: paho.Client, now_s: float) -> None:
         """Subscribe to the count, once all sources are."""
@@ -72,6 +74,10 @@ class BrokerDrops:
         if not self._session.is_kept:
             self._newest = None
         self._last_read_s = self._unsaid_at_s = math.inf
+
+    def acknowledge(self, n_messages: int, now_s: float) -> None:
+        """The last read is acknowledged: until then its messages took room in the window that others had not."""
+        self._n_late = n_messages if now_s - self._last_read_s >= LATE_S else 0
 
     def take(self, received: Received, now_s: float) -> None:
         """Look at one read, at monotonic now_s: count what the broker says, and mark lost history that may be ours."""
@@ -109,11 +115,11 @@ class BrokerDrops:
         n_messages = len(received.topics)
         passed_s = max(0.0, now_s - self._last_read_s)
         n_due = self._rate_per_s * passed_s  # as many as come in that time
-        self._last_read_s = now_s
+        n_late, self._n_late, self._last_read_s = self._n_late, 0, now_s
         self._rate_per_s += (n_messages - n_due) / max(RATE_S, passed_s)
         return (
             received.is_cut
-            or len(received.packet_ids) >= WINDOW
+            or n_late + len(received.packet_ids) >= WINDOW
             or n_messages >= QUEUE
             or received.n_bytes >= SOCKET_BYTES
             or (passed_s >= PAUSE_S and max(n_messages, n_due) >= WINDOW)

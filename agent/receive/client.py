@@ -138,6 +138,7 @@ class Receiver:
 
     def acknowledge(self, packet_ids: Sequence[int]) -> None:
         """Tell the broker that QoS 1 messages are dealt with, in their order; in vain when it has gone meanwhile."""
+        self._broker_drops.acknowledge(len(packet_ids), time.monotonic())
         if isinstance(client := self._client, FastClient):
             client.acknowledge(packet_ids)
             return

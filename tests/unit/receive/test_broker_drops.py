@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from agent.log import TEXT_MAX
-from agent.receive.broker_drops import OURS_S, PAUSE_S, SAID_WITHIN_S, SOCKET_BYTES, UNSAID, BrokerDrops
+from agent.receive.broker_drops import LATE_S, OURS_S, PAUSE_S, SAID_WITHIN_S, SOCKET_BYTES, UNSAID, BrokerDrops
 from agent.receive.inbox import BROKER_DROPPED
 from agent.receive.kept_session import KeptSession
 from agent.receive.nap import QUEUE, WINDOW
@@ -101,6 +101,22 @@ def test_growth_is_a_gap_after_a_pause_in_which_a_small_window_or_queue_was_fill
         one.take(Received(topics=["t"] * 2), number / 10)
     found = Received(topics=["t"] * n_after, broker_dropped=b"3")
     one.take(found, 30.0 + pause_s)
+    assert found.history_lost == may_be_ours
+
+
+@pytest.mark.parametrize(
+    ("n_before", "n_after", "late_s", "may_be_ours"),
+    [(7, 13, LATE_S, True), (7, 13, LATE_S - 0.1, False), (7, 12, LATE_S, False)],
+)
+def test_what_was_acknowledged_late_took_room_in_the_window(n_before, n_after, late_s, may_be_ours):
+    """As when the disk is full: what cannot be kept is not acknowledged."""
+    one = BrokerDrops(Counter(), KeptSession(None))
+    one.take(Received(broker_dropped=b"0", packet_ids=[*range(n_before)]), 0.0)
+    one.acknowledge(n_before, late_s)
+    one.take(Received(packet_ids=[*range(n_after)]), late_s)
+    one.acknowledge(n_after, late_s)
+    found = Received(broker_dropped=b"5")
+    one.take(found, late_s)
     assert found.history_lost == may_be_ours
 
 
