@@ -21,7 +21,8 @@ def test_the_campaign_finds_a_state_that_is_wrong_and_used(monkeypatch):
     """A checksum that is not looked at: else the campaign could not fail."""
     monkeypatch.setattr("agent.store.file.sha256", lambda content=b"": AlwaysTheSame())
     flips = Flips("snapshot", seed=0)
-    flips.run(16)
+    while not flips.said and flips.counts.total() < 320:  # few bits matter to these devices
+        flips.run(16)
     assert any("nobody noticed" in line for line in flips.said), bit_flips.NEWEST
 
 
