@@ -13,7 +13,7 @@ from agent.receive.kept_session import Notes
 from agent.words import Source
 
 FILTER = "filter "  # a note that begins so names a filter: 0 once the session does not subscribe to it any more
-_ASKED_FOR, _REFUSED = 1, 2  # what was refused may have been granted before, and so be subscribed to still
+_GRANTED, _IN_DOUBT = 1, 2  # a session may subscribe to what was not answered, and to what is refused by now
 
 
 class Subscriptions:
@@ -53,7 +53,8 @@ class Subscriptions:
             _, message_id = client.subscribe(topics, qos)
             if message_id is not None:
                 self._unanswered[message_id] = name, topics
-            if is_kept and self._notes.set(f"{FILTER}{topics}", _ASKED_FOR):
+            if is_kept and self._notes.get(f"{FILTER}{topics}") != _GRANTED:
+                self._notes.set(f"{FILTER}{topics}", _IN_DOUBT)
                 begun.append(name)
         return list(dict.fromkeys(begun))
 
@@ -62,10 +63,10 @@ class Subscriptions:
         if message_id not in self._unanswered:
             return None
         source, topics = self._unanswered.pop(message_id)
+        if self._notes.get(f"{FILTER}{topics}"):  # none in a clean session
+            self._notes.set(f"{FILTER}{topics}", _IN_DOUBT if refusal else _GRANTED)
         if refusal:
             self.of_source[source] = f"refused: {refusal}"
-            if self._notes.get(f"{FILTER}{topics}"):  # none in a clean session
-                self._notes.set(f"{FILTER}{topics}", _REFUSED)
         elif self.of_source[source] == "pending" and source not in self.unanswered:
             self.of_source[source] = "granted"
         return source

@@ -235,3 +235,17 @@ def test_a_source_that_the_broker_refused_has_lost_what_came_until_it_was_grante
     assert (found.history_lost, list(found.lost_sources)) == (False, ["press"])
     without = receiver(PUMP, kept=Recovered(notes={**one._session.notes._values, FILTER: 2}), protocol=version)
     assert without.subscriptions.former == ["plant/+/cycle"]
+
+
+@VERSIONS
+def test_a_subscription_that_was_not_answered_may_not_have_come(broker, receiver, version):
+    """The connection ended behind SUBSCRIBE: until the broker has granted it, each connection may have missed rows."""
+    one = receiver(kept=AT_PUMPS, protocol=version)
+    for _ in range(2):
+        session, found = accepted(broker, one, has_session=True)
+        assert (found.history_lost, list(found.lost_sources)) == (False, ["press"])
+        session.close()
+        pump(one, lambda _: not one.link.is_connected)
+    connected(broker, one, has_session=True).close()
+    pump(one, lambda _: not one.link.is_connected)
+    assert accepted(broker, one, has_session=True)[1].lost_sources == []
