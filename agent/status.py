@@ -1,5 +1,6 @@
 """What the daemon says of itself: the status, of all the parts that run."""
 
+import time
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -60,6 +61,7 @@ class StatusReport:
             taken=core.n_messages,
             rates={"messages_per_s": round(rate, 3)},
             lag_s=self._parts.feed.lag_s,
+            clock_ahead_s=round(max(0, inputs.now_ns() - time.time_ns()) / 1e9, 1),
             queues={"outbox": output.due, "parked": output.parked, "waiting_rows": inputs.n_waiting},
             devices=view.devices_by_quality(),
             alerts={"standing": view.n_standing()},

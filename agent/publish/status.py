@@ -110,6 +110,7 @@ class Status(msgspec.Struct, frozen=True):
     durability     `agent.durability`, as it runs
     taken          messages that the core has taken since its state began
     lag_s          age of the newest message when it was stepped, null when none has come
+    clock_ahead_s  times of arrival are so far ahead of this machine's clock, which was set back; 0 where it was not
     devices        by quality; `stale` ones have fallen silent
     drops          source -> reason -> count since the agent started, doubts such as `missing_channel` included
     interventions  what was done to machines, as taken since the agent started
@@ -134,6 +135,7 @@ class Status(msgspec.Struct, frozen=True):
     taken: int
     rates: dict[str, float]
     lag_s: float | None
+    clock_ahead_s: float
     queues: dict[str, int]
     devices: dict[str, int]
     alerts: dict[str, int]

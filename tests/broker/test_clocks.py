@@ -117,3 +117,4 @@ def test_a_gateway_whose_clock_was_set_back_goes_on_hearing_its_devices(broker, 
     assert agent.status()["drops"] == {}
     (line,) = agent.log("clock_set_back")
     assert 3500 < line["by_s"] <= 3601
+    assert 3500 < agent.status()["clock_ahead_s"] <= 3601
