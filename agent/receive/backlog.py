@@ -41,8 +41,9 @@ class Row(NamedTuple):
 
     @property
     def n_bytes(self) -> int:
-        """Characters of the topic count as bytes."""
-        return len(self.topic) + len(self.payload)
+        """Topics too as bytes: files of the journal begin with all rows, and a character may take four."""
+        topic = self.topic
+        return len(topic if topic.isascii() else topic.encode()) + len(self.payload)
 
 
 @dataclass(slots=True)

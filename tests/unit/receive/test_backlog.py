@@ -73,6 +73,12 @@ def test_every_bound_holds_and_topics_count_as_bytes(monkeypatch, bound, of, n_b
     assert [(device, one.add(device, row(0, n_bytes))) for device, _ in adds] == adds
 
 
+def test_a_topic_counts_as_the_bytes_that_it_has_in_the_journal():
+    text = Row("\N{SNOWFLAKE}" * 5, b"xx", 1)
+    assert (text.n_bytes, row(1, 3).n_bytes) == (17, 4)
+    assert [Backlog(n_bytes).add(A, text) for n_bytes in (16, 17)] == [False, True]
+
+
 def test_the_bound_of_all_bytes_is_that_of_the_backlog():
     one = Backlog(22)
     assert [one.add(device, row(0, 10)) for device in (A, B, A, B)] == [True, True, False, False]
