@@ -4,6 +4,7 @@ What is counted are errors that Python raises. Of a process that ends without on
 it did: by that nobody knows the record (see rehearsal.py), and most often it was killed.
 """
 
+from collections.abc import Collection
 from contextlib import suppress
 from hashlib import sha256
 
@@ -59,6 +60,11 @@ class FailedRecords:
         self._failures[entry, digest] = FAILURES_MAX
         self._write()
         return is_news
+
+    def acquit(self, records: Collection[tuple[int, str]]) -> None:
+        """It was not for them that the process ended."""
+        self._failures = {one: n for one, n in self._failures.items() if one not in records}
+        self._write()
 
     def begin_replay(self, entry: int) -> int:
         """A start begins a replay there. Returns how many have before, and have not ended it."""

@@ -36,6 +36,7 @@ from agent.words import Taken
 
 RETRY_S = 1.0  # how soon what failed for want of room is tried again
 UNFINISHED_MAX = 2  # replays that starts did not end, after which a child goes first
+FATAL_MAX = 3  # that a tail may have: an agent has ended at each, and the next one writes a snapshot behind it
 SHARE_OF_SNAPSHOT = 3  # a snapshot is due when the newest file has this part of the journal's bound
 
 
@@ -174,7 +175,7 @@ class JournalDurability:
         self._snapshot_entry, self._newest = self._core.entry, restored or ""
         done = self._replay(is_clean=is_clean)
         why = self._why_not(done)
-        if why or not done.is_ruled:
+        if why or not done.is_same:
             self._reconcile(done, why, is_clean=is_clean)
         else:
             self._check_table()
@@ -195,12 +196,23 @@ class JournalDurability:
     def _replay(self, *, is_clean: bool) -> Replayed:
         """The tail through the core; by a child first where two starts did not come to its end."""
         if not is_clean and self._failed.begin_replay(self._core.entry) >= UNFINISHED_MAX:
-            while fatal := rehearse(self._tail().rehearse, self._directory.starting):
-                if not self._failed.condemn(*fatal):
-                    break  # it is another record, of which nothing is known
+            self._rehearse()
         done = self._tail().run()
         self._failed.end_replay()
         return done
+
+    def _rehearse(self) -> None:
+        """Set aside the records that end the process. Raises StateRefused where it is not for them that it ends."""
+        fatal: list[tuple[int, str]] = []
+        while record := rehearse(self._tail().rehearse, self._directory.starting):
+            if not self._failed.condemn(*record):
+                return  # it is another record, of which nothing is known
+            fatal.append(record)
+            if len(fatal) > FATAL_MAX:
+                self._failed.acquit(fatal)
+                what = f"ends the process at more than {FATAL_MAX} records of the journal, which are all kept"
+                next_step = "Can this machine run the installed ONNX Runtime, and is its memory good?"
+                raise StateRefused(self._disk.folder, what, next_step=next_step)
 
     def _tail(self) -> Replay:
         return Replay(self._directory, self._rules, self._inputs, self._failed)
@@ -241,7 +253,7 @@ class JournalDurability:
         if why:
             self._log.warning("history_lost", why=why, next_step="Devices say gap; alerts come from the alert table.")
             self._inputs.lose_history()
-        else:
+        elif not done.is_ruled:
             self._log.info("rules_changed", why="forewarn, a source or a model is another one than before")
         file.write(self._disk, RECONCILE, b"")
         is_behind = bool(why) and not is_clean

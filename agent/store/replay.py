@@ -3,8 +3,9 @@
 What the entries up to `applied` change is in the alert table already: it is computed again and dropped. What later ones
 change is committed as if they came now. Nothing is sent for them: no request, no score.
 
-By other rules than those of the first time the same entries need not raise the same alerts. Then the core takes what
-stands from the table when it has come to `applied`, as if it had been stopped there and started with the new rules.
+By other rules than those of the first time, or without a record that is set aside, the same entries need not raise the
+same alerts. Then the core takes what stands from the table when it has come to `applied`, as if it had been stopped
+there and started with the new rules.
 """
 
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ class Replayed:
 
     why         the journal does not lead from the snapshot on to its end, and in which way; "" where it does
     is_ruled    the rules are those by which it was written
+    is_whole    no record was set aside that the alert table knows of
     newest      where the newest file that was read begins, -1 for none; its good bytes
     unused      where a file begins that never came into use, -1 for none
     broken      where files begin that are broken
@@ -41,12 +43,18 @@ class Replayed:
 
     why: str = ""
     is_ruled: bool = True
+    is_whole: bool = True
     newest: int = -1
     good_bytes: int = 0
     unused: int = -1
     broken: list[int] = field(default_factory=list)
     n_entries: int = 0
     n_aside: int = 0
+
+    @property
+    def is_same(self) -> bool:
+        """Whether what the table has must come of it once more."""
+        return self.is_ruled and self.is_whole
 
 
 class Replay:
@@ -167,12 +175,13 @@ class Replay:
         first_entry = self._at
         if body is not None and self._failed.is_aside(first_entry, body):
             entry = self._set_aside(entry, body)
+            self._done.is_whole &= first_entry >= self._applied
         left = self._applied - first_entry
         if isinstance(entry, Messages) and 0 < left < len(entry.topics):
             head, entry = _split(entry, left)
             self._step(head, first_entry, body)
             left = 0
-        if left <= 0 and not (self._done.is_ruled or self._n_own or self._mark):
+        if left <= 0 and not (self._done.is_same or self._n_own or self._mark):
             take_alerts(self._directory, self._at)
             self._n_own = 1
         taken = self._step(entry, first_entry, body)

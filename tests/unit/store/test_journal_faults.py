@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from agent.core import Bounds, Core
-from agent.core.entries import Heartbeat, Listening
+from agent.core.entries import Heartbeat, Listening, Messages
 from agent.core.input_log import NotRecorded, Origin, RowsMissing, RowWaits
 from agent.errors import ForewarnError, StateRefused
-from agent.store import database, journal, rehearsal
+from agent.store import database, journal, journal_durability, rehearsal
 from agent.store.database import NotNow
+from agent.store.failed_record import FailedRecords
 from agent.store.outbox import ALERT_TABLE
 from agent.words import Quality
 from tests.journal_lives import FailingDisk, Life, flapping, read
@@ -248,6 +249,38 @@ def test_a_record_at_which_the_core_fails_is_set_aside_after_two_restarts(tmp_pa
     last.die()
 
 
+def test_the_table_has_the_last_word_over_a_record_that_was_taken_once_and_is_set_aside(tmp_path, monkeypatch):
+    """Its alerts were committed, and without it the core has others: no start may be refused for that."""
+    raised = next(n for n in range(len(STREAM)) if core().apply(read(STREAM[: n + 1])).alerts)
+    life = Life(tmp_path)
+    for n in range(raised + 1):
+        life.take(STREAM[n : n + 1], at=n)
+    (standing,) = life.outbox.standing()
+    life.die()
+    apply = type(life.core).apply
+
+    def failing(self, entry):
+        if isinstance(entry, Messages) and STREAM[raised] in zip(entry.topics, entry.payloads, strict=True):
+            raise MemoryError
+        return apply(self, entry)
+
+    monkeypatch.setattr(type(life.core), "apply", failing)
+    for _ in range(4):  # the first time it is one of several
+        with pytest.raises(MemoryError):
+            Life(tmp_path)
+    for is_last in (False, True):
+        again = Life(tmp_path)
+        assert again.said() == ([] if is_last else ["record_set_aside"])
+        assert again.core.view().alerts == {standing.key: standing.alert}
+        assert again.outbox.standing() == [standing]
+        if is_last:
+            again.take(STREAM[raised + 1 :], at=raised + 1)
+            own = [(one.alert, one.kind) for one in again.events() if one.key == standing.key and one.kind != "updated"]
+            assert own[:2] == [(standing.alert, "raised"), (standing.alert, "cleared")]
+            assert len(own) == len(set(own)) > 2
+        again.die()
+
+
 def start_in_a_child(folder: Path, then: Callable[[Life], object]) -> int:
     """A life that may end at its start, or when it is given to `then`; returns how."""
     child = os.fork()
@@ -290,6 +323,34 @@ def test_a_record_that_ends_the_process_is_found_by_a_child_and_set_aside(tmp_pa
     assert len([*tmp_path.glob("record.corrupt-*")]) == is_own
     assert again.core.n_messages == 21
     assert again.take(STREAM[20:21], at=21).scores[0].quality.tolist() == [Quality.GAP if is_own else Quality.OK]
+    again.die()
+
+
+def test_a_process_that_ends_at_every_record_is_no_fault_of_the_records(tmp_path, monkeypatch):
+    """A library that this machine cannot run, memory that is broken: nothing is set aside, and the start says why."""
+    life = Life(tmp_path)
+    for n in range(20):
+        life.take(STREAM[n : n + 1], at=n)
+    expected = life.core.snapshot()
+    life.die()
+    children = []
+
+    def ends_at_the_next(take, _):
+        children.append(take)
+        return len(children), f"{len(children):016x}"
+
+    monkeypatch.setattr(journal_durability, "rehearse", ends_at_the_next)
+    failed = FailedRecords(FailingDisk(tmp_path))
+    for _ in range(2):
+        failed.begin_replay(0)
+    for _ in range(2):
+        children.clear()
+        with pytest.raises(StateRefused, match="ends the process at more than 3 records"):
+            Life(tmp_path)
+        assert len(children) == 4
+    monkeypatch.setattr(journal_durability, "rehearse", lambda *_: None)
+    again = Life(tmp_path)
+    assert (again.said(), again.core.snapshot()) == ([], expected)
     again.die()
 
 
