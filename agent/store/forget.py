@@ -21,8 +21,12 @@ TO_FORGET = "to-forget"
 
 
 def ask(disk: Disk, key: Key) -> None:
-    """Have the next start forget a device, (source, device). Raises OSError, and StateRefused."""
-    file.write(disk, TO_FORGET, msgspec.json.encode([*dict.fromkeys([*asked(disk), key])]))
+    """Have the next start forget a device, (source, device). Raises StateRefused."""
+    try:
+        file.write(disk, TO_FORGET, msgspec.json.encode([*dict.fromkeys([*asked(disk), key])]))
+    except OSError as error:
+        what = f"cannot be written ({error.strerror})"
+        raise StateRefused(disk.folder / TO_FORGET, what, next_step="Is there room, and may you write there?") from None
 
 
 def asked(disk: Disk) -> list[Key]:

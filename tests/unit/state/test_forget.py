@@ -88,3 +88,11 @@ def test_beside_a_running_agent_it_is_refused(tmp_path):
     before.stop()
     with lock(tmp_path):
         assert "Stop the agent first" in run("p1", "--state-dir", tmp_path, exit_code=1)
+
+
+def test_what_cannot_be_written_is_said(tmp_path):
+    before = Life(tmp_path)
+    before.take([message("p1", 1)])
+    before.stop()
+    (tmp_path / f"{TO_FORGET}.new").mkdir()
+    assert "cannot be written (Is a directory)" in run("p1", "--state-dir", tmp_path, exit_code=1)
