@@ -30,7 +30,7 @@ HANG_UPS_MAX = 2  # some brokers hang up on who asks for what he may not have; o
 RATE_S = 10.0  # the rate of messages is that of about so long
 SAID_WITHIN_S = 60.0  # mosquitto retains its count: it comes at once, or within 10 s of the broker's start
 UNSAID = f"no count of what it drops ({BROKER_DROPPED.decode()}): messages beyond its queue are lost without a word"
-_DIGITS_MAX = 20
+_DIGITS_MAX = 18  # the journal keeps 64 bits
 
 
 class BrokerDrops:

@@ -5,12 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from agent.core.input_log import Recovered
 from agent.log import TEXT_MAX
 from agent.receive.broker_drops import LATE_S, OURS_S, PAUSE_S, SAID_WITHIN_S, SOCKET_BYTES, UNSAID, BrokerDrops
 from agent.receive.inbox import BROKER_DROPPED
 from agent.receive.kept_session import KeptSession
 from agent.receive.nap import QUEUE, WINDOW
 from agent.receive.received import Received
+from agent.store.records import Noted, encode
 from bench.mqtt_packets import SUBSCRIBE
 from tests.unit.receive.talk import TOPIC, connected, knocking, pump, taken
 
@@ -64,6 +66,16 @@ def test_growth_is_a_gap_where_what_came_not_long_before_looks_like_a_backlog(fu
         one.take(found, now_s)
         assert found.history_lost == may_be_ours
         assert ("may have been ours" in found.drops[0].detail) == may_be_ours
+
+
+@pytest.mark.parametrize(("payload", "is_count"), [(b"9" * 18, True), (b"9" * 20, False), (b"-1", False)])
+def test_what_the_journal_could_not_keep_is_no_count(payload, is_count):
+    """Some brokers let anybody publish it, retained: the agent must not end at it, at each start."""
+    session = KeptSession(Recovered())
+    BrokerDrops(Counter(), session).take(Received(broker_dropped=payload), 0.0)
+    assert list(session.notes.take()) == ["broker_dropped"] * is_count
+    if is_count:
+        assert encode(Noted("", "broker_dropped", int(payload)))
 
 
 @pytest.mark.parametrize("read", [Received(), Received(is_cut=True)])
