@@ -54,6 +54,10 @@ class Newness:
         if self._begins_new[source]:
             self.from_ns[source] = log_time_ns + self._doubt_ns
 
+    def begin_new(self, source: Int64) -> Bool:
+        """Of whose devices the source says that they begin with their first row, bool [n]; source may be any number."""
+        return np.isin(source, np.flatnonzero(self._begins_new))
+
     def is_new(self, source: int, log_time_ns: int) -> bool:
         """Whether a device of the source begins its life with a row that comes now."""
         return self._begins_new[source] and log_time_ns >= int(self.from_ns[source])

@@ -156,7 +156,8 @@ class Stepper:
         lacks_room, self.lacks_room = self.lacks_room, False
         if not lacks_room or len(self.slots) < self.slots.devices_max:
             return None
-        return self.silence.needless(self.predictors.stale(self.slots.capacity))
+        comes_back_new = self.newness.begin_new(self.slots.source)  # `ok` at once, over all that was missed of it
+        return self.silence.needless(self.predictors.stale(self.slots.capacity) & ~comes_back_new)
 
     def counts_cycles(self, source: int) -> bool:
         """Whether a source's time is a counter."""

@@ -105,6 +105,18 @@ def test_an_id_that_was_never_ok_makes_room_at_the_next_tick_for_a_device_that_w
     assert {*into.view().device} == {"machine", "new3", "new4"}
 
 
+def test_a_device_of_unknown_age_is_not_forgotten_where_it_would_come_back_as_a_new_one():
+    """It would be `ok` from its first row on, over all that was missed of it."""
+    bench = replace(SOURCE, name="bench", topics=("bench/{device}/cycle",), first_seen="new")
+    into = core(SOURCE, bench, bounds=SMALL)
+    into.apply(HistoryLost())
+    take(into, [("bench/old/cycle", message("old", 500)[1]), *life("machine", 1), message("x1", 1)])
+    for second in range(2, 16):
+        take(into, life("machine", 1, start=second), arrived_ns=second * S)
+    take(into, [message("new1", 1)], arrived_ns=16 * S)
+    assert [*into.apply(Heartbeat(17 * S)).forgotten] == [("press", "x1")]
+
+
 def test_while_they_are_fresh_they_keep_their_places():
     into = core(bounds=SMALL)
     for second in range(1, 9):
