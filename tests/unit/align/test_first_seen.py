@@ -148,9 +148,10 @@ def test_a_new_device_that_is_refused_touches_no_other():
 
 def test_a_refused_device_of_another_source_makes_nobody_doubtful():
     into = core(SOURCE, BENCH, bounds=Bounds(devices_max=1, stale_after_s=5, forget_after_s=8))
-    take(into, [*life("p1", 1), *life("p2", 1)])
+    take(into, [*life("p1", 30), *life("p2", 1)])  # who was `ok` keeps its place
     take(into, life("p2", 1), arrived_ns=8 * S)
     into.apply(Heartbeat(12 * S))
+    assert into.counts == {("press", "devices_max"): 2, ("press", "forgotten"): 1}
     assert qualities(into, bench("b1", 1), arrived_ns=12 * S) == [OK]
 
 
