@@ -15,11 +15,12 @@ from agent.errors import Unreadable
 
 _BOM: Final = b"\xef\xbb\xbf"
 _BEYOND: Final = 10**400  # beyond any double, as an int can be
-# A string, up to its quote or the end: being possessive makes the search linear. Then what is no JSON outside of one.
+# A string, up to its quote or the end, then what is no JSON outside of one. The search is linear, since parts are
+# possessive and digits begin behind none.
 _NEARLY: Final = re.compile(
     rb'"(?:[^"\\]++|\\.)*+"?'
     rb"|(?P<word>[-+]?(?:nan(?:\(ind\))?|inf(?:inity)?)(?![0-9a-z_]))"
-    rb"|(?P<digits>-?[0-9]{400,}+(?:\.[0-9]++)?(?:e[-+]?[0-9]++)?)",
+    rb"|(?P<digits>(?:-|(?<![0-9]))[0-9]{400,}+(?:\.[0-9]++)?(?:e[-+]?[0-9]++)?)",
     re.IGNORECASE | re.DOTALL,
 )
 
