@@ -24,6 +24,7 @@ from agent.words import Drop, DropCounts
 OURS_S = 60.0  # so long after a sign; mosquitto renews its counts every 10 s by default
 SOCKET_BYTES = 2**17  # so much lies in a socket before a broker queues anything of QoS 0
 LATE_S = 0.5  # until a read is acknowledged: longer than a turn and a nap
+BREATH_S = 0.01  # between two reads: what the second one brings was not there yet at the first
 PAUSE_S = 2.0  # between two reads: longer than any nap, and than any turn of a machine that is well
 DROPPED = "broker_dropped"  # name of the note: the newest count of a broker that keeps our session
 HANG_UPS_MAX = 2  # some brokers hang up on who asks for what he may not have; once may be chance
@@ -52,6 +53,8 @@ class BrokerDrops:
         self._last_read_s = math.inf  # the end of the last read
         self._rate_per_s = 0.0
         self._n_late = 0  # messages of the last read, where they were acknowledged late
+        self._n_burst = 0  # messages that came at once, in however many reads, and whether that was behind a pause
+        self._is_behind_pause = False
 
     def ask(self, client: paho.Client, now_s: float) -> None:
         """Subscribe to the count, once all sources are."""
@@ -96,11 +99,12 @@ class BrokerDrops:
         self._is_first = False
         if self._session.is_kept:
             self._session.notes.set(DROPPED, self._newest)
+        may_be_ours = now_s < self._ours_until_s
         if before is None or self._newest <= before:  # the first on this connection, or a broker that begins anew
+            received.history_lost |= before is None and self._newest > 0 and may_be_ours  # it came late
             return
         n_dropped = self._newest - before
         self._counts["", "broker_dropped"] += n_dropped
-        may_be_ours = now_s < self._ours_until_s
         received.history_lost |= may_be_ours
         whose = (
             "that may have been ours: the next row of each device says `gap`"
@@ -112,15 +116,18 @@ class BrokerDrops:
 
     def _has_sign(self, received: Received, now_s: float) -> bool:
         """Whether a read, before its rows are shared out, looks as if the broker had kept messages back for us."""
-        n_messages = len(received.topics)
+        n_messages = max(len(received.topics), len(received.packet_ids))
         passed_s = max(0.0, now_s - self._last_read_s)
         n_due = self._rate_per_s * passed_s  # as many as come in that time
         n_late, self._n_late, self._last_read_s = self._n_late, 0, now_s
+        if n_late or passed_s >= BREATH_S:
+            self._n_burst, self._is_behind_pause = n_late, n_late > 0 or passed_s >= PAUSE_S
+        self._n_burst += n_messages
         self._rate_per_s += (n_messages - n_due) / max(RATE_S, passed_s)
         return (
             received.is_cut
-            or n_late + len(received.packet_ids) >= WINDOW
+            or len(received.packet_ids) >= WINDOW
             or n_messages >= QUEUE
             or received.n_bytes >= SOCKET_BYTES
-            or (passed_s >= PAUSE_S and max(n_messages, n_due) >= WINDOW)
+            or (self._is_behind_pause and max(self._n_burst, n_due) >= WINDOW)
         )

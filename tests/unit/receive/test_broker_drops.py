@@ -7,7 +7,16 @@ import pytest
 
 from agent.core.input_log import Recovered
 from agent.log import TEXT_MAX
-from agent.receive.broker_drops import LATE_S, OURS_S, PAUSE_S, SAID_WITHIN_S, SOCKET_BYTES, UNSAID, BrokerDrops
+from agent.receive.broker_drops import (
+    BREATH_S,
+    LATE_S,
+    OURS_S,
+    PAUSE_S,
+    SAID_WITHIN_S,
+    SOCKET_BYTES,
+    UNSAID,
+    BrokerDrops,
+)
 from agent.receive.inbox import BROKER_DROPPED
 from agent.receive.kept_session import KeptSession
 from agent.receive.nap import QUEUE, WINDOW
@@ -30,6 +39,18 @@ def test_what_it_said_before_is_only_where_counting_begins(broker, receiver):
     found = said(one, connected(broker, one), b"7000", retain=True)
     assert (found.topics, found.drops, found.history_lost) == ([TOPIC.decode()], [], False)
     assert one.inbox.counts == {}
+
+
+@pytest.mark.parametrize(
+    ("n_messages", "count", "may_be_ours"), [(WINDOW, b"9", True), (WINDOW - 1, b"9", False), (WINDOW, b"0", False)]
+)
+def test_a_first_count_behind_a_backlog_may_have_drops_of_ours(n_messages, count, may_be_ours):
+    """As when the disk is full from the start: the count waits behind the first messages."""
+    one = BrokerDrops(Counter(), KeptSession(None))
+    one.take(Received(packet_ids=[*range(n_messages)]), 0.0)
+    found = Received(broker_dropped=count)
+    one.take(found, 2.0)
+    assert (found.history_lost, found.drops) == (may_be_ours, [])
 
 
 def test_growth_is_counted_and_is_no_gap_for_who_kept_up(broker, receiver):
@@ -129,6 +150,18 @@ def test_what_was_acknowledged_late_took_room_in_the_window(n_before, n_after, l
     one.acknowledge(n_after, late_s)
     found = Received(broker_dropped=b"5")
     one.take(found, late_s)
+    assert found.history_lost == may_be_ours
+
+
+@pytest.mark.parametrize(("apart_s", "may_be_ours"), [(0.0, True), (BREATH_S, False)])
+def test_what_comes_at_once_behind_a_pause_is_one_burst_in_however_many_reads(apart_s, may_be_ours):
+    """A link that delivers in small pieces, after a second in which nothing was read."""
+    one = BrokerDrops(Counter(), KeptSession(None))
+    one.take(Received(broker_dropped=b"0"), 0.0)
+    for number in range(4):
+        one.take(Received(packet_ids=[*range(WINDOW // 4)]), PAUSE_S + number * apart_s)
+    found = Received(broker_dropped=b"5")
+    one.take(found, PAUSE_S + 1.0)
     assert found.history_lost == may_be_ours
 
 
