@@ -24,7 +24,7 @@ from agent.words import Drop, DropCounts
 OURS_S = 60.0  # so long after a sign; mosquitto renews its counts every 10 s by default
 SOCKET_BYTES = 2**17  # so much lies in a socket before a broker queues anything of QoS 0
 LATE_S = 0.5  # until a read is acknowledged: longer than a turn and a nap
-BREATH_S = 0.01  # between two reads: what the second one brings was not there yet at the first
+BREATH_S = 0.001  # between the ends of two reads that were one burst: shorter than a turn that takes its messages
 PAUSE_S = 2.0  # between two reads: longer than any nap, and than any turn of a machine that is well
 DROPPED = "broker_dropped"  # name of the note: the newest count of a broker that keeps our session
 HANG_UPS_MAX = 2  # some brokers hang up on who asks for what he may not have; once may be chance
@@ -53,8 +53,8 @@ class BrokerDrops:
         self._last_read_s = math.inf  # the end of the last read
         self._rate_per_s = 0.0
         self._n_late = 0  # messages of the last read, where they were acknowledged late
-        self._n_burst = 0  # messages that came at once, in however many reads, and whether that was behind a pause
-        self._is_behind_pause = False
+        self._n_burst = self._n_burst_ids = 0  # messages that came at once, in however many reads; those of QoS 1
+        self._is_behind_pause = False  # the burst
 
     def ask(self, client: paho.Client, now_s: float) -> None:
         """Subscribe to the count, once all sources are."""
@@ -116,17 +116,19 @@ class BrokerDrops:
 
     def _has_sign(self, received: Received, now_s: float) -> bool:
         """Whether a read, before its rows are shared out, looks as if the broker had kept messages back for us."""
-        n_messages = max(len(received.topics), len(received.packet_ids))
+        n_messages = len(received.topics)
         passed_s = max(0.0, now_s - self._last_read_s)
         n_due = self._rate_per_s * passed_s  # as many as come in that time
         n_late, self._n_late, self._last_read_s = self._n_late, 0, now_s
         if n_late or passed_s >= BREATH_S:
-            self._n_burst, self._is_behind_pause = n_late, n_late > 0 or passed_s >= PAUSE_S
+            self._n_burst = self._n_burst_ids = n_late
+            self._is_behind_pause = passed_s >= PAUSE_S
         self._n_burst += n_messages
+        self._n_burst_ids += len(received.packet_ids)
         self._rate_per_s += (n_messages - n_due) / max(RATE_S, passed_s)
         return (
             received.is_cut
-            or len(received.packet_ids) >= WINDOW
+            or self._n_burst_ids >= WINDOW
             or n_messages >= QUEUE
             or received.n_bytes >= SOCKET_BYTES
             or (self._is_behind_pause and max(self._n_burst, n_due) >= WINDOW)
