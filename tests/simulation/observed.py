@@ -77,21 +77,27 @@ class Losses:
     """When the core was told of lost history of whole sources. What is repeated was told when it first was."""
 
     def __init__(self) -> None:
-        self._told: dict[
-            tuple[int, int], tuple[str, int]
-        ] = {}  # by life and entry: of which source, "" for all, and when
+        # By life and entry: of which source, "" for all, and when; when entries with messages were taken.
+        self._told: dict[tuple[int, int], tuple[str, int]] = {}
+        self._taken_ns: dict[tuple[int, int], int] = {}
 
     def note(self, which: tuple[int, int], entry: Entry, now_ns: int) -> None:
+        if isinstance(entry, Messages):
+            self._taken_ns.setdefault(which, now_ns)
         if isinstance(entry, StateBehind) or (isinstance(entry, HistoryLost) and not entry.devices):
             self._told.setdefault(which, (entry.source if isinstance(entry, HistoryLost) else "", now_ns))
 
     def cut(self, n_entries: int) -> None:
         """Only the first so many entries of a log have survived."""
         self._told = {which: told for which, told in self._told.items() if which[1] < n_entries}
+        self._taken_ns = {which: now_ns for which, now_ns in self._taken_ns.items() if which[1] < n_entries}
 
-    def newest_ns(self, source: str) -> int:
-        """When it was told so last of this source; -1 for never."""
-        return max((now_ns for of, now_ns in self._told.values() if of in ("", source)), default=-1)
+    def covers(self, source: str, lost_ns: int) -> bool:
+        """Whether the core was told behind what was lost of this source then, or before, and took nothing between."""
+        told = [(which, now_ns) for which, (of, now_ns) in self._told.items() if of in ("", source)]
+        newest, now_ns = max(told, default=((-1, -1), -1))
+        taken = (which > newest and taken_ns <= lost_ns for which, taken_ns in self._taken_ns.items())
+        return now_ns >= lost_ns or (bool(told) and not any(taken))
 
 
 def has_nothing_to_do(daemon: Daemon) -> bool:

@@ -220,7 +220,7 @@ def _drops_seen(history: History) -> Iterator[str]:
         yield f"the broker has dropped {broker.n_dropped} messages, the agent knows of {history.n_dropped}"
     if broker.record.dropped_ns >= 0 and broker.habits.window >= WINDOW:
         for source in history.plan.sources:
-            if history.losses.newest_ns(source.name) < broker.record.dropped_ns:
+            if not history.losses.covers(source.name, broker.record.dropped_ns):
                 yield f"messages were dropped, and no gap of {source.name} follows"
 
 
