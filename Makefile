@@ -12,8 +12,8 @@ KILLS ?= 200
 MINUTES ?= 30
 SEEDS ?= 1000
 TARGETS ?=
-# Two processes share the tests, each file as a whole: its fixtures are dear.
-SIDE_BY_SIDE := --numprocesses 2 --dist loadfile
+# Three processes share the tests, half of whose time is waiting; each file as a whole, since its fixtures are dear.
+SIDE_BY_SIDE := --numprocesses 3 --dist loadfile
 DEMO := build/demo/$(DATA)
 
 .PHONY: setup mosquitto lint test test-fast docs crash faults soak simulate fuzz demo clean

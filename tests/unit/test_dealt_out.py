@@ -1,4 +1,4 @@
-"""`make test` deals the tests out to two processes, file by file."""
+"""`make test` deals the tests out to three processes, file by file."""
 
 import re
 import subprocess
