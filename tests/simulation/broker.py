@@ -170,6 +170,7 @@ class Broker:
             self._note_unseen(before, self._sessions.get(self._input_id))
         elif keeps == "nothing":
             self._sessions, self.retained = {}, {}
+        self.retained.pop(DROPPED_TOPIC, None)  # mosquitto keeps nothing of what is below $SYS
         self.n_dropped, self.record.dropped_ns = 0, -1
         self.is_up = self._network.is_up = True
 

@@ -68,6 +68,7 @@ class ObservedCore(Core):
         number = self.entry
         taken = super().apply(entry)
         self.world.note_entry(number, entry, taken)
+        self.world.unheard |= {label.device for label in taken.labels if not label.is_known}
         if isinstance(entry, InterventionsKept):
             self.world.unheard |= {label.device for label in entry.labels}.difference(self.view().device)
         return taken
