@@ -9,6 +9,8 @@ each message that the broker acknowledged, and none twice but those that the pub
 machines fall ill and are mended all the while; their alerts must be the twin's, by id and sequence.
 
 mosquitto is stopped in order here, since what it forgets in a kill -9 nobody can count; the campaign beside does that.
+It has packet identifiers for 65,535 messages, and drops what is beyond its queue: while the agent is away the publisher
+waits, as a device does that buffers, before the queue is full, and makes up for it afterwards.
 """
 
 import json
@@ -38,6 +40,7 @@ from tests.faults.system_calls import failing
 from tests.faults.twin import Twin
 from tests.streams import Message, message
 
+MADE_MAX = 50_000  # messages that are made, and not taken by the agent's newest status: then the publisher waits
 QUEUE = 60_000  # after a reconnection mosquitto has all of it under way, and there are 65,535 packet identifiers
 N_HEALTHY, N_WATCHED = 2000, 40
 ILL, WELL = 30, 40  # cycles of a watched machine
@@ -209,19 +212,24 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def top_rate(soak: Soak, fleet: Fleet) -> float:
-    """Messages a second that the agent takes when some always wait for it, and never more than the broker queues."""
-    n_before, n_made = soak.taken(), 0
+class Brake:
+    """Makes messages as long as the broker surely has room for them, by what the agent's newest status says it took."""
 
-    def make(n: int) -> list[Message]:
-        nonlocal n_made
-        if n_made - (soak.taken() - n_before) > QUEUE / 3:
+    def __init__(self, soak: Soak, fleet: Fleet) -> None:
+        self._soak, self._fleet = soak, fleet
+        self._n_before, self._n_made = soak.taken(), 0
+
+    def make(self, n: int) -> list[Message]:
+        if self._n_made - (self._soak.taken() - self._n_before) > MADE_MAX:
             return []
-        messages = fleet.make(n)
-        n_made += len(messages)
+        messages = self._fleet.make(n)
+        self._n_made += len(messages)
         return messages
 
-    with SteadyPublisher(soak.input.port, math.inf, make):
+
+def top_rate(soak: Soak, fleet: Fleet) -> float:
+    """Messages a second that the agent takes when some always wait for it, and never more than the broker queues."""
+    with SteadyPublisher(soak.input.port, math.inf, Brake(soak, fleet).make):
         time.sleep(TOP_RATE_S / 4)
         begun_s, first = time.monotonic(), soak.taken()
         time.sleep(TOP_RATE_S)
@@ -238,6 +246,15 @@ def slope_mb_per_h(memory: Sequence[tuple[float, float]]) -> float:
     return 3600 * statistics.linear_regression(*zip(*warm, strict=True)).slope
 
 
+def by_minute(memory: Sequence[tuple[float, float]]) -> list[float]:
+    """The least of each minute: what stays."""
+    least: dict[int, float] = {}
+    for at_s, mb in memory:
+        minute = int((at_s - memory[0][0]) / 60)
+        least[minute] = min(mb, least.get(minute, mb))
+    return [round(mb, 1) for mb in least.values()]
+
+
 def run(minutes: float, seed: int) -> tuple[dict[str, object], list[str]]:
     """The figures, and what was broken."""
     tally = Tally()
@@ -248,7 +265,7 @@ def run(minutes: float, seed: int) -> tuple[dict[str, object], list[str]]:
         n_before = soak.taken()
         ends_s, kills_until_s = (time.monotonic() + 60 * share * minutes for share in (1, 1 / 3))
         steady_s = 0.0  # from when on the input may be ended again
-        with SteadyPublisher(soak.input.port, rate_per_s / 3, fleet.make) as publisher:
+        with SteadyPublisher(soak.input.port, rate_per_s / 3, Brake(soak, fleet).make) as publisher:
             while (now_s := time.monotonic()) < ends_s:
                 faults = FAULTS + ENDS_THE_AGENT if now_s < kills_until_s else FAULTS
                 fault = soak.rng.choice([one for one in faults if now_s >= steady_s or one not in ENDS_THE_INPUT])
@@ -270,6 +287,10 @@ def run(minutes: float, seed: int) -> tuple[dict[str, object], list[str]]:
         oracle.compare_events(soak.listener.heard)
         if not oracle.is_standing(soak.agent.standing().values()):
             tally.breach("what is retained is not what stands")
+        drops = soak.agent.status()["drops"]
+        for reason in ("broker_dropped", "session_lost"):
+            if reason in drops.get("", {}):  # type: ignore[attr-defined]
+                tally.breach(f"{reason}: {drops}, {soak.agent.log('broker_session_lost')}")
         n_junk = 256 * tally.kills["junk"]
         n_sent = publisher.n_acknowledged + n_junk
         if not n_sent <= n_taken <= n_sent + publisher.n_again:
@@ -278,7 +299,8 @@ def run(minutes: float, seed: int) -> tuple[dict[str, object], list[str]]:
             "minutes": minutes, "seed": seed, "top_rate_per_s": round(rate_per_s), "rate_per_s": round(rate_per_s / 3),
             "messages": n_sent, "taken": n_taken, "sent_again": publisher.n_again, "lives": soak.lives,
             "memory_mb": round(soak.memory[-1][1], 1), "memory_slope_mb_per_h": round(slope_mb_per_h(soak.memory), 2),
-            "drops": soak.agent.status()["drops"], **{f"fault {name}": n for name, n in tally.kills.items()},
+            "memory_mb_by_minute": by_minute(soak.memory),
+            "drops": drops, **{f"fault {name}": n for name, n in tally.kills.items()},
             **tally.counts, "broken": len(tally.said),
         }  # fmt: skip
     return figures, tally.said

@@ -1,4 +1,4 @@
-"""`make test` deals the tests out to three processes, file by file."""
+"""`make test` deals the tests out to several processes, file by file."""
 
 import re
 import subprocess
@@ -31,4 +31,4 @@ def test_a_file_is_dealt_out_whole(tmp_path: Path) -> None:
         file, process = line.split()
         of_file[file].add(process)
     assert sorted(map(len, of_file.values())) == [1, 1, 1, 1], dict(of_file)
-    assert len(set.union(*of_file.values())) == 2, "processes"
+    assert len(set.union(*of_file.values())) > 1, "processes"
