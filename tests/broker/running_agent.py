@@ -145,6 +145,10 @@ class RunningAgent:
         """Somebody else has published so many."""
         self._due += n_messages
 
+    def has_status(self) -> bool:
+        """Whether this process has said one."""
+        return self._heard(f"{ROOT}/status") != []
+
     def status(self) -> Json:
         """The newest status of this process."""
         return json.loads(self._heard(f"{ROOT}/status")[-1].payload)

@@ -41,6 +41,7 @@ from tests.faults.twin import Twin
 from tests.streams import Message, message
 
 MADE_MAX = 50_000  # messages that are made, and not taken by the agent's newest status: then the publisher waits
+ASK_EVERY_S = 0.2  # of the status
 QUEUE = 60_000  # after a reconnection mosquitto has all of it under way, and there are 65,535 packet identifiers
 N_HEALTHY, N_WATCHED = 2000, 40
 ILL, WELL = 30, 40  # cycles of a watched machine
@@ -217,10 +218,14 @@ class Brake:
 
     def __init__(self, soak: Soak, fleet: Fleet) -> None:
         self._soak, self._fleet = soak, fleet
-        self._n_before, self._n_made = soak.taken(), 0
+        self._n_before = self._n_taken = soak.taken()
+        self._n_made = 0
+        self._asked_s = -math.inf
 
     def make(self, n: int) -> list[Message]:
-        if self._n_made - (self._soak.taken() - self._n_before) > MADE_MAX:
+        if time.monotonic() > self._asked_s + ASK_EVERY_S and self._soak.agent.has_status():
+            self._asked_s, self._n_taken = time.monotonic(), self._soak.taken()
+        if self._n_made - (self._n_taken - self._n_before) > MADE_MAX:
             return []
         messages = self._fleet.make(n)
         self._n_made += len(messages)
