@@ -60,7 +60,7 @@ class History:
     alerts    the last event of each alert in the table, at the end; `standing` of those that stand
     losses    of history, that the core was told of
     intervened on which devices, by the table; `unheard` of those that a life did not know when it was told of them
-    n_dropped what the agent knows at the end of the broker's count
+    drops     what the agent knows at the end of the broker's count
     commits   events that were put into the outbox, with what is kept of them, and how often
     sins      what may not be, as it happens
     trace     what has happened: time, kind, what
@@ -77,7 +77,7 @@ class History:
         self.losses = Losses()
         self.intervened: set[str] = set()
         self.unheard: set[str] = set()
-        self.n_dropped: int | None = None
+        self.drops: Any = None
         self.sins: list[str] = []
         self.commits: Counter[bytes] = Counter()
         self.trace: list[tuple[int, str, str]] = []
@@ -164,7 +164,7 @@ class History:
     def _look(self, daemon: Daemon) -> None:
         """What is there at the end."""
         self.final = daemon._core.snapshot()
-        self.n_dropped = daemon._inputs.receivers[0]._broker_drops._newest
+        self.drops = daemon._inputs.receivers[0]._broker_drops
         self.alerts = [read_history(row) for row in daemon._outbox._database.read(f"{HISTORY} ORDER BY number")]
         self.standing = daemon._outbox.standing()
         self.intervened = {device for (device,) in daemon._outbox._database.read("SELECT device FROM intervention")}

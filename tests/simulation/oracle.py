@@ -12,6 +12,7 @@ from agent.core import Core
 from agent.core.entries import Heartbeat, Messages
 from agent.publish.message import event_message
 from agent.publish.topic import Topics
+from agent.receive.broker_drops import HANG_UPS_MAX
 from agent.receive.nap import WINDOW
 from agent.words import Quality
 from tests.simulation import agent_parts
@@ -215,9 +216,13 @@ def _drops_seen(history: History) -> Iterator[str]:
 
     A broker with a smaller window than mosquitto's may give no sign that it was (docs/decisions/0025).
     """
-    broker = history.broker
-    if broker.n_dropped and history.n_dropped != broker.n_dropped:
-        yield f"the broker has dropped {broker.n_dropped} messages, the agent knows of {history.n_dropped}"
+    broker, drops = history.broker, history.drops
+    if (
+        drops is None or drops._hung_up >= HANG_UPS_MAX
+    ):  # by chance twice in a row: it asks no more, and says so in `limits`
+        return
+    if broker.n_dropped and drops._newest != broker.n_dropped:
+        yield f"the broker has dropped {broker.n_dropped} messages, the agent knows of {drops._newest}"
     if broker.record.dropped_ns >= 0 and broker.habits.window >= WINDOW:
         for source in history.plan.sources:
             if not history.losses.covers(source.name, broker.record.dropped_ns):
