@@ -217,9 +217,7 @@ def _drops_seen(history: History) -> Iterator[str]:
     A broker with a smaller window than mosquitto's may give no sign that it was (docs/decisions/0025).
     """
     broker, drops = history.broker, history.drops
-    if (
-        drops is None or drops._hung_up >= HANG_UPS_MAX
-    ):  # by chance twice in a row: it asks no more, and says so in `limits`
+    if drops is None or drops._hung_up >= HANG_UPS_MAX:  # cut by chance: it asks no more, and says so in `limits`
         return
     if broker.n_dropped and drops._newest != broker.n_dropped:
         yield f"the broker has dropped {broker.n_dropped} messages, the agent knows of {drops._newest}"
