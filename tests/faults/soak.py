@@ -182,7 +182,9 @@ class Soak:
         self.agent.go()
 
     def measure(self) -> None:
-        """Memory of the process, where it is there."""
+        """Memory of the process, which nothing but this soak may end."""
+        if (code := self.agent.process.poll()) is not None:
+            raise AssertionError(f"the agent ended with {code}: {self.agent.log_lines()[-20:]}")
         pages = int(Path(f"/proc/{self.agent.process.pid}/statm").read_text().split()[1])
         self.memory.append((time.monotonic(), pages * PAGE_KB / 1024))
 
