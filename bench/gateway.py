@@ -30,6 +30,7 @@ from bench.place import SETTLE_S, Place, place
 
 RATES = (10, 100, 1000, 5000)  # messages a second
 WHO = ("agent", "naive", "paho_noop")
+DURABILITIES = ("snapshot", "journal")
 PREFIX = {"agent": "agent", "naive": "naive", "paho_noop": "plant"}
 BURST = 400  # messages at once
 Row = dict[str, object]
@@ -74,6 +75,26 @@ def cpu(place: Place, plan: Plan) -> list[Row]:
                     print(rows[-1], file=sys.stderr)
         status = agent.end()
     rows.append({"part": "load", "what": "all of the agent's CPU rounds", **counts(status, n_agent)})
+    return rows
+
+
+def durability(place: Place, plan: Plan) -> list[Row]:
+    """Share of a core at each rate and QoS 1, with a journal and without, in turn."""
+    rows: list[Row] = []
+    for number in range(plan.rounds):
+        for mode in DURABILITIES if number % 2 == 0 else reversed(DURABILITIES):
+            with place.agent(f"{mode}-{number}", qos=1, durability=mode) as agent:
+                n_all = place.publish("agent", 100, 1.0, qos=1)  # it has seen every device and topic once
+                for rate in RATES:
+                    before_s, begun_s = cpu_s(agent.process.pid), time.perf_counter()
+                    n_sent = place.publish("agent", rate, plan.cpu_s, qos=1)
+                    time.sleep(SETTLE_S)
+                    share = (cpu_s(agent.process.pid) - before_s) / (time.perf_counter() - begun_s)
+                    n_all += n_sent
+                    rows.append({"part": "cpu", "who": mode, "rate": rate, "round": number, "share": share})
+                    print(rows[-1], file=sys.stderr)
+                status = agent.end()
+            rows.append({"part": "load", "what": f"{mode}, round {number}", **counts(status, n_all)})
     return rows
 
 
@@ -169,9 +190,12 @@ def tables(rows: list[Row], ratios: dict[str, result.Ratio]) -> str:
 
     parts = {str(row["part"]) for row in rows}
     parts_text: list[str] = []
-    if "cpu" in parts:
-        lines = [(f"{rate:,}", *(cpu_cell(who, rate) for who in WHO)) for rate in RATES]
-        parts_text.append(result.markdown(("CPU of a core, messages/s", *WHO), lines))
+    found = {row.get("who") for row in rows if row["part"] == "cpu"}
+    for group in (WHO, DURABILITIES):
+        if found.issuperset(group):
+            lines = [(f"{rate:,}", *(cpu_cell(who, rate) for who in group)) for rate in RATES]
+            parts_text.append(result.markdown(("CPU of a core, messages/s", *group), lines))
+    if ratios:
         shown = [
             (name, *(f"{value:.2f}" for value in one.values() if value is not None)) for name, one in ratios.items()
         ]
@@ -203,7 +227,7 @@ def main() -> None:
     result.write(asked.json, "gateway", rows, ratios)
 
 
-PARTS = {"cpu": cpu, "latency": latency, "load": load}
+PARTS = {"cpu": cpu, "latency": latency, "load": load, "durability": durability}
 
 if __name__ == "__main__":
     main()

@@ -37,10 +37,12 @@ class Place:
         return int(json.loads(self._publisher.stdout.readline())["sent"])
 
     @contextmanager
-    def agent(self, name: str, *, protocol: str = "auto", qos: int = 0, scores: str = "none") -> Iterator["Agent"]:
+    def agent(
+        self, name: str, *, protocol: str = "auto", qos: int = 0, scores: str = "none", durability: str = "snapshot"
+    ) -> Iterator["Agent"]:
         """An agent with the defaults, but for these; it is subscribed."""
         more = {
-            "agent": {"node": name},
+            "agent": {"node": name, "durability": durability},
             "broker": {"protocol": protocol},
             "publish": {"scores": scores},
             "source": {"qos": qos},
