@@ -3,13 +3,14 @@
     python -m bench.gateway [--short] [--json build/bench/gateway.json]
 
 One mosquitto at its own defaults, a publisher as a process of its own, 100 devices of eight channels, an int8 model of
-two layers of 64, the agent with the settings it has by default. Three parts, about seven minutes (--short: two):
+two layers of 64, the agent with the settings it has by default. Four parts, about ten minutes (--short: three):
 
 cpu      the agent, `bench/naive.py` (paho, json, one ONNX Runtime call a message, a dict of states) and
          `bench/paho_noop.py` in turn at each rate in each round: process CPU time over wall time, as a share of a core
 latency  from publish to score, agent and naive, both publishing every score
 load     what the agent takes of what was sent, with MQTT 3.1.1 and 5, QoS 0 and 1, steadily and in bursts, and beside a
          device that sends 3,000 rows a second
+durability  the agent's share of a core at QoS 1, with a journal and without
 """
 
 import argparse

@@ -12,7 +12,10 @@ stand for messages by the smallest frame that came lately.
 A broker may let less be under way than mosquitto does, and says nowhere how much. Such a window is full before the nap
 is due to end, and the stream would go no faster than one window a nap. But a broker that was held back by it sends more
 as soon as it has the acknowledgements. So a nap after few messages begins with a look at whether it does. A look is a
-second waking, and most streams are only slow: after some in vain one small read in many is looked behind.
+second waking, and most streams are only slow: after some in vain one small read in many is looked behind. And a quick
+stream answers a look as a broker does that was held back. But its window has room for more than came: a read that is
+smaller than another one of the connection was no whole window, and after many answers a short nap tries whether more
+comes.
 """
 
 WINDOW = 20  # messages of QoS 1 under way
@@ -20,6 +23,8 @@ QUEUE = 1000  # messages of QoS 0 that a broker queues
 ANSWER_S = 0.003  # within which a broker that was held back sends more; too short for one far away
 LOOKS = 8  # in vain in a row, before
 LOOK_EVERY = 32  # only each so many small reads is looked behind
+TRY_EVERY = 64  # answers
+TRY_S = 0.01
 UNTOLD_NAP_S = 0.002  # the longest one where the kernel does not end it
 _GROWTH = 2  # the smallest frame falls at once, and rises by this a read
 

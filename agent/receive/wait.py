@@ -1,5 +1,6 @@
 """Waiting on the inputs' sockets: until anything can be done, or until so much has come that it is worth a turn."""
 
+import math
 import select
 import socket
 import time
@@ -8,7 +9,18 @@ from typing import Any, NamedTuple
 
 import paho.mqtt.client as paho
 
-from agent.receive.nap import ANSWER_S, LOOK_EVERY, LOOKS, QUEUE, UNTOLD_NAP_S, WINDOW, bytes_that_wake, smallest_frame
+from agent.receive.nap import (
+    ANSWER_S,
+    LOOK_EVERY,
+    LOOKS,
+    QUEUE,
+    TRY_EVERY,
+    TRY_S,
+    UNTOLD_NAP_S,
+    WINDOW,
+    bytes_that_wake,
+    smallest_frame,
+)
 from agent.receive.received import Received
 
 FRAME_BYTES_MIN = 4  # of a message beside its topic and payload
@@ -38,13 +50,15 @@ def until_any_ready(clients: Sequence[paho.Client], longest_s: float) -> None:
 class Mark(NamedTuple):
     """A socket, and how many bytes in it end a nap.
 
-    learn  None, or: the read before may have been the whole window of a broker, which then sends more at once. To be
-           told whether it did
+    learn      None, or: the read before may have been the whole window of a broker, which then sends more at once. To
+               be told whether it did
+    longest_s  of the nap
     """
 
     sock: Any  # paho's protocol of a socket is narrower than any that it makes
     n_bytes: int
     learn: Callable[[bool], None] | None
+    longest_s: float
 
 
 class Nap:
@@ -57,6 +71,9 @@ class Nap:
         self._has_window = has_window
         self._frame_bytes = 0  # of the smallest message that came lately
         self._n_in_vain = 0  # small reads since the broker was last seen held back
+        self._n_held_back = 0  # how often it was
+        self._client: paho.Client | None = None
+        self._most = 0  # messages of QoS 1 of the largest read of this client: its window is no smaller
 
     def mark(self, client: paho.Client, received: Received) -> Mark | None:
         """After a read, what ends the nap; None where there is more to read or to write, so that there is none."""
@@ -70,10 +87,18 @@ class Nap:
             return None
         buffer_bytes = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         n_bytes = bytes_that_wake(self._frame_bytes, buffer_bytes, has_window=self._has_window)
-        return Mark(sock, n_bytes, self._learn if self._is_to_look(len(received.packet_ids)) else None)
+        if not self._is_to_look(client, len(received.packet_ids)):
+            return Mark(sock, n_bytes, None, math.inf)
+        if self._n_held_back == TRY_EVERY:
+            self._n_held_back = 0
+            return Mark(sock, n_bytes, None, TRY_S)
+        return Mark(sock, n_bytes, self._learn, math.inf)
 
-    def _is_to_look(self, n_read: int) -> bool:
-        if not 0 < n_read < WINDOW // 2:
+    def _is_to_look(self, client: paho.Client, n_read: int) -> bool:
+        if client is not self._client:
+            self._client, self._most, self._n_held_back = client, 0, 0
+        self._most = max(self._most, n_read)
+        if not 0 < n_read < WINDOW // 2 or n_read < self._most:
             return False
         self._n_in_vain += 1
         return self._n_in_vain <= LOOKS or self._n_in_vain % LOOK_EVERY == 0
@@ -81,6 +106,7 @@ class Nap:
     def _learn(self, was_held_back: bool) -> None:
         if was_held_back:
             self._n_in_vain = 0
+            self._n_held_back += 1
 
 
 def nap(marks: Sequence[Mark], longest_s: float) -> None:
@@ -88,6 +114,7 @@ def nap(marks: Sequence[Mark], longest_s: float) -> None:
 
     Or until a broker that may have been held back shows that it was: it sends as soon as it has the acknowledgements.
     """
+    longest_s = min([longest_s, *(mark.longest_s for mark in marks)])
     may_be_held_back = {mark.sock: mark.learn for mark in marks if mark.learn is not None}
     if may_be_held_back:
         were = select.select([*may_be_held_back], [], [], min(longest_s, ANSWER_S))[0]
@@ -98,7 +125,7 @@ def nap(marks: Sequence[Mark], longest_s: float) -> None:
     poll = select.poll()
     marked = []
     try:
-        for sock, n_bytes, _ in marks:
+        for sock, n_bytes, *_ in marks:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, n_bytes)
             marked.append(sock)
             poll.register(sock, select.POLLIN)

@@ -1,5 +1,6 @@
 """A nap ends when what can wait is half full, at any rate and for any size of message."""
 
+import math
 import socket
 import time
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.receive import wait
 from agent.receive.inputs import Inputs
-from agent.receive.nap import LOOK_EVERY, LOOKS, QUEUE, WINDOW, bytes_that_wake, smallest_frame
+from agent.receive.nap import LOOK_EVERY, LOOKS, QUEUE, TRY_EVERY, TRY_S, WINDOW, bytes_that_wake, smallest_frame
 from agent.receive.received import Received
 from agent.receive.wait import Nap
 from bench.mqtt_packets import PUBACK
@@ -126,3 +127,22 @@ def test_a_stream_that_is_only_slow_is_seldom_looked_behind():
             pass
         wait.nap([mark], 0.0)
         assert all(slow.mark(client, read).learn is not None for _ in range(LOOKS))
+
+
+def test_a_quick_stream_is_no_broker_that_is_held_back():
+    """Its next message answers each look. A short nap then shows that more come than the window was taken for."""
+    mine, theirs = socket.socketpair()
+    with mine, theirs:
+        client, quick = SimpleNamespace(socket=lambda: mine, want_write=lambda: False), Nap(has_window=True)
+        theirs.send(b"more")
+        reads = [Received(topics=["plant/p1"] * n, payloads=[b"x"] * n, packet_ids=[*range(n)]) for n in range(4)]
+        for _ in range(TRY_EVERY):
+            mark = quick.mark(client, reads[1])
+            assert (mark.learn is not None, mark.longest_s) == (True, math.inf)
+            wait.nap([mark], 3600.0)
+        tried = quick.mark(client, reads[1])
+        assert (tried.learn, tried.longest_s) == (None, TRY_S)
+        quick.mark(client, reads[3])
+        assert quick.mark(client, reads[1]).learn is None, "it was no whole window"
+        other = SimpleNamespace(socket=lambda: mine, want_write=lambda: False)
+        assert quick.mark(other, reads[1]).learn is not None, "another connection has another window"
