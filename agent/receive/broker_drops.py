@@ -79,8 +79,14 @@ class BrokerDrops:
         self._last_read_s = self._unsaid_at_s = math.inf
 
     def acknowledge(self, n_messages: int, now_s: float) -> None:
-        """The last read is acknowledged: until then its messages took room in the window that others had not."""
-        self._n_late = n_messages if now_s - self._last_read_s >= LATE_S else 0
+        """The last read is acknowledged: until then its messages took room in the window that others had not.
+
+        Nothing is read meanwhile, for as long as a full disk lets nothing be kept: what came then waited at the broker.
+        """
+        held_s = now_s - self._last_read_s
+        self._n_late = n_messages if held_s >= LATE_S else 0
+        if held_s >= PAUSE_S:
+            self._ours_until_s = now_s + OURS_S
 
     def take(self, received: Received, now_s: float) -> None:
         """Look at one read, at monotonic now_s: count what the broker says, and mark lost history that may be ours."""

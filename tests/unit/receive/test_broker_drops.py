@@ -153,6 +153,17 @@ def test_what_was_acknowledged_late_took_room_in_the_window(n_before, n_after, l
     assert found.history_lost == may_be_ours
 
 
+@pytest.mark.parametrize(("held_s", "may_be_ours"), [(PAUSE_S, True), (PAUSE_S - 0.1, False)])
+def test_nothing_is_read_while_a_read_is_held_however_little_it_brought(held_s, may_be_ours):
+    """The disk is full before the first message: the grant of the subscriptions is what cannot be recorded."""
+    one = BrokerDrops(Counter(), KeptSession(None))
+    one.take(Received(broker_dropped=b"0"), 0.0)
+    one.acknowledge(0, held_s)
+    found = Received(broker_dropped=b"5", packet_ids=[1, 2, 3])
+    one.take(found, held_s)
+    assert found.history_lost == may_be_ours
+
+
 @pytest.mark.parametrize(("apart_s", "may_be_ours"), [(0.0, True), (BREATH_S, False)])
 def test_what_comes_at_once_is_one_burst_in_however_many_reads(apart_s, may_be_ours):
     """Over a link that delivers in small pieces."""
