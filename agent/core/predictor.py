@@ -187,6 +187,8 @@ class Predictor:
         self.states.lose_history(which)
         if self.stops is not None:
             self.stops.lose_history(which)
+        for head in self.heads.values():
+            head.evidence.lose_history(which)
 
     def fall_behind(self, which: Bool) -> None:
         """Rows may have been stepped after the snapshot that the states are from, bool [capacity]."""

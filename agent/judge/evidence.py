@@ -2,7 +2,8 @@
 
 Raise after m of the last n `ok` rows over the threshold; clear under a lower one for a time; severity only rises
 while an alert stands. Rows that are not `ok` neither raise nor clear (law 4): they leave the m-of-n window as it is,
-and they interrupt the clearing time, since nobody knows what happened meanwhile.
+and they interrupt the clearing time, since nobody knows what happened meanwhile. Where rows were missed the window
+starts empty, as after a restart: the risks before and behind them are not m of n that follow each other.
 """
 
 from dataclasses import dataclass
@@ -63,6 +64,10 @@ class Evidence(Columns):
         """The standing alert ends without a score's doing."""
         self.alert_state[slot] = apply(self.alert_state[slot : slot + 1], "end")[0]
         self.sequence[slot] += 1
+
+    def lose_history(self, which: Int64 | Bool) -> None:
+        """Rows of these devices may have been missed: slots int64 [b], or bool [capacity]."""
+        self.window[which] = 0
 
     def raised_in(self, slots: Int64, epochs: Int64) -> None:
         """Alerts of these devices were raised in these epochs of their clocks, int64 [b] both."""

@@ -141,3 +141,16 @@ def test_the_oracle_sees_a_state_that_is_taken_for_newer_than_it_is():
     again.apply(AlertsKept([], {("press", "p1"): (0, 60 * 10**9)}))
     taken = take(again, [message("p1", 61 + index) for index in range(5)])
     assert [event.kind for event in taken.alerts] == ["raised"]
+
+
+def test_risks_before_and_behind_missed_rows_are_not_two_that_follow_each_other():
+    """The rows that were missed may have been sound: two of three in sight are then two of many."""
+    messages = fault_that_ends("p1", 60, seed=0)
+    (raised,) = (event for event in take(core(manifest=WARM), messages).alerts if event.kind == "raised")
+    into = core(manifest=WARM)
+    take(into, messages[: raised.entry])
+    into.apply(HistoryLost())
+    taken = take(into, messages[raised.entry :])
+    assert taken.scores[0].quality.tolist()[:2] == [Quality.GAP, Quality.OK]
+    first = next(event for event in taken.alerts if event.kind == "raised")
+    assert first.entry - 1 == raised.entry + 2, "the first two `ok` rows behind it"

@@ -64,6 +64,16 @@ def test_rows_that_are_not_ok_neither_count_nor_erase_what_was_counted():
     assert run([OVER, OVER, OVER], [gap, gap, gap]) == "..."
 
 
+def test_where_rows_were_missed_the_window_starts_empty():
+    evidence = Evidence.empty(2)
+    for second in range(3):
+        if second == 1:
+            evidence.lose_history(np.array([False, True]))
+        now_ns, ok = np.full(2, second * 10**9), np.full(2, Quality.OK, np.uint8)
+        verdict = judge(evidence, np.arange(2), now_ns, ok, np.float32([[0, 0, OVER]] * 2), 0.5, POLICY)
+        assert verdict.raised.tolist() == [second == 1, second == 2]
+
+
 def test_a_row_that_is_not_ok_interrupts_clearing():
     ok, gap = Quality.OK, Quality.GAP
     assert run([OVER, OVER, *[UNDER] * 7], [ok, ok, ok, ok, gap, ok, ok, ok, ok]) == ".r......c"
