@@ -120,7 +120,10 @@ class Daemon:
         )
         recovered = self._durability.start(time.monotonic())
         kept = recovered if settings.agent.durability == "journal" else None
-        self._inputs = open_inputs(settings, self._plan, log, not_before_ns=self._core.log_time_ns, kept=kept)
+        # Where the wall was set back meanwhile, silence must not be raised at a tick, and so by an id, once more.
+        tick_ns = round(settings.agent.tick_every.total_seconds() * 1e9)
+        not_before_ns = max(self._core.log_time_ns, self._outbox.newest_silence_ns() + tick_ns)
+        self._inputs = open_inputs(settings, self._plan, log, not_before_ns=not_before_ns, kept=kept)
         instance = instance_id(disk, log)
         opened = {
             name: SINKS[name].open(Opening(settings, cursor, self._topics, instance, log))

@@ -4,14 +4,16 @@ Another broker has no such count and never says one. A drop of ours means that r
 nobody knows of which. But the count may be of any client: a page that is left open and reads slowly would then make
 every device say `gap` for ever, and a row that says `gap` raises no alert. So the devices say `gap` only where there
 is a sign that the drop was ours: a broker drops what is beyond the window or the queue of a client, and before that
-happens much has come together. No broker says how much it lets wait, so the signs are careful ones, and where there
-is none the drop was *probably* another client's. The count itself is said in any case.
+happens much has come together: a window of messages within the time that an acknowledgement takes to free it. No
+broker says how much it lets wait, so the signs are careful ones, and where there is none the drop was *probably*
+another client's. The count itself is said in any case.
 
 A broker that keeps our session queues for it while we are away, and drops what is beyond its queue. So the count is
 then compared with the last one before, over restarts of either end too, and growth soon after we came back is a sign.
 """
 
 import math
+from collections import deque
 
 import paho.mqtt.client as paho
 
@@ -25,6 +27,7 @@ OURS_S = 60.0  # so long after a sign; mosquitto renews its counts every 10 s by
 SOCKET_BYTES = 2**17  # so much lies in a socket before a broker queues anything of QoS 0
 LATE_S = 0.5  # until a read is acknowledged: longer than a turn and a nap
 BREATH_S = 0.001  # between the ends of two reads that were one burst: shorter than a turn that takes its messages
+ROUND_TRIP_S_MAX = 1.0
 PAUSE_S = 2.0  # between two reads: longer than any nap, and than any turn of a machine that is well
 DROPPED = "broker_dropped"  # name of the note: the newest count of a broker that keeps our session
 HANG_UPS_MAX = 2  # some brokers hang up on who asks for what he may not have; once may be chance
@@ -47,25 +50,30 @@ class BrokerDrops:
         self._session = session
         self._hung_up = 0  # connections in a row that ended before the question was answered
         self._message_id: int | None = None  # of a SUBSCRIBE that is not answered
+        self._asked_s = -math.inf
+        self._round_trip_s = 0.0
         self._newest = session.notes.get(DROPPED)  # what the broker said, on this connection unless it keeps sessions
         self._is_back = self._is_first = session.has_past  # nothing was read since; the next count is the first since
         self._ours_until_s = -math.inf
         self._last_read_s = math.inf  # the end of the last read
         self._rate_per_s = 0.0
         self._n_late = 0  # messages of the last read, where they were acknowledged late
-        self._n_burst = self._n_burst_ids = 0  # messages that came at once, in however many reads; those of QoS 1
+        self._n_burst = 0  # messages that came at once, in however many reads
+        self._under_way: deque[tuple[float, int]] = deque()  # when reads were acknowledged, with how many messages
         self._is_behind_pause = False  # the burst
 
     def ask(self, client: paho.Client, now_s: float) -> None:
         """Subscribe to the count, once all sources are."""
         self._unsaid_at_s = now_s + SAID_WITHIN_S
+        self._asked_s = now_s
         if self._hung_up < HANG_UPS_MAX:
             _, self._message_id = client.subscribe(BROKER_DROPPED.decode(), 0)
 
-    def answer(self, message_id: int, *, is_refused: bool) -> None:
+    def answer(self, message_id: int, now_s: float, *, is_refused: bool) -> None:
         """A SUBACK that is for no source. A grant says nothing: mosquitto grants what its ACL then never serves."""
         if message_id == self._message_id:
             self._message_id = None
+            self._round_trip_s = min(now_s - self._asked_s, ROUND_TRIP_S_MAX)
             self._hung_up = 0
             self.limits = (UNSAID,) if is_refused else self.limits
 
@@ -77,14 +85,17 @@ class BrokerDrops:
         if not self._session.is_kept:
             self._newest = None
         self._last_read_s = self._unsaid_at_s = math.inf
+        self._under_way.clear()
 
     def acknowledge(self, n_messages: int, now_s: float) -> None:
-        """The last read is acknowledged: until then its messages took room in the window that others had not.
+        """The last read is acknowledged: until the broker knows, its messages take room in the window.
 
         Nothing is read meanwhile, for as long as a full disk lets nothing be kept: what came then waited at the broker.
         """
         held_s = now_s - self._last_read_s
         self._n_late = n_messages if held_s >= LATE_S else 0
+        if n_messages and not self._n_late:
+            self._under_way.append((now_s, n_messages))
         if held_s >= PAUSE_S:
             self._ours_until_s = now_s + OURS_S
 
@@ -127,14 +138,16 @@ class BrokerDrops:
         n_due = self._rate_per_s * passed_s  # as many as come in that time
         n_late, self._n_late, self._last_read_s = self._n_late, 0, now_s
         if n_late or passed_s >= BREATH_S:
-            self._n_burst = self._n_burst_ids = n_late
+            self._n_burst = n_late
             self._is_behind_pause = passed_s >= PAUSE_S
         self._n_burst += n_messages
-        self._n_burst_ids += len(received.packet_ids)
+        while self._under_way and self._under_way[0][0] < now_s - max(self._round_trip_s, BREATH_S):
+            self._under_way.popleft()
+        n_under_way = n_late + len(received.packet_ids) + sum(n for _, n in self._under_way)
         self._rate_per_s += (n_messages - n_due) / max(RATE_S, passed_s)
         return (
             received.is_cut
-            or self._n_burst_ids >= WINDOW
+            or n_under_way >= WINDOW
             or n_messages >= QUEUE
             or received.n_bytes >= SOCKET_BYTES
             or (self._is_behind_pause and max(self._n_burst, n_due) >= WINDOW)

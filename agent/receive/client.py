@@ -312,7 +312,7 @@ class Receiver:
         refusal = next((str(reason) for reason in reasons if reason.is_failure), "")
         source = self.subscriptions.answer(message_id, refusal)
         if source is None:
-            self._broker_drops.answer(message_id, is_refused=bool(refusal))
+            self._broker_drops.answer(message_id, time.monotonic(), is_refused=bool(refusal))
             return
         if refusal:
             self._log.error("source_refused", source=source, why=refusal, next_step="Check the broker's ACL.")

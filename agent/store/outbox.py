@@ -112,6 +112,11 @@ class Outbox:
         row = self._database.read(f"{HISTORY} WHERE alert = ?", alert).fetchone()
         return row and read_history(row)
 
+    def newest_silence_ns(self) -> int:
+        """Log time of the newest raise for silence that is kept, -1 for none: its id is made of it."""
+        events = map(read_history, self._database.read(f"{HISTORY} ORDER BY number DESC"))
+        return next((event.raised_t_ns for event in events if event.head == SILENCE), -1)
+
     def interventions_from(self, entry: int) -> list[InterventionLabel]:
         """Those of messages from this entry on, in their order."""
         query = f"{INTERVENTIONS} WHERE entry >= ? ORDER BY entry, number"

@@ -78,8 +78,9 @@ class Proxy:
         self.connections: list[Connection] = []
         self._target = port
         self._is_open = True
-        self._server = socket.create_server(("127.0.0.1", 0))
+        self._server: socket.socket | None = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
+        self._door = threading.Lock()  # who holds it may change `_server`
         self._threads = [threading.Thread(target=self._accept)]
 
     def __enter__(self) -> Self:
@@ -89,7 +90,7 @@ class Proxy:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._is_open = False
         self._threads[0].join()
-        self._server.close()
+        self.refuse()
         self.cut()
         for thread in self._threads[1:]:
             thread.join()
@@ -108,15 +109,29 @@ class Proxy:
         """Reset the newest connection once it has passed on so many more bytes to the client."""
         self.down = Way(ends_after=self.connections[-1].passed["down"] + n_bytes)
 
+    def refuse(self) -> None:
+        """Whoever connects is refused at once, as where nobody listens."""
+        with self._door:
+            if self._server is not None:
+                self._server.close()
+            self._server = None
+
+    def accept(self) -> None:
+        """Connections are accepted again."""
+        with self._door:
+            self._server = socket.create_server(("127.0.0.1", self.port))
+
     def treat(self, up: Way | None = None, down: Way | None = None) -> None:
         """From now on."""
         self.up, self.down = up or self.up, down or self.down
 
     def _accept(self) -> None:
         while self._is_open:
-            if not select.select([self._server], [], [], LOOK_S)[0]:
+            with self._door:
+                client = self._accepted()
+            if client is None:
+                time.sleep(LOOK_S / 10)
                 continue
-            client, _ = self._server.accept()
             try:
                 broker = socket.create_connection(("127.0.0.1", self._target))
             except OSError:  # the broker is away, and so is the way to it
@@ -130,6 +145,11 @@ class Proxy:
             ):
                 self._threads.append(pump)
                 pump.start()
+
+    def _accepted(self) -> socket.socket | None:
+        if self._server is None or not select.select([self._server], [], [], 0)[0]:
+            return None
+        return self._server.accept()[0]
 
     def _relay(
         self, connection: Connection, name: str, source: socket.socket, target: socket.socket, way: Callable[[], Way]

@@ -152,9 +152,13 @@ class Soak:
         self.to_input.treat(down=GOOD)
 
     def restart_input_broker(self) -> None:
-        """SIGTERM: mosquitto saves what it holds."""
+        """SIGTERM: mosquitto saves what it holds. Nobody listens meanwhile: a proxy that accepts a connection, and ends
+        it before a CONNACK, leaves the agent in doubt whether it still has its session (docs/decisions/0048).
+        """
+        self.to_input.refuse()
         self.input.close()
         self.input.start()
+        self.to_input.accept()
 
     def slow_disk(self) -> None:
         with failing(self.agent.process.pid, f"{SYNC}:delay_exit=200000"):

@@ -148,7 +148,8 @@ class Broker:
         self._input_id = input_id
         self._sessions: dict[str, Session] = {}
         self._connections: dict[str, Connection] = {}
-        self._kept: tuple[dict[str, Session], dict[str, Published]] = ({}, {})
+        self._n_begun = 0  # sessions of the agent's input
+        self._kept: tuple[dict[str, Session], dict[str, Published], int] = ({}, {}, 0)
         network.accept = lambda link: Connection(self, link)
         self._say_dropped()
         if habits.keeps:
@@ -166,8 +167,11 @@ class Broker:
         """With all that it had, with what it wrote down a while ago, or with nothing."""
         if keeps == "some":
             before = self._sessions.get(self._input_id)
-            self._sessions, self.retained = copies(self._kept[0]), dict(self._kept[1])
+            sessions, retained, n_begun = self._kept
+            self._sessions, self.retained = copies(sessions), dict(retained)
             self._note_unseen(before, self._sessions.get(self._input_id))
+            if n_begun != self._n_begun:
+                self._note_revived(self._sessions.get(self._input_id))
         elif keeps == "nothing":
             self._sessions, self.retained = {}, {}
         self.retained.pop(DROPPED_TOPIC, None)  # mosquitto keeps nothing of what is below $SYS
@@ -191,6 +195,7 @@ class Broker:
         if before is not None:
             before.end()
         kept = None if asked.is_clean else self._sessions.get(asked.client_id)
+        self._n_begun += kept is None and asked.client_id == self._input_id
         session = self._sessions[asked.client_id] = kept or Session()
         self._connections[asked.client_id] = connection
         self.record.n_connections += asked.client_id == self._input_id
@@ -326,6 +331,11 @@ class Broker:
             here = {(m.topic, m.payload) for m in (*before.under_way.values(), *before.queue)}
             self.record.unseen |= here - there
 
+    def _note_revived(self, session: Session | None) -> None:
+        """A session that had ended is there again: what it delivers is sent anew, whatever was taken of it."""
+        for message in session.under_way.values() if session is not None else ():
+            self.record.sent[message.topic, message.payload] += 1
+
     def _say_dropped(self) -> None:
         count = str(self.n_dropped).encode()
         if self.is_up and (DROPPED_TOPIC not in self.retained or self.retained[DROPPED_TOPIC].payload != count):
@@ -335,7 +345,7 @@ class Broker:
     def _keep(self) -> None:
         """What a restart finds again that keeps `some`."""
         if self.is_up:
-            self._kept = copies(self._sessions), dict(self.retained)
+            self._kept = copies(self._sessions), dict(self.retained), self._n_begun
         self.clock.after(KEPT_EVERY_S, self._keep)
 
 

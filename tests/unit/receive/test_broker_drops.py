@@ -116,7 +116,7 @@ def test_a_broker_that_grants_the_count_and_never_says_it_is_one_that_has_none()
     for now_s, count in ((0.0, b""), (SAID_WITHIN_S, b""), (SAID_WITHIN_S + 1.0, b"3"), (9e3, b"")):
         if now_s == 0.0:
             one.ask(client, now_s)
-            one.answer(7, is_refused=False)
+            one.answer(7, now_s, is_refused=False)
         one.take(Received(broker_dropped=count), now_s)
         limits.append(one.limits)
     assert limits == [(), (UNSAID,), (), ()]
@@ -146,10 +146,10 @@ def test_what_was_acknowledged_late_took_room_in_the_window(n_before, n_after, l
     one = BrokerDrops(Counter(), KeptSession(None))
     one.take(Received(broker_dropped=b"0", packet_ids=[*range(n_before)]), 0.0)
     one.acknowledge(n_before, late_s)
-    one.take(Received(packet_ids=[*range(n_after)]), late_s)
-    one.acknowledge(n_after, late_s)
+    one.take(Received(packet_ids=[*range(n_after)]), late_s + 2 * BREATH_S)
+    one.acknowledge(n_after, late_s + 2 * BREATH_S)
     found = Received(broker_dropped=b"5")
-    one.take(found, late_s)
+    one.take(found, late_s + 2 * BREATH_S)
     assert found.history_lost == may_be_ours
 
 
@@ -164,16 +164,22 @@ def test_nothing_is_read_while_a_read_is_held_however_little_it_brought(held_s, 
     assert found.history_lost == may_be_ours
 
 
-@pytest.mark.parametrize(("apart_s", "may_be_ours"), [(0.0, True), (BREATH_S, False)])
-def test_what_comes_at_once_is_one_burst_in_however_many_reads(apart_s, may_be_ours):
-    """Over a link that delivers in small pieces."""
-    one = BrokerDrops(Counter(), KeptSession(None))
-    one.take(Received(broker_dropped=b"0"), 0.0)
-    for number in range(4):
-        one.take(Received(packet_ids=[*range(WINDOW // 4)]), 1.0 + number * apart_s)
-    found = Received(broker_dropped=b"5")
-    one.take(found, 2.0)
-    assert found.history_lost == may_be_ours
+@pytest.mark.parametrize("round_trip_s", [0.0, 0.04])
+def test_what_comes_before_the_broker_hears_an_acknowledgement_is_one_window(round_trip_s):
+    """In however many reads: each is acknowledged, and the broker does not know it yet."""
+    apart_s = max(round_trip_s, BREATH_S) / 3
+    for factor, may_be_ours in ((0.99, True), (1.1, False)):
+        one = BrokerDrops(Counter(), KeptSession(None))
+        one.ask(SimpleNamespace(subscribe=lambda *_: (0, 7)), 0.0)
+        one.answer(7, round_trip_s, is_refused=False)
+        one.take(Received(broker_dropped=b"0"), 0.1)
+        for number in range(4):
+            now_s = 1.0 + number * apart_s * factor
+            one.take(Received(packet_ids=[*range(WINDOW // 4)]), now_s)
+            one.acknowledge(WINDOW // 4, now_s)
+        found = Received(broker_dropped=b"5")
+        one.take(found, 2.0)
+        assert found.history_lost == may_be_ours
 
 
 def test_a_pause_in_which_hardly_anything_is_due_is_no_sign():
