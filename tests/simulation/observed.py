@@ -102,13 +102,18 @@ class Losses:
 
 
 def has_nothing_to_do(daemon: Daemon) -> bool:
-    """Connected, and all that has come is taken and told."""
+    """Connected, all that has come is taken and told, and what the broker retains is put right."""
+    sender = daemon._output._sender
     return (
         daemon._inputs.receivers[0].link.phase is Phase.READY
         and daemon._feed._has_taken_all
         and not daemon._inputs.n_waiting
         and daemon._output.link.phase is Phase.READY
         and not daemon._output.due
+        and sender is not None
+        and sender.is_idle
+        and not len(sender.copies)
+        and not daemon._output._own_topics._retained
     )
 
 
