@@ -129,12 +129,12 @@ class Campaign:
         self._input.kill()
         publisher.join()
         self._listener.wait_for(says_that_input_is_away, "the loss", since=self._seen)
-        n_connections = len(self._agent.log("broker_connected"))
+        n_connections, n_lost = len(self._agent.log("broker_connected")), self._n_lost()
         self._input.start()
         self._agent.wait_for_connection(n_connections + 1)
         marker = self._mark()
         heard = self._listener.heard[self._seen :]
-        n_missing = self._oracle.take_scored([*messages, marker], heard)
+        n_missing = self._oracle.take_scored([*messages, marker], heard, is_lost=self._n_lost() > n_lost)
         self.tally.counts["messages acknowledged to the publisher"] += len(acknowledged)
         self.tally.counts["of those forgotten by a killed broker"] += max(
             0, n_missing - len(messages) + len(acknowledged)
@@ -150,11 +150,15 @@ class Campaign:
             messages.append(self._mark())
             self.tally.counts["messages acknowledged to the publisher"] += len(messages)
             if is_broker_killed:
-                if self._oracle.take_scored(messages, self._listener.heard[self._seen :]):
+                if self._oracle.take_scored(messages, self._listener.heard[self._seen :], is_lost=False):
                     self.tally.breach("a row was lost in peace")
             else:
                 self._oracle.take_all(messages)
             self._look(newest=1)
+
+    def _n_lost(self) -> int:
+        """How often the agent has said that its session was lost."""
+        return len(self._agent.log("broker_session_lost"))
 
     def _mark(self) -> Message:
         """Publish a row of the marker and wait until it is scored, no row waits, and all is said."""

@@ -55,8 +55,12 @@ class Oracle:
         """Nobody but the agent was killed: each of these was delivered."""
         self._twin.take(messages)
 
-    def take_scored(self, messages: Sequence[Message], heard: Iterable[Heard]) -> int:
-        """The broker was killed: those with a score were delivered, and history was lost before a row that says gap.
+    def take_scored(self, messages: Sequence[Message], heard: Iterable[Heard], *, is_lost: bool) -> int:
+        """The broker was killed: those with a score were delivered.
+
+        is_lost  the agent has said that its session was lost: so was the history before each device's first row that
+                 says gap. Of rows that have times the twin finds by itself that a cadence was missed, as where the
+                 session came back without some messages; lost history also empties the judge's window (decision 52)
 
         Returns how many have none. The agent has lived all the while.
         """
@@ -65,6 +69,7 @@ class Oracle:
             if one.topic.startswith(SCORE):
                 scores[device_of(one.topic)].append(json.loads(one.payload))
         n_before = len(messages)
+        with_gap: set[str] = set()
         for message in messages:
             device = device_of(message[0])
             due = scores[device]
@@ -72,7 +77,9 @@ class Oracle:
                 continue
             n_before -= 1
             if due.pop(0)["quality"] == "gap":
-                self._twin.lose_history(device)
+                if not self._has_time or (is_lost and device not in with_gap):
+                    self._twin.lose_history(device)
+                with_gap.add(device)
                 self._tally.counts["rows that said gap after a broker was killed"] += 1
             self._twin.take([message])
         for device, more in scores.items():
