@@ -50,7 +50,7 @@ class Oracle:
         self._twin, self._tally, self._has_time = twin, tally, has_time
         self._scored: dict[str, set[bytes]] = defaultdict(set)
         self._events: dict[str, dict[tuple[object, object], Json]] = defaultdict(dict)
-        self._with_row: set[str] | None = None  # devices of which a row has come since the last session was lost
+        self._untold: set[str] = set()  # devices of which no row has said gap since a session was lost last
 
     def take_all(self, messages: Sequence[Message]) -> None:
         """Nobody but the agent was killed: each of these was delivered."""
@@ -59,9 +59,10 @@ class Oracle:
     def take_scored(self, messages: Sequence[Message], heard: Iterable[Heard], *, is_lost: bool) -> int:
         """The broker was killed: those with a score were delivered.
 
-        is_lost  the agent has said that its session was lost: so was the history before each device's next row, which
-                 may come with a later call. Of rows that have times the twin finds by itself that a cadence was missed, as where the
-                 session came back without some messages; lost history also empties the judge's window (decision 52)
+        is_lost  the agent has said that its session was lost: so was the history before each device's first row that
+                 says gap, which may come with a later call. Of rows that have times the twin finds by itself that a
+                 cadence was missed, as where the session came back without some messages; lost history also empties
+                 the judge's window (decision 52)
 
         Returns how many have none. The agent has lived all the while.
         """
@@ -71,19 +72,17 @@ class Oracle:
                 scores[device_of(one.topic)].append(json.loads(one.payload))
         n_before = len(messages)
         if is_lost:
-            self._with_row = set()
+            self._untold = {*self._twin.scores}
         for message in messages:
             device = device_of(message[0])
             due = scores[device]
             if not due or (self._has_time and due[0]["t_ns"] != json.loads(message[1])["cycle"] * 10**9):
                 continue
             n_before -= 1
-            is_first = self._with_row is not None and device not in self._with_row
-            if self._with_row is not None:
-                self._with_row.add(device)
             if due.pop(0)["quality"] == "gap":
-                if is_first or not self._has_time:
+                if device in self._untold or not self._has_time:
                     self._twin.lose_history(device)
+                self._untold.discard(device)
                 self._tally.counts["rows that said gap after a broker was killed"] += 1
             self._twin.take([message])
         for device, more in scores.items():
