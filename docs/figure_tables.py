@@ -214,6 +214,23 @@ def durability(content: Json) -> str:
     return f"{table}\n\n{textwrap.fill(told, LINE_CHARS)}"
 
 
+def soak(content: Json) -> str:
+    """What a long run under faults gave, and what became of its memory."""
+    (row,) = content["rows"]
+    n_faults = sum(count for name, count in row.items() if name.startswith("fault "))
+    n_events = sum(row[f"events {kind}"] for kind in ("raised", "updated", "cleared"))
+    steady = row["memory_mb_by_minute"][5:]
+    every_s = 60 * row["minutes"] / n_faults
+    told = (
+        f"{row['minutes']:.0f} minutes at {row['rate_per_s']:,} messages a second, a third of what this machine could, "
+        f"with a fault every {every_s:.1f} s: {row['messages']:,} messages were acknowledged to the publisher or "
+        f"were junk, {row['taken']:,} were taken; {n_events:,} events, {row['broken']} of them lost, doubled or other "
+        f"than the twin's. Memory of the last process, the least of each minute from its sixth on: {steady[0]:.0f} MB at first, "
+        f"{steady[-1]:.0f} MB at last, between {min(steady):.0f} and {max(steady):.0f}."
+    )
+    return textwrap.fill(told, LINE_CHARS)
+
+
 def gateway(content: Json) -> str:
     """CPU and latency at a gateway's rates, beside a script that makes one call a message."""
     shares: dict[tuple[str, int], list[float]] = {}

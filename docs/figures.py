@@ -49,6 +49,7 @@ BLOCKS: dict[str, Block] = {
     "throughput": Block(("throughput.json",), "python -m bench.throughput --json", tables.throughput),
     "at_rest": Block(("footprint.json",), "python -m bench.footprint --json", tables.at_rest),
     "snapshots": Block(("snapshot.json",), "python -m bench.snapshot --json", tables.snapshots),
+    "soak": Block(("soak.json",), "python -m tests.faults.soak --json", tables.soak),
     "durability": Block(("durability.json",), "python -m bench.durability --json", tables.durability),
     "gateway": Block(("gateway.json",), "python -m bench.gateway --short --json", tables.gateway),
     "unlabelled": Block(("unlabelled.json",), "python -m bench.unlabelled --json", tables.unlabelled),
