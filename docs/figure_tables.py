@@ -225,8 +225,8 @@ def soak(content: Json) -> str:
         f"{row['minutes']:.0f} minutes at {row['rate_per_s']:,} messages a second, a third of what this machine could, "
         f"with a fault every {every_s:.1f} s: {row['messages']:,} messages were acknowledged to the publisher or "
         f"were junk, {row['taken']:,} were taken; {n_events:,} events, {row['broken']} of them lost, doubled or other "
-        f"than the twin's. Memory of the last process, the least of each minute from its sixth on: {steady[0]:.0f} MB at first, "
-        f"{steady[-1]:.0f} MB at last, between {min(steady):.0f} and {max(steady):.0f}."
+        "than the twin's. Memory of the last process, the least of each minute from its sixth on: "
+        f"{steady[0]:.0f} MB at first, {steady[-1]:.0f} MB at last, between {min(steady):.0f} and {max(steady):.0f}."
     )
     return textwrap.fill(told, LINE_CHARS)
 
