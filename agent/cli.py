@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from agent import handle_alerts
 from agent.config import load as config
 from agent.config.bundle_apart import BundlesApart, verify_apart
 from agent.config.option import config_option
@@ -139,6 +140,8 @@ def run(file: Path) -> None:
 
 alerts.add_command(label)
 alerts.add_command(export)
+for command in handle_alerts.commands():
+    alerts.add_command(command)
 main.add_command(alerts)
 main.add_command(intervene)
 main.add_command(interventions)

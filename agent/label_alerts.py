@@ -17,17 +17,15 @@ from agent.config.option import config_option, state_dir_of, state_dir_option
 from agent.config.settings import Settings
 from agent.decode.command import NOTE_CHARS_MAX
 from agent.decode.label_command import BY_CHARS_MAX, LabelCommand
-from agent.errors import ConfigurationRefused, StateRefused
-from agent.judge.silence import SILENCE
-from agent.near import nearest
+from agent.errors import ConfigurationRefused
 from agent.publish import message
 from agent.publish.command_client import send_command
 from agent.publish.label import LabelMessage
 from agent.publish.topic import Topics
-from agent.store.labelled_alerts import LabelledAlert, read_labelled
+from agent.store.labelled_alerts import find_alert, read_labelled, unknown_alert
 from agent.store.outbox import ALERT_TABLE
 from agent.values.times import text_time_ns
-from agent.words import AlertEvent, LabelKind
+from agent.words import SILENCE, AlertEvent, LabelKind
 
 COLUMNS: Final = (
     "alert", "source", "device", "model", "head", "bundle", "version", "digest",
@@ -61,29 +59,11 @@ def label(alert: str, label: LabelKind, note: str, file: Path, state_dir: Path |
         what = "its agent takes no labels"
         raise ConfigurationRefused(file, what, next_step="Set [commands] labels = true and restart it; see the docs.")
     folder = state_dir or settings.agent.state_dir
-    event = _alert(read_labelled(folder / ALERT_TABLE), alert, folder)
+    event = find_alert(read_labelled(folder / ALERT_TABLE), alert, folder)
     said = _send(settings, event, LabelCommand(event.alert, label, datetime.now(UTC).isoformat(), note, by))
     if not said.is_known:  # it was the oldest, and went meanwhile
-        raise _unknown(folder, alert, "the agent does not know it any more")
+        raise unknown_alert(folder, alert, "the agent does not know it any more")
     click.echo(f"{event.alert} {label}: {event.source}/{event.device} {event.head}, raised {_raised(event)}")
-
-
-def _alert(kept: list[LabelledAlert], alert: str, folder: Path) -> AlertEvent:
-    """The one whose id begins so. Raises StateRefused when there is none, or more than one."""
-    ids = {one.event.alert: one.event for one in kept}
-    meant = [event for id_, event in ids.items() if id_.startswith(alert)]
-    if len(meant) == 1:
-        return meant[0]
-    if meant:
-        raise _unknown(folder, alert, f"{len(meant)} of the alerts that are kept begin so")
-    near = nearest(alert, ids)
-    whose = f"; the nearest is {near}, of {ids[near].device}" if near else ""
-    raise _unknown(folder, alert, f"none of the {len(ids)} alerts that are kept has this id{whose}")
-
-
-def _unknown(folder: Path, alert: str, what: str) -> StateRefused:
-    next_step = "`forewarn alerts` lists those that stand, `forewarn alerts export` all that can be labelled."
-    return StateRefused(folder / ALERT_TABLE, f"alert {alert!r}: {what}", next_step=next_step)
 
 
 def _send(settings: Settings, event: AlertEvent, command: LabelCommand) -> LabelMessage:

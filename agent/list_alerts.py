@@ -15,11 +15,11 @@ from agent.bundle.head_risk import risk_by_horizon
 from agent.bundle.heads import HEADS
 from agent.config.option import config_option, state_dir_of, state_dir_option
 from agent.errors import StateRefused
-from agent.judge.silence import NO_MODEL, SILENCE
+from agent.judge.silence import NO_MODEL
 from agent.publish import message
 from agent.store.alert_table import AlertTable, Rows
 from agent.store.outbox import ALERT_TABLE
-from agent.words import MAIN_MODEL, AlertEvent, AlertKey
+from agent.words import MAIN_MODEL, SILENCE, AlertEvent, AlertKey
 
 POLL_S = 0.2
 
@@ -123,7 +123,15 @@ def _line(event: AlertEvent, verdicts: Mapping[str, str]) -> str:
     by = "" if event.model in (MAIN_MODEL, NO_MODEL) else f"  model {event.model}"
     label = f"  {verdicts[event.alert]}" if event.alert in verdicts else ""
     whose = f"{event.severity:<9}{event.device or 'all of its devices':<24} {event.source:<12}"
-    return f"{whose} {says}  since {_since(event)}  {event.alert}{by}{label}"
+    return f"{whose} {says}  since {_since(event)}  {event.alert}{by}{_state(event)}{label}"
+
+
+def _state(event: AlertEvent) -> str:
+    """What has become of it, where that is worth a word."""
+    if event.hidden is not None and event.state != "normal":
+        until = f" until {message.time(event.hidden_until_ns, 's')}" if event.hidden_until_ns else ""
+        return f"  {event.hidden}{until}"
+    return "" if event.state in ("unacknowledged", "normal") else f"  {event.state}"
 
 
 def _says(event: AlertEvent) -> str:

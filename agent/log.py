@@ -12,10 +12,10 @@ from heapq import nlargest
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from agent.judge.silence import SILENCE, SILENCE_FIELDS
+from agent.judge.silence import SILENCE_FIELDS
 from agent.judge.threshold import Chosen, verdict
 from agent.reasons import REASONS, ReasonName
-from agent.words import AlertEvent, AlertLabel, Drop, DropCounts, Request, Shed, Taken
+from agent.words import SILENCE, AlertEvent, Drop, DropCounts, Request, Shed
 
 READER_PATIENCE_S = 0.1
 PIPE_BYTES = select.PIPE_BUF  # so much can be written without waiting, when anything can
@@ -24,7 +24,6 @@ PLANNED_EVERY_S = 3600.0
 SHED_AFTER_S = 1.0
 SHED_DEVICES_MAX, SHED_SAID_MAX = 1000, 5
 TEXT_MAX = 120
-LABELS_SAID = 20
 
 
 def configure() -> FilteringBoundLogger:
@@ -101,8 +100,9 @@ def say_alert(log: FilteringBoundLogger, event: AlertEvent, *, has_models: bool)
         named["model"] = event.model
     outputs = event.outputs.get(event.head, ())
     judged = dict(zip(SILENCE_FIELDS, outputs, strict=False)) if event.head == SILENCE else {event.head: outputs}
-    say = log.info if event.kind == "cleared" else log.warning
-    say(f"alert_{event.kind}", **named, **judged, id=event.alert)
+    by = {"by": escaped(event.by)} if event.by else {}
+    say = log.warning if event.kind in ("raised", "updated", "recurred") else log.info
+    say(f"alert_{event.kind}", **named, **judged, **by, id=event.alert)
 
 
 class DropLog:
@@ -134,9 +134,9 @@ class DropLog:
                 source=drop.source,
                 reason=drop.reason,
                 count=counts[key] - self._logged[key],
-                example_device=_escaped(drop.device),
-                example_topic=_escaped(drop.topic),
-                detail=_escaped(drop.detail),
+                example_device=escaped(drop.device),
+                example_topic=escaped(drop.topic),
+                detail=escaped(drop.detail),
                 next_step=reason.next_step,
             )
             self._logged[key] = counts[key]
@@ -214,8 +214,8 @@ class ShedLog:
             self._log.warning(
                 "device_shed",
                 source=source,
-                device=_escaped(device),
-                topic=_escaped(topic),
+                device=escaped(device),
+                topic=escaped(topic),
                 rows_per_s=round(n_rows / (now_s - self._since_s), 1),
                 shed=n_shed,
                 next_step="More waited of it than may. Is its cadence right? If so, raise agent.rows_per_device_max.",
@@ -242,83 +242,15 @@ class RequestLog:
         for source in [source for source in self._requests if now_s >= self._due_s.get(source, now_s)]:
             topic, count = self._requests.pop(source)
             next_step = "Nothing, at a start or after a loss. If it goes on: may the agent publish there?"
-            self._log.info("rebirth_requested", source=source, topic=_escaped(topic), count=count, next_step=next_step)
+            self._log.info("rebirth_requested", source=source, topic=escaped(topic), count=count, next_step=next_step)
             self._due_s[source] = now_s + DROP_EVERY_S
-
-
-class InterventionLog:
-    """One line for each thing that was done to a machine, at most LABELS_SAID in DROP_EVERY_S; then how many more.
-
-    n  taken since the start
-    """
-
-    def __init__(self, log: FilteringBoundLogger) -> None:
-        self.n = 0
-        self._log = log
-        self._ration = _Ration(log, "interventions_not_logged")
-
-    def hear(self, taken: Taken, now_s: float) -> None:
-        """Log what was done; now_s is monotonic."""
-        ended = Counter((event.source, event.device, event.entry, event.cause) for event in taken.alerts)
-        for label in taken.labels:
-            self.n += 1
-            if self._ration.allows(now_s):
-                self._log.info(
-                    "intervention_applied",
-                    source=label.source,
-                    device=_escaped(label.device),
-                    kind=label.kind,
-                    alerts_ended=ended[label.source, label.device, label.entry, label.kind],
-                    is_known=label.is_known,
-                    note=_escaped(label.note),
-                )
-
-
-class LabelLog:
-    """One line for each label of an alert, as many as `InterventionLog` writes."""
-
-    def __init__(self, log: FilteringBoundLogger) -> None:
-        self._log = log
-        self._ration = _Ration(log, "labels_not_logged")
-
-    def hear(self, label: AlertLabel, now_s: float, *, is_known: bool) -> None:
-        """Log one that was kept, or is of no known alert; now_s is monotonic."""
-        if not self._ration.allows(now_s):
-            return
-        texts = {"id": _escaped(label.alert), "by": _escaped(label.by), "note": _escaped(label.note)}
-        if is_known:
-            self._log.info("alert_labelled", source=label.source, label=label.label, **texts)
-        else:
-            next_step = "`forewarn alerts export --labels FILE` lists the alerts that can be labelled."
-            self._log.warning("label_refused", source=label.source, label=label.label, **texts, next_step=next_step)
-
-
-class _Ration:
-    """At most LABELS_SAID lines in DROP_EVERY_S; then one line `event` says how many more there were."""
-
-    def __init__(self, log: FilteringBoundLogger, event: str) -> None:
-        self._log = log
-        self._event = event
-        self._since_s = -math.inf
-        self._n_said = self._n_unsaid = 0
-
-    def allows(self, now_s: float) -> bool:
-        """Count a line, and say whether it is to be written."""
-        if now_s - self._since_s >= DROP_EVERY_S:
-            if self._n_unsaid:
-                self._log.warning(self._event, count=self._n_unsaid)
-            self._since_s, self._n_said, self._n_unsaid = now_s, 0, 0
-        is_allowed = self._n_said < LABELS_SAID
-        self._n_said += is_allowed
-        self._n_unsaid += not is_allowed
-        return is_allowed
 
 
 def _n_shed(item: tuple[tuple[str, str], tuple[str, int, int]]) -> int:
     return item[1][2]
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Without control characters, and not longer than a line: cut between words, where it has some."""
     whole = text.encode("unicode_escape", "backslashreplace").decode("ascii")
     if len(whole) <= TEXT_MAX:

@@ -21,7 +21,9 @@ from agent.config.load import Examined
 from agent.config.plan import Plan, build, plan
 from agent.config.settings import Settings
 from agent.errors import ForewarnError
-from agent.log import DropLog, InterventionLog, LabelLog, RequestLog, ShedLog, say_alert, say_threshold
+from agent.log import DropLog, RequestLog, ShedLog, say_alert, say_threshold
+from agent.people_log import HandledLog, InterventionLog, LabelLog
+from agent.publish.handled import handled_message
 from agent.publish.intervention import intervention_message
 from agent.publish.label import label_message
 from agent.publish.message import score_messages
@@ -138,6 +140,7 @@ class Daemon:
         self._request_log = RequestLog(log)
         self._intervention_log = InterventionLog(log)
         self._label_log = LabelLog(log)
+        self._handled_log = HandledLog(log)
         self._feed = Feed(
             self._inputs,
             self._core,
@@ -232,6 +235,9 @@ class Daemon:
             said = label_message(alert_label, self._outbox.alert(alert_label.alert))
             self._label_log.hear(alert_label, time.monotonic(), is_known=said.is_known)
             self._output.publish(self._topics.label, msgspec.json.encode(said), retain=False)
+        for handled in taken.handled:
+            self._handled_log.hear(handled, time.monotonic())
+            self._output.publish(self._topics.handled, msgspec.json.encode(handled_message(handled)), retain=False)
         if self._settings.publish.scores == "all":
             for model, scores in zip(self._plan.models, taken.scores, strict=True):
                 manifest = model.bundle.manifest

@@ -11,7 +11,8 @@ from structlog.typing import FilteringBoundLogger
 from agent.config.plan import Plan
 from agent.config.settings import Settings
 from agent.core import Core
-from agent.log import STDERR, InterventionLog, UndecodableLog, UnheardLog
+from agent.log import STDERR, UndecodableLog, UnheardLog
+from agent.people_log import InterventionLog
 from agent.publish.mqtt import Output
 from agent.publish.status import SHED_MAX, BrokerStatus, LinkStatus, ModelStatus, Status, by_source
 from agent.receive.feed import Feed

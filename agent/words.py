@@ -1,11 +1,10 @@
 """The nouns that leave the hot path as types. No logic."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
 import numpy as np
@@ -31,6 +30,26 @@ FirstSeen = Literal["unknown", "new"]
 Compression = Literal["none", "gzip", "zstd", "auto"]
 InterventionKind = Literal["repaired", "replaced", "inspected"]
 LabelKind = Literal["good", "bad", "note"]
+AlertState = Literal["normal", "unacknowledged", "acknowledged", "returned_unacknowledged", "latched"]
+SILENCE: Final = "silence"  # head of alerts that are of no model and no bundle: nothing is heard
+HideKind = Literal["shelved", "suppressed", "out_of_service"]
+AlertChange = Literal[
+    "raised",
+    "updated",
+    "returned",
+    "recurred",
+    "acknowledged",
+    "shelved",
+    "suppressed",
+    "out_of_service",
+    "shown",
+    "cleared",
+]
+AlertAction = Literal[
+    "acknowledge", "reset", "shelve", "unshelve", "suppress", "unsuppress", "out_of_service", "in_service"
+]
+ALERT_ACTIONS: tuple[AlertAction, ...] = get_args(AlertAction)
+Outcome = Literal["done", "needless", "unknown", "refused"]
 
 
 class Quality(IntEnum):
@@ -43,129 +62,6 @@ class Quality(IntEnum):
     STALE = 4
     STUCK = 5
     STOPPED = 6  # the machine stands, as planned: the row is not stepped
-
-
-@dataclass(frozen=True, slots=True)
-class SourceChannel:
-    """How a source reads one channel: value = number * scale + offset.
-
-    field      where a payload has it, as the codec understands names
-    missing    numbers that stand for no value, as payloads have them
-    words      texts that stand for numbers, NaN for no value
-    max_age_s  a value is held for so long; None: as the source says
-    event      it counts events: None it does not, "" the number says how many, else each such word is one
-    """
-
-    field: str
-    missing: tuple[float, ...] = ()
-    words: tuple[tuple[str, float], ...] = ()
-    scale: float = 1.0
-    offset: float = 0.0
-    max_age_s: float | None = None
-    event: str | None = None
-
-
-def plain_channels(*fields: str) -> tuple[SourceChannel, ...]:
-    """Channels whose numbers are taken as they come."""
-    return tuple(map(SourceChannel, fields))
-
-
-@dataclass(frozen=True, slots=True)
-class PayloadForm:
-    """The form of a payload that is a tree of objects and arrays: JSON, CBOR, MessagePack.
-
-    readings         path to the readings: "" the payload itself, `metrics[]` each element, `{device}` each key names
-                     the device, `{device}[]` both
-    form             `fields`: a field a channel; `pairs`: an array of a name and a value each; `columns`: an array a
-                     channel; `value`: one value, whose channel the topic names
-    name, value      fields of a pair; `value` also of the form `value`
-    numbers_as_text  "55.1" is a number
-    """
-
-    readings: str = ""
-    form: Literal["fields", "pairs", "columns", "value"] = "fields"
-    name: str = "name"
-    value: str = "value"
-    numbers_as_text: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AlignRule:
-    """How readings become rows.
-
-    every_s     a row at each multiple of it in event time; 0: a row a reading
-    max_age_s   a channel without a new value keeps its last one for so long; 0: nothing is held
-    quorum      share of channels that must have a value for a row of the grid, one at least
-    lateness_s  readings wait so long, in event time, for older ones
-    """
-
-    every_s: float = 0.0
-    max_age_s: float = 0.0
-    quorum: float = 0.0
-    lateness_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class InterventionRule:
-    """Where a payload says that somebody worked on the machine: a field, "" for the payload itself; and its words."""
-
-    field: str
-    words: tuple[tuple[str, InterventionKind], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Topic patterns and how to read their messages.
-
-    topics         MQTT topics with levels that have a name, e.g. `plant/{line}/{device}/telemetry`
-    time_field     payload field with the event time, "" with unit `arrival`
-    time_unit      `cycle` is a counter (one second a cycle) that is never compared with arrival time
-    zone           IANA time zone of texts without an offset, "" for UTC
-    channels       in the order of a row's columns
-    device         the device's id, made of named levels and tags: `{line}/{device}`
-    channel        field of the channel that a topic names, likewise; "" where payloads name their fields
-    tags           payload fields that name something: (name, path)
-    codec          name in `agent.decode.codec.CODECS` of what reads the payloads
-    interventions  where a payload tells of one, None for nowhere
-    future_max_s   a reading further ahead of its arrival than this is dropped (`future`)
-    past_max_s     a clock that is steadily further behind arrival than this is wrong
-    report_extra   count payload fields that no channel names
-    first_seen     what a device is when its first row is heard: of unknown age, or new
-    joins          name of the source, the *owner*, whose devices its readings belong to; "" for its own
-    columns        where it joins: which column of the owner's rows each channel is; () for one after the other
-    width          of an owner: columns of its rows, 0 for one a channel
-    silent_after_s  an alert says that nothing is read from it for so long, or for what its own pauses say; inf: none
-                    does. Likewise of each device: device_silent_after_s
-    """
-
-    name: str
-    topics: tuple[str, ...]
-    time_field: str
-    time_unit: TimeUnit
-    channels: tuple[SourceChannel, ...]
-    zone: str = ""
-    device: str = "{device}"
-    channel: str = ""
-    tags: tuple[tuple[str, str], ...] = ()
-    codec: str = "json"
-    compression: Compression = "none"
-    payload: PayloadForm = PayloadForm()
-    align: AlignRule = AlignRule()
-    interventions: InterventionRule | None = None
-    future_max_s: float = 300.0
-    past_max_s: float = 3600.0
-    report_extra: bool = True
-    first_seen: FirstSeen = "unknown"
-    joins: str = ""
-    columns: tuple[int, ...] = ()
-    width: int = 0
-    silent_after_s: float | Literal["learned"] = math.inf
-    device_silent_after_s: float | Literal["learned"] = math.inf
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Payload field of each channel."""
-        return tuple(channel.field for channel in self.channels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,16 +112,17 @@ class AlertEvent(msgspec.Struct, frozen=True):
     """One step in the life of an alert, complete enough to be published and stored.
 
     outputs  of the row that decided it, by head; empty where none did
+    by, note  who decided the step, and what he says of it
     model  name of the `[[model]]` whose head it is; `bundle` is what that model ran when the alert was raised
     """
 
-    kind: Literal["raised", "updated", "cleared"]
+    kind: AlertChange
     alert: str
     sequence: int
     source: str
     device: str
     head: str
-    state: Literal["unacknowledged", "normal"]
+    state: AlertState
     severity: Severity
     entry: int
     t_ns: int
@@ -246,17 +143,75 @@ class AlertEvent(msgspec.Struct, frozen=True):
         "silence",
         "heard_again",
         "not_watched",
+        "command",
+        "acknowledged",
+        "reset",
+        "expired",
     ]
     clock_epoch: int = 0  # how often the device's clock or counter had begun anew when the alert was raised
     t_epoch: int = -1  # and at `t_ns`; -1 in a table of a version that did not keep it
     bundle: BundleLabel = UNKNOWN_BUNDLE  # raised the alert; older forewarns did not say in the alert table which one
     decided_by: BundleLabel | None = None  # decided this step and gave `outputs`, where `bundle` did not
     model: str = MAIN_MODEL
+    hidden: HideKind | None = None  # it stands, and is not shown in its state
+    hidden_until_ns: int = 0  # log time; 0 for until somebody ends it
+    at_ns: int = 0  # log time of a step that a person, or the end of a span, has decided
+    by: str = ""
+    note: str = ""
 
     @property
     def key(self) -> AlertKey:
         """Whose alert it is; the events of one key are published in their order."""
         return self.source, self.device, self.model, self.head
+
+
+class Hide(NamedTuple):
+    """Alerts are not shown, and none is raised, from log time since_ns until until_ns, 0 for until somebody ends it."""
+
+    kind: HideKind
+    since_ns: int
+    until_ns: int
+    by: str = ""
+    note: str = ""
+
+
+HideChange = tuple[AlertKey, HideKind, Hide | None]  # of all alerts whose key agrees, "" agreeing with any
+
+
+class AlertCommand(NamedTuple):
+    """What a person does with alerts of a device: with the one of an id, or with all that model and head name.
+
+    source  the one whose device it is; device "" for all of it, where alerts are hidden or shown
+    alert   id, "" for any; model, head: "" for any
+    for_ns  how long they are hidden, 0 for until somebody ends it
+    ref     what the answer repeats, so that the sender knows it as his
+    """
+
+    action: AlertAction
+    source: str
+    device: str
+    alert: str = ""
+    model: str = ""
+    head: str = ""
+    for_ns: int = 0
+    by: str = ""
+    note: str = ""
+    ref: str = ""
+
+
+class Handled(NamedTuple):
+    """What came of a command that was taken at log time at_ns.
+
+    alerts  ids of those that it changed
+    detail  why nothing was done, "" where something was
+    """
+
+    command: AlertCommand
+    at_ns: int
+    outcome: Outcome
+    alerts: tuple[str, ...] = ()
+    until_ns: int = 0
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,6 +291,8 @@ class Taken:
     labels        what was done to machines
     rows          aligned rows in the source's columns, of a core that keeps them
     alert_labels  what people say of alerts
+    handled       what came of commands
+    hides         whose alerts are hidden from now on, or are not any more: None instead of the hide
     """
 
     scores: Sequence[Scores]
@@ -346,3 +303,5 @@ class Taken:
     labels: Sequence[InterventionLabel] = ()
     rows: Sequence[Any] = ()  # of agent.devices.rows.Rows, which is above this module
     alert_labels: Sequence[AlertLabel] = ()
+    handled: Sequence[Handled] = ()
+    hides: Sequence[HideChange] = ()

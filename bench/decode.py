@@ -16,7 +16,7 @@ from statistics import median
 import numpy as np
 
 from agent.decode.intake import Intake
-from agent.words import Source
+from agent.sources import Source
 from bench.result import markdown, ratio, write
 
 FIELDS = tuple(f"c{number}" for number in range(8))

@@ -20,11 +20,12 @@ from agent.bundle import file as bundle_file
 from agent.core import Bounds, Core
 from agent.core.entries import Messages
 from agent.core.model import Model
+from agent.sources import Source, plain_channels
 from agent.step.engine import Engine
 from agent.store import snapshot
 from agent.store.disk import StateFolder
 from agent.store.snapshot_writer import SnapshotWriter, in_thread
-from agent.words import MAIN_MODEL, Source, plain_channels
+from agent.words import MAIN_MODEL
 from bench import result, untrained
 
 ROWS_A_TURN = 256

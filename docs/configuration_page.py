@@ -16,10 +16,11 @@ from pydantic.fields import FieldInfo
 from agent.config.broker_settings import Broker
 from agent.config.gather import LISTS, NAMED
 from agent.config.key_types import tables_in
-from agent.config.quantity import format_duration, format_size
+from agent.config.quantity import format_size
 from agent.config.reload import LIVE
 from agent.config.settings import Settings
 from agent.config.source_tables import FieldName
+from agent.values.durations import format_duration
 
 ROOT = Path(__file__).parents[1]
 SIZES = ("payload_bytes_max",)
@@ -150,7 +151,10 @@ def _value(name: str, kind: object, metadata: Sequence[object]) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(f"`{_toml(name, value)}`" for value in get_args(kind))
     if get_origin(kind) is tuple:
-        word = WORDS[_plain(get_args(kind)[0])]
+        element = get_args(kind)[0]
+        if get_origin(element) is Literal:
+            return f"list of {', '.join(f'`{_toml(name, value)}`' for value in get_args(element))}"
+        word = WORDS[_plain(element)]
         short = f"{word}, or " if any(isinstance(one, BeforeValidator) for one in metadata) else ""
         return f"{short}list of {word}s"
     if get_origin(kind) is dict:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from docs import baselines_page, configuration_page, links_page, sources_page, topics_page
+from docs import alerts_page, baselines_page, configuration_page, links_page, sources_page, topics_page
 from docs.figures import BLOCKS
 
 ROOT = Path(__file__).parents[1]
@@ -85,6 +85,7 @@ def with_tables_and_blocks(path: Path) -> str:
     tables = {
         "baselines.md": baselines_page.page,
         "operations.md": links_page.page,
+        "alerts.md": alerts_page.page,
         "sources.md": sources_page.page,
         "topics.md": topics_page.page,
     }

@@ -14,7 +14,7 @@ import msgspec
 
 from agent.core import Bounds, Core
 from agent.reasons import ReasonName
-from agent.words import Source
+from agent.sources import Source
 from tests.small_bundle import CHANNELS
 from tests.streams import SOURCE, model
 

@@ -10,9 +10,10 @@ from agent.bundle.manifest import Manifest
 from agent.core import Bounds, Core
 from agent.core.entries import Messages
 from agent.core.model import Model
+from agent.sources import Source, plain_channels
 from agent.step.engine import Engine
 from agent.step.state import StateColumns
-from agent.words import MAIN_MODEL, Source, Taken, plain_channels
+from agent.words import MAIN_MODEL, Taken
 from tests.small_anomaly import graph_of
 from tests.small_bundle import CHANNELS, small_manifest, small_model
 

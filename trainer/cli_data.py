@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from agent.config.quantity import parse_duration
 from agent.errors import ConfigurationRefused
 from agent.table.form import CsvForm, FileUnit
+from agent.values.durations import parse_duration
 
 FOLDER = click.Path(file_okay=False, path_type=Path)
 

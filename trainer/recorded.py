@@ -16,15 +16,16 @@ from pathlib import Path
 
 import numpy as np
 
-from agent.config.quantity import format_duration
 from agent.errors import DataRefused
 from agent.score.time_unit import DAY_S
+from agent.sources import SourceChannel
 from agent.table.files import table_files
 from agent.table.form import FileUnit, Moments, TableFile, TableForm
 from agent.table.parquet_file import ParquetFile
 from agent.table.recording import INTERVENTIONS
 from agent.table.rows import read_rows
-from agent.words import Float32, SourceChannel
+from agent.values.durations import format_duration
+from agent.words import Float32
 from trainer.data.find_stops import Found, find_stops
 
 LABELS = {"failures.csv": "failures", "faults.csv": "faults", INTERVENTIONS: "maintenance"}

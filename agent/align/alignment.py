@@ -23,7 +23,8 @@ from agent.align.waiting import KeptWaiting
 from agent.devices.rows import Rows
 from agent.devices.slots import NEVER, Slots
 from agent.drops import Drops
-from agent.words import Bool, Int64, Source
+from agent.sources import Source
+from agent.words import Bool, Int64
 
 OF_ALIGNMENT = "align/"  # begins the names of groups that come and go with the rules
 REORDER, HELD, COUNTED = "align/reorder", "align/held", "align/counted"

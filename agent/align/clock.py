@@ -23,7 +23,8 @@ import numpy as np
 
 from agent.devices.columns import Columns, column
 from agent.devices.slots import NEVER, Slots
-from agent.words import Bool, Int64, Source
+from agent.sources import Source
+from agent.words import Bool, Int64
 
 WRONG_ROWS = 20
 ZONE_ROWS = 3

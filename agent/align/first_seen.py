@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent.words import Bool, Int64, Source
+from agent.sources import Source
+from agent.words import Bool, Int64
 
 NEXT_ENTRY = 2**62  # ns: it counts from the next entry on; no log time ever comes so far
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from agent.words import Bool, Source
+from agent.sources import Source
+from agent.words import Bool
 
 NS = 10**9
 AGE_MAX_S = 2**31  # so that a time and an age are never beyond int64

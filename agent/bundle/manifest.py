@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from agent.words import AlertHead, SourceChannel
+from agent.sources import SourceChannel
+from agent.words import AlertHead
 
 SCHEMA_VERSION = 1
 DUE = 0.95  # of the cadence

@@ -9,12 +9,13 @@ from collections.abc import Collection, Iterator, Sequence
 
 from agent.config.broker_settings import Broker
 from agent.config.lines import Key
-from agent.config.quantity import format_duration, format_size, parse_duration
+from agent.config.quantity import format_size
 from agent.config.secret import secret_fault
 from agent.config.settings import Agent, Settings
 from agent.config.source_settings import LEARNED, SourceSettings
 from agent.config.trust import readers_of_key, trust_fault
 from agent.near import nearest
+from agent.values.durations import format_duration, parse_duration
 
 Fault = tuple[Key, str]
 JOURNAL_OF_BROKER_MIN = 2**26

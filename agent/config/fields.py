@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from agent.config.agree import Fault
 from agent.config.lines import Key
 from agent.config.plain import plain_channel, plain_source
-from agent.config.quantity import format_duration
 from agent.config.readers import Owner, Reader
 from agent.config.source_settings import SourceSettings
 from agent.decode.codec import CODECS
 from agent.decode.events import coded
 from agent.decode.expand import compression_problem
-from agent.words import SourceChannel
+from agent.sources import SourceChannel
+from agent.values.durations import format_duration
 
 
 def channels_of(owner: Owner, read_by: Sequence[Reader]) -> dict[int, dict[str, SourceChannel]]:

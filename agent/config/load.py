@@ -11,6 +11,7 @@ from agent.bundle import file
 from agent.bundle.file import Bundle
 from agent.config import agree, fit, topics
 from agent.config.agree import Fault
+from agent.config.alert_settings import Commands
 from agent.config.broker_settings import Broker
 from agent.config.fields import age_faults, channels_of, codec_faults, field_faults, row_doubts
 from agent.config.gather import LISTS, Gathered, gather
@@ -18,7 +19,7 @@ from agent.config.lines import Key
 from agent.config.plan import Plan, build, plan
 from agent.config.problem import Problem
 from agent.config.readers import Reader, Sources, owners, readers
-from agent.config.settings import Agent, Commands, Model, Publish, Settings
+from agent.config.settings import Agent, Model, Publish, Settings
 from agent.config.source_settings import SourceSettings
 from agent.config.training import training_doubts
 from agent.config.wording import what_is_wrong

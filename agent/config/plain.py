@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 from agent.bundle.manifest import Channel
-from agent.config.quantity import parse_duration
 from agent.config.source_settings import LEARNED, SourceSettings
 from agent.config.source_tables import AlignSettings, ChannelSettings, InterventionSettings
 from agent.decode.codec import TREES
 from agent.decode.paths import path_of
-from agent.words import AlignRule, InterventionRule, PayloadForm, Source, SourceChannel
+from agent.sources import AlignRule, InterventionRule, PayloadForm, Source, SourceChannel
+from agent.values.durations import parse_duration
 
 UNMAPPED = ChannelSettings()
 

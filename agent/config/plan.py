@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from agent.bundle.file import Bundle
 from agent.bundle.manifest import Manifest
-from agent.config.commands import COMMAND_QOS, command_source, label_source
+from agent.config.commands import COMMAND_QOS, alert_source, command_source, label_source
 from agent.config.plain import plain_channel, plain_source
 from agent.config.readers import Owner, Reader, Sources, owners, readers
 from agent.config.settings import Agent, Model, Settings
@@ -15,7 +15,8 @@ from agent.core.bounds import Bounds
 from agent.core.model import Model as CoreModel
 from agent.core.model import load_engine
 from agent.judge.threshold import Judged, choose_each
-from agent.words import AlertHead, Source, SourceChannel
+from agent.sources import Source, SourceChannel
+from agent.words import AlertHead
 
 Column = tuple[int, SourceChannel]  # place of its source in the configuration, and how that reads it
 
@@ -111,6 +112,7 @@ def plan(settings: Settings, bundles: Mapping[str, Bundle], *, reads_all: bool =
     commands = [
         *((owner, command_source(settings, owner)) for owner in targets if settings.commands.interventions),
         *((owner, label_source(settings, owner)) for owner in targets if settings.commands.labels),
+        *((owner, alert_source(settings, owner)) for owner in targets if settings.commands.alerts),
     ]
     return Plan(
         models=tuple(_model(model, bundles[model.settings.name], read, place) for model in every),
@@ -145,7 +147,7 @@ def build(settings: Settings, plan: Plan) -> Core:
         )
         for model in plan.models
     ]
-    return Core(plan.sources, models, bounds(settings.agent))
+    return Core(plan.sources, models, bounds(settings.agent), settings.alerts.rules)
 
 
 def _rows(owner: Owner, models: Sequence[Reader], *, reads_all: bool) -> _Rows:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, Strict, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from agent.config.alert_settings import Alerts, Commands
 from agent.config.broker_settings import Broker
 from agent.config.gather import Gathered
 from agent.config.quantity import Duration, Size
@@ -194,21 +195,6 @@ class Publish(Table):
         return prefix
 
 
-class Commands(Table):
-    """What the agent may be told to do over its broker."""
-
-    interventions: bool = Field(
-        default=False,
-        description="Whether it takes interventions from `PREFIX/NODE/cmd/intervention/SOURCE`, as `forewarn "
-        "intervene` sends them. Whoever may publish there can end alerts: see [interventions](interventions.md).",
-    )
-    labels: bool = Field(
-        default=False,
-        description="Whether it takes labels of alerts from `PREFIX/NODE/cmd/label/SOURCE`, as `forewarn alerts label` "
-        "sends them: see [labels](labels.md).",
-    )
-
-
 class Settings(BaseSettings):
     """The whole configuration: of its arguments alone, or by `read` of files and environment."""
 
@@ -238,6 +224,7 @@ class Settings(BaseSettings):
         description="A topic pattern and how to read its messages; one table for each.",
     )
     publish: Publish = Field(default=Publish(), description="What goes out.")
+    alerts: Alerts = Field(default=Alerts(), description="What becomes of an alert once it is raised.")
     commands: Commands = Field(default=Commands(), description="What the agent may be told to do over its broker.")
 
     @classmethod

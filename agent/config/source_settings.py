@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, Strict, field_validator, model_validator
 
-from agent.config.quantity import Duration, parse_duration
+from agent.config.quantity import Duration
 from agent.config.source_tables import (
     FIELD_CHARS_MAX,
     AlignSettings,
@@ -22,6 +22,7 @@ from agent.config.table import HOUR, MINUTE, MS, NAME, Table
 from agent.decode.codec import CODECS
 from agent.decode.template import Template
 from agent.decode.topic import Pattern
+from agent.values.durations import parse_duration
 from agent.words import Compression, FirstSeen
 
 TOPICS_MAX = 100  # of one source

@@ -6,9 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, Strict, field_validator, model_validator
 
-from agent.config.quantity import Duration, format_duration
+from agent.config.quantity import Duration
 from agent.config.table import MS, Table
 from agent.near import nearest
+from agent.values.durations import format_duration
 from agent.words import InterventionKind, TimeUnit
 
 CODES_MAX = 64  # that stand for no value, and words that stand for numbers, of one channel

@@ -10,11 +10,13 @@ from agent.config.budgeted import Budgeted
 from agent.config.load import Examined
 from agent.config.plan import Plan, PlannedModel
 from agent.config.problem import Problem
-from agent.config.quantity import format_duration
+from agent.decode.alert_command import ALERT_COMMAND
 from agent.decode.command import COMMAND
 from agent.decode.label_command import LABEL_COMMAND
 from agent.decode.topic import Pattern
-from agent.words import AlertHead, AlignRule
+from agent.sources import AlignRule
+from agent.values.durations import format_duration
+from agent.words import AlertHead
 
 NAMES_SHOWN = 3
 CHANNELS_SHOWN = 6
@@ -150,6 +152,8 @@ def _source(read: Subscribes, *, of_several: bool) -> str:
         return f"{read.source}: interventions in devices of {read.joins}, by command"
     if read.codec == LABEL_COMMAND:
         return f"{read.source}: labels of alerts of {read.joins}, by command"
+    if read.codec == ALERT_COMMAND:
+        return f"{read.source}: what is done with alerts of {read.joins}, by command"
     read_from = f" from {read.broker}" if of_several else ""
     what = ", ".join(channels[:CHANNELS_SHOWN]) + more or "no channel"
     rows = f"into the rows of {read.joins}" if read.joins else read.rows

@@ -6,9 +6,9 @@ from datetime import timedelta
 from agent.bundle.manifest import DUE, Channel
 from agent.config.agree import Fault
 from agent.config.lines import Key
-from agent.config.quantity import format_duration
 from agent.config.readers import Owner, Reader
 from agent.config.source_settings import SourceSettings
+from agent.values.durations import format_duration
 
 TOLERANCE = 1 - DUE  # of the cadence
 

@@ -10,10 +10,10 @@ from pydantic_core import ErrorDetails
 from agent.config.gather import LISTS
 from agent.config.key_types import tables_in
 from agent.config.lines import Key
-from agent.config.quantity import format_duration
 from agent.config.renamed import renamed, renamed_value
 from agent.config.settings import Settings
 from agent.near import near_miss
+from agent.values.durations import format_duration
 
 SHOWN_MAX = 60
 WORDS = {

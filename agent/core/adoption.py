@@ -7,8 +7,8 @@ from agent.core.marks import Key
 from agent.core.stepper import Stepper
 from agent.errors import StateRefused
 from agent.judge.events import EndCause, ended_without_owner
-from agent.judge.silence import ALL_DEVICES, SILENCE
-from agent.words import AlertEvent
+from agent.judge.silence import ALL_DEVICES
+from agent.words import SILENCE, AlertEvent
 
 
 def adopt(
@@ -21,6 +21,7 @@ def adopt(
     the devices of all standing alerts are more than `devices_max`.
     """
     models = {one.model.name: one for one in stepper.predictors}
+    stepper.handling.replace(kept.hides)
     for predictor in stepper.predictors:
         predictor.forget_alerts()
     reads = {name: one.reads_source for name, one in models.items()}

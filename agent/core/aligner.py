@@ -22,8 +22,9 @@ from agent.devices.slots import NEVER, Slots
 from agent.drops import Drops
 from agent.readable import against_arrival, why_late
 from agent.reasons import ReasonName
+from agent.sources import Source
 from agent.step.batch import rounds
-from agent.words import AlertEvent, Bool, Int64, Source
+from agent.words import AlertEvent, Bool, Int64
 
 MIXED = "old rows come between new ones: do two machines use this id, or is every row sent twice?"
 

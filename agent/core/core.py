@@ -29,36 +29,37 @@ before the first entry past them, and decide silence only; risk depends on a dev
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from agent.align.first_seen import NEXT_ENTRY
-from agent.core import entries, interventions, memory, snapshot
+from agent.core import alert_commands, entries, in_order, interventions, memory, snapshot
 from agent.core.adoption import adopt
 from agent.core.bounds import Bounds
 from agent.core.entries import Entry, HistoryLost, Messages
 from agent.core.marks import Key
 from agent.core.model import Model
-from agent.core.scores import concatenated
 from agent.core.silence import was_away
 from agent.core.snapshot import Cut
 from agent.core.snapshot_header import SCHEMA_VERSION, Header, refused
+from agent.core.stepped import Stepped, Ticked, merged
 from agent.core.stepper import Stepper
 from agent.core.view import View
 from agent.decode.intake import Intake
 from agent.decode.readings import Readings
-from agent.devices.rows import Rows
 from agent.devices.slots import GONE, NEVER, NO_SOURCE, OWNER
 from agent.drops import Drops, count_drops, used_readings, without_idle_doubts
+from agent.judge.lifecycle import PLAIN, AlertRules
+from agent.sources import Source
 from agent.words import (
     AlertEvent,
     AlertLabel,
     DropCounts,
+    HideChange,
     Int64,
-    InterventionLabel,
     Request,
     Scores,
-    Source,
     Taken,
 )
 
@@ -77,7 +78,13 @@ class Core:
     """
 
     def __init__(
-        self, sources: Sequence[Source], models: Sequence[Model], bounds: Bounds, *, keeps_rows: bool = False
+        self,
+        sources: Sequence[Source],
+        models: Sequence[Model],
+        bounds: Bounds,
+        rules: AlertRules = PLAIN,
+        *,
+        keeps_rows: bool = False,
     ) -> None:
         """keeps_rows: `Taken.rows` has the rows that the models are given, also where there is no model."""
         self.sources = tuple(sources)
@@ -88,12 +95,13 @@ class Core:
         self._names = [source.name for source in self.sources]
         self._owner = {source.name: self._names.index(source.joins or source.name) for source in self.sources}
         self._bounds = bounds
+        self._rules = rules
         self._tick_every_ns = round(bounds.tick_every_s * 1e9)
         self._next_tick_ns = NEVER
         self._intake = Intake(
             sources, payload_bytes_max=bounds.payload_bytes_max, device_id_bytes_max=bounds.device_id_bytes_max
         )
-        self._stepper = Stepper(self.sources, models, bounds, keeps_rows=keeps_rows)
+        self._stepper = Stepper(self.sources, models, bounds, rules, keeps_rows=keeps_rows)
 
     def apply(self, entry: Entry) -> Taken:
         """Take the next entry of the log.
@@ -104,11 +112,12 @@ class Core:
         """
         alerts: list[AlertEvent] = []
         forgotten: list[Key] = []
+        hides: Sequence[HideChange] = ()
         match entry:
             case Messages():
                 return self._take(entry)
             case entries.Heartbeat():
-                alerts, forgotten = self._advance(entry.log_time_ns)
+                alerts, forgotten, hides = self._advance(entry.log_time_ns)
                 self.log_time_ns = max(self.log_time_ns, entry.log_time_ns)
             case entries.AlertsKept():
                 place = self.entry, self.log_time_ns
@@ -125,7 +134,7 @@ class Core:
                 self._stepper.predictors.fall_behind(self._stepper.silence.is_known())
         self.entry += 1
         self._count_evicted()
-        return Taken(self._no_scores(), alerts, [], forgotten)
+        return Taken(self._no_scores(), alerts, [], forgotten, hides=hides)
 
     def is_tick_due(self, log_time_ns: int) -> bool:
         """Whether a heartbeat of this time decides anything."""
@@ -137,7 +146,7 @@ class Core:
 
     def rules(self) -> str:
         """All that the same entries depend on to give the same: sources, models and bounds, as text."""
-        return repr((self.sources, [one.model.rules for one in self._stepper.predictors], self._bounds))
+        return repr((self.sources, [one.model.rules for one in self._stepper.predictors], self._bounds, self._rules))
 
     def view(self) -> View:
         """What is known of every device."""
@@ -215,7 +224,7 @@ class Core:
         now = [self._names.index(name) if name in self._names else GONE for name in header.sources]
         today = np.array([*now, GONE, NO_SOURCE])  # so that GONE and NO_SOURCE, below 0, stay what they are
         stepper.slots.refill(header.devices, {**groups, OWNER: {"source": today[groups[OWNER]["source"]]}})
-        is_whole = snapshot.is_whole(groups, running)
+        is_whole = snapshot.is_whole(groups, stepper.slots)
         lost_rows = memory.restore(remembered, stepper, groups)
         kept = {group.name for group in header.groups}
         lost = {}
@@ -236,63 +245,60 @@ class Core:
         topics, payloads = messages.topics, messages.payloads
         arrived = np.fromiter(messages.arrived_ns, np.int64, len(topics))
         log_times = np.maximum(np.maximum.accumulate(arrived), self.log_time_ns)
-        parts: list[list[Scores]] = []
-        alerts: list[AlertEvent] = []
+        parts: list[Stepped] = []
         forgotten: list[Key] = []
-        drops: list[Drops] = []
         requests: list[Request] = []
-        labels: list[InterventionLabel] = []
         alert_labels: list[AlertLabel] = []
-        rows: list[Rows] = []
         start = 0
         while start < len(topics):
-            ends, silent = self._advance(int(log_times[start]))
-            alerts += ends
-            forgotten += silent
+            tick = self._advance(int(log_times[start]))
+            forgotten += tick.forgotten
             end = int(np.searchsorted(log_times, self._next_tick_ns))
             readings = self._intake.read(topics[start:end], payloads[start:end], log_times[start:end], messages.among)
             requests += [Request(self._names[source], *message) for source, message in readings.requests]
             alert_labels += [label._replace(source=self._names[source]) for _, source, label in readings.labels]
             self._stepper.silence_alerts.hear_sources(readings.by_source, log_times[start:end])
-            stepped = interventions.step(self._stepper, readings, log_times[start:end], self.entry)
-            parts.append(stepped.scores)
-            alerts += stepped.alerts
-            labels += stepped.labels
-            rows += stepped.rows
-            drops += [group.shifted(start) for group in self._said(messages, start, readings, stepped.drops)]
+            stepped = in_order.step(self._stepper, readings, log_times[start:end], self.entry)
+            drops = [group.shifted(start) for group in self._said(messages, start, readings, stepped.drops)]
+            if tick.alerts or tick.hides:
+                parts.append(Stepped(self._no_scores(), tick.alerts, [], hides=tick.hides))
+            parts.append(replace(stepped, drops=drops))
             self.log_time_ns = int(log_times[end - 1])
             self.entry += end - start
             self.n_messages += end - start
             start = end
         self._count_evicted()
-        samples = count_drops(drops, topics, self._names, self.counts, DROP_SAMPLES_MAX)
-        scored = [concatenated(one) for one in zip(*parts, strict=True)] if parts else self._no_scores()
-        return Taken(scored, alerts, samples, forgotten, requests, labels, rows, alert_labels)
+        whole = merged(parts) if parts else Stepped(self._no_scores(), [], [])
+        samples = count_drops(whole.drops, topics, self._names, self.counts, DROP_SAMPLES_MAX)
+        people = (forgotten, requests, whole.labels, whole.rows, alert_labels)
+        return Taken(whole.scores, whole.alerts, samples, *people, whole.handled, whole.hides)
 
     def _said(self, messages: Messages, start: int, readings: Readings, left_out: Sequence[Drops]) -> list[Drops]:
         """What is said of the messages from `start` on, now that it is settled which of their readings are used."""
         is_used = used_readings(readings.message, left_out)
         drops = [*readings.drops, *left_out]
         if is_used is not None:
-            used = [*readings.message[is_used].tolist(), *(one.message for one in readings.interventions)]
+            people = [*(one.message for one in readings.interventions), *(message for message, *_ in readings.commands)]
+            used = [*readings.message[is_used].tolist(), *people]
             drops = without_idle_doubts(drops, used)
         return [*drops, *self._intake.two_topics(messages.topics[start:], readings, is_used, messages.among)]
 
-    def _advance(self, log_time_ns: int) -> tuple[list[AlertEvent], list[Key]]:
-        """Let the ticks up to `log_time_ns` happen; only the last can matter, as nothing was heard between them.
-
-        Returns the ends of alerts, and who is forgotten.
-        """
+    def _advance(self, log_time_ns: int) -> Ticked:
+        """Let the ticks up to `log_time_ns` happen; only the last can matter, as nothing was heard between them."""
         self._stepper.newness.advance(log_time_ns)
         if self.log_time_ns != NEVER:
             self._stepper.silence_alerts.pass_time(log_time_ns - self.log_time_ns)
         if log_time_ns < self._next_tick_ns:
-            return [], []
+            return Ticked([], [], [])
         is_first = self._next_tick_ns == NEVER
         passed_ns = log_time_ns - self.log_time_ns
         tick_ns = log_time_ns - log_time_ns % self._tick_every_ns
         self._next_tick_ns = tick_ns + self._tick_every_ns
-        return ([], []) if is_first else self._notice_silence(tick_ns, passed_ns)
+        if is_first:
+            return Ticked([], [], [])
+        acted = alert_commands.expire(self._stepper, self.entry, tick_ns)
+        alerts, forgotten = self._notice_silence(tick_ns, passed_ns)
+        return Ticked([*acted.alerts, *alerts], forgotten, acted.hides)
 
     def _notice_silence(self, tick_ns: int, passed_ns: int) -> tuple[list[AlertEvent], list[Key]]:
         """Mark devices `stale` that were not scored; let go, their alerts ended, those unheard of for `forget_after`,

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.core.marks import Key, Mark
-from agent.words import AlertEvent, InterventionLabel
+from agent.words import AlertEvent, AlertKey, Hide, InterventionLabel
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +63,14 @@ class AlertsKept:
                  is dropped as late: it was stepped before the crash, and must not raise the same fault under a
                  second id. A mark of an epoch before the state's says nothing; one of an epoch after it says that
                  the state is that of another life, or of another clock.
+    hides        whose alerts are hidden
 
     Devices whose alert stands get their slots first; an ended alert takes none, and waits for its device as a mark.
     """
 
     standing: Sequence[AlertEvent]
     newest: Mapping[Key, Mark]
+    hides: Sequence[tuple[AlertKey, Hide]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,34 +8,14 @@ One that was inspected and found good goes on as it is, without its alert. Each 
 from collections.abc import Sequence
 from typing import Literal
 
-import numpy as np
-
-from agent.core.stepped import Stepped, merged
+from agent.core.stepped import Stepped
 from agent.core.stepper import Stepper
-from agent.decode.readings import Intervention, Readings
-from agent.words import Int64, InterventionLabel
+from agent.decode.readings import Intervention
+from agent.words import InterventionLabel
 
 
-def step(stepper: Stepper, readings: Readings, log_times: Int64, first_entry: int) -> Stepped:
-    """The readings of one call, and the interventions between them; see `Stepper.step`.
-
-    A message that brings both is a reading of the machine after the intervention.
-    """
-    if not readings.interventions:
-        return stepper.step(readings, log_times, first_entry)
-    parts = []
-    start = 0
-    for intervention in readings.interventions:
-        end = int(np.searchsorted(readings.message, intervention.message))
-        if end > start:
-            parts.append(stepper.step(readings.only(slice(start, end)), log_times, first_entry))
-        parts.append(_intervene(stepper, intervention, first_entry + intervention.message))
-        start = end
-    parts.append(stepper.step(readings.only(slice(start, None)), log_times, first_entry))
-    return merged(parts)
-
-
-def _intervene(stepper: Stepper, intervention: Intervention, entry: int) -> Stepped:
+def intervene(stepper: Stepper, intervention: Intervention, entry: int) -> Stepped:
+    """Do what one says, as the entry of this number."""
     _, source, device, t_ns, kind, note = intervention
     nothing = [predictor.nothing for predictor in stepper.predictors]
     slot = stepper.slots.find(source, device)

@@ -1,7 +1,8 @@
 """What the core knows beside the columns of devices, and a snapshot keeps.
 
-It is what codecs remember, the readings that wait for others, who was heard, and what the alert table said: marks of
-devices of which no row has come yet (`agent.core.marks`), and of alerts that stand which bundle raised them.
+It is what codecs remember, the readings that wait for others, who was heard, whose alerts are hidden, and what the
+alert table said: marks of devices of which no row has come yet (`agent.core.marks`), and of alerts that stand which
+bundle raised them.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -11,25 +12,28 @@ from typing import NamedTuple
 import msgspec
 
 from agent.align.waiting import KeptWaiting, read_waiting
-from agent.core import silence_alerts
+from agent.core import handling, silence_alerts
 from agent.core.marks import Key, Mark
 from agent.core.silence import PROVEN
 from agent.core.stepper import Stepper
 from agent.decode.intake import Intake
 from agent.devices.slots import NEVER
 from agent.errors import Unreadable
+from agent.judge.events import Outputs
 from agent.words import AlertEvent, Int64
 
 # Their names in a snapshot:
 _OF_CODECS, _WAITING, _SILENCE, _TABLE, _ROOM = "codec/", "align/waiting", "silence", "alerts", "lacks_room"
+_HIDES = "hides"
 
 
 class _OfTable(msgspec.Struct, frozen=True):
-    """`raised_before` is by column group of the head: slot and newest event."""
+    """By column group of the head: slot and newest event of what was raised before, outputs of all that stands."""
 
     marks_since_ns: int
     marks: list[tuple[Key, Mark]]
     raised_before: dict[str, list[tuple[int, AlertEvent]]]
+    outputs: dict[str, list[tuple[int, Outputs]]] = {}
 
 
 class Memories(NamedTuple):
@@ -39,6 +43,7 @@ class Memories(NamedTuple):
     silence: silence_alerts.Kept
     of_table: _OfTable
     lacks_room: bool
+    hides: handling.Kept
 
 
 def keep(intake: Intake, stepper: Stepper) -> dict[str, Callable[[], bytes]]:
@@ -49,6 +54,8 @@ def keep(intake: Intake, stepper: Stepper) -> dict[str, Callable[[], bytes]]:
     memories[_SILENCE] = stepper.silence_alerts.keep()
     memories[_TABLE] = _keep_of_table(stepper)
     memories[_ROOM] = partial(bytes, [1] if stepper.lacks_room else [])
+    hides = stepper.handling.keep()
+    memories[_HIDES] = partial(msgspec.msgpack.encode, hides) if hides else bytes
     return memories
 
 
@@ -60,6 +67,7 @@ def read(memories: Mapping[str, bytes], intake: Intake) -> Memories:
         silence_alerts.read_kept(memories.get(_SILENCE, b"")),
         _read_of_table(memories.get(_TABLE, b"")),
         bool(memories.get(_ROOM, b"")),
+        handling.read_hides(memories.get(_HIDES, b"")),
     )
     intake.restore(of_codecs)
     return remembered
@@ -70,6 +78,7 @@ def restore(memories: Memories, stepper: Stepper, groups: Collection[str]) -> In
     lost_rows = stepper.alignment.take_over(memories.waiting)
     stepper.silence_alerts.restore(memories.silence)
     stepper.lacks_room = memories.lacks_room
+    stepper.handling.replace(memories.hides)
     if PROVEN not in groups:  # of nobody it is known that it was never `ok`
         stepper.silence.prove(stepper.silence.is_known())
     of_table = memories.of_table
@@ -80,16 +89,18 @@ def restore(memories: Memories, stepper: Stepper, groups: Collection[str]) -> In
             if head.group in groups:
                 for slot, event in of_table.raised_before.get(head.group, []):
                     head.remember(slot, event)
+                head.take_outputs(of_table.outputs.get(head.group, []))
     return lost_rows
 
 
 def _keep_of_table(stepper: Stepper) -> Callable[[], bytes]:
     heads = [head for predictor in stepper.predictors for head in predictor.heads.values()]
     raised_before = {head.group: events for head in heads if (events := head.raised_before())}
+    outputs = {head.group: of_head for head in heads if (of_head := head.outputs())}
     since_ns, marks = stepper.marks.keep()
-    if not (marks or raised_before):
+    if not (marks or raised_before or outputs):
         return bytes
-    return partial(msgspec.msgpack.encode, _OfTable(since_ns, [*marks.items()], raised_before))
+    return partial(msgspec.msgpack.encode, _OfTable(since_ns, [*marks.items()], raised_before, outputs))
 
 
 def _read_of_table(kept: bytes) -> _OfTable:

@@ -6,6 +6,7 @@ import numpy as np
 
 from agent.bundle.head_learned import is_unusual
 from agent.bundle.label import label_of
+from agent.core.handling import Handling
 from agent.core.judged_head import JudgedHead
 from agent.core.model import Model
 from agent.core.scores import concatenated, no_scores, selected, unstepped
@@ -14,6 +15,7 @@ from agent.devices.rows import Rows
 from agent.devices.slots import GONE, Slots
 from agent.drops import Drops
 from agent.judge.events import EndCause
+from agent.judge.lifecycle import AlertRules
 from agent.step.learning import Learning
 from agent.step.quality import QualityRule
 from agent.step.state import States
@@ -27,7 +29,15 @@ NOT_FINITE = "with this row a number of the model's state became infinite or not
 class Predictor:
     """A model, its states and its evidence; `sources` are the names of the core's."""
 
-    def __init__(self, model: Model, sources: Sequence[str], slots: Slots, batch_max: int) -> None:
+    def __init__(
+        self,
+        model: Model,
+        sources: Sequence[str],
+        slots: Slots,
+        batch_max: int,
+        handling: Handling,
+        rules: AlertRules,
+    ) -> None:
         manifest, n_sources = model.bundle.manifest, len(sources)
         self.model = model
         state, steady, learning, stops = (
@@ -36,7 +46,7 @@ class Predictor:
         self.label = label_of(manifest, model.bundle.digest)
         self.states = States(manifest, slots, state)
         self.heads: dict[str, JudgedHead] = {
-            head: JudgedHead(model, head, self.label, sources, slots) for head in manifest.judging
+            head: JudgedHead(model, head, self.label, sources, slots, handling, rules) for head in manifest.judging
         }
         self.steady = Steady(manifest, slots, steady)
         self.learning = Learning(slots, learning) if manifest.anomaly is not None else None

@@ -19,13 +19,17 @@ import msgspec
 import numpy as np
 
 from agent.core.bounds import Bounds
+from agent.core.handling import Handling
 from agent.core.marks import Key
 from agent.core.silence import OF_SILENCE
 from agent.devices.columns import Columns, column
 from agent.devices.slots import NEVER, Slots
 from agent.judge import silence as judge
+from agent.judge.events import HandledStep
+from agent.judge.lifecycle import Trigger
 from agent.judge.silence import ALL_DEVICES, OFF_NS, WEEK_NS, PauseColumns, SilenceEnd
-from agent.words import AlertEvent, AlertKey, Bool, Int64, Source
+from agent.sources import Source
+from agent.words import SILENCE, AlertEvent, AlertKey, Bool, Int64
 
 DEVICES = f"{OF_SILENCE}devices"
 UNHEARD_NS = 60 * 10**9
@@ -73,7 +77,7 @@ def read_kept(data: bytes) -> Kept:
     if not data:
         return Kept([], [])
     kept = msgspec.msgpack.decode(data, type=Kept)
-    if any(event.head != judge.SILENCE for event in kept.standing):
+    if any(event.head != SILENCE for event in kept.standing):
         raise ValueError("an alert of silence is one of a model")
     return kept
 
@@ -84,12 +88,13 @@ class SilenceAlerts:
     standing  the newest event of each alert that stands
     """
 
-    def __init__(self, sources: Sequence[Source], bounds: Bounds, slots: Slots) -> None:
+    def __init__(self, sources: Sequence[Source], bounds: Bounds, slots: Slots, handling: Handling) -> None:
         self.standing: dict[Key, AlertEvent] = {}
         self._index = {source.name: index for index, source in enumerate(sources)}
         self._names = [*self._index]
         self._owner = np.array([self._index[source.joins or source.name] for source in sources])
         self._slots = slots
+        self._handling = handling
         self._listened_max_ns = round(TICKS_LISTENED * bounds.tick_every_s * 1e9)
         self._floor_ns = round(bounds.stale_after_s * 1e9)
         self._set_ns = judge.set_ns([source.silent_after_s for source in sources])
@@ -166,6 +171,12 @@ class SilenceAlerts:
     def forget(self, source: str, device: str, entry: int, tick_ns: int) -> list[AlertEvent]:
         """The end of the alert of a device that is forgotten."""
         return [self._end((source, device), "forgotten", entry, tick_ns)] if (source, device) in self.standing else []
+
+    def handle(self, key: Key, trigger: Trigger | None, step: HandledStep) -> AlertEvent:
+        """What a person does with the standing alert of a device or source; see `JudgedHead.handle`."""
+        before = self.standing[key]
+        event = self.standing[key] = self._as_shown(judge.handled(before, trigger, step))
+        return event
 
     def adopt(self, standing: Iterable[AlertEvent], log_time_ns: int) -> None:
         """What stands is what the alert table says, of devices that have a slot; nobody was heard since the raise."""
@@ -245,7 +256,8 @@ class SilenceAlerts:
         limits_ns = judge.limits_ns(columns, self._set_ns, self._floor_ns)
         quiet_ns = judge.silence_ns(columns, now_ns)
         for index in self._changed(columns, quiet_ns, limits_ns, self._listening.listens & self._watches):
-            yield self._change(columns, index, (self._names[index], ALL_DEVICES), quiet_ns, limits_ns, tick_ns, entry)
+            key = self._names[index], ALL_DEVICES
+            yield from self._change(columns, index, key, quiet_ns, limits_ns, tick_ns, entry)
 
     def _resting(self, stands: Bool) -> Bool:
         """bool [sources]: there are machines of the source, and all of them stand."""
@@ -279,7 +291,7 @@ class SilenceAlerts:
         )
         for slot in self._changed(columns, quiet_ns, limits_ns, may_tell):
             key = self._names[int(source[slot])], str(self._slots.devices[slot])
-            yield self._change(columns, slot, key, quiet_ns, limits_ns, tick_ns, entry)
+            yield from self._change(columns, slot, key, quiet_ns, limits_ns, tick_ns, entry)
 
     def _changed(self, columns: PauseColumns, quiet_ns: Int64, limits_ns: Int64, may_tell: Bool) -> list[int]:
         """Who falls silent, and who has ended the silence of which an alert tells."""
@@ -297,20 +309,28 @@ class SilenceAlerts:
         limits_ns: Int64,
         tick_ns: int,
         entry: int,
-    ) -> AlertEvent:
+    ) -> Iterator[AlertEvent]:
         if key in self.standing:
-            return self._end(key, "heard_again", entry, tick_ns)
+            yield self._end(key, "heard_again", entry, tick_ns)
+            return
+        if self._handling.of((*key, judge.NO_MODEL, SILENCE)) is not None:
+            return  # at the first tick at which it is not hidden any more
         limit_ns = int(limits_ns[index])
         event = judge.raised(*key, entry, tick_ns, int(quiet_ns[index]), limit_ns)
         self.standing[key] = event
         judge.tell(columns, index, limit_ns)
-        return event
+        yield event
 
     def _end(self, key: Key, cause: SilenceEnd, entry: int, tick_ns: int) -> AlertEvent:
         columns, index = self._place(*key)
         if columns is not None:
             judge.tell(columns, index, 0)
-        return judge.ended(self.standing.pop(key), cause, entry, tick_ns)
+        return self._as_shown(judge.ended(self.standing.pop(key), cause, entry, tick_ns))
+
+    def _as_shown(self, event: AlertEvent) -> AlertEvent:
+        hide = self._handling.of(event.key)
+        hidden, until_ns = (None, 0) if hide is None else (hide.kind, hide.until_ns)
+        return msgspec.structs.replace(event, hidden=hidden, hidden_until_ns=until_ns)
 
 
 def _rows(columns: Columns, n: int) -> list[tuple[int, ...]]:

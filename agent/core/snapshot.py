@@ -32,7 +32,13 @@ COME_AND_GO = (  # and with the rules of sources: another digest, and they start
 _DTYPES = ("|b1", "|u1", "<u4", "<i8", "<f4")  # of all columns that there are
 _NOT_NEGATIVE = ("clock_epoch", "raised_epoch", "rows", "sequence")
 _MAY_BE_NAN = ("held",)  # or infinite
-_BELOW = {"alert_state": len(STATES), "level": len(SEVERITIES), "severity": len(SEVERITIES), "quality": len(Quality)}
+_BELOW = {
+    "alert_state": len(STATES),
+    "level": len(SEVERITIES),
+    "lower_level": len(SEVERITIES),
+    "severity": len(SEVERITIES),
+    "quality": len(Quality),
+}
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -144,11 +150,13 @@ def unpack(data: bytes, groups: Sequence[GroupHeader], *, devices_max: int) -> C
     return content._replace(groups=arrays_of)
 
 
-def is_whole(groups: Mapping[str, Arrays], running: Sequence[GroupHeader]) -> bool:
+def is_whole(groups: Mapping[str, Arrays], slots: Slots) -> bool:
     """Whether nothing is missing of the groups that run, but for those that come and go as a whole."""
     return all(
-        len(groups[group.name]) == len(group.columns) if group.name in groups else group.name.startswith(COME_AND_GO)
-        for group in running
+        {name for name, _, _ in columns.layout()} <= {*groups[group], *columns.may_lack()}
+        if group in groups
+        else group.startswith(COME_AND_GO)
+        for group, columns in slots.groups.items()
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from agent.align.first_seen import Newness
 from agent.core.aligner import Aligner
 from agent.core.bounds import Bounds
+from agent.core.handling import Handling
 from agent.core.marks import Key, Mark, Marks
 from agent.core.model import Model
 from agent.core.predictor import Predictor
@@ -25,22 +26,34 @@ from agent.devices.rows import Rows
 from agent.devices.slots import GONE, NEVER, NO_SLOT, NO_SOURCE, Slots
 from agent.drops import Drops
 from agent.judge.events import EndCause
-from agent.words import AlertEvent, Bool, Int64, Scores, Source
+from agent.judge.lifecycle import AlertRules
+from agent.sources import Source
+from agent.words import AlertEvent, Bool, Int64, Scores
 
 
 class Stepper:
     """All stages, and the devices whose columns they keep."""
 
     def __init__(
-        self, sources: Sequence[Source], models: Sequence[Model], bounds: Bounds, *, keeps_rows: bool = False
+        self,
+        sources: Sequence[Source],
+        models: Sequence[Model],
+        bounds: Bounds,
+        rules: AlertRules,
+        *,
+        keeps_rows: bool = False,
     ) -> None:
         self._keeps_rows = keeps_rows
+        self.rules = rules
         self.names = [source.name for source in sources]
         self.slots = Slots(bounds.devices_max, len(sources))
         self.newness = Newness(sources, bounds.stale_after_s)
         self.silence = Silence(bounds, self.slots)
-        self.silence_alerts = SilenceAlerts(sources, bounds, self.slots)
-        self.predictors = Predictors(Predictor(model, self.names, self.slots, bounds.batch_max) for model in models)
+        self.handling = Handling(self.names)
+        self.silence_alerts = SilenceAlerts(sources, bounds, self.slots, self.handling)
+        self.predictors = Predictors(
+            Predictor(model, self.names, self.slots, bounds.batch_max, self.handling, rules) for model in models
+        )
         every_s = _cadences(sources, models)
         self._aligner = Aligner(sources, every_s, self.slots, self.newness, self.silence, self.predictors)
         self.clock, self.spacing = self._aligner.clock, self._aligner.spacing

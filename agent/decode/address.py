@@ -10,7 +10,7 @@ from agent.decode.readings import Address
 from agent.decode.topic import Pattern, device_id_problem, level_names
 from agent.decode.two_topics import TwoTopics
 from agent.drops import NO_SOURCE, SingleDrop
-from agent.words import Source
+from agent.sources import Source
 
 ADDRESSES_MAX = 100_000  # topics remembered; beyond it the memory starts anew
 ADDRESS_CHARS_MAX = 256  # longer topics are not remembered

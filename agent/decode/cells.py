@@ -12,7 +12,8 @@ import numpy as np
 from agent.decode.readings import Batch, Decoded, Fault, Intervened, readings_max
 from agent.decode.unread import Unread
 from agent.reasons import ReasonName
-from agent.words import InterventionKind, Source
+from agent.sources import Source
+from agent.words import InterventionKind
 
 Doubts = dict[ReasonName, str]  # one of a kind a payload, of its first value that is doubted
 

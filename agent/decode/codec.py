@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Protocol, runtime_checkable
 
+from agent.decode.alert_command import ALERT_COMMAND, AlertCommandCodec
 from agent.decode.cbor import CborCodec
 from agent.decode.command import COMMAND, CommandCodec
 from agent.decode.events import coded
@@ -16,7 +17,7 @@ from agent.decode.senml import SenmlCodec
 from agent.decode.senml_cbor import SenmlCborCodec
 from agent.decode.sparkplug import SparkplugCodec
 from agent.decode.text_value import TextValueCodec
-from agent.words import Source
+from agent.sources import Source
 
 
 class Decoder(Protocol):
@@ -72,7 +73,11 @@ CODECS: dict[str, type[Codec]] = {
     "text": TextValueCodec,
     "sparkplug": SparkplugCodec,
 }
-OF_COMMANDS: dict[str, Callable[[Source], Decoder]] = {COMMAND: CommandCodec, LABEL_COMMAND: LabelCommandCodec}
+OF_COMMANDS: dict[str, Callable[[Source], Decoder]] = {
+    COMMAND: CommandCodec,
+    LABEL_COMMAND: LabelCommandCodec,
+    ALERT_COMMAND: AlertCommandCodec,
+}
 TREES = frozenset({"json", "cbor", "msgpack"})  # codecs whose fields are paths
 SEVERAL_TOPICS = frozenset({"sparkplug"})  # codecs whose devices send on several topics, one a kind of message
 

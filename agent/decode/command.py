@@ -15,8 +15,9 @@ import numpy as np
 from agent.decode.readings import Batch, Decoded, Fault, Intervened
 from agent.decode.unread import Unread
 from agent.errors import Unreadable
+from agent.sources import Source
 from agent.values.times import IMPOSSIBLE_NS, NS_PER, T_NS_MAX, text_time_ns
-from agent.words import InterventionKind, Source
+from agent.words import InterventionKind
 
 COMMAND: Final = "command"
 NOTE_CHARS_MAX: Final = 500

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from agent.decode.sparkplug_topic import LEVELS_OF
 from agent.decode.template import Template, braced_names
 from agent.decode.topic import level_names
-from agent.words import Source
+from agent.sources import Source
 
 
 def payload_names(source: Source) -> tuple[str, ...]:

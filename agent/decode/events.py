@@ -13,8 +13,9 @@ import msgspec
 import numpy as np
 
 from agent.decode.readings import Decoded, Fault
+from agent.sources import Source, SourceChannel
 from agent.values.numbers import number_of
-from agent.words import Bool, Source, SourceChannel
+from agent.words import Bool
 
 EVENTS_MAX: Final = 2**16  # of one channel in a reading
 _FIRST_CODE: Final = -(2.0**23)  # of words that are no numbers, and down from there; float32 has each

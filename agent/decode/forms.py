@@ -13,8 +13,9 @@ from agent.decode.shape import Node, Shape
 from agent.decode.single_values import Doubt, cells, odd_numbers
 from agent.decode.topic_channel import NO_CHANNEL, TopicChannel
 from agent.decode.typed import ABSENT
+from agent.sources import Source
 from agent.values.times import IMPOSSIBLE_NS, NS_PER, T_NS_MAX, scaled_ns, texts_ns
-from agent.words import Devices, Int64, Source
+from agent.words import Devices, Int64
 
 
 @dataclass(frozen=True, slots=True)

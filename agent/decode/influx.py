@@ -18,9 +18,10 @@ from agent.decode.intervention_words import InterventionWords, word_problems
 from agent.decode.readings import Batch, Decoded
 from agent.decode.unread import Unread
 from agent.decode.unused_settings import unused_settings
+from agent.sources import Source
 from agent.values.times import IMPOSSIBLE_NS, NS_PER, T_NS_MAX
 from agent.values.value import BadValue, number_of_text, shown, value_of
-from agent.words import InterventionKind, Source
+from agent.words import InterventionKind
 
 TIME_FIELD: Final = "timestamp"
 MEASUREMENT: Final = "measurement"

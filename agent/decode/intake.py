@@ -18,7 +18,8 @@ from agent.decode.layout import Layout
 from agent.decode.part import Part, Reader
 from agent.decode.readings import Address, Batch, Readings
 from agent.drops import Drops, SingleDrop, as_columns
-from agent.words import Bool, Devices, Float32, Int64, Source
+from agent.sources import Source
+from agent.words import Bool, Devices, Float32, Int64
 
 _SOURCE = itemgetter(0)  # of an Address
 T = TypeVar("T")
@@ -156,8 +157,9 @@ class Intake:
         interventions.sort(key=lambda one: one.message)
         requests = [(part.source, request) for part in parts for request in part.requests]
         labels = sorted((label for part in parts for label in part.labels), key=itemgetter(0))
+        commands = sorted((command for part in parts for command in part.commands), key=itemgetter(0))
         by_source = [(part.source, part.message) for part in parts]
-        return Readings(*self._columns(parts, n_messages), drops, interventions, requests, labels, by_source)
+        return Readings(*self._columns(parts, n_messages), drops, interventions, requests, labels, by_source, commands)
 
     def _columns(self, parts: Sequence[Part], n_messages: int) -> tuple[Int64, Int64, Devices, Int64, Float32]:
         """message, source, device, t_ns and x of `Readings`, of a read of so many messages."""

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Final
 
+from agent.sources import Source
 from agent.values.value import shown
-from agent.words import InterventionKind, Source
+from agent.words import InterventionKind
 
 WORDS_SAID: Final = 5
 NUMBER_MAX: Final = 2**53

@@ -13,8 +13,9 @@ import numpy as np
 from agent.decode.command import NOTE_CHARS_MAX, read_command
 from agent.decode.readings import Batch, Decoded, Fault
 from agent.decode.unread import Unread
+from agent.sources import Source
 from agent.values.times import text_time_ns
-from agent.words import AlertLabel, LabelKind, Source
+from agent.words import AlertLabel, LabelKind
 
 LABEL_COMMAND: Final = "label_command"
 BY_CHARS_MAX: Final = 100

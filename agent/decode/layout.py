@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent.words import Float32, Int64, Source
+from agent.sources import Source
+from agent.words import Float32, Int64
 
 
 class Layout:

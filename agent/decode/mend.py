@@ -14,9 +14,10 @@ from agent.decode.readings import READINGS_MAX, Fault
 from agent.decode.shape import Leaf, Many, Node, Shape, Tree, has_time
 from agent.decode.unread import Unread
 from agent.reasons import ReasonName
+from agent.sources import Source
 from agent.values.numbers import number_of
 from agent.values.value import BadValue, number_of_text, shown, value_of
-from agent.words import Source, TimeUnit
+from agent.words import TimeUnit
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 ORDERED: Final = 64  # members from which on msgspec takes long to find those that come in another order

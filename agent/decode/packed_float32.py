@@ -15,8 +15,9 @@ import numpy.typing as npt
 
 from agent.decode.readings import Batch, Decoded, Fault
 from agent.decode.unused_settings import unused_settings
+from agent.sources import Source
 from agent.values.times import IMPOSSIBLE_NS, NS_PER, T_NS_MAX, scaled_ns
-from agent.words import Float32, Int64, Source
+from agent.words import Float32, Int64
 
 TIMES: Final = {"int64": "<i8", "float64": "<f8"}  # by the name of the field
 PLACE_MAX: Final = 16_383  # of a row of 64 KiB

@@ -26,8 +26,9 @@ from agent.decode.topic import device_id_problem
 from agent.decode.undecodable import Undecodable
 from agent.drops import Drops, SingleDrop
 from agent.reasons import REASONS, ReasonName
+from agent.sources import Source
 from agent.values.numbers import engineering_units
-from agent.words import AlertLabel, Bool, Devices, Float32, Int64, Source
+from agent.words import AlertCommand, AlertLabel, Bool, Devices, Float32, Int64
 
 OF_ONE_DEVICE_MAX = 300  # readings of a payload: each is a step of its own, all of them about 45 ms, and others wait
 POINTS_MAX = OF_ONE_DEVICE_MAX  # of a grid that the readings of a payload pass: each is a row
@@ -56,6 +57,7 @@ class Part(msgspec.Struct, frozen=True):
     interventions: Sequence[Intervention] = ()
     requests: Sequence[tuple[str, bytes]] = ()
     labels: Sequence[tuple[int, int, AlertLabel]] = ()
+    commands: Sequence[tuple[int, int, AlertCommand]] = ()
     is_one_each: bool = False
 
 
@@ -97,7 +99,8 @@ class Reader:
         of_reading = message if row is None else message[row]
         part = Part(self._index, of_reading, device, decoded.t_ns, x, is_one_each=row is None)
         is_misnamed = None if has_ids else self._misnamed(device)
-        has_more = decoded.faults or decoded.interventions or decoded.requests or decoded.labels
+        people = decoded.interventions or decoded.labels or decoded.commands
+        has_more = people or decoded.faults or decoded.requests
         is_plain = not has_more and is_misnamed is None
         if is_plain and not np.count_nonzero(np.isnan(x)) and not np.count_nonzero(decoded.t_ns < 0):
             self.undecodable.add(len(batch.payloads), ())
@@ -124,7 +127,7 @@ class Reader:
         faults += [fault for fault in decoded.faults if not REASONS[fault.reason].is_used]
         used_rows, bad_rows = (np.zeros(len(batch.payloads), np.bool_) for _ in range(2))
         used_rows[row[is_used]] = True
-        used_rows[[row for row, *_ in (*interventions, *decoded.labels)]] = True
+        used_rows[[row for row, *_ in (*interventions, *decoded.labels, *decoded.commands)]] = True
         bad_rows[row] = True
         bad_rows[[fault.row for fault in faults]] = True
         nothing = {one.row: one for one in decoded.faults if not (bad_rows[one.row] or used_rows[one.row])}
@@ -154,6 +157,7 @@ class Reader:
             interventions=[one for _, one in interventions],
             requests=decoded.requests,
             labels=[(int(message[row]), self._owner, label) for row, label in decoded.labels],
+            commands=[(int(message[row]), self._owner, command) for row, command in decoded.commands],
         )
 
     def _misnamed(self, device: Devices) -> Bool | None:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from agent.drops import Drops
 from agent.reasons import ReasonName
-from agent.words import AlertLabel, Bool, Devices, Float32, Int64, InterventionKind
+from agent.words import AlertCommand, AlertLabel, Bool, Devices, Float32, Int64, InterventionKind
 
 READINGS_MAX: Final = 4096  # of one payload
 CELLS_MAX: Final = 2**16  # its readings times channels: twice the numbers that 64 KiB can hold
@@ -74,6 +74,7 @@ class Decoded(msgspec.Struct, frozen=True):
     interventions           in the order of the payloads; a payload may bring one instead of a reading, or beside it
     requests                (topic, payload) of messages that the devices must be sent
     labels                  (row, what is said of an alert); a payload brings one at most, and nothing else
+    commands                likewise (row, what is to be done with alerts), whose source is not named yet
     """
 
     row: Int64 | None
@@ -84,6 +85,7 @@ class Decoded(msgspec.Struct, frozen=True):
     interventions: Sequence[Intervened] = ()
     requests: Sequence[tuple[str, bytes]] = ()
     labels: Sequence[tuple[int, AlertLabel]] = ()
+    commands: Sequence[tuple[int, AlertCommand]] = ()
 
 
 class Intervention(NamedTuple):
@@ -110,6 +112,7 @@ class Readings(msgspec.Struct, frozen=True):
     interventions            in the order of the messages
     requests                 (source, (topic, payload)) of messages that devices must be sent
     labels                   (message, source, what is said of an alert) in the order of the messages
+    commands                 likewise (message, source, what is to be done with alerts)
     by_source                of each source that brought readings its index, and the messages int64 of these, rising; a
                              source that joins another is named itself, not its owner
     """
@@ -124,6 +127,7 @@ class Readings(msgspec.Struct, frozen=True):
     requests: Sequence[tuple[int, tuple[str, bytes]]] = ()
     labels: Sequence[tuple[int, int, AlertLabel]] = ()
     by_source: Sequence[tuple[int, Int64]] = ()
+    commands: Sequence[tuple[int, int, AlertCommand]] = ()
 
     def only(self, kept: Bool | slice) -> "Readings":
         """The readings where `kept` bool [n] says so, or those of a slice, with all drops."""
@@ -138,6 +142,7 @@ class Readings(msgspec.Struct, frozen=True):
             requests=self.requests,
             labels=self.labels,
             by_source=self.by_source,
+            commands=self.commands,
         )
 
     def drop(self, rows: Int64, reason: ReasonName, detail: Callable[..., str], *values: Any) -> None:

@@ -23,9 +23,10 @@ from agent.decode.readings import Batch, Decoded
 from agent.decode.unread import Unread
 from agent.decode.unused_settings import unused_settings
 from agent.errors import Unreadable
+from agent.sources import Source
 from agent.values.times import IMPOSSIBLE_NS, T_NS_MAX
 from agent.values.value import BadValue, shown, value_of
-from agent.words import InterventionKind, Source
+from agent.words import InterventionKind
 
 T = TypeVar("T")
 

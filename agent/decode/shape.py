@@ -12,7 +12,7 @@ from typing import Literal
 
 from agent.decode.paths import Each, Keys, Path, Step, readings_steps
 from agent.decode.readings import readings_max
-from agent.words import PayloadForm, Source
+from agent.sources import PayloadForm, Source
 
 Kind = Literal["time", "channel", "tag", "intervention", "name", "value"]
 

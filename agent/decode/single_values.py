@@ -7,8 +7,9 @@ import numpy as np
 
 from agent.decode.flat import Float64, is_odd
 from agent.reasons import ReasonName
+from agent.sources import Source
 from agent.values.value import BadValue, value_of
-from agent.words import Int64, Source
+from agent.words import Int64
 
 _PLAIN: Final = {float, bool, type(None)}
 

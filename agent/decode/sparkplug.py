@@ -15,7 +15,7 @@ from agent.decode.sparkplug_metrics import Metrics, Output
 from agent.decode.sparkplug_nodes import UNNUMBERED, Message, Node, Nodes
 from agent.decode.sparkplug_payload import ABSENT, BD_SEQ, SEQ_MAX, Malformed, Payload, parse
 from agent.decode.sparkplug_topic import DATA, IN_ORDER, Place, place, templates
-from agent.words import PayloadForm, Source
+from agent.sources import PayloadForm, Source
 
 PLACES_MAX = 100_000  # topics remembered; beyond it the memory starts anew
 _HALF: Final = (SEQ_MAX + 1) // 2

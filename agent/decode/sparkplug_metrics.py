@@ -18,9 +18,9 @@ from agent.decode.sparkplug_nodes import AMBIGUOUS, UNKNOWN, UNUSED, Birth
 from agent.decode.sparkplug_payload import ABSENT, BOOLEAN, Metric, Payload, value
 from agent.decode.sparkplug_topic import BIRTHS, Place
 from agent.reasons import ReasonName
+from agent.sources import Source
 from agent.values.times import IMPOSSIBLE_NS, T_NS_MAX
 from agent.values.value import BadValue, value_of
-from agent.words import Source
 
 LAYOUT_BYTES_MAX = 4096  # longer payloads are read metric by metric
 LAYOUTS_BYTES_MAX = 64 * 2**20  # about so much memory have all layouts; beyond it they are made anew

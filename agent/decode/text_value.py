@@ -17,9 +17,10 @@ from agent.decode.readings import Address, Batch, Decoded, Fault, Intervened
 from agent.decode.topic_channel import NO_CHANNEL, TAGS_MAX, TopicChannel
 from agent.decode.unread import Unread
 from agent.decode.unused_settings import unused_settings
+from agent.sources import Source
 from agent.values.numbers import NUMBER_CHARS_MAX
 from agent.values.value import BadValue, shown, value_of
-from agent.words import Int64, Source
+from agent.words import Int64
 
 _TAGS = itemgetter(2)  # of an Address
 _ONLY: Final = 0  # the column of a source's one channel, where its topics name none

@@ -2,7 +2,7 @@
 
 from agent.decode.template import Template
 from agent.decode.topic import level_names
-from agent.words import Source
+from agent.sources import Source
 
 TAGS_MAX = 10_000  # topics' tags remembered; beyond it the memory starts anew
 NO_CHANNEL = -1

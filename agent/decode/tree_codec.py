@@ -23,8 +23,9 @@ from agent.decode.readings import Batch, Decoded, Fault, Intervened
 from agent.decode.shape import Leaf, Shape, ShapeProblem, leaves
 from agent.decode.typed import payload_type
 from agent.decode.unread import Unread
+from agent.sources import Source
 from agent.values.times import IMPOSSIBLE_NS
-from agent.words import Devices, Int64, InterventionKind, Source
+from agent.words import Devices, Int64, InterventionKind
 
 WIDE: Final = 64  # leaves; with fewer of them no payload takes long
 COMPARISONS_MAX: Final = 2**21  # of fields with leaves, about 10 ms: msgspec goes through the leaves for each field

@@ -15,7 +15,8 @@ import numpy as np
 
 from agent.decode.readings import READINGS_MAX
 from agent.decode.shape import Leaf, Many, Shape, Tree, attribute, has_required
-from agent.words import Source, TimeUnit
+from agent.sources import Source
+from agent.words import TimeUnit
 
 ABSENT: Final = float(np.array([0x7FF8_0000_0000_F0E1], np.uint64).view(np.float64)[0])
 """The NaN of a channel without a value, which has other bits than a NaN that a payload sends."""

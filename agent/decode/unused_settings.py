@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from agent.words import PayloadForm, Source
+from agent.sources import PayloadForm, Source
 
 Setting = Literal["time", "channel", "tags", "payload", "interventions"]
 

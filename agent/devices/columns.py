@@ -21,9 +21,12 @@ from agent.words import Int64
 AnyArray = npt.NDArray[Any]
 
 
-def column(dtype: type[np.generic], empty: float) -> Any:  # a dataclass field stands in for the array it will hold
-    """A column of `dtype` in which a slot without a device holds `empty`."""
-    return field(metadata={"dtype": np.dtype(dtype), "empty": empty})
+def column(dtype: type[np.generic], empty: float, *, may_lack: bool = False) -> Any:  # stands in for the array
+    """A column of `dtype` in which a slot without a device holds `empty`.
+
+    may_lack  it came with a later version, and a snapshot without it has lost nothing of its devices
+    """
+    return field(metadata={"dtype": np.dtype(dtype), "empty": empty, "may_lack": may_lack})
 
 
 class Columns:
@@ -45,6 +48,11 @@ class Columns:
         """Name, dtype and empty value of each column, in the order of the fields."""
         for one in fields(cls):  # type: ignore[arg-type]  # every subclass is a dataclass
             yield one.name, one.metadata["dtype"], one.metadata["empty"]
+
+    @classmethod
+    def may_lack(cls) -> frozenset[str]:
+        """Names of the columns that a snapshot may lack."""
+        return frozenset(one.name for one in fields(cls) if one.metadata["may_lack"])  # type: ignore[arg-type]
 
     def grow(self, capacity: int) -> None:
         """Make room for `capacity` slots; the slots there are keep their values."""

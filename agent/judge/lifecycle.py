@@ -1,45 +1,108 @@
-"""The life of an alert as a table, after ANSI/ISA-18.2-2016 (alarm states and their transitions).
+"""The life of an alert as a table, after ANSI/ISA-18.2-2016 and IEC 62682 (alarm states and their transitions).
 
-**What is here.** Everything that affects an alert's state stands in this file: the states, the triggers, and which
-trigger leads from which state to which. The state of each device's alert is a column of the judge's evidence, one
-number a slot, and it changes by `apply` alone: judging raises, updates and clears; a device that is forgotten or begins
-a new life, a source or a model that the configuration loses, end. What no row of the table allows is a fault of
-forewarn, and `apply` says so at once instead of writing a state that nobody meant.
+**What is here.** Everything that affects an alert's state stands in this file: the states, the triggers, which trigger
+leads from which state to which, and what the return of a risk to normal means by the rules of the plant. The state of
+each device's alert is a column of the judge's evidence, one number a slot, and it changes by `apply` alone: judging,
+people's commands, and what ends a device's alerts all pull triggers.
 
-**Why a table.** Others will pull the same triggers: an operator who acknowledges or shelves, maintenance that
-suppresses. They must find one place that says what follows, and a reader one picture. The table is compiled to an
-array, so that a batch of alerts moves in one indexed read.
+**Two questions, two answers.** ISA-18.2 draws one picture of two things: what has become of the alarm (raised, seen,
+over), and whether it is shown at all (shelved, suppressed by design, out of service). A person who shelves an alert at
+noon and a maintenance window that opens at one must not undo each other. So the states here are those of the first
+kind, and hiding is held beside them (`agent.core.handling`): a hidden alert has a state, and is not shown in it.
+
+    normal -- raise --> unacknowledged -- acknowledge --> acknowledged
+    unacknowledged -- return --> returned_unacknowledged -- acknowledge --> normal
+    unacknowledged, acknowledged -- latch --> latched -- reset --> normal
+    returned_unacknowledged, latched -- recur --> unacknowledged
+    acknowledged -- escalate --> unacknowledged        a higher severity has to be seen again
+
+**Why a table.** Many pull the same triggers: the judge, an operator, maintenance, a configuration that has lost a
+source. They must find one place that says what follows, and a reader one picture. The table is compiled to an array, so
+that a batch of alerts moves in one indexed read.
 
 **What is not here.** *When* a trigger is pulled: m of n, hysteresis and severity are in `evidence.py`. What is said of
-a transition: `events.py`. Of the standard's states the two are here that something can reach today: there is no
-acknowledge, shelve or suppress yet. Severity moves are updates of one alert, never new ones.
+a transition: `events.py`. Severity moves are updates of one alert, never new ones.
 
 **Ids** come from content (law 3): after a crash the core judges some rows again, and must raise the same alert under
 the same id. So the id is a digest of what the raise is about, and neither random nor counted.
 """
 
 import hashlib
+import math
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from agent.words import MAIN_MODEL, UInt8
+from agent.words import MAIN_MODEL, AlertState, Bool, UInt8
 
-State = Literal["normal", "unacknowledged"]
-Trigger = Literal["raise", "update", "clear", "end"]
+Trigger = Literal[
+    "raise", "update", "escalate", "acknowledge", "return", "latch", "recur", "reset", "show", "clear", "end"
+]
 
-STATES: tuple[State, ...] = ("normal", "unacknowledged")  # a state's number in the column is its place here
-TRIGGERS: tuple[Trigger, ...] = ("raise", "update", "clear", "end")
-NORMAL = STATES.index("normal")
+STATES: tuple[AlertState, ...] = (  # a state's number in the column is its place here
+    "normal",
+    "unacknowledged",
+    "acknowledged",
+    "returned_unacknowledged",
+    "latched",
+)
+TRIGGERS: tuple[Trigger, ...] = (
+    *("raise", "update", "escalate", "acknowledge", "return", "latch", "recur", "reset", "show", "clear", "end"),
+)
+NORMAL, UNACKNOWLEDGED, ACKNOWLEDGED, RETURNED, LATCHED = range(len(STATES))
 
-TRANSITIONS: dict[tuple[State, Trigger], State] = {
+TRANSITIONS: dict[tuple[AlertState, Trigger], AlertState] = {
     ("normal", "raise"): "unacknowledged",
     ("normal", "end"): "normal",
     ("unacknowledged", "update"): "unacknowledged",
+    ("unacknowledged", "escalate"): "unacknowledged",
+    ("unacknowledged", "acknowledge"): "acknowledged",
+    ("unacknowledged", "return"): "returned_unacknowledged",
+    ("unacknowledged", "latch"): "latched",
+    ("unacknowledged", "show"): "unacknowledged",
     ("unacknowledged", "clear"): "normal",
     ("unacknowledged", "end"): "normal",
+    ("acknowledged", "update"): "acknowledged",
+    ("acknowledged", "escalate"): "unacknowledged",
+    ("acknowledged", "latch"): "latched",
+    ("acknowledged", "show"): "unacknowledged",
+    ("acknowledged", "clear"): "normal",
+    ("acknowledged", "end"): "normal",
+    ("returned_unacknowledged", "acknowledge"): "normal",
+    ("returned_unacknowledged", "recur"): "unacknowledged",
+    ("returned_unacknowledged", "show"): "returned_unacknowledged",
+    ("returned_unacknowledged", "end"): "normal",
+    ("latched", "reset"): "normal",
+    ("latched", "recur"): "unacknowledged",
+    ("latched", "show"): "latched",
+    ("latched", "end"): "normal",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRules:
+    """What a plant wants of its alerts, beside what the bundle's judge decides. Spans are of event time.
+
+    needs_acknowledgement   one that nobody has acknowledged does not end when the risk returns to normal
+    latches                 one whose risk has returned to normal stands until a person resets it
+    severity_falls_after_s  severity falls when every row has asked for less for so long; inf: it only rises
+    chatter_raises          so many raises of one device and head within chatter_window_s are chatter: the newest of
+                            them ends only once its risk was low for that long. 0: nothing is chatter
+    shelve_max_s            nobody can shelve an alert for longer, of log time
+    """
+
+    needs_acknowledgement: bool = False
+    latches: bool = False
+    severity_falls_after_s: float = math.inf
+    chatter_raises: int = 0
+    chatter_window_s: float = 600.0
+    shelve_max_s: float = 30 * 86_400.0
+
+
+PLAIN = AlertRules()
+
 
 _NOWHERE = 255
 _TABLE: npt.NDArray[np.uint8] = np.array(
@@ -66,7 +129,37 @@ def apply(state: UInt8, trigger: Trigger) -> UInt8:
     return after
 
 
-def next_state(state: State, trigger: Trigger) -> State:
+def after_return(state: UInt8, rules: AlertRules) -> UInt8:
+    """The states that follow where the risk has returned to normal, of alerts in `state` uint8 [b].
+
+    A latched alert needs a person in any case, who resets it; so it need not be acknowledged too.
+    """
+    after = state
+    for of, trigger in ((UNACKNOWLEDGED, _return_of(rules)), (ACKNOWLEDGED, "latch" if rules.latches else "clear")):
+        which = state == of
+        if np.count_nonzero(which):
+            after = np.where(which, apply(state[which][:1], trigger)[0], after)
+    return after
+
+
+def _return_of(rules: AlertRules) -> Trigger:
+    if rules.latches:
+        return "latch"
+    return "return" if rules.needs_acknowledgement else "clear"
+
+
+def is_in_alarm(state: UInt8) -> Bool:
+    """bool [b]: the risk has not returned to normal since the raise."""
+    in_alarm: Bool = (state == UNACKNOWLEDGED) | (state == ACKNOWLEDGED)
+    return in_alarm
+
+
+def may_pull(state: AlertState, trigger: Trigger) -> bool:
+    """Whether the trigger leads anywhere."""
+    return (state, trigger) in TRANSITIONS
+
+
+def next_state(state: AlertState, trigger: Trigger) -> AlertState:
     """The same of one state by its name."""
     return STATES[int(apply(np.array([STATES.index(state)], np.uint8), trigger)[0])]
 

@@ -20,10 +20,10 @@ import numpy as np
 
 from agent.devices.columns import Columns, column
 from agent.devices.slots import NEVER
-from agent.judge.lifecycle import alert_id, next_state
-from agent.words import AlertEvent, Bool, BundleLabel, Int64, Quality, Severity
+from agent.judge.events import HandledStep
+from agent.judge.lifecycle import Trigger, alert_id, next_state
+from agent.words import SILENCE, AlertEvent, Bool, BundleLabel, Int64, Quality, Severity
 
-SILENCE: Final = "silence"  # the head of these alerts, which are of no model and no bundle
 SILENCE_FIELDS: Final = ("silent_s", "silent_after_s")  # what its outputs are
 NO_MODEL: Final = ""
 NO_BUNDLE: Final = BundleLabel("none", "none", "none", "s", (), (), 0.0)
@@ -169,6 +169,25 @@ def ended(event: AlertEvent, cause: SilenceEnd, entry: int, tick_ns: int) -> Ale
         t_ns=max(tick_ns, event.raised_t_ns),
         outputs={},
         cause=cause,
+        at_ns=0,
+        by="",
+        note="",
+    )
+
+
+def handled(event: AlertEvent, trigger: Trigger | None, step: HandledStep) -> AlertEvent:
+    """What a person does with an alert that stands, None for what leaves its state; `event` is its newest one."""
+    return msgspec.structs.replace(
+        event,
+        kind=step.kind,
+        sequence=event.sequence + 1,
+        state=event.state if trigger is None else next_state(event.state, trigger),
+        entry=step.entry,
+        t_ns=max(step.at_ns, event.t_ns),
+        cause=step.cause,
+        at_ns=step.at_ns,
+        by=step.by,
+        note=step.note,
     )
 
 

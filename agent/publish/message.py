@@ -11,10 +11,11 @@ import numpy as np
 from agent.bundle.head import shortest
 from agent.bundle.heads import HEADS
 from agent.bundle.manifest import Manifest
-from agent.judge.silence import SILENCE, SILENCE_FIELDS
+from agent.judge.silence import SILENCE_FIELDS
 from agent.publish.topic import Topics
+from agent.sources import Source
 from agent.store.cursor import Due
-from agent.words import AlertEvent, BundleLabel, Quality, Scores, Source
+from agent.words import SILENCE, AlertChange, AlertEvent, BundleLabel, Quality, Scores
 
 Time = str | int | float
 
@@ -54,7 +55,7 @@ class Contribution(msgspec.Struct, frozen=True):
 class EventMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """The payload of the event topic and of a standing alert. Times are ISO 8601, or numbers of cycles."""
 
-    event: Literal["raised", "updated", "cleared"]
+    event: AlertChange
     alert: str
     sequence: int
     device: str
@@ -79,6 +80,10 @@ class EventMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     decided_by: BundleName | None = None
     silent_s: float | None = None
     silent_after_s: float | None = None
+    until: str | None = None
+    at: str | None = None
+    by: str = ""
+    note: str = ""
 
 
 class ScoreMessage(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -107,7 +112,7 @@ def event_message(event: AlertEvent) -> bytes:
         source=event.source,
         model=event.model,
         head=event.head,
-        state=event.state,
+        state=(event.state != "normal" and event.hidden) or event.state,
         severity=event.severity,
         t=time(event.t_ns, by.time_unit),
         t_ns=event.t_ns,
@@ -118,6 +123,10 @@ def event_message(event: AlertEvent) -> bytes:
         risk={},
         bundle=_name(event.bundle),
         decided_by=_name(event.decided_by) if event.decided_by else None,
+        until=str(time(event.hidden_until_ns, "s")) if event.hidden_until_ns else None,
+        at=str(time(event.at_ns, "s")) if event.at_ns else None,
+        by=event.by,
+        note=event.note,
     )
     members = msgspec.to_builtins(message)
     for name, head in HEADS.items():

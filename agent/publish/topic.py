@@ -5,8 +5,8 @@ none can reach another level.
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from agent.judge.silence import ALL_DEVICES, NO_MODEL, SILENCE
-from agent.words import MAIN_MODEL, AlertKey
+from agent.judge.silence import ALL_DEVICES, NO_MODEL
+from agent.words import MAIN_MODEL, SILENCE, AlertKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,10 @@ class Topics:
     @property
     def label(self) -> str:
         return f"{self.root}/label"
+
+    @property
+    def handled(self) -> str:
+        return f"{self.root}/handled"
 
     @property
     def alerts(self) -> str:

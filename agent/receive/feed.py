@@ -23,7 +23,8 @@ from agent.log import DropLog, ShedLog
 from agent.receive.client import Receiver
 from agent.receive.inputs import Inputs
 from agent.receive.received import Received
-from agent.words import Source, Taken
+from agent.sources import Source
+from agent.words import Taken
 
 PORTION_MESSAGES = 2048
 PORTION_BYTES = 2**20  # of payloads: what they ask for in rows of many channels is held at once

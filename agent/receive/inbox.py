@@ -17,7 +17,8 @@ from agent.receive.overload import Overload, Policy
 from agent.receive.publish_frame import Message
 from agent.receive.received import MESSAGES_MAX, Received
 from agent.receive.share import Share
-from agent.words import Drop, DropCounts, Source
+from agent.sources import Source
+from agent.words import Drop, DropCounts
 
 TOPIC_TEXTS_MAX = 100_000  # beyond it the memory starts anew, as that of what topics mean
 TOPIC_TEXT_BYTES_MAX = 256  # longer ones are not remembered

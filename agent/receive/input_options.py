@@ -8,7 +8,8 @@ from typing import Literal
 from agent.core.input_log import Recovered
 from agent.receive.inbox import ReadBounds
 from agent.receive.overload import Policy
-from agent.words import DropCounts, Source
+from agent.sources import Source
+from agent.words import DropCounts
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from agent.config.broker_settings import Broker
 from agent.mqtt.client import make_client
 from agent.receive.fast_client import FastClient, packet_bytes_max
 from agent.receive.inbox import Inbox, ReadBounds
-from agent.words import Source, plain_channels
+from agent.sources import Source, plain_channels
 
 _SOURCE = Source(name="check", topics=("a/{device}",), time_field="t", time_unit="s", channels=plain_channels("x"))
 _PAYLOAD_BYTES_MAX = 8

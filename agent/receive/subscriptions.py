@@ -10,7 +10,7 @@ import paho.mqtt.client as paho
 
 from agent.decode.topic import Pattern
 from agent.receive.kept_session import Notes
-from agent.words import Source
+from agent.sources import Source
 
 FILTER = "filter "  # a note that begins so names a filter: 0 once the session does not subscribe to it any more
 _GRANTED, _IN_DOUBT = 1, 2  # a session may subscribe to what was not answered, and to what is refused by now

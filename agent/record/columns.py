@@ -4,7 +4,7 @@ from itertools import compress
 
 from agent.config.plan import Plan
 from agent.errors import ConfigurationRefused
-from agent.words import SourceChannel
+from agent.sources import SourceChannel
 
 DEVICE, TIME = "device", "t"
 

@@ -12,12 +12,13 @@ import msgspec
 
 from agent.config import load as config
 from agent.config.option import config_option
-from agent.config.quantity import parse_duration, parse_size
+from agent.config.quantity import parse_size
 from agent.config.settings import Settings
 from agent.errors import ForewarnError, StateRefused
 from agent.log import configure
 from agent.near import nearest
 from agent.store.lock import lock
+from agent.values.durations import parse_duration
 
 Quantity = TypeVar("Quantity")
 

@@ -6,8 +6,8 @@ import numpy as np
 from structlog.typing import FilteringBoundLogger
 
 from agent.devices.rows import Rows
+from agent.sources import Source
 from agent.table.times_meant import CLOCKS, YEAR_2000_NS, meant
-from agent.words import Source
 
 ASK = "no row, since no Sparkplug birth was heard: --ask asks the edge nodes for theirs, which names their metrics"
 

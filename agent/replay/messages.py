@@ -16,8 +16,9 @@ from agent.decode.topic import DEVICE
 from agent.replay.recorded import Recorded
 from agent.score.early_warning import Float64
 from agent.score.time_unit import seconds
+from agent.sources import Source, plain_channels
 from agent.step.stops import rows_that_run
-from agent.words import FirstSeen, Float32, Int64, Source, plain_channels
+from agent.words import FirstSeen, Float32, Int64
 
 SOURCE_NAME = "replay"
 

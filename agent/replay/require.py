@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from agent.config.quantity import parse_duration
 from agent.replay.result import Replay, by_head
 from agent.replay.wording import detection
 from agent.score.fault_intervals import FaultDetection
 from agent.score.time_unit import Unit
+from agent.values.durations import parse_duration
 from agent.words import AlertHead
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {

@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from agent import whole_file
 from agent.config.broker_settings import Broker
 from agent.config.gather import gather
-from agent.config.quantity import parse_duration
 from agent.config.wording import what_is_wrong
 from agent.decode.topic import Pattern
 from agent.errors import ConfigurationRefused
 from agent.sample.guess import Guesses, guesses_of
 from agent.sample.listen import Listener
 from agent.sample.report import as_object, configuration, table, totals, unread_lines
+from agent.values.durations import parse_duration
 
 FAILED = 1
 SPAN_S_MAX = 3600.0

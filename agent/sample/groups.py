@@ -12,7 +12,7 @@ from agent.sample.levels import RESERVED, Levels, is_id, is_kind, levels_of
 from agent.sample.moments import looks_like_time
 from agent.sample.traffic import Traffic
 from agent.sample.trees import VALUES, form_of, has_array_of_numbers, leaves, number_of, readings_of
-from agent.words import PayloadForm
+from agent.sources import PayloadForm
 
 GROUPS_MAX: Final = 50  # that are told apart; more are listed as unread
 LOOKS_MAX: Final = 8_000  # payloads that are parsed

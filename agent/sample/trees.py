@@ -9,9 +9,9 @@ from typing import Any, Final, NamedTuple
 from agent.decode.paths import LEVELS_MAX, Path
 from agent.sample.levels import is_id, is_kind
 from agent.sample.moments import looks_like_time
+from agent.sources import PayloadForm
 from agent.values.numbers import NUMBER_CHARS_MAX
 from agent.values.value import BadValue, number_of_text
-from agent.words import PayloadForm
 
 _BARE: Final = re.compile(r"[\w :/@%+*-]+")  # stands in a path as it is
 _UNNAMED: Final = re.compile(r'["\\\x00-\x1f]')  # in no name of a path

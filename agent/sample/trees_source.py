@@ -13,7 +13,7 @@ from agent.sample.kinds import Seen
 from agent.sample.levels import unnamed
 from agent.sample.moments import Moment, moment_of
 from agent.sample.trees import Reading, leaves, readings_of
-from agent.words import PayloadForm
+from agent.sources import PayloadForm
 
 TAG = "machine"
 

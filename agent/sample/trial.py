@@ -17,7 +17,7 @@ from agent.decode.intake import Intake
 from agent.reasons import REASONS
 from agent.sample.kinds import Seen
 from agent.sample.traffic import PAYLOAD_BYTES_MAX
-from agent.words import Source
+from agent.sources import Source
 
 DEVICE_ID_BYTES_MAX = 128  # the agent's default
 

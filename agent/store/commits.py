@@ -26,7 +26,7 @@ class Commits:
         Raises NotRecorded when it cannot be now, another sqlite3.Error when it will never be.
         """
         try:
-            self._outbox.commit(taken.alerts, taken.labels, taken.alert_labels, taken.forgotten, applied)
+            self._outbox.commit(taken.alerts, taken.labels, taken.alert_labels, taken.forgotten, applied, taken.hides)
         except NotNow as error:
             if not self.is_behind:
                 next_step = "Nothing is taken until then; it is tried again. Is the disk full, or a shell at work?"
@@ -45,4 +45,4 @@ class Commits:
 
 def has_changes(taken: Taken) -> bool:
     """Whether anything of it is kept in the table."""
-    return bool(taken.alerts or taken.labels or taken.alert_labels or taken.forgotten)
+    return bool(taken.alerts or taken.labels or taken.alert_labels or taken.forgotten or taken.hides)

@@ -4,7 +4,10 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.errors import StateRefused
+from agent.near import nearest
 from agent.store.database import read_beside
+from agent.store.outbox import ALERT_TABLE
 from agent.store.schema import FIRST_WITH_LABELS, HISTORY, LABELS, read_history, read_label
 from agent.words import AlertEvent, AlertLabel, LabelKind
 
@@ -37,3 +40,21 @@ def _read(db: sqlite3.Connection) -> list[LabelledAlert]:
         of_alert.setdefault(label.alert, []).append(label)
     events = [read_history(row) for row in db.execute(f"{HISTORY} ORDER BY number")]
     return [LabelledAlert(event, tuple(of_alert.get(event.alert, ()))) for event in events]
+
+
+def find_alert(kept: list[LabelledAlert], alert: str, folder: Path) -> AlertEvent:
+    """The one whose id begins so. Raises StateRefused when there is none, or more than one."""
+    ids = {one.event.alert: one.event for one in kept}
+    meant = [event for id_, event in ids.items() if id_.startswith(alert)]
+    if len(meant) == 1:
+        return meant[0]
+    if meant:
+        raise unknown_alert(folder, alert, f"{len(meant)} of the alerts that are kept begin so")
+    near = nearest(alert, ids)
+    whose = f"; the nearest is {near}, of {ids[near].device}" if near else ""
+    raise unknown_alert(folder, alert, f"none of the {len(ids)} alerts that are kept has this id{whose}")
+
+
+def unknown_alert(folder: Path, alert: str, what: str) -> StateRefused:
+    next_step = "`forewarn alerts` lists those that stand, `forewarn alerts export` all that can be labelled."
+    return StateRefused(folder / ALERT_TABLE, f"alert {alert!r}: {what}", next_step=next_step)

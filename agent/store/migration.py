@@ -4,7 +4,7 @@ Version 1 had a row a device and head, whatever its source. Version 2 named the 
 outbox in which chain it was and whether the broker had refused it. Both kept the messages of MQTT, the one sink of
 their time. Version 3 keeps events, and the alert's key has the model: a message becomes the event that gives it.
 Version 4 also keeps interventions, version 5 every alert that was raised, and what people say of it. Version 6 knows
-which entry of the journal was applied last.
+which entry of the journal was applied last, version 7 whose alerts are hidden.
 """
 
 import sqlite3
@@ -19,6 +19,7 @@ from agent.store.labels import remember
 from agent.store.schema import (
     ALERTS,
     APPLIED_TABLE,
+    HIDE_TABLE,
     INTERVENTION_TABLE,
     LABEL_TABLES,
     SCHEMA_VERSION,
@@ -30,13 +31,18 @@ from agent.store.schema import (
 )
 from agent.words import MAIN_MODEL, AlertEvent, AlertKey, BundleLabel, Severity
 
-OLDER = (1, 2, 3, 4, 5)
+OLDER = (1, 2, 3, 4, 5, 6)
 _SINK = "mqtt"
 _TO_3 = """
 ALTER TABLE alert RENAME TO old_alert;
 ALTER TABLE outbox RENAME TO old_outbox;
 """
-_NEW = {4: INTERVENTION_TABLE, 5: LABEL_TABLES, 6: APPLIED_TABLE}  # tables that older versions have not, by version
+_NEW = {  # tables that older versions have not, by version
+    4: INTERVENTION_TABLE,
+    5: LABEL_TABLES,
+    6: APPLIED_TABLE,
+    7: HIDE_TABLE,
+}
 _DONE = """
 DROP TABLE old_alert;
 DROP TABLE old_outbox;

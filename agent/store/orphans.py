@@ -6,11 +6,11 @@ from pathlib import Path
 from agent.config.commands import COMMANDS
 from agent.core.snapshot import digests_of_models, read_header
 from agent.errors import SnapshotRefused
-from agent.judge.silence import SILENCE
 from agent.store import file, snapshot
 from agent.store.alert_table import AlertTable
 from agent.store.disk import StateFolder
 from agent.store.outbox import ALERT_TABLE
+from agent.words import SILENCE
 
 DEVICES_SHOWN = 5
 

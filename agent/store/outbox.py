@@ -11,12 +11,20 @@ from pathlib import Path
 
 import msgspec
 
-from agent.judge.silence import SILENCE
-from agent.store import interventions, labels
+from agent.store import hides, interventions, labels
 from agent.store.cursor import Cursor
 from agent.store.database import Database
-from agent.store.schema import ALERTS, HISTORY, INTERVENTIONS, read_alert, read_history, read_intervention
-from agent.words import AlertEvent, AlertLabel, InterventionLabel
+from agent.store.schema import (
+    ALERTS,
+    HIDES,
+    HISTORY,
+    INTERVENTIONS,
+    read_alert,
+    read_hide,
+    read_history,
+    read_intervention,
+)
+from agent.words import SILENCE, AlertEvent, AlertKey, AlertLabel, Hide, HideChange, InterventionLabel
 
 ALERT_TABLE = "alerts.db"  # in the state directory
 _ENDS_THE_KEY = (
@@ -72,17 +80,20 @@ class Outbox:
         alert_labels: Sequence[AlertLabel] = (),
         forgotten: Sequence[tuple[str, str]] = (),
         applied: int | None = None,
+        hidden: Sequence[HideChange] = (),
     ) -> None:
         """Apply alert events to the table and make them due to every sink, in one transaction; and in the same one keep
         `done` to machines and `alert_labels`, and let go of the ended alerts of (source, device) that are `forgotten`.
 
         applied  the journal's entry up to which all is in the table then, where there is a journal
+        hidden   whose alerts are hidden from now on, or are not any more
         """
         with self._database.transaction() as db:
             stored = []
             interventions.add(db, done)
             labels.remember(db, events)
             labels.add(db, alert_labels)
+            hides.apply(db, hidden)
             for event in events:
                 data = msgspec.json.encode(event)
                 if event.cause in _ENDS_THE_KEY:
@@ -116,6 +127,10 @@ class Outbox:
         """Log time of the newest raise for silence that is kept, -1 for none: its id is made of it."""
         events = map(read_history, self._database.read(f"{HISTORY} ORDER BY number DESC"))
         return next((event.raised_t_ns for event in events if event.head == SILENCE), -1)
+
+    def hides(self) -> list[tuple[AlertKey, Hide]]:
+        """Whose alerts are hidden."""
+        return [read_hide(row) for row in self._database.read(HIDES)]
 
     def interventions_from(self, entry: int) -> list[InterventionLabel]:
         """Those of messages from this entry on, in their order."""

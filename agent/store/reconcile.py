@@ -80,7 +80,7 @@ def take_alerts(directory: StateDirectory, applied: int | None) -> bool:
     if core.view().n_standing() and not (standing or newest):  # an ended alert would still have its row
         what = f"the snapshot knows {core.view().n_standing()} standing alerts, the table none at all"
         log.error("alert_table_lost", why=what, next_step="A fault that still shows is raised anew.")
-    adopted = core.apply(AlertsKept(standing, newest))
+    adopted = core.apply(AlertsKept(standing, newest, outbox.hides()))
     outbox.commit(adopted.alerts, forgotten=adopted.forgotten, applied=applied)
     for event in adopted.alerts:
         _say_end(log, event)

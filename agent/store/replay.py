@@ -186,7 +186,9 @@ class Replay:
             self._n_own = 1
         taken = self._step(entry, first_entry, body)
         if self._at > self._applied and has_changes(taken) and not self._mark:
-            self._directory.outbox.commit(taken.alerts, taken.labels, taken.alert_labels, taken.forgotten, self._at)
+            self._directory.outbox.commit(
+                taken.alerts, taken.labels, taken.alert_labels, taken.forgotten, self._at, taken.hides
+            )
 
     @property
     def _at(self) -> int:

@@ -5,7 +5,8 @@ what some sink has not told yet, once for all sinks. `due` says what each sink i
 `event` is NULL, what stands of a key now, as the table has it then. `chain` is the key as JSON: the events of one key
 leave in their order. `applied` has the entry of the journal up to which all changes are in these tables, where there
 is a journal. `intervention` has what was done to machines, each once. `history` has the last event of each
-alert that was raised, also of those that ended long ago, and `label` what people said of them.
+alert that was raised, also of those that ended long ago, and `label` what people said of them. `hide` has whose alerts
+are hidden: "" in its key stands for any.
 
 SQLite has no checksum: a bit that flips within a value leaves a database that is whole for SQLite. So each event is
 held against the columns beside it, and what is due against the events.
@@ -17,9 +18,9 @@ from contextlib import closing
 import msgspec
 
 from agent.errors import Unreadable
-from agent.words import MAIN_MODEL, AlertEvent, AlertKey, AlertLabel, InterventionLabel
+from agent.words import MAIN_MODEL, AlertEvent, AlertKey, AlertLabel, Hide, InterventionLabel
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 FIRST_WITH_MODELS = 3  # version whose alerts have the model in their key
 FIRST_WITH_LABELS = 5
 INTERVENTION_TABLE = """CREATE TABLE intervention (
@@ -36,6 +37,11 @@ CREATE TABLE label (
     note TEXT NOT NULL, said_by TEXT NOT NULL, UNIQUE (alert, label, t_ns)
 )"""
 APPLIED_TABLE = "CREATE TABLE applied (one INTEGER PRIMARY KEY CHECK (one = 1), entry INTEGER NOT NULL)"
+HIDE_TABLE = """CREATE TABLE hide (
+    source TEXT NOT NULL, device TEXT NOT NULL, model TEXT NOT NULL, head TEXT NOT NULL, kind TEXT NOT NULL,
+    since_ns INTEGER NOT NULL, until_ns INTEGER NOT NULL, said_by TEXT NOT NULL, note TEXT NOT NULL,
+    PRIMARY KEY (source, device, model, head, kind)
+) WITHOUT ROWID"""
 TABLES = f"""
 CREATE TABLE alert (
     source TEXT NOT NULL, device TEXT NOT NULL, model TEXT NOT NULL, head TEXT NOT NULL, stands INTEGER NOT NULL,
@@ -52,11 +58,13 @@ CREATE INDEX due_parked ON due (sink, parked, number);
 {INTERVENTION_TABLE};
 {LABEL_TABLES};
 {APPLIED_TABLE};
+{HIDE_TABLE};
 """
 ALERTS = "SELECT source, device, model, head, stands, t_ns, event FROM alert"
 ALERTS_OF_OLDER = f"SELECT source, device, '{MAIN_MODEL}' AS model, head, stands, t_ns, event FROM alert"
 INTERVENTIONS = "SELECT source, device, t_ns, kind, entry, time_unit, note FROM intervention"
 HISTORY = "SELECT alert, source, event FROM history"
+HIDES = "SELECT source, device, model, head, kind, since_ns, until_ns, said_by, note FROM hide"
 VERDICT = "SELECT label FROM label WHERE alert = ? AND label != 'note' ORDER BY t_ns DESC, number DESC LIMIT 1"
 LABELS = "SELECT alert, label, t_ns, note, said_by FROM label"
 _COLUMNS = ("source", "device", "model", "head", "stands", "t_ns")
@@ -121,6 +129,14 @@ def read_label(row: tuple[str, str, int, str, str]) -> AlertLabel:
         raise Unusable(f"the label of the alert {row[0]!r} is broken: {error}") from None
 
 
+def read_hide(row: tuple[str, str, str, str, str, int, int, str, str]) -> tuple[AlertKey, Hide]:
+    """A row of HIDES: whose alerts, and why. Raises Unusable when it is none."""
+    try:
+        return msgspec.convert((row[:4], row[4:]), tuple[AlertKey, Hide])
+    except msgspec.ValidationError as error:
+        raise Unusable(f"the hide of {row[1]!r} of {row[0]!r} is broken: {error}") from None
+
+
 def create(db: sqlite3.Connection) -> None:
     """The tables of a new database."""
     db.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
@@ -164,6 +180,8 @@ def read_rows(db: sqlite3.Connection) -> None:
         read_history(row)
     for row in db.execute(f"{LABELS} ORDER BY number"):
         read_label(row)
+    for row in db.execute(HIDES):
+        read_hide(row)
 
 
 def _columns(db: sqlite3.Connection) -> dict[str, set[str]]:

@@ -11,10 +11,11 @@ from typing import Final
 
 import numpy as np
 
+from agent.sources import SourceChannel
 from agent.table.form import Cells, FileUnit, Float64, Moments
 from agent.values.numbers import number_of
 from agent.values.times import IMPOSSIBLE_NS, NS_PER, T_NS_MAX, scaled_ns, texts_ns, zoned_ns
-from agent.words import Int64, SourceChannel
+from agent.words import Int64
 
 BOOLEANS: Final = {"true": 1.0, "True": 1.0, "TRUE": 1.0, "false": 0.0, "False": 0.0, "FALSE": 0.0}
 EMPTY: Final = {"": math.nan}

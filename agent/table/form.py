@@ -9,7 +9,8 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from agent.words import Int64, SourceChannel
+from agent.sources import SourceChannel
+from agent.words import Int64
 
 Float64 = npt.NDArray[np.float64]
 FileUnit = Literal["s", "ms", "us", "ns", "iso8601", "cycle"]

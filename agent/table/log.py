@@ -10,12 +10,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from agent.sources import SourceChannel
 from agent.table.cells import cell_texts, cell_times
 from agent.table.form import Cells, Moments, TableFile, TableForm
 from agent.table.recording import readable_name
 from agent.table.rows import columns_in, is_text, refuse_row, refuse_time
 from agent.values.times import IMPOSSIBLE_NS
-from agent.words import SourceChannel
 
 SHOWN_MAX = 5  # names
 

@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from agent.words import Float32, SourceChannel
+from agent.sources import SourceChannel
+from agent.words import Float32
 
 NUMBER_CHARS_MAX: Final = 400  # a double has 309 digits before its point
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")

@@ -9,8 +9,8 @@ import math
 from typing import Final
 
 from agent.reasons import ReasonName
+from agent.sources import SourceChannel
 from agent.values.numbers import NUMBER_CHARS_MAX, number_of
-from agent.words import SourceChannel
 
 _JSON_WORDS: Final = {"true": 1.0, "false": 0.0, "null": math.nan}
 _TEXT_CHARS_SHOWN: Final = 40

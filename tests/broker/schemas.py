@@ -11,7 +11,10 @@ from tests.broker.listener import Heard
 from tests.broker.running_agent import ROOT
 
 FOLDER = Path(__file__).parents[2] / "docs" / "schemas"
-KINDS = ("available", "instance", "status", "alert", "event", "score", "intervention", "label", "cmd", "cmd_label")
+KINDS = (
+    *("available", "instance", "status", "alert", "event", "score", "intervention", "label", "handled"),
+    *("cmd", "cmd_label", "cmd_alert"),
+)
 _FORMATS = FormatChecker([])
 
 
@@ -27,9 +30,11 @@ VALIDATORS = {
 
 
 def kind_of(topic: str) -> str:
-    """The level of a topic after that of the node; labels are commands of a form of their own."""
+    """The level of a topic after that of the node; of commands there are three forms."""
     first, *below = topic.removeprefix(f"{ROOT}/").split("/")
-    return "cmd_label" if (first, *below[:1]) == ("cmd", "label") else first
+    if first != "cmd" or below[0] == "intervention":
+        return first
+    return "cmd_label" if below[0] == "label" else "cmd_alert"
 
 
 def faults(topic: str, payload: bytes) -> list[str]:

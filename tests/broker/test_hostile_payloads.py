@@ -4,7 +4,7 @@ import json
 from collections import Counter
 
 from agent.core import Bounds
-from agent.words import Source
+from agent.sources import Source
 from tests.broker.running_agent import configuration
 from tests.broker.told import scores_inline
 from tests.hostile import DEVICE, FOLDERS, cases_of, source_of

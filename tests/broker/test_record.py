@@ -14,10 +14,10 @@ import pytest
 
 from agent.errors import DataRefused
 from agent.replay.recorded import Layout, read_recorded
+from agent.sources import plain_channels
 from agent.table.files import table_files
 from agent.table.form import TableForm
 from agent.table.rows import read_rows
-from agent.words import plain_channels
 from tests.broker.listener import TIMEOUT_S
 from tests.broker.private_broker import PrivateBroker
 from tests.broker.running_agent import configuration, wait_until

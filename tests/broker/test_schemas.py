@@ -22,13 +22,16 @@ LABEL = (
     f"{ROOT}/cmd/label/press",
     b'{"alert":"0f","label":"note","note":"wet","t":"2026-11-28T06:30:00Z","by":"anna"}',
 )
+SHELVE = (f"{ROOT}/cmd/shelve/press", b'{"device":"p1","for":"8h","by":"anna","note":"wet","ref":"7"}')
 TOPICS = (FOLDER.parent / "topics.md").read_text()
 
 
 @pytest.fixture
 def commanded(broker, make_agent):
     """An agent that takes commands."""
-    one = make_agent(configuration(broker.port) + "[commands]\ninterventions = true\nlabels = true\n")
+    one = make_agent(
+        configuration(broker.port) + '[commands]\ninterventions = true\nlabels = true\nalerts = ["shelve"]\n'
+    )
     one.go()
     return one
 
@@ -59,19 +62,19 @@ def test_every_property_is_described():
 def test_all_kinds_of_real_traffic_fit(commanded):
     """A machine that wears out, is mended and clears, and is inspected; a clean stop. The fixture checks it all."""
     agent = commanded
-    agent.feed(life("p1", 60) + life("p1", 40, start=61, wear_from=1000))
+    agent.feed([*life("p1", 60), SHELVE, *life("p1", 40, start=61, wear_from=1000)])
     known = json.dumps({"alert": agent.events()[0]["alert"], "label": "bad"}).encode()
     agent.feed([INSPECTED, LABEL, (LABEL[0], known)])
     agent.stop()
     agent.listener.wait_for(lambda one: one.payload == b"stopped", "stopped")
     assert {kind_of(one.topic) for one in agent.listener.heard} == set(KINDS)
-    assert {event["event"] for event in agent.events()} == {"raised", "updated", "cleared"}
+    assert {event["event"] for event in agent.events()} == {"raised", "updated", "shelved", "cleared"}
 
 
 def test_the_page_says_what_is_retained_and_at_which_qos(commanded):
     """Every topic that is heard is in the table, and as it is there; the agent says all but commands."""
     agent = commanded
-    agent.feed([*life("p1", 60), INSPECTED, LABEL])
+    agent.feed([*life("p1", 60), INSPECTED, LABEL, SHELVE])
     rows = re.findall(r"^\| `forewarn/NODE/(\w+)[^`]*` \| (yes|no) \| (\d) \|", TOPICS, re.MULTILINE)
     held = {kind_of(topic) for topic in agent.broker.retained(f"{ROOT}/#")}
     said = {kind: one.qos for one in agent.listener.heard if "cmd" not in (kind := kind_of(one.topic))}

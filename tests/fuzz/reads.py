@@ -8,8 +8,8 @@ import numpy as np
 from agent.decode.intake import Intake
 from agent.decode.topic import device_id_problem
 from agent.reasons import REASONS
+from agent.sources import Source
 from agent.values.times import T_NS_MAX
-from agent.words import Source
 from tests.fuzz.costs import Costs
 from tests.fuzz.target import Message
 

@@ -20,10 +20,10 @@ from agent.decode.topic import Pattern
 from agent.decode.unread import Unread
 from agent.drops import SingleDrop
 from agent.reasons import REASONS
+from agent.sources import Source, SourceChannel, plain_channels
 from agent.values.numbers import engineering_units, number_of
 from agent.values.times import IMPOSSIBLE_NS, T_NS_MAX, scaled_ns, text_time_ns, texts_ns, zoned_ns
 from agent.values.value import BadValue, number_of_text
-from agent.words import Source, SourceChannel, plain_channels
 from tests.fuzz.costs import Costs
 from tests.fuzz.reads import DEVICE_ID_BYTES_MAX, PAYLOAD_BYTES_MAX
 from tests.fuzz.target import Target

@@ -11,7 +11,7 @@ from typing import Final
 import cbor2
 import msgspec
 
-from agent.words import InterventionRule, PayloadForm, Source, SourceChannel, plain_channels
+from agent.sources import InterventionRule, PayloadForm, Source, SourceChannel, plain_channels
 from tests import edge_node
 from tests.unit.decode.test_codec_contract import source as source_of_cases
 

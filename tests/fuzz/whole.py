@@ -14,7 +14,8 @@ from agent.core import Bounds, Core
 from agent.core.entries import Messages
 from agent.decode.intake import Intake
 from agent.reasons import REASONS
-from agent.words import AlignRule, InterventionRule, PayloadForm, Source, Taken
+from agent.sources import AlignRule, InterventionRule, PayloadForm, Source
+from agent.words import Taken
 from tests.fuzz.costs import Costs
 from tests.fuzz.reads import Outcome, check_stateless, new_intake, read
 from tests.fuzz.target import FIRST_NS, Message, Target, input_of, messages_of

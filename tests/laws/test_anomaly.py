@@ -13,8 +13,9 @@ from agent.bundle.golden import Golden
 from agent.bundle.verify import verify
 from agent.core import Bounds, Core
 from agent.core.entries import AlertsKept, HistoryLost, StateBehind
+from agent.sources import InterventionRule
 from agent.step.engine import Engine
-from agent.words import InterventionRule, Quality
+from agent.words import Quality
 from tests.laws.test_isolation import HOSTILE_PAYLOADS
 from tests.small_anomaly import LEARNING, REFILL, anomaly_manifest, graph_of
 from tests.streams import (

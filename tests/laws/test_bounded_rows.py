@@ -7,7 +7,7 @@ import pytest
 
 from agent.core import Bounds, Core
 from agent.core.entries import Messages
-from agent.words import AlignRule, PayloadForm
+from agent.sources import AlignRule, PayloadForm
 from tests.small_bundle import CHANNELS
 from tests.streams import SOURCE, model
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.core import Bounds
+from agent.sources import AlignRule
 from agent.step.engine import Engine
-from agent.words import AlignRule, Quality
+from agent.words import Quality
 from tests.small_bundle import small_manifest
 from tests.streams import MODEL, SOURCE, Message, bytes_of, core, interleaved, life, message, states_of, take
 

@@ -10,7 +10,8 @@ from msgspec.structs import replace as replace_struct
 from agent.bundle.manifest import Cadence
 from agent.core import Bounds, Core
 from agent.core.entries import AlertsKept, HistoryLost, Messages, StateBehind
-from agent.words import Quality, plain_channels
+from agent.sources import plain_channels
+from agent.words import Quality
 from tests.small_bundle import CHANNELS, small_manifest
 from tests.streams import SOURCE, core, interleaved, life, model, states_of, take
 

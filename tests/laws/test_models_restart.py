@@ -11,7 +11,7 @@ from agent.bundle.manifest import Cadence
 from agent.core import Bounds, Core
 from agent.core.entries import AlertsKept, HistoryLost, StateBehind
 from agent.core.model import Model
-from agent.words import plain_channels
+from agent.sources import plain_channels
 from tests.small_bundle import CHANNELS, small_manifest
 from tests.streams import SOURCE, CoreBundle, core, engine_of, life, model, take
 

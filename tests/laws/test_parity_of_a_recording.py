@@ -19,7 +19,7 @@ from agent.record.recorder import Recorded, Recorder
 from agent.replay.inline import play_inline
 from agent.replay.messages import source_for, stream
 from agent.replay.recorded import read_recorded
-from agent.words import AlignRule, Source
+from agent.sources import AlignRule, Source
 from tests.bundles import write_small_bundle
 from tests.small_bundle import CHANNELS, small_manifest
 from tests.streams import SOURCE, Message, interleaved, life, model

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from agent.core import Bounds, Core
 from agent.core.entries import Heartbeat, Messages
-from agent.words import AlignRule, Quality, Taken
+from agent.sources import AlignRule
+from agent.words import Quality, Taken
 from tests.streams import SOURCE, Message, core, in_bursts, interleaved, life, message, take
 
 pytestmark = pytest.mark.slow

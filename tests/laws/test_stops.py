@@ -11,7 +11,8 @@ import pytest
 from agent.bundle.manifest import RunsWhile
 from agent.core import Bounds, Core
 from agent.core.entries import AlertsKept, Heartbeat, HistoryLost, StateBehind
-from agent.words import InterventionRule, Quality, Taken, plain_channels
+from agent.sources import InterventionRule, plain_channels
+from agent.words import Quality, Taken
 from tests.laws.test_anomaly import raised_by_killed_agents
 from tests.laws.test_isolation import HOSTILE_PAYLOADS
 from tests.small_anomaly import LEARNING, anomaly_manifest

@@ -16,10 +16,10 @@ from agent.bundle.file import Bundle
 from agent.bundle.manifest import Cadence
 from agent.config.load import load
 from agent.config.plan import Plan, build, plan
-from agent.config.quantity import parse_duration
 from agent.config.settings import Settings
 from agent.core import Core
 from agent.step.engine import Engine
+from agent.values.durations import parse_duration
 from tests.bundles import small_golden
 from tests.simulation.plan import SPACING_S
 from tests.small_bundle import small_manifest, small_model

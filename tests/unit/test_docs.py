@@ -16,7 +16,9 @@ import pytest
 from agent.bundle import file
 from agent.config.settings import Agent
 from agent.core.entries import Entry
+from agent.decode.alert_command import AlertCommandMessage
 from agent.judge.threshold import choose, parse_budget
+from agent.publish.handled import HandledMessage
 from agent.publish.message import EventMessage, ScoreMessage
 from agent.publish.others import Instance
 from agent.publish.status import Status
@@ -271,8 +273,10 @@ def test_the_page_of_topics_has_every_field():
         "score",
         "intervention",
         "label",
+        "handled",
         "cmd",
         "cmd_label",
+        "cmd_alert",
     ]
     for field in ("node", "broker.input.path", "time_to_fault.at_most", "rul"):
         assert f"| `{field}` |" in text
@@ -296,6 +300,8 @@ def fields_of(schema: dict[str, object], parts: dict[str, object], above: str = 
         ("event", EventMessage),
         ("alert", EventMessage),
         ("score", ScoreMessage),
+        ("handled", HandledMessage),
+        ("cmd_alert", AlertCommandMessage),
     ],
 )
 def test_the_schema_has_the_fields_of_the_message(kind, message):

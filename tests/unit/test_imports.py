@@ -19,6 +19,7 @@ LAYERS = [
     {
         "list_alerts",
         "label_alerts",
+        "handle_alerts",
         "list_interventions",
         "intervene",
         "run",
@@ -31,6 +32,7 @@ LAYERS = [
         "replay",
     },
     {"receive", "store", "publish"},
+    {"people_log"},
     {"mqtt", "log", "signals", "service_manager", "stall", "table"},
     {"config"},
     {"score"},
@@ -39,6 +41,7 @@ LAYERS = [
     {"values"},
     {"devices"},
     {"drops"},
+    {"sources"},
     {"words"},
     {"reasons", "errors", "near", "readable", "whole_file"},
 ]
@@ -61,6 +64,7 @@ TRAINER_READS = {
     "score",
     "table",
     "values",
+    "sources",
     "whole_file",
     "words",
 }

@@ -14,10 +14,10 @@ from typing import Literal
 import click
 import numpy as np
 
-from agent.config.quantity import format_duration
 from agent.errors import DataRefused
 from agent.table.lives.read import ROWS_MIN
 from agent.table.times_meant import SERIAL_DAYS, meant
+from agent.values.durations import format_duration
 from trainer.data.check_normal import check_normal, notes_on
 from trainer.data.history import History, failure_time
 from trainer.data.split import Parts

@@ -19,10 +19,11 @@ from typing import NamedTuple
 import numpy as np
 
 from agent.errors import ConfigurationRefused, DataRefused
+from agent.sources import SourceChannel
 from agent.table.form import FileName, FileUnit, Float64, TableFile, TableForm
 from agent.table.lives.logs import code
 from agent.table.rows import read_parts
-from agent.words import Int64, SourceChannel
+from agent.words import Int64
 
 PENDING_MAX = 50_000_000
 """Values of windows that are not over yet, of all devices: 400 MB."""

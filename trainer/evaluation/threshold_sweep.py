@@ -15,7 +15,7 @@ import numpy as np
 from agent.bundle.file import Bundle
 from agent.bundle.heads import HEADS
 from agent.bundle.manifest import JudgePolicy, Manifest, ThresholdRow, ThresholdTable
-from agent.judge.evidence import Evidence, judge
+from agent.judge.evidence import Evidence, JudgeRules, judge
 from agent.judge.threshold import ROUNDING, Basis, Budget, choose
 from agent.replay.inline import PlayedDevice
 from agent.score.early_warning import EarlyWarning, ObservedDevice, Spell, measure, observed_device
@@ -180,7 +180,7 @@ def alerts_at(
         device = batch % n_devices
         value, level = score[row, device], np.zeros(len(batch), np.uint8)
         times, qualities = t_ns[row, device], quality[row, device]
-        verdict = judge(evidence, batch, times, qualities, value, level, threshold[batch], rules.policy)
+        verdict = judge(evidence, batch, times, qualities, value, level, threshold[batch], JudgeRules(rules.policy))
         for slot in batch[verdict.raised].tolist():
             spells[slot].append(Spell(int(t_ns[row, slot % n_devices]) / 1e9))
         for slot in batch[verdict.cleared].tolist():

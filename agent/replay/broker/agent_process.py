@@ -14,7 +14,7 @@ from agent.bundle.file import Bundle
 from agent.config.broker_settings import Broker
 from agent.config.settings import Model
 from agent.errors import ForewarnError
-from agent.words import Source
+from agent.sources import Source
 
 STOP_TIMEOUT_S = 30.0
 ROWS_MAX = 4096  # of one device at once, as many as a read brings: a replay leaves no row out

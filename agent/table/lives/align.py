@@ -14,7 +14,8 @@ from agent.align.alignment import Alignment
 from agent.devices.rows import Rows
 from agent.devices.slots import Slots
 from agent.drops import Drops
-from agent.words import AlignRule, Float32, Int64, Source, SourceChannel
+from agent.sources import AlignRule, Source, SourceChannel
+from agent.words import Float32, Int64
 
 AT_ONCE = 50_000
 """Readings: what they need in between is some hundred bytes each."""

@@ -9,6 +9,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from agent.errors import DataRefused
+from agent.sources import AlignRule, SourceChannel
 from agent.table.form import CsvForm, FileName, FileUnit, TableForm
 from agent.table.lives.logs import (
     Align,
@@ -25,7 +26,6 @@ from agent.table.lives.logs import (
 from agent.table.lives.recording import Asked, AskedTable
 from agent.table.lives.section import Channels, Files, Margin, Span
 from agent.values.times import time_zone
-from agent.words import AlignRule, SourceChannel
 
 WHERE = "Paths start at the folder of the training TOML, or at --data FOLDER where that is given."
 

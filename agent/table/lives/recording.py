@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from agent.sources import AlignRule
 from agent.table.files import table_file
 from agent.table.form import CsvForm, TableForm
 from agent.table.lives import logs
 from agent.table.log import Log, read_log
 from agent.table.rows import Rows
-from agent.words import AlignRule, Int64
+from agent.words import Int64
 
 
 @dataclass(frozen=True, slots=True)

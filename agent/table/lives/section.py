@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from agent.bundle.bounds import TIME_S_MAX
-from agent.config.quantity import parse_duration
+from agent.values.durations import parse_duration
 
 
 class Section(BaseModel):

@@ -15,7 +15,7 @@ from agent.record.recorder import Recorded, Recorder
 from agent.replay.messages import SOURCE_NAME, Stream, stream
 from agent.replay.recorded import Recorded as Lived
 from agent.replay.recorded import read_recorded
-from agent.words import Source, plain_channels
+from agent.sources import Source, plain_channels
 from tests.trainer.data.test_own_recordings import EXAMPLE, run, some_pumps
 from trainer.config_file import read_config
 from trainer.data.history import History

@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from agent.errors import DataRefused, ForewarnError
+from agent.sources import SourceChannel
 from agent.table.files import table_files
 from agent.table.form import TableForm
 from agent.table.rows import read_rows
-from agent.words import SourceChannel
 from trainer.cli import cli
 from trainer.data import resample as module
 from trainer.data.resample import STATISTICS, columns_of, form_of, resampled

@@ -7,7 +7,7 @@ import pytest
 
 from agent.bundle.file import read
 from agent.bundle.manifest import JudgePolicy
-from agent.judge.evidence import Evidence, judge
+from agent.judge.evidence import Evidence, JudgeRules, judge
 from agent.judge.threshold import Budget, choose, parse_budget
 from agent.score.early_warning import Spell
 from agent.words import Quality
@@ -78,7 +78,7 @@ def alone(history: History, score: np.ndarray, threshold: float, policy: JudgePo
         quality = np.array([Quality.OUT_OF_DOMAIN if np.isnan(one) else Quality.OK], np.uint8)
         t_ns = np.round([t_s * 1e9]).astype(np.int64)
         value, level = np.array([one], np.float32), np.zeros(1, np.uint8)
-        verdict = judge(evidence, slot, t_ns, quality, value, level, threshold, policy)
+        verdict = judge(evidence, slot, t_ns, quality, value, level, threshold, JudgeRules(policy))
         if verdict.raised[0]:
             spells.append(Spell(t_ns[0] / 1e9))
         if verdict.cleared[0]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from agent.core import Bounds, Core
 from agent.core.entries import Messages
-from agent.words import AlignRule, SourceChannel
+from agent.sources import AlignRule, SourceChannel
 from tests.streams import SOURCE
 
 S = 10**9

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.words import AlignRule
+from agent.sources import AlignRule
 from tests.unit.align.rows_made import FIELDS, core_of, of_device, plain_rows, source, take
 
 RULES = [

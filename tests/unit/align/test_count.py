@@ -4,7 +4,7 @@ import pytest
 
 from agent.core import Core
 from agent.core.entries import Messages
-from agent.words import AlignRule, SourceChannel
+from agent.sources import AlignRule, SourceChannel
 from tests.unit.align.rows_made import NOW_S, S, core_of, source, take
 
 PLAIN = AlignRule()

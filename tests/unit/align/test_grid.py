@@ -6,7 +6,7 @@ import pytest
 
 from agent.align.grid import ROWS_MAX
 from agent.core.entries import Messages
-from agent.words import AlignRule, SourceChannel
+from agent.sources import AlignRule, SourceChannel
 from tests.unit.align.rows_made import NOW_S, S, core_of, source, take
 
 GRID = AlignRule(every_s=10, max_age_s=30)

@@ -8,7 +8,7 @@ import pytest
 from agent.core import Bounds
 from agent.core.entries import Heartbeat
 from agent.errors import SnapshotRefused
-from agent.words import AlignRule
+from agent.sources import AlignRule
 from tests.unit.align.rows_made import NOW_S, S, core_of, source, take
 
 HOLD = AlignRule(max_age_s=10)

@@ -11,7 +11,7 @@ from agent.align.waiting import Waiting, pack_waiting, read_waiting
 from agent.core import Bounds
 from agent.core.entries import Heartbeat, Messages
 from agent.errors import SnapshotRefused
-from agent.words import AlignRule, InterventionRule, SourceChannel
+from agent.sources import AlignRule, InterventionRule, SourceChannel
 from tests.unit.align.rows_made import NOW_S, S, core_of, of_device, source, take
 
 LATE = AlignRule(lateness_s=60)

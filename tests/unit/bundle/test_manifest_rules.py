@@ -18,7 +18,7 @@ from agent.bundle.manifest import (
     StateBlock,
     ThresholdRow,
 )
-from agent.words import SourceChannel
+from agent.sources import SourceChannel
 from tests.small_anomaly import HEAD, anomaly_manifest
 from tests.small_bundle import small_manifest
 

@@ -18,7 +18,7 @@ from agent.config.plan import build
 from agent.core.entries import Heartbeat, Messages
 from agent.decode.json import JsonCodec
 from agent.decode.paths import path_problem
-from agent.words import Source, plain_channels
+from agent.sources import Source, plain_channels
 from tests.bundles import small_members, write_small_bundle
 from tests.configurations import SOURCE, VALID, write_configuration
 from tests.small_bundle import small_manifest

@@ -16,7 +16,7 @@ from agent.config.settings import Agent, Model, Settings
 from agent.config.source_tables import Time
 from agent.core.bounds import Bounds
 from agent.publish.status import ModelStatus
-from agent.words import AlignRule, InterventionRule, PayloadForm, Source, SourceChannel, plain_channels
+from agent.sources import AlignRule, InterventionRule, PayloadForm, Source, SourceChannel, plain_channels
 from tests.bundles import write_small_bundle
 from tests.configurations import SOURCE, VALID, write_configuration
 from tests.small_anomaly import anomaly_manifest

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from agent.core import Bounds, Core
 from agent.core.entries import Heartbeat, HistoryLost, Messages, StateBehind
-from agent.words import AlignRule, InterventionRule, SourceChannel
+from agent.sources import AlignRule, InterventionRule, SourceChannel
 from tests.small_bundle import CHANNELS, small_manifest
 from tests.streams import SOURCE, life, message, model, take
 

@@ -10,7 +10,8 @@ from agent.core.entries import Messages
 from agent.decode.codec import CODECS
 from agent.decode.json import JsonCodec
 from agent.decode.readings import Decoded, Intervened
-from agent.words import InterventionLabel, Quality, SourceChannel
+from agent.sources import SourceChannel
+from agent.words import InterventionLabel, Quality
 from tests.small_bundle import CHANNELS
 from tests.streams import SOURCE, bytes_of, core, life, message, model, states_of, take
 

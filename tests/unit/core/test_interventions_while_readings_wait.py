@@ -7,7 +7,7 @@ import pytest
 
 from agent.core import Core
 from agent.core.entries import Messages
-from agent.words import AlignRule, InterventionRule
+from agent.sources import AlignRule, InterventionRule
 from tests.small_bundle import CHANNELS
 from tests.streams import SOURCE, core
 

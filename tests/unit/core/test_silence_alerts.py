@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from agent.core import Bounds, Core
 from agent.core.entries import AlertsKept, Heartbeat, HistoryLost, Listening, Messages
 from agent.core.silence_alerts import read_kept
-from agent.words import AlertEvent, Source
+from agent.sources import Source
+from agent.words import AlertEvent
 from tests.laws.test_stops import BOTH, READS, with_running
 from tests.streams import SOURCE, core, message
 

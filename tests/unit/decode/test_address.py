@@ -3,7 +3,7 @@ import pytest
 
 from agent.decode.address import Addresses, Ways
 from agent.decode.readings import Address
-from agent.words import Source, plain_channels
+from agent.sources import Source, plain_channels
 
 
 def source(*topics, name="s", **changes):

@@ -24,7 +24,7 @@ from agent.decode.codec import CODECS
 from agent.decode.intake import Intake
 from agent.decode.topic import device_id_problem
 from agent.reasons import REASONS
-from agent.words import Source, plain_channels
+from agent.sources import Source, plain_channels
 
 ROOT = Path(__file__).parents[3]
 DATA = ROOT / "tests" / "data" / "codec"

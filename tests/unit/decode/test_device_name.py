@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.decode.device_name import DeviceName, payload_names
-from agent.words import PayloadForm, Source, plain_channels
+from agent.sources import PayloadForm, Source, plain_channels
 
 
 def source(device, *topics, tags=(), readings=""):

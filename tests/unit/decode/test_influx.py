@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from agent.decode import influx
 from agent.decode.influx import InfluxCodec
 from agent.decode.readings import Address, Batch
-from agent.words import PayloadForm, Source, SourceChannel, plain_channels
+from agent.sources import PayloadForm, Source, SourceChannel, plain_channels
 
 PLANT = Source(
     name="plant",

@@ -8,7 +8,7 @@ from agent.decode import address as address_module
 from agent.decode.codec import CODECS
 from agent.decode.intake import Intake
 from agent.decode.readings import Decoded
-from agent.words import Source, plain_channels
+from agent.sources import Source, plain_channels
 
 PRESS = Source(
     name="press", topics=("press/{device}",), time_field="ts", time_unit="s", channels=plain_channels("temp", "load")

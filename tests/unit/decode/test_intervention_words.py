@@ -9,7 +9,7 @@ import pytest
 from agent.decode.codec import CODECS, codec_of
 from agent.decode.intervention_words import InterventionWords
 from agent.decode.readings import Address, Batch, Intervened
-from agent.words import InterventionRule, PayloadForm, Source, SourceChannel, plain_channels
+from agent.sources import InterventionRule, PayloadForm, Source, SourceChannel, plain_channels
 
 WORDS = (("fixed", "repaired"), ("true", "inspected"), ("1", "replaced"))
 RULE = InterventionRule("event", WORDS)

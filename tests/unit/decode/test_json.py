@@ -5,8 +5,8 @@ import pytest
 
 from agent.decode.json import JsonCodec
 from agent.decode.readings import Address, Batch
+from agent.sources import PayloadForm, Source, SourceChannel, plain_channels
 from agent.values.times import IMPOSSIBLE_NS
-from agent.words import PayloadForm, Source, SourceChannel, plain_channels
 
 SOURCE = Source(
     name="press", topics=("{device}",), time_field="ts", time_unit="s", channels=plain_channels("temp", "load")

@@ -7,7 +7,8 @@ import pytest
 
 from agent.core import Bounds, Core
 from agent.decode.label_command import LABEL_COMMAND
-from agent.words import AlertLabel, Source
+from agent.sources import Source
+from agent.words import AlertLabel
 from tests.streams import SOURCE, core, life, model, take
 
 LABELS = Source(

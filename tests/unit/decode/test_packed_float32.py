@@ -10,8 +10,8 @@ from hypothesis.extra.numpy import arrays
 
 from agent.decode.packed_float32 import PackedFloat32Codec
 from agent.decode.readings import Address, Batch
+from agent.sources import PayloadForm, Source, plain_channels
 from agent.values.times import IMPOSSIBLE_NS
-from agent.words import PayloadForm, Source, plain_channels
 
 TEMP_VIB = Source("mill", ("mill/{device}",), "", "arrival", plain_channels("temp", "vib"), codec="float32")
 

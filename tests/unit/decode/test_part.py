@@ -10,7 +10,7 @@ from agent.decode import part as part_module
 from agent.decode.codec import CODECS
 from agent.decode.intake import Intake
 from agent.decode.readings import Decoded, Fault, Intervened
-from agent.words import AlignRule, InterventionRule, Source, plain_channels
+from agent.sources import AlignRule, InterventionRule, Source, plain_channels
 
 NAN = float("nan")
 BY_TOPIC = Source("s", ("s/{device}",), "", "arrival", plain_channels("a", "b"), codec="toy")

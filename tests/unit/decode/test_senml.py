@@ -13,7 +13,7 @@ from agent.decode import senml
 from agent.decode.readings import Address, Batch
 from agent.decode.senml import SenmlCodec
 from agent.decode.senml_cbor import SenmlCborCodec
-from agent.words import PayloadForm, Source, SourceChannel, plain_channels
+from agent.sources import PayloadForm, Source, SourceChannel, plain_channels
 
 THINGS = Source(
     name="things",

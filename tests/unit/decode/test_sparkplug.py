@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from agent.decode.readings import Address, Batch, Intervened
 from agent.decode.sparkplug import SparkplugCodec
+from agent.sources import InterventionRule, PayloadForm, Source, SourceChannel, plain_channels
 from agent.values.times import IMPOSSIBLE_NS
-from agent.words import InterventionRule, PayloadForm, Source, SourceChannel, plain_channels
 from tests.edge_node import EdgeNode, metric, payload, tagged, varint
 
 T = 1_795_814_327_000  # ms

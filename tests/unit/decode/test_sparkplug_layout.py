@@ -11,7 +11,7 @@ from agent.decode import sparkplug_metrics
 from agent.decode.readings import Address, Batch
 from agent.decode.sparkplug import SparkplugCodec
 from agent.decode.sparkplug_layout import layout_of
-from agent.words import Source, plain_channels
+from agent.sources import Source, plain_channels
 from tests.edge_node import EdgeNode, metric, payload, tagged, varint
 
 T = 1_795_814_327_000  # ms

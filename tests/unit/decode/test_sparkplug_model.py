@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from agent.decode.readings import Address, Batch
 from agent.decode.sparkplug import SparkplugCodec
 from agent.decode.sparkplug_nodes import ASK_EVERY_NS, REBIRTH_EVERY_NS, REORDER_NS, WAITING_MAX
-from agent.words import Source, plain_channels
+from agent.sources import Source, plain_channels
 from tests.edge_node import EdgeNode
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,7 @@ import numpy as np
 from agent.decode import sparkplug_nodes
 from agent.decode.readings import Address, Batch
 from agent.decode.sparkplug import SparkplugCodec
-from agent.words import Source, plain_channels
+from agent.sources import Source, plain_channels
 from tests.edge_node import EdgeNode, metric, payload
 
 T = 1_795_814_327_000  # ms

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from agent.decode.intake import Intake
-from agent.words import Source, SourceChannel, plain_channels
+from agent.sources import Source, SourceChannel, plain_channels
 from tests.edge_node import metric, payload
 
 CASE = json.loads((Path(__file__).parents[2] / "data/codec/sparkplug/specification.json").read_text())

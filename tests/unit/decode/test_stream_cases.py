@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from agent.core import Bounds, Core
-from agent.words import AlignRule, Source, plain_channels
+from agent.sources import AlignRule, Source, plain_channels
 from tests.small_bundle import CHANNELS
 from tests.streams import bytes_of, core, life, take
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.decode.readings import Address, Batch, Intervened
 from agent.decode.text_value import TextValueCodec
-from agent.words import InterventionRule, PayloadForm, Source, SourceChannel, plain_channels
+from agent.sources import InterventionRule, PayloadForm, Source, SourceChannel, plain_channels
 
 TREE = Source(
     name="tree",

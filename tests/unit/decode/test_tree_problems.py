@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from agent.decode.codec import CODECS
-from agent.words import InterventionRule, PayloadForm, Source, plain_channels
+from agent.sources import InterventionRule, PayloadForm, Source, plain_channels
 
 SOURCE = Source("press", ("plant/{device}",), "ts", "s", plain_channels("values.temp", "load"))
 VALUE = {"topics": ("plant/{device}/{field}",), "channel": "{field}"}

@@ -15,7 +15,7 @@ from agent.decode.cbor import CborCodec
 from agent.decode.json import JsonCodec
 from agent.decode.msgpack import MsgpackCodec
 from agent.decode.readings import Address, Batch, Intervened
-from agent.words import InterventionRule, PayloadForm, Source, SourceChannel, plain_channels
+from agent.sources import InterventionRule, PayloadForm, Source, SourceChannel, plain_channels
 
 NAN = math.nan
 ENCODINGS = {

@@ -9,7 +9,7 @@ from agent.decode.intake import Intake
 from agent.decode.readings import Readings
 from agent.decode.topic import Pattern
 from agent.decode.two_topics import TwoTopics
-from agent.words import Source, plain_channels
+from agent.sources import Source, plain_channels
 from tests.streams import SOURCE, core, life, take
 
 OVEN = Source("oven", ("oven/+/{device}",), "ts", "s", plain_channels("t"))

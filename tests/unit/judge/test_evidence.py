@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from agent.bundle.head_risk import severity_level
 from agent.bundle.manifest import JudgePolicy
-from agent.judge.evidence import Evidence
+from agent.judge.evidence import Evidence, JudgeRules
 from agent.judge.evidence import judge as judge_values
 from agent.words import Quality
 
@@ -17,7 +17,7 @@ OVER, BETWEEN, UNDER = 0.6, 0.45, 0.1  # threshold 0.5, clears under 0.4
 def judge(evidence, slots, t_ns, quality, risk, threshold, policy):
     """As a predictor does for the head `risk`."""
     value, level = risk[:, policy.horizon], severity_level(risk, policy, 0.5)
-    return judge_values(evidence, slots, t_ns, quality, value, level, threshold, policy)
+    return judge_values(evidence, slots, t_ns, quality, value, level, threshold, JudgeRules(policy))
 
 
 def run(risks, qualities=None, policy=POLICY, cadence_s=1):

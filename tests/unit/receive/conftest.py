@@ -14,7 +14,7 @@ from agent.receive import client
 from agent.receive.client import Receiver
 from agent.receive.inbox import ReadBounds
 from agent.receive.input_options import InputOptions
-from agent.words import Source
+from agent.sources import Source
 from bench.fake_broker import FakeBroker
 from tests.unit.receive.talk import PRESS
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from agent.receive.client import Receiver
 from agent.receive.inbox import BROKER_DROPPED
 from agent.receive.received import Received
-from agent.words import Source, plain_channels
+from agent.sources import Source, plain_channels
 from bench.fake_broker import FakeBroker, Session
 from bench.mqtt_packets import SUBSCRIBE
 

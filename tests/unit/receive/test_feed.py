@@ -19,7 +19,8 @@ from agent.receive.inbox import Inbox, ReadBounds
 from agent.receive.inputs import Inputs
 from agent.receive.publish_frame import Message
 from agent.receive.received import Received
-from agent.words import Quality, plain_channels
+from agent.sources import plain_channels
+from agent.words import Quality
 from tests.streams import SOURCE, core, interleaved, life, states_of
 
 ROWS_MAX = 64

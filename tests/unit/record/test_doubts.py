@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 from agent.core import Bounds, Core
 from agent.core.entries import Messages
 from agent.record.doubts import Doubts, unborn
-from agent.words import Source, plain_channels
+from agent.sources import Source, plain_channels
 
 NOW_S = 1_795_814_330
 

@@ -14,8 +14,8 @@ from agent.core import Bounds, Core
 from agent.core.entries import Messages
 from agent.record import recorder as recorder_module
 from agent.record.recorder import Recorded, Recorder
+from agent.sources import AlignRule, InterventionRule, Source, plain_channels
 from agent.table.files import table_files
-from agent.words import AlignRule, InterventionRule, Source, plain_channels
 
 DAY_S = 86_400
 START_S = 20_000 * DAY_S

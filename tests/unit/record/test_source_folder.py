@@ -10,12 +10,12 @@ import structlog
 from agent import whole_file
 from agent.record import source_folder
 from agent.record.source_folder import SourceFolder
+from agent.sources import plain_channels
 from agent.table.files import table_files
 from agent.table.form import TableForm
 from agent.table.parquet_file import packed
 from agent.table.recording import Part, contained
 from agent.table.rows import read_rows
-from agent.words import plain_channels
 
 LOG = structlog.get_logger()
 FORM = TableForm("device", "t", "s", plain_channels("temp"))

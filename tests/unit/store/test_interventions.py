@@ -7,11 +7,12 @@ import pytest
 
 from agent.core import Bounds, Core
 from agent.errors import StateRefused
+from agent.sources import Source
 from agent.store import interventions
 from agent.store.durability import DURABILITIES
 from agent.store.interventions import read_interventions
 from agent.store.outbox import ALERT_TABLE, Outbox
-from agent.words import InterventionLabel, Source
+from agent.words import InterventionLabel
 from tests.alert_events import event
 from tests.journal_lives import Life
 from tests.streams import SOURCE, life, model, states_of
@@ -62,7 +63,8 @@ def test_a_database_of_version_3_gets_the_table_and_keeps_what_it_has(path):
         outbox.commit([event("raised", "ab12", t=60.0)])
     with closing(sqlite3.connect(path)) as db:
         db.executescript(
-            "DROP TABLE intervention; DROP TABLE history; DROP TABLE label; DROP TABLE applied; PRAGMA user_version = 3"
+            "DROP TABLE intervention; DROP TABLE history; DROP TABLE label; DROP TABLE applied; DROP TABLE hide;"
+            "PRAGMA user_version = 3"
         )
     assert read_interventions(path) == [], "beside an agent that was not started since"
     with closing(Outbox(path, 100)) as outbox:

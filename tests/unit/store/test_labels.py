@@ -78,7 +78,9 @@ def test_a_database_of_version_4_remembers_what_its_table_has(path):
         outbox.commit([RAISED, event("raised", "cd34", t=58.0)])
         outbox.commit([CLEARED])
     with closing(sqlite3.connect(path)) as db:
-        db.executescript("DROP TABLE history; DROP TABLE label; DROP TABLE applied; PRAGMA user_version = 4")
+        db.executescript(
+            "DROP TABLE history; DROP TABLE label; DROP TABLE applied; DROP TABLE hide; PRAGMA user_version = 4"
+        )
     assert read_labelled(path) == [], "beside an agent that was not started since"
     with closing(Outbox(path, 100)) as outbox:
         assert outbox.aside is None

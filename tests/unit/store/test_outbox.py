@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from agent.judge import silence
 from agent.store.cursor import Due
 from agent.store.outbox import Outbox
+from agent.store.schema import SCHEMA_VERSION
+from agent.words import Hide, InterventionLabel
 from tests.alert_events import event
 
 RAISED, OTHER = event("raised", "a", t=5.0), event("raised", "b", t=6.0, device="e2")
@@ -136,6 +138,40 @@ def test_the_newest_raise_for_silence_is_known_long_after_its_end(path):
     assert Outbox(path, 100).newest_silence_ns() == 10**18 + 10**9
 
 
+REPAIRED = InterventionLabel("press", "e1", 5, "repaired", 60)
+HIDDEN = (("press", "e1", "", ""), "shelved", Hide("shelved", 10**18, 2 * 10**18, "anna", "wet"))
+
+
+def test_what_is_hidden_is_kept_in_the_transaction_of_its_event(path):
+    outbox = Outbox(path, 100)
+    outbox.commit([RAISED], hidden=[HIDDEN, (("press", "", "", ""), "suppressed", Hide("suppressed", 10**18, 0))])
+    with pytest.raises(sqlite3.Error):
+        outbox.commit([], [REPAIRED._replace(device=None)], hidden=[(HIDDEN[0], "shelved", None)])
+    outbox.close()
+    again = Outbox(path, 100)
+    assert (again.aside, len(again.hides())) == (None, 2)
+    again.commit([], hidden=[(HIDDEN[0], "shelved", None), (HIDDEN[0], "suppressed", None)])
+    assert [pattern for pattern, _ in again.hides()] == [("press", "", "", "")]
+
+
+def test_a_hide_that_no_version_wrote_sets_the_database_aside(path):
+    with closing(Outbox(path, 100)) as outbox:
+        outbox.commit([], hidden=[HIDDEN])
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE hide SET kind = 'gone'")
+    with closing(Outbox(path, 100)) as outbox:
+        assert "the hide of 'e1' of 'press' is broken" in outbox.why_aside
+
+
+def test_a_database_of_version_6_hides_nothing_yet(path):
+    with closing(Outbox(path, 100)) as outbox:
+        outbox.commit([RAISED])
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TABLE hide; PRAGMA user_version = 6")
+    with closing(Outbox(path, 100)) as outbox:
+        assert (outbox.aside, outbox.hides(), outbox.standing()) == (None, [], [RAISED])
+
+
 def test_two_sources_that_use_one_id_have_an_alert_each_and_so_have_two_models(path):
     outbox = Outbox(path, 100)
     others = [
@@ -169,7 +205,7 @@ def spoilt(path, how: str) -> None:
             data[4096:4200] = bytes(104)
             path.write_bytes(data)
         case "newer":
-            db.execute("PRAGMA user_version = 7")
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
         case "foreign":
             db.executescript("DROP TABLE alert; CREATE TABLE song (name TEXT); PRAGMA user_version = 0")
         case "no table":
@@ -188,7 +224,7 @@ def spoilt(path, how: str) -> None:
         ("not a database", "not a database"),
         ("torn", "malformed"),
         ("flipped", ""),
-        ("newer", "its schema is version 7, this forewarn reads version 6"),
+        ("newer", f"its schema is version {SCHEMA_VERSION + 1}, this forewarn reads version {SCHEMA_VERSION}"),
         ("foreign", "its schema is version 0"),
         ("no table", "no such table: alert"),
         ("other columns", "has other columns"),

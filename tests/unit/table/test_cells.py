@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from agent.sources import SourceChannel
 from agent.table.cells import BadCell, cell_numbers, cell_texts, cell_times
 from agent.table.form import Moments
 from agent.values.times import IMPOSSIBLE_NS
-from agent.words import SourceChannel
 
 NAN = math.nan
 STATE = SourceChannel("state", words=(("ON", 1.0), ("OFF", 0.0), ("Bad", NAN), ("I/O Timeout", NAN)))

@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 
 from agent.errors import DataRefused
+from agent.sources import plain_channels
 from agent.table import csv_file, files
 from agent.table.files import table_file, table_files
 from agent.table.form import TableForm
 from agent.table.rows import Rows, read_rows
-from agent.words import plain_channels
 
 FORM = TableForm("device", "t", "s", plain_channels("temp"))
 TEXT = "device,t,temp\np,1,5\n"

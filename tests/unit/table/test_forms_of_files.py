@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from agent.errors import DataRefused
+from agent.sources import plain_channels
 from agent.table import archive
 from agent.table.files import table_files
 from agent.table.form import CsvForm, FileName, TableForm
 from agent.table.log import read_log
 from agent.table.rows import Rows, read_rows
-from agent.words import plain_channels
 
 BY_COLUMN = TableForm("device", "t", "s", plain_channels("temp"))
 BY_FILE = TableForm(FileName("{}/{}.csv"), "", "cycle", plain_channels("temp"), every_ns=300 * 10**9)

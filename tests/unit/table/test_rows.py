@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 
 from agent.errors import DataRefused
+from agent.sources import SourceChannel, plain_channels
 from agent.table.early_times import doubt_of
 from agent.table.files import table_file
 from agent.table.form import TableForm
 from agent.table.rows import Rows, read_rows
-from agent.words import SourceChannel, plain_channels
 
 FORM = TableForm("device", "t", "s", plain_channels("temp"))
 

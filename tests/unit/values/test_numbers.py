@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from agent.sources import SourceChannel
 from agent.values.numbers import NUMBER_CHARS_MAX, engineering_units, number_of
-from agent.words import SourceChannel
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.sources import SourceChannel
 from agent.values.value import BadValue, value_of
-from agent.words import SourceChannel
 
 VALVE = SourceChannel("valve", words=(("ON", 1.0), ("OFF", 0.0), ("n/a", math.nan)))
 

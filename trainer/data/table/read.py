@@ -8,13 +8,13 @@ import numpy as np
 
 from agent.errors import DataRefused
 from agent.score.time_unit import seconds
+from agent.sources import SourceChannel
 from agent.table.cells import BadCell, cell_numbers
 from agent.table.files import table_file
 from agent.table.form import CsvForm
 from agent.table.lives.keys import WHERE, TableKeys
 from agent.table.lives.read import read_lives, recording_of, values_of
 from agent.table.rows import Rows, refuse_row
-from agent.words import SourceChannel
 from trainer.data.history import Float64, History
 from trainer.data.table.outliers import check_outliers, spoilt
 

@@ -1,0 +1,206 @@
+"""What people do with alerts: acknowledge, reset, hide and show them; and hides that end by themselves.
+
+A command is a message of the log, so it acts at its place between two readings, and a replay repeats it. It names a
+device, and an alert by its id where it means that one alone: if that has ended meanwhile, nothing happens to the next.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from agent.core.handling import HIDES_MAX
+from agent.core.judged_head import JudgedHead
+from agent.core.predictor import Predictor
+from agent.core.stepper import Stepper
+from agent.judge.events import HandledStep
+from agent.judge.lifecycle import STATES, Trigger, may_pull, next_state
+from agent.judge.silence import NO_MODEL
+from agent.words import (
+    SILENCE,
+    AlertAction,
+    AlertCommand,
+    AlertEvent,
+    AlertKey,
+    AlertState,
+    Handled,
+    Hide,
+    HideChange,
+    HideKind,
+    Outcome,
+    Quality,
+)
+
+_HIDES: Final[dict[AlertAction, HideKind]] = {
+    "shelve": "shelved",
+    "suppress": "suppressed",
+    "out_of_service": "out_of_service",
+}
+_SHOWS: Final[dict[AlertAction, HideKind]] = {
+    "unshelve": "shelved",
+    "unsuppress": "suppressed",
+    "in_service": "out_of_service",
+}
+
+
+class _ModelAlert(NamedTuple):
+    """A standing alert of a model's head."""
+
+    predictor: Predictor
+    head: JudgedHead
+    slot: int
+
+
+@dataclass(slots=True)
+class Acted:
+    """What came of commands, or of the end of hides."""
+
+    alerts: list[AlertEvent] = field(default_factory=list)
+    handled: list[Handled] = field(default_factory=list)
+    hides: list[HideChange] = field(default_factory=list)
+
+
+def handle(stepper: Stepper, command: AlertCommand, entry: int, at_ns: int) -> Acted:
+    """Do what a command says, as the entry of this number at log time at_ns."""
+    acted = Acted()
+    standing = dict(_standing(stepper, _pattern(command)))
+    if command.alert:
+        standing = {key: alert for key, alert in standing.items() if _id_of(stepper, key, alert) == command.alert}
+    if command.action in ("acknowledge", "reset"):
+        outcome, detail = _pull(stepper, command, standing, entry, at_ns, acted)
+    else:
+        outcome, detail = _hide_or_show(stepper, command, standing, entry, at_ns, acted)
+    ids = tuple(dict.fromkeys(event.alert for event in acted.alerts))
+    until_ns = acted.hides[0][2].until_ns if acted.hides and acted.hides[0][2] else 0
+    acted.handled.append(Handled(command, at_ns, outcome, ids, until_ns, detail))
+    return acted
+
+
+def expire(stepper: Stepper, entry: int, tick_ns: int) -> Acted:
+    """End what was hidden until the tick of log time tick_ns."""
+    acted = Acted()
+    for pattern, hide in stepper.handling.expired(tick_ns):
+        step = HandledStep("shown", "expired", entry, tick_ns)
+        _show(stepper, pattern, hide.kind, step, acted)
+    return acted
+
+
+def _pull(
+    stepper: Stepper,
+    command: AlertCommand,
+    standing: dict[AlertKey, _ModelAlert | None],
+    entry: int,
+    at_ns: int,
+    acted: Acted,
+) -> tuple[Outcome, str]:
+    trigger: Trigger = "acknowledge" if command.action == "acknowledge" else "reset"
+    for key, alert in standing.items():
+        state = _state_of(stepper, key, alert)
+        if not may_pull(state, trigger):
+            continue
+        if next_state(state, trigger) != "normal":
+            step = HandledStep("acknowledged", "command", entry, at_ns)
+        else:
+            step = HandledStep("cleared", "acknowledged" if trigger == "acknowledge" else "reset", entry, at_ns)
+        acted.alerts.append(_take_step(stepper, key, alert, trigger, _by(command, step)))
+    if acted.alerts:
+        return "done", ""
+    if not standing:
+        return "unknown", "no such alert stands"
+    states = ", ".join(dict.fromkeys(_state_of(stepper, key, alert) for key, alert in standing.items()))
+    return "needless", f"it is {states}"
+
+
+def _hide_or_show(
+    stepper: Stepper,
+    command: AlertCommand,
+    standing: dict[AlertKey, _ModelAlert | None],
+    entry: int,
+    at_ns: int,
+    acted: Acted,
+) -> tuple[Outcome, str]:
+    pattern = _pattern(command)
+    if command.alert:
+        if not standing:
+            return "unknown", "no such alert stands"
+        (pattern,) = standing
+    handling = stepper.handling
+    if command.action in _SHOWS:
+        kind = _SHOWS[command.action]
+        if handling.find(pattern, kind) is None:
+            return "needless", f"it is not {kind.replace('_', ' ')}"
+        step = _by(command, HandledStep("shown", "command", entry, at_ns))
+        _show(stepper, pattern, kind, step, acted)
+        return "done", ""
+    kind = _HIDES[command.action]
+    longest_s = stepper.rules.shelve_max_s
+    if kind == "shelved" and command.for_ns > longest_s * 1e9:
+        return "refused", f"nothing is shelved for longer than {longest_s:g} s (alerts.shelve_max)"
+    if handling.find(pattern, kind) is None and len(handling) >= HIDES_MAX:
+        return "refused", f"{HIDES_MAX} are hidden already"
+    until_ns = at_ns + command.for_ns if command.for_ns else 0
+    acted.hides.append(handling.put(pattern, Hide(kind, at_ns, until_ns, command.by, command.note)))
+    step = _by(command, HandledStep(kind, "command", entry, at_ns))
+    acted.alerts += [_take_step(stepper, key, alert, None, step) for key, alert in standing.items()]
+    return "done", "" if _is_known(stepper, pattern) else "no such device was heard yet"
+
+
+def _show(stepper: Stepper, pattern: AlertKey, kind: HideKind, step: HandledStep, acted: Acted) -> None:
+    """End a hide; what stands, and nothing else hides, is shown: one that is in alarm has to be seen again."""
+    acted.hides.append(stepper.handling.remove(pattern, kind))
+    for key, alert in _standing(stepper, pattern):
+        if stepper.handling.of(key) is None:
+            acted.alerts.append(_take_step(stepper, key, alert, "show", step))
+
+
+def _take_step(
+    stepper: Stepper, key: AlertKey, alert: _ModelAlert | None, trigger: Trigger | None, step: HandledStep
+) -> AlertEvent:
+    if alert is None:
+        return stepper.silence_alerts.handle(key[:2], trigger, step)
+    newest_ns, epoch = int(stepper.spacing.newest_ns[alert.slot]), int(stepper.clock.columns.clock_epoch[alert.slot])
+    quality = Quality(int(alert.predictor.states.columns.quality[alert.slot]))
+    return alert.head.handle(alert.slot, trigger, step, newest_ns, epoch, quality)
+
+
+def _standing(stepper: Stepper, pattern: AlertKey) -> Iterator[tuple[AlertKey, _ModelAlert | None]]:
+    """Alerts that stand and agree with a pattern, by key; None for one of silence."""
+    source, device, model, head = pattern
+    if source not in stepper.names:
+        return
+    index = stepper.names.index(source)
+    slot = stepper.slots.find(index, device) if device else None
+    for predictor in stepper.predictors if slot is not None or not device else ():
+        for of_head in predictor.heads.values() if model in ("", predictor.model.name) else ():
+            if head not in ("", of_head.head):
+                continue
+            slots = of_head.standing_slots(index) if slot is None else [slot] * of_head.evidence.is_standing(slot)
+            for at in slots:
+                name = str(stepper.slots.devices[at])
+                yield (source, name, predictor.model.name, of_head.head), _ModelAlert(predictor, of_head, at)
+    if model == NO_MODEL and head in ("", SILENCE):
+        for of, name in [*stepper.silence_alerts.standing]:
+            if of == source and device in ("", name):
+                yield (of, name, NO_MODEL, SILENCE), None
+
+
+def _state_of(stepper: Stepper, key: AlertKey, alert: _ModelAlert | None) -> AlertState:
+    if alert is None:
+        return stepper.silence_alerts.standing[key[:2]].state
+    return STATES[int(alert.head.evidence.alert_state[alert.slot])]
+
+
+def _id_of(stepper: Stepper, key: AlertKey, alert: _ModelAlert | None) -> str:
+    return stepper.silence_alerts.standing[key[:2]].alert if alert is None else alert.head.id_of(alert.slot)
+
+
+def _pattern(command: AlertCommand) -> AlertKey:
+    return command.source, command.device, command.model, command.head
+
+
+def _by(command: AlertCommand, step: HandledStep) -> HandledStep:
+    return HandledStep(step.kind, step.cause, step.entry, step.at_ns, command.by, command.note)
+
+
+def _is_known(stepper: Stepper, pattern: AlertKey) -> bool:
+    source, device, *_ = pattern
+    return not device or stepper.slots.find(stepper.names.index(source), device) is not None
