@@ -14,9 +14,8 @@ import msgspec
 
 from agent.config import load as config
 from agent.config.commands import alert_topic
-from agent.config.option import config_option, state_dir_option
+from agent.config.option import config_option, owner_named, state_dir_option
 from agent.config.settings import Settings
-from agent.config.source_settings import SourceSettings
 from agent.decode.alert_command import AlertCommandMessage
 from agent.decode.command import NOTE_CHARS_MAX
 from agent.decode.label_command import BY_CHARS_MAX
@@ -97,7 +96,9 @@ def _act_on_device(
 ) -> None:
     settings = _settings(action, file)
     device = "" if whose == "*" else whose
-    _send(settings, action, _owner(settings, source).name, AlertCommandMessage(device, span=span, by=by, note=note))
+    _send(
+        settings, action, owner_named(settings, source).name, AlertCommandMessage(device, span=span, by=by, note=note)
+    )
 
 
 def _settings(action: AlertAction, file: Path) -> Settings:
@@ -107,16 +108,6 @@ def _settings(action: AlertAction, file: Path) -> Settings:
         next_step = f'Add it to alerts = ["{action}"] of [commands] and restart the agent; see the docs.'
         raise ConfigurationRefused(file, what, next_step=next_step)
     return settings
-
-
-def _owner(settings: Settings, name: str) -> SourceSettings:
-    owners = {source.name: source for source in settings.source if not source.joins}
-    if not name and len(owners) == 1:
-        return next(iter(owners.values()))
-    if name in owners:
-        return owners[name]
-    listed = ", ".join(owners)
-    raise click.UsageError(f"there is no source {name!r}: {listed}" if name else f"give --source: one of {listed}")
 
 
 def _send(settings: Settings, action: AlertAction, source: str, message: AlertCommandMessage) -> None:

@@ -10,8 +10,7 @@ import msgspec
 
 from agent.config import load as config
 from agent.config.commands import command_topic
-from agent.config.option import config_option
-from agent.config.settings import Settings
+from agent.config.option import config_option, owner_named
 from agent.config.source_settings import SourceSettings
 from agent.decode.command import NOTE_CHARS_MAX, InterventionCommand
 from agent.errors import ConfigurationRefused
@@ -47,7 +46,7 @@ def intervene(device: str, kind: InterventionKind, file: Path, source: str, at: 
     if not settings.commands.interventions:
         what = "its agent takes no commands"
         raise ConfigurationRefused(file, what, next_step=f"Set {COMMAND_TOPIC_HINT} and restart it; see the docs.")
-    owner = _source(settings, source)
+    owner = owner_named(settings, source)
     t, t_ns = _time(owner, at)
     topic = command_topic(settings.publish, settings.agent, owner.name)
     answer = send_command(
@@ -60,17 +59,6 @@ def intervene(device: str, kind: InterventionKind, file: Path, source: str, at: 
     )
     unheard = "" if answer.is_known else "; the agent has not heard of this device, and keeps it as a label"
     click.echo(f"{owner.name}/{device} {kind} at {answer.t}{unheard}")
-
-
-def _source(settings: Settings, name: str) -> SourceSettings:
-    """The source whose device it is."""
-    owners = {source.name: source for source in settings.source if not source.joins}
-    if not name and len(owners) == 1:
-        return next(iter(owners.values()))
-    if name in owners:
-        return owners[name]
-    listed = ", ".join(owners)
-    raise click.UsageError(f"there is no source {name!r}: {listed}" if name else f"give --source: one of {listed}")
 
 
 def _time(owner: SourceSettings, at: str) -> tuple[str | float, int]:

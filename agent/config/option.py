@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import click
 
 from agent.config import load
-from agent.config.settings import Agent
+from agent.config.settings import Agent, Settings
+from agent.config.source_settings import SourceSettings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 FILE = Path("/etc/forewarn/forewarn.toml")
@@ -44,3 +45,14 @@ def state_dir_of(file: Path, state_dir: Path | None) -> Path:
     if file == FILE and not file.exists():
         return Agent().state_dir
     return load.load(file, os.environ).agent.state_dir
+
+
+def owner_named(settings: Settings, name: str) -> SourceSettings:
+    """The source with devices of its own that `--source` names; "" for the only one. Raises UsageError."""
+    owners = {source.name: source for source in settings.source if not source.joins}
+    if not name and len(owners) == 1:
+        return next(iter(owners.values()))
+    if name in owners:
+        return owners[name]
+    listed = ", ".join(owners)
+    raise click.UsageError(f"there is no source {name!r}: {listed}" if name else f"give --source: one of {listed}")
