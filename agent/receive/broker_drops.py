@@ -94,7 +94,7 @@ class BrokerDrops:
         """
         held_s = now_s - self._last_read_s
         self._n_late = n_messages if held_s >= LATE_S else 0
-        if n_messages and not self._n_late:
+        if n_messages:
             self._under_way.append((now_s, n_messages))
         if held_s >= PAUSE_S:
             self._ours_until_s = now_s + OURS_S
@@ -143,7 +143,7 @@ class BrokerDrops:
         self._n_burst += n_messages
         while self._under_way and self._under_way[0][0] < now_s - max(self._round_trip_s, BREATH_S):
             self._under_way.popleft()
-        n_under_way = n_late + len(received.packet_ids) + sum(n for _, n in self._under_way)
+        n_under_way = len(received.packet_ids) + max(n_late, sum(n for _, n in self._under_way))
         self._rate_per_s += (n_messages - n_due) / max(RATE_S, passed_s)
         return (
             received.is_cut

@@ -155,9 +155,15 @@ def _as_far_as_known(history: History) -> Iterator[str]:
     horizon = agent_parts.bundle().manifest.judge.horizon
     remade = (_commanded(history) - history.intervened) | history.unheard
     rows: list[Row] = []
+    newest_ns = 0  # what the twin has seen arrive
     for life in history.lives:
         of_life = [row for part in life for row in _rows(part)]
         rows += of_life
+        times_ns = [*_arrival_times_ns(life)]
+        is_set_back = bool(times_ns) and times_ns[0] < newest_ns  # and what had come since the snapshot is forgotten
+        newest_ns = max([newest_ns, *times_ns])
+        if is_set_back:  # for the twin, which forgets nothing, nothing arrives any more
+            continue
         yield from _is_ok_as([row for row in of_life if row.device not in remade], twins)
         for part in life:
             for event in part.taken.alerts:
@@ -169,6 +175,14 @@ def _as_far_as_known(history: History) -> Iterator[str]:
                     yield f"{event.device} is raised at place {place}, the twin has {other} and no alert"
     yield from _first_rows_doubted(history, rows)
     yield from _losses_seen(history, rows)
+
+
+def _arrival_times_ns(life: Sequence[Part]) -> Iterator[int]:
+    for part in life:
+        if isinstance(part.entry, Messages):
+            yield from part.entry.arrived_ns
+        elif isinstance(part.entry, Heartbeat):
+            yield part.entry.log_time_ns
 
 
 def _commanded(history: History) -> set[str]:
