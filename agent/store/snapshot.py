@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from agent.errors import SnapshotRefused, StateRefused
 from agent.store import file
@@ -41,22 +42,30 @@ def restore(disk: Disk, into: Callable[[bytes], None]) -> tuple[str | None, list
     """Give the newest good snapshot to `into`, which raises SnapshotRefused for one it cannot take.
 
     Returns which one it was, None when there was none, and those set aside on the way. Raises StateRefused when the
-    disk does not let them be read: that says nothing about what is in them.
+    disk does not let them be read, which says nothing about what is in them, or does not let a bad one be set aside.
     """
     refused = []
     for name in newest_first(disk):
         try:
             into(file.read(disk, name))
         except file.Corrupt as error:
-            refused.append(Refused(disk.folder / file.set_aside(disk, name), str(error)))
+            refused.append(Refused(_set_aside(disk, name, "corrupt"), str(error)))
         except SnapshotRefused as error:
-            refused.append(Refused(disk.folder / file.set_aside(disk, name, what="foreign"), error.what))
+            refused.append(Refused(_set_aside(disk, name, "foreign"), error.what))
         except OSError as error:
             what = f"cannot be read ({error.strerror})"
             raise StateRefused(disk.folder / name, what, next_step="Who owns it? Is the disk failing?") from None
         else:
             return name, refused
     return None, refused
+
+
+def _set_aside(disk: Disk, name: str, what: Literal["corrupt", "foreign"]) -> Path:
+    try:
+        return disk.folder / file.set_aside(disk, name, what=what)
+    except OSError as error:
+        why = f"is {what} and cannot be set aside ({error.strerror})"
+        raise StateRefused(disk.folder / name, why, next_step="Is the disk full, failing or read-only?") from None
 
 
 def newest_first(disk: Disk) -> list[str]:

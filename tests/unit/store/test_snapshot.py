@@ -111,3 +111,16 @@ def test_a_snapshot_that_the_disk_does_not_give_is_not_called_corrupt(tmp_path, 
     with pytest.raises(StateRefused, match=r"snapshot-000000000001: cannot be read \(Input/output error\)"):
         snapshot.restore(StateFolder(tmp_path), pytest.fail)
     assert path.exists()
+
+
+def test_a_bad_snapshot_on_a_disk_that_is_read_only_fails_the_start_by_name(tmp_path, monkeypatch):
+    path = tmp_path / snapshot.write(StateFolder(tmp_path), b"one")
+    path.write_bytes(path.read_bytes()[:-1])
+
+    def failing(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(StateFolder, "rename", failing)
+    with pytest.raises(StateRefused, match=r"000001: is corrupt and cannot be set aside \(Read-only file system\)"):
+        snapshot.restore(StateFolder(tmp_path), pytest.fail)
+    assert path.exists()
