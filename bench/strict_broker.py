@@ -237,6 +237,8 @@ class StrictBroker:
             self._publish(client, first, body, size)
         elif first == PUBACK:
             with self._lock:
+                if self.clients.get(client.connect.client_id) is not client:
+                    raise Ended(None)  # the session goes on with a newer connection, by which the message came again
                 client.session.acknowledge(int.from_bytes(body[:2]))
                 client.deliver()
         elif first == SUBSCRIBE:
