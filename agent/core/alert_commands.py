@@ -12,12 +12,13 @@ from agent.core.handling import HIDES_MAX
 from agent.core.judged_head import JudgedHead
 from agent.core.predictor import Predictor
 from agent.core.stepper import Stepper
-from agent.judge.events import HandledStep
+from agent.judge.events import HandleCause, HandledStep
 from agent.judge.lifecycle import STATES, Trigger, may_pull, next_state
 from agent.judge.silence import NO_MODEL
 from agent.words import (
     SILENCE,
     AlertAction,
+    AlertChange,
     AlertCommand,
     AlertEvent,
     AlertKey,
@@ -50,6 +51,9 @@ class _ModelAlert(NamedTuple):
     slot: int
 
 
+_Standing = dict[AlertKey, _ModelAlert | None]  # None: an alert of silence
+
+
 @dataclass(slots=True)
 class Acted:
     """What came of commands, or of the end of hides."""
@@ -59,16 +63,27 @@ class Acted:
     hides: list[HideChange] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """A command as the entry of this number, at log time at_ns, and the standing alerts that it means."""
+
+    command: AlertCommand
+    entry: int
+    at_ns: int
+    standing: _Standing
+
+    def step(self, kind: AlertChange, cause: HandleCause = "command") -> HandledStep:
+        return HandledStep(kind, cause, self.entry, self.at_ns, self.command.by, self.command.note)
+
+
 def handle(stepper: Stepper, command: AlertCommand, entry: int, at_ns: int) -> Acted:
     """Do what a command says, as the entry of this number at log time at_ns."""
     acted = Acted()
     standing = dict(_standing(stepper, _pattern(command)))
     if command.alert:
         standing = {key: alert for key, alert in standing.items() if _id_of(stepper, key, alert) == command.alert}
-    if command.action in ("acknowledge", "reset"):
-        outcome, detail = _pull(stepper, command, standing, entry, at_ns, acted)
-    else:
-        outcome, detail = _hide_or_show(stepper, command, standing, entry, at_ns, acted)
+    act = _pull if command.action in ("acknowledge", "reset") else _hide_or_show
+    outcome, detail = act(stepper, _Order(command, entry, at_ns, standing), acted)
     ids = tuple(dict.fromkeys(event.alert for event in acted.alerts))
     until_ns = acted.hides[0][2].until_ns if acted.hides and acted.hides[0][2] else 0
     acted.handled.append(Handled(command, at_ns, outcome, ids, until_ns, detail))
@@ -84,24 +99,18 @@ def expire(stepper: Stepper, entry: int, tick_ns: int) -> Acted:
     return acted
 
 
-def _pull(
-    stepper: Stepper,
-    command: AlertCommand,
-    standing: dict[AlertKey, _ModelAlert | None],
-    entry: int,
-    at_ns: int,
-    acted: Acted,
-) -> tuple[Outcome, str]:
+def _pull(stepper: Stepper, order: _Order, acted: Acted) -> tuple[Outcome, str]:
+    command, standing = order.command, order.standing
     trigger: Trigger = "acknowledge" if command.action == "acknowledge" else "reset"
     for key, alert in standing.items():
         state = _state_of(stepper, key, alert)
         if not may_pull(state, trigger):
             continue
         if next_state(state, trigger) != "normal":
-            step = HandledStep("acknowledged", "command", entry, at_ns)
+            step = order.step("acknowledged")
         else:
-            step = HandledStep("cleared", "acknowledged" if trigger == "acknowledge" else "reset", entry, at_ns)
-        acted.alerts.append(_take_step(stepper, key, alert, trigger, _by(command, step)))
+            step = order.step("cleared", "acknowledged" if trigger == "acknowledge" else "reset")
+        acted.alerts.append(_take_step(stepper, key, alert, trigger, step))
     if acted.alerts:
         return "done", ""
     if not standing:
@@ -110,14 +119,8 @@ def _pull(
     return "needless", f"it is {states}"
 
 
-def _hide_or_show(
-    stepper: Stepper,
-    command: AlertCommand,
-    standing: dict[AlertKey, _ModelAlert | None],
-    entry: int,
-    at_ns: int,
-    acted: Acted,
-) -> tuple[Outcome, str]:
+def _hide_or_show(stepper: Stepper, order: _Order, acted: Acted) -> tuple[Outcome, str]:
+    command, standing, at_ns = order.command, order.standing, order.at_ns
     pattern = _pattern(command)
     if command.alert:
         if not standing:
@@ -128,8 +131,7 @@ def _hide_or_show(
         kind = _SHOWS[command.action]
         if handling.find(pattern, kind) is None:
             return "needless", f"it is not {kind.replace('_', ' ')}"
-        step = _by(command, HandledStep("shown", "command", entry, at_ns))
-        _show(stepper, pattern, kind, step, acted)
+        _show(stepper, pattern, kind, order.step("shown"), acted)
         return "done", ""
     kind = _HIDES[command.action]
     longest_s = stepper.rules.shelve_max_s
@@ -139,8 +141,7 @@ def _hide_or_show(
         return "refused", f"{HIDES_MAX} are hidden already"
     until_ns = at_ns + command.for_ns if command.for_ns else 0
     acted.hides.append(handling.put(pattern, Hide(kind, at_ns, until_ns, command.by, command.note)))
-    step = _by(command, HandledStep(kind, "command", entry, at_ns))
-    acted.alerts += [_take_step(stepper, key, alert, None, step) for key, alert in standing.items()]
+    acted.alerts += [_take_step(stepper, key, alert, None, order.step(kind)) for key, alert in standing.items()]
     return "done", "" if _is_known(stepper, pattern) else "no such device was heard yet"
 
 
@@ -195,10 +196,6 @@ def _id_of(stepper: Stepper, key: AlertKey, alert: _ModelAlert | None) -> str:
 
 def _pattern(command: AlertCommand) -> AlertKey:
     return command.source, command.device, command.model, command.head
-
-
-def _by(command: AlertCommand, step: HandledStep) -> HandledStep:
-    return HandledStep(step.kind, step.cause, step.entry, step.at_ns, command.by, command.note)
 
 
 def _is_known(stepper: Stepper, pattern: AlertKey) -> bool:

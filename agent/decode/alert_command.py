@@ -61,10 +61,9 @@ class AlertCommandCodec:
         faults: list[Fault] = []
         commands: list[tuple[int, AlertCommand]] = []
         for row, payload in enumerate(batch.payloads):
-            action = cast(
-                AlertAction, batch.addresses[row].topic.split("/")[-2]
-            )  # of one that the source subscribes to
+            level = batch.addresses[row].topic.split("/")[-2]  # an action: the source subscribes to no other topics
             try:
+                action = cast(AlertAction, level)
                 commands.append((row, _command(action, read_command(payload, _decode))))
             except Unread as error:
                 faults.append(Fault(row, error.reason, str(error)))

@@ -28,7 +28,7 @@ SOCKET_BYTES = 2**17  # so much lies in a socket before a broker queues anything
 LATE_S = 0.5  # until a read is acknowledged: longer than a turn and a nap
 BREATH_S = 0.001  # between the ends of two reads that were one burst: shorter than a turn that takes its messages
 ROUND_TRIP_S_MAX = 1.0
-SLOWEST = 1.5  # round trips: the one that was measured may have been a quick one
+ROUND_TRIPS = 1.5  # in which a window is acknowledged: the trip that was measured may have been a quick one
 PAUSE_S = 2.0  # between two reads: longer than any nap, and than any turn of a machine that is well
 DROPPED = "broker_dropped"  # name of the note: the newest count of a broker that keeps our session
 HANG_UPS_MAX = 2  # some brokers hang up on who asks for what he may not have; once may be chance
@@ -142,7 +142,7 @@ class BrokerDrops:
             self._n_burst = n_late
             self._is_behind_pause = passed_s >= PAUSE_S
         self._n_burst += n_messages
-        while self._under_way and self._under_way[0][0] < now_s - max(SLOWEST * self._round_trip_s, BREATH_S):
+        while self._under_way and self._under_way[0][0] < now_s - max(ROUND_TRIPS * self._round_trip_s, BREATH_S):
             self._under_way.popleft()
         n_under_way = len(received.packet_ids) + max(n_late, sum(n for _, n in self._under_way))
         self._rate_per_s += (n_messages - n_due) / max(RATE_S, passed_s)

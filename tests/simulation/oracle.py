@@ -147,6 +147,9 @@ def _as_far_as_known(history: History) -> Iterator[str]:
 
     A command that is lost with the process is as if it had not been sent, and so is one for a machine that the restored
     state has not: only the twin knows that it is new.
+
+    Where the wall was set back before a life, and no snapshot tells it of the time before, the twin takes the rows of
+    that life as late ones and drops them. So they are compared with nothing: 25 of 1,399 lives of 600 seeds.
     """
     _, parts = _twin(history, [at for at, item in enumerate(history.timeline) if isinstance(item, tuple | Heartbeat)])
     twins = {row.place: row for part in parts for row in _rows(part)}
@@ -155,14 +158,14 @@ def _as_far_as_known(history: History) -> Iterator[str]:
     horizon = agent_parts.bundle().manifest.judge.horizon
     remade = (_commanded(history) - history.intervened) | history.unheard
     rows: list[Row] = []
-    newest_ns = 0  # what the twin has seen arrive
+    newest_ns = 0  # time of arrival, of all lives so far
     for life in history.lives:
         of_life = [row for part in life for row in _rows(part)]
         rows += of_life
         times_ns = [*_arrival_times_ns(life)]
-        is_set_back = bool(times_ns) and times_ns[0] < newest_ns  # and what had come since the snapshot is forgotten
+        is_set_back = bool(times_ns) and times_ns[0] < newest_ns
         newest_ns = max([newest_ns, *times_ns])
-        if is_set_back:  # for the twin, which forgets nothing, nothing arrives any more
+        if is_set_back:
             continue
         yield from _is_ok_as([row for row in of_life if row.device not in remade], twins)
         for part in life:

@@ -12,8 +12,8 @@ from agent.receive.broker_drops import (
     LATE_S,
     OURS_S,
     PAUSE_S,
+    ROUND_TRIPS,
     SAID_WITHIN_S,
-    SLOWEST,
     SOCKET_BYTES,
     UNSAID,
     BrokerDrops,
@@ -168,7 +168,7 @@ def test_nothing_is_read_while_a_read_is_held_however_little_it_brought(held_s, 
 @pytest.mark.parametrize("round_trip_s", [0.0, 0.04])
 def test_what_comes_before_the_broker_hears_an_acknowledgement_is_one_window(round_trip_s):
     """In however many reads: each is acknowledged, and the broker does not know it yet."""
-    apart_s = max(SLOWEST * round_trip_s, BREATH_S) / 3
+    apart_s = max(ROUND_TRIPS * round_trip_s, BREATH_S) / 3
     for factor, may_be_ours in ((0.99, True), (1.1, False)):
         one = BrokerDrops(Counter(), KeptSession(None))
         one.ask(SimpleNamespace(subscribe=lambda *_: (0, 7)), 0.0)
