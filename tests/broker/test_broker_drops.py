@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from agent.receive.nap import WINDOW
 from tests.broker.running_agent import configuration, wait_until
 from tests.streams import message
 
@@ -43,7 +44,10 @@ def test_large_messages_that_the_broker_dropped_for_us_are_a_gap(broker, make_ag
 @pytest.mark.slow
 @pytest.mark.default_limits
 def test_what_the_queue_of_an_agent_that_is_away_did_not_hold_is_counted_and_every_device_says_gap(broker, make_agent):
-    """mosquitto keeps 1,000 messages for a session and drops the rest, the newest, without a word to anybody."""
+    """mosquitto keeps 1,000 messages for a session and drops the rest, the newest, without a word to anybody.
+
+    What the agent had not acknowledged when it died takes room among them, so some more than 4,000 may be dropped.
+    """
     broker.kill()
     broker.settings += ("sys_interval 1",)
     broker.start()
@@ -56,6 +60,12 @@ def test_what_the_queue_of_an_agent_that_is_away_did_not_hold_is_counted_and_eve
     agent.kill()
     broker.publish_all([message(device, cycle) for cycle in range(16, 516) for device in devices])
     agent.go()
-    wait_until(lambda: agent.status()["drops"].get("", {}).get("broker_dropped", 0) == 4000, "all of it is counted")
+    n_said = len(devices) * 515
+
+    def n_dropped() -> int:
+        return agent.status()["drops"].get("", {}).get("broker_dropped", 0)
+
+    wait_until(lambda: agent.status()["taken"] + n_dropped() == n_said, "all is taken, or counted as dropped")
+    assert 4000 <= n_dropped() <= 4000 + WINDOW
     broker.publish_all([message(device, 516) for device in devices])
     wait_until(lambda: agent.status()["devices"]["gap"] == len(devices), "every device says that history is missing")
