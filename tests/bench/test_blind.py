@@ -1,6 +1,7 @@
 """The head in numpy, as benches without labels run it: alerts, blind threshold, and all of it on a small fleet."""
 
 import numpy as np
+import pytest
 
 from agent.score.early_warning import Spell
 from bench.blind import Detector, Labelled, Rules, blind_threshold, bounds, spells
@@ -63,6 +64,7 @@ def test_what_is_left_of_a_window_at_the_first_alert_in_it_is_what_was_warned_of
     assert np.isnan(Labelled(machine.s, machine.t_s, np.empty((0, 2))).warned([Spell(5.0)]))
 
 
+@pytest.mark.slow
 def test_a_plant_is_the_same_for_a_seed_and_its_faults_are_labelled():
     for kind in ("jumps", "drifts", "bursts", "cycles", "regimes"):
         first, again = plant(kind, 3), plant(kind, 3)

@@ -53,6 +53,7 @@ def of_device(taken, device):
     return scores.quality[mine].tolist(), scores.outputs["anomaly"][mine, 0].tolist()
 
 
+@pytest.mark.slow
 @MANIFESTS
 def test_a_device_is_told_the_same_alone_and_among_hostile_ones(manifest):
     """One life that raises an alert of each head, and 60 others with hostile payloads between; compare bytes."""

@@ -4,6 +4,8 @@ evicted for a new one."""
 import json
 from dataclasses import replace
 
+import pytest
+
 from agent.core import Bounds
 from agent.core.core import DROP_SAMPLES_MAX
 from agent.core.entries import Heartbeat
@@ -63,6 +65,7 @@ def test_junk_makes_no_device():
     assert into.counts["press", "malformed"] == 100
 
 
+@pytest.mark.slow
 def test_samples_of_drops_are_bounded_and_counts_are_not():
     """One sample a source and reason is enough for the log, which says the last of them."""
     sources = [replace(SOURCE, name=f"s{number}", topics=(f"s{number}/{{device}}",)) for number in range(100)]

@@ -20,6 +20,7 @@ def columns(start_s: int, n: int, step_s: int) -> bytes:
     return json.dumps({"t": times, **{name: [0.1] * n for name in CHANNELS}}).encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("align", "payloads"),
     [

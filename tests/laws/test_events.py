@@ -2,6 +2,7 @@
 the same numbers in the rows that a model is trained on, that are recorded live and that are replayed."""
 
 import numpy as np
+import pytest
 from msgspec.structs import replace
 
 from agent.bundle import file
@@ -32,6 +33,7 @@ def codes() -> list[tuple[str, int, str]]:
     return [(f"p{1 + index % 2}", int(t), f"error{1 + index % 3}") for index, t in enumerate(times)]
 
 
+@pytest.mark.slow
 def test_a_table_with_a_log_and_two_topics_give_the_same_rows_and_scores(tmp_path):
     manifest = anomaly_manifest()
     counted = tuple(replace(one, event=one.name != "temp") for one in manifest.channels)

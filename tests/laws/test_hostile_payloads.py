@@ -16,6 +16,7 @@ def test_every_codec_has_hostile_payloads():
     assert {source_of(folder).codec for folder in FOLDERS} >= set(CODECS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ALL, ids=lambda case: case.id)
 def test_a_hostile_message_counts_one_reason_and_touches_nobody(case: HostileCase):
     agent = core_of(source_of(case.folder))

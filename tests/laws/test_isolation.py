@@ -62,6 +62,7 @@ def test_each_hostile_payload_is_counted_or_scored_as_not_ok(payload):
     assert told.size or any(count for (source, _), count in into.counts.items() if source == "press")
 
 
+@pytest.mark.slow
 def test_a_whole_life_with_alerts_is_told_the_same_among_300_devices():
     """One life that raises and clears, alone and among 299 others; compare bytes."""
     mine = [*life("p0", 60), *life("p0", 30, start=61, wear_from=1000)]

@@ -108,6 +108,7 @@ def rows_of(parts) -> dict[str, list[tuple[int, bytes]]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_recorded_is_what_models_are_given_and_replays_to_the_same_scores(case, tmp_path):
     source, manifest, make = CASES[case]

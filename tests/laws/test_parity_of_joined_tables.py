@@ -123,6 +123,7 @@ def live(
     return {device: (t_ns[device], b"".join(x[device])) for device in t_ns}
 
 
+@pytest.mark.slow
 def test_a_training_and_a_replay_have_the_rows_that_the_agent_makes_of_topics(tmp_path, monkeypatch):
     manifest = replace(anomaly_manifest(), time_unit="s", cadence=Cadence(every_s=60.0, dt_max_s=36_000.0, least_s=1.0))
     bundle = file.read(write_small_bundle(tmp_path / "joined.fwb", manifest))
@@ -146,6 +147,7 @@ def test_a_training_and_a_replay_have_the_rows_that_the_agent_makes_of_topics(tm
     }
 
 
+@pytest.mark.slow
 def test_events_of_a_joined_table_are_counted_into_the_next_row(tmp_path):
     """A count beside the rows, such as alarms since the one before: nothing of it is held or lost."""
     manifest = replace(anomaly_manifest(), time_unit="s", cadence=Cadence(every_s=60.0, dt_max_s=36_000.0, least_s=1.0))

@@ -77,6 +77,7 @@ def alike(one: PlayedDevice, other: PlayedDevice) -> None:
     assert by_content[0] == by_content[1] != []
 
 
+@pytest.mark.slow
 def test_a_training_and_replays_say_the_same(bundle: Bundle, tmp_path: Path) -> None:
     kept = without_stops(RAW, INFOS, RUNS)
     trained = play(bundle, bundle.model, kept, THRESHOLD)

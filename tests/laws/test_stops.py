@@ -97,6 +97,7 @@ def test_a_standing_alert_stands_through_a_stop_and_none_is_raised_in_it(kind):
     assert not take(quiet, with_stops(life("p0", 60, wear_from=1000), (20, 50))).alerts
 
 
+@pytest.mark.slow
 def test_a_device_is_told_the_same_alone_and_among_hostile_ones():
     """Law 2. Others whose channel says anything at all."""
     mine, values = with_stops(LIFE, *STOPS), [0, 1, None, 1e38, -1e38, 0.5]
@@ -109,6 +110,7 @@ def test_a_device_is_told_the_same_alone_and_among_hostile_ones():
     assert bytes_of(mixed, "p0") == bytes_of(take(agent(), mine), "p0")
 
 
+@pytest.mark.slow
 def test_any_split_gives_the_same_and_a_snapshot_in_a_stop_is_the_same_core():
     """Law 3. Cut before, in and after a stop, and within the start."""
     stream = interleaved(with_stops(LIFE, *STOPS), with_stops(life("p2", 90, seed=1), (30, 50)))

@@ -26,6 +26,7 @@ def test_what_once_failed_does_not_fail_again() -> None:
         assert not wrong, f"the history of seed {plan.seed} in {plan.mode} mode"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_a_seed_is_one_history(mode: Mode) -> None:
     """Played twice, it is the same to the last step: what a seed shows can be looked at again."""

@@ -23,6 +23,7 @@ def test_without_the_extra_it_says_what_to_install(name: str) -> None:
     assert done.stderr == f"forewarn-train: {name} is not installed\n  pip install 'forewarn[train]'\n"
 
 
+@pytest.mark.slow
 def test_help_needs_nothing_of_the_extra() -> None:
     done = run_without("torch", "polars", "onnx", "matplotlib", arguments=("fit", "--help"))
     assert done.returncode == 0, done.stderr

@@ -91,6 +91,7 @@ def by_rows(of: Bank, x, forecasts, lost):
     return np.array(found), np.array(waits)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0, 0.4), st.sampled_from([1.0, 0.3, 0.0]))
 def test_whole_histories_give_what_the_equations_give_row_by_row(seed, share_missing, own):

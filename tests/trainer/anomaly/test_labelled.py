@@ -51,6 +51,7 @@ def test_labels_that_are_chance_seldom_choose_against_the_bank():
     assert names.count("bank") > 120, "31 of 100 differ by half a standard error to one side"
 
 
+@pytest.mark.slow
 def test_a_failure_counts_by_the_lead_of_the_first_alert_within_h_max():
     scores = np.zeros(1000)
     failed = history("p1", t_fail=1000.0)
@@ -61,6 +62,7 @@ def test_a_failure_counts_by_the_lead_of_the_first_alert_within_h_max():
     assert shares_of(scores, failed).tolist() == [0.0], "raised before h_max it is a false alarm"
 
 
+@pytest.mark.slow
 def test_a_fault_interval_counts_by_what_is_left_of_it_and_lives_of_a_machine_together():
     scores = np.zeros(1000)
     scores[430:440] = 3.0

@@ -52,6 +52,7 @@ def cut(history: History, n: int) -> History:
     return replace(history, t_s=history.t_s[:n], x=history.x[:n], t_fail=None)
 
 
+@pytest.mark.slow
 @EVERY_METHOD
 def test_the_score_of_a_row_does_not_change_with_later_rows(name: str) -> None:
     """Bit for bit, whatever the later rows hold; the library's sums may be of another shape for another length."""

@@ -79,6 +79,7 @@ def adapted(folder: Path, labels: Path, **options):
     return adapt(folder / "small-1.0.0.fwb", labels, [str(folder / "rows.csv")], folder / "out", **options)
 
 
+@pytest.mark.slow
 def test_where_all_alerts_were_false_the_table_gets_what_the_judge_raises_at_each_threshold(folder):
     """Held against whole plays through the core, one a threshold."""
     one = adapted(folder, write_labels(folder, ["bad"] * 3)).heads["risk"]
@@ -98,6 +99,7 @@ def test_where_all_alerts_were_false_the_table_gets_what_the_judge_raises_at_eac
     assert one.observed.incidents == 0
 
 
+@pytest.mark.slow
 def test_a_good_one_is_a_detection_and_its_time_no_exposure_and_one_without_a_label_neither(folder):
     bad = adapted(folder, write_labels(folder, ["bad"] * 3)).heads["risk"].observed
     mixed = adapted(folder, write_labels(folder, ["good", "bad", ""])).heads["risk"]
@@ -114,6 +116,7 @@ def test_a_good_one_is_a_detection_and_its_time_no_exposure_and_one_without_a_la
     assert false.verdicts == {"good": 1, "bad": 2}
 
 
+@pytest.mark.slow
 def test_rows_of_stops_are_no_exposure_and_no_false_alarm(folder, tmp_path):
     """The sound machine stands for twenty rows, in which its values are wild, and starts for two."""
     channel = msgspec.structs.replace(small_manifest().channels[0], name="running")
@@ -172,6 +175,7 @@ def test_the_command_says_before_and_after_in_words(folder):
     assert 'budget "1 per 150 cycles": the threshold ' in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("label", "budget", "why"),
     [
@@ -206,6 +210,7 @@ def test_labels_of_another_bundle_device_or_form_are_refused(folder, changes, wh
         adapted(folder, write_labels(folder, ["bad"] * 3, **changes))
 
 
+@pytest.mark.slow
 def test_the_table_of_the_head_anomaly_is_adapted_as_that_of_risk_is(folder, tmp_path):
     """Its scores are the head's own: held against whole plays at each threshold, from the first row that is learnt."""
     path = write_small_bundle(tmp_path / "alone-1.0.0.fwb", anomaly_manifest())

@@ -26,6 +26,7 @@ def test_a_fleet_in_which_nothing_failed_is_refused() -> None:
         check_histories(alive, small_config().requirements)
 
 
+@pytest.mark.slow
 def test_lives_too_short_or_too_long_are_named() -> None:
     short = [engine(f"new-{index}", 7) for index in range(6)]
     with pytest.raises(DataRefused, match=r"6 device\(s\) with fewer than 8 rows: new-0, .*, new-4, \.\.\.\n  Leave"):

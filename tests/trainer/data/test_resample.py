@@ -46,6 +46,7 @@ def windows_of(
     return found
 
 
+@pytest.mark.slow
 def test_each_statistic_is_its_formula(tmp_path: Path) -> None:
     rows, values = vibration(25_000)
     write_csv(tmp_path / "a.csv", rows)
@@ -165,6 +166,7 @@ def test_refused_rows_leave_no_folder(tmp_path: Path) -> None:
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_the_command_writes_rows_that_it_reads_again(tmp_path: Path) -> None:
     """T11: 10 kHz vibration becomes rows; a second round of longer windows reads the first one's Parquet files."""
     write_csv(tmp_path / "a.csv", vibration(25_000)[0])

@@ -45,6 +45,7 @@ def lives() -> list[History]:
     ]
 
 
+@pytest.mark.slow
 def test_replay_evaluation_and_comparison_choose_one_age_and_score_it_alike(bundle: Bundle) -> None:
     """Also where a model says nothing of a device's first rows: a calendar learns nothing, and counts from birth."""
     (head,) = bundle.manifest.judging

@@ -75,6 +75,7 @@ def test_nothing_is_learnt_of_the_played_devices(name: str) -> None:
     assert first.chosen == second.chosen
 
 
+@pytest.mark.slow
 def test_what_a_plant_has_stands_beside_each_bundle_and_needs_no_package_of_its_own() -> None:
     assert RIVALS == ("limits", "ewma", "age")
     budget = parse_budget("1 per 100 cycles", fleet_size=0)

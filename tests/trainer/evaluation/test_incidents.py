@@ -51,6 +51,7 @@ def real_over_asked(scores: list[Float64], rng: np.random.Generator, rate: float
     return sum(len(one.spells) for one in fleet) / (N_DEVICES * N * EVERY) / budget.rate_per_s
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [1.0, 0.3])
 def test_the_budget_holds_though_a_twentieth_of_the_calibration_time_is_spoilt(rate: float) -> None:
     rng = np.random.default_rng(0)

@@ -54,6 +54,7 @@ def test_scores_of_a_bundle_raise_and_clear_where_the_core_raised_and_cleared(tm
     assert sum(np.isfinite(spell.cleared_s) for one in fleet for spell in one.spells) >= 6
 
 
+@pytest.mark.slow
 def test_each_threshold_is_judged_as_if_it_were_alone() -> None:
     """Against one call of the judge a row and threshold, on scores that sit on thresholds, are missing, or are wild."""
     manifest, rng = fleet_manifest(), np.random.default_rng(0)

@@ -56,6 +56,7 @@ def test_a_device_that_did_not_fail_can_only_cost() -> None:
     assert worth([*(stepping(one, 12) for one in sound), *loud]) == 0.0
 
 
+@pytest.mark.slow
 def test_rules_of_a_config_are_those_of_its_bundle() -> None:
     parts = split(fleet(), CONFIG.split)
     bundle, _, _ = train_bundle(CONFIG.model_copy(update={"train": Train(epochs=1)}), parts, "0" * 64)

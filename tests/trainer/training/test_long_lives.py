@@ -3,6 +3,7 @@
 import tracemalloc
 
 import numpy as np
+import pytest
 import torch
 
 from tests.trainer.fleet import fleet, small_config
@@ -42,6 +43,7 @@ def test_outputs_of_chunks_are_those_of_the_whole() -> None:
         torch.testing.assert_close(getattr(cut, name), getattr(whole, name), atol=1e-6, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_smooth_of_a_long_life_is_that_of_all_its_rows() -> None:
     """Beyond WHOLE_ROWS it looks at the rows around a row alone; what is left out has no weight."""
     z = life(2 * WHOLE_ROWS + 77).z

@@ -130,6 +130,7 @@ def test_a_chunk_without_a_known_row_does_no_harm() -> None:
         assert all(weight.grad is None or not weight.grad.any() for weight in network.parameters())
 
 
+@pytest.mark.slow
 def test_bf16_trains_on_the_cpu_or_falls_back_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     """Which of the two depends on the processor, and on nothing else: the same question is asked here."""
     config = config_of(precision="bf16", epochs=8, average=0.5)

@@ -36,6 +36,7 @@ def streams(draw):
     return readings
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     st.sampled_from(RULES),
@@ -73,6 +74,7 @@ def test_every_rule_makes_the_rows_of_the_plain_model_however_a_read_is_cut(rule
     assert whole.counts == single.counts
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from([rule for rule in RULES if rule.lateness_s]),

@@ -68,6 +68,7 @@ def test_a_device_waits_for_its_own_readings_only():
     assert rows == [("b", 500, (1, None, None))]
 
 
+@pytest.mark.slow
 def test_a_device_has_room_for_a_bounded_number_and_its_oldest_go_on_early():
     """Counted; another device's readings wait as before. In calls of one and of many the same."""
     bounds = Bounds(devices_max=10_000)

@@ -89,6 +89,7 @@ def test_every_truncation_is_refused(tmp_path, whole):
         refused(tmp_path, whole[:size], "is not a whole bundle")
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 7000), st.integers(1, 255)), min_size=1, max_size=3))
 def test_flipped_bits_are_refused(tmp_path, whole, flips):
@@ -102,6 +103,7 @@ def test_flipped_bits_are_refused(tmp_path, whole, flips):
 CONTENT = st.binary(max_size=200) | st.sampled_from([*MEMBERS.values(), b"{}", b"[" * 10_000, b"\xff" * 9])
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from([*MEMBER_BYTES_MAX]), CONTENT, min_size=1))
 def test_any_members_are_refused_in_words(tmp_path, members):
@@ -151,6 +153,7 @@ def test_a_member_that_nobody_knows_is_refused(tmp_path):
         file.write(tmp_path / "x.fwb", SMALL, {**MEMBERS, "evil.pkl": b""})
 
 
+@pytest.mark.slow
 def test_a_member_over_its_bound_is_refused(tmp_path):
     refused(
         tmp_path, packed(SMALL, {**MEMBERS, "MODEL_CARD.md": b" " * (2**20 + 1)}), "MODEL_CARD.md is larger than 1 MiB"

@@ -300,6 +300,7 @@ def test_every_truncation_is_refused():
             onnx_graph.check(MODEL[:size], MANIFEST)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, len(MODEL) - 1), st.integers(1, 255)), min_size=1, max_size=4))
 def test_flipped_bytes_never_raise_anything_else(flips):
     model = bytearray(MODEL)

@@ -123,6 +123,7 @@ def certificate(tmp_path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("cert", "key", "problem"),
     [

@@ -67,6 +67,7 @@ def test_an_acknowledged_alert_stands_and_ends_as_any():
     assert kinds(take(into, well()))[-1] == ("cleared", "normal")
 
 
+@pytest.mark.slow
 def test_a_command_for_an_alert_that_has_ended_does_nothing_to_the_next():
     into = core()
     first = raised(into)
@@ -132,6 +133,7 @@ def test_a_window_over_a_whole_source_hides_all_its_devices_and_each_reason_ends
     assert outcomes(take(into, [command("unsuppress", "")], arrived_ns=2 * HOUR_NS)) == ["needless"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rules", "stands_as", "action", "cause"),
     [
@@ -177,6 +179,7 @@ STREAM = [
 ]
 
 
+@pytest.mark.slow
 def test_commands_take_their_places_however_the_messages_are_split():
     whole, cut = core(), core()
     taken = take(whole, STREAM, step_ns=3 * 10**7)
@@ -188,6 +191,7 @@ def test_commands_take_their_places_however_the_messages_are_split():
     assert len({event.kind for event in taken.alerts}) > 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", range(0, len(STREAM), 12))
 def test_a_restored_core_goes_on_with_what_was_hidden_and_acknowledged(at):
     one, again = core(), core()

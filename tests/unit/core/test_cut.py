@@ -117,6 +117,7 @@ def test_whatever_happens_while_it_is_copied_it_is_the_snapshot_of_its_beginning
     assert plant.core.cut().entry == plant.core.entry, "the next one may begin"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_thing_that_writes_wide_columns_leaves_the_copy_as_it_was(kind):
     """As above, one kind of entry at a time, on devices that are copied neither before nor meanwhile."""

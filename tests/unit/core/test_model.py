@@ -57,6 +57,7 @@ def test_golden_rows_that_differ_are_a_bundle_refused(bundle):
         load_engine(wrong)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(MODEL) - 1), st.integers(1, 255)), min_size=1, max_size=2))
 def test_a_model_that_passes_the_check_runs_or_is_refused_in_words(flips):

@@ -159,12 +159,14 @@ def test_one_device_of_a_source_that_is_heard():
     assert what(shell.wait(2, "p1", "p2")) == [("cleared", "press", "p2", "heard_again")]
 
 
+@pytest.mark.slow
 def test_ids_that_somebody_sent_once_are_no_silent_devices():
     shell = Shell(BY_DEVICE).listen("press")
     shell.send("p1", *(f"x{number}" for number in range(50)))
     assert shell.wait(300, "p1") == []
 
 
+@pytest.mark.slow
 def test_when_all_are_silent_that_is_one_alert():
     shell = Shell(BY_DEVICE).listen("press")
     shell.wait(10, *(f"p{index}" for index in range(20)))
@@ -256,6 +258,7 @@ def test_before_it_is_learned_a_week_holds():
     assert raised.outputs["silence"][1] == 7 * 86_400
 
 
+@pytest.mark.slow
 def test_a_pause_in_which_an_alert_stood_is_learned_like_any_other():
     """A plant that stops for 14 hours each night, from the third night on: it is told of once."""
     shell = Shell(LEARNS, bounds=SLOW).listen("press")
@@ -267,6 +270,7 @@ def test_a_pause_in_which_an_alert_stood_is_learned_like_any_other():
     assert what(said) == [("raised", "press", "", "silence"), ("cleared", "press", "", "heard_again")]
 
 
+@pytest.mark.slow
 def test_and_forgotten_after_two_weeks():
     shell = Shell(LEARNS, bounds=SLOW).listen("press")
     ticks(shell, 3, pause_s=1800)
@@ -303,6 +307,7 @@ def again(shell: Shell, *sources: Source, standing: Sequence[AlertEvent] | None 
     return other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut_s", range(0, 110, 9))
 def test_a_snapshot_at_any_point_is_the_same_again(cut_s):
     def whole(cut: bool) -> list[AlertEvent]:

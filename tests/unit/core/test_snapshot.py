@@ -20,6 +20,7 @@ def saved():
     return one.snapshot()
 
 
+@pytest.mark.slow
 def test_a_snapshot_cut_at_any_byte_is_refused_and_changes_nothing():
     data, into = saved(), core()
     untouched = into.snapshot()

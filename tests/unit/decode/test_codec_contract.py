@@ -158,6 +158,7 @@ def test_payloads_mean_the_same_split_joined_and_beside_junk_and_other_sources(c
     assert {reason for _, reason in drops} <= set(REASONS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("codec", "one"), ALL, ids=lambda value: getattr(value, "name", value))
 def test_every_truncated_prefix_is_read_or_dropped_and_touches_no_neighbour(codec, one):
     (whole, *_) = (case for case in cases(codec) if case.readings and not case.drops)

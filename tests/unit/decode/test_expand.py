@@ -56,6 +56,7 @@ def test_the_bound_itself_is_read_and_a_byte_more_is_too_large(compression):
     assert Expander(compression, BOUND).expand(with_more) == bytes(BOUND)
 
 
+@pytest.mark.slow
 def test_a_bomb_ends_at_the_bound(monkeypatch):
     """Counted in what zlib and zstd give out, so that the test says nothing of the machine's speed."""
     out = 0

@@ -110,6 +110,7 @@ def written(text: str) -> str:
     return re.sub(r"([\\,= ])", r"\\\1", text)
 
 
+@pytest.mark.slow
 @given(st.data(), st.dictionaries(NAME, VALUE, min_size=1, max_size=4), st.dictionaries(NAME, NAME, max_size=3), NAME)
 def test_what_is_written_is_read_back(data, fields, tags, measurement):
     assume(not any(f"{measurement}.{name}" in fields for name in fields))  # `7.7` is the field 7 of a measurement 7

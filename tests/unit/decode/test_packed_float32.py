@@ -71,6 +71,7 @@ def test_an_infinite_value_is_missing_and_a_doubt_once_a_payload():
 FLOATS = st.floats(width=32, allow_infinity=False)
 
 
+@pytest.mark.slow
 @given(st.data(), st.integers(1, 5), st.lists(st.integers(0, 4), min_size=1, max_size=6), st.booleans())
 def test_rows_are_read_back_however_many_a_payload_has(data, n_channels, n_rows, has_time):
     names = [f"c{index}" for index in range(n_channels)]

@@ -146,6 +146,7 @@ RECORD = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(RECORD, max_size=8))
 def test_a_pack_means_what_its_resolved_form_means(pack):
     """Section 4.6: no base fields, every name and time in full. The resolved form here is made in another way."""
@@ -167,6 +168,7 @@ def test_a_pack_means_what_its_resolved_form_means(pack):
     assert [fault.reason for fault in whole.faults] == [fault.reason for fault in other.faults]
 
 
+@pytest.mark.slow
 @given(st.lists(RECORD, max_size=8))
 def test_a_pack_means_the_same_as_cbor(pack):
     """Section 6: labels may be numbers."""
@@ -189,6 +191,7 @@ ANYTHING = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(ANYTHING, max_size=4) | ANYTHING, st.binary(max_size=3))
 def test_no_payload_raises(pack, more):
     payloads = [decode(THINGS, pack), decode(THINGS, more), decode(THINGS, more, codec=SenmlCborCodec(THINGS))]

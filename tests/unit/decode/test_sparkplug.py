@@ -279,6 +279,7 @@ DATA_VALUES = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(DATA_VALUES, min_size=1, max_size=9), st.integers(0, 2**42))
 def test_round_trip_of_values(values, time_ms):
     """Each value is read as it was written, by the first payload of its form and by later ones."""
@@ -349,6 +350,7 @@ def test_readings_of_a_payload_are_bounded():
     assert (len(decoded.row), reasons(decoded)) == (0, ["too_many_readings"])
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from(["NBIRTH", "NDATA", "NDEATH", "DBIRTH", "DDATA", "DDEATH"]), st.binary())))
 def test_junk_raises_nothing_and_has_a_reason_or_says_nothing(messages):
     codec, node = SparkplugCodec(SOURCE), EdgeNode()

@@ -80,6 +80,7 @@ def test_other_numbers_of_a_known_form(form):
     assert len(decoded.row) == 1
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(st.sampled_from(sorted(FORMS)), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=3))
 @example("by alias", [(8, 0)])
@@ -92,6 +93,7 @@ def test_bytes_that_are_changed_mean_the_same_whether_the_form_was_known_or_not(
     assert codec.keep() == fresh.keep()
 
 
+@pytest.mark.slow
 @given(
     st.floats(width=32), st.floats(), st.integers(-(2**15), 2**15 - 1), st.integers(0, 1), st.integers(0, 2**44)
 )  # fmt: skip

@@ -87,6 +87,7 @@ TEXTS = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from(["p1/motor/temp", "p2/motor/vib", "p1/none/none"]), TEXTS), max_size=8))
 def test_a_payload_means_the_same_alone_and_among_others(messages):
     messages = [(topic, text.encode("utf-8", "surrogatepass")) for topic, text in messages]

@@ -71,6 +71,7 @@ def test_a_pattern_that_cannot_be_is_refused(pattern, match):
 LEVELS = st.lists(st.text(st.characters(blacklist_characters="/+#{}\0"), min_size=1), min_size=1, max_size=5)
 
 
+@pytest.mark.slow
 @given(LEVELS, st.data())
 def test_the_texts_put_into_named_levels_come_out(levels, data):
     places = sorted(data.draw(st.sets(st.integers(0, len(levels) - 1), min_size=1)))

@@ -251,6 +251,7 @@ def test_a_payload_tells_of_work_on_the_machine(encoding):
     assert faults(readings) == [(2, "unknown_intervention"), (4, "bad_value")]
 
 
+@pytest.mark.slow
 @encodings
 def test_a_payload_of_too_many_readings_is_dropped_and_its_neighbours_are_not(encoding):
     """Law 5: 4,096 readings, and fewer where there are many channels; counted over all arrays of a payload."""

@@ -94,7 +94,7 @@ class SlotsAgainstDict(RuleBasedStateMachine):
         assert self.slots.slots(sources, devices).tolist() == [*found, NO_SLOT]
 
 
-TestSlotsAgainstDict = SlotsAgainstDict.TestCase
+TestSlotsAgainstDict = pytest.mark.slow(SlotsAgainstDict.TestCase)
 TestSlotsAgainstDict.settings = settings(max_examples=40, stateful_step_count=100, deadline=None)
 
 

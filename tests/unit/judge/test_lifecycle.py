@@ -26,6 +26,7 @@ def test_a_new_clock_epoch_is_another_id():
     assert alert_id("press", "p1", "main", "risk", 0, 5) != alert_id("press", "p1", "main", "risk", 1, 5)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(STATES), st.sampled_from(TRIGGERS))
 def test_the_compiled_table_is_the_one_that_is_read(state, trigger):
     """And what no row allows is an error that says so, never a state that nobody meant."""

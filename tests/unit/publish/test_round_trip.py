@@ -1,5 +1,6 @@
 """When a PUBACK of MQTT 3.1.1 counts: what was thrown away before the path was mended is never taken for delivered."""
 
+import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,6 +78,7 @@ def test_a_path_that_fails_is_said_once_and_again_when_it_is_mended():
     assert all(one.is_proven(number, topic) for number, topic in zip(numbers, (EVENT, ALERT), strict=True))
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.sampled_from([EVENT, ALERT]), st.integers(0, 3), st.booleans()), max_size=30))
 def test_nothing_that_was_thrown_away_is_ever_proven(sent):
     """A broker in order: what it passes on comes back in its order, whatever its ACL says from one to the next; from

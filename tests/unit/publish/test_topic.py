@@ -12,6 +12,7 @@ TOPICS = Topics.of("forewarn", "gateway-1")
 DEVICE = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 
 
+@pytest.mark.slow
 @given(DEVICE, DEVICE)
 @example("a/b", "a%2Fb")
 @example("+", "#")

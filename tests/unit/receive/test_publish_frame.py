@@ -135,6 +135,7 @@ PIECES = {
 }
 
 
+@pytest.mark.slow
 @given(st.data(), st.sampled_from(VERSIONS))
 def test_the_hot_loop_agrees_with_the_strict_reader_on_any_bytes(data, version):
     """Packets of the table joined, some bytes changed: what the hot loop takes, the strict reader reads the same."""

@@ -64,6 +64,7 @@ def test_the_level_gives_each_the_same_beyond_those_who_want_less(demands, in_al
     assert level(demands, in_all) == each
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(1, 1000), min_size=1), st.integers(1, 2000))
 def test_the_level_gives_out_all_there_is_and_no_more(demands, in_all):
     each = level(demands, in_all)

@@ -27,6 +27,7 @@ def test_the_newest_message_of_an_identifier_is_the_one_that_counts():
     assert not one.has(0, TOPIC, b"at QoS 0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_a_read", [7, REDELIVERED_MAX])
 @pytest.mark.parametrize("asks", [False, True])
 def test_as_many_are_remembered_as_may_be_under_way_and_memory_is_bounded(n_a_read, asks):
@@ -165,5 +166,5 @@ class Redeliveries(RuleBasedStateMachine):
         assert all(one.number < other.number for one, other in pairwise(self.recorded))
 
 
-TestRedeliveries = Redeliveries.TestCase
+TestRedeliveries = pytest.mark.slow(Redeliveries.TestCase)
 TestRedeliveries.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

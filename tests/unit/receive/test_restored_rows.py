@@ -91,6 +91,7 @@ def dead(folder, *waiting) -> None:
 HOLE = RowsMissing("press", "p0")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("waiting", [[HOLE], [HOLE, waits(11)], [waits(10), HOLE]], ids=["alone", "before", "behind"])
 def test_a_hole_of_a_source_that_has_another_name_is_a_gap_of_its_device_once(tmp_path, waiting):
     """And no error that ends each start of the agent; the next start has nothing of it."""
@@ -165,6 +166,7 @@ PLACES = st.lists(st.tuples(st.sampled_from(TOPICS), st.booleans()), max_size=12
 NAMES = st.sampled_from([("s", "a"), ("s", "b"), ("s", "c"), ("t", "a"), ("t", "b"), ("", "")])
 
 
+@pytest.mark.slow
 @given(PLACES, st.fixed_dictionaries(dict.fromkeys(TOPICS, NAMES)), st.fixed_dictionaries(dict.fromkeys(TOPICS, NAMES)))
 def test_what_is_recorded_makes_of_the_former_queues_those_of_today(places, former, today):
     """Each row is there once; of a device in the order in which they came; a hole is before the same rows, at least."""

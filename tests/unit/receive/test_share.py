@@ -1,5 +1,6 @@
 """The share of a device: its first rows are taken, the rest is beyond it, nobody else's row is touched."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,6 +86,7 @@ def test_no_message_at_all_is_no_fault():
     assert share(1, has_one_topic_a_device=True).over([], NOBODY) == []
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.lists(st.sampled_from(["plant/a/x", "plant/a/y", "plant/b/x", "plant/c/x", "other"]))),
     st.integers(1, 5),

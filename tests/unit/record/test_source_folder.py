@@ -44,6 +44,7 @@ def names(path: Path) -> list[str]:
     return sorted(one.name for one in (path / "press").iterdir())
 
 
+@pytest.mark.slow
 def test_small_files_are_joined_step_by_step_and_no_row_is_lost_or_doubled(tmp_path):
     files = folder(tmp_path)
     for number in range(1, 100):
@@ -83,6 +84,7 @@ class Killed(BaseException):
     """kill -9 at this moment."""
 
 
+@pytest.mark.slow
 def test_killed_at_any_step_of_a_write_or_a_join_the_recording_is_whole(tmp_path, monkeypatch):
     """Each call that changes the folder is the last one in turn; then what a reader sees, and what a restart makes."""
     left = 0

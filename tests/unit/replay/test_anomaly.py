@@ -41,6 +41,7 @@ def of_kind(events: list[AlertEvent], kind: str) -> AlertEvent:
     return next(event for event in events if event.head == "anomaly" and event.kind == kind)
 
 
+@pytest.mark.slow
 def test_rows_of_stops_are_shown_and_no_exposure(tmp_path):
     """A machine that stands for 40 of its 90 cycles; its channel is none of the model's."""
     channel = msgspec.structs.replace(anomaly_manifest().channels[0], name="running")
@@ -59,6 +60,7 @@ def test_rows_of_stops_are_shown_and_no_exposure(tmp_path):
     assert (kept["quality"][40], kept["anomaly"][40], kept["risk"][40]) == ("stopped", None, [None] * 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_risk", [False, True], ids=["alone", "both"])
 def test_a_replay_measures_each_head_at_its_own_threshold(tmp_path, with_risk):
     """Two machines that learn a normal life first; one is worn and fails, the other is sound."""
@@ -106,6 +108,7 @@ def test_what_is_required_is_of_the_first_head_or_of_the_one_that_is_named(tmp_p
         measured("wear.missed==0")
 
 
+@pytest.mark.slow
 def test_labelled_faults_are_what_counts_where_nothing_failed(tmp_path):
     """One machine is not normal from row 41 on, and nothing failed: an alert tells of the fault, and none is false."""
     manifest = anomaly_manifest()

@@ -52,6 +52,7 @@ def test_a_missing_value_is_left_out_and_whole_times_are_whole():
 FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(arrays(np.float32, (4, 3), elements=FLOAT32), st.integers(0, 10**6))
 @example(np.float32([[1.17549435e-38, 1e-45, 3.4028235e38]] * 4), 0)

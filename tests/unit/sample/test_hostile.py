@@ -29,6 +29,7 @@ def printed(found):
     return tomllib.loads(text)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(TOPIC.map("/".join), st.binary(max_size=40) | TREE), max_size=8))
 def test_anything_is_guessed_or_listed(messages):
     found = guessed(*messages)

@@ -1,5 +1,6 @@
 """Leaves of trees, by paths that the codecs understand."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ NAMES = st.text(max_size=8) | st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(NAMES, st.dictionaries(NAMES, st.integers(), max_size=3), max_size=5))
 def test_a_path_leads_to_its_leaf(tree):
     """Every path parses, and the names in it find the value; a name that no path can have is left out."""

@@ -27,6 +27,7 @@ def fleet_of(lives, unfailed) -> list[ObservedDevice]:
     return failed + [ObservedDevice(f"u{index}", 0.0, float(time), math.inf, ()) for index, time in enumerate(unfailed)]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(LIVES, LIVES, st.sampled_from([1e-6, 1e-4, 1e-3, 2e-3, 1e-2]))
 def test_no_age_warns_longer_ahead_within_the_budget(lives, unfailed, rate):

@@ -83,6 +83,7 @@ def test_a_false_alarm_that_never_ends_cannot_keep_to_any_budget_by_being_one():
     assert found.false_alarms_per_s == pytest.approx(1 / H_MAX, rel=1e-3)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.floats(0, 1e9), st.floats(1e-3, 1e6), st.integers(1, 50))
 def test_rounding_of_times_makes_no_false_alarm_more(start, h_max, n):

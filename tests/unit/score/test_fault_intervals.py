@@ -98,6 +98,7 @@ def pairs(times):
     return [(float(a), float(b)) for a, b in zip(times[::2], times[1::2], strict=False)]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(TIMES, TIMES, st.integers(0, 8))
 def test_it_agrees_with_a_walk_through_the_seconds(fault_times, spell_times, early):

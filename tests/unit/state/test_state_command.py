@@ -271,6 +271,7 @@ def test_a_backup_of_yesterday_says_gap_and_gives_what_stood_no_second_id(folder
     assert (since[-1].kind, since[-1].alert) == ("cleared", yesterday.alert)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_stopped", [False, True])
 @pytest.mark.parametrize("is_elsewhere", [False, True])
 def test_the_very_next_row_says_gap_unless_nothing_can_be_missing(folder, tmp_path, mode, is_stopped, is_elsewhere):

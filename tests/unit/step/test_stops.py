@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,6 +61,7 @@ def test_a_row_says_something_by_a_value_or_by_an_event():
 VALUES = st.lists(st.sampled_from([0.0, 1.0, GONE, 0.5, -1e30, 1e30]), min_size=1, max_size=20)
 
 
+@pytest.mark.slow
 @given(VALUES, VALUES, st.sampled_from([0.0, 1.5, 4.0]), st.integers(0, 19))
 def test_a_recording_at_once_is_what_its_rows_are_one_by_one_among_others(values, others, after_s, cut):
     """Law 1 and law 2. Two devices, each row by itself with the other beside it; compare with the whole of one."""

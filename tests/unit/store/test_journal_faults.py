@@ -34,6 +34,7 @@ def twin(n: int):
     return one, list(one.apply(read(STREAM[:n])).alerts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", [0, 1, 17, 300])
 def test_a_full_disk_stops_the_stream_and_it_goes_on_when_there_is_room(tmp_path, room):
     """B6: nothing of the read is applied, half a record is cut off, it is said once and tried every second."""
@@ -166,6 +167,7 @@ def test_rows_that_wait_and_do_not_fit_the_bound_any_more_are_said(tmp_path):
     large.die()
 
 
+@pytest.mark.slow
 def test_a_table_that_a_shell_holds_while_the_tail_is_taken_is_waited_for(tmp_path, monkeypatch):
     """B20 at a start: an agent that runs gives up after 0.1 s and goes on with the rest; here nothing else is to do."""
     life = Life(tmp_path)
@@ -249,6 +251,7 @@ def test_a_record_at_which_the_core_fails_is_set_aside_after_two_restarts(tmp_pa
     last.die()
 
 
+@pytest.mark.slow
 def test_the_table_has_the_last_word_over_a_record_that_was_taken_once_and_is_set_aside(tmp_path, monkeypatch):
     """Its alerts were committed, and without it the core has others: no start may be refused for that."""
     raised = next(n for n in range(len(STREAM)) if core().apply(read(STREAM[: n + 1])).alerts)
@@ -292,6 +295,7 @@ def start_in_a_child(folder: Path, then: Callable[[Life], object]) -> int:
     return -os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ends", [signal.SIGSEGV, signal.SIGALRM, signal.SIGKILL])
 def test_a_record_that_ends_the_process_is_found_by_a_child_and_set_aside(tmp_path, monkeypatch, ends):
     """C8 where nobody is left to count: by a fault of native code, by one that never returns. A kill says nothing."""
@@ -446,6 +450,7 @@ def test_a_word_of_an_orderly_stop_is_for_one_start_alone(tmp_path):
     again.die()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("room", range(0, 9000, 900))
 def test_a_start_with_other_rules_loses_nothing_wherever_it_ends(tmp_path, room):
     """An upgrade on a disk that is nearly full: what was acknowledged is in the old journal until a snapshot has it."""

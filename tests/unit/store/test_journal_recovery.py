@@ -73,6 +73,7 @@ def live(folder, steps) -> tuple[Life, Twin]:
     return life, twin
 
 
+@pytest.mark.slow
 @settings(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=40, deadline=None
 )
@@ -86,6 +87,7 @@ def test_after_any_deaths_state_and_alerts_are_those_of_a_twin_that_never_died(t
     life.outbox.close()
 
 
+@pytest.mark.slow
 def test_what_was_committed_is_not_committed_again_and_what_was_not_is(tmp_path):
     """The table is behind the journal by any number of entries."""
     twin = Twin()
@@ -108,6 +110,7 @@ def test_what_was_committed_is_not_committed_again_and_what_was_not_is(tmp_path)
         again.die()
 
 
+@pytest.mark.slow
 def test_a_record_is_split_where_the_table_ends(tmp_path):
     """As after an upgrade that records more at once: what one call gives back must not depend on that."""
     life = Life(tmp_path)
@@ -126,6 +129,7 @@ def test_a_record_is_split_where_the_table_ends(tmp_path):
     again.die()
 
 
+@pytest.mark.slow
 def test_the_tail_may_be_cut_at_any_byte_of_what_was_not_acknowledged(tmp_path):
     """A torn record is cut off; the records before it are used; what comes next is written behind them."""
     life = Life(tmp_path)
@@ -184,6 +188,7 @@ def test_a_file_that_never_came_into_use_costs_nothing_at_this_start_or_a_later_
     last.die()
 
 
+@pytest.mark.slow
 def test_another_bundle_takes_the_tail_with_the_alerts_that_stand(tmp_path):
     """The model warms up anew within the tail: it must not raise a second alert beside the one that stands."""
     life = Life(tmp_path)
@@ -217,6 +222,7 @@ def test_a_source_that_is_renamed_takes_the_tail_as_one_that_has_raised_nothing(
     again.die()
 
 
+@pytest.mark.slow
 def test_any_bit_that_flips_in_what_was_acknowledged_is_found_and_said(tmp_path):
     """The good records before it are used, the file is kept, alerts come from the table, devices say gap."""
     life = Life(tmp_path)

@@ -273,6 +273,7 @@ CHANGED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("table", "column", "change"), CHANGED.values(), ids=CHANGED)
 def test_a_row_that_was_changed_is_found_where_the_database_is_whole(path, table, column, change):
     """A bit that flips within a value: SQLite finds nothing wrong with it."""

@@ -56,6 +56,7 @@ def test_other_entries_are_read_again(entry):
     assert entry_of(decode(encode(record_of(entry, Origin())))) == entry
 
 
+@pytest.mark.slow
 @given(TEXT, CHANGES)
 def test_what_tells_of_inputs_is_read_again(broker, changes):
     inputs = {broker: KeptInput({7: b"d" * 16}, changes, {"dropped": 3})}

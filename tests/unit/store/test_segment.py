@@ -31,6 +31,7 @@ def read(data: bytes, piece_bytes: int = PIECE_BYTES) -> tuple[Segment, list[byt
         return segment, [bytes(body) for _, body in segment.records()]
 
 
+@pytest.mark.slow
 @given(BODIES, PIECES)
 def test_what_is_written_is_read(bodies, piece_bytes):
     data, _ = written(bodies, len(bodies))
@@ -39,6 +40,7 @@ def test_what_is_written_is_read(bodies, piece_bytes):
     assert read_again == [body for body in bodies if body]
 
 
+@pytest.mark.slow
 @given(BODIES, st.data())
 def test_a_file_cut_anywhere_has_its_whole_records(bodies, draw):
     """The tail of a power cut is torn, wherever it ends."""
@@ -51,6 +53,7 @@ def test_a_file_cut_anywhere_has_its_whole_records(bodies, draw):
     assert read_again == [body for body in bodies[:n_whole] if body]
 
 
+@pytest.mark.slow
 @given(BODIES, st.data())
 def test_any_bit_that_flips_in_what_was_synced_is_known_from_a_torn_tail(bodies, draw):
     """The empty record behind a sync says how far the file was on the disk."""
@@ -65,6 +68,7 @@ def test_any_bit_that_flips_in_what_was_synced_is_known_from_a_torn_tail(bodies,
     assert read_again == [body for body in bodies if body][: len(read_again)]
 
 
+@pytest.mark.slow
 @given(BODIES, BODIES, st.data())
 def test_what_was_not_synced_may_be_lost_in_any_order(synced, others, draw):
     """A power cut keeps a later write and loses an earlier one: that is a torn tail, and nothing of it was promised."""

@@ -108,6 +108,7 @@ MOMENTS = st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1))
 OFFSETS = st.sampled_from([None, UTC, timezone(timedelta(hours=-3, minutes=-30)), timezone(timedelta(hours=14))])
 
 
+@pytest.mark.slow
 @given(
     st.lists(MOMENTS, min_size=1, max_size=9),
     OFFSETS,
@@ -124,6 +125,7 @@ def test_texts_mean_what_python_says_they_mean(moments, offset, zone, spec):
     assert texts_ns(texts * MANY, zone).tolist() == wanted * MANY
 
 
+@pytest.mark.slow
 @given(st.lists(st.text("0123456789-:T Zz+.,W", max_size=30) | MOMENTS.map(str), max_size=9), ZONES)
 def test_a_text_means_the_same_alone_and_among_many(texts, zone):
     """Law 2 begins here: a neighbour's text changes nothing, and nothing but IMPOSSIBLE_NS comes of a bad one."""

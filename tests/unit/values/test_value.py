@@ -73,6 +73,7 @@ def test_a_text_that_writes_no_number_is_a_bad_value(text):
         value_of(text, VALVE, numbers_as_text=True)
 
 
+@pytest.mark.slow
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(), st.lists))
 def test_a_value_is_finite_or_missing_or_told(found):
     told = ""

@@ -54,6 +54,7 @@ def test_the_page_is_one_file_that_needs_nothing_else(html):
     assert len(html) < 2_000_000
 
 
+@pytest.mark.slow
 def test_every_tag_is_closed(html):
     class Balance(HTMLParser):
         def __init__(self):
@@ -100,6 +101,7 @@ def test_says_that_few_failures_prove_little(html, replay):
     assert "3 failures prove little" in html
 
 
+@pytest.mark.slow
 def test_an_extrapolated_threshold_is_marked(bundle):
     fine = found(bundle, [worn("p", 90)], {"p": 90.0}, "1 per 100000 cycles")
     html = render(fine, unit_of(bundle.manifest))
