@@ -24,6 +24,7 @@ from agent.errors import ConfigurationRefused, ForewarnError, StateRefused
 from agent.intervene import intervene
 from agent.label_alerts import export, label
 from agent.list_alerts import alerts
+from agent.list_hides import hidden
 from agent.list_interventions import interventions
 from agent.log import configure
 from agent.run import run as run_agent
@@ -140,6 +141,7 @@ def run(file: Path) -> None:
 
 alerts.add_command(label)
 alerts.add_command(export)
+alerts.add_command(hidden)
 for command in handle_alerts.commands():
     alerts.add_command(command)
 main.add_command(alerts)

@@ -6,6 +6,7 @@ Each tells a running agent by its broker, and waits for what the agent says came
 import os
 import secrets
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,10 +71,8 @@ def _command(action: AlertAction, short: str, more: str, act: Callable[..., None
         click.Option(["--by"], envvar="USER", default="", show_envvar=True, help="Who does it."),
     ]
     if action in _TAKES_SPAN:
-        is_needed = action == "shelve"
-        params.append(
-            click.Option(["--for", "span"], default="", required=is_needed, help='How long: "90m", "8h", "2d".')
-        )
+        how_long = {"required": True} if action == "shelve" else {"default": ""}
+        params.append(click.Option(["--for", "span"], help='How long: "90m", "8h", "2d".', **how_long))
     if argument == "DEVICE":
         params.append(click.Option(["--source"], default="", help="Whose device it is, where there are several."))
     made = click.Command(name, callback=run, params=params, help=text, short_help=short)
@@ -105,7 +104,8 @@ def _settings(action: AlertAction, file: Path) -> Settings:
     settings = config.load(file, os.environ)
     if action not in settings.commands.alerts:
         what = f"its agent does not take {action!r}"
-        next_step = f'Add it to alerts = ["{action}"] of [commands] and restart the agent; see the docs.'
+        allowed = msgspec.json.encode([*settings.commands.alerts, action]).decode().replace(",", ", ")
+        next_step = f"Say alerts = {allowed} under [commands], restart the agent, and see docs/alerts.md for who may."
         raise ConfigurationRefused(file, what, next_step=next_step)
     return settings
 
@@ -115,9 +115,11 @@ def _send(settings: Settings, action: AlertAction, source: str, message: AlertCo
         if len(text) > chars_max:
             raise click.UsageError(f"{option} has {len(text)} characters, at most {chars_max} are kept")
     try:
-        parse_duration(message.span or "1s")
+        is_time = parse_duration(message.span or "1s") > timedelta(0)
     except ValueError as error:
         raise click.UsageError(f"--for {error}") from None
+    if not is_time:
+        raise click.UsageError(f"--for {message.span} is no time at all")
     owner = next((one for one in settings.source if one.name == source), None)
     if owner is None:
         what = f"has no source {source!r} any more, whose alert it is"
@@ -132,8 +134,9 @@ def _send(settings: Settings, action: AlertAction, source: str, message: AlertCo
         lambda said: said.ref == message.ref,
     )
     if answer.outcome in ("unknown", "refused"):
-        next_step = "`forewarn alerts` lists those that stand."
-        raise ForewarnError(f"{action} {message.device or source}", answer.detail, next_step=next_step)
+        what = f"{answer.outcome}: {answer.detail}"
+        next_step = "`forewarn alerts` lists those that stand, `forewarn alerts hidden` what is hidden."
+        raise ForewarnError(f"{action.replace('_', ' ')} {message.device or source}", what, next_step=next_step)
     until = f" until {answer.until}" if answer.until else ""
     detail = f"; {answer.detail}" if answer.detail else ""
     alerts = f": {', '.join(answer.alerts)}" if answer.alerts else ""

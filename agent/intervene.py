@@ -44,7 +44,7 @@ def intervene(device: str, kind: InterventionKind, file: Path, source: str, at: 
         raise click.UsageError(f"--note has {len(note)} characters, at most {NOTE_CHARS_MAX} are kept")
     settings = config.load(file, os.environ)
     if not settings.commands.interventions:
-        what = "its agent takes no commands"
+        what = "its agent takes no interventions by command"
         raise ConfigurationRefused(file, what, next_step=f"Set {COMMAND_TOPIC_HINT} and restart it; see the docs.")
     owner = owner_named(settings, source)
     t, t_ns = _time(owner, at)

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import sys
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
@@ -84,7 +85,13 @@ def _send(settings: Settings, event: AlertEvent, command: LabelCommand) -> Label
 
 
 @click.command(short_help="Write all alerts, and what was said of them, as a table for the trainer.")
-@click.option("--labels", "table", type=click.Path(dir_okay=False, path_type=Path), required=True, help="CSV to write.")
+@click.option(
+    "--labels",
+    "table",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="CSV to write; - is stdout.",
+)
 @config_option("The agent's main file, or the folder of a forewarn.toml.")
 @state_dir_option
 def export(table: Path, file: Path, state_dir: Path | None) -> None:
@@ -105,7 +112,10 @@ def export(table: Path, file: Path, state_dir: Path | None) -> None:
         said = [[each.label, each.note, each.by, str(message.time(each.t_ns, "s"))] for each in one.labels]
         writer.writerows([*of_alert, *columns] for columns in said or [[""] * 4])
     try:
-        whole_file.write(table, text.getvalue().encode())
+        if table == Path("-"):
+            sys.stdout.buffer.write(text.getvalue().encode())
+        else:
+            whole_file.write(table, text.getvalue().encode())
     except OSError as error:
         what = str(error.strerror).lower()
         raise ConfigurationRefused(table, what, next_step="Give a file that can be written.") from None

@@ -18,6 +18,7 @@ from agent.errors import StateRefused
 from agent.judge.silence import NO_MODEL
 from agent.publish import message
 from agent.store.alert_table import AlertTable, Rows
+from agent.store.hides import read_hides
 from agent.store.outbox import ALERT_TABLE
 from agent.words import MAIN_MODEL, SILENCE, AlertEvent, AlertKey
 
@@ -42,7 +43,8 @@ def alerts(context: click.Context, file: Path, state_dir: Path | None, watch: bo
         named = {name: value for name, value in (("file", file), ("state_dir", state_dir)) if _is_given(context, name)}
         context.default_map = {context.invoked_subcommand: named}
         return
-    with closing(AlertTable(state_dir_of(file, state_dir) / ALERT_TABLE)) as table:
+    path = state_dir_of(file, state_dir) / ALERT_TABLE
+    with closing(AlertTable(path)) as table:
         if watch:
             with suppress(KeyboardInterrupt):
                 _watch(table, as_json=as_json)
@@ -57,7 +59,9 @@ def alerts(context: click.Context, file: Path, state_dir: Path | None, watch: bo
         return
     for event in standing:
         click.echo(_line(event, rows.verdicts))
-    click.echo(f"{len(standing)} standing", err=True)
+    n_hidden = len(read_hides(path))
+    hidden = f"; {n_hidden} hidden: `forewarn alerts hidden` lists them" if n_hidden else ""
+    click.echo(f"{len(standing)} standing{hidden}", err=True)
 
 
 def _is_given(context: click.Context, name: str) -> bool:
@@ -168,6 +172,8 @@ def _as_object(event: AlertEvent) -> dict[str, Any]:
     """The event, with its times and horizons as people read them."""
     shown: dict[str, Any] = msgspec.to_builtins(event)
     shown |= dict.fromkeys(("risk", "rul"), ()) | shown.pop("outputs")
+    if event.hidden is not None and event.state != "normal":
+        shown["state"] = event.hidden  # as in the messages
     shown["horizons"] = list(_risk(event))
     shown["raised_t"] = message.time(event.raised_t_ns, event.bundle.time_unit)
     return shown

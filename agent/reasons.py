@@ -46,7 +46,7 @@ _ALL = (
         "wrong_type",
         "It is not what the codec reads, such as an array where the source says that an object stands.",
         "`detail` says what stands where. See `payload.readings` and `payload.form`; with the codec `text`, give the "
-        "text in the channel's `words`.",
+        "text in the channel's `words`. Of a command, `detail` says what it lacks.",
     ),
     Reason(
         "out_of_range",
@@ -171,7 +171,7 @@ _ALL = (
     ),
     Reason(
         "score_not_sent",
-        "Scores were left out because the output broker is slow or away.",
+        "Scores, or answers to commands, were left out because the output broker is slow or away.",
         "Nothing, if they are not missed; alerts are never left out.",
     ),
     Reason(

@@ -65,7 +65,7 @@ class StatusReport:
             clock_ahead_s=round(max(0, inputs.now_ns() - time.time_ns()) / 1e9, 1),
             queues={"outbox": output.due, "parked": output.parked, "waiting_rows": inputs.n_waiting},
             devices=view.devices_by_quality(),
-            alerts={"standing": view.n_standing()},
+            alerts={"standing": view.n_standing(), "hidden": view.n_hidden},
             interventions=self._parts.interventions.n,
             drops=by_source([core.counts, inputs.counts, +own]),
             undecodable=self._undecodable.hear(core.undecodable()),

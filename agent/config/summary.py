@@ -1,6 +1,6 @@
 """What `forewarn check` says: every problem, or what would run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import msgspec
@@ -122,7 +122,7 @@ def _runs(model: PlannedModel, plan: Plan) -> RunsModel:
 
 def text(runs: WouldRun) -> Iterator[str]:
     """What would run, to be read by a person: the whole, each source, and each model where there are several."""
-    shown = [f"{read.source} ({', '.join(read.topics[:NAMES_SHOWN])})" for read in runs.reads[:NAMES_SHOWN]]
+    shown = [f"{read.source} ({_some(read.topics)})" for read in runs.reads[:NAMES_SHOWN]]
     if len(runs.reads) > NAMES_SHOWN:
         shown.append(f"{len(runs.reads) - NAMES_SHOWN} more")
     brokers = list(dict.fromkeys(read.broker for read in runs.reads))
@@ -142,6 +142,11 @@ def text(runs: WouldRun) -> Iterator[str]:
             names = model.reads[:NAMES_SHOWN]
             more = f" and {len(model.reads) - len(names)} more" if len(model.reads) > len(names) else ""
             yield f"{model.name}: {words}, reads {', '.join(names)}{more}"
+
+
+def _some(topics: Sequence[str]) -> str:
+    more = f" and {len(topics) - NAMES_SHOWN} more" if len(topics) > NAMES_SHOWN else ""
+    return ", ".join(topics[:NAMES_SHOWN]) + more
 
 
 def _source(read: Subscribes, *, of_several: bool) -> str:

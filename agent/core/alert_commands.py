@@ -5,7 +5,7 @@ device, and an alert by its id where it means that one alone: if that has ended 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from agent.core.handling import HIDES_MAX
@@ -15,6 +15,7 @@ from agent.core.stepper import Stepper
 from agent.judge.events import HandleCause, HandledStep
 from agent.judge.lifecycle import STATES, Trigger, may_pull, next_state
 from agent.judge.silence import NO_MODEL
+from agent.readable import span
 from agent.words import (
     SILENCE,
     AlertAction,
@@ -94,8 +95,7 @@ def expire(stepper: Stepper, entry: int, tick_ns: int) -> Acted:
     """End what was hidden until the tick of log time tick_ns."""
     acted = Acted()
     for pattern, hide in stepper.handling.expired(tick_ns):
-        step = HandledStep("shown", "expired", entry, tick_ns)
-        _show(stepper, pattern, hide.kind, step, acted)
+        _show(stepper, [pattern], hide.kind, HandledStep("shown", "expired", entry, tick_ns), acted)
     return acted
 
 
@@ -121,22 +121,18 @@ def _pull(stepper: Stepper, order: _Order, acted: Acted) -> tuple[Outcome, str]:
 
 def _hide_or_show(stepper: Stepper, order: _Order, acted: Acted) -> tuple[Outcome, str]:
     command, standing, at_ns = order.command, order.standing, order.at_ns
+    if command.action in _SHOWS:
+        return _end_hides(stepper, order, _SHOWS[command.action], acted)
     pattern = _pattern(command)
     if command.alert:
         if not standing:
             return "unknown", "no such alert stands"
         (pattern,) = standing
     handling = stepper.handling
-    if command.action in _SHOWS:
-        kind = _SHOWS[command.action]
-        if handling.find(pattern, kind) is None:
-            return "needless", f"it is not {kind.replace('_', ' ')}"
-        _show(stepper, pattern, kind, order.step("shown"), acted)
-        return "done", ""
     kind = _HIDES[command.action]
     longest_s = stepper.rules.shelve_max_s
     if kind == "shelved" and command.for_ns > longest_s * 1e9:
-        return "refused", f"nothing is shelved for longer than {longest_s:g} s (alerts.shelve_max)"
+        return "refused", f"nothing is shelved for longer than {span(longest_s)} (alerts.shelve_max)"
     if handling.find(pattern, kind) is None and len(handling) >= HIDES_MAX:
         return "refused", f"{HIDES_MAX} are hidden already"
     until_ns = at_ns + command.for_ns if command.for_ns else 0
@@ -145,12 +141,49 @@ def _hide_or_show(stepper: Stepper, order: _Order, acted: Acted) -> tuple[Outcom
     return "done", "" if _is_known(stepper, pattern) else "no such device was heard yet"
 
 
-def _show(stepper: Stepper, pattern: AlertKey, kind: HideKind, step: HandledStep, acted: Acted) -> None:
-    """End a hide; what stands, and nothing else hides, is shown: one that is in alarm has to be seen again."""
-    acted.hides.append(stepper.handling.remove(pattern, kind))
-    for key, alert in _standing(stepper, pattern):
-        if stepper.handling.of(key) is None:
+def _end_hides(stepper: Stepper, order: _Order, kind: HideKind, acted: Acted) -> tuple[Outcome, str]:
+    """End all of a kind that hide what a command names, for as long as they are of its device: who wants to see it does
+    not know whether it was hidden by its id, by its head or with all of the device; and it may have ended meanwhile.
+    """
+    pattern = next(iter(order.standing)) if order.command.alert and order.standing else _pattern(order.command)
+    source, device, *_ = pattern
+    handling = stepper.handling
+    hiding = handling.of_device(pattern, kind)
+    _show(stepper, hiding, kind, order.step("shown"), acted)
+    of_source = handling.of_device((source, "", *pattern[2:]), kind) if device else []
+    if of_source:
+        detail = f"all of {source} is {_words(kind)}"
+    elif not hiding:
+        detail = f"it is not {_words(kind)}"
+    else:
+        still = handling.of(pattern)
+        detail = f"it is still {_words(still.kind)}" if still is not None else ""
+    return "done" if hiding else "needless", detail
+
+
+def _show(stepper: Stepper, patterns: list[AlertKey], kind: HideKind, step: HandledStep, acted: Acted) -> None:
+    """End hides. What nothing else hides is shown: one that is in alarm has to be seen again. Of the others that stand
+    the reason that is left is said, where it is not the one that was.
+    """
+    standing = {key: alert for pattern in patterns for key, alert in _standing(stepper, pattern)}
+    before = {key: _reason(stepper, key) for key in standing}
+    acted.hides += [stepper.handling.remove(pattern, kind) for pattern in patterns]
+    for key, alert in standing.items():
+        reason = _reason(stepper, key)
+        if reason is None:
             acted.alerts.append(_take_step(stepper, key, alert, "show", step))
+        elif reason != before[key]:
+            acted.alerts.append(_take_step(stepper, key, alert, None, replace(step, kind=reason[0])))
+
+
+def _reason(stepper: Stepper, key: AlertKey) -> tuple[HideKind, int] | None:
+    """What an event says of why it is not shown."""
+    hide = stepper.handling.of(key)
+    return None if hide is None else (hide.kind, hide.until_ns)
+
+
+def _words(kind: HideKind) -> str:
+    return kind.replace("_", " ")
 
 
 def _take_step(

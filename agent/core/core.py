@@ -8,8 +8,7 @@ repeat it.
 
 **What it may not do.** Synchronous and single-threaded; no I/O, clock, log call or randomness. For the same log the
 scores and alerts are equal bit for bit, however the messages are split over entries (law 1), and what a device is told
-depends on its own rows only (law 2). So nothing here may depend on where a call begins or ends, and no stage may look
-at a row's neighbours.
+depends on its own rows only (law 2). So nothing may depend on where a call ends, or on a row's neighbours.
 
 **The pieces.** `decode/` makes columns of readings; `align/` finds out which of them are rows, and when they were;
 `step/` steps the states of a model; `judge/` raises and clears. Each stage has its own *column group*, arrays with one
@@ -164,6 +163,7 @@ class Core:
             silent=[*stepper.silence_alerts.standing],
             unheard=stepper.silence_alerts.unheard(self.log_time_ns),
             alerts=stepper.predictors.standing() | stepper.silence_alerts.ids(),
+            n_hidden=len(stepper.handling),
         )
 
     def listening(self) -> frozenset[str]:

@@ -5,8 +5,8 @@ Several may hide one alert for reasons of their own, and each reason ends by its
 time, as the standard asks; the end is found at a tick.
 """
 
+import math
 from collections.abc import Iterable, Sequence
-from itertools import product
 from typing import Final
 
 import msgspec
@@ -19,6 +19,7 @@ HIDES_MAX: Final = 10_000
 KINDS: Final[tuple[HideKind, ...]] = ("out_of_service", "suppressed", "shelved")  # of several the first one is said
 
 Kept = list[tuple[AlertKey, Hide]]
+_Of = tuple[str, str, HideKind]  # model, head
 
 
 class Handling:
@@ -26,23 +27,32 @@ class Handling:
 
     def __init__(self, sources: Sequence[str]) -> None:
         self._sources = sources
-        self._hides: dict[AlertKey, dict[HideKind, Hide]] = {}
+        self._hides: dict[tuple[str, str], dict[_Of, Hide]] = {}  # by source and device
         self._of_head: dict[tuple[str, str], tuple[set[int], set[tuple[int, str]]]] = {}  # sources, devices
 
     def __len__(self) -> int:
         return sum(map(len, self._hides.values()))
 
     def find(self, pattern: AlertKey, kind: HideKind) -> Hide | None:
-        return self._hides.get(pattern, {}).get(kind)
+        return self._hides.get(pattern[:2], {}).get((*pattern[2:], kind))
 
     def of(self, key: AlertKey) -> Hide | None:
-        """Why an alert is not shown, None where it is."""
+        """Why an alert is not shown, None where it is: of several reasons the first of KINDS, until its last end."""
         if not self._hides:
             return None
-        hides: dict[HideKind, Hide] = {}
-        for pattern in _patterns(key):
-            hides |= self._hides.get(pattern, {})
-        return next((hides[kind] for kind in KINDS if kind in hides), None)
+        source, device, *_ = key
+        hides = [
+            hide
+            for whose in dict.fromkeys(((source, device), (source, "")))
+            for of, hide in self._hides.get(whose, {}).items()
+            if _agree(of, key)
+        ]
+        return min(hides, key=_rank, default=None)
+
+    def of_device(self, pattern: AlertKey, kind: HideKind) -> list[AlertKey]:
+        """The patterns of this kind that hide any alert of `pattern`, with the same device, "" for a whole source."""
+        whose = self._hides.get(pattern[:2], {})
+        return [(*pattern[:2], *of[:2]) for of in whose if of[2] == kind and _agree(of, pattern)]
 
     def hidden(self, model: str, head: str, source: Int64, device: Devices) -> Bool | None:
         """bool [b]: whose alerts are hidden of rows of sources int64 [b] and devices [b]; None for nobody's."""
@@ -57,28 +67,27 @@ class Handling:
         return np.fromiter((row[0] in sources or row in devices for row in rows), np.bool_, len(source))
 
     def put(self, pattern: AlertKey, hide: Hide) -> HideChange:
-        self._hides.setdefault(pattern, {})[hide.kind] = hide
+        self._hides.setdefault(pattern[:2], {})[(*pattern[2:], hide.kind)] = hide
         self._of_head.clear()
         return pattern, hide.kind, hide
 
     def remove(self, pattern: AlertKey, kind: HideKind) -> HideChange:
         """Raises KeyError for what is not hidden."""
-        hides = self._hides[pattern]
-        del hides[kind]
+        hides = self._hides[pattern[:2]]
+        del hides[(*pattern[2:], kind)]
         if not hides:
-            del self._hides[pattern]
+            del self._hides[pattern[:2]]
         self._of_head.clear()
         return pattern, kind, None
 
     def expired(self, tick_ns: int) -> list[tuple[AlertKey, Hide]]:
         """Those that end at the tick of log time tick_ns, in the order of their ends."""
-        every = ((pattern, hide) for pattern, hides in self._hides.items() for hide in hides.values())
-        due = [(pattern, hide) for pattern, hide in every if 0 < hide.until_ns <= tick_ns]
+        due = [(pattern, hide) for pattern, hide in self.keep() if 0 < hide.until_ns <= tick_ns]
         return sorted(due, key=lambda one: (one[1].until_ns, one[0], one[1].kind))
 
     def keep(self) -> Kept:
         """All of them."""
-        return [(pattern, hide) for pattern, hides in self._hides.items() for hide in hides.values()]
+        return [((*whose, *of[:2]), hide) for whose, hides in self._hides.items() for of, hide in hides.items()]
 
     def replace(self, hides: Iterable[tuple[AlertKey, Hide]]) -> None:
         """These, and no others."""
@@ -91,7 +100,7 @@ class Handling:
         sources: set[int] = set()
         devices: set[tuple[int, str]] = set()
         index = {name: place for place, name in enumerate(self._sources)}
-        for source, device, of_model, of_head in self._hides:
+        for (source, device, of_model, of_head), _ in self.keep():
             if source in index and of_model in ("", model) and of_head in ("", head):
                 if device:
                     devices.add((index[source], device))
@@ -108,7 +117,10 @@ def read_hides(kept: bytes) -> Kept:
         raise ValueError(str(error)) from None
 
 
-def _patterns(key: AlertKey) -> Iterable[AlertKey]:
-    """All that a key agrees with."""
-    source, device, model, head = key
-    return dict.fromkeys(product((source,), (device, ""), (model, ""), (head, "")))
+def _agree(of: _Of, pattern: AlertKey) -> bool:
+    """Whether both mean some alert of one device: "" is any model, and any head."""
+    return all("" in pair or pair[0] == pair[1] for pair in zip(of[:2], pattern[2:], strict=True))
+
+
+def _rank(hide: Hide) -> tuple[int, float]:
+    return KINDS.index(hide.kind), -hide.until_ns or -math.inf

@@ -51,6 +51,7 @@ class View:
     silent       whose alert of silence stands: source and device, "" for the whole source
     unheard      names of sources of which messages can come, and none was ever read
     alerts       the id of each alert that stands
+    n_hidden     how many hides there are, each of a device, of one head or of all of a source
     """
 
     source: Sequence[str]
@@ -63,6 +64,7 @@ class View:
     unheard: Sequence[str]
     silent: Sequence[Key]
     alerts: Mapping[AlertKey, str]
+    n_hidden: int
 
     def n_standing(self) -> int:
         """How many alerts stand."""

@@ -60,7 +60,10 @@ def send_command(
     if answers:
         return answers[0]
     what = f"no agent has confirmed it within {ANSWER_S:g} s"
-    next_step = "Is the agent running, and may this user publish the command? Its status and log say what came."
+    next_step = (
+        "Is the agent running, and may this user publish the command? Its status and log say what came. "
+        "One that is away and has a kept session takes the command when it is back."
+    )
     raise ForewarnError(topic, what, next_step=next_step)
 
 

@@ -142,9 +142,14 @@ class Output:
         return self._sender is not None and self._sender.awaits_answers
 
     def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
-        """Publish at QoS 0, when connected; nothing is kept for later, and what a slow broker leaves is dropped."""
+        """Publish at QoS 0, when connected; nothing is kept for later, and what a slow broker leaves is dropped.
+
+        What is left out is counted, but for what is retained: the next one replaces it.
+        """
         if self._sender is not None:
             self._sender.publish(topic, payload, retain=retain)
+        elif not retain:
+            self.counts.dropped += 1
 
     def close(self) -> None:
         """Send what waits, say `stopped`, and go; after STOP_TIMEOUT_S the broker says `offline` in our place."""

@@ -37,7 +37,7 @@ class Counts:
 
     delivered: int = 0  # messages that have left the outbox
     parked: int = 0  # how often one was refused, and so does not wait to be sent any more
-    dropped: int = 0  # messages at QoS 0 that a slow broker left over
+    dropped: int = 0  # messages at QoS 0 that a slow broker left over, or that came while it was away
     too_large: int = 0  # messages at QoS 0 that the broker does not take for their size
 
     def drops(self) -> DropCounts:

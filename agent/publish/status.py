@@ -175,4 +175,5 @@ def one_line(status: Status) -> str:
     links += [f"{source} is silent" for source in status.silent]
     alerts = status.alerts["standing"]
     stand = "1 alert stands" if alerts == 1 else f"{alerts} alerts stand"
-    return f"{devices} devices ({status.devices['ok']} ok), {stand}, {', '.join(links) or 'connected'}"
+    hidden = f", {status.alerts['hidden']} hidden" if status.alerts["hidden"] else ""
+    return f"{devices} devices ({status.devices['ok']} ok), {stand}{hidden}, {', '.join(links) or 'connected'}"

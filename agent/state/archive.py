@@ -169,6 +169,8 @@ def _read(archive: Path) -> tuple[Manifest, Mapping[str, bytes]]:
     try:
         members = unpack(archive.read_bytes(), members_max=MEMBERS_MAX)
         manifest = msgspec.json.decode(members.pop(_MANIFEST, b""), type=Manifest)
+    except FileNotFoundError:
+        raise StateRefused(archive, "is not there", next_step="`forewarn state export` writes one.") from None
     except OSError as error:
         raise StateRefused(archive, f"cannot be read ({error.strerror})", next_step="May you read it?") from None
     except (NotStored, *Unreadable) as error:

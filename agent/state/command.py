@@ -121,9 +121,9 @@ def forget_command(file: Path, state_dir: Path | None, source: str, device: str)
     sources = sources_of(StateFolder(folder), device)
     if not source and len(sources) != 1:
         what = f"has {'several devices' if sources else 'no device'} {device!r} in its newest snapshot"
-        raise StateRefused(
-            folder, what, next_step=f"Give --source{': one of ' if sources else ''}{', '.join(sources)}."
-        )
+        one_of = f"Give --source: one of {', '.join(sources)}."
+        is_new = "Is it spelt as in its messages? Give --source for one that was heard after the snapshot."
+        raise StateRefused(folder, what, next_step=one_of if sources else is_new)
     key = source or sources[0], device
     with lock(folder, next_step="Stop the agent first."):
         ask(StateFolder(folder), key)

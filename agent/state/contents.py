@@ -122,6 +122,8 @@ def read_contents(disk: Disk) -> Contents:
         )
     except FileNotFoundError:
         raise StateRefused(disk.folder, "is not there", next_step=_HAS_RUN) from None
+    except NotADirectoryError:
+        raise StateRefused(disk.folder, "is no directory", next_step=_HAS_RUN) from None
     except OSError as error:
         what = f"cannot be read ({error.strerror})"
         raise StateRefused(disk.folder, what, next_step="May you read the folder? Is the disk failing?") from None

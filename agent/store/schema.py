@@ -23,6 +23,7 @@ from agent.words import MAIN_MODEL, AlertEvent, AlertKey, AlertLabel, Hide, Inte
 SCHEMA_VERSION = 7
 FIRST_WITH_MODELS = 3  # version whose alerts have the model in their key
 FIRST_WITH_LABELS = 5
+FIRST_WITH_HIDES = 7
 INTERVENTION_TABLE = """CREATE TABLE intervention (
     number INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL, device TEXT NOT NULL, kind TEXT NOT NULL,
     t_ns INTEGER NOT NULL, time_unit TEXT NOT NULL, note TEXT NOT NULL, entry INTEGER NOT NULL,

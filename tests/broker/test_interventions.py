@@ -56,7 +56,7 @@ def test_a_command_ends_the_alert_and_the_machine_is_as_new_to_the_bit(commanded
     ended = commanded.events()[-1]
     assert (ended["event"], ended["cause"], ended["device"]) == ("cleared", "repaired", "p1")
     status = commanded.feed(life("p1", 30))
-    assert (status["interventions"], status["alerts"], status["drops"]) == (1, {"standing": 0}, {})
+    assert (status["interventions"], status["alerts"], status["drops"]) == (1, {"standing": 0, "hidden": 0}, {})
     after = numbers(commanded.scores("p1"))[-30:]
     (said,) = commanded.log("intervention_applied")
     assert (said["alerts_ended"], said["kind"], said["is_known"]) == (1, "repaired", True)

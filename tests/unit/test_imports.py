@@ -18,6 +18,7 @@ LAYERS = [
     {"cli"},
     {
         "list_alerts",
+        "list_hides",
         "label_alerts",
         "handle_alerts",
         "list_interventions",

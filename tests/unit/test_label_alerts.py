@@ -71,3 +71,25 @@ def test_channels_whose_share_rounds_to_nothing_are_left_out(tmp_path):
     Outbox(tmp_path / "alerts.db", 100).commit([raised])
     shown = run("--state-dir", tmp_path).stdout
     assert "anomaly 2.5 by oil 1.00  since" in shown
+
+
+def test_the_table_may_go_to_standard_output(tmp_path):
+    Outbox(tmp_path / "alerts.db", 100).commit([event("raised", "ab12", t=57.0, device="p7")])
+    done = run("--state-dir", tmp_path, "export", "--labels", "-")
+    assert (done.exit_code, [line.split(",")[0] for line in done.stdout.splitlines()]) == (0, ["alert", "ab12"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("shelve", "of-state"), "Missing option '--for'"),
+        (("shelve", "of-state", "--for", "0s"), "no time at all"),
+        (("acknowledge", "of-state"), 'alerts = ["shelve", "acknowledge"] under [commands]'),
+    ],
+)
+def test_a_command_that_cannot_work_is_refused_before_it_is_sent(tmp_path, arguments, says):
+    config = write_configuration(tmp_path, VALID + SOURCE + '\n[commands]\nalerts = ["shelve"]\n')
+    (tmp_path / "state").mkdir()
+    Outbox(tmp_path / "state" / "alerts.db", 100).commit([event("raised", "of-state", t=57.0)])
+    done = run(*arguments, "--config", config)
+    assert (done.exit_code, says in done.stderr) == (2, True), done.stderr

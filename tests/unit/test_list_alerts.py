@@ -18,7 +18,7 @@ from agent.cli import main
 from agent.list_alerts import POLL_S, by_key, changes
 from agent.store.alert_table import Rows
 from agent.store.outbox import Outbox
-from agent.words import UNKNOWN_BUNDLE
+from agent.words import UNKNOWN_BUNDLE, Hide
 from tests.alert_events import CYCLES, event
 
 pytestmark = pytest.mark.slow
@@ -203,3 +203,27 @@ def test_on_a_terminal_the_list_is_drawn_anew_with_each_change(tmp_path, watch):
     assert "cd34" in shown
     assert "\x1b[2J" in shown
     assert one.interrupt()[0] == 0
+
+
+def test_what_is_hidden_is_listed_whether_an_alert_stands_or_not(tmp_path):
+    outbox = Outbox(tmp_path / "alerts.db", 100)
+    shelved = Hide("shelved", 10**18, 10**18 + 3600 * 10**9, "anna", "sensor\nis wet")
+    wide = Hide("suppressed", 10**18, 0)
+    of_head, of_source = ("press", "p7", "main", "risk"), ("press", "", "", "")
+    outbox.commit([], hidden=[(of_head, "shelved", shelved), (of_source, "suppressed", wide)])
+    done = run("hidden", "--state-dir", tmp_path)
+    since = "since 2001-09-09T01:46:40+00:00  until"
+    assert (done.exit_code, done.stdout.splitlines()) == (
+        0,
+        [
+            f"suppressed     *                        press        all alerts  {since} somebody ends it",
+            f"shelved        p7                       press        main risk  {since} 2001-09-09T02:46:40+00:00"
+            r"  by anna  sensor\nis wet",
+        ],
+    )
+    assert run("--state-dir", tmp_path).stderr == "0 standing; 2 hidden: `forewarn alerts hidden` lists them\n"
+    listed = json.loads(run("hidden", "--state-dir", tmp_path, "--json").stdout)
+    assert [(one["device"], one["until"], one["by"]) for one in listed] == [
+        ("", None, ""),
+        ("p7", "2001-09-09T02:46:40+00:00", "anna"),
+    ]

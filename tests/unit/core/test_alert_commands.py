@@ -133,6 +133,59 @@ def test_a_window_over_a_whole_source_hides_all_its_devices_and_each_reason_ends
     assert outcomes(take(into, [command("unsuppress", "")], arrived_ns=2 * HOUR_NS)) == ["needless"]
 
 
+def test_a_show_ends_whatever_hides_it_by_that_kind_however_it_was_hidden():
+    """By its id, by its head or with all of its device: who wants to see it does not know which of them it was."""
+    for hidden, shown in (
+        ({"alert": "is"}, {}),
+        ({}, {"alert": "is", "model": "main", "head": "risk"}),
+        ({"head": "risk"}, {"alert": "is"}),
+    ):
+        into = core()
+        alert = raised(into)
+        first, second = ({**said, **({"alert": alert} if "alert" in said else {})} for said in (hidden, shown))
+        take(into, [command("shelve", **first, **{"for": "2h"}), command("shelve", **{"for": "1h"})])
+        taken = take(into, [command("unshelve", **second)])
+        assert (outcomes(taken), kinds(taken)) == (["done"], [("shown", "unacknowledged")])
+        assert outcomes(take(into, [command("unshelve", **second)])) == ["needless"]
+
+
+def test_what_is_shelved_longer_than_its_alert_stands_can_be_shown_by_its_id():
+    into = core()
+    alert = raised(into)
+    take(into, [command("shelve", alert=alert, **{"for": "100h"}), *well()])
+    ill = life("p1", 200, start=101, wear_from=100)
+    assert take(into, ill).alerts == []
+    of_head = {"model": "main", "head": "risk"}
+    assert outcomes(take(into, [command("unshelve", alert=alert, **of_head)])) == ["done"]
+    assert kinds(take(into, [message("p1", 301, wear=3.0)])) == [("raised", "unacknowledged")]
+
+
+def test_a_device_cannot_be_shown_alone_where_all_of_its_source_is_hidden():
+    into = core()
+    taken = take(into, [message("p1", 1), command("suppress", ""), command("unsuppress")])
+    assert outcomes(taken) == ["done", "needless"]
+    assert "all of press" in taken.handled[1].detail
+
+
+def test_the_reason_that_is_left_is_said_when_one_of_several_ends():
+    into = core()
+    raised(into)
+    taken = take(into, [command("shelve", **{"for": "9h"}), command("out_of_service"), command("suppress", "")])
+    assert [hidden for _, hidden in kinds(taken)] == ["shelved", "out_of_service", "out_of_service"]
+    taken = take(into, [command("in_service"), command("unsuppress", ""), command("unshelve")])
+    assert kinds(taken) == [("suppressed", "suppressed"), ("shelved", "shelved"), ("shown", "unacknowledged")]
+    assert ["still" in one.detail for one in taken.handled] == [True, False, False]
+
+
+def test_of_two_spans_of_one_kind_the_one_that_ends_last_is_said():
+    into = core()
+    raised(into)
+    taken = take(into, [command("suppress", **{"for": "1h"}), command("suppress", "", **{"for": "5h"})])
+    spans = [event.hidden_until_ns for event in taken.alerts]
+    assert spans[1] - spans[0] > 3 * HOUR_NS
+    assert into.apply(Heartbeat(2 * HOUR_NS)).alerts == [], "what is said of it has not changed"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rules", "stands_as", "action", "cause"),

@@ -305,16 +305,18 @@ def test_a_refused_login_is_named_once(broker, parts):
 
 def test_what_is_said_at_qos_0_is_bounded_and_counted(broker, parts, monkeypatch):
     """Nothing is said while there is no connection, and a slow broker costs scores, not memory."""
-    parts.output.publish("f/n/status", b"{}", retain=True)
+    parts.output.publish("f/n/status", b"{}", retain=True)  # the next one says more
     assert parts.output.counts.dropped == 0
+    parts.output.publish("f/n/score/p1", b"x", retain=False)
+    assert parts.output.counts.drops()["", "score_not_sent"] == 1
     connected(broker, parts)
     monkeypatch.setattr(sender, "UNWRITTEN_MAX", 3)
     for _ in range(5):
         parts.output.publish("f/n/score/p1", b"x" * 10, retain=False)
-    assert parts.output.counts.dropped == 2
+    assert parts.output.counts.dropped == 3
     parts.turn_until(lambda: not parts.output._sender._unwritten)
     parts.output.publish("f/n/score/p1", b"x", retain=False)
-    assert parts.output.counts.dropped == 2
+    assert parts.output.counts.dropped == 3
 
 
 def test_refusals_are_said_in_one_line_with_their_count(broker, parts, monkeypatch):

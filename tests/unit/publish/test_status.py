@@ -14,10 +14,11 @@ def line(
     silent: tuple[str, ...] = (),
     held: str = "",
     unheard: tuple[str, ...] = (),
+    n_hidden: int = 0,
     **links: LinkStatus,
 ) -> str:
     broker = BrokerStatus(**{"inputs": {}} | links)
-    devices, alerts = {"ok": 2, "gap": 1}, {"standing": 1}
+    devices, alerts = {"ok": 2, "gap": 1}, {"standing": 1, "hidden": n_hidden}
     says = {"undecodable": undecodable or {}, "silent": [*silent], "held": held, "unheard": [*unheard]}
     return one_line(SimpleNamespace(devices=devices, alerts=alerts, broker=broker, **says))
 
@@ -48,3 +49,7 @@ def test_the_line_says_that_nothing_can_be_kept():
 def test_the_line_names_a_source_that_is_silent():
     said = line(silent=("press",), input=link(), output=link())
     assert said == "3 devices (2 ok), 1 alert stands, press is silent"
+
+
+def test_the_line_says_that_alerts_are_hidden():
+    assert line(n_hidden=2, input=link(), output=link()) == "3 devices (2 ok), 1 alert stands, 2 hidden, connected"
