@@ -26,7 +26,7 @@ from agent.publish.topic import Topics
 from agent.store.labelled_alerts import find_alert, read_labelled, unknown_alert
 from agent.store.outbox import ALERT_TABLE
 from agent.values.times import text_time_ns
-from agent.words import SILENCE, AlertEvent, LabelKind
+from agent.words import OF_NO_MODEL, AlertEvent, LabelKind
 
 COLUMNS: Final = (
     "alert", "source", "device", "model", "head", "bundle", "version", "digest",
@@ -103,7 +103,7 @@ def export(table: Path, file: Path, state_dir: Path | None) -> None:
     `forewarn-train adapt` reads the table.
     """
     every = read_labelled(state_dir_of(file, state_dir) / ALERT_TABLE)
-    kept = [one for one in every if one.event.head != SILENCE]  # a machine that says nothing need not be faulty
+    kept = [one for one in every if one.event.head not in OF_NO_MODEL]  # a machine that says nothing need not be faulty
     text = StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

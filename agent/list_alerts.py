@@ -15,14 +15,15 @@ from agent.bundle.head_risk import risk_by_horizon
 from agent.bundle.heads import HEADS
 from agent.config.option import config_option, state_dir_of, state_dir_option
 from agent.errors import StateRefused
-from agent.judge.silence import NO_MODEL
+from agent.judge.no_model import NO_MODEL
 from agent.publish import message
 from agent.store.alert_table import AlertTable, Rows
 from agent.store.hides import read_hides
 from agent.store.outbox import ALERT_TABLE
-from agent.words import MAIN_MODEL, SILENCE, AlertEvent, AlertKey
+from agent.words import FLOOD, MAIN_MODEL, SILENCE, AlertEvent, AlertKey
 
 POLL_S = 0.2
+FLOOD_DEVICES_SHOWN = 3
 
 
 @click.group(short_help="List the standing alerts, or watch them change.", invoke_without_command=True)
@@ -146,6 +147,9 @@ def _says(event: AlertEvent) -> str:
         return "risk " + ", ".join(f"{horizon} {value:.2f}" for horizon, value in _risk(event).items())
     if event.head == SILENCE:
         return "silent for {:.0f} s, more than {:.0f} s".format(*event.outputs[SILENCE])
+    if event.head == FLOOD:
+        names = [*event.devices[:FLOOD_DEVICES_SHOWN], *["..."] * (len(event.devices) > FLOOD_DEVICES_SHOWN)]
+        return f"flood of {event.outputs[FLOOD][0]:.0f} alerts: {', '.join(names)}"
     value = event.outputs.get("anomaly", ())
     shares = HEADS["contribution"].members(event.outputs.get("contribution", ()), event.bundle).get("contribution", [])
     texts = [(one["channel"], f"{one['share']:.2f}") for one in shares]

@@ -12,10 +12,10 @@ from heapq import nlargest
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from agent.judge.silence import SILENCE_FIELDS
+from agent.judge.no_model import numbers
 from agent.judge.threshold import Chosen, verdict
 from agent.reasons import REASONS, ReasonName
-from agent.words import SILENCE, AlertEvent, Drop, DropCounts, Request, Shed
+from agent.words import OF_NO_MODEL, AlertEvent, Drop, DropCounts, Request, Shed
 
 READER_PATIENCE_S = 0.1
 PIPE_BYTES = select.PIPE_BUF  # so much can be written without waiting, when anything can
@@ -99,10 +99,11 @@ def say_alert(log: FilteringBoundLogger, event: AlertEvent, *, has_models: bool)
     if has_models and event.model:
         named["model"] = event.model
     outputs = event.outputs.get(event.head, ())
-    judged = dict(zip(SILENCE_FIELDS, outputs, strict=False)) if event.head == SILENCE else {event.head: outputs}
+    judged = numbers(event) if event.head in OF_NO_MODEL else {event.head: outputs}
+    group = {"group": event.group} if event.group else {}
     by = {"by": escaped(event.by)} if event.by else {}
     say = log.warning if event.kind in ("raised", "updated", "recurred") else log.info
-    say(f"alert_{event.kind}", **named, **judged, **by, id=event.alert)
+    say(f"alert_{event.kind}", **named, **judged, **group, **by, id=event.alert)
 
 
 class DropLog:

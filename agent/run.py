@@ -124,7 +124,7 @@ class Daemon:
         kept = recovered if settings.agent.durability == "journal" else None
         # Where the wall was set back meanwhile, silence must not be raised at a tick, and so by an id, once more.
         tick_ns = round(settings.agent.tick_every.total_seconds() * 1e9)
-        not_before_ns = max(self._core.log_time_ns, self._outbox.newest_silence_ns() + tick_ns)
+        not_before_ns = max(self._core.log_time_ns, self._outbox.newest_of_no_model_ns() + tick_ns)
         self._inputs = open_inputs(settings, self._plan, log, not_before_ns=not_before_ns, kept=kept)
         instance = instance_id(disk, log)
         opened = {

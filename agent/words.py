@@ -31,7 +31,9 @@ Compression = Literal["none", "gzip", "zstd", "auto"]
 InterventionKind = Literal["repaired", "replaced", "inspected"]
 LabelKind = Literal["good", "bad", "note"]
 AlertState = Literal["normal", "unacknowledged", "acknowledged", "returned_unacknowledged", "latched"]
-SILENCE: Final = "silence"  # head of alerts that are of no model and no bundle: nothing is heard
+SILENCE: Final = "silence"  # heads of alerts that are of no model and no bundle: nothing is heard,
+FLOOD: Final = "flood"  # or many alerts are raised at once
+OF_NO_MODEL: Final = (SILENCE, FLOOD)
 HideKind = Literal["shelved", "suppressed", "out_of_service"]
 AlertChange = Literal[
     "raised",
@@ -44,6 +46,26 @@ AlertChange = Literal[
     "out_of_service",
     "shown",
     "cleared",
+]
+AlertCause = Literal[
+    "risk",
+    "anomaly",
+    "below_threshold",
+    "forgotten",
+    "source_removed",
+    "model_removed",
+    "new_life",
+    "repaired",
+    "replaced",
+    "inspected",
+    "silence",
+    "flood",
+    "heard_again",
+    "not_watched",
+    "command",
+    "acknowledged",
+    "reset",
+    "expired",
 ]
 AlertAction = Literal[
     "acknowledge", "reset", "shelve", "unshelve", "suppress", "unsuppress", "out_of_service", "in_service"
@@ -113,6 +135,7 @@ class AlertEvent(msgspec.Struct, frozen=True):
 
     outputs  of the row that decided it, by head; empty where none did
     by, note  who decided the step, and what he says of it
+    group    id of the flood in which it was raised; a flood itself names `devices` whose alerts are in it
     model  name of the `[[model]]` whose head it is; `bundle` is what that model ran when the alert was raised
     """
 
@@ -129,25 +152,7 @@ class AlertEvent(msgspec.Struct, frozen=True):
     raised_t_ns: int
     quality: str
     outputs: dict[str, tuple[float, ...]]
-    cause: Literal[
-        "risk",
-        "anomaly",
-        "below_threshold",
-        "forgotten",
-        "source_removed",
-        "model_removed",
-        "new_life",
-        "repaired",
-        "replaced",
-        "inspected",
-        "silence",
-        "heard_again",
-        "not_watched",
-        "command",
-        "acknowledged",
-        "reset",
-        "expired",
-    ]
+    cause: AlertCause
     clock_epoch: int = 0  # how often the device's clock or counter had begun anew when the alert was raised
     t_epoch: int = -1  # and at `t_ns`; -1 in a table of a version that did not keep it
     bundle: BundleLabel = UNKNOWN_BUNDLE  # raised the alert; older forewarns did not say in the alert table which one
@@ -158,6 +163,8 @@ class AlertEvent(msgspec.Struct, frozen=True):
     at_ns: int = 0  # log time of a step that a person, or the end of a span, has decided
     by: str = ""
     note: str = ""
+    group: str = ""
+    devices: tuple[str, ...] = ()
 
     @property
     def key(self) -> AlertKey:

@@ -39,6 +39,14 @@ class Alerts(Table):
     chatter_window: Duration = Field(
         default=10 * MINUTE, ge=SECOND, description="See `chatter_raises`; event time, a cycle counts as a second."
     )
+    flood_raises: int = Field(
+        default=0,
+        ge=0,
+        le=1000,
+        description="So many alerts of one source raised within `flood_window` are a flood, one alert that names their "
+        "devices: see [floods](alerts.md#floods). 0 = nothing is; a control room knows 10 in 10 minutes.",
+    )
+    flood_window: Duration = Field(default=10 * MINUTE, ge=SECOND, description="See `flood_raises`; time of arrival.")
     shelve_max: Duration = Field(default=30 * DAY, ge=MINUTE, description="Nobody can shelve an alert for longer.")
 
     @field_validator("severity_falls_after")
@@ -59,6 +67,8 @@ class Alerts(Table):
             chatter_raises=self.chatter_raises,
             chatter_window_s=self.chatter_window.total_seconds(),
             shelve_max_s=self.shelve_max.total_seconds(),
+            flood_raises=self.flood_raises,
+            flood_window_s=self.flood_window.total_seconds(),
         )
 
 

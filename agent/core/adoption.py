@@ -7,8 +7,8 @@ from agent.core.marks import Key
 from agent.core.stepper import Stepper
 from agent.errors import StateRefused
 from agent.judge.events import EndCause, ended_without_owner
-from agent.judge.silence import ALL_DEVICES
-from agent.words import SILENCE, AlertEvent
+from agent.judge.no_model import ALL_DEVICES
+from agent.words import FLOOD, SILENCE, AlertEvent
 
 
 def adopt(
@@ -33,7 +33,9 @@ def adopt(
         and event.head in models[event.model].heads
         and reads[event.model](sources.index(event.source))
     ]
-    silent = [event for event in kept.standing if event.head == SILENCE and event.source in sources]
+    of_sources = [event for event in kept.standing if event.source in sources]
+    silent = [event for event in of_sources if event.head == SILENCE]
+    floods = [event for event in of_sources if event.head == FLOOD]
     keep = {(event.source, event.device) for event in (*owned, *silent) if event.device != ALL_DEVICES}
     if len(keep) > devices_max:
         what = f"alerts of {len(keep)} devices stand, and agent.devices_max is {devices_max}"
@@ -48,6 +50,7 @@ def adopt(
         if event.device != ALL_DEVICES:
             _slot_of_standing(event, stepper, sources, keep)
     stepper.silence_alerts.adopt(silent, log_time_ns)
+    stepper.floods.adopt(floods, log_time_ns)
     for source, device in [*marks]:
         slot_of_mark = stepper.slots.find(sources.index(source), device)
         if slot_of_mark is not None:
@@ -55,7 +58,7 @@ def adopt(
     by_time = sorted(marks, key=lambda key: marks[key][1], reverse=True)
     stepper.marks.replace({key: marks[key] for key in by_time[:devices_max]})
     labels = {name: one.label for name, one in models.items()}
-    owned_keys = {event.key for event in (*owned, *silent)}
+    owned_keys = {event.key for event in (*owned, *silent, *floods)}
     ended = []
     for event in kept.standing:
         if event.key not in owned_keys:

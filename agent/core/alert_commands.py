@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
+from agent.core.floods import Floods
 from agent.core.handling import HIDES_MAX
 from agent.core.judged_head import JudgedHead
 from agent.core.predictor import Predictor
+from agent.core.silence_alerts import SilenceAlerts
 from agent.core.stepper import Stepper
 from agent.judge.events import HandleCause, HandledStep
 from agent.judge.lifecycle import STATES, Trigger, may_pull, next_state
-from agent.judge.silence import NO_MODEL
+from agent.judge.no_model import NO_MODEL
 from agent.readable import span
 from agent.words import (
+    FLOOD,
     SILENCE,
     AlertAction,
     AlertChange,
@@ -52,7 +55,8 @@ class _ModelAlert(NamedTuple):
     slot: int
 
 
-_Standing = dict[AlertKey, _ModelAlert | None]  # None: an alert of silence
+_Alert = _ModelAlert | SilenceAlerts | Floods  # who keeps it, where it is of no model
+_Standing = dict[AlertKey, _Alert]
 
 
 @dataclass(slots=True)
@@ -82,7 +86,7 @@ def handle(stepper: Stepper, command: AlertCommand, entry: int, at_ns: int) -> A
     acted = Acted()
     standing = dict(_standing(stepper, _pattern(command)))
     if command.alert:
-        standing = {key: alert for key, alert in standing.items() if _id_of(stepper, key, alert) == command.alert}
+        standing = {key: alert for key, alert in standing.items() if _id_of(key, alert) == command.alert}
     act = _pull if command.action in ("acknowledge", "reset") else _hide_or_show
     outcome, detail = act(stepper, _Order(command, entry, at_ns, standing), acted)
     ids = tuple(dict.fromkeys(event.alert for event in acted.alerts))
@@ -103,7 +107,7 @@ def _pull(stepper: Stepper, order: _Order, acted: Acted) -> tuple[Outcome, str]:
     command, standing = order.command, order.standing
     trigger: Trigger = "acknowledge" if command.action == "acknowledge" else "reset"
     for key, alert in standing.items():
-        state = _state_of(stepper, key, alert)
+        state = _state_of(key, alert)
         if not may_pull(state, trigger):
             continue
         if next_state(state, trigger) != "normal":
@@ -115,7 +119,7 @@ def _pull(stepper: Stepper, order: _Order, acted: Acted) -> tuple[Outcome, str]:
         return "done", ""
     if not standing:
         return "unknown", "no such alert stands"
-    states = ", ".join(dict.fromkeys(_state_of(stepper, key, alert) for key, alert in standing.items()))
+    states = ", ".join(dict.fromkeys(_state_of(key, alert) for key, alert in standing.items()))
     return "needless", f"it is {states}"
 
 
@@ -187,17 +191,17 @@ def _words(kind: HideKind) -> str:
 
 
 def _take_step(
-    stepper: Stepper, key: AlertKey, alert: _ModelAlert | None, trigger: Trigger | None, step: HandledStep
+    stepper: Stepper, key: AlertKey, alert: _Alert, trigger: Trigger | None, step: HandledStep
 ) -> AlertEvent:
-    if alert is None:
-        return stepper.silence_alerts.handle(key[:2], trigger, step)
+    if not isinstance(alert, _ModelAlert):
+        return alert.handle(key[:2], trigger, step)
     newest_ns, epoch = int(stepper.spacing.newest_ns[alert.slot]), int(stepper.clock.columns.clock_epoch[alert.slot])
     quality = Quality(int(alert.predictor.states.columns.quality[alert.slot]))
     return alert.head.handle(alert.slot, trigger, step, newest_ns, epoch, quality)
 
 
-def _standing(stepper: Stepper, pattern: AlertKey) -> Iterator[tuple[AlertKey, _ModelAlert | None]]:
-    """Alerts that stand and agree with a pattern, by key; None for one of silence."""
+def _standing(stepper: Stepper, pattern: AlertKey) -> Iterator[tuple[AlertKey, _Alert]]:
+    """Alerts that stand and agree with a pattern, by key."""
     source, device, model, head = pattern
     if source not in stepper.names:
         return
@@ -211,20 +215,22 @@ def _standing(stepper: Stepper, pattern: AlertKey) -> Iterator[tuple[AlertKey, _
             for at in slots:
                 name = str(stepper.slots.devices[at])
                 yield (source, name, predictor.model.name, of_head.head), _ModelAlert(predictor, of_head, at)
-    if model == NO_MODEL and head in ("", SILENCE):
-        for of, name in [*stepper.silence_alerts.standing]:
+    of_no_model: tuple[tuple[str, SilenceAlerts | Floods], ...]
+    of_no_model = ((SILENCE, stepper.silence_alerts), (FLOOD, stepper.floods))
+    for name_of_head, alerts in of_no_model if model == NO_MODEL else ():
+        for of, name in [*alerts.standing] if head in ("", name_of_head) else ():
             if of == source and device in ("", name):
-                yield (of, name, NO_MODEL, SILENCE), None
+                yield (of, name, NO_MODEL, name_of_head), alerts
 
 
-def _state_of(stepper: Stepper, key: AlertKey, alert: _ModelAlert | None) -> AlertState:
-    if alert is None:
-        return stepper.silence_alerts.standing[key[:2]].state
+def _state_of(key: AlertKey, alert: _Alert) -> AlertState:
+    if not isinstance(alert, _ModelAlert):
+        return alert.standing[key[:2]].state
     return STATES[int(alert.head.evidence.alert_state[alert.slot])]
 
 
-def _id_of(stepper: Stepper, key: AlertKey, alert: _ModelAlert | None) -> str:
-    return stepper.silence_alerts.standing[key[:2]].alert if alert is None else alert.head.id_of(alert.slot)
+def _id_of(key: AlertKey, alert: _Alert) -> str:
+    return alert.head.id_of(alert.slot) if isinstance(alert, _ModelAlert) else alert.standing[key[:2]].alert
 
 
 def _pattern(command: AlertCommand) -> AlertKey:

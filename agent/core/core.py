@@ -56,7 +56,6 @@ from agent.words import (
     AlertLabel,
     DropCounts,
     HideChange,
-    Int64,
     Request,
     Scores,
     Taken,
@@ -162,7 +161,7 @@ class Core:
             models=[predictor.view(source, used) for predictor in stepper.predictors],
             silent=[*stepper.silence_alerts.standing],
             unheard=stepper.silence_alerts.unheard(self.log_time_ns),
-            alerts=stepper.predictors.standing() | stepper.silence_alerts.ids(),
+            alerts=stepper.predictors.standing() | stepper.silence_alerts.ids() | stepper.floods.ids(),
             n_hidden=len(stepper.handling),
         )
 
@@ -192,8 +191,8 @@ class Core:
             n_messages=self.n_messages,
             log_time_ns=self.log_time_ns,
             next_tick_ns=self._next_tick_ns,
-            new_from_ns=self._by_source(self._stepper.newness.from_ns),
-            complete_from_ns=self._by_source(self._stepper.newness.complete_from_ns),
+            new_from_ns=dict(zip(self._names, self._stepper.newness.from_ns.tolist(), strict=True)),
+            complete_from_ns=dict(zip(self._names, self._stepper.newness.complete_from_ns.tolist(), strict=True)),
             sources=tuple(self._names),
             devices=tuple(slots.devices),
             groups=snapshot.describe(slots, self._stepper.digests()),
@@ -301,8 +300,8 @@ class Core:
         return Ticked([*acted.alerts, *alerts], forgotten, acted.hides)
 
     def _notice_silence(self, tick_ns: int, passed_ns: int) -> tuple[list[AlertEvent], list[Key]]:
-        """Mark devices `stale` that were not scored; let go, their alerts ended, those unheard of for `forget_after`,
-        and one that was never `ok` where another one was refused for want of room.
+        """Mark devices `stale`; let go, their alerts ended, those unheard of for `forget_after`, and one that was never
+        `ok` where another one was refused for want of room.
         """
         stepper = self._stepper
         stepper.notice_silence(tick_ns, passed_ns)
@@ -313,7 +312,8 @@ class Core:
         needless = stepper.needless()
         if needless is not None:
             forgotten.append(self._let_go(needless, tick_ns, alerts))
-        return alerts, forgotten
+        alerts = stepper.floods.group(alerts, lambda _: tick_ns)
+        return alerts + stepper.floods.tick(tick_ns, self.entry), forgotten
 
     def _forget(self, devices: Sequence[Key]) -> list[AlertEvent]:
         """Know these devices no more, nor what the alert table said of them; returns the ends of their alerts."""
@@ -342,9 +342,6 @@ class Core:
         for source, n_readings in self._stepper.alignment.lost.items():
             self.counts[source, "wait_ended"] += n_readings
         self._stepper.alignment.lost.clear()
-
-    def _by_source(self, times: Int64) -> dict[str, int]:
-        return dict(zip(self._names, times.tolist(), strict=True))
 
     def _no_scores(self) -> list[Scores]:
         return [one.nothing for one in self._stepper.predictors]

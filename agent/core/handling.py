@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from agent.errors import Unreadable
-from agent.words import AlertKey, Bool, Devices, Hide, HideChange, HideKind, Int64
+from agent.words import AlertEvent, AlertKey, Bool, Devices, Hide, HideChange, HideKind, Int64
 
 HIDES_MAX: Final = 10_000
 KINDS: Final[tuple[HideKind, ...]] = ("out_of_service", "suppressed", "shelved")  # of several the first one is said
@@ -48,6 +48,12 @@ class Handling:
             if _agree(of, key)
         ]
         return min(hides, key=_rank, default=None)
+
+    def as_shown(self, event: AlertEvent) -> AlertEvent:
+        """The event, which says why its alert is not shown."""
+        hide = self.of(event.key)
+        hidden, until_ns = (None, 0) if hide is None else (hide.kind, hide.until_ns)
+        return msgspec.structs.replace(event, hidden=hidden, hidden_until_ns=until_ns)
 
     def of_device(self, pattern: AlertKey, kind: HideKind) -> list[AlertKey]:
         """The patterns of this kind that hide any alert of `pattern`, with the same device, "" for a whole source."""

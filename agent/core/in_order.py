@@ -1,6 +1,7 @@
 """The readings of one call, and what people say between them, each in its place."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,6 +16,12 @@ from agent.words import AlertCommand, Int64
 
 def step(stepper: Stepper, readings: Readings, log_times: Int64, first_entry: int) -> Stepped:
     """See `Stepper.step`. A message that brings an intervention and a reading is one of the machine after it."""
+    stepped = _step(stepper, readings, log_times, first_entry)
+    alerts = stepper.floods.group(stepped.alerts, lambda event: int(log_times[event.entry - first_entry]))
+    return stepped if alerts is stepped.alerts else replace(stepped, alerts=alerts)
+
+
+def _step(stepper: Stepper, readings: Readings, log_times: Int64, first_entry: int) -> Stepped:
     if not (readings.interventions or readings.commands):
         return stepper.step(readings, log_times, first_entry)
     acts: list[tuple[int, Callable[[], Stepped]]] = [

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from agent.align.waiting import KeptWaiting, read_waiting
-from agent.core import handling, silence_alerts
+from agent.core import floods, handling, silence_alerts
 from agent.core.marks import Key, Mark
 from agent.core.silence import PROVEN
 from agent.core.stepper import Stepper
@@ -24,7 +24,7 @@ from agent.words import AlertEvent, Int64
 
 # Their names in a snapshot:
 _OF_CODECS, _WAITING, _SILENCE, _TABLE, _ROOM = "codec/", "align/waiting", "silence", "alerts", "lacks_room"
-_HIDES = "hides"
+_HIDES, _FLOODS = "hides", "floods"
 
 
 class _OfTable(msgspec.Struct, frozen=True):
@@ -44,6 +44,7 @@ class Memories(NamedTuple):
     of_table: _OfTable
     lacks_room: bool
     hides: handling.Kept
+    floods: floods.Kept
 
 
 def keep(intake: Intake, stepper: Stepper) -> dict[str, Callable[[], bytes]]:
@@ -56,6 +57,7 @@ def keep(intake: Intake, stepper: Stepper) -> dict[str, Callable[[], bytes]]:
     memories[_ROOM] = partial(bytes, [1] if stepper.lacks_room else [])
     hides = stepper.handling.keep()
     memories[_HIDES] = partial(msgspec.msgpack.encode, hides) if hides else bytes
+    memories[_FLOODS] = stepper.floods.keep()
     return memories
 
 
@@ -68,6 +70,7 @@ def read(memories: Mapping[str, bytes], intake: Intake) -> Memories:
         _read_of_table(memories.get(_TABLE, b"")),
         bool(memories.get(_ROOM, b"")),
         handling.read_hides(memories.get(_HIDES, b"")),
+        floods.read_kept(memories.get(_FLOODS, b"")),
     )
     intake.restore(of_codecs)
     return remembered
@@ -79,6 +82,7 @@ def restore(memories: Memories, stepper: Stepper, groups: Collection[str]) -> In
     stepper.silence_alerts.restore(memories.silence)
     stepper.lacks_room = memories.lacks_room
     stepper.handling.replace(memories.hides)
+    stepper.floods.restore(memories.floods)
     if PROVEN not in groups:  # of nobody it is known that it was never `ok`
         stepper.silence.prove(stepper.silence.is_known())
     of_table = memories.of_table

@@ -24,10 +24,12 @@ from agent.core.marks import Key
 from agent.core.silence import OF_SILENCE
 from agent.devices.columns import Columns, column
 from agent.devices.slots import NEVER, Slots
+from agent.judge import no_model
 from agent.judge import silence as judge
 from agent.judge.events import HandledStep
 from agent.judge.lifecycle import Trigger
-from agent.judge.silence import ALL_DEVICES, OFF_NS, WEEK_NS, PauseColumns, SilenceEnd
+from agent.judge.no_model import ALL_DEVICES, NO_MODEL
+from agent.judge.silence import OFF_NS, WEEK_NS, PauseColumns, SilenceEnd
 from agent.sources import Source
 from agent.words import SILENCE, AlertEvent, AlertKey, Bool, Int64
 
@@ -175,7 +177,7 @@ class SilenceAlerts:
     def handle(self, key: Key, trigger: Trigger | None, step: HandledStep) -> AlertEvent:
         """What a person does with the standing alert of a device or source; see `JudgedHead.handle`."""
         before = self.standing[key]
-        event = self.standing[key] = self._as_shown(judge.handled(before, trigger, step))
+        event = self.standing[key] = self._handling.as_shown(no_model.handled(before, trigger, step))
         return event
 
     def adopt(self, standing: Iterable[AlertEvent], log_time_ns: int) -> None:
@@ -313,7 +315,7 @@ class SilenceAlerts:
         if key in self.standing:
             yield self._end(key, "heard_again", entry, tick_ns)
             return
-        if self._handling.of((*key, judge.NO_MODEL, SILENCE)) is not None:
+        if self._handling.of((*key, NO_MODEL, SILENCE)) is not None:
             return  # at the first tick at which it is not hidden any more
         limit_ns = int(limits_ns[index])
         event = judge.raised(*key, entry, tick_ns, int(quiet_ns[index]), limit_ns)
@@ -325,12 +327,7 @@ class SilenceAlerts:
         columns, index = self._place(*key)
         if columns is not None:
             judge.tell(columns, index, 0)
-        return self._as_shown(judge.ended(self.standing.pop(key), cause, entry, tick_ns))
-
-    def _as_shown(self, event: AlertEvent) -> AlertEvent:
-        hide = self._handling.of(event.key)
-        hidden, until_ns = (None, 0) if hide is None else (hide.kind, hide.until_ns)
-        return msgspec.structs.replace(event, hidden=hidden, hidden_until_ns=until_ns)
+        return self._handling.as_shown(judge.ended(self.standing.pop(key), cause, entry, tick_ns))
 
 
 def _rows(columns: Columns, n: int) -> list[tuple[int, ...]]:

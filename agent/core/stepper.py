@@ -12,6 +12,7 @@ import numpy as np
 from agent.align.first_seen import Newness
 from agent.core.aligner import Aligner
 from agent.core.bounds import Bounds
+from agent.core.floods import Floods
 from agent.core.handling import Handling
 from agent.core.marks import Key, Mark, Marks
 from agent.core.model import Model
@@ -51,6 +52,7 @@ class Stepper:
         self.silence = Silence(bounds, self.slots)
         self.handling = Handling(self.names)
         self.silence_alerts = SilenceAlerts(sources, bounds, self.slots, self.handling)
+        self.floods = Floods(self.names, rules, self.handling)
         self.predictors = Predictors(
             Predictor(model, self.names, self.slots, bounds.batch_max, self.handling, rules) for model in models
         )

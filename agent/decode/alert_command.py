@@ -18,7 +18,7 @@ from agent.decode.readings import Batch, Decoded, Fault
 from agent.decode.unread import Unread
 from agent.sources import Source
 from agent.values.durations import MICROSECOND, parse_duration
-from agent.words import SILENCE, AlertAction, AlertCommand
+from agent.words import OF_NO_MODEL, AlertAction, AlertCommand
 
 ALERT_COMMAND: Final = "alert_command"
 REF_CHARS_MAX: Final = 100
@@ -73,7 +73,7 @@ class AlertCommandCodec:
 
 def _command(action: AlertAction, message: AlertCommandMessage) -> AlertCommand:
     """Raises Unread."""
-    if not (message.device or message.head == SILENCE) and (action in _NEEDS_DEVICE or message.alert):
+    if not (message.device or message.head in OF_NO_MODEL) and (action in _NEEDS_DEVICE or message.alert):
         raise Unread("wrong_type", "whose alert it is must be said - at `$.device`")
     if action in _NEEDS_SPAN and not message.span:
         raise Unread("wrong_type", 'how long must be said, such as "8h" - at `$.for`')

@@ -91,6 +91,7 @@ class AlertRules:
     chatter_raises          so many raises of one device and head within chatter_window_s are chatter: the newest of
                             them ends only once its risk was low for that long. 0: nothing is chatter
     shelve_max_s            nobody can shelve an alert for longer, of log time
+    flood_raises            so many raises of one source within flood_window_s of log time are a flood; 0: none is
     """
 
     needs_acknowledgement: bool = False
@@ -99,6 +100,8 @@ class AlertRules:
     chatter_raises: int = 0
     chatter_window_s: float = 600.0
     shelve_max_s: float = 30 * 86_400.0
+    flood_raises: int = 0
+    flood_window_s: float = 600.0
 
 
 PLAIN = AlertRules()

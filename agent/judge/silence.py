@@ -15,19 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import msgspec
 import numpy as np
 
 from agent.devices.columns import Columns, column
 from agent.devices.slots import NEVER
-from agent.judge.events import HandledStep
-from agent.judge.lifecycle import Trigger, alert_id, next_state
-from agent.words import SILENCE, AlertEvent, Bool, BundleLabel, Int64, Quality, Severity
-
-SILENCE_FIELDS: Final = ("silent_s", "silent_after_s")  # what its outputs are
-NO_MODEL: Final = ""
-NO_BUNDLE: Final = BundleLabel("none", "none", "none", "s", (), (), 0.0)
-ALL_DEVICES: Final = ""  # the device of an alert of a whole source
+from agent.judge import no_model
+from agent.words import SILENCE, AlertEvent, Bool, Int64, Severity
 
 DAY_NS: Final = 86_400 * 10**9
 WEEK_NS: Final = 7 * DAY_NS
@@ -137,58 +130,12 @@ def set_ns(silent_after_s: Sequence[float | Literal["learned"]]) -> Int64:
 def raised(source: str, device: str, entry: int, tick_ns: int, quiet_ns: int, limit_ns: int) -> AlertEvent:
     """The raise, at the tick of log time tick_ns; device "" for the whole source."""
     severity: Severity = "warning" if device else "major"
-    return AlertEvent(
-        kind="raised",
-        alert=alert_id(source, device, NO_MODEL, SILENCE, 0, tick_ns),
-        sequence=1,
-        source=source,
-        device=device,
-        head=SILENCE,
-        state=next_state("normal", "raise"),
-        severity=severity,
-        entry=entry,
-        t_ns=tick_ns,
-        raised_t_ns=tick_ns,
-        quality=Quality.STALE.name.lower(),
-        outputs={SILENCE: (quiet_ns / 1e9, limit_ns / 1e9)},
-        cause=SILENCE,
-        t_epoch=0,
-        bundle=NO_BUNDLE,
-        model=NO_MODEL,
-    )
+    return no_model.raised(source, device, SILENCE, severity, entry, tick_ns, (quiet_ns / 1e9, limit_ns / 1e9))
 
 
 def ended(event: AlertEvent, cause: SilenceEnd, entry: int, tick_ns: int) -> AlertEvent:
     """The end of an alert; `event` is its newest one."""
-    return msgspec.structs.replace(
-        event,
-        kind="cleared",
-        sequence=event.sequence + 1,
-        state=next_state(event.state, "clear" if cause == "heard_again" else "end"),
-        entry=entry,
-        t_ns=max(tick_ns, event.raised_t_ns),
-        outputs={},
-        cause=cause,
-        at_ns=0,
-        by="",
-        note="",
-    )
-
-
-def handled(event: AlertEvent, trigger: Trigger | None, step: HandledStep) -> AlertEvent:
-    """What a person does with an alert that stands, None for what leaves its state; `event` is its newest one."""
-    return msgspec.structs.replace(
-        event,
-        kind=step.kind,
-        sequence=event.sequence + 1,
-        state=event.state if trigger is None else next_state(event.state, trigger),
-        entry=step.entry,
-        t_ns=max(step.at_ns, event.t_ns),
-        cause=step.cause,
-        at_ns=step.at_ns,
-        by=step.by,
-        note=step.note,
-    )
+    return no_model.ended(event, cause, "clear" if cause == "heard_again" else "end", entry, tick_ns)
 
 
 def told_after_ns(event: AlertEvent) -> int:

@@ -11,11 +11,11 @@ import numpy as np
 from agent.bundle.head import shortest
 from agent.bundle.heads import HEADS
 from agent.bundle.manifest import Manifest
-from agent.judge.silence import SILENCE_FIELDS
+from agent.judge.no_model import numbers
 from agent.publish.topic import Topics
 from agent.sources import Source
 from agent.store.cursor import Due
-from agent.words import SILENCE, AlertChange, AlertEvent, BundleLabel, Quality, Scores
+from agent.words import OF_NO_MODEL, AlertChange, AlertEvent, BundleLabel, Quality, Scores
 
 Time = str | int | float
 
@@ -80,6 +80,10 @@ class EventMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     decided_by: BundleName | None = None
     silent_s: float | None = None
     silent_after_s: float | None = None
+    raises: int | None = None
+    within_s: float | None = None
+    devices: tuple[str, ...] = ()
+    group: str = ""
     until: str | None = None
     at: str | None = None
     by: str = ""
@@ -127,12 +131,14 @@ def event_message(event: AlertEvent) -> bytes:
         at=str(time(event.at_ns, "s")) if event.at_ns else None,
         by=event.by,
         note=event.note,
+        devices=event.devices,
+        group=event.group,
     )
     members = msgspec.to_builtins(message)
     for name, head in HEADS.items():
         members |= head.members(event.outputs.get(name, ()), by)
-    if event.head == SILENCE:
-        members |= zip(SILENCE_FIELDS, event.outputs.get(SILENCE, ()), strict=False)
+    if event.head in OF_NO_MODEL:
+        members |= numbers(event)
     return msgspec.json.encode(members)
 
 

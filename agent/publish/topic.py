@@ -5,8 +5,8 @@ none can reach another level.
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from agent.judge.silence import ALL_DEVICES, NO_MODEL
-from agent.words import MAIN_MODEL, SILENCE, AlertKey
+from agent.judge.no_model import ALL_DEVICES, NO_MODEL
+from agent.words import MAIN_MODEL, OF_NO_MODEL, AlertKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class Topics:
     def alert_of(self, topic: str) -> AlertKey | None:
         """Whose alert a topic below `alert` is; None for one that `alert` does not give."""
         levels = [unquote(level) for level in topic.removeprefix(f"{self.root}/alert/").split("/")]
-        if levels[-1] == SILENCE:
-            levels[-1:] = [ALL_DEVICES] * (len(levels) == 2) + [NO_MODEL, SILENCE]
+        if levels[-1] in OF_NO_MODEL:
+            levels[-1:] = [ALL_DEVICES] * (len(levels) == 2) + [NO_MODEL, levels[-1]]
         elif len(levels) == 3:
             levels.insert(2, MAIN_MODEL)
         if len(levels) != 4 or self.alert(*levels) != topic:

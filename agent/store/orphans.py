@@ -10,7 +10,7 @@ from agent.store import file, snapshot
 from agent.store.alert_table import AlertTable
 from agent.store.disk import StateFolder
 from agent.store.outbox import ALERT_TABLE
-from agent.words import SILENCE
+from agent.words import OF_NO_MODEL
 
 DEVICES_SHOWN = 5
 
@@ -72,9 +72,9 @@ def _alerts_that_end(
     for event in rows.standing() if rows else []:
         if event.source not in sources:
             devices.setdefault(("source", event.source, ""), []).append(event.device)
-        elif event.model not in models and event.head != SILENCE:
+        elif event.model not in models and event.head not in OF_NO_MODEL:
             devices.setdefault(("model", event.model, ""), []).append(event.device)
-        elif event.head != SILENCE and event.source not in models[event.model]:
+        elif event.head not in OF_NO_MODEL and event.source not in models[event.model]:
             unread = f"does not read source {event.source!r} any more: "
             devices.setdefault(("model", event.model, unread), []).append(event.device)
     for (kind, name, before), ids in devices.items():

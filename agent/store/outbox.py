@@ -24,7 +24,7 @@ from agent.store.schema import (
     read_history,
     read_intervention,
 )
-from agent.words import SILENCE, AlertEvent, AlertKey, AlertLabel, Hide, HideChange, InterventionLabel
+from agent.words import OF_NO_MODEL, AlertEvent, AlertKey, AlertLabel, Hide, HideChange, InterventionLabel
 
 ALERT_TABLE = "alerts.db"  # in the state directory
 _ENDS_THE_KEY = (
@@ -123,10 +123,10 @@ class Outbox:
         row = self._database.read(f"{HISTORY} WHERE alert = ?", alert).fetchone()
         return row and read_history(row)
 
-    def newest_silence_ns(self) -> int:
-        """Log time of the newest raise for silence that is kept, -1 for none: its id is made of it."""
+    def newest_of_no_model_ns(self) -> int:
+        """Log time of the newest raise of no model that is kept, -1 for none: its id is made of it."""
         events = map(read_history, self._database.read(f"{HISTORY} ORDER BY number DESC"))
-        return next((event.raised_t_ns for event in events if event.head == SILENCE), -1)
+        return next((event.raised_t_ns for event in events if event.head in OF_NO_MODEL), -1)
 
     def hides(self) -> list[tuple[AlertKey, Hide]]:
         """Whose alerts are hidden."""
@@ -150,7 +150,7 @@ class Outbox:
     def newest(self) -> dict[tuple[str, str], tuple[int, int]]:
         """(source, device) -> clock epoch and event time of the device's newest alert event that a row decided."""
         newest: dict[tuple[str, str], tuple[int, int]] = {}
-        for event in map(read_alert, self._database.read(f"{ALERTS} WHERE head != ?", SILENCE)):
+        for event in map(read_alert, self._database.read(f"{ALERTS} WHERE head NOT IN (?, ?)", *OF_NO_MODEL)):
             key, mark = (event.source, event.device), (max(event.t_epoch, event.clock_epoch), event.t_ns)
             newest[key] = max(mark, newest.get(key, mark))
         return newest

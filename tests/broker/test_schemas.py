@@ -13,9 +13,10 @@ from jsonschema import Draft202012Validator
 from agent.bundle.manifest import Cadence
 from tests.broker.running_agent import ROOT, configuration
 from tests.broker.schemas import FOLDER, KINDS, VALIDATORS, faults, kind_of
+from tests.broker.test_interventions import forewarn
 from tests.bundles import write_small_bundle
 from tests.small_bundle import small_manifest
-from tests.streams import life
+from tests.streams import interleaved, life
 
 INSPECTED = (f"{ROOT}/cmd/intervention/press", b'{"device":"p9","kind":"inspected","t":100}')
 LABEL = (
@@ -126,6 +127,25 @@ def test_the_end_of_a_silent_device_fits(broker, make_agent):
     status = agent.feed(life("p2", 1))
     assert status["drops"] == {"press": {"forgotten": 1}}
     assert sum(status["devices"].values()) == 1
+
+
+def test_of_500_devices_that_raise_at_once_people_hear_ten_times_and_machines_all(broker, make_agent):
+    """Fewer than the more than ten in ten minutes that EEMUA 191 and ISA-18.2 call a flood."""
+    agent = make_agent(configuration(broker.port) + "[alerts]\nflood_raises = 10\n")
+    agent.go()
+    agent.feed(interleaved(*(life(f"p{number}", 60) for number in range(500))))
+    events = agent.events()
+    raises = [event for event in events if event["event"] == "raised"]
+    assert {event["device"] for event in raises} == {"", *(f"p{number}" for number in range(500))}
+    heard = [event["head"] for event in raises if "group" not in event]
+    assert heard == [*["risk"] * 9, "flood"]
+    standing = agent.standing()
+    assert len(standing) == 501
+    updates = [event for event in events if event["head"] == "flood" and event["event"] == "updated"]
+    assert len(updates) <= 6, "each has twice as many as the one before"
+    assert standing["press/flood"]["alert"] == raises[9]["alert"]
+    listed = forewarn("alerts", "--config", agent.file)[1].splitlines()
+    assert ["flood of " in line for line in listed].count(True) == 1
 
 
 def examples() -> dict[str, str]:

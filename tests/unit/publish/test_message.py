@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 
 from agent.bundle.label import duration, label_of
 from agent.bundle.manifest import RiskHead
-from agent.judge import silence
+from agent.judge import no_model, silence
 from agent.publish.message import Outgoing, event_message, outgoing, score_messages, time
 from agent.publish.topic import Topics
 from agent.store.cursor import Due
@@ -195,3 +195,14 @@ def test_event_time_for_people(t_ns, of_cycles, of_a_clock):
 def test_a_span_is_in_the_largest_unit_that_divides_it(span_s, text):
     assert duration(span_s, CLOCK_MANIFEST) == text
     assert duration(15.0, small_manifest()) == "15 cycles"
+
+
+def test_a_flood_counts_and_names_and_what_is_in_it_has_its_id():
+    flood = no_model.raised("press", "", "flood", "major", 7, 10**18, (500.0, 600.0))
+    said = json.loads(event_message(msgspec.structs.replace(flood, devices=("p1", "p2"))))
+    assert (said["raises"], said["within_s"], said["devices"], said["device"]) == (500, 600.0, ["p1", "p2"], "")
+    assert "group" not in said
+    assert (
+        json.loads(event_message(msgspec.structs.replace(event("raised", "ab12", t=57.0), group=flood.alert)))["group"]
+        == flood.alert
+    )

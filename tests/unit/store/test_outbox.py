@@ -130,12 +130,12 @@ def test_silence_says_nothing_of_rows_and_leaves_the_table_when_it_ends(path, de
 def test_the_newest_raise_for_silence_is_known_long_after_its_end(path):
     """No later one may have its id, so none may come at its tick, wherever the wall is set meanwhile."""
     outbox = Outbox(path, 100)
-    assert outbox.newest_silence_ns() == -1
+    assert outbox.newest_of_no_model_ns() == -1
     older, newer = (silence.raised("press", "", 7, t_ns, 612 * 10**9, 600 * 10**9) for t_ns in (10**18, 10**18 + 10**9))
     outbox.commit([older, silence.ended(older, "heard_again", 8, 10**18 + 1), newer, RAISED])
     outbox.commit([silence.ended(newer, "heard_again", 9, 10**18 + 2 * 10**9)])
     outbox.close()
-    assert Outbox(path, 100).newest_silence_ns() == 10**18 + 10**9
+    assert Outbox(path, 100).newest_of_no_model_ns() == 10**18 + 10**9
 
 
 REPAIRED = InterventionLabel("press", "e1", 5, "repaired", 60)
