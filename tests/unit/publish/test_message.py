@@ -202,7 +202,5 @@ def test_a_flood_counts_and_names_and_what_is_in_it_has_its_id():
     said = json.loads(event_message(msgspec.structs.replace(flood, devices=("p1", "p2"))))
     assert (said["raises"], said["within_s"], said["devices"], said["device"]) == (500, 600.0, ["p1", "p2"], "")
     assert "group" not in said
-    assert (
-        json.loads(event_message(msgspec.structs.replace(event("raised", "ab12", t=57.0), group=flood.alert)))["group"]
-        == flood.alert
-    )
+    in_flood = msgspec.structs.replace(event("raised", "ab12", t=57.0), group=flood.alert)
+    assert json.loads(event_message(in_flood))["group"] == flood.alert
