@@ -17,7 +17,7 @@ no change: they leave with the entry in which the core is given them.
 """
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import NamedTuple
@@ -169,12 +169,28 @@ class Backlog:
                 if number == len(rounds):
                     rounds.append([])
                 rounds[number].append(row)
-                queue.n_bytes -= row.n_bytes
-                self.n_rows -= 1
-                self.n_bytes -= row.n_bytes
+                self._leave(queue, row)
             if not rows:
                 del self._queues[device]
         return list(chain.from_iterable(rounds)), holes
+
+    def take_all(self, is_meant: Callable[[Device], bool]) -> list[Row]:
+        """All rows of some devices, up to a hole."""
+        taken: list[Row] = []
+        for device in [device for device in self._queues if is_meant(device)]:
+            queue = self._queues[device]
+            while queue.rows and (row := queue.rows[0]) is not None:
+                queue.rows.popleft()
+                self._leave(queue, row)
+                taken.append(row)
+            if not queue.rows:
+                del self._queues[device]
+        return taken
+
+    def _leave(self, queue: _Queue, row: Row) -> None:
+        queue.n_bytes -= row.n_bytes
+        self.n_rows -= 1
+        self.n_bytes -= row.n_bytes
 
     def _append(self, device: Device, queue: _Queue, row: Row) -> None:
         queue.rows.append(row)
@@ -191,9 +207,7 @@ class Backlog:
         assert row is not None, "two holes in a row"
         if not rows or rows[0] is not None:
             rows.appendleft(None)
-        queue.n_bytes -= row.n_bytes
-        self.n_rows -= 1
-        self.n_bytes -= row.n_bytes
+        self._leave(queue, row)
         if self._has_changes:
             self.changes.append(OldestShed(*device))
 

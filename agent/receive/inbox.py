@@ -13,6 +13,7 @@ from agent.decode.topic import device_id_problem
 from agent.reasons import ReasonName
 from agent.receive import restored_rows
 from agent.receive.backlog import BYTES_MAX, Device
+from agent.receive.commands import Commands
 from agent.receive.overload import Overload, Policy
 from agent.receive.publish_frame import Message
 from agent.receive.received import MESSAGES_MAX, Received
@@ -70,7 +71,8 @@ class Inbox:
         self.topic_texts: dict[bytes, str] = {}
         self._now_ns = now_ns
         self._passes_over = passes_over
-        self._commands = {topic for source in sources for topic in source.topics if topic.startswith(passes_over)}
+        self._named = {topic for source in sources for topic in source.topics if topic.startswith(passes_over)}
+        self._commands = Commands(sources)
         self._sources = sources
         self._ways = Ways(sources, reads)
         self._means: dict[str, tuple[Source, str] | None] = {}  # topic -> source and device
@@ -83,6 +85,7 @@ class Inbox:
             share,
             self._source_name,
             self._gap_of,
+            self._commands,
             self.counts,
             stop_s_max=stop_s_max,
             waiting_bytes_max=bounds.waiting_bytes_max,
@@ -195,7 +198,7 @@ class Inbox:
         except UnicodeDecodeError:
             self._drop(topic.decode("ascii", "backslashreplace"), "topic", "is not UTF-8")
             return None
-        if self._passes_over and text.startswith(self._passes_over) and text not in self._commands:
+        if self._passes_over and text.startswith(self._passes_over) and text not in self._named:
             return None
         if not _NOT_IN_A_TOPIC.isdisjoint(text):
             self._drop(text, "topic", "holds a wildcard or NUL")
@@ -217,10 +220,12 @@ class Inbox:
         return (found[0].joins or found[0].name, found[1]) if found else ("", "")
 
     def _whose_share(self, topic: str) -> Device:
-        """The same; "" also where the core refuses the device for its id, which costs next to nothing.
+        """The same; "" also where the core refuses the device for its id, which costs next to nothing, and of commands.
 
         Where the payload names the device, the topic stands in for it.
         """
+        if topic in self._commands:
+            return "", ""
         source, device = self._whose(topic)
         if source and not device:
             if self._brings_readings(topic):

@@ -20,6 +20,7 @@ from typing import Literal
 
 from agent.receive import backlog
 from agent.receive.backlog import Backlog, Device, Row
+from agent.receive.commands import Commands
 from agent.receive.rate import Rate
 from agent.receive.received import BYTES_MAX, MESSAGES_MAX, Received
 from agent.receive.share import Share
@@ -51,6 +52,7 @@ class Overload:
         share: Share,
         source_of: Callable[[str], str],
         gap_of: Callable[[Device], Device],
+        commands: Commands,
         counts: DropCounts,
         *,
         stop_s_max: float,
@@ -61,6 +63,7 @@ class Overload:
         policies     by source; a source that joins another has that one's `overload`
         source_of    topic -> the source that it matches
         gap_of       device of a row -> whose history is lost with it
+        commands     go behind the rows of their devices, however many wait
         stop_s_max   the longest that reading stops
         waiting_bytes_max  bound of the rows that wait
         """
@@ -69,6 +72,7 @@ class Overload:
         self.shed_of: Counter[Device] = Counter()
         self._source_of = source_of
         self._gap_of = gap_of
+        self._commands = commands
         self._counts = counts
         self._rates = {name: Rate(policy.rate_max) for name, policy in policies.items() if policy.rate_max}
         self._sheds_oldest = {name for name, policy in policies.items() if policy.overload == "oldest"}
@@ -101,10 +105,14 @@ class Overload:
             self.share.begin(now_s)
             if self.backlog and not is_loss:  # that loss lies behind the rows that wait
                 due = self._take(received)
-                self.share.use(row.topic for row in due)
+        commands = self._commands.places(received) if not is_loss else {}
+        if commands:
+            due += self.backlog.take_all(lambda device: self._place(device, commands) >= 0)
+        if due:
+            self.share.use(row.topic for row in due)
         received.changes_before = self.backlog.take_changes()
         too_fast = self._leave_out_fast(received, now_s) if self._rates else []
-        self._keep_back(received)
+        self._keep_back(received, {} if too_fast else commands)
         for device in too_fast:
             self.backlog.lose_rows(device)  # behind those of this read that wait
         if due:
@@ -152,10 +160,23 @@ class Overload:
         received.leave_out(beyond)
         return list(lost)
 
-    def _keep_back(self, received: Received) -> None:
+    def _place(self, device: Device, commands: Mapping[Device, int]) -> int:
+        """Of the last command for a device, -1 for none; of its source where a topic stands in for its devices."""
+        if not self._gap_of(device)[1]:
+            return max((place for (source, _), place in commands.items() if source == device[0]), default=-1)
+        return commands.get(device, -1)
+
+    def _keep_back(self, received: Received, commands: Mapping[Device, int]) -> None:
         over = self.share.over(received.topics, self.backlog)
         if not over:
             return
+        if commands:
+            late = {device for device in over if device is not None and device not in self.backlog}
+            until = {device: self._place(device, commands) for device in late}
+            over = [
+                None if device is not None and place < until.get(device, -1) else device
+                for place, device in enumerate(over)
+            ]
         ids = repeat(0) if received.message_ids is None else received.message_ids
         rows = list(map(Row, received.topics, received.payloads, received.arrived_ns, ids))
         taken: list[Row] = []

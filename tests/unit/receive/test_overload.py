@@ -10,6 +10,7 @@ from agent.receive.inbox import Inbox, ReadBounds
 from agent.receive.overload import Policy
 from agent.receive.publish_frame import Message
 from agent.receive.received import MESSAGES_MAX, Received
+from tests.unit.core.test_alert_commands import COMMANDS
 from tests.unit.receive.talk import PRESS
 
 YARD = replace(PRESS, name="yard", topics=("yard/{device}/cycle", "shed/{device}/cycle"))
@@ -181,3 +182,56 @@ def test_without_a_policy_nothing_but_the_share_counts():
     one = Inbox([PRESS], ReadBounds(1000), lambda: 10**9)
     assert len(read(one, 0.0, *(f"p{number}" for number in range(3000))).topics) == 3000
     assert one.room == MESSAGES_MAX - 3000
+
+
+def give(one: Inbox, now_s: float, *messages: tuple[str, bytes]) -> list[tuple[str, bytes]]:
+    """What a read gives of these, in its order."""
+    one.begin(now_s)
+    for topic, payload in messages:
+        one.take(Message(topic.encode(), payload, 0, 0, False, False, ()))
+    one.stamp()
+    received = one.settle(now_s)
+    return [*zip(received.topics, received.payloads, strict=True)]
+
+
+def rows(device: str, numbers: range) -> list[tuple[str, bytes]]:
+    return [(f"plant/{device}/cycle", b"%d" % number) for number in numbers]
+
+
+def order(action: str, device: str) -> tuple[str, bytes]:
+    return f"forewarn/n/cmd/{action}/press", b'{"device":"%s"}' % device.encode()
+
+
+def test_commands_have_no_share_and_keep_their_order():
+    one = inbox(Policy(), sources=(PRESS, COMMANDS))
+    orders = [order("suppress", f"p{number}") for number in range(9)] + [order("unsuppress", "p8")]
+    assert give(one, 0.0, *orders) == orders
+
+
+def test_a_command_goes_behind_the_rows_of_its_device_that_came_before_and_no_others():
+    one = inbox(Policy(), sources=(PRESS, COMMANDS))
+    assert give(one, 0.0, *rows("hog", range(6)), *rows("p2", range(6))) == [
+        *rows("hog", range(2)),
+        *rows("p2", range(2)),
+    ]
+    more = [*rows("hog", range(6, 8)), order("suppress", "hog"), *rows("hog", range(8, 10)), order("suppress", "")]
+    given = give(one, 0.01, *more)
+    assert given == [*rows("hog", range(2, 8)), order("suppress", "hog"), order("suppress", "")]
+    assert sorted(give(one, 1.0)) == [*rows("hog", range(8, 10)), *rows("p2", range(2, 4))]
+
+
+def test_a_command_that_cannot_be_read_moves_nothing():
+    one = inbox(Policy(), sources=(PRESS, COMMANDS))
+    give(one, 0.0, *rows("hog", range(6)))
+    junk = ("forewarn/n/cmd/suppress/press", b'{"device":')
+    assert give(one, 0.01, junk) == [junk]
+
+
+def test_rows_behind_a_hole_are_not_brought_forward_for_a_command():
+    """Their device must say `gap` between them, which needs a read of its own."""
+    one = inbox(Policy("newest"), sources=(PRESS, COMMANDS))
+    give(one, 0.0, *rows("hog", range(30)))
+    one.overload.backlog.lose_rows(("press", "hog"))
+    taken = give(one, 0.01, *rows("hog", range(30, 32)), order("suppress", "hog"))
+    assert taken[-1] == order("suppress", "hog")
+    assert [int(payload) for topic, payload in taken[:-1]] == list(range(2, 12))
