@@ -15,7 +15,7 @@ import msgspec
 
 from agent.config import load as config
 from agent.config.commands import alert_topic
-from agent.config.option import config_option, owner_named, state_dir_option
+from agent.config.option import Utf8Text, config_option, owner_named, state_dir_option
 from agent.config.settings import Settings
 from agent.decode.alert_command import AlertCommandMessage
 from agent.decode.command import NOTE_CHARS_MAX
@@ -66,9 +66,9 @@ def _command(action: AlertAction, short: str, more: str, act: Callable[..., None
         act(action, **given)
 
     params: list[click.Parameter] = [
-        click.Argument(["whose"], metavar=argument),
-        click.Option(["--note"], default="", help="What is to be kept with it."),
-        click.Option(["--by"], envvar="USER", default="", show_envvar=True, help="Who does it."),
+        click.Argument(["whose"], metavar=argument, type=Utf8Text(may_be_empty=False)),
+        click.Option(["--note"], type=Utf8Text(), default="", help="What is to be kept with it."),
+        click.Option(["--by"], type=Utf8Text(), envvar="USER", default="", show_envvar=True, help="Who does it."),
     ]
     if action in _TAKES_SPAN:
         how_long = {"required": True} if action == "shelve" else {"default": ""}

@@ -10,7 +10,7 @@ import msgspec
 
 from agent.config import load as config
 from agent.config.commands import command_topic
-from agent.config.option import config_option, owner_named
+from agent.config.option import Utf8Text, config_option, owner_named
 from agent.config.source_settings import SourceSettings
 from agent.decode.command import NOTE_CHARS_MAX, InterventionCommand
 from agent.errors import ConfigurationRefused
@@ -25,12 +25,12 @@ COMMAND_TOPIC_HINT: Final = "[commands] interventions = true"
 
 
 @click.command(short_help="Tell the agent that a machine was repaired, replaced or inspected.")
-@click.argument("device")
+@click.argument("device", type=Utf8Text(may_be_empty=False))
 @click.argument("kind", type=click.Choice(KINDS))
 @config_option("The agent's main file, or the folder of a forewarn.toml: it says which broker, node and user.")
 @click.option("--source", default="", help="Source of the device; needed where there are several.")
 @click.option("--at", default="", help="When: an ISO 8601 time (default: now), or the number of a cycle.")
-@click.option("--note", default="", help=f"What to keep with it, at most {NOTE_CHARS_MAX} characters.")
+@click.option("--note", type=Utf8Text(), default="", help=f"What to keep with it, at most {NOTE_CHARS_MAX} characters.")
 def intervene(device: str, kind: InterventionKind, file: Path, source: str, at: str, note: str) -> None:
     """\b
     forewarn intervene press-7 repaired --note "bearing changed"

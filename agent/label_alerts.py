@@ -14,7 +14,7 @@ import msgspec
 from agent import whole_file
 from agent.config import load as config
 from agent.config.commands import label_topic
-from agent.config.option import config_option, state_dir_of, state_dir_option
+from agent.config.option import Utf8Text, config_option, state_dir_of, state_dir_option
 from agent.config.settings import Settings
 from agent.decode.command import NOTE_CHARS_MAX
 from agent.decode.label_command import BY_CHARS_MAX, LabelCommand
@@ -35,12 +35,12 @@ COLUMNS: Final = (
 
 
 @click.command(short_help="Say that an alert was right, or a false alarm.")
-@click.argument("alert")
+@click.argument("alert", type=Utf8Text(may_be_empty=False))
 @click.argument("label", type=click.Choice(get_args(LabelKind)))
-@click.argument("note", default="")
+@click.argument("note", type=Utf8Text(), default="")
 @config_option("The agent's main file, or the folder of a forewarn.toml: it says which broker, node and user.")
 @state_dir_option
-@click.option("--by", envvar="USER", default="", show_envvar=True, help="Who says it.")
+@click.option("--by", type=Utf8Text(), envvar="USER", default="", show_envvar=True, help="Who says it.")
 def label(alert: str, label: LabelKind, note: str, file: Path, state_dir: Path | None, by: str) -> None:
     """\b
     forewarn alerts label 3f0c91d2 bad "the sensor was wet"

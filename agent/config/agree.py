@@ -111,3 +111,17 @@ def broker_doubts(settings: Settings) -> Iterator[Fault]:
             yield (*key, "session_expiry"), "has no effect with MQTT 3.1.1: the broker alone decides"
     for name in settings.brokers.keys() - {source.broker for source in settings.source}:
         yield ("brokers", name), f'no source is read from it: broker = "{name}" in a [[source]] says so'
+
+
+def alert_doubts(settings: Settings) -> Iterator[Fault]:
+    """Alerts that need a person, and hides without an end, where no command may be given that ends them."""
+    alerts, actions = settings.alerts, settings.commands.alerts
+    needs = (
+        (("alerts", "latch"), alerts.latch, "reset", "a latched alert stands for ever"),
+        (("alerts", "acknowledge"), alerts.acknowledge == "required", "acknowledge", "such an alert stands for ever"),
+        (("commands", "alerts"), "suppress" in actions, "unsuppress", "without a span it lasts for ever"),
+        (("commands", "alerts"), "out_of_service" in actions, "in_service", "without a span it lasts for ever"),
+    )
+    for key, is_so, action, what in needs:
+        if is_so and action not in actions:
+            yield key, f'{what}: "{action}" is not in commands.alerts'

@@ -83,7 +83,7 @@ def check(
         return Examined(tuple(gathered.problems))
     settings, models = examined.settings, examined.plan.models
     sources = [*enumerate(settings.source)]
-    faults = [*agree.broker_doubts(settings), *topics.topic_doubts(sources)]
+    faults = [*agree.broker_doubts(settings), *agree.alert_doubts(settings), *topics.topic_doubts(sources)]
     timeless = {one.name for one in examined.plan.sources if one.time_unit == "arrival"}
     faults += agree.time_doubts(settings.agent, [index for index, source in sources if source.name in timeless])
     for index, model in enumerate(models):

@@ -15,6 +15,23 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 FILE = Path("/etc/forewarn/forewarn.toml")
 
 
+class Utf8Text(click.types.StringParamType):
+    """What a person says, which goes out as UTF-8."""
+
+    def __init__(self, *, may_be_empty: bool = True) -> None:
+        self._may_be_empty = may_be_empty
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text: str = super().convert(value, param, ctx)
+        if not (text or self._may_be_empty):
+            self.fail("is empty: a variable that is not set?", param, ctx)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            self.fail("is not UTF-8", param, ctx)
+        return text
+
+
 def config_option(text: str) -> Callable[[Command], Command]:
     """`--config`, given to the command as `file`; `text` is its help."""
     return click.option(

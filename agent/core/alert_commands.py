@@ -20,6 +20,7 @@ from agent.judge.no_model import NO_MODEL
 from agent.readable import span
 from agent.words import (
     FLOOD,
+    OF_NO_MODEL,
     SILENCE,
     AlertAction,
     AlertChange,
@@ -84,6 +85,9 @@ class _Order:
 def handle(stepper: Stepper, command: AlertCommand, entry: int, at_ns: int) -> Acted:
     """Do what a command says, as the entry of this number at log time at_ns."""
     acted = Acted()
+    unknown = _unknown(stepper, command)
+    if unknown:
+        return Acted(handled=[Handled(command, at_ns, "unknown", (), 0, unknown)])
     standing = dict(_standing(stepper, _pattern(command)))
     if command.alert:
         standing = {key: alert for key, alert in standing.items() if _id_of(key, alert) == command.alert}
@@ -97,7 +101,7 @@ def handle(stepper: Stepper, command: AlertCommand, entry: int, at_ns: int) -> A
 
 def expire(stepper: Stepper, entry: int, tick_ns: int) -> Acted:
     """End what was hidden until the tick of log time tick_ns."""
-    acted = Acted()
+    acted = Acted(hides=stepper.handling.redate(tick_ns))
     for pattern, hide in stepper.handling.expired(tick_ns):
         _show(stepper, [pattern], hide.kind, HandledStep("shown", "expired", entry, tick_ns), acted)
     return acted
@@ -219,7 +223,7 @@ def _standing(stepper: Stepper, pattern: AlertKey) -> Iterator[tuple[AlertKey, _
     of_no_model = ((SILENCE, stepper.silence_alerts), (FLOOD, stepper.floods))
     for name_of_head, alerts in of_no_model if model == NO_MODEL else ():
         for of, name in [*alerts.standing] if head in ("", name_of_head) else ():
-            if of == source and device in ("", name):
+            if of == source and (device == name or not (device or head)):
                 yield (of, name, NO_MODEL, name_of_head), alerts
 
 
@@ -231,6 +235,15 @@ def _state_of(key: AlertKey, alert: _Alert) -> AlertState:
 
 def _id_of(key: AlertKey, alert: _Alert) -> str:
     return alert.head.id_of(alert.slot) if isinstance(alert, _ModelAlert) else alert.standing[key[:2]].alert
+
+
+def _unknown(stepper: Stepper, command: AlertCommand) -> str:
+    """What it names that is not there, "" for nothing: a typing error would hide nobody."""
+    models = [one for one in stepper.predictors if command.model in ("", one.model.name)]
+    if command.model and not models:
+        return f"no model is named {command.model!r}"
+    heads = {head for one in models for head in one.heads} | {*OF_NO_MODEL}
+    return f"no head is named {command.head!r}" if command.head and command.head not in heads else ""
 
 
 def _pattern(command: AlertCommand) -> AlertKey:

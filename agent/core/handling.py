@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from agent.errors import Unreadable
-from agent.words import AlertEvent, AlertKey, Bool, Devices, Hide, HideChange, HideKind, Int64
+from agent.words import OF_NO_MODEL, AlertEvent, AlertKey, Bool, Devices, Hide, HideChange, HideKind, Int64
 
 HIDES_MAX: Final = 10_000
 KINDS: Final[tuple[HideKind, ...]] = ("out_of_service", "suppressed", "shelved")  # of several the first one is said
@@ -37,7 +37,10 @@ class Handling:
         return self._hides.get(pattern[:2], {}).get((*pattern[2:], kind))
 
     def of(self, key: AlertKey) -> Hide | None:
-        """Why an alert is not shown, None where it is: of several reasons the first of KINDS, until its last end."""
+        """Why an alert is not shown, None where it is: of several reasons the first of KINDS, until its last end.
+
+        Silence and floods of a source are alerts of their own: who names that head without a device means these.
+        """
         if not self._hides:
             return None
         source, device, *_ = key
@@ -45,7 +48,7 @@ class Handling:
             hide
             for whose in dict.fromkeys(((source, device), (source, "")))
             for of, hide in self._hides.get(whose, {}).items()
-            if _agree(of, key)
+            if _agree(of, key) and not (device and not whose[1] and of[1] in OF_NO_MODEL)
         ]
         return min(hides, key=_rank, default=None)
 
@@ -91,6 +94,14 @@ class Handling:
         due = [(pattern, hide) for pattern, hide in self.keep() if 0 < hide.until_ns <= tick_ns]
         return sorted(due, key=lambda one: (one[1].until_ns, one[0], one[1].kind))
 
+    def redate(self, tick_ns: int) -> list[HideChange]:
+        """Those that a clock that was ahead has hidden after the tick of log time tick_ns last as long from now."""
+        ahead = [(pattern, hide) for pattern, hide in self.keep() if hide.since_ns > tick_ns]
+        return [
+            self.put(pattern, hide._replace(since_ns=tick_ns, until_ns=hide.until_ns and tick_ns + _span_ns(hide)))
+            for pattern, hide in ahead
+        ]
+
     def keep(self) -> Kept:
         """All of them."""
         return [((*whose, *of[:2]), hide) for whose, hides in self._hides.items() for of, hide in hides.items()]
@@ -126,6 +137,10 @@ def read_hides(kept: bytes) -> Kept:
 def _agree(of: _Of, pattern: AlertKey) -> bool:
     """Whether both mean some alert of one device: "" is any model, and any head."""
     return all("" in pair or pair[0] == pair[1] for pair in zip(of[:2], pattern[2:], strict=True))
+
+
+def _span_ns(hide: Hide) -> int:
+    return hide.until_ns - hide.since_ns
 
 
 def _rank(hide: Hide) -> tuple[int, float]:

@@ -84,6 +84,8 @@ def test_the_table_may_go_to_standard_output(tmp_path):
     [
         (("shelve", "of-state"), "Missing option '--for'"),
         (("shelve", "of-state", "--for", "0s"), "no time at all"),
+        (("shelve", "", "--for", "8h"), "is empty"),
+        (("shelve", "of-state", "--for", "8h", "--note", "\udcff"), "is not UTF-8"),
         (("acknowledge", "of-state"), 'alerts = ["shelve", "acknowledge"] under [commands]'),
     ],
 )

@@ -233,3 +233,18 @@ def test_one_value_a_payload_with_nothing_that_makes_rows_of_them_is_doubtful(tm
     assert [one.key for one in kept.doubts if "`repeated`" in one.what] == ["source[press]"]
     what = "each row would have one channel, that of one message: give align.every and align.max_age"
     assert [one.what for one in examined.doubts if "one channel" in one.what] == ([what] if is_doubtful else [])
+
+
+@pytest.mark.parametrize(
+    ("text", "lacks"),
+    [
+        ("[alerts]\nlatch = true", ["reset"]),
+        ('[alerts]\nacknowledge = "required"', ["acknowledge"]),
+        ('[commands]\nalerts = ["suppress", "out_of_service"]', ["unsuppress", "in_service"]),
+        ('[alerts]\nlatch = true\n[commands]\nalerts = ["reset", "shelve"]', []),
+    ],
+)
+def test_an_alert_or_a_hide_that_nobody_may_end_is_doubtful(tmp_path, text, lacks):
+    examined = checked(tmp_path, VALID + SOURCE + text + "\n")
+    ends = [doubt.what for doubt in examined.doubts if "for ever" in doubt.what]
+    assert [f'"{action}" is not in' in what for action, what in zip(lacks, ends, strict=True)] == [True] * len(lacks)

@@ -218,6 +218,42 @@ def test_a_silence_can_be_acknowledged_and_shelved():
     assert kinds(take(into, [command("shelve", **of_source, **{"for": "1h"})])) == [("shelved", "shelved")]
 
 
+def test_silence_of_a_source_is_hidden_alone_and_not_that_of_its_devices():
+    into = core(silent_after_s=30.0, device_silent_after_s=40.0)
+    into.apply(Listening(("press",)))
+    take(into, [message("p1", 1), message("p1", 2)])
+    take(into, [command("shelve", "", head="silence", **{"for": "1h"})], arrived_ns=2 * 10**9)
+    events = []
+    for second in range(3, 90):
+        events += take(into, [message("p2", second)], arrived_ns=second * 10**9).alerts
+    assert [(event.device, event.hidden) for event in events if event.kind == "raised"] == [("p1", None)]
+    of_device = take(into, [command("shelve", "p1", head="silence", **{"for": "1h"})], arrived_ns=91 * 10**9)
+    assert kinds(of_device) == [("shelved", "shelved")]
+    assert kinds(take(into, [command("unshelve", "", head="silence")], arrived_ns=92 * 10**9)) == []
+
+
+def test_a_model_or_head_that_is_not_there_is_said():
+    into = core()
+    orders = [command("suppress", model="mian"), command("shelve", head="risc", **{"for": "1h"}), command("suppress")]
+    taken = take(into, [message("p1", 1), *orders])
+    assert outcomes(taken) == ["unknown", "unknown", "done"]
+    assert [one.detail for one in taken.handled] == ["no model is named 'mian'", "no head is named 'risc'", ""]
+
+
+def test_what_is_hidden_by_a_clock_that_was_ahead_lasts_as_long_as_was_said():
+    one = core()
+    ahead_ns = 10 * 365 * 24 * HOUR_NS
+    orders = [message("p1", 1), command("shelve", **{"for": "8h"}), command("out_of_service", "p2")]
+    hides = [(pattern, hide) for pattern, _, hide in take(one, orders, arrived_ns=ahead_ns).hides]
+    again = core()
+    again.apply(AlertsKept([], {}, hides))
+    again.apply(Heartbeat(HOUR_NS))
+    taken = again.apply(Heartbeat(2 * HOUR_NS))
+    dated = {kind: (hide.since_ns, hide.until_ns) for _, kind, hide in taken.hides}
+    assert dated == {"shelved": (2 * HOUR_NS, 10 * HOUR_NS), "out_of_service": (2 * HOUR_NS, 0)}
+    assert [change[2] for change in again.apply(Heartbeat(11 * HOUR_NS)).hides] == [None]
+
+
 STREAM = [
     *life("p1", 55),
     command("acknowledge"),
