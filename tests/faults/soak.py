@@ -82,7 +82,7 @@ class Soak:
     """One agent behind proxies, its brokers, and what is done to them."""
 
     def __init__(self, folder: Path, seed: int, stack: ExitStack) -> None:
-        self.rng = random.Random(seed)
+        self.rng, self.n_junk = random.Random(seed), 0
         self.input, self.output = PrivateBroker(made(folder / "input")), PrivateBroker(made(folder / "output"))
         self.input.settings = (
             *(one for one in self.input.settings if not one.startswith("max_queued")),
@@ -177,6 +177,7 @@ class Soak:
 
     def junk(self) -> None:
         self.input.publish_all([("plant/h1/cycle", bytes([byte])) for byte in range(256)])
+        self.n_junk += 256
 
     # Around them ------------------------------------------------------------------------------------------------
 
@@ -230,7 +231,7 @@ class Brake:
 
     def make(self, n: int) -> list[Message]:
         if time.monotonic() > self._asked_s + ASK_EVERY_S and self._soak.agent.has_status():
-            self._asked_s, self._n_taken = time.monotonic(), self._soak.taken()
+            self._asked_s, self._n_taken = time.monotonic(), self._soak.taken() - self._soak.n_junk
         if self._n_made - (self._n_taken - self._n_before) > MADE_MAX:
             return []
         messages = self._fleet.make(n)
