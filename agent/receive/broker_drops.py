@@ -142,9 +142,7 @@ class BrokerDrops:
             self._n_burst = n_late
             self._is_behind_pause = passed_s >= PAUSE_S
         self._n_burst += n_messages
-        while self._under_way and self._under_way[0][0] < now_s - max(ROUND_TRIPS * self._round_trip_s, BREATH_S):
-            self._under_way.popleft()
-        n_under_way = len(received.packet_ids) + max(n_late, sum(n for _, n in self._under_way))
+        n_under_way = len(received.packet_ids) + max(n_late, self._n_before(now_s, passed_s))
         self._rate_per_s += (n_messages - n_due) / max(RATE_S, passed_s)
         return (
             received.is_cut
@@ -153,3 +151,15 @@ class BrokerDrops:
             or received.n_bytes >= SOCKET_BYTES
             or (self._is_behind_pause and max(self._n_burst, n_due) >= WINDOW)
         )
+
+    def _n_before(self, now_s: float, passed_s: float) -> int:
+        """Messages that may have been under way together with those of a read at now_s, the first after passed_s.
+
+        They came at any time since the read before, so with all that had just been acknowledged then, too. But where
+        those are no more than a nap lets come (`Nap`), each read may as well be of messages that came after another.
+        """
+        trip_s = max(ROUND_TRIPS * self._round_trip_s, BREATH_S)
+        while self._under_way and self._under_way[0][0] < now_s - passed_s - trip_s:
+            self._under_way.popleft()
+        n_then = sum(n for _, n in self._under_way)
+        return n_then if n_then > WINDOW // 2 else sum(n for at_s, n in self._under_way if at_s >= now_s - trip_s)
