@@ -34,7 +34,7 @@ AlertState = Literal["normal", "unacknowledged", "acknowledged", "returned_unack
 SILENCE: Final = "silence"  # heads of alerts that are of no model and no bundle: nothing is heard,
 FLOOD: Final = "flood"  # or many alerts are raised at once
 OF_NO_MODEL: Final = (SILENCE, FLOOD)
-HideKind = Literal["shelved", "suppressed", "out_of_service"]
+HideKind = Literal["shelved", "suppressed", "maintenance", "out_of_service"]
 AlertChange = Literal[
     "raised",
     "updated",
@@ -43,6 +43,7 @@ AlertChange = Literal[
     "acknowledged",
     "shelved",
     "suppressed",
+    "maintenance",
     "out_of_service",
     "shown",
     "cleared",
@@ -66,6 +67,7 @@ AlertCause = Literal[
     "acknowledged",
     "reset",
     "expired",
+    "schedule",
 ]
 AlertAction = Literal[
     "acknowledge", "reset", "shelve", "unshelve", "suppress", "unsuppress", "out_of_service", "in_service"

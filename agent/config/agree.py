@@ -7,6 +7,7 @@ sources fit is for `agent.config.fit`.
 import os
 from collections.abc import Collection, Iterator, Sequence
 
+from agent.config.alert_settings import Alerts
 from agent.config.broker_settings import Broker
 from agent.config.lines import Key
 from agent.config.quantity import format_size
@@ -125,3 +126,13 @@ def alert_doubts(settings: Settings) -> Iterator[Fault]:
     for key, is_so, action, what in needs:
         if is_so and action not in actions:
             yield key, f'{what}: "{action}" is not in commands.alerts'
+
+
+def maintenance_faults(alerts: Alerts, sources: Sequence[SourceSettings]) -> Iterator[Fault]:
+    """Each window is of a source with devices of its own."""
+    owners = [source.name for source in sources if not source.joins]
+    for index, window in enumerate(alerts.maintenance):
+        if window.source not in owners:
+            near = nearest(window.source, owners)
+            hint = f"; {near!r} is meant?" if near else f"; there are {', '.join(owners)}"
+            yield ("alerts", "maintenance", index, "source"), f"no source with devices is named {window.source!r}{hint}"

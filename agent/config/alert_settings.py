@@ -1,15 +1,45 @@
 """What becomes of alerts, and what people may tell the agent: tables of the configuration."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, Strict, field_validator
+from pydantic import Field, Strict, field_validator, model_validator
 
 from agent.config.quantity import Duration
 from agent.config.table import DAY, MINUTE, SECOND, Table
+from agent.judge import maintenance
 from agent.judge.lifecycle import AlertRules
 from agent.values.durations import parse_duration
+from agent.values.times import time_zone
 from agent.words import AlertAction
+
+
+class Maintenance(Table):
+    """A maintenance window: no alert is raised in it, and those that stand are hidden."""
+
+    source: str = Field(description="Name of the [[source]] whose devices are maintained.")
+    devices: Annotated[tuple[str, ...], Strict(False)] = Field(
+        default=(), max_length=1000, description="Those that are ([] = all)."
+    )
+    begin: str = Field(description='"22:00" each day, "sat 22:00" each week, or "2026-12-01T08:00" once.')
+    end: str = Field(description="When it is over, in the same form; it may be over midnight, or over the week's end.")
+    zone: str = Field(default="", description='Time zone, as in `Europe/Berlin` ("" = UTC).')
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_is_known(cls, zone: str) -> str:
+        time_zone(zone)
+        return zone
+
+    @model_validator(mode="after")
+    def _it_begins_before_it_ends(self) -> Self:
+        maintenance.check(self.begin, self.end)
+        return self
+
+    @property
+    def window(self) -> maintenance.Window:
+        """As the core wants it."""
+        return maintenance.Window(self.source, self.devices, self.begin, self.end, self.zone)
 
 
 class Alerts(Table):
@@ -47,6 +77,9 @@ class Alerts(Table):
         "devices: see [floods](alerts.md#floods). 0 = nothing is; a control room knows 10 in 10 minutes.",
     )
     flood_window: Duration = Field(default=10 * MINUTE, ge=SECOND, description="See `flood_raises`; time of arrival.")
+    maintenance: Annotated[tuple[Maintenance, ...], Strict(False)] = Field(
+        default=(), max_length=100, description="Maintenance windows: one [[alerts.maintenance]] table for each."
+    )
     shelve_max: Duration = Field(default=30 * DAY, ge=MINUTE, description="Nobody can shelve an alert for longer.")
 
     @field_validator("severity_falls_after")
@@ -69,6 +102,7 @@ class Alerts(Table):
             shelve_max_s=self.shelve_max.total_seconds(),
             flood_raises=self.flood_raises,
             flood_window_s=self.flood_window.total_seconds(),
+            windows=tuple(one.window for one in self.maintenance),
         )
 
 

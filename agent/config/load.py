@@ -11,7 +11,7 @@ from agent.bundle import file
 from agent.bundle.file import Bundle
 from agent.config import agree, fit, topics
 from agent.config.agree import Fault
-from agent.config.alert_settings import Commands
+from agent.config.alert_settings import Alerts, Commands
 from agent.config.broker_settings import Broker
 from agent.config.fields import age_faults, channels_of, codec_faults, field_faults, row_doubts
 from agent.config.gather import LISTS, Gathered, gather
@@ -152,6 +152,9 @@ def _check_tables(gathered: Gathered, read: Callable[[Path], Bundle]) -> dict[st
             faults += agree.silence_faults(index, source, agent)
         if not gathered.is_partial:
             faults += agree.named_broker_faults(index, source, gathered.table_names().get("brokers", []))
+    alerts = _valid(Alerts, values.get("alerts", {}))
+    if alerts is not None and not gathered.is_partial and len(sources) == len(gathered.lists["source"]):
+        faults += agree.maintenance_faults(alerts, [source for _, source in sources])
     bundles: dict[str, Bundle] = {}
     faults += _check_models(gathered, sources, bundles, read)
     for key, what in faults:

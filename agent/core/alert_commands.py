@@ -104,7 +104,27 @@ def expire(stepper: Stepper, entry: int, tick_ns: int) -> Acted:
     acted = Acted(hides=stepper.handling.redate(tick_ns))
     for pattern, hide in stepper.handling.expired(tick_ns):
         _show(stepper, [pattern], hide.kind, HandledStep("shown", "expired", entry, tick_ns), acted)
+    _maintain(stepper, entry, tick_ns, acted)
     return acted
+
+
+def _maintain(stepper: Stepper, entry: int, tick_ns: int, acted: Acted) -> None:
+    """Hide what is in maintenance at the tick of log time tick_ns, and show what is not planned any more."""
+    handling = stepper.handling
+    ends: dict[AlertKey, int] = {}
+    for window, until_ns in stepper.windows:
+        end_ns = until_ns(tick_ns)
+        for device in (window.devices or ("",)) if end_ns else ():
+            pattern = window.source, device, "", ""
+            ends[pattern] = max(end_ns, ends.get(pattern, 0))
+    for pattern in [pattern for pattern, hide in handling.keep() if hide.kind == "maintenance" and pattern not in ends]:
+        _show(stepper, [pattern], "maintenance", HandledStep("shown", "schedule", entry, tick_ns), acted)
+    for pattern, end_ns in ends.items():
+        before = handling.find(pattern, "maintenance")
+        if before is None or before.until_ns != end_ns:
+            acted.hides.append(handling.put(pattern, Hide("maintenance", tick_ns, end_ns)))
+            step = HandledStep("maintenance", "schedule", entry, tick_ns)
+            acted.alerts += [_take_step(stepper, key, alert, None, step) for key, alert in _standing(stepper, pattern)]
 
 
 def _pull(stepper: Stepper, order: _Order, acted: Acted) -> tuple[Outcome, str]:

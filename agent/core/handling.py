@@ -16,7 +16,8 @@ from agent.errors import Unreadable
 from agent.words import OF_NO_MODEL, AlertEvent, AlertKey, Bool, Devices, Hide, HideChange, HideKind, Int64
 
 HIDES_MAX: Final = 10_000
-KINDS: Final[tuple[HideKind, ...]] = ("out_of_service", "suppressed", "shelved")  # of several the first one is said
+# Of several the first one is said:
+KINDS: Final[tuple[HideKind, ...]] = ("out_of_service", "maintenance", "suppressed", "shelved")
 
 Kept = list[tuple[AlertKey, Hide]]
 _Of = tuple[str, str, HideKind]  # model, head

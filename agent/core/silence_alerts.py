@@ -196,7 +196,7 @@ class SilenceAlerts:
     def keep(self) -> Callable[[], bytes]:
         """What packs all but the devices' columns as they are now; b"" before anybody was listened to or heard."""
         columns = self._listening
-        is_heard = columns.week.any() or (self._pauses.quiet_from_ns != NEVER).any()
+        is_heard = columns.week.any() or (self._pauses.quiet_from_ns != NEVER).any() or (columns.rows_ns != NEVER).any()
         if not (self.standing or is_heard or columns.listens.any() or (columns.left_ns != NEVER).any()):
             return bytes
         n = len(self._names)

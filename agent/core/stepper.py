@@ -28,6 +28,7 @@ from agent.devices.slots import GONE, NEVER, NO_SLOT, NO_SOURCE, Slots
 from agent.drops import Drops
 from agent.judge.events import EndCause
 from agent.judge.lifecycle import AlertRules
+from agent.judge.maintenance import open_until
 from agent.sources import Source
 from agent.words import AlertEvent, Bool, Int64, Scores
 
@@ -51,6 +52,7 @@ class Stepper:
         self.newness = Newness(sources, bounds.stale_after_s)
         self.silence = Silence(bounds, self.slots)
         self.handling = Handling(self.names)
+        self.windows = [(window, open_until(window)) for window in rules.windows]
         self.silence_alerts = SilenceAlerts(sources, bounds, self.slots, self.handling)
         self.floods = Floods(self.names, rules, self.handling)
         self.predictors = Predictors(

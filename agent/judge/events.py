@@ -29,7 +29,7 @@ from agent.words import (
 
 EndCause = Literal["forgotten", "new_life", "source_removed", "model_removed"] | InterventionKind
 Outputs = dict[str, tuple[float, ...]]  # by head
-HandleCause = Literal["command", "acknowledged", "reset", "expired"]
+HandleCause = Literal["command", "acknowledged", "reset", "expired", "schedule"]
 
 
 @dataclass(frozen=True, slots=True)

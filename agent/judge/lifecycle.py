@@ -35,6 +35,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from agent.judge.maintenance import Window
 from agent.words import MAIN_MODEL, AlertState, Bool, UInt8
 
 Trigger = Literal[
@@ -91,6 +92,7 @@ class AlertRules:
     chatter_raises          so many raises of one device and head within chatter_window_s are chatter: the newest of
                             them ends only once its risk was low for that long. 0: nothing is chatter
     shelve_max_s            nobody can shelve an alert for longer, of log time
+    windows                 maintenance, as planned
     flood_raises            so many raises of one source within flood_window_s of log time are a flood; 0: none is
     """
 
@@ -102,6 +104,7 @@ class AlertRules:
     shelve_max_s: float = 30 * 86_400.0
     flood_raises: int = 0
     flood_window_s: float = 600.0
+    windows: tuple[Window, ...] = ()
 
 
 PLAIN = AlertRules()

@@ -248,3 +248,19 @@ def test_an_alert_or_a_hide_that_nobody_may_end_is_doubtful(tmp_path, text, lack
     examined = checked(tmp_path, VALID + SOURCE + text + "\n")
     ends = [doubt.what for doubt in examined.doubts if "for ever" in doubt.what]
     assert [f'"{action}" is not in' in what for action, what in zip(lacks, ends, strict=True)] == [True] * len(lacks)
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ('source = "press"\nbegin = "22:00"\nend = "22:00"', "ends when it begins"),
+        ('source = "press"\nbegin = "2026-12-03T16:00"\nend = "2026-12-01T08:00"', "before it begins"),
+        ('source = "press"\nbegin = "22:00"\nend = "06:00"\nzone = "Berlin"', "no time zone"),
+        ('source = "pres"\nbegin = "22:00"\nend = "06:00"', "'press' is meant?"),
+        ('source = "press"\nbegin = "sat 22:00"\nend = "sun 06:00"', ""),
+    ],
+)
+def test_a_maintenance_window_that_cannot_be_is_refused_in_words(tmp_path, keys, says):
+    examined = checked(tmp_path, VALID + SOURCE + f"[[alerts.maintenance]]\n{keys}\n")
+    problems = [problem.what for problem in examined.problems]
+    assert [says in what for what in problems] == [True] * bool(says), problems

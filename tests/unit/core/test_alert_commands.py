@@ -10,6 +10,7 @@ from agent.core import Bounds, Core, handling
 from agent.core.entries import AlertsKept, Heartbeat, Listening
 from agent.decode.alert_command import ALERT_COMMAND
 from agent.judge.lifecycle import AlertRules
+from agent.judge.maintenance import Window
 from agent.sources import Source
 from agent.words import ALERT_ACTIONS, Hide
 from tests.streams import SOURCE, bytes_of, interleaved, life, message, model, take
@@ -252,6 +253,48 @@ def test_what_is_hidden_by_a_clock_that_was_ahead_lasts_as_long_as_was_said():
     dated = {kind: (hide.since_ns, hide.until_ns) for _, kind, hide in taken.hides}
     assert dated == {"shelved": (2 * HOUR_NS, 10 * HOUR_NS), "out_of_service": (2 * HOUR_NS, 0)}
     assert [change[2] for change in again.apply(Heartbeat(11 * HOUR_NS)).hides] == [None]
+
+
+WINDOW = Window("press", (), "01:00", "03:00")
+
+
+def test_alerts_are_hidden_in_a_maintenance_window_and_shown_when_it_is_over():
+    into = core(AlertRules(windows=(WINDOW,)))
+    alert = raised(into)
+    (hidden,) = into.apply(Heartbeat(HOUR_NS)).alerts
+    assert (hidden.kind, hidden.hidden, hidden.cause, hidden.alert) == ("maintenance", "maintenance", "schedule", alert)
+    assert (hidden.hidden_until_ns, hidden.by) == (3 * HOUR_NS, "")
+    assert into.apply(Heartbeat(2 * HOUR_NS)).alerts == [], "it is said once"
+    assert take(into, life("p2", 60), arrived_ns=2 * HOUR_NS + 10**9).alerts == []
+    (shown,) = into.apply(Heartbeat(3 * HOUR_NS)).alerts
+    assert (shown.kind, shown.state, shown.cause) == ("shown", "unacknowledged", "expired")
+    taken = take(into, [message("p2", 61, wear=3.0)], arrived_ns=3 * HOUR_NS + 10**9)
+    assert kinds(taken) == [("raised", "unacknowledged")]
+
+
+def test_a_person_and_a_schedule_do_not_undo_each_other():
+    into = core(AlertRules(windows=(WINDOW, replace(WINDOW, devices=("p1",), end="02:00"))))
+    raised(into)
+    taken = take(into, [command("suppress", **{"for": "90m"})], arrived_ns=2 * 10**9)
+    assert kinds(taken) == [("suppressed", "suppressed")]
+    hides = into.apply(Heartbeat(HOUR_NS)).hides
+    assert [(pattern[1], kind) for pattern, kind, _ in hides] == [("", "maintenance"), ("p1", "maintenance")]
+    assert kinds(into.apply(Heartbeat(100 * 60 * 10**9))) == [], (
+        "what a person has hidden ends, and nothing is to be seen"
+    )
+    assert outcomes(take(into, [command("unsuppress")], arrived_ns=101 * 60 * 10**9)) == ["needless"]
+    assert kinds(into.apply(Heartbeat(2 * HOUR_NS))) == []
+    assert kinds(into.apply(Heartbeat(3 * HOUR_NS))) == [("shown", "unacknowledged")]
+
+
+def test_a_window_that_is_not_planned_any_more_ends_at_the_next_tick():
+    one, again = core(AlertRules(windows=(WINDOW,))), core()
+    alert = raised(one)
+    hidden = one.apply(Heartbeat(HOUR_NS))
+    again.apply(AlertsKept(hidden.alerts, {}, [(pattern, hide) for pattern, _, hide in hidden.hides]))
+    again.apply(Heartbeat(HOUR_NS + 10**9))
+    (shown,) = again.apply(Heartbeat(2 * HOUR_NS)).alerts
+    assert (shown.kind, shown.cause, shown.alert) == ("shown", "schedule", alert)
 
 
 STREAM = [
