@@ -16,14 +16,8 @@ from agent.words import AlertCommand, Int64
 
 def step(stepper: Stepper, readings: Readings, log_times: Int64, first_entry: int) -> Stepped:
     """See `Stepper.step`. A message that brings an intervention and a reading is one of the machine after it."""
-    stepped = _step(stepper, readings, log_times, first_entry)
-    alerts = stepper.floods.group(stepped.alerts, lambda event: int(log_times[event.entry - first_entry]))
-    return stepped if alerts is stepped.alerts else replace(stepped, alerts=alerts)
-
-
-def _step(stepper: Stepper, readings: Readings, log_times: Int64, first_entry: int) -> Stepped:
     if not (readings.interventions or readings.commands):
-        return stepper.step(readings, log_times, first_entry)
+        return _step(stepper, readings, log_times, first_entry)
     acts: list[tuple[int, Callable[[], Stepped]]] = [
         (one.message, partial(intervene, stepper, one, first_entry + one.message)) for one in readings.interventions
     ]
@@ -35,11 +29,18 @@ def _step(stepper: Stepper, readings: Readings, log_times: Int64, first_entry: i
     for message, act in sorted(acts, key=lambda one: one[0]):
         end = int(np.searchsorted(readings.message, message))
         if end > start:
-            parts.append(stepper.step(readings.only(slice(start, end)), log_times, first_entry))
+            parts.append(_step(stepper, readings.only(slice(start, end)), log_times, first_entry))
         parts.append(act())
         start = end
-    parts.append(stepper.step(readings.only(slice(start, None)), log_times, first_entry))
+    parts.append(_step(stepper, readings.only(slice(start, None)), log_times, first_entry))
     return merged(parts)
+
+
+def _step(stepper: Stepper, readings: Readings, log_times: Int64, first_entry: int) -> Stepped:
+    """Readings without a word of people between them: what is said next may be of a flood that they are."""
+    stepped = stepper.step(readings, log_times, first_entry)
+    alerts = stepper.floods.group(stepped.alerts, lambda event: int(log_times[event.entry - first_entry]))
+    return stepped if alerts is stepped.alerts else replace(stepped, alerts=alerts)
 
 
 def _handle(stepper: Stepper, command: AlertCommand, entry: int, at_ns: int) -> Stepped:

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from unittest import mock
@@ -20,6 +21,7 @@ from agent.config.settings import Settings
 from agent.core import Core
 from agent.step.engine import Engine
 from agent.values.durations import parse_duration
+from agent.words import ALERT_ACTIONS
 from tests.bundles import small_golden
 from tests.simulation.plan import SPACING_S
 from tests.small_bundle import small_manifest, small_model
@@ -29,6 +31,13 @@ CLIENT_ID = f"forewarn-{NODE}"
 PAYLOAD_BYTES_MAX = 2048
 KEEPS = 0.5  # of a mean, from row to row: after WARMUP_ROWS a state has forgotten how it began to 0.4 %
 WARMUP_ROWS = 8
+ALERTS: dict[str, dict[str, object]] = {  # by name, what a plant may want of its alerts
+    "plain": {},
+    "flood": {"flood_raises": 2, "flood_window": timedelta(seconds=2)},
+    "acknowledge": {"acknowledge": "required"},
+    "latch": {"latch": True},
+    "chatter": {"chatter_raises": 2, "chatter_window": timedelta(seconds=3)},
+}
 _TEXT = """
 [agent]
 node = "{node}"
@@ -45,6 +54,7 @@ bundle = "{folder}/small.fwb"
 budget = "1 per device per 30d"
 [commands]
 interventions = true
+alerts = {actions}
 [[source]]
 name = "press"
 topic = "plant/{{device}}/press"
@@ -109,7 +119,8 @@ def configured(agent: Mapping[str, str], world: Mapping[str, object]) -> tuple[S
     expiry = parse_duration(world["session_expiry"])
     broker = settings.broker.model_copy(update={"protocol": world["protocol"], "session_expiry": expiry})
     changes = {key: _value(text) for key, text in agent.items()}
-    tables = {"agent": settings.agent.model_copy(update=changes), "broker": broker}
+    alerts = settings.alerts.model_copy(update=ALERTS[str(world.get("alerts", "plain"))])
+    tables = {"agent": settings.agent.model_copy(update=changes), "broker": broker, "alerts": alerts}
     return settings.model_copy(update=tables), planned
 
 
@@ -125,7 +136,11 @@ def _of_sources(silent_after: str, device_silent_after: str) -> tuple[Settings, 
     path = folder() / "forewarn.toml"
     bundle()
     silence = f'silent_after = "{silent_after}"\ndevice_silent_after = "{device_silent_after}"'
-    path.write_text(_TEXT.format(node=NODE, folder=folder(), payload_bytes_max=PAYLOAD_BYTES_MAX, silence=silence))
+    path.write_text(
+        _TEXT.format(
+            node=NODE, folder=folder(), payload_bytes_max=PAYLOAD_BYTES_MAX, silence=silence, actions=[*ALERT_ACTIONS]
+        )
+    )
     settings = load(path, {})
     return settings, plan(settings, {"main": bundle()})
 

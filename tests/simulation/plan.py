@@ -1,12 +1,13 @@
 """What happens in one history: the messages of devices, the faults, and the world they happen in; all from one seed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Literal
 
 import msgspec
 
+from agent.words import ALERT_ACTIONS
 from tests.simulation.clock import START_NS
 
 Mode = Literal["snapshot", "journal"]
@@ -97,7 +98,12 @@ def draw(seed: int, mode: Mode) -> Plan:
         agent["stale_after"] = "1s"
     faults = tuple(_fault(rng, span_s) for _ in range(rng.choice([0, 1, 1, 2, 2, 3, 4, 5])))
     ends_by = rng.choice(["peace", "peace", "stop", "kill", "power"])
-    return Plan(seed, mode, agent, world, said, faults, ends_by, _after(said))
+    after = _after(said)
+    people = Random(f"people {seed}")
+    if mode == "journal" and people.random() < 0.4:
+        world["alerts"] = people.choice(["plain", "flood", "acknowledge", "latch", "chatter"])
+        said = tuple(sorted((*said, *_orders(people, span_s)), key=lambda one: one.at_s))
+    return Plan(seed, mode, agent, world, said, faults, ends_by, after)
 
 
 def _said(rng: Random, span_s: float) -> tuple[Said, ...]:
@@ -131,6 +137,19 @@ def _said(rng: Random, span_s: float) -> tuple[Said, ...]:
         at_s = rng.uniform(0, span_s)
         said.append(Said(at_s, "forewarn/sim/cmd/intervention/press", json.dumps(command).encode()))
     return tuple(sorted(said, key=lambda one: one.at_s))
+
+
+def _orders(rng: Random, span_s: float) -> Iterator[Said]:
+    """What people do with alerts; some of it cannot be done."""
+    for ref in range(rng.randint(1, 8)):
+        action, source = rng.choice(ALERT_ACTIONS), rng.choice(["press", "pump"])
+        order = {"device": rng.choice(["d0", "d1", "d2", "d3", ""]), "ref": str(ref)}
+        if action in ("shelve", "suppress", "out_of_service"):
+            order["for"] = rng.choice(["300ms", "1s", "1h"])
+        if rng.random() < 0.2:
+            order["head"] = rng.choice(["risk", "silence", "flood", "risc"])
+        topic = f"forewarn/sim/cmd/{action}/{source}"
+        yield Said(round(rng.uniform(0.3, 1.2) * span_s, 3), topic, json.dumps(order).encode())
 
 
 def _after(said: Sequence[Said]) -> tuple[Said, ...]:

@@ -106,6 +106,17 @@ def test_what_is_hidden_makes_no_flood():
     assert take(into, [command("suppress", ""), *lives(9)], step_ns=10**5).alerts == []
 
 
+def test_what_people_say_of_a_flood_between_two_readings_of_one_read_has_its_place():
+    """The flood is there before the command, though both come in one call, and no tick between them."""
+    into = core()
+    more = take(into, [*lives(6), command("acknowledge", "", head=FLOOD), command("suppress", "")], step_ns=1)
+    assert [(event.kind, event.hidden) for event in of_flood(more)] == [
+        ("raised", None),
+        ("acknowledged", None),
+        ("suppressed", "suppressed"),
+    ]
+
+
 MORE = [message(f"p{number}", 61 + cycle) for cycle in range(9) for number in range(6)]
 STREAM = [*lives(6), command("acknowledge", "", head=FLOOD), *MORE]
 
