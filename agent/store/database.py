@@ -37,14 +37,15 @@ class Database:
 
     A transaction raises NotNow, which is an OSError too, where that passes by itself.
 
-    is_first        no alert table was here before
+    is_new          no start has come to its end with these tables: what stood before has no row here. It is said in the
+                    database, from the transaction that makes the tables on, so that a start which dies changes nothing
+    is_first        they are new, and none was set aside for them, at this start or an earlier one
     aside           where a database is kept that could not be used, None when it could; `why_aside` says why
     n_transactions  counts those begun: what was read before the last one may be old
     """
 
     def __init__(self, path: Path) -> None:
         self.n_transactions = 0
-        self.is_first = not path.exists()
         self.aside: Path | None = None
         self.why_aside = ""
         try:
@@ -53,12 +54,21 @@ class Database:
             aside = set_aside(StateFolder(path.parent), path.name, along=("-wal", "-shm"))
             self.aside, self.why_aside = path.with_name(aside), str(error)
             self._db = _open(path)
+        self.is_new: bool = self.read("PRAGMA application_id").fetchone()[0] != 0
+        self.is_first = self.is_new and not any(path.parent.glob(f"{path.name}.corrupt-*"))
 
     def close(self) -> None:
         self._db.close()
 
     def read(self, query: str, *values: object) -> sqlite3.Cursor:
         return self._db.execute(query, values)
+
+    def settle(self) -> None:
+        """A start has come to its end with these tables: they are not new any more."""
+        if self.is_new:
+            with self.transaction() as db:
+                db.execute("PRAGMA application_id = 0")
+            self.is_new = self.is_first = False
 
     @contextmanager
     def patient(self) -> Iterator[None]:

@@ -67,6 +67,7 @@ class JournalDurability:
         try:
             with self._directory.outbox.patient():
                 recovered = self._start()
+                self._directory.outbox.settle()
                 forget(self._disk, self._log, self._finish)
                 return recovered
         except NotNow:  # which is no fault of the disk: `run` says it
@@ -231,7 +232,7 @@ class JournalDurability:
             return "an earlier start was cut short, an export was imported, or the agent has run without a journal"
         if outbox.applied() > self._core.entry:
             return f"the alert table has entry {outbox.applied()}, the journal ends at {self._core.entry}"
-        if outbox.is_first or outbox.aside is not None:
+        if outbox.is_new and (self._core.entry or not outbox.is_first):  # else the very first start was cut short
             return "the alert table was lost"
         return ""
 

@@ -46,6 +46,15 @@ class Outbox:
         self.is_first = self._database.is_first
         self.aside, self.why_aside = self._database.aside, self._database.why_aside
 
+    @property
+    def is_new(self) -> bool:
+        """No start has come to its end with this table: what stood before it was made has no row in it."""
+        return self._database.is_new
+
+    def settle(self) -> None:
+        """A start has come to its end with this table, so that what it lacks was not lost with an older one."""
+        self._database.settle()
+
     def close(self) -> None:
         self._database.close()
 

@@ -21,6 +21,7 @@ from agent.errors import Unreadable
 from agent.words import MAIN_MODEL, AlertEvent, AlertKey, AlertLabel, Hide, InterventionLabel
 
 SCHEMA_VERSION = 7
+IS_NEW = 1  # the application id of a database whose tables no start has come to its end with; later it is 0
 FIRST_WITH_MODELS = 3  # version whose alerts have the model in their key
 FIRST_WITH_LABELS = 5
 FIRST_WITH_HIDES = 7
@@ -139,8 +140,9 @@ def read_hide(row: tuple[str, str, str, str, str, int, int, str, str]) -> tuple[
 
 
 def create(db: sqlite3.Connection) -> None:
-    """The tables of a new database."""
-    db.executescript(f"BEGIN; {TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    """The tables of a new database, and in the same transaction that they are new."""
+    marks = f"PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA application_id = {IS_NEW}"
+    db.executescript(f"BEGIN; {TABLES} {marks}; COMMIT;")
 
 
 def check_rows(db: sqlite3.Connection) -> None:

@@ -44,6 +44,7 @@ class SnapshotDurability:
         is_lost = restored is not None or was_refused or not self._directory.outbox.is_first  # else nobody was heard
         with self._directory.outbox.patient():
             ended = reconcile(self._directory, is_behind=not is_clean, is_lost=is_lost)
+            self._directory.outbox.settle()
         if restored is not None:
             self._log.info("state_restored", snapshot=restored, taken=self._core.n_messages, stopped_in_order=is_clean)
         self._newest, self._n_messages, self._begun_s = restored if is_clean else None, self._core.n_messages, now_s
