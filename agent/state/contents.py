@@ -22,8 +22,9 @@ from agent.store.database import read_beside
 from agent.store.disk import Disk
 from agent.store.forget import TO_FORGET
 from agent.store.instance import INSTANCE
+from agent.store.migration import OLDER, check_migration
 from agent.store.outbox import ALERT_TABLE
-from agent.store.schema import SCHEMA_VERSION, read_rows
+from agent.store.schema import SCHEMA_VERSION, other_version, read_rows
 from agent.store.segment import Segment
 
 T = TypeVar("T")
@@ -241,12 +242,19 @@ def _table(disk: Disk, name: str) -> TableFile:
 def _of_table(db: sqlite3.Connection, name: str, size_bytes: int) -> TableFile:
     """Raises what `read_beside` knows."""
     version = db.execute("PRAGMA user_version").fetchone()[0]
-    if version != SCHEMA_VERSION:  # an older one is brought to today's by the next start
-        fault = f"its schema is version {version}, of a newer forewarn" if version > SCHEMA_VERSION else ""
+    fault = ""
+    if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+        fault = "it holds no tables: it was emptied, and what stood in it is lost"
+    elif version not in (*OLDER, SCHEMA_VERSION):
+        fault = other_version(version)
+    if fault:
         return TableFile(name=name, size_bytes=size_bytes, fault=fault, schema_version=version)
     said = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if said != "ok":
         return TableFile(name=name, size_bytes=size_bytes, fault=said, schema_version=version)
+    if version != SCHEMA_VERSION:  # the next start brings it to today's, if it can
+        check_migration(db, version)
+        return TableFile(name=name, size_bytes=size_bytes, schema_version=version)
     read_rows(db)
     standing, ended = (
         db.execute("SELECT count(*) FROM alert WHERE stands = ?", (one,)).fetchone()[0] for one in (1, 0)

@@ -14,7 +14,7 @@ from agent.errors import StateRefused
 from agent.store.disk import StateFolder
 from agent.store.file import set_aside
 from agent.store.migration import OLDER, migrate
-from agent.store.schema import SCHEMA_VERSION, Unusable, check_rows, create
+from agent.store.schema import SCHEMA_VERSION, Unusable, check_rows, create, other_version
 
 Row = TypeVar("Row")
 BUSY_TIMEOUT_S = 30.0  # of a start, and of who reads beside an agent: a person's shell may hold it for a while
@@ -110,7 +110,7 @@ def read_beside(path: Path, since: int, read: Callable[[sqlite3.Connection], lis
         with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as db:
             db.execute("BEGIN")
             return read(db) if db.execute("PRAGMA user_version").fetchone()[0] >= since else []
-    except (sqlite3.DatabaseError, Unusable) as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError, Unusable) as error:
         next_step = "May you read the folder? If the file is broken, the agent sets it aside when it starts."
         raise StateRefused(path, f"cannot be read ({error})", next_step=next_step) from None
 
@@ -151,7 +151,7 @@ def _check(db: sqlite3.Connection) -> None:
         create(db)
         return
     if version not in (*OLDER, SCHEMA_VERSION):
-        raise Unusable(f"its schema is version {version}, this forewarn reads version {SCHEMA_VERSION}")
+        raise Unusable(other_version(version))
     found = db.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if found != "ok":
         raise Unusable(found)

@@ -9,6 +9,7 @@ which entry of the journal was applied last, version 7 whose alerts are hidden.
 
 import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from typing import Literal
 from urllib.parse import unquote
 
@@ -140,6 +141,13 @@ def migrate(db: sqlite3.Connection, version: int) -> None:
             raise Unusable(f"an event in its outbox cannot be read ({error})") from None
         raise
     db.execute("COMMIT")
+
+
+def check_migration(db: sqlite3.Connection, version: int) -> None:
+    """Whether `migrate` would do it, in a copy in memory: `db` is only read. Raises what that raises."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as copy:
+        db.backup(copy)
+        migrate(copy, version)
 
 
 def _to_events(db: sqlite3.Connection, version: int) -> None:

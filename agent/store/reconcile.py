@@ -76,11 +76,19 @@ def take_alerts(directory: StateDirectory, applied: int | None) -> bool:
     applied  see Outbox.commit
     """
     core, outbox, log = directory.core, directory.outbox, directory.log
-    standing, newest = outbox.standing(), outbox.newest()
-    if core.view().n_standing() and not (standing or newest):  # an ended alert would still have its row
-        what = f"the snapshot knows {core.view().n_standing()} standing alerts, the table none at all"
-        log.error("alert_table_lost", why=what, next_step="A fault that still shows is raised anew.")
-    adopted = core.apply(AlertsKept(standing, newest, outbox.hides()))
+    standing, newest, hides = outbox.standing(), outbox.newest(), outbox.hides()
+    view = core.view()
+    n_alerts, n_hides = view.n_standing(), view.n_hidden
+    if (n_alerts and not (standing or newest)) or (  # an ended alert would still have its row, an ended hide has none
+        outbox.is_new and (n_alerts > len(standing) or n_hides > len(hides))
+    ):
+        what = (
+            f"the state knows {n_alerts} standing alerts and {n_hides} hides, "
+            f"the table has {len(standing)} and {len(hides)}"
+        )
+        next_step = "A fault that still shows is raised anew. Hide again what is to be: `forewarn alerts shelve`, ..."
+        log.error("alert_table_lost", why=what, next_step=next_step)
+    adopted = core.apply(AlertsKept(standing, newest, hides))
     outbox.commit(adopted.alerts, forgotten=adopted.forgotten, applied=applied)
     for event in adopted.alerts:
         _say_end(log, event)

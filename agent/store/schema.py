@@ -139,6 +139,11 @@ def read_hide(row: tuple[str, str, str, str, str, int, int, str, str]) -> tuple[
         raise Unusable(f"the hide of {row[1]!r} of {row[0]!r} is broken: {error}") from None
 
 
+def other_version(version: int) -> str:
+    """Why a database is `Unusable` that says it is of this version, which is neither today's nor an older one."""
+    return f"its schema is version {version}, this forewarn reads version {SCHEMA_VERSION}"
+
+
 def create(db: sqlite3.Connection) -> None:
     """The tables of a new database, and in the same transaction that they are new."""
     marks = f"PRAGMA user_version = {SCHEMA_VERSION}; PRAGMA application_id = {IS_NEW}"

@@ -5,6 +5,9 @@ import json
 import os
 import re
 import shutil
+import sqlite3
+from contextlib import closing
+from hashlib import sha256
 
 import pytest
 from click.testing import CliRunner
@@ -108,6 +111,71 @@ def test_verify_names_the_file_in_which_a_bit_has_flipped(folder, name):
     assert said.startswith(f"{name}: ")
     (fault,) = json.loads(CliRunner().invoke(main, ["state", "verify", "--state-dir", str(folder), "--json"]).stdout)
     assert fault["file"] == name
+
+
+def older(db):
+    db.executescript("DROP TABLE hide; PRAGMA user_version = 6")
+
+
+def of_nobody(db):
+    db.executescript("DROP TABLE hide; PRAGMA user_version = 1000")
+
+
+def broken_and_older(db):
+    db.execute("UPDATE alert SET event = x'00'")
+    db.commit()
+    older(db)
+
+
+def torn_and_older(db):
+    older(db)
+    db.executescript("PRAGMA writable_schema = 1; UPDATE sqlite_master SET rootpage = 3 WHERE name = 'alert'")
+
+
+def emptied(db):
+    (path,) = (row[2] for row in db.execute("PRAGMA database_list"))
+    db.close()
+    os.truncate(path, 0)
+
+
+BROKEN_TABLES = [
+    (of_nobody, "its schema is version 1000"),
+    (broken_and_older, "the alert of 'press', 'p1', 'risk' is broken"),
+    (torn_and_older, ""),
+    (emptied, "it holds no tables"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "why"), BROKEN_TABLES, ids=[spoil.__name__ for spoil, _ in BROKEN_TABLES])
+def test_a_table_that_a_start_could_not_use_is_named_and_neither_exported_nor_imported(folder, tmp_path, spoil, why):
+    """Also one of an older version, that a start would bring to today's."""
+    stopped_after(folder, "snapshot")
+    good, to = tmp_path / "good.fws", tmp_path / "moved.fws"
+    run("export", "--state-dir", folder, good)
+    with closing(sqlite3.connect(folder / "alerts.db")) as db:
+        spoil(db)
+    assert re.match(f"alerts.db: .*{why}", run("verify", "--state-dir", folder, exit_code=1))
+    assert why in run("export", "--state-dir", folder, to, exit_code=1)
+    assert not to.exists()
+    table = (folder / "alerts.db").read_bytes()
+    members = unpack(good.read_bytes(), members_max=9)
+    manifest = json.loads(members["manifest.json"])
+    manifest["digests"]["alerts.db"] = sha256(table).hexdigest()
+    members |= {"manifest.json": json.dumps(manifest).encode(), "alerts.db": table}
+    to.write_bytes(pack(members))
+    assert why in run("import", "--state-dir", tmp_path / "there", to, exit_code=1)
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["lock"]
+
+
+def test_a_table_of_an_older_version_is_good_and_moves(folder, tmp_path):
+    stopped_after(folder, "snapshot")
+    with closing(sqlite3.connect(folder / "alerts.db")) as db:
+        older(db)
+    assert run("verify", "--state-dir", folder) == "all good\n"
+    run("export", "--state-dir", folder, tmp_path / "moved.fws")
+    run("import", "--state-dir", tmp_path / "there", tmp_path / "moved.fws")
+    there = Life(tmp_path / "there", mode="snapshot")
+    assert (there.outbox.aside, len(there.outbox.standing())) == (None, 1)
 
 
 def test_a_torn_end_of_the_newest_journal_file_is_said_and_no_fault(folder):

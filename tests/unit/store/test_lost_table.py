@@ -1,12 +1,16 @@
 """An alert table that is broken, removed or emptied: said once, and wherever the start that makes the new one ends."""
 
+import json
 import sqlite3
 
 import pytest
 
+from agent.core import Bounds, Core
 from agent.store.durability import DURABILITIES
 from agent.store.outbox import ALERT_TABLE, Outbox
 from tests.journal_lives import Life
+from tests.streams import SOURCE, message, model
+from tests.unit.core.test_alert_commands import COMMANDS
 from tests.unit.store.test_durability import REST, WORN
 
 
@@ -33,6 +37,15 @@ def without_tables(path):
     sqlite3.connect(path).execute("PRAGMA journal_mode = WAL").connection.close()
 
 
+def commanded():
+    """A core that takes commands of alerts."""
+    return Core((SOURCE, COMMANDS), (model(SOURCE, reads=[0]),), Bounds())
+
+
+def hiding(device):
+    return "forewarn/n/cmd/out_of_service/press", json.dumps({"device": device}).encode()
+
+
 LOSSES = [broken, emptied, without_tables, lambda path: path.unlink()]
 lost = pytest.mark.parametrize("lose", LOSSES, ids=["broken", "emptied", "without tables", "removed"])
 
@@ -54,6 +67,23 @@ def test_a_table_that_is_lost_is_said_by_the_start_that_comes_to_its_end(begin, 
     after.take(REST)
     after.stop()
     assert begin().said() == []
+
+
+@pytest.mark.parametrize("is_stopped", [False, True])
+def test_hides_that_are_lost_are_counted(begin, tmp_path, is_stopped):
+    """Nobody sees them end: what was out of service is told of again."""
+    before = begin(make=commanded)
+    before.take([message("p1", 1), hiding("p1"), message("p2", 1), hiding("p2")])
+    if is_stopped:
+        before.stop()
+    else:
+        before.durability.after_turn(100.0, 10.0)
+        before.die()
+    emptied(tmp_path / ALERT_TABLE)
+    after = begin(make=commanded)
+    (line,) = [line for line in after.log.entries if line["event"] == "alert_table_lost"]
+    assert line["why"] == "the state knows 0 standing alerts and 2 hides, the table has 0 and 0"
+    assert (after.outbox.hides(), after.core.view().n_hidden) == ([], 0)
 
 
 @lost
