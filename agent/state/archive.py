@@ -31,13 +31,14 @@ from agent.store.disk import Disk, StateFolder
 from agent.store.lock import lock
 from agent.store.outbox import ALERT_TABLE
 from agent.store.reconcile import RECONCILE
+from agent.store.unfinished_import import IMPORTING, check_import
 
 SCHEMA_VERSION = 1
 TRIES = 5
 MEMBERS_MAX = 10_000
 _MANIFEST = "manifest.json"
 _MEMBER = re.compile(rf"snapshot-\d+|journal-\d+|{re.escape(ALERT_TABLE)}|{snapshot.STOPPED}")
-_NOT_MOVED = re.compile(rf"lock|instance|{RECONCILE}|{REPLACED}.*|import-.*")
+_NOT_MOVED = re.compile(rf"lock|instance|lost\+found|{RECONCILE}|{IMPORTING}|{REPLACED}.*|import-.*")
 _VERIFY = "`forewarn state verify` says more."
 
 
@@ -57,6 +58,7 @@ def export(folder: Path, to: Path, *, replace: bool) -> Manifest:
     """Write the state directory into the file `to`, which must not be there unless `replace`. Raises StateRefused."""
     if to.exists() and not replace:
         raise StateRefused(to, "is there already", next_step="Name another file, or give --replace.")
+    check_import(folder)
     disk = StateFolder(folder)
     for _ in range(TRIES):
         try:
@@ -93,8 +95,9 @@ def export(folder: Path, to: Path, *, replace: bool) -> Manifest:
 def take_over(archive: Path, folder: Path, *, replace: bool) -> Manifest:
     """Make the state directory what the archive holds; what was there is kept in a folder beside it, for `replace`.
 
-    Raises StateRefused, and leaves all as it was: when an agent holds the directory, when there is a state already, or
-    when the archive is not whole.
+    Raises StateRefused, and leaves all as it was: when an agent holds the directory, when there is a state already,
+    when the archive is not whole, or when something cannot be moved. Where the process dies in the middle, or nothing
+    can be moved back either, the next start is refused (unfinished_import.py).
     """
     manifest, members = _read(archive)
     held = lock(folder, next_step="Stop the agent first.")
@@ -187,21 +190,55 @@ def _read(archive: Path) -> tuple[Manifest, Mapping[str, bytes]]:
 
 
 def _swap(folder: Path, present: list[str], beside: Path, members: list[str]) -> None:
-    """Move what is there out of the way, and what is beside it in. The snapshot and `stopped` come last: without them
-    a start that finds half of it takes nothing for whole. What may be behind is said to be from the first step on.
+    """Move what is there out of the way, and what is beside it in, or leave it all as it was. What may be behind is
+    said to be. Raises StateRefused or OSError.
     """
-    if present or snapshot.STOPPED not in members:
-        file.write(StateFolder(folder), RECONCILE, b"")
+    disk, aside = StateFolder(folder), folder / f"{REPLACED}{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+    names = disk.names()
+    marks = [IMPORTING]
+    if present or IMPORTING in names or snapshot.STOPPED not in members:
+        marks.append(RECONCILE)
         members = [name for name in members if name != snapshot.STOPPED]
-    if present:
-        aside = folder / f"{REPLACED}{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
-        aside.mkdir(mode=0o700)
-        for name in present:
-            os.replace(folder / name, aside / name)
-        StateFolder(aside).sync()
-    for name in sorted(members, key=lambda name: (name == snapshot.STOPPED, name.startswith("snapshot-"))):
-        os.replace(beside / name, folder / name)
-    StateFolder(folder).sync()
+    moves = [*((folder / name, aside / name) for name in present), *((beside / one, folder / one) for one in members)]
+    done: list[tuple[Path, Path]] = []
+    try:
+        for mark in marks:
+            file.write(disk, mark, b"")
+        if present:
+            aside.mkdir(mode=0o700)
+        for move in moves:
+            _move(*move)
+            done.append(move)
+        if present:
+            StateFolder(aside).sync()
+        disk.sync()
+    except BaseException:
+        _undo(disk, done, aside, [mark for mark in marks if mark not in names])
+        raise
+    disk.remove(IMPORTING)
+    disk.sync()
+
+
+def _undo(disk: Disk, done: list[tuple[Path, Path]], aside: Path, marks: list[str]) -> None:
+    """Move back what was moved; then the folder and the marks go, IMPORTING last. Raises StateRefused or OSError."""
+    for path, to in reversed(done):
+        _move(to, path)
+    with suppress(FileNotFoundError):  # it was not made
+        aside.rmdir()
+    disk.sync()
+    for mark in reversed(marks):
+        with suppress(FileNotFoundError):
+            disk.remove(mark)
+    disk.sync()
+
+
+def _move(path: Path, to: Path) -> None:
+    """Raises StateRefused."""
+    try:
+        os.replace(path, to)
+    except OSError as error:
+        what = f"cannot be moved to {to.parent} ({error.strerror})"
+        raise StateRefused(path, what, next_step="Who owns it, and the folder it is in?") from None
 
 
 def _write(disk: Disk, name: str, data: bytes) -> None:

@@ -26,11 +26,12 @@ from agent.store.migration import OLDER, check_migration
 from agent.store.outbox import ALERT_TABLE
 from agent.store.schema import SCHEMA_VERSION, other_version, read_rows
 from agent.store.segment import Segment
+from agent.store.unfinished_import import IMPORTING, UNFINISHED
 
 T = TypeVar("T")
 REPLACED = "replaced-"  # begins the names of folders
 _HAS_RUN = "Has the agent run with this agent.state_dir?"
-_CHECKED = (snapshot.STOPPED, INSTANCE, TO_FORGET)  # small files with a checksum
+_CHECKED = (snapshot.STOPPED, INSTANCE, TO_FORGET, IMPORTING)  # small files with a checksum
 
 
 class StateFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -277,4 +278,4 @@ def _other(disk: Disk, name: str) -> StateFile:
         file.read(disk, name)
     except file.Corrupt as error:
         return StateFile(name=name, size_bytes=disk.size(name), fault=str(error))
-    return StateFile(name=name, size_bytes=disk.size(name))
+    return StateFile(name=name, size_bytes=disk.size(name), fault=UNFINISHED if name == IMPORTING else "")

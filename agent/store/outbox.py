@@ -24,6 +24,7 @@ from agent.store.schema import (
     read_history,
     read_intervention,
 )
+from agent.store.unfinished_import import check_import
 from agent.words import OF_NO_MODEL, AlertEvent, AlertKey, AlertLabel, Hide, HideChange, InterventionLabel
 
 ALERT_TABLE = "alerts.db"  # in the state directory
@@ -36,10 +37,13 @@ _ENDS_THE_KEY = (
 class Outbox:
     """The open database. Every method raises sqlite3.Error when the disk fails: nothing is then half done.
 
+    Raises StateRefused beside an import that has not come to its end, before the database is touched.
+
     events_max  bound of the events that may be due to one sink
     """
 
     def __init__(self, path: Path, events_max: int) -> None:
+        check_import(path.parent)
         self._events_max = events_max
         self._cursors: dict[str, Cursor] = {}
         self._database = Database(path)

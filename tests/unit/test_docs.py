@@ -240,7 +240,7 @@ def test_the_tests_that_a_page_of_faults_names_exist(page):
 def test_every_fault_has_a_test_or_a_sentence_why_not():
     rows = re.findall(r"^\| ([A-H][\w, ]*) \| (.+) \| (.+) \|(.*)\|$", (DOCS / "faults.md").read_text(), re.MULTILINE)
     ids = [name for row in rows for name in row[0].split(", ")]
-    known = {"A": 25, "B": 23, "C": 14, "D": 8, "E": 14, "F": 9, "G": 10, "H": 5}
+    known = {"A": 25, "B": 24, "C": 14, "D": 8, "E": 14, "F": 9, "G": 10, "H": 5}
     assert sorted(ids) == sorted(f"{letter}{n}" for letter, last in known.items() for n in range(1, last + 1))
     for name, _, outcome, held_by in rows:
         assert "`" in held_by or outcome.lstrip().startswith("not "), name
