@@ -51,15 +51,7 @@ from agent.devices.slots import GONE, NEVER, NO_SOURCE, OWNER
 from agent.drops import Drops, count_drops, used_readings, without_idle_doubts
 from agent.judge.lifecycle import PLAIN, AlertRules
 from agent.sources import Source
-from agent.words import (
-    AlertEvent,
-    AlertLabel,
-    DropCounts,
-    HideChange,
-    Request,
-    Scores,
-    Taken,
-)
+from agent.words import AlertEvent, AlertLabel, DropCounts, HideChange, Request, Scores, Taken
 
 OTHER_BUNDLE = "the states in the snapshot are of another bundle"
 NO_SUCH_MODEL = "the snapshot has no model of this name"
@@ -127,7 +119,8 @@ class Core:
             case entries.InterventionsKept():
                 interventions.repeat(self._stepper, entry.labels)
             case entries.Forget():
-                alerts, forgotten = self._forget(entry.devices), [*entry.devices]
+                alerts, hides = self._forget(entry.devices)
+                forgotten = [*entry.devices]
             case entries.StateBehind():
                 self._stepper.predictors.fall_behind(self._stepper.silence.is_known())
         self.entry += 1
@@ -315,15 +308,17 @@ class Core:
         alerts = stepper.floods.group(alerts, lambda _: tick_ns)
         return alerts + stepper.floods.tick(tick_ns, self.entry), forgotten
 
-    def _forget(self, devices: Sequence[Key]) -> list[AlertEvent]:
-        """Know these devices no more, nor what the alert table said of them; returns the ends of their alerts."""
+    def _forget(self, devices: Sequence[Key]) -> tuple[list[AlertEvent], list[HideChange]]:
+        """Know these devices no more, nor what the alert table said of them; returns the ends of their alerts and of
+        what hides them. Who is not heard for long keeps that: a machine is silent since it is out of service.
+        """
         alerts: list[AlertEvent] = []
         for source, device in devices:
             self._stepper.marks.pop((source, device))
             slot = self._stepper.slots.find(self._names.index(source), device) if source in self._names else None
             if slot is not None:
                 self._let_go(slot, self.log_time_ns, alerts)
-        return alerts
+        return alerts, self._stepper.handling.let_go(lambda pattern: pattern[:2] in devices)
 
     def _let_go(self, slot: int, log_time_ns: int, alerts: list[AlertEvent]) -> Key:
         """Know a device no more; the ends of its alerts are added to `alerts`."""

@@ -6,7 +6,7 @@ time, as the standard asks; the end is found at a tick.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -89,6 +89,10 @@ class Handling:
             del self._hides[pattern[:2]]
         self._of_head.clear()
         return pattern, kind, None
+
+    def let_go(self, is_gone: Callable[[AlertKey], bool]) -> list[HideChange]:
+        """Remove those whose pattern `is_gone`: what they hide is nowhere to be shown, or starts as one never heard."""
+        return [self.remove(pattern, hide.kind) for pattern, hide in self.keep() if is_gone(pattern)]
 
     def expired(self, tick_ns: int) -> list[tuple[AlertKey, Hide]]:
         """Those that end at the tick of log time tick_ns, in the order of their ends."""

@@ -28,6 +28,7 @@ from agent.errors import StateRefused, Unreadable
 from agent.state.contents import REPLACED, SnapshotFile, read_contents
 from agent.store import file, journal, snapshot
 from agent.store.disk import Disk, StateFolder
+from agent.store.forget import TO_FORGET, asked
 from agent.store.lock import lock
 from agent.store.outbox import ALERT_TABLE
 from agent.store.reconcile import RECONCILE
@@ -37,7 +38,7 @@ SCHEMA_VERSION = 1
 TRIES = 5
 MEMBERS_MAX = 10_000
 _MANIFEST = "manifest.json"
-_MEMBER = re.compile(rf"snapshot-\d+|journal-\d+|{re.escape(ALERT_TABLE)}|{snapshot.STOPPED}")
+_MEMBER = re.compile(rf"snapshot-\d+|journal-\d+|{re.escape(ALERT_TABLE)}|{snapshot.STOPPED}|{TO_FORGET}")
 _NOT_MOVED = re.compile(rf"lock|instance|lost\+found|{RECONCILE}|{IMPORTING}|{REPLACED}.*|import-.*")
 _VERIFY = "`forewarn state verify` says more."
 
@@ -146,6 +147,8 @@ def _members(disk: Disk) -> tuple[SnapshotFile | None, dict[str, bytes]]:
         if contents.alert_table.fault:
             raise StateRefused(disk.folder / ALERT_TABLE, contents.alert_table.fault, next_step=_VERIFY)
         members[ALERT_TABLE] = _copy(disk.folder / ALERT_TABLE)
+    if asked(disk):
+        members[TO_FORGET] = disk.read(TO_FORGET)
     entries = journal.entries_of(disk)
     first = max((one for one in entries if good is not None and one <= good.entry), default=0)
     members |= {(name := journal.name_of(one)): disk.read(name) for one in entries if one >= first}

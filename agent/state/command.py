@@ -114,8 +114,8 @@ def forget_command(file: Path, state_dir: Path | None, source: str, device: str)
     forewarn state forget press-7
 
     Have the next start forget DEVICE, with its state and its clock: its alerts end with the cause `forgotten`, which is
-    published, and heard again it starts as a new one. An agent must not run with the directory meanwhile. Run the
-    command as the agent's user.
+    published, what hides them ends too, and heard again it starts as a new one. An agent must not run with the
+    directory meanwhile. Run the command as the agent's user.
     """
     folder = state_dir_of(file, state_dir)
     sources = sources_of(StateFolder(folder), device)

@@ -53,4 +53,5 @@ def forget(disk: Disk, log: FilteringBoundLogger, finish: Callable[[Entry], Take
     disk.sync()
     for source, device in devices:
         ended = [event.alert for event in taken.alerts if (event.source, event.device) == (source, device)]
-        log.warning("device_forgotten", source=source, device=device, alerts_ended=ended)
+        n_hides = sum(pattern[:2] == (source, device) for pattern, *_ in taken.hides)
+        log.warning("device_forgotten", source=source, device=device, alerts_ended=ended, hides_ended=n_hides)

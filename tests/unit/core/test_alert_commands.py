@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from agent.core import Bounds, Core, handling
-from agent.core.entries import AlertsKept, Heartbeat, Listening
+from agent.core.entries import AlertsKept, Forget, Heartbeat, Listening
 from agent.decode.alert_command import ALERT_COMMAND
 from agent.judge.lifecycle import AlertRules
 from agent.judge.maintenance import Window
@@ -391,3 +391,14 @@ def test_hides_that_no_version_wrote_are_refused():
         handling.read_hides(msgspec.msgpack.encode([("press", "p1")]))
     kept = [(("press", "p1", "", ""), Hide("shelved", 1, 2, "anna", ""))]
     assert handling.read_hides(msgspec.msgpack.encode(kept)) == kept
+
+
+def test_a_machine_that_is_out_of_service_is_silent_by_design_and_stays_hidden_when_it_is_forgotten_for_that():
+    bounds = Bounds(stale_after_s=1, forget_after_s=5)
+    into = Core((SOURCE, COMMANDS), (model(SOURCE, reads=[0]),), bounds)
+    take(into, [*ILL, command("out_of_service")])
+    for after_s in range(60):
+        into.apply(Heartbeat(into.log_time_ns + after_s * 10**9))
+    assert (into.view().device, into.view().n_hidden) == ([], 1)
+    assert into.apply(Forget([("press", "p1")])).hides == [(("press", "p1", "", ""), "out_of_service", None)]
+    assert into.view().n_hidden == 0

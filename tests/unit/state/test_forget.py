@@ -12,6 +12,7 @@ from agent.store.lock import lock
 from tests.journal_lives import Life
 from tests.streams import life, message
 from tests.unit.store.test_durability import REST, WORN
+from tests.unit.store.test_lost_table import commanded, hiding
 
 
 class Stubborn(StateFolder):
@@ -70,6 +71,35 @@ def test_a_crash_before_the_start_has_ended_forgets_it_at_the_one_after_it(begin
     after = begin()
     assert (after.core.view().device, after.outbox.standing()) == ([], [])
     assert [one.cause for one in after.events()].count("forgotten") == 1
+
+
+def test_what_hides_a_device_ends_with_it_and_what_hides_others_does_not(begin, tmp_path):
+    before = begin(make=commanded)
+    before.take([*WORN, hiding("p1"), hiding("p2"), hiding("")])
+    before.stop()
+    run("p1", "--state-dir", tmp_path)
+    after = begin(make=commanded)
+    (line,) = [line for line in after.log.entries if line["event"] == "device_forgotten"]
+    assert line["hides_ended"] == 1
+    assert sorted(pattern[1] for pattern, _ in after.outbox.hides()) == ["", "p2"]
+    assert after.core.view().n_hidden == 2
+    after.die()
+    again = begin(make=commanded)
+    assert sorted(pattern[1] for pattern, _ in again.core._stepper.handling.keep()) == ["", "p2"]
+
+
+def test_who_is_to_be_forgotten_is_so_where_the_state_is_moved_to(begin, tmp_path):
+    before = begin()
+    before.take(WORN)
+    before.stop()
+    run("p1", "--state-dir", tmp_path)
+    there, archive = tmp_path / "there", tmp_path / "moved.fws"
+    for command, folder in (("export", tmp_path), ("import", there)):
+        result = CliRunner().invoke(main, ["state", command, "--state-dir", str(folder), str(archive)])
+        assert result.exit_code == 0, result.output
+    after = Life(there, mode=before.mode)
+    assert "device_forgotten" in after.said()
+    assert after.core.view().device == []
 
 
 def test_one_that_the_snapshot_does_not_have_is_refused_unless_its_source_is_named(tmp_path):
