@@ -13,6 +13,7 @@ import os
 import platform
 import re
 import sqlite3
+import stat
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
@@ -25,6 +26,7 @@ import msgspec
 
 from agent.bundle.stored_zip import NotStored, pack, unpack
 from agent.errors import StateRefused, Unreadable
+from agent.log import escaped
 from agent.state.contents import REPLACED, SnapshotFile, read_contents
 from agent.store import file, journal, snapshot
 from agent.store.disk import Disk, StateFolder
@@ -37,6 +39,8 @@ from agent.store.unfinished_import import IMPORTING, check_import
 SCHEMA_VERSION = 1
 TRIES = 5
 MEMBERS_MAX = 10_000
+BYTES_MAX = 2**32 - 1  # of an archive: a stored zip has no larger numbers
+HEADERS_BYTES = 2**22  # at most so much of it is about the members
 _MANIFEST = "manifest.json"
 _MEMBER = re.compile(rf"snapshot-\d+|journal-\d+|{re.escape(ALERT_TABLE)}|{snapshot.STOPPED}|{TO_FORGET}")
 _NOT_MOVED = re.compile(rf"lock|instance|lost\+found|{RECONCILE}|{IMPORTING}|{REPLACED}.*|import-.*")
@@ -71,6 +75,10 @@ def export(folder: Path, to: Path, *, replace: bool) -> Manifest:
         raise StateRefused(folder, "changes too fast to be read", next_step="Try again, or stop the agent first.")
     if not members:
         raise StateRefused(folder, "holds no state", next_step="Has the agent run with this agent.state_dir?")
+    n_bytes = sum(map(len, members.values()))
+    if n_bytes > BYTES_MAX - HEADERS_BYTES:
+        what = f"has {n_bytes:,} bytes of state, and an export at most {BYTES_MAX:,}"
+        raise StateRefused(folder, what, next_step="Stop the agent first: the snapshot then needs no journal.")
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         forewarn=version("forewarn"),
@@ -111,7 +119,7 @@ def take_over(archive: Path, folder: Path, *, replace: bool) -> Manifest:
             beside = Path(name)
             for member, data in members.items():
                 _write(StateFolder(beside), member, data)
-            faults = [f"{member}: {fault}" for member, fault in _unusable(StateFolder(beside))]
+            faults = [escaped(f"{member}: {fault}") for member, fault in _unusable(StateFolder(beside))]
             if faults:
                 raise StateRefused(archive, faults[0], next_step="Export it again.")
             _swap(folder, present, beside, [*members])
@@ -173,14 +181,23 @@ def _copy(path: Path) -> bytes:
 def _read(archive: Path) -> tuple[Manifest, Mapping[str, bytes]]:
     """Raises StateRefused unless the archive is whole and of this version."""
     try:
+        status = archive.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe or a device may have no end
+            raise StateRefused(archive, "is no regular file", next_step="Copy it into one first.")
+        if status.st_size > BYTES_MAX:
+            what = f"has {status.st_size:,} bytes, and an export has at most {BYTES_MAX:,}"
+            raise StateRefused(archive, what, next_step="`forewarn state export` writes one.")
         members = unpack(archive.read_bytes(), members_max=MEMBERS_MAX)
         manifest = msgspec.json.decode(members.pop(_MANIFEST, b""), type=Manifest)
     except FileNotFoundError:
         raise StateRefused(archive, "is not there", next_step="`forewarn state export` writes one.") from None
     except OSError as error:
         raise StateRefused(archive, f"cannot be read ({error.strerror})", next_step="May you read it?") from None
+    except MemoryError:
+        what = f"has {status.st_size:,} bytes, and is held in memory three times over, which there is no room for"
+        raise StateRefused(archive, what, next_step="Is it an export? Give the command more memory.") from None
     except (NotStored, *Unreadable) as error:
-        what = f"is no export of a state directory ({error})"
+        what = f"is no export of a state directory ({escaped(str(error))})"
         raise StateRefused(archive, what, next_step="`forewarn state export` writes one.") from None
     if manifest.schema_version != SCHEMA_VERSION:
         what = f"its schema is version {manifest.schema_version}, this forewarn reads version {SCHEMA_VERSION}"

@@ -43,7 +43,7 @@ def inspect_command(file: Path, state_dir: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(contents)))
     else:
-        click.echo("\n".join(_lines(contents)))
+        click.echo("\n".join(map(_plain, _lines(contents))))
 
 
 @state.command(short_help="Hold every file against its checksum; exit 1 if one is not good.")
@@ -63,7 +63,7 @@ def verify(file: Path, state_dir: Path | None, as_json: bool) -> None:
         click.echo(msgspec.json.format(msgspec.json.encode([{"file": name, "fault": why} for name, why in faults])))
     else:
         for name, why in faults:
-            click.echo(f"{name}: {why}", err=True)
+            click.echo(_plain(f"{name}: {why}"), err=True)
         if not faults:
             click.echo("all good")
     sys.exit(1 if faults else 0)
@@ -133,12 +133,17 @@ def forget_command(file: Path, state_dir: Path | None, source: str, device: str)
 def _warn(folder: Path) -> None:
     """Of what is not good in the state directory: a start takes what it can of it, and so do export and import."""
     for name, fault in read_contents(StateFolder(folder)).faults():
-        click.echo(f"warning: {name}: {fault}. What it had is missing: devices will say gap.", err=True)
+        click.echo(_plain(f"warning: {name}: {fault}. What it had is missing: devices will say gap."), err=True)
 
 
 def _said(manifest: Manifest) -> str:
     models = ", ".join(f"{name} {digest[:12]}" for name, digest in manifest.models.items()) or "none"
-    return f"{len(manifest.digests)} files, of {manifest.made} on {manifest.machine}; models: {models}"
+    return _plain(f"{len(manifest.digests)} files, of {manifest.made} on {manifest.machine}; models: {models}")
+
+
+def _plain(text: str) -> str:
+    """For a terminal: what files say that others wrote has no control characters."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _lines(contents: Contents) -> Iterator[str]:

@@ -398,3 +398,42 @@ def test_an_archive_that_was_changed_is_refused_and_nothing_is_written(folder, t
         assert not there.exists(), name
     shutil.rmtree(folder)
     run("import", "--state-dir", there, good)
+
+
+def test_what_cannot_be_an_archive_is_named_before_it_is_read(tmp_path, monkeypatch):
+    """A file without an end, or one that no memory holds."""
+    there, sparse = tmp_path / "there", tmp_path / "sparse.fws"
+    sparse.touch()
+    os.truncate(sparse, 2**40)
+    os.mkfifo(tmp_path / "pipe")
+    assert "has 1,099,511,627,776 bytes" in run("import", "--state-dir", there, sparse, exit_code=1)
+    for endless in (tmp_path / "pipe", "/dev/zero"):
+        assert "is no regular file" in run("import", "--state-dir", there, endless, exit_code=1)
+
+    def is_full(*_):
+        raise MemoryError
+
+    os.truncate(sparse, 2**30)
+    monkeypatch.setattr("pathlib.Path.read_bytes", is_full)
+    assert "is held in memory" in run("import", "--state-dir", there, sparse, exit_code=1)
+    assert not there.exists()
+
+
+def test_a_state_that_no_archive_holds_is_said(folder, tmp_path, monkeypatch):
+    stopped_after(folder, "snapshot")
+    monkeypatch.setattr("agent.state.archive.BYTES_MAX", 2**22 + 100)
+    assert "bytes of state, and an export at most" in run("export", "--state-dir", folder, tmp_path / "x", exit_code=1)
+
+
+@pytest.mark.parametrize("key", ["made", "machine", "models", "unknown"])
+def test_what_an_archive_says_reaches_no_terminal_raw(folder, tmp_path, key):
+    stopped_after(folder, "snapshot")
+    to = tmp_path / "moved.fws"
+    run("export", "--state-dir", folder, to)
+    manifest = json.loads(unpack(to.read_bytes(), members_max=9)["manifest.json"])
+    evil = "\x1b]0;title\x07\n"
+    manifest |= {"models": {evil: "d" * 64}} if key == "models" else {evil if key == "unknown" else key: evil}
+    to.write_bytes(forged(to.read_bytes(), **{"manifest.json": json.dumps(manifest).encode()}))
+    said = run("import", "--state-dir", tmp_path / "there", to, exit_code=int(key == "unknown"))
+    assert r"\x1b]0;title\x07\n" in said
+    assert "\x1b" not in said
