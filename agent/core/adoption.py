@@ -7,21 +7,23 @@ from agent.core.marks import Key
 from agent.core.stepper import Stepper
 from agent.errors import StateRefused
 from agent.judge.events import EndCause, ended_without_owner
-from agent.judge.no_model import ALL_DEVICES
-from agent.words import FLOOD, SILENCE, AlertEvent
+from agent.judge.no_model import ALL_DEVICES, NO_MODEL
+from agent.words import FLOOD, SILENCE, AlertEvent, HideChange
 
 
 def adopt(
     kept: AlertsKept, stepper: Stepper, sources: Sequence[str], devices_max: int, entry: int, log_time_ns: int
-) -> tuple[list[AlertEvent], list[Key]]:
+) -> tuple[list[AlertEvent], list[Key], list[HideChange]]:
     """Take over what the table keeps; evidence starts empty. `entry` is the number of this one.
 
     Returns ends of standing alerts whose source or model the configuration no longer has, or whose model has no such
-    head or no longer reads their source; and (source, device) whose ended alerts nobody needs. Raises StateRefused when
+    head or no longer reads their source; (source, device) whose ended alerts nobody needs; and the ends of hides that
+    name such a source or model: no topic would be left by which to end them. Raises StateRefused when
     the devices of all standing alerts are more than `devices_max`.
     """
     models = {one.model.name: one for one in stepper.predictors}
     stepper.handling.replace(kept.hides)
+    hides = stepper.handling.let_go(lambda pattern: pattern[0] not in sources or pattern[2] not in (NO_MODEL, *models))
     for predictor in stepper.predictors:
         predictor.forget_alerts()
     reads = {name: one.reads_source for name, one in models.items()}
@@ -64,7 +66,7 @@ def adopt(
         if event.key not in owned_keys:
             cause: EndCause = "source_removed" if event.source not in sources else "model_removed"
             ended.append(ended_without_owner(event, cause, entry, labels.get(event.model)))
-    return ended, [*by_time[devices_max:], *(key for key in kept.newest if key[0] not in sources)]
+    return ended, [*by_time[devices_max:], *(key for key in kept.newest if key[0] not in sources)], hides
 
 
 def _slot_of_standing(event: AlertEvent, stepper: Stepper, sources: Sequence[str], keep: Collection[Key]) -> int:

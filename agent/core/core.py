@@ -111,7 +111,7 @@ class Core:
                 self.log_time_ns = max(self.log_time_ns, entry.log_time_ns)
             case entries.AlertsKept():
                 place = self.entry, self.log_time_ns
-                alerts, forgotten = adopt(entry, self._stepper, self._names, self._bounds.devices_max, *place)
+                alerts, forgotten, hides = adopt(entry, self._stepper, self._names, self._bounds.devices_max, *place)
             case entries.Listening():
                 self._stepper.silence_alerts.listen(entry.sources, self.log_time_ns)
             case HistoryLost():

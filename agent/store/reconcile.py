@@ -89,7 +89,9 @@ def take_alerts(directory: StateDirectory, applied: int | None) -> bool:
         next_step = "A fault that still shows is raised anew. Hide again what is to be: `forewarn alerts shelve`, ..."
         log.error("alert_table_lost", why=what, next_step=next_step)
     adopted = core.apply(AlertsKept(standing, newest, hides))
-    outbox.commit(adopted.alerts, forgotten=adopted.forgotten, applied=applied)
+    outbox.commit(adopted.alerts, forgotten=adopted.forgotten, applied=applied, hidden=adopted.hides)
+    if adopted.hides:
+        log.warning("hides_ended", count=len(adopted.hides), why="their source or their model was removed")
     for event in adopted.alerts:
         _say_end(log, event)
     return bool(adopted.alerts)

@@ -11,8 +11,7 @@ from agent.store.forget import TO_FORGET
 from agent.store.lock import lock
 from tests.journal_lives import Life
 from tests.streams import life, message
-from tests.unit.store.test_durability import REST, WORN
-from tests.unit.store.test_lost_table import commanded, hiding
+from tests.unit.store.test_durability import REST, WORN, commanded, hiding
 
 
 class Stubborn(StateFolder):

@@ -1,13 +1,17 @@
 """What holds for every way to keep the state, shown on each that DURABILITIES lists. Elsewhere agents are killed."""
 
+import json
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
+from agent.core import Bounds, Core
 from agent.errors import StateRefused
 from agent.store.durability import DURABILITIES
 from tests.journal_lives import Life
-from tests.streams import life
+from tests.streams import SOURCE, life, model
+from tests.unit.core.test_alert_commands import COMMANDS
 
 WORN, REST = life("p1", 60), life("p1", 1, start=61, wear_from=1000)
 
@@ -15,7 +19,17 @@ WORN, REST = life("p1", 60), life("p1", 1, start=61, wear_from=1000)
 @pytest.fixture(params=DURABILITIES)
 def begin(request, tmp_path):
     """Starts on the same folder again and again."""
-    return lambda: Life(tmp_path, mode=request.param)
+    return lambda **kinds: Life(tmp_path, mode=request.param, **kinds)
+
+
+def commanded():
+    """A core that takes commands of alerts."""
+    return Core((SOURCE, COMMANDS), (model(SOURCE, reads=[0]),), Bounds())
+
+
+def hiding(device, **only):
+    """A message that takes it out of service, "" for all of the source."""
+    return "forewarn/n/cmd/out_of_service/press", json.dumps({"device": device} | only).encode()
 
 
 def test_what_was_acknowledged_has_its_alerts_kept_and_due(begin):
@@ -86,3 +100,22 @@ def test_a_folder_that_cannot_be_read_is_refused_by_name(begin, tmp_path):
     (tmp_path / "snapshot-000000000001").mkdir()
     with pytest.raises(StateRefused, match="snapshot-000000000001: cannot be read"):
         begin()
+
+
+@pytest.mark.parametrize("gone", ["source", "model"])
+def test_what_hides_a_source_or_a_model_that_was_removed_goes_with_it(begin, gone):
+    """No topic would be left by which to end it."""
+    before = begin(make=commanded)
+    before.take([hiding("p1"), hiding("p1", model="main"), hiding("", head="risk")])
+    assert len(before.outbox.hides()) == 3
+    before.stop()
+    source = replace(SOURCE, name="oven") if gone == "source" else SOURCE
+    other = replace(model(source), name="next") if gone == "model" else model(source)
+    after = begin(make=lambda: Core((source,), (other,), Bounds()))
+    (line,) = [line for line in after.log.entries if line["event"] == "hides_ended"]
+    n_left = {"source": 0, "model": 2}[gone]
+    assert (line["count"], len(after.outbox.hides()), after.core.view().n_hidden) == (3 - n_left, n_left, n_left)
+    after.stop()
+    again = begin(make=lambda: Core((source,), (other,), Bounds()))
+    assert "hides_ended" not in again.said()
+    assert again.core.view().n_hidden == n_left

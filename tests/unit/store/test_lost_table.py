@@ -1,17 +1,14 @@
 """An alert table that is broken, removed or emptied: said once, and wherever the start that makes the new one ends."""
 
-import json
 import sqlite3
 
 import pytest
 
-from agent.core import Bounds, Core
 from agent.store.durability import DURABILITIES
 from agent.store.outbox import ALERT_TABLE, Outbox
 from tests.journal_lives import Life
-from tests.streams import SOURCE, message, model
-from tests.unit.core.test_alert_commands import COMMANDS
-from tests.unit.store.test_durability import REST, WORN
+from tests.streams import message
+from tests.unit.store.test_durability import REST, WORN, commanded, hiding
 
 
 class Killed(BaseException):
@@ -35,15 +32,6 @@ def emptied(path):
 def without_tables(path):
     emptied(path)
     sqlite3.connect(path).execute("PRAGMA journal_mode = WAL").connection.close()
-
-
-def commanded():
-    """A core that takes commands of alerts."""
-    return Core((SOURCE, COMMANDS), (model(SOURCE, reads=[0]),), Bounds())
-
-
-def hiding(device):
-    return "forewarn/n/cmd/out_of_service/press", json.dumps({"device": device}).encode()
 
 
 LOSSES = [broken, emptied, without_tables, lambda path: path.unlink()]
