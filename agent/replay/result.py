@@ -18,6 +18,7 @@ from agent.bundle.manifest import Manifest
 from agent.judge.threshold import Basis, Budget, Chosen, Judged, findings
 from agent.replay.inline import PlayedDevice
 from agent.score.age_only import choose_age, warned_by_age
+from agent.score.alarm_load import AlarmLoads, alarm_loads
 from agent.score.early_warning import (
     EarlyWarning,
     Float64,
@@ -128,7 +129,8 @@ class HeadFigures(msgspec.Struct, frozen=True, kw_only=True):
 class Replay(HeadFigures, frozen=True, kw_only=True):
     """All of `replay.json`. Times are seconds, or cycles where time_unit is `cycle`.
 
-    The figures are those of the first head that the bundle has; `other_heads` has those of the others.
+    The figures are those of the first head that the bundle has; `other_heads` has those of the others. `alarm_load` is
+    of all heads and devices together; null in cycles, which are no time that devices have in common.
     """
 
     schema_version: int
@@ -142,6 +144,7 @@ class Replay(HeadFigures, frozen=True, kw_only=True):
     rows_by_quality: dict[str, int]
     devices: tuple[Timeline, ...]
     other_heads: tuple[HeadFigures, ...]
+    alarm_load: AlarmLoads | None
 
 
 def by_head(replay: Replay) -> dict[AlertHead, Replay]:
@@ -195,7 +198,14 @@ def assess(
         rows_by_quality={quality.name.lower(): qualities[quality.name.lower()] for quality in Quality},
         devices=tuple(_timeline(one, truth) for one in played),
         other_heads=tuple(others),
+        alarm_load=_alarm_loads(played) if manifest.time_unit == "s" else None,
     )
+
+
+def _alarm_loads(played: Sequence[PlayedDevice]) -> AlarmLoads:
+    raised_s = [event.t_ns / 1e9 for one in played for event in one.events if event.kind in ("raised", "recurred")]
+    watched_s = [one.watched_ns[place] / 1e9 for one in played if len(one.watched_ns) for place in (0, -1)]
+    return alarm_loads(raised_s, min(watched_s, default=0.0), max(watched_s, default=0.0))
 
 
 def _figures(

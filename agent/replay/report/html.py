@@ -9,6 +9,7 @@ from html import escape
 
 from agent.judge.chance import in_words
 from agent.replay.report import plot
+from agent.replay.report.alarms import alarm_section
 from agent.replay.report.faults import fault_section
 from agent.replay.report.page_style import page, table
 from agent.replay.result import Replay, Timeline, by_head, judged_values
@@ -36,7 +37,7 @@ def render(replay: Replay, unit: Unit) -> str:
     for head, view in views.items():
         sections += [f"<h1>The head {head}</h1>"] if len(views) > 1 else []
         sections += _of_head(view, name, unit)
-    sections.append(_what_was_played(replay, unit))
+    sections += [alarm_section(replay.alarm_load), _what_was_played(replay, unit)]
     return page(f"Replay of {escape(name)}", "\n".join(sections))
 
 
