@@ -29,7 +29,7 @@ SAY_EVERY_NS: Final = 60 * 10**9
 ENDS_AT_SHARE: Final = 0.5  # of the raises with which one begins
 
 _RAISES: Final = ("raised", "recurred")
-_Raise = tuple[int, str, Severity]  # log time, device
+_Raise = tuple[int, str, Severity]  # log time, device, severity
 
 
 class Flood(NamedTuple):
@@ -48,7 +48,7 @@ class Flood(NamedTuple):
 
 
 class KeptSource(NamedTuple):
-    """What a snapshot has of one source. Devices as a list: a map of them has an order that msgpack need not keep."""
+    """What a snapshot has of one source: its newest raises, and the flood that stands, its devices as a list."""
 
     source: str
     raises: list[_Raise]
@@ -155,8 +155,7 @@ class Floods:
                 flood.devices[alert.device] = None
             self._floods[key] = flood._replace(n=flood.n + 1, severity=severity)
         elif self._n_recent(alert.source, at_ns) >= self._n and not self._is_hidden(key):
-            severities = [severity for *_, severity in raises]
-            severity = max(severities, key=SEVERITIES.index)
+            severity = max((severity for *_, severity in raises), key=SEVERITIES.index)
             devices = dict.fromkeys([device for _, device, _ in raises][:DEVICES_MAX])
             numbers = self._n, self._window_ns / 1e9
             event = no_model.raised(*key, FLOOD, severity, alert.entry, at_ns, numbers)

@@ -204,7 +204,7 @@ def assess(
 
 def _alarm_loads(played: Sequence[PlayedDevice]) -> AlarmLoads:
     raised_s = [event.t_ns / 1e9 for one in played for event in one.events if event.kind in ("raised", "recurred")]
-    watched_s = [one.watched_ns[place] / 1e9 for one in played if len(one.watched_ns) for place in (0, -1)]
+    watched_s = [float(one.watched_ns[place]) / 1e9 for one in played if len(one.watched_ns) for place in (0, -1)]
     return alarm_loads(raised_s, min(watched_s, default=0.0), max(watched_s, default=0.0))
 
 

@@ -1,11 +1,14 @@
 """The section of a report on how many alarms a person would have had to answer."""
 
+import json
+
 import msgspec
 
 from agent.bundle import file
 from agent.replay.options import Budgets
 from agent.replay.report.alarms import alarm_section
 from agent.replay.report.html import render
+from agent.replay.result import as_json
 from agent.score.alarm_load import alarm_loads
 from agent.score.time_unit import unit_of
 from tests.bundles import write_small_bundle
@@ -34,4 +37,5 @@ def test_a_replay_in_clock_time_counts_the_raises_of_all_its_devices(tmp_path):
     n_raised = sum(event.kind == "raised" for one in replay.devices for event in one.events)
     assert replay.alarm_load is not None
     assert replay.alarm_load.single.alarms == n_raised == 3
+    assert json.loads(as_json(replay))["alarm_load"]["grouped"]["alarms"] == 3
     assert "Alarm load" in render(replay, unit_of(manifest))
