@@ -19,7 +19,7 @@ class Maintenance(Table):
 
     source: str = Field(description="Name of the [[source]] whose devices are maintained.")
     devices: Annotated[tuple[str, ...], Strict(False)] = Field(
-        default=(), max_length=1000, description="Those that are ([] = all)."
+        default=(), max_length=100, description="Those that are ([] = all)."
     )
     begin: str = Field(description='"22:00" each day, "sat 22:00" each week, or "2026-12-01T08:00" once.')
     end: str = Field(description="When it is over, in the same form; it may be over midnight, or over the week's end.")

@@ -102,9 +102,9 @@ def handle(stepper: Stepper, command: AlertCommand, entry: int, at_ns: int) -> A
 def expire(stepper: Stepper, entry: int, tick_ns: int) -> Acted:
     """End what was hidden until the tick of log time tick_ns."""
     acted = Acted(hides=stepper.handling.redate(tick_ns))
+    _maintain(stepper, entry, tick_ns, acted)  # first: one window may begin when another ends
     for pattern, hide in stepper.handling.expired(tick_ns):
         _show(stepper, [pattern], hide.kind, HandledStep("shown", "expired", entry, tick_ns), acted)
-    _maintain(stepper, entry, tick_ns, acted)
     return acted
 
 
@@ -117,8 +117,9 @@ def _maintain(stepper: Stepper, entry: int, tick_ns: int, acted: Acted) -> None:
         for device in (window.devices or ("",)) if end_ns else ():
             pattern = window.source, device, "", ""
             ends[pattern] = max(end_ns, ends.get(pattern, 0))
-    for pattern in [pattern for pattern, hide in handling.keep() if hide.kind == "maintenance" and pattern not in ends]:
-        _show(stepper, [pattern], "maintenance", HandledStep("shown", "schedule", entry, tick_ns), acted)
+    for pattern, hide in handling.keep():
+        if hide.kind == "maintenance" and pattern not in ends and hide.until_ns > tick_ns:  # another configuration
+            _show(stepper, [pattern], "maintenance", HandledStep("shown", "schedule", entry, tick_ns), acted)
     for pattern, end_ns in ends.items():
         before = handling.find(pattern, "maintenance")
         if before is None or before.until_ns != end_ns:
@@ -161,7 +162,7 @@ def _hide_or_show(stepper: Stepper, order: _Order, acted: Acted) -> tuple[Outcom
     longest_s = stepper.rules.shelve_max_s
     if kind == "shelved" and command.for_ns > longest_s * 1e9:
         return "refused", f"nothing is shelved for longer than {span(longest_s)} (alerts.shelve_max)"
-    if handling.find(pattern, kind) is None and len(handling) >= HIDES_MAX:
+    if handling.find(pattern, kind) is None and handling.n_by_people() >= HIDES_MAX:
         return "refused", f"{HIDES_MAX} are hidden already"
     until_ns = at_ns + command.for_ns if command.for_ns else 0
     acted.hides.append(handling.put(pattern, Hide(kind, at_ns, until_ns, command.by, command.note)))

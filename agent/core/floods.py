@@ -106,12 +106,15 @@ class Floods:
         for event in standing:
             key = event.source, event.device
             at_ns = max(log_time_ns, event.t_ns)
+            n = round(event.outputs.get(FLOOD, (self._n, 0.0))[0])
             flood = before.get(key)
             if flood is None or flood.event.alert != event.alert:
-                n, _ = event.outputs.get(FLOOD, (self._n, 0.0))
-                flood = Flood(event, round(n), event.severity, dict.fromkeys(event.devices), at_ns, round(n))
+                flood = Flood(event, n, event.severity, dict.fromkeys(event.devices), at_ns, n)
                 self._raises[event.source] = [(at_ns, "", event.severity)] * self._n
-            self._floods[key] = flood._replace(event=event)
+            elif n > flood.n:  # the table is newer than the snapshot
+                devices = dict.fromkeys((*flood.devices, *event.devices))
+                flood = flood._replace(n=n, n_said=n, devices=dict.fromkeys([*devices][:DEVICES_MAX]))
+            self._floods[key] = flood._replace(event=event, severity=_higher(flood.severity, event.severity))
 
     def keep(self) -> Callable[[], bytes]:
         """What packs them as they are now; b"" for nothing."""
@@ -141,7 +144,11 @@ class Floods:
         if alert.kind in _RAISES:
             yield from self._count(key, alert, log_time(alert))
         flood = self._floods.get(key)
-        yield alert if flood is None else msgspec.structs.replace(alert, group=flood.event.alert)
+        if flood is None or self._is_hidden(key):  # else nobody would be told
+            yield alert
+            return
+        self._floods[key] = flood._replace(severity=_higher(flood.severity, alert.severity))
+        yield msgspec.structs.replace(alert, group=flood.event.alert)
 
     def _count(self, key: Key, alert: AlertEvent, at_ns: int) -> Iterator[AlertEvent]:
         """One raise more: a flood that begins with it comes before it."""
@@ -150,14 +157,13 @@ class Floods:
         del raises[: -self._n]
         flood = self._floods.get(key)
         if flood is not None:
-            severity = _higher(flood.severity, alert.severity)
             if len(flood.devices) < DEVICES_MAX:
                 flood.devices[alert.device] = None
-            self._floods[key] = flood._replace(n=flood.n + 1, severity=severity)
+            self._floods[key] = flood._replace(n=flood.n + 1)
         elif self._n_recent(alert.source, at_ns) >= self._n and not self._is_hidden(key):
             severity = max((severity for *_, severity in raises), key=SEVERITIES.index)
             devices = dict.fromkeys([device for _, device, _ in raises][:DEVICES_MAX])
-            numbers = self._n, self._window_ns / 1e9
+            numbers = float(self._n), self._window_ns / 1e9
             event = no_model.raised(*key, FLOOD, severity, alert.entry, at_ns, numbers)
             event = msgspec.structs.replace(event, devices=tuple(devices))
             self._floods[key] = Flood(event, self._n, severity, devices, at_ns, self._n)
@@ -177,21 +183,21 @@ class Floods:
             return self._say(key, flood, tick_ns, entry)
         trigger: Trigger = "clear" if cause == "below_threshold" else "end"
         del self._floods[key]
+        self._raises[source] = [one for one in self._raises.get(source, []) if one[1]]  # what `adopt` has put there
         return self._counted(flood, no_model.ended(flood.event, cause, trigger, entry, tick_ns))
 
     def _say(self, key: Key, flood: Flood, tick_ns: int, entry: int) -> AlertEvent | None:
-        """An update: at once when twice as many were raised as was said, else once in SAY_EVERY_NS."""
-        is_due = flood.n >= 2 * flood.n_said or tick_ns >= flood.said_ns + SAY_EVERY_NS
-        if flood.n == flood.n_said or not is_due:
-            return None
+        """An update: at once when it is severer, or has twice as many raises as it said, else once in SAY_EVERY_NS."""
         before = flood.event
         is_severer = flood.severity != before.severity
+        is_due = flood.n >= 2 * flood.n_said or tick_ns >= flood.said_ns + SAY_EVERY_NS
+        if not is_severer and (flood.n == flood.n_said or not is_due):
+            return None
         event = msgspec.structs.replace(
             before,
             kind="updated",
             sequence=before.sequence + 1,
             state=next_state(before.state, "escalate" if is_severer else "update"),
-            severity=flood.severity,
             entry=entry,
             t_ns=max(tick_ns, before.t_ns),
             cause=FLOOD,
@@ -205,7 +211,9 @@ class Floods:
 
     def _counted(self, flood: Flood, event: AlertEvent) -> AlertEvent:
         numbers = float(flood.n), self._window_ns / 1e9
-        event = msgspec.structs.replace(event, outputs={FLOOD: numbers}, devices=tuple(flood.devices))
+        event = msgspec.structs.replace(
+            event, outputs={FLOOD: numbers}, devices=tuple(flood.devices), severity=flood.severity
+        )
         return self._handling.as_shown(event)
 
     def _n_recent(self, source: str, now_ns: int) -> int:

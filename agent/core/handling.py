@@ -34,6 +34,10 @@ class Handling:
     def __len__(self) -> int:
         return sum(map(len, self._hides.values()))
 
+    def n_by_people(self) -> int:
+        """Without those of maintenance, which the configuration bounds."""
+        return sum(hide.kind != "maintenance" for _, hide in self.keep())
+
     def find(self, pattern: AlertKey, kind: HideKind) -> Hide | None:
         return self._hides.get(pattern[:2], {}).get((*pattern[2:], kind))
 

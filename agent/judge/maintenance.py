@@ -15,6 +15,7 @@ from agent.values.times import time_zone
 DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _CLOCK: Final = re.compile(r"(?:(mon|tue|wed|thu|fri|sat|sun) )?([01]\d|2[0-3]):([0-5]\d)")
 _MINUTES_OF_A_DAY: Final = 1440
+YEAR_END: Final = 2200  # nanoseconds since 1970 fit into 64 bits until 2262
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ def check(begin: str, end: str) -> None:
         raise ValueError(f"begin and end must be {forms}, not {begin!r} and {end!r}") from None
     if any(one.tzinfo for one in dates):
         raise ValueError("begin and end are of the zone, and say no offset from UTC")
+    if max(dates).year >= YEAR_END:
+        raise ValueError(f"times are those before the year {YEAR_END}")
     if dates[1] <= dates[0]:
         raise ValueError(f"ends at {end!r}, before it begins at {begin!r}")
 
@@ -66,7 +69,8 @@ def open_until(window: Window) -> Callable[[int], int]:
         if passed >= length:
             return 0
         wall = now.replace(tzinfo=None, second=0, microsecond=0) + timedelta(minutes=length - passed)
-        return max(_ns(wall.replace(tzinfo=zone)), at_ns + 1)
+        ends_ns = [_ns(wall.replace(tzinfo=zone, fold=fold)) for fold in (0, 1)]  # of an hour that comes twice
+        return next((end_ns for end_ns in ends_ns if end_ns > at_ns), at_ns + 1)
 
     return until_ns
 

@@ -158,10 +158,8 @@ class Backlog:
         for device, queue in list(self._queues.items()):
             rows = queue.rows
             if rows[0] is None:
-                rows.popleft()
+                self._take_hole(device, queue)
                 holes.append(device)
-                if self._has_changes:
-                    self.changes.append(HoleTaken(*device))
             for number in range(rows_max):
                 if not rows or (row := rows[0]) is None:
                     break
@@ -174,18 +172,30 @@ class Backlog:
                 del self._queues[device]
         return list(chain.from_iterable(rounds)), holes
 
-    def take_all(self, is_meant: Callable[[Device], bool]) -> list[Row]:
-        """All rows of some devices, up to a hole."""
+    def take_all(self, is_meant: Callable[[Device], bool], *, has_holes: bool) -> tuple[list[Row], list[Device]]:
+        """All rows of some devices up to the next hole, and the devices with one right before theirs.
+
+        has_holes  whether one at the head of a queue may go: no rows are given before these
+        """
         taken: list[Row] = []
+        holes: list[Device] = []
         for device in [device for device in self._queues if is_meant(device)]:
             queue = self._queues[device]
+            if has_holes and queue.rows[0] is None and queue.has_row:
+                self._take_hole(device, queue)
+                holes.append(device)
             while queue.rows and (row := queue.rows[0]) is not None:
                 queue.rows.popleft()
                 self._leave(queue, row)
                 taken.append(row)
             if not queue.rows:
                 del self._queues[device]
-        return taken
+        return taken, holes
+
+    def _take_hole(self, device: Device, queue: _Queue) -> None:
+        queue.rows.popleft()
+        if self._has_changes:
+            self.changes.append(HoleTaken(*device))
 
     def _leave(self, queue: _Queue, row: Row) -> None:
         queue.n_bytes -= row.n_bytes

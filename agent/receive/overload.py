@@ -107,12 +107,14 @@ class Overload:
                 due = self._take(received)
         commands = self._commands.places(received) if not is_loss else {}
         if commands:
-            due += self.backlog.take_all(lambda device: self._place(device, commands) >= 0)
+            rows, holes = self.backlog.take_all(lambda device: self._place(device, commands) >= 0, has_holes=not due)
+            due += rows
+            received.gaps += [*map(self._gap_of, holes)]
         if due:
             self.share.use(row.topic for row in due)
         received.changes_before = self.backlog.take_changes()
         too_fast = self._leave_out_fast(received, now_s) if self._rates else []
-        self._keep_back(received, {} if too_fast else commands)
+        self._keep_back(received, self._commands.places(received) if too_fast and commands else commands)
         for device in too_fast:
             self.backlog.lose_rows(device)  # behind those of this read that wait
         if due:

@@ -287,6 +287,26 @@ def test_a_person_and_a_schedule_do_not_undo_each_other():
     assert kinds(into.apply(Heartbeat(3 * HOUR_NS))) == [("shown", "unacknowledged")]
 
 
+def test_one_window_may_begin_when_another_ends():
+    into = core(AlertRules(windows=(WINDOW, replace(WINDOW, begin="03:00", end="04:00"))))
+    raised(into)
+    take(into, [command("acknowledge")])
+    assert kinds(into.apply(Heartbeat(HOUR_NS))) == [("maintenance", "maintenance")]
+    again = into.apply(Heartbeat(3 * HOUR_NS))
+    assert [event.hidden_until_ns for event in again.alerts] == [4 * HOUR_NS], "and nothing is shown between"
+
+
+def test_windows_take_no_room_of_what_people_hide(monkeypatch):
+    monkeypatch.setattr("agent.core.alert_commands.HIDES_MAX", 1)
+    into = core(AlertRules(windows=(WINDOW,)))
+    take(into, [message("p1", 1)])
+    into.apply(Heartbeat(HOUR_NS))
+    assert outcomes(take(into, [command("suppress"), command("suppress", "p2")], arrived_ns=HOUR_NS)) == [
+        "done",
+        "refused",
+    ]
+
+
 def test_a_window_that_is_not_planned_any_more_ends_at_the_next_tick():
     one, again = core(AlertRules(windows=(WINDOW,))), core()
     alert = raised(one)

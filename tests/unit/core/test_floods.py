@@ -1,12 +1,14 @@
 """Many devices that raise at once become one flood that names them, and nothing of any of them is lost."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
 from agent.core import Bounds, Core, floods
 from agent.core.entries import AlertsKept, Heartbeat
 from agent.judge.lifecycle import AlertRules
-from agent.words import FLOOD
+from agent.words import FLOOD, SEVERITIES
 from tests.streams import SOURCE, interleaved, life, message, model, take
 from tests.unit.core.test_alert_commands import COMMANDS, command, kinds, outcomes
 
@@ -85,7 +87,7 @@ def test_an_update_is_said_when_there_are_twice_as_many_and_else_once_a_minute()
         said += summary(take(into, life(f"p{number}", 60), arrived_ns=at_ns, step_ns=10**5))
         said += summary(into.apply(Heartbeat(at_ns + 9 * 10**8)))
     said += summary(into.apply(Heartbeat(90 * 10**9)))
-    assert said == [("updated", 10, 10), ("updated", 12, 12)]
+    assert said == [("updated", 5, 5), ("updated", 10, 10), ("updated", 12, 12)], "the first since it is severer"
 
 
 def test_it_is_acknowledged_and_shelved_like_any_alert():
@@ -99,6 +101,45 @@ def test_it_is_acknowledged_and_shelved_like_any_alert():
     assert [event.kind for event in ended] == ["cleared"]
     again = take(into, lives(6, start=100), arrived_ns=21 * MINUTE_NS, step_ns=10**5)
     assert of_flood(again) == [], "what is shelved is not raised"
+
+
+def test_while_it_is_shelved_nothing_is_marked():
+    into = core()
+    take(into, [*lives(6), command("shelve", "", head=FLOOD, **{"for": "1h"})], step_ns=10**5)
+    assert {event.group for event in take(into, life("p9", 60), step_ns=10**5).alerts} == {""}
+
+
+def test_it_is_as_severe_as_the_severest_step_in_it():
+    into = core()
+    taken = take(into, lives(6), step_ns=10**5)
+    severest = max((event.severity for event in taken.alerts if event.group), key=SEVERITIES.index)
+    assert severest != of_flood(taken)[0].severity
+    (update,) = of_flood(into.apply(Heartbeat(MINUTE_NS)))
+    assert (update.severity, update.outputs[FLOOD][0]) == (severest, 6.0)
+
+
+def test_a_table_that_is_newer_than_the_snapshot_has_more_of_the_flood():
+    one, again = core(), core()
+    take(one, lives(6), step_ns=10**5)
+    kept = one.snapshot()
+    take(one, [row for number in range(10, 30) for row in life(f"p{number}", 60)], arrived_ns=3 * 10**9, step_ns=10**5)
+    newest = of_flood(one.apply(Heartbeat(MINUTE_NS)))
+    again.restore(kept)
+    again.apply(AlertsKept(newest, {}))
+    take(again, life("p99", 60), arrived_ns=70 * 10**9, step_ns=10**5)
+    assert summary(again.apply(Heartbeat(3 * MINUTE_NS))) == [("updated", 27, 27)]
+
+
+def test_what_stands_in_for_the_raises_of_an_adopted_flood_makes_no_other_one():
+    one = core()
+    (flood,) = of_flood(take(one, lives(6), step_ns=10**5))
+    again = core()
+    again.apply(AlertsKept([flood], {}))
+    again.apply(Heartbeat(MINUTE_NS))
+    assert [event.kind for event in of_flood(again.apply(Heartbeat(20 * MINUTE_NS)))] == ["cleared"]
+    wider = core(replace(RULES, flood_window_s=36_000.0))
+    wider.restore(again.snapshot())
+    assert of_flood(take(wider, life("p9", 60), arrived_ns=21 * MINUTE_NS, step_ns=10**5)) == []
 
 
 def test_what_is_hidden_makes_no_flood():
@@ -128,7 +169,7 @@ def test_floods_are_the_same_however_the_messages_are_split():
     parts = [take(cut, [one], arrived_ns=10**9 + 3 * 10**7 * index) for index, one in enumerate(STREAM)]
     assert [event for part in parts for event in part.alerts] == list(taken.alerts)
     assert cut.snapshot() == whole.snapshot()
-    assert {event.kind for event in of_flood(taken)} == {"raised", "acknowledged"}
+    assert {event.kind for event in of_flood(taken)} == {"raised", "acknowledged", "updated"}
 
 
 @pytest.mark.slow

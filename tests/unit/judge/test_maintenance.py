@@ -50,6 +50,12 @@ def test_its_times_are_those_of_the_clock_on_the_wall(at, expected):
     assert until("01:00", "04:00", at, "Europe/Berlin") == expected
 
 
+def test_in_an_hour_that_comes_twice_it_says_the_end_that_is_to_come():
+    says = open_until(Window("press", (), "01:00", "02:30", "Europe/Berlin"))
+    first, second = ns("2026-10-25T00:10:00"), ns("2026-10-25T01:10:00")
+    assert (says(first), says(second)) == (ns("2026-10-25T00:30:00"), ns("2026-10-25T01:30:00"))
+
+
 @given(
     st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1)),
     st.sampled_from([("22:00", "06:00"), ("fri 18:00", "mon 05:00"), ("00:00", "23:59")]),
@@ -74,6 +80,7 @@ def test_it_stays_open_until_the_time_that_it_says_and_no_longer(at, window, zon
         ("22:00", "sun 06:00", "must be two of"),
         ("24:00", "06:00", "must be two of"),
         ("tomorrow", "06:00", "must be two of"),
+        ("2026-12-01T08:00", "9999-12-31T23:59", "before the year 2200"),
         ("2026-12-01T08:00+01:00", "2026-12-01T09:00+01:00", "no offset"),
     ],
 )

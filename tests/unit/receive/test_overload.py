@@ -235,3 +235,23 @@ def test_rows_behind_a_hole_are_not_brought_forward_for_a_command():
     taken = give(one, 0.01, *rows("hog", range(30, 32)), order("suppress", "hog"))
     assert taken[-1] == order("suppress", "hog")
     assert [int(payload) for topic, payload in taken[:-1]] == list(range(2, 12))
+
+
+def test_the_rate_of_another_source_moves_no_command():
+    policies = {"yard": Policy("newest", rate_max=2)}
+    one = Inbox((PRESS, YARD, COMMANDS), ReadBounds(1000, 2), lambda: 10**9, policies, stop_s_max=STOP_S)
+    yard = [("yard/y1/cycle", b"%d" % number) for number in range(5)]
+    given = give(one, 0.0, *rows("hog", range(6)), order("suppress", "hog"), *yard)
+    assert given[:7] == [*rows("hog", range(6)), order("suppress", "hog")]
+    assert one.counts["yard", "rate"] > 0
+
+
+def test_rows_behind_a_hole_go_first_where_their_gap_can_be_told():
+    one = inbox(Policy("oldest"), sources=(PRESS, COMMANDS))
+    give(one, 0.0, *rows("hog", range(20)))
+    one.begin(0.01)
+    one.take(Message(b"forewarn/n/cmd/suppress/press", order("suppress", "hog")[1], 0, 0, False, False, ()))
+    received = one.settle(0.01)
+    assert received.gaps == [("press", "hog")]
+    assert [int(payload) for payload in received.payloads[:-1]] == list(range(11, 20))
+    assert received.n_waited == 9
