@@ -61,7 +61,7 @@ class BrokerDrops:
         self._n_late = 0  # messages of the last read, where they were acknowledged late
         self._n_burst = 0  # messages that came at once, in however many reads
         self._under_way: deque[tuple[float, int]] = deque()  # when reads were acknowledged, with how many messages
-        self._is_behind_pause = False  # the burst
+        self._is_behind_pause = self._is_behind_hold = False  # the burst: of a read that was acknowledged late
 
     def ask(self, client: paho.Client, now_s: float) -> None:
         """Subscribe to the count, once all sources are."""
@@ -94,6 +94,8 @@ class BrokerDrops:
         Nothing is read meanwhile, for as long as a full disk lets nothing be kept: what came then waited at the broker.
         """
         held_s = now_s - self._last_read_s
+        if held_s >= LATE_S:  # with what was acknowledged just before it was read, the window was as full
+            n_messages += sum(n for at_s, n in self._under_way if at_s >= self._last_read_s - self._trip_s)
         self._n_late = n_messages if held_s >= LATE_S else 0
         if n_messages:
             self._under_way.append((now_s, n_messages))
@@ -141,6 +143,7 @@ class BrokerDrops:
         if n_late or passed_s >= BREATH_S:
             self._n_burst = n_late
             self._is_behind_pause = passed_s >= PAUSE_S
+            self._is_behind_hold = n_late > 0
         self._n_burst += n_messages
         n_under_way = len(received.packet_ids) + max(n_late, self._n_before(now_s, passed_s))
         self._rate_per_s += (n_messages - n_due) / max(RATE_S, passed_s)
@@ -150,7 +153,12 @@ class BrokerDrops:
             or n_messages >= QUEUE
             or received.n_bytes >= SOCKET_BYTES
             or (self._is_behind_pause and max(self._n_burst, n_due) >= WINDOW)
+            or (self._is_behind_hold and self._n_burst >= WINDOW)
         )
+
+    @property
+    def _trip_s(self) -> float:
+        return max(ROUND_TRIPS * self._round_trip_s, BREATH_S)
 
     def _n_before(self, now_s: float, passed_s: float) -> int:
         """Messages that may have been under way together with those of a read at now_s, the first after passed_s.
@@ -158,7 +166,7 @@ class BrokerDrops:
         They came at any time since the read before, so with all that had just been acknowledged then, too. But where
         those are no more than a nap lets come (`Nap`), each read may as well be of messages that came after another.
         """
-        trip_s = max(ROUND_TRIPS * self._round_trip_s, BREATH_S)
+        trip_s = self._trip_s
         while self._under_way and self._under_way[0][0] < now_s - passed_s - trip_s:
             self._under_way.popleft()
         n_then = sum(n for _, n in self._under_way)

@@ -154,6 +154,25 @@ def test_what_was_acknowledged_late_took_room_in_the_window(n_before, n_after, l
     assert found.history_lost == may_be_ours
 
 
+@pytest.mark.parametrize(("n_after", "may_be_ours"), [(WINDOW - 2, True), (WINDOW - 3, False)])
+@pytest.mark.parametrize("delay_s", [0.0, 0.2])
+def test_what_was_acknowledged_just_before_a_read_that_is_held_took_room_too(delay_s, n_after, may_be_ours):
+    """A slow disk and reads of one message: the one before, the one that is held, and all that come then at once."""
+    one = BrokerDrops(Counter(), KeptSession(None))
+    for now_s in (0.0, LATE_S):
+        one.take(Received(topics=["t"], packet_ids=[1], broker_dropped=b"" if now_s else b"0"), now_s)
+        one.acknowledge(1, now_s + LATE_S)
+    now_s = 2 * LATE_S
+    for _ in range(n_after):
+        now_s += delay_s
+        one.take(Received(topics=["t"], packet_ids=[1]), now_s)
+        one.acknowledge(1, now_s)
+        delay_s = 0.0
+    found = Received(broker_dropped=b"5")
+    one.take(found, now_s)
+    assert found.history_lost == may_be_ours
+
+
 @pytest.mark.parametrize(("held_s", "may_be_ours"), [(PAUSE_S, True), (PAUSE_S - 0.1, False)])
 def test_nothing_is_read_while_a_read_is_held_however_little_it_brought(held_s, may_be_ours):
     """The disk is full before the first message: the grant of the subscriptions is what cannot be recorded."""
