@@ -96,7 +96,7 @@ def test_what_nobody_has_heard_of_is_kept_and_a_bad_command_is_counted(commanded
 
 def test_without_the_setting_nobody_listens_and_the_command_says_so(agent, broker, make_agent):
     code, _, error = forewarn("intervene", "p1", "repaired", "--config", agent.file, "--at", "1")
-    assert (code, "its agent takes no commands" in error) == (2, True)
+    assert (code, "its agent takes no interventions by command" in error) == (2, True)
     file = agent.folder / "commands.toml"
     file.write_text(configuration(broker.port) + COMMANDS)
     code, _, error = forewarn("intervene", "p1", "repaired", "--config", file, "--at", "1")

@@ -97,7 +97,7 @@ MUTANTS = (
     Mutant(
         "the snapshot wins over the alert table",
         "agent/store/reconcile.py",
-        "core.apply(AlertsKept(standing, newest, outbox.hides()))",
+        "core.apply(AlertsKept(standing, newest, hides))",
         "core.apply(AlertsKept([], {}))",
         (f"{STORE}/test_durability.py",),
     ),
