@@ -17,6 +17,7 @@ from agent.config.option import config_option, state_dir_of, state_dir_option
 from agent.errors import StateRefused
 from agent.judge.no_model import NO_MODEL
 from agent.publish import message
+from agent.readable import printable
 from agent.store.alert_table import AlertTable, Rows
 from agent.store.hides import read_hides
 from agent.store.outbox import ALERT_TABLE
@@ -127,7 +128,7 @@ def _line(event: AlertEvent, verdicts: Mapping[str, str]) -> str:
     says = _says(event)
     by = "" if event.model in (MAIN_MODEL, NO_MODEL) else f"  model {event.model}"
     label = f"  {verdicts[event.alert]}" if event.alert in verdicts else ""
-    whose = f"{event.severity:<9}{event.device or 'all of its devices':<24} {event.source:<12}"
+    whose = f"{event.severity:<9}{printable(event.device) or 'all of its devices':<24} {event.source:<12}"
     return f"{whose} {says}  since {_since(event)}  {event.alert}{by}{_state(event)}{label}"
 
 
@@ -148,7 +149,8 @@ def _says(event: AlertEvent) -> str:
     if event.head == SILENCE:
         return "silent for {:.0f} s, more than {:.0f} s".format(*event.outputs[SILENCE])
     if event.head == FLOOD:
-        names = [*event.devices[:FLOOD_DEVICES_SHOWN], *["..."] * (len(event.devices) > FLOOD_DEVICES_SHOWN)]
+        names = [*map(printable, event.devices[:FLOOD_DEVICES_SHOWN])]
+        names += ["..."] if len(event.devices) > len(names) else []
         return f"flood of {event.outputs[FLOOD][0]:.0f} alerts: {', '.join(names)}"
     value = event.outputs.get("anomaly", ())
     shares = HEADS["contribution"].members(event.outputs.get("contribution", ()), event.bundle).get("contribution", [])

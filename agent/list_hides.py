@@ -6,7 +6,9 @@ import click
 import msgspec
 
 from agent.config.option import config_option, state_dir_of, state_dir_option
+from agent.decode.command import NOTE_CHARS_MAX
 from agent.publish import message
+from agent.readable import printable
 from agent.store.hides import read_hides
 from agent.store.outbox import ALERT_TABLE
 from agent.words import AlertKey, Hide
@@ -33,11 +35,11 @@ def hidden(file: Path, state_dir: Path | None, as_json: bool) -> None:
 
 
 def _line(pattern: AlertKey, hide: Hide) -> str:
-    source, device, model, head = pattern
+    source, device, model, head = map(printable, pattern)
     of_head = " ".join(name or "*" for name in (model, head)) if model or head else "all alerts"
     until = f"until {_time(hide.until_ns)}" if hide.until_ns else "until somebody ends it"
-    by = f"  by {_plain(hide.by)}" if hide.by else ""
-    note = f"  {_plain(hide.note)}" if hide.note else ""
+    by = f"  by {printable(hide.by)}" if hide.by else ""
+    note = f"  {printable(hide.note, NOTE_CHARS_MAX)}" if hide.note else ""
     whose = f"{hide.kind:<15}{device or '*':<24} {source:<12} {of_head}"
     return f"{whose}  since {_time(hide.since_ns)}  {until}{by}{note}"
 
@@ -59,7 +61,3 @@ def _as_object(pattern: AlertKey, hide: Hide) -> dict[str, str | None]:
 
 def _time(at_ns: int) -> str:
     return str(message.time(at_ns, "s"))
-
-
-def _plain(text: str) -> str:
-    return text.encode("unicode_escape").decode("ascii")  # it comes over the network

@@ -10,7 +10,9 @@ import msgspec
 
 from agent.config import load as config
 from agent.config.option import config_option
+from agent.decode.command import NOTE_CHARS_MAX
 from agent.publish.intervention import intervention_message
+from agent.readable import printable
 from agent.store.interventions import read_interventions
 from agent.store.outbox import ALERT_TABLE
 
@@ -43,6 +45,7 @@ def interventions(file: Path, as_json: bool, as_csv: bool) -> None:
         table.writerows([label[field] for field in FIELDS] for label in kept)
         return
     for label in kept:
-        note = label["note"].encode("unicode_escape").decode("ascii")  # it comes over the network
-        click.echo(f"{label['kind']:<10}{label['device']:<24} {label['source']:<12} {label['t']}  {note}".rstrip())
+        note = printable(label["note"], NOTE_CHARS_MAX)  # it comes over the network
+        whose = f"{printable(label['device']):<24} {label['source']:<12}"
+        click.echo(f"{label['kind']:<10}{whose} {label['t']}  {note}".rstrip())
     click.echo(f"{len(kept)} kept", err=True)

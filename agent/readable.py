@@ -1,4 +1,4 @@
-"""Spans of time for a person, in the largest unit that leaves a number of at least 1."""
+"""What a person reads: spans of time, in the largest unit that leaves a number of at least 1, and texts of others."""
 
 _UNITS = ((86_400.0, "days"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"))
 
@@ -21,3 +21,11 @@ def why_late(span_s: float, counts_cycles: bool) -> str:
     """ "3.5 min before the device's newest row", "3 cycles before the device's newest row"."""
     size = f"{span_s:,g} cycle{'' if span_s == 1 else 's'}" if counts_cycles else span(span_s)
     return f"{size} before the device's newest row"
+
+
+def printable(text: str, chars_max: int = 120) -> str:
+    """A text of others with its control characters written out, so that no terminal obeys it."""
+    escaped = "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "replace").decode() for char in text
+    )
+    return escaped if len(escaped) <= chars_max else f"{escaped[: chars_max - 3]}..."

@@ -139,20 +139,17 @@ def text(runs: WouldRun) -> Iterator[str]:
         yield _source(read, of_several=len(brokers) > 1)
     if len(models) > 1:
         for model, words in zip(runs.models, models, strict=True):
-            names = model.reads[:NAMES_SHOWN]
-            more = f" and {len(model.reads) - len(names)} more" if len(model.reads) > len(names) else ""
-            yield f"{model.name}: {words}, reads {', '.join(names)}{more}"
+            yield f"{model.name}: {words}, reads {_some(model.reads)}"
 
 
-def _some(topics: Sequence[str]) -> str:
-    more = f" and {len(topics) - NAMES_SHOWN} more" if len(topics) > NAMES_SHOWN else ""
-    return ", ".join(topics[:NAMES_SHOWN]) + more
+def _some(names: Sequence[str], n_max: int = NAMES_SHOWN) -> str:
+    more = f" and {len(names) - n_max} more" if len(names) > n_max else ""
+    return ", ".join(names[:n_max]) + more
 
 
 def _source(read: Subscribes, *, of_several: bool) -> str:
     """A source in one line: codec, device, channels, rows."""
     channels = [name if name == field else f"{name} from {field}" for name, field in read.channels.items()]
-    more = f" and {len(channels) - CHANNELS_SHOWN} more" if len(channels) > CHANNELS_SHOWN else ""
     if read.codec == COMMAND:
         return f"{read.source}: interventions in devices of {read.joins}, by command"
     if read.codec == LABEL_COMMAND:
@@ -160,7 +157,7 @@ def _source(read: Subscribes, *, of_several: bool) -> str:
     if read.codec == ALERT_COMMAND:
         return f"{read.source}: what is done with alerts of {read.joins}, by command"
     read_from = f" from {read.broker}" if of_several else ""
-    what = ", ".join(channels[:CHANNELS_SHOWN]) + more or "no channel"
+    what = _some(channels, CHANNELS_SHOWN) or "no channel"
     rows = f"into the rows of {read.joins}" if read.joins else read.rows
     return f"{read.source}: {read.codec}{read_from}, device {read.device}: {what}; {rows}"
 

@@ -6,6 +6,7 @@ time, as the standard asks; the end is found at a tick.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -29,14 +30,15 @@ class Handling:
     def __init__(self, sources: Sequence[str]) -> None:
         self._sources = sources
         self._hides: dict[tuple[str, str], dict[_Of, Hide]] = {}  # by source and device
+        self._n_of_kind: Counter[HideKind] = Counter()
         self._of_head: dict[tuple[str, str], tuple[set[int], set[tuple[int, str]]]] = {}  # sources, devices
 
     def __len__(self) -> int:
-        return sum(map(len, self._hides.values()))
+        return self._n_of_kind.total()
 
     def n_by_people(self) -> int:
         """Without those of maintenance, which the configuration bounds."""
-        return sum(hide.kind != "maintenance" for _, hide in self.keep())
+        return len(self) - self._n_of_kind["maintenance"]
 
     def find(self, pattern: AlertKey, kind: HideKind) -> Hide | None:
         return self._hides.get(pattern[:2], {}).get((*pattern[2:], kind))
@@ -81,7 +83,9 @@ class Handling:
         return np.fromiter((row[0] in sources or row in devices for row in rows), np.bool_, len(source))
 
     def put(self, pattern: AlertKey, hide: Hide) -> HideChange:
-        self._hides.setdefault(pattern[:2], {})[(*pattern[2:], hide.kind)] = hide
+        hides, of = self._hides.setdefault(pattern[:2], {}), (*pattern[2:], hide.kind)
+        self._n_of_kind[hide.kind] += of not in hides
+        hides[of] = hide
         self._of_head.clear()
         return pattern, hide.kind, hide
 
@@ -89,6 +93,7 @@ class Handling:
         """Raises KeyError for what is not hidden."""
         hides = self._hides[pattern[:2]]
         del hides[(*pattern[2:], kind)]
+        self._n_of_kind[kind] -= 1
         if not hides:
             del self._hides[pattern[:2]]
         self._of_head.clear()
@@ -118,6 +123,7 @@ class Handling:
     def replace(self, hides: Iterable[tuple[AlertKey, Hide]]) -> None:
         """These, and no others."""
         self._hides, self._of_head = {}, {}
+        self._n_of_kind.clear()
         for pattern, hide in hides:
             self.put(pattern, hide)
 

@@ -41,7 +41,7 @@ class Commands:
 
     def places(self, received: Received) -> dict[Device, int]:
         """Of each device for which there are commands in a read, the place of the last one."""
-        if self._owner.keys().isdisjoint(received.topics):
+        if not self._owner or self._owner.keys().isdisjoint(received.topics):
             return {}
         places: dict[Device, int] = {}
         for place, topic in enumerate(received.topics):

@@ -8,6 +8,7 @@ from agent.decode.expand import GZIP_MAGIC, ZSTD_MAGIC, Expander
 from agent.decode.sparkplug_topic import NAMESPACE
 from agent.decode.tree_codec import Encoding
 from agent.decode.unread import Unread
+from agent.readable import printable
 from agent.sample.traffic import PAYLOAD_BYTES_MAX, Message
 
 TEXT_CHARS_MAX: Final = 64  # of a value that a topic names
@@ -122,11 +123,3 @@ def shown(message: Message, chars_max: int = 60) -> str:
     except UnicodeDecodeError:
         text = message.payload[:chars_max].hex(" ")
     return printable(text, chars_max)
-
-
-def printable(text: str, chars_max: int = 120) -> str:
-    """A text of others with its control characters written out, so that no terminal obeys it."""
-    escaped = "".join(
-        char if char.isprintable() else char.encode("unicode_escape", "replace").decode() for char in text
-    )
-    return escaped if len(escaped) <= chars_max else f"{escaped[: chars_max - 3]}..."

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from agent.readable import printable
 from agent.sample import toml
 from agent.sample.groups import Unread
 from agent.sample.guess import SURE, Guess, Guesses
-from agent.sample.kinds import printable, shown
+from agent.sample.kinds import shown
 from agent.sample.traffic import Traffic
 
 TOPICS_SHOWN: Final = 3

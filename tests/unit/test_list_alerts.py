@@ -227,3 +227,14 @@ def test_what_is_hidden_is_listed_whether_an_alert_stands_or_not(tmp_path):
         ("", None, ""),
         ("p7", "2001-09-09T02:46:40+00:00", "anna"),
     ]
+
+
+def test_no_name_of_others_commands_the_terminal(tmp_path):
+    outbox = Outbox(tmp_path / "alerts.db", 100)
+    hide = Hide("shelved", 10**18, 0, "\x1b[2Janna", "größer\n")
+    outbox.commit(
+        [event("raised", "ab12", t=57.0, device="p\x1b[2J7")], hidden=[(("press", "p\x07", "", ""), "shelved", hide)]
+    )
+    for listed in (run("--state-dir", tmp_path), run("hidden", "--state-dir", tmp_path)):
+        assert (listed.exit_code, listed.stdout.rstrip("\n").isprintable()) == (0, True)
+    assert r"größer\n" in listed.stdout
